@@ -1,0 +1,56 @@
+//! `discovery.k8s.io/v1` EndpointSlice.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use super::Metadata;
+
+/// An EndpointSlice.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EndpointSlice {
+    /// Name and namespace.
+    pub metadata: Metadata,
+    /// Label `kubernetes.io/service-name`: the Service it belongs to, `None` where it has none.
+    pub service: Option<Arc<str>>,
+    /// `addressType`. Slices of type `FQDN` have no endpoints here.
+    pub address_type: AddressType,
+    /// `ports`, TCP only.
+    pub ports: Vec<EndpointPort>,
+    /// `endpoints`.
+    pub endpoints: Vec<Endpoint>,
+}
+
+/// `addressType`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AddressType {
+    /// `IPv4`.
+    V4,
+    /// `IPv6`.
+    V6,
+    /// `FQDN`, deprecated and not used.
+    Fqdn,
+}
+
+/// One of `ports`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EndpointPort {
+    /// `name`, empty where it has none: the name of the Service's port.
+    pub name: Arc<str>,
+    /// `port`; `None` means all ports, which no ingress can use.
+    pub port: Option<u16>,
+}
+
+/// One of `endpoints`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Endpoint {
+    /// `addresses`: interchangeable ones, of which consumers use the first.
+    pub addresses: Vec<IpAddr>,
+    /// `conditions.ready`, where missing means true.
+    pub ready: bool,
+    /// `conditions.serving`, where missing means the value of `ready`.
+    pub serving: bool,
+    /// `conditions.terminating`, where missing means false.
+    pub terminating: bool,
+    /// `zone`.
+    pub zone: Option<Arc<str>>,
+}

@@ -1,0 +1,77 @@
+//! What a source tells the controller.
+
+use std::sync::Arc;
+
+use super::{
+    EndpointSlice, Ingress, IngressClass, Kind, ObjectRef, Secret, Service,
+    TlsCertificateDelegation,
+};
+
+/// One change of the set of objects. Sources send nothing else, whether they read an API server or files.
+#[derive(Clone, Debug)]
+pub enum Event {
+    /// The object is now this one, whatever it was before.
+    Apply(Object),
+    /// The object is gone. Deleting an unknown object is no error.
+    Delete(ObjectRef),
+    /// The objects of this kind (and of this namespace, where watches are namespaced) are exactly these:
+    /// a cold start and a relist alike. A source buffers a list until it is whole.
+    Replace {
+        /// The kind that was listed.
+        kind: Kind,
+        /// The namespace that was listed, `None` for all of them.
+        namespace: Option<Arc<str>>,
+        /// All objects of the list; of two with one name the last holds.
+        objects: Vec<Object>,
+    },
+}
+
+/// An object, or what stands in the place of one that could not be decoded.
+#[derive(Clone, Debug)]
+pub enum Object {
+    /// An IngressClass.
+    IngressClass(Arc<IngressClass>),
+    /// An Ingress.
+    Ingress(Arc<Ingress>),
+    /// A Service.
+    Service(Arc<Service>),
+    /// An EndpointSlice.
+    EndpointSlice(Arc<EndpointSlice>),
+    /// A Secret of type `kubernetes.io/tls`, or one that stands where such a Secret was expected.
+    Secret(Arc<Secret>),
+    /// A delegation of Secrets to other namespaces.
+    TlsCertificateDelegation(Arc<TlsCertificateDelegation>),
+    /// It has a name and nothing else that can be used; it takes the place of the object that was there.
+    Invalid(Arc<Invalid>),
+}
+
+impl Object {
+    /// The name under which the object is kept.
+    #[must_use]
+    pub fn reference(&self) -> ObjectRef {
+        let (kind, metadata) = match self {
+            Self::IngressClass(object) => (Kind::IngressClass, &object.metadata),
+            Self::Ingress(object) => (Kind::Ingress, &object.metadata),
+            Self::Service(object) => (Kind::Service, &object.metadata),
+            Self::EndpointSlice(object) => (Kind::EndpointSlice, &object.metadata),
+            Self::Secret(object) => (Kind::Secret, &object.metadata),
+            Self::TlsCertificateDelegation(object) => {
+                (Kind::TlsCertificateDelegation, &object.metadata)
+            }
+            Self::Invalid(invalid) => return invalid.reference.clone(),
+        };
+        ObjectRef {
+            kind,
+            name: metadata.name.clone(),
+        }
+    }
+}
+
+/// An object that is wrong as a whole: it can't be decoded, or breaks a rule that the API server enforces.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Invalid {
+    /// Which object.
+    pub reference: ObjectRef,
+    /// One sentence for its owner. Never quotes a value of a Secret.
+    pub reason: String,
+}

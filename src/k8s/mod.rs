@@ -1,0 +1,24 @@
+//! What Kubernetes says, as slim typed objects.
+//!
+//! Objects are decoded at the door ([`decode`]): what Isobath does not use is never kept, and what
+//! is wrong becomes [`Object::Invalid`], which is data like any other object. Nothing in here knows
+//! of hosts, routes or Envoy, and nothing in here does IO.
+
+mod endpoint_slice;
+mod event;
+mod ingress;
+mod metadata;
+mod reference;
+mod secret;
+mod service;
+
+pub use endpoint_slice::{AddressType, Endpoint, EndpointPort, EndpointSlice};
+pub use event::{Event, Invalid, Object};
+pub use ingress::{
+    Ingress, IngressBackend, IngressClass, IngressPath, IngressRule, IngressTls,
+    LoadBalancerAddress, PathType, ServiceBackendPort, TlsCertificateDelegation,
+};
+pub use metadata::Metadata;
+pub use reference::{Kind, NamespacedName, ObjectRef};
+pub use secret::{KeyAlgorithm, PrivateKeyPem, Secret, TlsCertificate};
+pub use service::{IpFamily, Service, ServicePort, ServiceType, SessionAffinity};

@@ -1,0 +1,63 @@
+//! `v1` Service.
+
+use std::sync::Arc;
+
+use super::Metadata;
+
+/// A Service.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Service {
+    /// Name and annotations.
+    pub metadata: Metadata,
+    /// `spec.type`.
+    pub service_type: ServiceType,
+    /// `spec.ports`, TCP only.
+    pub ports: Vec<ServicePort>,
+    /// `spec.ipFamilies`, in order of preference; empty in manifests that do not say.
+    pub ip_families: Vec<IpFamily>,
+    /// `spec.sessionAffinity`.
+    pub session_affinity: SessionAffinity,
+    /// `spec.publishNotReadyAddresses`.
+    pub publish_not_ready_addresses: bool,
+    /// `status.loadBalancer.ingress`, which the status writer copies for `--envoy-service`.
+    pub load_balancer: Vec<super::LoadBalancerAddress>,
+}
+
+/// `spec.type`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ServiceType {
+    /// `ClusterIP`, headless ones too, `NodePort` and `LoadBalancer`: the endpoints are those of EndpointSlices.
+    Endpoints,
+    /// `ExternalName`: a DNS name stands in the place of endpoints.
+    ExternalName(Arc<str>),
+}
+
+/// One of `spec.ports`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServicePort {
+    /// `name`, empty for the only port of a Service. EndpointSlices name their ports by it.
+    pub name: Arc<str>,
+    /// `port`.
+    pub port: u16,
+    /// `appProtocol`.
+    pub app_protocol: Option<Arc<str>>,
+}
+
+/// `spec.sessionAffinity`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum SessionAffinity {
+    /// `None`.
+    #[default]
+    None,
+    /// `ClientIP`.
+    ClientIp,
+}
+
+/// One of `spec.ipFamilies`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum IpFamily {
+    /// `IPv4`.
+    V4,
+    /// `IPv6`.
+    V6,
+}
