@@ -13,14 +13,8 @@ use crate::k8s::{LoadBalancerAddress, NamespacedName, ObjectRef, Problem};
 /// The verdicts on all objects at one moment.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Statuses {
-    /// The Ingresses of our class, served in whole or in part.
-    pub served: OrdMap<NamespacedName, IngressFacts>,
-    /// Ingresses of another class or of none. Only those are asked for the addresses that we once wrote to
-    /// them, so an Ingress without any address may be left out.
-    pub unserved: OrdMap<NamespacedName, IngressFacts>,
-    /// The Service named by `--envoy-service`, as last seen: what its load balancer reports, `None` while it
-    /// is missing or not watched.
-    pub envoy_service: Option<Arc<[LoadBalancerAddress]>>,
+    /// Every Ingress that is seen, served or not.
+    pub ingresses: OrdMap<NamespacedName, IngressFacts>,
     /// What is wrong, by object. An object without problems is not in here.
     pub problems: OrdMap<ObjectRef, ObjectProblems>,
 }
@@ -30,6 +24,9 @@ pub struct Statuses {
 pub struct IngressFacts {
     /// `metadata.uid`: an Ingress of the same name that was created anew is another one.
     pub uid: Arc<str>,
+    /// Whether it is of our class, so that we serve it in whole or in part and publish our addresses on it.
+    /// Where this is false, addresses that we once wrote are taken away again.
+    pub served: bool,
     /// `status.loadBalancer.ingress` as last seen.
     pub load_balancer: Arc<[LoadBalancerAddress]>,
 }
