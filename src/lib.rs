@@ -3,4 +3,5 @@
 pub mod k8s;
 pub mod model;
 pub mod store;
+pub mod verdict;
 pub mod xds;
