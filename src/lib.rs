@@ -3,5 +3,6 @@
 pub mod k8s;
 pub mod model;
 pub mod store;
+pub mod translate;
 pub mod verdict;
 pub mod xds;
