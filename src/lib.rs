@@ -1,5 +1,6 @@
 //! Isobath: a Kubernetes ingress controller that programs Envoy over xDS.
 
+pub mod builder;
 pub mod envoy;
 pub mod k8s;
 pub mod model;
