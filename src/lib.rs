@@ -3,6 +3,7 @@
 pub mod admin;
 pub mod builder;
 pub mod cli;
+pub mod controller;
 pub mod envoy;
 pub mod http;
 pub mod k8s;

@@ -299,9 +299,13 @@ impl Builder {
                 None
             };
             changed |= match certificate {
-                None => self.snapshot.remove(ResourceType::Secret, &resource),
+                None => {
+                    self.statuses.certificates.remove(name);
+                    self.snapshot.remove(ResourceType::Secret, &resource)
+                }
                 Some(certificate) => {
                     self.translated.secrets += 1;
+                    self.statuses.certificates.insert(name.clone(), certificate.not_after);
                     self.put(ResourceType::Secret, secret::secret(&certificate))
                 }
             };
