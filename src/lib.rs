@@ -2,4 +2,5 @@
 
 pub mod k8s;
 pub mod model;
+pub mod source;
 pub mod xds;
