@@ -70,6 +70,7 @@ pub mod log;
 pub mod metrics;
 pub mod model;
 pub mod profile;
+pub mod source;
 pub mod store;
 pub mod supervisor;
 pub mod translate;
