@@ -60,17 +60,21 @@
 //! object, in a metric and once in the log, and everything else is served. Writing status is never worth an exit.
 
 pub mod admin;
+pub mod api_call;
 pub mod builder;
 pub mod cli;
 pub mod controller;
 pub mod envoy;
 pub mod http;
 pub mod k8s;
+pub mod lease;
 pub mod log;
 pub mod metrics;
 pub mod model;
+pub mod pod;
 pub mod profile;
 pub mod source;
+pub mod status;
 pub mod store;
 pub mod supervisor;
 pub mod translate;
