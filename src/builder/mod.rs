@@ -305,7 +305,9 @@ impl Builder {
                 }
                 Some(certificate) => {
                     self.translated.secrets += 1;
-                    self.statuses.certificates.insert(name.clone(), certificate.not_after);
+                    self.statuses
+                        .certificates
+                        .insert(name.clone(), certificate.not_after);
                     self.put(ResourceType::Secret, secret::secret(&certificate))
                 }
             };
