@@ -47,22 +47,24 @@ pub fn table_head(name: &str) -> Part {
     own_part(&table, BTreeSet::new())
 }
 
-/// For TLS tables the last virtual host: 421 to every host that this TLS server does not serve, so that a request on a
-/// connection for one tenant's certificate never sees another tenant's routes, and a browser that coalesces
-/// connections opens its own. With its key among the table's parts, which is that of
-/// [`Host::any`](crate::model::Host::any): one table has one virtual host `*`.
+/// A virtual host that answers 421 for a host that its TLS server does not serve, with its key among the table's parts.
+///
+/// Every TLS table has it for [`Host::any`], so that a request on a connection for one tenant's certificate never
+/// sees another tenant's routes, and a browser that coalesces connections opens its own. A table with a wildcard
+/// needs it also for each exact host below the wildcard that another server serves: else the wildcard's routes
+/// would answer in its name. The key is the host's, so a host that the table does serve takes its place.
 #[must_use]
-pub fn misdirected() -> (Arc<str>, Part) {
+pub fn misdirected(host: &Host) -> (Arc<str>, Part) {
     let table = pb::RouteConfiguration {
         virtual_hosts: vec![pb::VirtualHost {
-            name: "*".to_owned(),
-            domains: vec!["*".to_owned()],
+            name: host.to_string(),
+            domains: vec![host.to_string()],
             routes: vec![answer(route_match::everything(), 421)],
             ..Default::default()
         }],
         ..Default::default()
     };
-    ("*".into(), own_part(&table, BTreeSet::new()))
+    (host.shared(), own_part(&table, BTreeSet::new()))
 }
 
 /// The fragment of a table that holds one virtual host, and its key among the table's parts: the host. `tls` says
