@@ -374,7 +374,15 @@ impl Writer {
     ) -> Option<Duration> {
         self.count(failure.label());
         let now = Instant::now();
-        match failure.code() {
+        // The API server's word for a uid that is another's: created anew under its name.
+        let replaced = |message: &str| message.contains("metadata.uid");
+        let code = match failure {
+            Failure::Refused {
+                code: 422, message, ..
+            } if replaced(message) => Some(409),
+            other => other.code(),
+        };
+        match code {
             // It is gone, which the watch will tell.
             Some(404) => None,
             Some(409) => {
