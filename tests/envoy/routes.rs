@@ -262,6 +262,22 @@ async fn errors_and_retries() {
         assert_eq!(get(path).await.status, status, "{path}");
     }
     assert_eq!(proxy.statistic("cluster.silent.upstream_rq_retry").await, 1);
+    // The only endpoint is never ejected, however often it fails: it is used as soon as it is back.
+    for _ in 0..20 {
+        assert_eq!(get("/dead").await.status, 503);
+    }
+    assert_eq!(
+        proxy
+            .statistic("cluster.dead.outlier_detection.ejections_active")
+            .await,
+        0
+    );
+    assert_ne!(
+        proxy
+            .statistic("cluster.dead.upstream_cx_connect_fail")
+            .await,
+        0
+    );
     // One of two endpoints is dead, and nobody notices.
     let mut backends = BTreeSet::new();
     for _ in 0..40 {
@@ -269,6 +285,12 @@ async fn errors_and_retries() {
         backends.insert(get("/half").await.echo().to_owned());
     }
     assert_eq!(backends.len(), 2, "{backends:?}");
+    assert_ne!(
+        proxy
+            .statistic("cluster.half-dead.outlier_detection.ejections_enforced_total")
+            .await,
+        0
+    );
 
     // What the log says, whatever a client puts into its request.
     let nasty = ["User-Agent: a\"},{\\\"x\": \u{e9}"];
