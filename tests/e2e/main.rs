@@ -2,11 +2,18 @@
 //!
 //! One test binary, because every one of them costs a link. Each test starts its own pair of processes on free
 //! ports (about a third of a second) and ends them; tables of requests and answers are data with one `check`.
-//! [`support::stand::Stand`] fails any test in whose course Envoy refused an update.
+//! [`support::envoy::Envoy`] fails any test in whose course Envoy refused an update.
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 #[path = "../support/mod.rs"]
 mod support;
 
+mod acme;
+mod changes;
+mod check;
 mod harness;
+mod restart;
+mod routing;
+mod scale;
+mod sni;

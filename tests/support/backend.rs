@@ -1,4 +1,5 @@
-//! Real HTTP servers that say who they are and what reached them.
+//! Real HTTP servers that say who they are and what reached them. A WebSocket upgrade is accepted, and its bytes
+//! come back as they were sent.
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
@@ -168,6 +169,9 @@ async fn answer(
     tls: Option<Option<String>>,
 ) -> Response<Full<Bytes>> {
     state.requests.fetch_add(1, Ordering::Relaxed);
+    if request.headers().contains_key(http::header::UPGRADE) {
+        return upgrade(request);
+    }
     let (head, body) = request.into_parts();
     let body = match body.collect().await {
         Ok(body) => body.to_bytes().len(),
@@ -206,6 +210,20 @@ async fn answer(
     response
         .headers_mut()
         .insert("x-backend", state.name.parse().unwrap());
+    response
+}
+
+fn upgrade(request: Request<Incoming>) -> Response<Full<Bytes>> {
+    tokio::spawn(async move {
+        if let Ok(stream) = hyper::upgrade::on(request).await {
+            let (mut read, mut write) = tokio::io::split(TokioIo::new(stream));
+            let _ = tokio::io::copy(&mut read, &mut write).await;
+        }
+    });
+    let mut response = plain(101, String::new());
+    let headers = response.headers_mut();
+    headers.insert("connection", "upgrade".parse().unwrap());
+    headers.insert("upgrade", "websocket".parse().unwrap());
     response
 }
 

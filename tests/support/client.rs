@@ -28,6 +28,9 @@ use super::backend::Echo;
 /// No step of a client takes longer; a server that hangs is a failure.
 const LIMIT: Duration = Duration::from_secs(10);
 
+/// Offers TLS 1.2 and nothing newer.
+pub(crate) static TLS12: &[&SupportedProtocolVersion] = &[&rustls::version::TLS12];
+
 /// Which HTTP a connection speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Version {

@@ -1,4 +1,4 @@
-//! A real Envoy.
+//! A real Envoy. It fails any test in whose course it refused an update, without the test saying so.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -78,6 +78,24 @@ impl Envoy {
     /// Its process.
     pub(crate) fn process(&mut self) -> &mut Process {
         &mut self.process
+    }
+}
+
+impl Drop for Envoy {
+    fn drop(&mut self) {
+        if std::thread::panicking() || self.process.ended().is_some() {
+            return;
+        }
+        let admin = self.admin.clone();
+        // Drop can't await, so this has a thread and a runtime of its own.
+        let stats = std::thread::spawn(move || {
+            let mut runtime = tokio::runtime::Builder::new_current_thread();
+            let runtime = runtime.enable_all().build().unwrap();
+            runtime.block_on(stats(&admin, "update_rejected")).unwrap()
+        });
+        let mut refused = stats.join().unwrap();
+        refused.retain(|_, count| *count > 0);
+        assert!(refused.is_empty(), "Envoy has refused: {refused:?}");
     }
 }
 

@@ -6,19 +6,18 @@ use std::process::Command;
 use anyhow::Result;
 
 use super::client::{self, Answer, Tls, Version};
-use super::envoy::{self, Envoy};
+use super::envoy::Envoy;
 use super::isobath::{BINARY, Isobath};
 use super::load::Target;
 use super::manifest::Manifest;
 
-/// A control plane and its Envoy, both ready. Dropping it ends both, and fails the test if Envoy has refused
-/// anything meanwhile: that holds for every test of the suite, without being said.
+/// A control plane and its Envoy, both ready. Dropping it ends both.
 #[derive(Debug)]
 pub(crate) struct Stand {
+    /// The data plane. It goes first: its socket lies in the control plane's directory.
+    pub(crate) envoy: Envoy,
     /// The control plane.
     pub(crate) isobath: Isobath,
-    /// The data plane.
-    pub(crate) envoy: Envoy,
 }
 
 impl Stand {
@@ -34,7 +33,14 @@ impl Stand {
         let log = directory.join("envoy.log");
         let mut envoy = Envoy::start(&bootstrap, &directory.join("admin.sock"), &log);
         envoy.live().await;
-        Self { isobath, envoy }
+        let counted = envoy.stats("update_rejected").await.unwrap();
+        assert!(!counted.is_empty(), "Envoy counts refusals");
+        Self { envoy, isobath }
+    }
+
+    /// Ends the Envoy and gives the control plane back.
+    pub(crate) fn part(self) -> Isobath {
+        self.isobath
     }
 
     /// One request over a connection of its own, by plain HTTP/1.1.
@@ -74,35 +80,6 @@ impl Stand {
         }
         targets
     }
-}
-
-impl Drop for Stand {
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            eprintln!("--- isobath's log\n{}", self.isobath.log());
-            return;
-        }
-        let rejected = rejected(self.envoy.admin());
-        assert!(rejected.is_empty(), "Envoy has refused: {rejected:?}");
-    }
-}
-
-/// The counters of refused updates that are not zero, of all types. Drop can't await, so this has a thread and
-/// a runtime of its own.
-fn rejected(admin: &Path) -> Vec<(String, u64)> {
-    let admin = admin.to_owned();
-    let stats = std::thread::spawn(move || {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .unwrap();
-        runtime
-            .block_on(envoy::stats(&admin, "update_rejected"))
-            .unwrap()
-    });
-    let stats = stats.join().unwrap();
-    assert!(!stats.is_empty(), "Envoy counts no refusals at all");
-    stats.into_iter().filter(|(_, count)| *count > 0).collect()
 }
 
 /// Has `isobath bootstrap` write Envoy's bootstrap into the directory.
