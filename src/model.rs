@@ -393,6 +393,8 @@ pub struct Certificate {
     pub key: PrivateKeyPem,
     /// What kind of key.
     pub key_algorithm: KeyAlgorithm,
+    /// When it ends.
+    pub not_after: jiff::Timestamp,
     /// The Secret.
     pub owner: Owner,
 }

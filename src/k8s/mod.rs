@@ -8,6 +8,7 @@ mod endpoint_slice;
 mod event;
 mod ingress;
 mod metadata;
+mod problem;
 mod reference;
 mod secret;
 mod service;
@@ -19,6 +20,7 @@ pub use ingress::{
     LoadBalancerAddress, PathType, ServiceBackendPort, TlsCertificateDelegation,
 };
 pub use metadata::Metadata;
+pub use problem::Problem;
 pub use reference::{Kind, NamespacedName, ObjectRef};
 pub use secret::{KeyAlgorithm, PrivateKeyPem, Secret, TlsCertificate};
 pub use service::{IpFamily, Service, ServicePort, ServiceType, SessionAffinity};

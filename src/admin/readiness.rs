@@ -1,0 +1,102 @@
+//! What must have happened before the process is ready, by name.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// The parts that are pending. Ready means none is.
+#[derive(Clone, Debug)]
+pub struct Readiness(Arc<Mutex<BTreeMap<Arc<str>, usize>>>);
+
+/// A part that is pending until this token is dropped. Hand it to the task that does the work; a task that fails ends
+/// the process, so that its dropped token lies to nobody.
+#[derive(Debug)]
+#[must_use = "a part is pending only as long as its token lives"]
+pub struct Pending {
+    readiness: Readiness,
+    name: Arc<str>,
+}
+
+impl Readiness {
+    /// Not ready before `first` is done. There is no way to make an empty one, which would be ready before anybody had
+    /// said what to wait for.
+    pub fn new(first: impl Into<Arc<str>>) -> (Self, Pending) {
+        let readiness = Self(Arc::default());
+        let pending = readiness.add(first);
+        (readiness, pending)
+    }
+
+    /// Adds a part. To be called while another part is still pending.
+    pub fn add(&self, name: impl Into<Arc<str>>) -> Pending {
+        let name = name.into();
+        self.change(|parts| *parts.entry(name.clone()).or_default() += 1);
+        Pending {
+            readiness: self.clone(),
+            name,
+        }
+    }
+
+    /// The names of the pending parts, sorted. Empty: ready.
+    #[must_use]
+    pub fn pending(&self) -> Vec<Arc<str>> {
+        self.change(|parts| parts.keys().cloned().collect())
+    }
+
+    /// The lock is held for one map operation; a poisoned one is as good as any, since no operation leaves a part.
+    fn change<T>(&self, change: impl FnOnce(&mut BTreeMap<Arc<str>, usize>) -> T) -> T {
+        change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl Pending {
+    /// The part is done. The same as dropping the token, and easier to find.
+    pub fn done(self) {}
+}
+
+impl Drop for Pending {
+    fn drop(&mut self) {
+        let left = self.readiness.change(|parts| {
+            if let Some(count) = parts.get_mut(&self.name) {
+                *count -= 1;
+                if *count == 0 {
+                    parts.remove(&self.name);
+                }
+            }
+            parts.keys().cloned().collect::<Vec<_>>()
+        });
+        if left.is_empty() {
+            tracing::info!(done = &*self.name, "ready");
+        } else {
+            tracing::info!(
+                done = &*self.name,
+                pending = left.join(", "),
+                "not ready yet"
+            );
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ready_means_that_nothing_is_pending() {
+        let (readiness, start) = Readiness::new("start");
+        let services = readiness.add("services");
+        let more_services = readiness.add("services");
+        let check = |expected: &[&str]| {
+            let pending = readiness.pending();
+            assert_eq!(
+                pending.iter().map(|name| &**name).collect::<Vec<_>>(),
+                expected
+            );
+        };
+        check(&["services", "start"]);
+        start.done();
+        check(&["services"]);
+        drop(services);
+        check(&["services"]);
+        drop(more_services);
+        check(&[]);
+    }
+}

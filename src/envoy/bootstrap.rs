@@ -1,0 +1,4 @@
+//! Envoy's bootstrap.
+
+/// Name of the static cluster that leads to Envoy's admin socket.
+pub const ADMIN_CLUSTER: &str = "isobath-admin";

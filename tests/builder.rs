@@ -1,0 +1,420 @@
+//! The invariants of the incremental core, over random histories: what comes out is a function of the objects
+//! (I1), kept up to date as if built from nothing (I2), closed (I5), and quiet where nothing changed (I3).
+
+#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use isobath::builder::{Builder, Config};
+use isobath::envoy::listener;
+use isobath::k8s::*;
+use isobath::store::ClassSelection;
+use isobath::translate::Options;
+use isobath::xds::{ResourceType, Snapshot};
+use proptest::prelude::*;
+use proptest::sample::select;
+
+const HOSTS: [&str; 6] = [
+    "a.test", "b.test", "*.test", "x.a.test", "*.a.test", "c.test",
+];
+const SERVICES: [&str; 3] = ["web", "api", "gone"];
+const SECRETS: [&str; 3] = ["rsa", "ecdsa", "broken"];
+const NAMESPACES: [&str; 2] = ["east", "west"];
+
+fn builder() -> Builder {
+    Builder::new(Config {
+        classes: ClassSelection {
+            name: None,
+            manifests: true,
+        },
+        options: Options::default(),
+        listeners: listener::Config {
+            http: "0.0.0.0:8080".parse().unwrap(),
+            https: "0.0.0.0:8443".parse().unwrap(),
+            stats: "0.0.0.0:8002".parse().unwrap(),
+        },
+    })
+}
+
+fn metadata(
+    namespace: &str,
+    name: &str,
+    age: Option<i64>,
+    annotations: &[(&str, &str)],
+) -> Metadata {
+    Metadata {
+        name: NamespacedName::new(namespace, name),
+        uid: "".into(),
+        created: age.map(|age| jiff::Timestamp::from_second(age).unwrap()),
+        annotations: annotations
+            .iter()
+            .map(|(k, v)| (Arc::from(*k), Arc::from(*v)))
+            .collect(),
+    }
+}
+
+fn backend() -> impl Strategy<Value = IngressBackend> {
+    let port = prop_oneof![
+        4 => Just(ServiceBackendPort::Number(80)),
+        1 => Just(ServiceBackendPort::Name("http".into())),
+        1 => Just(ServiceBackendPort::Number(81)),
+    ];
+    prop_oneof![
+        9 => (select(&SERVICES[..]), port).prop_map(|(name, port)| IngressBackend::Service { name: name.into(), port }),
+        1 => Just(IngressBackend::Missing),
+    ]
+}
+
+fn rule() -> impl Strategy<Value = IngressRule> {
+    let path = (
+        select(
+            &[
+                "/",
+                "/a",
+                "/a/b",
+                "/a/",
+                "/.well-known/acme-challenge/t",
+                "/x[0-9]+",
+                "/x[",
+            ][..],
+        ),
+        select(
+            &[
+                PathType::Exact,
+                PathType::Prefix,
+                PathType::ImplementationSpecific,
+            ][..],
+        ),
+        backend(),
+    )
+        .prop_map(|(path, path_type, backend)| IngressPath {
+            path: path.into(),
+            path_type,
+            backend,
+        });
+    let host = prop_oneof![4 => select(&HOSTS[..]).prop_map(Some), 1 => Just(None)];
+    (host, prop::collection::vec(path, 0..3)).prop_map(|(host, paths)| IngressRule {
+        host: host.map(Arc::from),
+        paths,
+    })
+}
+
+fn ingress() -> impl Strategy<Value = Object> {
+    let tls = (
+        prop::collection::vec(select(&HOSTS[..]), 0..3),
+        prop::option::weighted(0.9, select(&SECRETS[..])),
+    )
+        .prop_map(|(hosts, secret)| IngressTls {
+            hosts: hosts.into_iter().map(Arc::from).collect(),
+            secret_name: secret.map(Arc::from),
+        });
+    let annotations = prop::collection::vec(
+        select(
+            &[
+                ("ingress.kubernetes.io/force-ssl-redirect", "true"),
+                ("kubernetes.io/ingress.allow-http", "false"),
+                ("projectcontour.io/tls-minimum-protocol-version", "1.3"),
+                ("isobath.dev/rewrite-prefix", "/new"),
+                ("projectcontour.io/tls-cert-namespace", "west"),
+                ("kubernetes.io/ingress.class", "other"),
+                ("kubernetes.io/ingress.class", "isobath"),
+            ][..],
+        ),
+        0..2,
+    );
+    (
+        select(&NAMESPACES[..]),
+        select(&["one", "two", "three"][..]),
+        prop::option::of(0..3_i64),
+        annotations,
+        prop::option::weighted(0.2, backend()),
+        prop::collection::vec(tls, 0..3),
+        prop::collection::vec(rule(), 0..3),
+    )
+        .prop_map(
+            |(namespace, name, age, annotations, default_backend, tls, rules)| {
+                Object::Ingress(Arc::new(Ingress {
+                    metadata: metadata(namespace, name, age, &annotations),
+                    class_name: None,
+                    default_backend,
+                    tls,
+                    rules,
+                    load_balancer: Vec::new(),
+                }))
+            },
+        )
+}
+
+fn service() -> impl Strategy<Value = Object> {
+    (
+        select(&NAMESPACES[..]),
+        select(&SERVICES[..2]),
+        select(&[None, Some("kubernetes.io/h2c")][..]),
+        any::<bool>(),
+        select(&["http", "", "other"][..]),
+    )
+        .prop_map(|(namespace, name, app_protocol, affinity, port_name)| {
+            Object::Service(Arc::new(Service {
+                metadata: metadata(namespace, name, None, &[]),
+                service_type: ServiceType::Endpoints,
+                ports: vec![ServicePort {
+                    name: port_name.into(),
+                    port: 80,
+                    app_protocol: app_protocol.map(Arc::from),
+                }],
+                ip_families: Vec::new(),
+                session_affinity: if affinity {
+                    SessionAffinity::ClientIp
+                } else {
+                    SessionAffinity::None
+                },
+                publish_not_ready_addresses: false,
+                load_balancer: Vec::new(),
+            }))
+        })
+}
+
+fn endpoint_slice() -> impl Strategy<Value = Object> {
+    let endpoint =
+        (1..5_u8, any::<bool>(), any::<bool>()).prop_map(|(last, ready, terminating)| Endpoint {
+            addresses: vec![IpAddr::from([10, 0, 0, last])],
+            ready,
+            serving: true,
+            terminating,
+            zone: None,
+        });
+    (
+        select(&NAMESPACES[..]),
+        select(&["s1", "s2"][..]),
+        prop::option::weighted(0.9, select(&SERVICES[..2])),
+        select(&["http", ""][..]),
+        prop::collection::vec(endpoint, 0..3),
+    )
+        .prop_map(|(namespace, name, service, port, endpoints)| {
+            Object::EndpointSlice(Arc::new(EndpointSlice {
+                metadata: metadata(namespace, name, None, &[]),
+                service: service.map(Arc::from),
+                address_type: AddressType::V4,
+                ports: vec![EndpointPort {
+                    name: port.into(),
+                    port: Some(8080),
+                }],
+                endpoints,
+            }))
+        })
+}
+
+fn secret() -> impl Strategy<Value = Object> {
+    (
+        select(&NAMESPACES[..]),
+        select(&SECRETS[..]),
+        0..3_u8,
+        0..2_u8,
+    )
+        .prop_map(|(namespace, name, serial, names)| {
+            let certificate = TlsCertificate {
+                chain: format!("chain {serial}").into(),
+                key: PrivateKeyPem::new(format!("key {serial}")),
+                key_algorithm: if name == "rsa" {
+                    KeyAlgorithm::Rsa
+                } else {
+                    KeyAlgorithm::Ecdsa
+                },
+                names: HOSTS
+                    .iter()
+                    .take(usize::from(names) * 3)
+                    .map(|host| Arc::from(*host))
+                    .collect(),
+                not_before: jiff::Timestamp::UNIX_EPOCH,
+                not_after: jiff::Timestamp::UNIX_EPOCH,
+            };
+            let is_broken = name == "broken" && serial > 0;
+            Object::Secret(Arc::new(Secret {
+                metadata: metadata(namespace, name, None, &[]),
+                certificate: if is_broken {
+                    Err("broken".into())
+                } else {
+                    Ok(Arc::new(certificate))
+                },
+            }))
+        })
+}
+
+fn other() -> impl Strategy<Value = Object> {
+    let class = (
+        select(&["isobath", "other"][..]),
+        any::<bool>(),
+        any::<bool>(),
+    )
+        .prop_map(|(name, ours, is_default)| {
+            Object::IngressClass(Arc::new(IngressClass {
+                metadata: metadata("", name, None, &[]),
+                controller: if ours {
+                    "isobath.dev/ingress-controller"
+                } else {
+                    "example.com/other"
+                }
+                .into(),
+                is_default,
+            }))
+        });
+    let delegation = select(&["*", "east"][..]).prop_map(|target| {
+        Object::TlsCertificateDelegation(Arc::new(TlsCertificateDelegation {
+            metadata: metadata("west", "all", None, &[]),
+            delegations: vec![("ecdsa".into(), vec![target.into()])],
+        }))
+    });
+    let invalid =
+        (select(&NAMESPACES[..]), select(&["one", "two"][..])).prop_map(|(namespace, name)| {
+            Object::Invalid(Arc::new(Invalid {
+                reference: ObjectRef::new(Kind::Ingress, namespace, name),
+                reason: "spec: wrong".into(),
+            }))
+        });
+    prop_oneof![class, delegation, invalid]
+}
+
+fn object() -> impl Strategy<Value = Object> {
+    prop_oneof![4 => ingress(), 2 => service(), 2 => endpoint_slice(), 2 => secret(), 1 => other()]
+}
+
+/// A step of a history: an event, and whether the builder builds after it.
+fn step() -> impl Strategy<Value = (Event, bool)> {
+    let event = prop_oneof![
+        6 => object().prop_map(Event::Apply),
+        2 => object().prop_map(|object| Event::Delete(object.reference())),
+        1 => (prop::collection::vec(object(), 0..4), select(&Kind::ALL[..]), prop::option::of(select(&NAMESPACES[..])))
+            .prop_map(|(objects, kind, namespace)| Event::Replace {
+                kind,
+                namespace: namespace.map(Arc::from),
+                objects: objects
+                    .into_iter()
+                    .filter(|object| object.reference().kind == kind)
+                    .filter(|object| namespace.is_none_or(|namespace| &*object.reference().name.namespace == namespace))
+                    .collect(),
+            }),
+    ];
+    (event, any::<bool>())
+}
+
+/// What the events come to, by the plainest means.
+fn replay(events: &[(Event, bool)]) -> BTreeMap<ObjectRef, Object> {
+    let mut objects = BTreeMap::new();
+    for (event, _) in events {
+        match event.clone() {
+            Event::Apply(object) => {
+                objects.insert(object.reference(), object);
+            }
+            Event::Delete(reference) => {
+                objects.remove(&reference);
+            }
+            Event::Replace {
+                kind,
+                namespace,
+                objects: listed,
+            } => {
+                objects.retain(|reference: &ObjectRef, _| {
+                    reference.kind != kind
+                        || namespace
+                            .as_ref()
+                            .is_some_and(|ns| *ns != reference.name.namespace)
+                });
+                objects.extend(
+                    listed
+                        .into_iter()
+                        .map(|object| (object.reference(), object)),
+                );
+            }
+        }
+    }
+    objects
+}
+
+fn dump(snapshot: &Snapshot) -> Vec<(ResourceType, Arc<str>, Arc<str>, bytes::Bytes)> {
+    let resources = ResourceType::ALL.into_iter().flat_map(|resource_type| {
+        let resources = snapshot.resources(resource_type).values();
+        resources.map(move |resource| {
+            (
+                resource_type,
+                resource.name().clone(),
+                resource.version().clone(),
+                resource.bytes().clone(),
+            )
+        })
+    });
+    resources.collect()
+}
+
+fn check_closed(snapshot: &Snapshot) {
+    for resource_type in ResourceType::ALL {
+        for resource in snapshot.resources(resource_type).values() {
+            for reference in resource.references() {
+                assert!(
+                    snapshot
+                        .get(reference.resource_type, &reference.name)
+                        .is_some(),
+                    "{} {} names {} {}, which is not there",
+                    resource_type,
+                    resource.name(),
+                    reference.resource_type,
+                    reference.name
+                );
+            }
+        }
+    }
+}
+
+/// The environment variable of proptest itself sets another number of cases.
+fn cases(default: u32) -> ProptestConfig {
+    let cases = std::env::var("PROPTEST_CASES")
+        .ok()
+        .and_then(|cases| cases.parse().ok());
+    ProptestConfig {
+        cases: cases.unwrap_or(default),
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    }
+}
+
+proptest! {
+    #![proptest_config(cases(10_000))]
+
+    #[test]
+    fn incremental_equals_from_scratch(
+        history in prop::collection::vec(step(), 1..14),
+        shuffle in any::<prop::sample::Index>(),
+    ) {
+        let mut incremental = builder();
+        for (event, build) in history.clone() {
+            incremental.apply(event);
+            if build {
+                incremental.build();
+                check_closed(incremental.snapshot());
+            }
+        }
+        incremental.build();
+        check_closed(incremental.snapshot());
+
+        let mut objects: Vec<_> = replay(&history).into_values().collect();
+        let middle = if objects.is_empty() { 0 } else { shuffle.index(objects.len()) };
+        objects.rotate_left(middle);
+        let mut scratch = builder();
+        for object in objects.iter().rev() {
+            scratch.apply(Event::Apply(object.clone()));
+        }
+        scratch.build();
+
+        prop_assert_eq!(dump(incremental.snapshot()), dump(scratch.snapshot()));
+        prop_assert_eq!(incremental.statuses(), scratch.statuses());
+
+        // Nothing new: nothing translated, nothing different.
+        let translated = scratch.translated();
+        for object in objects {
+            scratch.apply(Event::Apply(object));
+        }
+        prop_assert!(!scratch.build());
+        prop_assert_eq!(scratch.translated(), translated);
+    }
+}
