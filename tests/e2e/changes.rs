@@ -373,7 +373,6 @@ async fn a_service_is_renamed_re_ported_and_deleted() {
     };
     let stand = Stand::start(&objects("kuard", 80)).await;
     let load = Load::start(stand.http_traffic("web.test")).await;
-    let mut port = 80;
     for (name, next) in [
         ("kuarder", 80),
         ("kuarder", 8080),
@@ -389,14 +388,12 @@ async fn a_service_is_renamed_re_ported_and_deleted() {
                 .envoy
                 .get("/config_dump?resource=dynamic_route_configs")
                 .await?;
-            anyhow::ensure!(routes.contains(&format!("\"{cluster}")), "{routes}");
+            anyhow::ensure!(routes.contains(&format!("\"{cluster}\"")), "{routes}");
             Ok(())
         })
         .await;
         load.more(10).await;
-        port = next;
     }
-    assert_eq!(port, 80);
     load.stop_without_failure().await;
     let mut without = objects("kuard", 80);
     without.remove(1);
@@ -406,7 +403,7 @@ async fn a_service_is_renamed_re_ported_and_deleted() {
     becomes(&stand, "web.test", "/", "web").await;
 }
 
-/// Contour's #… scenario: an unnamed port whose target port changes has the same name and another place.
+/// Contour's scenario: an unnamed port whose target port changes is the same port in another place.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_unnamed_port_changes_its_target() {
     let (old, new) = (Backend::start("old").await, Backend::start("new").await);

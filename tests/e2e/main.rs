@@ -10,6 +10,7 @@
 mod support;
 
 mod acme;
+mod annotations;
 mod changes;
 mod check;
 mod harness;
