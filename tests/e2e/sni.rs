@@ -124,7 +124,7 @@ async fn server_name_and_host() {
     for rows in MATRIX.chunks(10) {
         let requests = rows
             .iter()
-            .flat_map(|row| variants(row.0).map(|variant| (row, variant)));
+            .flat_map(|row| variants(row.0).map(move |variant| (row, variant)));
         let answers = requests.map(async |((sni, host, want), (how, version, tls))| {
             let got = word(address, version, Some(&tls), host, "/").await;
             let sentence =
