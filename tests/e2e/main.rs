@@ -16,5 +16,6 @@ mod check;
 mod harness;
 mod restart;
 mod routing;
+mod run;
 mod scale;
 mod sni;
