@@ -5,6 +5,7 @@
 //! by any sequence of events holds the same bytes as one that got them at once (I1, I2). It is pure: no IO, no
 //! clock, no log. The controller owns it and publishes what it makes.
 
+mod args;
 mod https;
 mod problems;
 
@@ -21,6 +22,7 @@ use crate::translate::{self, BackendPort, Input, Options};
 use crate::verdict::{IngressFacts, Statuses};
 use crate::xds::{Part, Resource, ResourceType, Snapshot};
 
+pub use args::Args;
 use https::HttpsListener;
 use problems::{Problems, Unit};
 
@@ -305,7 +307,9 @@ impl Builder {
                 }
                 Some(certificate) => {
                     self.translated.secrets += 1;
-                    self.statuses.certificates.insert(name.clone(), certificate.not_after);
+                    self.statuses
+                        .certificates
+                        .insert(name.clone(), certificate.not_after);
                     self.put(ResourceType::Secret, secret::secret(&certificate))
                 }
             };

@@ -27,12 +27,16 @@ impl Awaited {
             let pending = readiness.add(name);
             (scope, pending)
         });
-        Self { lists: lists.collect() }
+        Self {
+            lists: lists.collect(),
+        }
     }
 
     /// Notes that a list came.
     pub fn see(&mut self, event: &Event) {
-        if let Event::Replace { kind, namespace, .. } = event
+        if let Event::Replace {
+            kind, namespace, ..
+        } = event
             && let Some(pending) = self.lists.remove(&(*kind, namespace.clone()))
         {
             pending.done();

@@ -69,10 +69,26 @@ impl Metrics {
             translated: Translated::default(),
             certificates: OrdMap::new(),
         };
-        registry.register("events", "Events received from the source", metrics.events.clone());
-        registry.register("objects", "Objects that are held, wrong ones included", metrics.objects.clone());
-        registry.register("resources", "xDS resources in the newest snapshot", metrics.resources.clone());
-        registry.register("units_translated", "Units that were translated", metrics.units.clone());
+        registry.register(
+            "events",
+            "Events received from the source",
+            metrics.events.clone(),
+        );
+        registry.register(
+            "objects",
+            "Objects that are held, wrong ones included",
+            metrics.objects.clone(),
+        );
+        registry.register(
+            "resources",
+            "xDS resources in the newest snapshot",
+            metrics.resources.clone(),
+        );
+        registry.register(
+            "units_translated",
+            "Units that were translated",
+            metrics.units.clone(),
+        );
         registry.register_with_unit(
             "build",
             "Time from a batch of events to the snapshot that has them",
@@ -95,7 +111,12 @@ impl Metrics {
             Event::Delete(reference) => (reference.kind, "delete"),
             Event::Replace { kind, .. } => (*kind, "replace"),
         };
-        self.events.get_or_create(&EventLabels { kind: kind.name(), operation }).inc();
+        self.events
+            .get_or_create(&EventLabels {
+                kind: kind.name(),
+                operation,
+            })
+            .inc();
     }
 
     /// Takes in what a build came to.
@@ -103,12 +124,18 @@ impl Metrics {
         self.builds.observe(took.as_secs_f64());
         for kind in Kind::ALL {
             let count = i64::try_from(builder.store().count(kind)).unwrap_or(i64::MAX);
-            self.objects.get_or_create(&KindLabels { kind: kind.name() }).set(count);
+            self.objects
+                .get_or_create(&KindLabels { kind: kind.name() })
+                .set(count);
         }
         for resource_type in ResourceType::ALL {
             let count = builder.snapshot().resources(resource_type).len();
-            let labels = TypeLabels { r#type: resource_type.service() };
-            self.resources.get_or_create(&labels).set(i64::try_from(count).unwrap_or(i64::MAX));
+            let labels = TypeLabels {
+                r#type: resource_type.service(),
+            };
+            self.resources
+                .get_or_create(&labels)
+                .set(i64::try_from(count).unwrap_or(i64::MAX));
         }
         let (before, now) = (self.translated, builder.translated());
         for (unit, count) in [
@@ -130,8 +157,14 @@ impl Metrics {
         };
         for difference in self.certificates.diff(certificates) {
             match difference {
-                DiffItem::Add(name, not_after) | DiffItem::Update { new: (name, not_after), .. } => {
-                    self.not_after.get_or_create(&labels(name)).set(not_after.as_second());
+                DiffItem::Add(name, not_after)
+                | DiffItem::Update {
+                    new: (name, not_after),
+                    ..
+                } => {
+                    self.not_after
+                        .get_or_create(&labels(name))
+                        .set(not_after.as_second());
                 }
                 DiffItem::Remove(name, _) => {
                     self.not_after.remove(&labels(name));

@@ -63,8 +63,22 @@ impl Controller {
     ) -> (Self, Outputs) {
         let snapshots = watch::Sender::new(None);
         let statuses = watch::Sender::new(Arc::new(Statuses::default()));
-        let outputs = Outputs { snapshots: snapshots.subscribe(), statuses: statuses.subscribe() };
-        (Self { builder, awaited, events, snapshots, statuses, metrics, heartbeat }, outputs)
+        let outputs = Outputs {
+            snapshots: snapshots.subscribe(),
+            statuses: statuses.subscribe(),
+        };
+        (
+            Self {
+                builder,
+                awaited,
+                events,
+                snapshots,
+                statuses,
+                metrics,
+                heartbeat,
+            },
+            outputs,
+        )
     }
 
     /// Runs until the process stops.
@@ -108,7 +122,8 @@ impl Controller {
         self.metrics.observe_build(&self.builder, end - start);
         if changed {
             let snapshot = Arc::new(self.builder.snapshot().clone());
-            self.snapshots.send_replace(Some(Published { snapshot, at: end }));
+            self.snapshots
+                .send_replace(Some(Published { snapshot, at: end }));
         }
         let statuses = self.builder.statuses();
         self.statuses.send_if_modified(|current| {

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::sync::Arc;
 
+use zeroize::Zeroizing;
+
 use super::Metadata;
 
 /// A Secret.
@@ -41,14 +43,14 @@ pub enum KeyAlgorithm {
 }
 
 /// A private key as canonical PEM. It can be copied into a secret's bytes and compared, and in no other
-/// way seen: its `Debug` is a fixed text and it has no `Display` (I10).
+/// way seen: its `Debug` is a fixed text and it has no `Display` (I10). Its memory is wiped with the last copy.
 #[derive(Clone, PartialEq, Eq)]
-pub struct PrivateKeyPem(Arc<str>);
+pub struct PrivateKeyPem(Arc<Zeroizing<String>>);
 
 impl PrivateKeyPem {
     /// Takes the PEM text of a key.
-    pub fn new(pem: impl Into<Arc<str>>) -> Self {
-        Self(pem.into())
+    pub fn new(pem: impl Into<Zeroizing<String>>) -> Self {
+        Self(Arc::new(pem.into()))
     }
 
     /// The PEM text, for the one place that encodes a secret for SDS.
