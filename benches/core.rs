@@ -18,7 +18,10 @@ use isobath::translate::Options;
 
 fn builder() -> Builder {
     Builder::new(Config {
-        classes: ClassSelection { name: None, manifests: true },
+        classes: ClassSelection {
+            name: None,
+            manifests: true,
+        },
         options: Options::default(),
         listeners: listener::Config {
             http: "0.0.0.0:8080".parse().unwrap(),
@@ -33,7 +36,10 @@ fn metadata(host: usize, name: String, annotations: &[(&str, &str)]) -> Metadata
         name: NamespacedName::new(format!("team-{}", host % 100), name),
         uid: format!("uid-{host}").into(),
         created: None,
-        annotations: annotations.iter().map(|(k, v)| (Arc::from(*k), Arc::from(*v))).collect::<BTreeMap<_, _>>(),
+        annotations: annotations
+            .iter()
+            .map(|(k, v)| (Arc::from(*k), Arc::from(*v)))
+            .collect::<BTreeMap<_, _>>(),
     }
 }
 
@@ -41,10 +47,17 @@ fn metadata(host: usize, name: String, annotations: &[(&str, &str)]) -> Metadata
 fn ingress(host: usize, path: &str) -> Object {
     let name: Arc<str> = format!("host-{host}.example.com").into();
     Object::Ingress(Arc::new(Ingress {
-        metadata: metadata(host, format!("web-{host}"), &[("ingress.kubernetes.io/force-ssl-redirect", "true")]),
+        metadata: metadata(
+            host,
+            format!("web-{host}"),
+            &[("ingress.kubernetes.io/force-ssl-redirect", "true")],
+        ),
         class_name: None,
         default_backend: None,
-        tls: vec![IngressTls { hosts: vec![name.clone()], secret_name: Some(format!("tls-{}", host % 100).into()) }],
+        tls: vec![IngressTls {
+            hosts: vec![name.clone()],
+            secret_name: Some(format!("tls-{}", host % 100).into()),
+        }],
         rules: vec![IngressRule {
             host: Some(name),
             paths: vec![IngressPath {
@@ -64,7 +77,11 @@ fn service(host: usize) -> Object {
     Object::Service(Arc::new(Service {
         metadata: metadata(host, format!("web-{host}"), &[]),
         service_type: ServiceType::Endpoints,
-        ports: vec![ServicePort { name: "http".into(), port: 80, app_protocol: None }],
+        ports: vec![ServicePort {
+            name: "http".into(),
+            port: 80,
+            app_protocol: None,
+        }],
         ip_families: vec![IpFamily::V4],
         session_affinity: SessionAffinity::None,
         publish_not_ready_addresses: false,
@@ -84,7 +101,10 @@ fn endpoint_slice(host: usize, last: u8) -> Object {
         metadata: metadata(host, format!("web-{host}-abcde"), &[]),
         service: Some(format!("web-{host}").into()),
         address_type: AddressType::V4,
-        ports: vec![EndpointPort { name: "http".into(), port: Some(8080) }],
+        ports: vec![EndpointPort {
+            name: "http".into(),
+            port: Some(8080),
+        }],
         endpoints: endpoints.collect(),
     }))
 }
@@ -131,8 +151,12 @@ fn change(criterion: &mut Criterion) {
                 });
             });
         };
-        bench("endpoints", &|serial| endpoint_slice(500, u8::try_from(serial % 250).unwrap()));
-        bench("path of a TLS host", &|serial| ingress(500, &format!("/{serial}")));
+        bench("endpoints", &|serial| {
+            endpoint_slice(500, u8::try_from(serial % 250).unwrap())
+        });
+        bench("path of a TLS host", &|serial| {
+            ingress(500, &format!("/{serial}"))
+        });
         bench("certificate", &|serial| secret(50, serial));
         bench("no-op", &|_| ingress(501, "/"));
     }

@@ -77,6 +77,7 @@ pub mod source;
 pub mod status;
 pub mod store;
 pub mod supervisor;
+pub mod tls;
 pub mod translate;
 pub mod verdict;
 pub mod xds;

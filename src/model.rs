@@ -10,7 +10,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::k8s::{KeyAlgorithm, PrivateKeyPem};
+use crate::tls::{KeyAlgorithm, PrivateKeyPem};
 
 /// A lower-case host name without port: exact (`a.example.com`), for one label (`*.example.com`), or for every
 /// host (`*`).

@@ -16,6 +16,7 @@ mod secret;
 mod service;
 mod validate;
 
+pub use crate::tls::{KeyAlgorithm, PrivateKeyPem};
 pub use decode::{Decoded, Head, Undecodable, decode, decode_versioned, head, resource_version};
 pub use endpoint_slice::{AddressType, Endpoint, EndpointPort, EndpointSlice};
 pub use event::{Event, Invalid, Object};
@@ -26,6 +27,6 @@ pub use ingress::{
 pub use metadata::Metadata;
 pub use problem::Problem;
 pub use reference::{Kind, NamespacedName, ObjectRef};
-pub use secret::{KeyAlgorithm, PrivateKeyPem, Secret, TlsCertificate};
+pub use secret::{Secret, TlsCertificate};
 pub use service::{IpFamily, Service, ServicePort, ServiceType, SessionAffinity};
 pub use validate::Rules;
