@@ -101,6 +101,31 @@ pub struct VirtualHost {
     pub routes: Vec<Route>,
 }
 
+impl VirtualHost {
+    /// A host that redirects every request to HTTPS and does nothing else.
+    #[must_use]
+    pub fn https_redirect(host: Host, owner: Owner) -> Self {
+        let redirect = Route {
+            matches: RouteMatch::path(PathMatch::PathPrefix("/".into())),
+            action: RouteAction::Redirect(Redirect::to_https()),
+            request_headers: HeaderModifier::default(),
+            response_headers: HeaderModifier::default(),
+            owner,
+        };
+        Self {
+            host,
+            routes: vec![redirect],
+        }
+    }
+
+    /// Whether it is one of [`Self::https_redirect`]: all of these are alike but for their names.
+    #[must_use]
+    pub fn is_https_redirect(&self) -> bool {
+        matches!(&self.routes[..], [route]
+            if *self == Self::https_redirect(self.host.clone(), route.owner.clone()))
+    }
+}
+
 /// One route.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Route {

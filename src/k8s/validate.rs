@@ -117,6 +117,21 @@ pub(super) fn dns_subdomain(path: impl Display, value: &str) -> Verdict {
     ))
 }
 
+/// `IsFullyQualifiedDomainName`: the addresses of a slice of type FQDN.
+pub(super) fn full_domain_name(path: impl Display, value: &str) -> Verdict {
+    if value.is_empty() {
+        return Err(required(path, ""));
+    }
+    let name = value.strip_suffix('.').unwrap_or(value);
+    dns_subdomain(&path, name)?;
+    if !name.contains('.') {
+        let why = "should be a domain with at least two segments separated by dots";
+        return Err(invalid(path, name, why));
+    }
+    name.split('.')
+        .try_for_each(|label| dns_label(&path, label))
+}
+
 /// The host of a rule or of a `tls` entry: `validateIngressRules` and `validateIngressTLS` less the rule on
 /// addresses, which holds for rules only.
 pub(super) fn host(path: impl Display, value: &str) -> Verdict {
@@ -200,6 +215,29 @@ pub(super) fn port_number(path: impl Display, value: i32) -> Result<u16, Refusal
     }
 }
 
+/// `metav1.Time`: RFC 3339 as Go's `time.Parse` takes it.
+pub(super) fn time(path: impl Display, value: &str) -> Result<jiff::Timestamp, Refusal> {
+    let date_and_time = value.get(..19).is_some_and(|start| {
+        start
+            .bytes()
+            .zip(*b"0000-00-00T00:00:00")
+            .all(|(byte, form)| {
+                (form == b'0' && byte.is_ascii_digit()) || (form != b'0' && byte == form)
+            })
+    });
+    let offset = value.ends_with('Z')
+        || value
+            .get(value.len().saturating_sub(6)..)
+            .is_some_and(|end| end.starts_with(['+', '-']));
+    match value.parse() {
+        Ok(time) if date_and_time && offset => Ok(time),
+        _ => {
+            let why = "must be a time as in RFC 3339, such as 2006-01-02T15:04:05Z";
+            Err(invalid(path, value, why))
+        }
+    }
+}
+
 /// `IsQualifiedName` (now `content.IsLabelKey`): keys of labels and annotations, `appProtocol`.
 pub(super) fn qualified_name(path: impl Display, value: &str) -> Verdict {
     const LIMIT: usize = 63;
@@ -208,7 +246,9 @@ pub(super) fn qualified_name(path: impl Display, value: &str) -> Verdict {
         Some((prefix, name)) => (Some(prefix), name),
     };
     if name.contains('/') {
-        return Err(invalid(path, value, NOT_QUALIFIED));
+        let why = "a valid label key must consist of alphanumeric characters, '-', '_' or '.', and must start \
+                   and end with an alphanumeric character";
+        return Err(invalid(path, value, why));
     }
     match prefix {
         Some("") => return Err(invalid(path, value, "prefix part must be non-empty")),
@@ -254,11 +294,13 @@ pub(super) fn label_value(path: impl Display, value: &str) -> Verdict {
 pub(super) fn data_key(path: impl Display, value: &str) -> Verdict {
     let word = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
     let why = if value.len() > SUBDOMAIN_LIMIT {
-        "a key must be no more than 253 characters"
+        "must be no more than 253 characters"
     } else if value.is_empty() || !value.bytes().all(word) {
         "a valid config key must consist of alphanumeric characters, '-', '_' or '.'"
-    } else if value == "." || value == ".." {
-        "must not be '.' or '..'"
+    } else if value == "." {
+        "must not be '.'"
+    } else if value == ".." {
+        "must not be '..'"
     } else if value.starts_with("..") {
         "must not start with '..'"
     } else {
@@ -301,13 +343,15 @@ pub(super) fn path_segment(path: impl Display, value: &str) -> Verdict {
 }
 
 /// `ValidateEndpointIP` behind `IsValidIPForLegacyField` (IPv4) or `IsValidIP` (IPv6), less the rule on
-/// loopback addresses.
+/// loopback addresses. The path is that of the list.
 pub(super) fn endpoint_address(
-    path: impl Display,
+    list: &str,
+    index: usize,
     value: &str,
     v6: bool,
     rules: Rules,
 ) -> Result<IpAddr, Refusal> {
+    let path = format_args!("{list}[{index}]");
     let Some(address) = parse_ip_sloppy(value) else {
         let why = "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)";
         return Err(invalid(path, value, why));
@@ -328,7 +372,7 @@ pub(super) fn endpoint_address(
     if address.is_ipv6() != v6 {
         let family = if v6 { "IPv6" } else { "IPv4" };
         let why = format!("must be an {family} address");
-        return Err(invalid(path, value, why));
+        return Err(invalid(list, value, why));
     }
     let (link_local, link_local_multicast) = match address {
         IpAddr::V4(v4) => (v4.is_link_local(), matches!(v4.octets(), [224, 0, 0, _])),
@@ -384,15 +428,15 @@ fn parse_ipv4_sloppy(value: &str) -> Option<Ipv4Addr> {
 
 const SUBDOMAIN_LIMIT: usize = 253;
 
-const NOT_QUALIFIED: &str = "a qualified name must consist of alphanumeric characters, '-', '_' or '.', and \
-    must start and end with an alphanumeric character with an optional DNS subdomain prefix and '/'";
+const NOT_QUALIFIED: &str = "name part must consist of alphanumeric characters, '-', '_' or '.', and must \
+    start and end with an alphanumeric character";
 
 /// `MaxLenError`.
 struct TooLong(usize);
 
 impl Display for TooLong {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "must be no more than {} bytes", self.0)
+        write!(f, "must be no more than {} characters", self.0)
     }
 }
 

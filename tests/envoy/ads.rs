@@ -15,7 +15,7 @@ use pb::aggregated_discovery_service_server::{
     AggregatedDiscoveryService, AggregatedDiscoveryServiceServer,
 };
 use tokio::sync::{mpsc, watch};
-use tokio_stream::wrappers::{ReceiverStream, UnixListenerStream};
+use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
 /// Encoded resources by type and name.
@@ -33,11 +33,8 @@ pub fn serve(socket: &Path, resources: Resources) -> (watch::Sender<Resources>, 
         refusals: refusals.clone(),
     });
     let listener = tokio::net::UnixListener::bind(socket).unwrap();
-    tokio::spawn(
-        tonic::transport::Server::builder()
-            .add_service(service)
-            .serve_with_incoming(UnixListenerStream::new(listener)),
-    );
+    let router = axum::Router::new().fallback_service(service);
+    tokio::spawn(async move { axum::serve(listener, router).await });
     (sender, refusals)
 }
 

@@ -60,15 +60,34 @@ pub async fn plain(address: SocketAddr, request: &str) -> Answer {
     exchange(stream, request).await
 }
 
-/// Sends over any stream and reads to its end.
+/// Sends over any stream and reads the answer.
 pub async fn exchange(mut stream: impl AsyncRead + AsyncWrite + Unpin, request: &str) -> Answer {
     stream.write_all(request.as_bytes()).await.unwrap();
     let mut bytes = Vec::new();
-    // A peer that closes without TLS close_notify is an error after the bytes; they are what counts.
-    let _ = tokio::time::timeout(PATIENCE, stream.read_to_end(&mut bytes))
-        .await
-        .expect("no answer in time");
+    // Not to the end of the stream: Envoy keeps it for a second after its own answers.
+    while !is_complete(&bytes) {
+        // A peer that closes without TLS close_notify is an error after the bytes; they are what counts.
+        match tokio::time::timeout(PATIENCE, stream.read_buf(&mut bytes)).await {
+            Ok(Ok(0) | Err(_)) => break,
+            Ok(Ok(_)) => {}
+            Err(_) => panic!("no answer in time"),
+        }
+    }
     parse(&String::from_utf8_lossy(&bytes))
+}
+
+fn is_complete(bytes: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(bytes).to_ascii_lowercase();
+    let Some((head, body)) = text.split_once("\r\n\r\n") else {
+        return false;
+    };
+    let length = head
+        .lines()
+        .find_map(|line| line.strip_prefix("content-length: "));
+    match length {
+        Some(length) => body.len() >= length.parse().unwrap(),
+        None => body.ends_with("0\r\n\r\n"),
+    }
 }
 
 fn parse(text: &str) -> Answer {

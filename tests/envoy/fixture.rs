@@ -113,7 +113,7 @@ pub fn certificate(name: &str, names: &[&str]) -> Certificate {
         chain: pair.cert.pem().into(),
         key: PrivateKeyPem::new(pair.signing_key.serialize_pem()),
         key_algorithm: KeyAlgorithm::Ecdsa,
-        not_after: jiff::Timestamp::UNIX_EPOCH,
+        not_after: jiff::Timestamp::MAX,
         owner: Owner {
             kind: "Secret",
             namespace: "web".into(),
@@ -154,7 +154,7 @@ impl World {
         self.insert(ResourceType::Secret, &secret::secret(&certificate));
         let (key, part) = filter_chain::filter_chain(&tls_server(server, &[&certificate.name]));
         self.https.insert(key, part.into());
-        let (key, part) = route::misdirected();
+        let (key, part) = route::misdirected(&Host::any());
         let mut table = OrdMap::unit(key, part.into());
         for (host, cluster) in hosts {
             let (key, part) = route::virtual_host(&virtual_host(host, all_to(cluster)), true);

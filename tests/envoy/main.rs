@@ -8,6 +8,7 @@
 mod ads;
 mod backend;
 mod client;
+mod descriptors;
 mod determinism;
 mod fixture;
 mod golden;

@@ -30,7 +30,7 @@ struct PortWire<'a> {
     #[serde(borrow)]
     name: Text<'a>,
     #[serde(borrow)]
-    protocol: Text<'a>,
+    protocol: Option<Text<'a>>,
     #[serde(borrow)]
     app_protocol: Option<Text<'a>>,
     port: Option<Int>,
@@ -108,7 +108,17 @@ fn ports(wires: &[Struct<PortWire<'_>>]) -> Result<Vec<EndpointPort>, Refusal> {
         if !names.insert(name) {
             return Err(duplicate(format_args!("{at}.name"), name));
         }
-        let protocol = protocol(&at, wire.protocol.as_str())?;
+        let protocol = match &wire.protocol {
+            None => "TCP",
+            Some(given) if given.is_empty() => {
+                return Err(not_supported(
+                    format_args!("{at}.protocol"),
+                    "",
+                    &["SCTP", "TCP", "UDP"],
+                ));
+            }
+            Some(given) => protocol(&at, given.as_str())?,
+        };
         if let Some(app_protocol) = &wire.app_protocol {
             let at = format_args!("{at}.appProtocol");
             validate::qualified_name(at, app_protocol.as_str())?;
@@ -145,10 +155,18 @@ fn endpoint(
         let v6 = match address_type {
             AddressType::V4 => false,
             AddressType::V6 => true,
-            AddressType::Fqdn => continue,
+            AddressType::Fqdn => {
+                validate::full_domain_name(format_args!("{at}[{index}]"), text.as_str())?;
+                continue;
+            }
         };
-        let at = format_args!("{at}[{index}]");
-        addresses.push(validate::endpoint_address(at, text.as_str(), v6, rules)?);
+        addresses.push(validate::endpoint_address(
+            &at,
+            index,
+            text.as_str(),
+            v6,
+            rules,
+        )?);
     }
     let conditions = &wire.conditions.0;
     let ready = conditions.ready.unwrap_or(true);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde::Deserialize;
 
-use super::super::validate::{self, Refusal, Verdict, invalid, required};
+use super::super::validate::{self, Refusal, Verdict, required};
 use super::super::{Kind, LoadBalancerAddress, Metadata, NamespacedName};
 use super::json::{List, Struct, Text, TextMap};
 
@@ -115,13 +115,9 @@ impl MetadataWire<'_> {
     }
 
     fn created(&self) -> Result<Option<jiff::Timestamp>, Refusal> {
-        let Some(text) = &self.creation_timestamp else {
-            return Ok(None);
-        };
-        text.as_str().parse().map(Some).map_err(|_| {
-            let why = "must be a time as in RFC 3339, such as 2006-01-02T15:04:05Z";
-            invalid("metadata.creationTimestamp", text.as_str(), why)
-        })
+        let text = self.creation_timestamp.as_ref();
+        text.map(|text| validate::time("metadata.creationTimestamp", text.as_str()))
+            .transpose()
     }
 }
 
