@@ -12,16 +12,13 @@ const TOKEN: &str = "/.well-known/acme-challenge/Zm9v-bar_baz";
 
 /// The Ingress that cert-manager makes beside the application's; it has a generated name and is the younger.
 fn solver(host: &str, path_type: PathType) -> Manifest {
-    ingress(&format!(
-        "cm-acme-http-solver-{}",
-        host.replace(['.', '*'], "")
-    ))
-    .created("2026-01-01T00:00:00Z")
-    .annotate(
-        "nginx.ingress.kubernetes.io/whitelist-source-range",
-        "0.0.0.0/0,::/0",
-    )
-    .rule(host, &[(TOKEN, path_type, "cm-acme-http-solver:8089")])
+    ingress(&format!("cm-acme-http-solver-{}x", host.replace('.', "")))
+        .created("2026-01-01T00:00:00Z")
+        .annotate(
+            "nginx.ingress.kubernetes.io/whitelist-source-range",
+            "0.0.0.0/0,::/0",
+        )
+        .rule(host, &[(TOKEN, path_type, "cm-acme-http-solver:8089")])
 }
 
 fn solver_service(backend: &Backend) -> Vec<Manifest> {
@@ -63,6 +60,7 @@ async fn the_solvers_ingress_beside_the_applications() {
         solver("annotated.test", Exact).annotate("kubernetes.io/ingress.class", "isobath"),
         // Plain HTTP switched off altogether by the application.
         application("closed")
+            .annotate("ingress.kubernetes.io/force-ssl-redirect", "false")
             .annotate("kubernetes.io/ingress.allow-http", "false")
             .tls(&["closed.test"], "certificate"),
         solver("closed.test", Exact),

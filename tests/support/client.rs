@@ -60,7 +60,7 @@ pub(crate) struct Tls {
     pub(crate) dribble: bool,
     /// The TLS versions that it offers.
     pub(crate) versions: &'static [&'static SupportedProtocolVersion],
-    /// Whether it offers only RSA signatures, as clients did that know no ECDSA.
+    /// Whether it offers only RSA, as clients did that know no ECDSA; with [`Trust::Anything`].
     pub(crate) rsa_only: bool,
 }
 
@@ -100,7 +100,10 @@ impl Tls {
                 .with_no_client_auth(),
             Trust::Anything => builder
                 .dangerous()
-                .with_custom_certificate_verifier(Arc::new(AcceptAny(provider)))
+                .with_custom_certificate_verifier(Arc::new(AcceptAny {
+                    provider,
+                    rsa_only: self.rsa_only,
+                }))
                 .with_no_client_auth(),
         };
         config.enable_sni = self.sni.is_some();
@@ -359,7 +362,10 @@ fn dribble(mut server: TcpStream) -> impl Stream {
 
 /// Accepts every certificate; signatures are still checked, so the server does hold its key.
 #[derive(Debug)]
-struct AcceptAny(Arc<CryptoProvider>);
+struct AcceptAny {
+    provider: Arc<CryptoProvider>,
+    rsa_only: bool,
+}
 
 impl ServerCertVerifier for AcceptAny {
     fn verify_server_cert(
@@ -379,7 +385,7 @@ impl ServerCertVerifier for AcceptAny {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        let algorithms = &self.0.signature_verification_algorithms;
+        let algorithms = &self.provider.signature_verification_algorithms;
         rustls::crypto::verify_tls12_signature(message, cert, dss, algorithms)
     }
 
@@ -389,11 +395,15 @@ impl ServerCertVerifier for AcceptAny {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        let algorithms = &self.0.signature_verification_algorithms;
+        let algorithms = &self.provider.signature_verification_algorithms;
         rustls::crypto::verify_tls13_signature(message, cert, dss, algorithms)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.signature_verification_algorithms.supported_schemes()
+        let algorithms = &self.provider.signature_verification_algorithms;
+        let mut schemes = algorithms.supported_schemes();
+        // Envoy looks at these, not at the cipher suites, when it chooses a certificate.
+        schemes.retain(|scheme| !self.rsa_only || format!("{scheme:?}").starts_with("RSA_"));
+        schemes
     }
 }
