@@ -251,6 +251,20 @@ pub fn all() -> Vec<(&'static str, ResourceType, Resource)> {
             ),
         ),
         (
+            "route-redirect",
+            Rds,
+            table(
+                "http",
+                [routes(
+                    "a.example.com",
+                    vec![simple(
+                        path("/"),
+                        RouteAction::Redirect(Redirect::to_https()),
+                    )],
+                )],
+            ),
+        ),
+        (
             "route-tls",
             Rds,
             table(
