@@ -10,6 +10,7 @@ pub mod log;
 pub mod metrics;
 pub mod model;
 pub mod profile;
+pub mod run;
 pub mod store;
 pub mod supervisor;
 pub mod translate;
