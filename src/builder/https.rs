@@ -21,10 +21,6 @@ pub struct HttpsListener {
     parts: OrdMap<Arc<str>, Arc<Part>>,
     servers: BTreeMap<Arc<str>, Server>,
     hosts: BTreeMap<Host, HostState>,
-    /// The exact hosts below each wildcard, whether the wildcard is served or not.
-    below: BTreeMap<Host, BTreeSet<Host>>,
-    /// Exact hosts that are answered 421 in the table of the wildcard above them, and the server of that table.
-    misdirected: BTreeMap<Host, Arc<str>>,
     /// How many servers use a Secret.
     secrets: BTreeMap<NamespacedName, usize>,
     touched_secrets: BTreeSet<NamespacedName>,
@@ -58,8 +54,6 @@ impl HttpsListener {
             parts: OrdMap::new(),
             servers: BTreeMap::new(),
             hosts: BTreeMap::new(),
-            below: BTreeMap::new(),
-            misdirected: BTreeMap::new(),
             secrets: BTreeMap::new(),
             touched_secrets: BTreeSet::new(),
             touched_tables: BTreeSet::new(),
@@ -75,25 +69,6 @@ impl HttpsListener {
         }
         if let Some(old) = old {
             self.leave(host, &old);
-        }
-        match host.covering_wildcard() {
-            Some(wildcard) => {
-                let below = self.below.entry(wildcard.clone()).or_default();
-                if unit.is_some() {
-                    below.insert(host.clone());
-                } else {
-                    below.remove(host);
-                }
-                if below.is_empty() {
-                    self.below.remove(&wildcard);
-                }
-                self.misdirect(host);
-            }
-            None => {
-                for host in self.below.get(host).cloned().unwrap_or_default() {
-                    self.misdirect(&host);
-                }
-            }
         }
     }
 
@@ -132,36 +107,6 @@ impl HttpsListener {
             snapshot.insert(ResourceType::Listener, Arc::new(listener));
         }
         changed
-    }
-
-    /// Brings the 421 of an exact host in the table of the wildcard above it up to date: it is there where the two
-    /// have different servers. Browsers use one connection for every name of its certificate, so without it the
-    /// wildcard's routes would answer in the exact host's name.
-    fn misdirect(&mut self, host: &Host) {
-        let server = |host: &Host| self.hosts.get(host).map(|state| state.server.clone());
-        let own = server(host);
-        let wanted = host
-            .covering_wildcard()
-            .and_then(|wildcard| server(&wildcard))
-            .filter(|above| own.as_ref().is_some_and(|own| own != above));
-        let (key, part) = route::misdirected(host);
-        if let Some(old) = self.misdirected.remove(host)
-            // Where the host has come to that server itself, its routes have taken the key.
-            && Some(&old) != wanted.as_ref()
-            && Some(&old) != own.as_ref()
-            && let Some(server) = self.servers.get_mut(&old)
-            && server.table.remove(&key).is_some()
-        {
-            self.touched_tables.insert(old);
-        }
-        if let Some(above) = wanted
-            && let Some(server) = self.servers.get_mut(&above)
-        {
-            if replace(&mut server.table, None, Some(&(key, part))) {
-                self.touched_tables.insert(above.clone());
-            }
-            self.misdirected.insert(host.clone(), above);
-        }
     }
 
     fn enter(&mut self, host: &Host, unit: &HttpsHost) {
