@@ -17,6 +17,8 @@ pub struct Statuses {
     pub ingresses: OrdMap<NamespacedName, IngressFacts>,
     /// What is wrong, by object. An object without problems is not in here.
     pub problems: OrdMap<ObjectRef, ObjectProblems>,
+    /// When each certificate in use ends (`notAfter`), by Secret.
+    pub certificates: OrdMap<NamespacedName, jiff::Timestamp>,
 }
 
 /// What the status task has to know of an Ingress.

@@ -117,7 +117,7 @@ impl HttpsListener {
                 *self.secrets.entry(secret.clone()).or_default() += 1;
                 self.touched_secrets.insert(secret.clone());
             }
-            let (misdirected_key, misdirected) = route::misdirected();
+            let (misdirected_key, misdirected) = route::misdirected(&Host::any());
             let table = OrdMap::unit(misdirected_key, Arc::new(misdirected));
             Server {
                 secrets: unit.secrets.clone(),

@@ -5,13 +5,14 @@
 //! by any sequence of events holds the same bytes as one that got them at once (I1, I2). It is pure: no IO, no
 //! clock, no log. The controller owns it and publishes what it makes.
 
+mod args;
 mod https;
 mod problems;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use imbl::OrdMap;
+use imbl::{OrdMap, OrdSet};
 
 use crate::envoy::{cluster, endpoint, listener, route, secret};
 use crate::k8s::{Event, Kind, NamespacedName, ObjectRef};
@@ -21,6 +22,7 @@ use crate::translate::{self, BackendPort, Input, Options};
 use crate::verdict::{IngressFacts, Statuses};
 use crate::xds::{Part, Resource, ResourceType, Snapshot};
 
+pub use args::Args;
 use https::HttpsListener;
 use problems::{Problems, Unit};
 
@@ -59,6 +61,8 @@ pub struct Builder {
     clusters: BTreeMap<Arc<str>, ClusterState>,
     clusters_of: Index<NamespacedName, Arc<str>>,
     http_table: OrdMap<Arc<str>, Arc<Part>>,
+    /// The exact hosts that only redirect: one part of the table stands for all of them.
+    redirects: OrdSet<Host>,
     https: HttpsListener,
     problems: Problems,
     snapshot: Snapshot,
@@ -86,6 +90,7 @@ struct Touched {
     clusters: BTreeSet<Arc<str>>,
     endpoints: BTreeSet<Arc<str>>,
     http_table: bool,
+    redirects: bool,
     changed: bool,
 }
 
@@ -109,6 +114,7 @@ impl Builder {
             clusters: BTreeMap::new(),
             clusters_of: Index::default(),
             http_table: OrdMap::new(),
+            redirects: OrdSet::new(),
             https: HttpsListener::new(&config.listeners),
             problems: Problems::default(),
             snapshot,
@@ -152,6 +158,11 @@ impl Builder {
             touched.changed |= self.build_endpoints(name);
         }
         touched.changed |= self.build_secrets(&dirty);
+        if touched.redirects {
+            let (key, part) = route::redirects(&self.redirects);
+            let part = (!self.redirects.is_empty()).then(|| (key.clone(), part));
+            touched.http_table |= replace(&mut self.http_table, Some(&key), part.as_ref());
+        }
         if touched.http_table {
             self.put_http_table();
             touched.changed = true;
@@ -193,15 +204,17 @@ impl Builder {
         };
         let unit = translate::host(input, host);
         let old = self.hosts.remove(host).unwrap_or_default();
-        let rendered = unit
-            .http
-            .as_ref()
-            .map(|http| route::virtual_host(http, false));
-        touched.http_table |= replace(
-            &mut self.http_table,
-            old.http_key.as_ref(),
-            rendered.as_ref(),
-        );
+        let redirects = unit.http.as_ref().is_some_and(|http| {
+            http.is_https_redirect() && !host.is_any() && host.wildcard_suffix().is_none()
+        });
+        touched.redirects |= match redirects {
+            true => self.redirects.insert(host.clone()).is_none(),
+            false => self.redirects.remove(host).is_some(),
+        };
+        let http = unit.http.as_ref().filter(|_| !redirects);
+        let rendered = http.map(|http| route::virtual_host(http, false));
+        let old_key = old.http_key.as_ref();
+        touched.http_table |= replace(&mut self.http_table, old_key, rendered.as_ref());
         self.https.set(host, unit.https.as_ref());
         // First take, then let go: a cluster that is still named keeps its state.
         for (name, backend) in &unit.clusters {
@@ -299,9 +312,15 @@ impl Builder {
                 None
             };
             changed |= match certificate {
-                None => self.snapshot.remove(ResourceType::Secret, &resource),
+                None => {
+                    self.statuses.certificates.remove(name);
+                    self.snapshot.remove(ResourceType::Secret, &resource)
+                }
                 Some(certificate) => {
                     self.translated.secrets += 1;
+                    self.statuses
+                        .certificates
+                        .insert(name.clone(), certificate.not_after);
                     self.put(ResourceType::Secret, secret::secret(&certificate))
                 }
             };

@@ -73,7 +73,6 @@ fn context(server: &TlsServer) -> tls::DownstreamTlsContext {
                 .map(|name| tls::SdsSecretConfig {
                     name: name.to_string(),
                     sds_config: Some(ads()),
-                    ..Default::default()
                 })
                 .collect(),
             alpn_protocols: vec!["h2".to_owned(), "http/1.1".to_owned()],

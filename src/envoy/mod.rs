@@ -25,6 +25,7 @@ pub mod endpoint;
 pub mod filter_chain;
 mod header;
 pub mod http_connection_manager;
+pub mod json;
 pub mod listener;
 mod path;
 pub mod route;

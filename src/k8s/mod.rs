@@ -4,6 +4,8 @@
 //! is wrong becomes [`Object::Invalid`], which is data like any other object. Nothing in here knows
 //! of hosts, routes or Envoy, and nothing in here does IO.
 
+mod certificate;
+mod decode;
 mod endpoint_slice;
 mod event;
 mod ingress;
@@ -12,7 +14,10 @@ mod problem;
 mod reference;
 mod secret;
 mod service;
+mod validate;
 
+pub use crate::tls::{KeyAlgorithm, PrivateKeyPem};
+pub use decode::{Decoded, Head, Undecodable, decode, decode_versioned, head, resource_version};
 pub use endpoint_slice::{AddressType, Endpoint, EndpointPort, EndpointSlice};
 pub use event::{Event, Invalid, Object};
 pub use ingress::{
@@ -22,5 +27,6 @@ pub use ingress::{
 pub use metadata::Metadata;
 pub use problem::Problem;
 pub use reference::{Kind, NamespacedName, ObjectRef};
-pub use secret::{KeyAlgorithm, PrivateKeyPem, Secret, TlsCertificate};
+pub use secret::{Secret, TlsCertificate};
 pub use service::{IpFamily, Service, ServicePort, ServiceType, SessionAffinity};
+pub use validate::Rules;

@@ -21,6 +21,7 @@ pub fn certificate(input: Input<'_>, secret: &NamespacedName) -> Option<Certific
         chain: certificate.chain.clone(),
         key: certificate.key.clone(),
         key_algorithm: certificate.key_algorithm,
+        not_after: certificate.not_after,
         owner: owner(secret),
     })
 }

@@ -8,6 +8,7 @@
 //!   of its hosts. A default backend comes last on every host that its Ingress names, and on `*`.
 //! - HTTPS serves what HTTP serves, less the redirects. A host with a certificate and no routes of its own takes
 //!   those of the wildcard above it, and answers 404 where there is none.
+//! - A host that only redirects to HTTPS redirects every path, those that HTTPS answers 404 included.
 //! - A wildcard's certificate covers the exact hosts below it that bring none themselves.
 
 use std::collections::BTreeMap;
@@ -266,6 +267,12 @@ impl<'a> Table<'a> {
     }
 
     fn virtual_host(&self, listener: Listener) -> VirtualHost {
+        if listener == Listener::Http
+            && let Some(first) = self.entries.first()
+            && self.entries.iter().all(Entry::only_redirects_http)
+        {
+            return VirtualHost::https_redirect(self.host.clone(), first.owner());
+        }
         let entries = self.entries.iter();
         VirtualHost {
             host: self.host.clone(),
@@ -280,26 +287,34 @@ impl<'a> Table<'a> {
 }
 
 impl Entry<'_> {
+    fn only_redirects_http(&self) -> bool {
+        self.policy.force_ssl_redirect && !self.is_acme
+    }
+
+    fn owner(&self) -> Owner {
+        let name = &self.ingress.metadata.name;
+        Owner {
+            kind: Kind::Ingress.name(),
+            namespace: name.namespace.clone(),
+            name: name.name.clone(),
+        }
+    }
+
     fn route(&self, listener: Listener) -> Option<Route> {
         let on_http = listener == Listener::Http && !self.is_acme;
-        let action = if on_http && self.policy.force_ssl_redirect {
+        let action = if on_http && self.only_redirects_http() {
             RouteAction::Redirect(Redirect::to_https())
         } else if on_http && !self.policy.allow_http {
             return None;
         } else {
             self.action.clone()
         };
-        let name = &self.ingress.metadata.name;
         Some(Route {
             matches: RouteMatch::path(self.path.clone()),
             action,
             request_headers: self.policy.request_headers.clone(),
             response_headers: self.policy.response_headers.clone(),
-            owner: Owner {
-                kind: Kind::Ingress.name(),
-                namespace: name.namespace.clone(),
-                name: name.name.clone(),
-            },
+            owner: self.owner(),
         })
     }
 }

@@ -39,6 +39,8 @@ pub fn path_match(path: &IngressPath) -> Result<PathMatch, String> {
             check_regex(expression)?;
             Ok(PathMatch::Regex(expression.into()))
         }
+        // Every path, in both readings: one match, so that two Ingresses that want it both are told.
+        PathType::ImplementationSpecific if &**text == "/" => Ok(PathMatch::PathPrefix("/".into())),
         PathType::ImplementationSpecific => Ok(PathMatch::StringPrefix(text.clone())),
     }
 }

@@ -7,4 +7,4 @@ mod resource;
 mod snapshot;
 
 pub use resource::{Part, Reference, Resource, ResourceType};
-pub use snapshot::Snapshot;
+pub use snapshot::{Published, Snapshot};

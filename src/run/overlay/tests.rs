@@ -22,7 +22,7 @@ impl StandIn for Fake {
         }
         Ok(TlsCertificate {
             chain: names.join(" ").into(),
-            key: PrivateKeyPem::new("key"),
+            key: PrivateKeyPem::new("key".to_owned()),
             key_algorithm: KeyAlgorithm::Ecdsa,
             names,
             not_before: jiff::Timestamp::UNIX_EPOCH,
