@@ -21,7 +21,7 @@ use jiff::SignedDuration;
 
 use crate::envoy::bootstrap;
 use crate::run::tether;
-use crate::{drain, install, log, supervise};
+use crate::{drain, inspect, install, log, supervise};
 
 /// Exit code: a task ended.
 pub const FATAL: u8 = 1;
@@ -45,6 +45,8 @@ pub struct Cli {
 pub enum Command {
     /// Write Envoy's bootstrap.
     Bootstrap(bootstrap::Args),
+    /// Show what a control plane serves.
+    Xds(inspect::Args),
     /// Take Envoy out of service without losing a request: the preStop hook of its container.
     Drain(drain::Args),
     /// Restart a command that fails, as PID 1 of a container.
@@ -105,6 +107,10 @@ pub fn run(cli: Cli) -> ExitCode {
             .run()
             .map_err(|error| UsageError::new(format!("{error:#}")).into())
             .map(|()| ExitCode::SUCCESS),
+        Command::Xds(args) => block_on(async {
+            inspect::run(&args).await?;
+            Ok(ExitCode::SUCCESS)
+        }),
         Command::Drain(args) => block_on(async {
             match drain::run(&args).await? {
                 drain::Outcome::Drained => tracing::info!("drained"),

@@ -67,6 +67,7 @@ pub mod controller;
 pub mod drain;
 pub mod envoy;
 pub mod http;
+pub mod inspect;
 pub mod install;
 pub mod k8s;
 pub mod lease;
