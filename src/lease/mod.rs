@@ -74,15 +74,15 @@ pub struct Metrics {
 }
 
 impl Metrics {
-    /// Adds the metrics under their full names.
+    /// Adds the metrics; the registry brings the prefix `isobath_`.
     pub fn register(&self, registry: &mut Registry) {
         registry.register(
-            "isobath_leader",
+            "leader",
             "Whether this process holds the Lease and writes status and Events (1) or not (0)",
             self.leader.clone(),
         );
         registry.register(
-            "isobath_lease_errors",
+            "lease_errors",
             "Calls for the Lease that failed",
             self.errors.clone(),
         );

@@ -28,10 +28,10 @@ pub struct Reporter {
 }
 
 impl Reporter {
-    /// Adds its metric under its full name.
+    /// Adds its metric; the registry brings the prefix `isobath_`.
     pub fn register(&self, registry: &mut Registry) {
         registry.register(
-            "isobath_object_problems",
+            "object_problems",
             "Problems found in objects, by kind, namespace and reason; the log and the objects' Events say which",
             self.problems.clone(),
         );
