@@ -38,6 +38,7 @@ const CALL_LIMIT: Duration = Duration::from_secs(4);
 
 /// Where the Lease is.
 #[derive(Clone, Debug, clap::Args)]
+#[group(skip)]
 #[command(next_help_heading = "Leader election")]
 pub struct Args {
     /// Name of the Lease that elects the one writer of status and Events among all pods. Installations beside
@@ -74,7 +75,7 @@ pub struct Metrics {
 }
 
 impl Metrics {
-    /// Adds the metrics; the registry brings the prefix `isobath_`.
+    /// Adds the metrics; `registry` brings the prefix `isobath_`.
     pub fn register(&self, registry: &mut Registry) {
         registry.register(
             "leader",

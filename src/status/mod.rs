@@ -55,7 +55,7 @@ pub struct Metrics {
 }
 
 impl Metrics {
-    /// Adds the metrics; the registry brings the prefix `isobath_`.
+    /// Adds the metrics; `registry` brings the prefix `isobath_`.
     pub fn register(&self, registry: &mut Registry) {
         registry.register(
             "status_writes",

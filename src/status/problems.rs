@@ -28,7 +28,7 @@ pub struct Reporter {
 }
 
 impl Reporter {
-    /// Adds its metric; the registry brings the prefix `isobath_`.
+    /// Adds its metric; `registry` brings the prefix `isobath_`.
     pub fn register(&self, registry: &mut Registry) {
         registry.register(
             "object_problems",
@@ -183,10 +183,8 @@ mod tests {
             assert_eq!(series, expected);
         };
         check(&[], &[]);
-        let missing =
-            r#"isobath_object_problems{kind="Ingress",namespace="shop",reason="SecretNotFound"}"#;
-        let port =
-            r#"isobath_object_problems{kind="Ingress",namespace="shop",reason="PortNotFound"}"#;
+        let missing = r#"object_problems{kind="Ingress",namespace="shop",reason="SecretNotFound"}"#;
+        let port = r#"object_problems{kind="Ingress",namespace="shop",reason="PortNotFound"}"#;
         check(&[("a", "SecretNotFound")], &[&format!("{missing} 1")]);
         check(
             &[
