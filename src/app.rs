@@ -1,5 +1,8 @@
 //! Wiring and nothing else: bind sockets, make channels, add tasks. It reads as a table of contents.
 
+mod run;
+
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use tokio::sync::{mpsc, watch};
@@ -16,6 +19,8 @@ use crate::source::{self, Source};
 use crate::status;
 use crate::supervisor::Supervisor;
 use crate::xds;
+
+pub use run::{Run, run};
 
 /// Events that may wait for the controller. A source that is faster waits for it in turn.
 const EVENTS: usize = 4096;
@@ -95,6 +100,15 @@ impl ControlPlane {
             readiness,
             first,
         })
+    }
+
+    /// Where the pages are.
+    ///
+    /// # Errors
+    ///
+    /// When the kernel can't tell.
+    pub fn admin_address(&self) -> anyhow::Result<SocketAddr> {
+        Ok(self.admin.addresses()?.0)
     }
 
     /// Adds the controller, which owns the builder, and the reporter of problems.

@@ -16,11 +16,13 @@ use crate::cli::UsageError;
 
 pub mod backend;
 pub mod certificate;
+pub mod changes;
 pub mod echo;
 pub mod envoy;
 pub mod example;
 pub mod overlay;
 pub mod stand_in;
+pub mod terminal;
 pub mod tether;
 pub mod urls;
 
