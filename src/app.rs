@@ -27,6 +27,7 @@ const EVENTS: usize = 4096;
 
 /// Flags of `isobath serve`.
 #[derive(Clone, Debug, clap::Args)]
+#[group(skip)]
 pub struct Serve {
     /// Where objects come from.
     #[command(flatten)]
@@ -162,9 +163,13 @@ impl ControlPlane {
         });
         let (sender, refusals) = watch::channel(Arc::from([]));
         let refused = self.reports.refused();
-        supervisor.add("refusals", |stop| stop.or(status::refusals::follow(refused, sender)));
+        supervisor.add("refusals", |stop| {
+            stop.or(status::refusals::follow(refused, sender))
+        });
         let statuses = outputs.statuses.clone();
-        supervisor.add("status", |stop| stop.or(writer.run(statuses, refusals, leads)));
+        supervisor.add("status", |stop| {
+            stop.or(writer.run(statuses, refusals, leads))
+        });
         Ok(())
     }
 
@@ -183,9 +188,14 @@ impl ControlPlane {
         let identifier = pod.identifier();
         let mut pages = Pages::default();
         let streams = self.reports.clone();
-        pages.add("/debug/xds", "what each xDS stream holds, waits for and refused", move |_| {
-            streams.page()
-        });
+        pages.add(
+            "/debug/xds",
+            "what each xDS stream holds, waits for and refused",
+            move |_| {
+                // Plain data: it can't fail to be written.
+                serde_json::to_string_pretty(&streams.streams()).unwrap_or_default()
+            },
+        );
         let (xds, reports) = (self.xds, self.reports);
         supervisor.add("xds", |mut stop| {
             let shutdown = async move { stop.requested().await };

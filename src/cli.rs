@@ -18,8 +18,8 @@ use anyhow::Context as _;
 use clap::{Parser, Subcommand};
 
 use crate::envoy::bootstrap;
-use crate::{app, log};
 use crate::run::tether;
+use crate::{app, log};
 
 /// Exit code: a task ended.
 pub const FATAL: u8 = 1;

@@ -28,6 +28,7 @@ pub mod urls;
 
 /// Flags of `isobath run`.
 #[derive(Clone, Debug, clap::Args)]
+#[group(skip)]
 pub struct Args {
     /// A directory of Kubernetes manifests (YAML or JSON); without it a built-in example.
     #[arg(value_name = "DIR")]

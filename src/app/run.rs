@@ -8,12 +8,11 @@ use tokio::sync::{mpsc, watch};
 use crate::admin;
 use crate::builder;
 use crate::envoy::bootstrap::{Bootstrap, XdsServer};
-use crate::k8s::Event;
 use crate::pod::Pod;
 use crate::run::envoy::Envoy;
 use crate::run::overlay::Overlay;
 use crate::run::stand_in::Local;
-use crate::run::{self, Place, changes, echo, terminal};
+use crate::run::{self, Place, echo, terminal};
 use crate::source::{self, Source};
 use crate::supervisor::Supervisor;
 use crate::xds;
@@ -22,6 +21,7 @@ use super::{ControlPlane, EVENTS};
 
 /// Flags of `isobath run`.
 #[derive(Clone, Debug, clap::Args)]
+#[group(skip)]
 pub struct Run {
     /// The directory, Envoy, back ends.
     #[command(flatten)]
@@ -36,7 +36,12 @@ pub struct Run {
     #[arg(long, env = "ISOBATH_ALLOW_EXTERNAL_NAMES")]
     pub allow_external_names: bool,
     /// Where the pages of `isobath serve --admin-address` are; port 0 takes a free one
-    #[arg(long, env = "ISOBATH_ADMIN_ADDRESS", value_name = "IP:PORT", default_value = "127.0.0.1:0")]
+    #[arg(
+        long,
+        env = "ISOBATH_ADMIN_ADDRESS",
+        value_name = "IP:PORT",
+        default_value = "127.0.0.1:0"
+    )]
     pub admin_address: std::net::SocketAddr,
 }
 
@@ -57,7 +62,11 @@ impl Run {
         let from_cluster = of_cluster && self.run.directory.is_none();
         source::Args {
             manifests: (!from_cluster).then(|| place.manifests.clone()),
-            kubernetes: self.kubernetes.clone(),
+            // One laptop is no fleet.
+            kubernetes: source::kubernetes::Args {
+                start_jitter: std::time::Duration::ZERO,
+                ..self.kubernetes.clone()
+            },
         }
     }
 }
@@ -71,7 +80,13 @@ pub async fn run(args: Run) -> anyhow::Result<()> {
     let place = Place::prepare(&args.run)?;
     let mut supervisor = Supervisor::new();
     supervisor.add_signals()?;
-    let xds = xds::server::Args::unix(place.xds_socket());
+    let xds = xds::server::Args {
+        xds_address: xds::Address::Unix(place.xds_socket()),
+        xds_tls_cert: None,
+        xds_tls_key: None,
+        xds_tls_client_ca: None,
+        xds_removal_grace_ms: 1000,
+    };
     let pages = admin::Args {
         admin_address: args.admin_address,
         metrics_address: ([127, 0, 0, 1], 0).into(),
@@ -98,7 +113,12 @@ pub async fn run(args: Run) -> anyhow::Result<()> {
     let snapshots = outputs.snapshots.clone();
     let addresses = place.addresses;
     supervisor.add("terminal", |stop| {
-        stop.or(terminal::tell(snapshots, known_urls, addresses, admin_address))
+        stop.or(terminal::tell(
+            snapshots,
+            known_urls,
+            addresses,
+            admin_address,
+        ))
     });
     plane.serve(&mut supervisor, outputs, &Pod::default());
 
@@ -109,7 +129,8 @@ pub async fn run(args: Run) -> anyhow::Result<()> {
         node_cluster: "isobath-run".into(),
         max_heap_bytes: None,
     };
-    let bootstrap = serde_json::to_string(&bootstrap.to_json()).context("can't write Envoy's bootstrap")?;
+    let bootstrap =
+        serde_json::to_string(&bootstrap.to_json()).context("can't write Envoy's bootstrap")?;
     let envoy = Envoy::start(&place.envoy, place.folder(), &bootstrap)?;
     supervisor.add("envoy", |stop| envoy.run(stop));
     supervisor.run().await

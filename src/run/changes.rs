@@ -11,7 +11,10 @@ use crate::xds::{Resource, ResourceType, Snapshot};
 pub fn between(old: &Snapshot, new: &Snapshot) -> BTreeSet<String> {
     let mut lines = BTreeSet::new();
     for resource_type in ResourceType::ALL {
-        for difference in old.resources(resource_type).diff(new.resources(resource_type)) {
+        for difference in old
+            .resources(resource_type)
+            .diff(new.resources(resource_type))
+        {
             match difference {
                 DiffItem::Add(name, _) => {
                     lines.insert(format!("+ {} {name}", word(resource_type)));
@@ -19,7 +22,10 @@ pub fn between(old: &Snapshot, new: &Snapshot) -> BTreeSet<String> {
                 DiffItem::Remove(name, _) => {
                     lines.insert(format!("- {} {name}", word(resource_type)));
                 }
-                DiffItem::Update { old: (name, old), new: (_, new) } => {
+                DiffItem::Update {
+                    old: (name, old),
+                    new: (_, new),
+                } => {
                     if old.parts().is_empty() && new.parts().is_empty() {
                         lines.insert(format!("~ {} {name}", word(resource_type)));
                     }
@@ -31,14 +37,23 @@ pub fn between(old: &Snapshot, new: &Snapshot) -> BTreeSet<String> {
     lines
 }
 
-fn parts(resource_type: ResourceType, old: &Resource, new: &Resource, lines: &mut BTreeSet<String>) {
+fn parts(
+    resource_type: ResourceType,
+    old: &Resource,
+    new: &Resource,
+    lines: &mut BTreeSet<String>,
+) {
     for difference in old.parts().diff(new.parts()) {
         let (sign, key) = match difference {
             DiffItem::Add(key, _) => ('+', key),
             DiffItem::Remove(key, _) => ('-', key),
             DiffItem::Update { new: (key, _), .. } => ('~', key),
         };
-        lines.insert(format!("{sign} {} {}: {key}", word(resource_type), new.name()));
+        lines.insert(format!(
+            "{sign} {} {}: {key}",
+            word(resource_type),
+            new.name()
+        ));
     }
 }
 
@@ -75,7 +90,9 @@ mod tests {
             let resource = Resource::whole((*name).into(), part(bytes));
             snapshot.insert(ResourceType::Cluster, Arc::new(resource));
         }
-        let hosts = hosts.iter().map(|(host, bytes)| (Arc::from(*host), Arc::new(part(bytes))));
+        let hosts = hosts
+            .iter()
+            .map(|(host, bytes)| (Arc::from(*host), Arc::new(part(bytes))));
         let table = Resource::composite("http".into(), part("head"), hosts.collect());
         snapshot.insert(ResourceType::Route, Arc::new(table));
         snapshot
@@ -83,8 +100,14 @@ mod tests {
 
     #[test]
     fn every_difference_is_one_line() {
-        let old = snapshot(&[("a", "1"), ("b", "1")], &[("x.test", "1"), ("y.test", "1")]);
-        let new = snapshot(&[("b", "2"), ("c", "1")], &[("y.test", "2"), ("z.test", "1")]);
+        let old = snapshot(
+            &[("a", "1"), ("b", "1")],
+            &[("x.test", "1"), ("y.test", "1")],
+        );
+        let new = snapshot(
+            &[("b", "2"), ("c", "1")],
+            &[("y.test", "2"), ("z.test", "1")],
+        );
         let lines: Vec<String> = between(&old, &new).into_iter().collect();
         let want = [
             "+ cluster c",

@@ -45,7 +45,10 @@ pub async fn overlay<S: StandIn>(
         if !told && lists >= Kind::ALL.len() {
             told = true;
             for backend in overlay.unused_backends() {
-                eprintln!("--backend {backend}: there is no such Service or port");
+                eprintln!(
+                    "--backend for Service {}: there is no such Service or port",
+                    backend.service
+                );
             }
         }
     }
@@ -61,7 +64,9 @@ pub async fn tell(
     listening(&[http, https, stats]).await;
     let mut shown = current(&mut snapshots);
     print_urls(&mut urls);
-    println!("Pages about the control plane: http://{admin}/debug    Envoy's metrics: http://{stats}/metrics");
+    println!(
+        "Pages about the control plane: http://{admin}/debug    Envoy's metrics: http://{stats}/metrics"
+    );
     println!("Save a file and it is served; Ctrl-C ends both.\n");
     while snapshots.changed().await.is_ok() {
         let now = current(&mut snapshots);
@@ -81,7 +86,10 @@ pub async fn tell(
 
 fn current(snapshots: &mut watch::Receiver<Option<Published>>) -> Arc<Snapshot> {
     let published = snapshots.borrow_and_update();
-    published.as_ref().map(|published| published.snapshot.clone()).unwrap_or_default()
+    published
+        .as_ref()
+        .map(|published| published.snapshot.clone())
+        .unwrap_or_default()
 }
 
 fn print_urls(urls: &mut watch::Receiver<Arc<str>>) {
@@ -97,7 +105,10 @@ fn announce(announcement: &Announcement) {
             println!("Service {service}:{port} goes to {address}");
         }
         Announcement::Certificate(secret, hosts) => {
-            println!("Secret {secret} does not exist: made a certificate for {}", hosts.join(", "));
+            println!(
+                "Secret {secret} does not exist: made a certificate for {}",
+                hosts.join(", ")
+            );
         }
         Announcement::NoCertificate(secret, why) => {
             println!("Secret {secret} does not exist, and no certificate could be made: {why}");

@@ -21,6 +21,7 @@ use manifests::Manifests;
 
 /// Which source.
 #[derive(Clone, Debug, clap::Args)]
+#[group(skip)]
 pub struct Args {
     /// Read objects from a directory of YAML and JSON files instead of an API server, and follow its changes
     #[arg(long, env = "ISOBATH_MANIFESTS", value_name = "DIR", help_heading = "Manifests",
@@ -48,12 +49,15 @@ impl Source {
     /// server that can't be asked.
     pub async fn open(args: &Args, ingress_class: Option<&str>) -> anyhow::Result<Self> {
         if let Some(directory) = &args.manifests {
-            let manifests = Manifests::load(directory).map_err(|error| UsageError::new(error.to_string()))?;
+            let manifests =
+                Manifests::load(directory).map_err(|error| UsageError::new(error.to_string()))?;
             return Ok(Self::Manifests(manifests));
         }
         match Kubernetes::connect(&args.kubernetes, ingress_class).await {
             Ok(source) => Ok(Self::Kubernetes(source)),
-            Err(ConnectError::Configuration(error)) => Err(UsageError::new(error.to_string()).into()),
+            Err(ConnectError::Configuration(error)) => {
+                Err(UsageError::new(error.to_string()).into())
+            }
             Err(error) => Err(error.into()),
         }
     }
@@ -70,6 +74,14 @@ impl Source {
         match self {
             Self::Kubernetes(source) => source.watched(),
             Self::Manifests(_) => Kind::ALL.into_iter().map(|kind| (kind, None)).collect(),
+        }
+    }
+
+    /// Adds the source's metrics; `registry` brings the prefix `isobath_`.
+    pub fn register(&self, registry: &mut prometheus_client::registry::Registry) {
+        match self {
+            Self::Kubernetes(source) => source.register(registry),
+            Self::Manifests(_) => {}
         }
     }
 

@@ -15,7 +15,11 @@ pub async fn follow(
     refusals: watch::Sender<Arc<[Refusal]>>,
 ) {
     loop {
-        let current: BTreeSet<Refusal> = units.borrow_and_update().iter().flat_map(refusals_of).collect();
+        let current: BTreeSet<Refusal> = units
+            .borrow_and_update()
+            .iter()
+            .flat_map(refusals_of)
+            .collect();
         refusals.send_replace(current.into_iter().collect());
         if units.changed().await.is_err() {
             return;
