@@ -16,6 +16,10 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("source", &["cli", "k8s", "supervisor", "tls"]),
     ("store", &["k8s", "model"]),
     ("verdict", &["k8s"]),
+    ("api_call", &[]),
+    ("pod", &[]),
+    ("lease", &["api_call", "pod"]),
+    ("status", &["api_call", "k8s", "pod", "verdict"]),
     ("translate", &["k8s", "model", "store", "tls"]),
     (
         "builder",
