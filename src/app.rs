@@ -1,5 +1,6 @@
 //! Wiring and nothing else: bind sockets, make channels, add tasks. It reads as a table of contents.
 
+mod refusals;
 mod run;
 
 use std::net::SocketAddr;
@@ -128,6 +129,7 @@ impl ControlPlane {
             self.heartbeat.clone(),
         );
         supervisor.add("controller", |stop| controller.run(stop));
+        source.register(self.metrics.registry());
         let reporter = status::Reporter::default();
         reporter.register(self.metrics.registry());
         let statuses = outputs.statuses.clone();
@@ -164,7 +166,7 @@ impl ControlPlane {
         let (sender, refusals) = watch::channel(Arc::from([]));
         let refused = self.reports.refused();
         supervisor.add("refusals", |stop| {
-            stop.or(status::refusals::follow(refused, sender))
+            stop.or(refusals::follow(refused, sender))
         });
         let statuses = outputs.statuses.clone();
         supervisor.add("status", |stop| {

@@ -6,11 +6,21 @@
 #[command(next_help_heading = "Pod")]
 pub struct Pod {
     /// Name of the pod that this process runs in (from the downward API).
-    #[arg(long = "pod-name", env = "ISOBATH_POD_NAME", hide = true)]
+    #[arg(
+        id = "pod_name",
+        long = "pod-name",
+        env = "ISOBATH_POD_NAME",
+        hide = true
+    )]
     pub name: Option<String>,
 
     /// Namespace of the pod that this process runs in (from the downward API).
-    #[arg(long = "pod-namespace", env = "ISOBATH_POD_NAMESPACE", hide = true)]
+    #[arg(
+        id = "pod_namespace",
+        long = "pod-namespace",
+        env = "ISOBATH_POD_NAMESPACE",
+        hide = true
+    )]
     pub namespace: Option<String>,
 }
 
