@@ -5,3 +5,4 @@
 //! sends half a list.
 
 pub mod kubernetes;
+pub mod manifests;
