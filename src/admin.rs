@@ -14,7 +14,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use tokio::net::TcpListener;
 
-use crate::http;
+use crate::http::{self, Limits};
 use crate::metrics::{self, Exposition};
 use crate::profile::Profiler;
 use crate::supervisor::Stop;
@@ -102,8 +102,8 @@ impl Bound {
             .with_state(sources.clone());
         let metrics = probes().with_state(sources);
         tokio::join!(
-            http::serve(self.admin, admin, stop.clone()),
-            http::serve(self.metrics, metrics, stop),
+            http::serve(self.admin, admin, Limits::PAGES, stop.clone()),
+            http::serve(self.metrics, metrics, Limits::PAGES, stop),
         );
         Ok(())
     }

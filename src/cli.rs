@@ -17,6 +17,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::log;
+use crate::run::tether;
 
 /// Exit code: a task ended.
 pub const FATAL: u8 = 1;
@@ -40,6 +41,9 @@ pub struct Cli {
 pub enum Command {
     /// Print the version.
     Version,
+    /// Start a program that ends with this one (what `isobath run` starts Envoy by).
+    #[command(hide = true)]
+    Tether(tether::Args),
 }
 
 /// Something that whoever started the process must put right: a wrong flag, or a file that can't be read. Any error
@@ -88,6 +92,7 @@ pub fn run(cli: Cli) -> ExitCode {
             println!("isobath {}", env!("CARGO_PKG_VERSION"));
             Ok(ExitCode::SUCCESS)
         }
+        Command::Tether(args) => tether::exec(&args).map(|()| ExitCode::SUCCESS),
     };
     result.unwrap_or_else(|error: anyhow::Error| {
         if let Some(usage) = error

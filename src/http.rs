@@ -18,11 +18,22 @@ use tokio::task::{AbortHandle, JoinSet};
 
 use crate::supervisor::Stop;
 
-/// Connections at one time. One more, and the oldest is cut: who floods the port does not keep kubelet out.
-const CONNECTIONS: usize = 256;
+/// What clients of a listener may take.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Connections at one time. One more, and the oldest is cut: who floods a port does not keep kubelet out.
+    pub connections: usize,
+    /// A head must be whole within this time, which also ends idle keep-alive connections. `None`: whenever it comes.
+    pub header_timeout: Option<Duration>,
+}
 
-/// A head must be whole within this time, which also ends idle keep-alive connections.
-const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
+impl Limits {
+    /// For pages that people and probes read.
+    pub const PAGES: Self = Self {
+        connections: 256,
+        header_timeout: Some(Duration::from_secs(30)),
+    };
+}
 
 /// After a failed `accept` (out of file descriptors): without a pause the loop would spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -40,12 +51,12 @@ pub async fn bind(address: SocketAddr, flag: &str) -> anyhow::Result<TcpListener
 
 /// Serves HTTP/1.1 and HTTP/2 with prior knowledge until asked to stop. Open requests are cut then: nobody's data
 /// goes through these servers.
-pub async fn serve(listener: TcpListener, router: Router, mut stop: Stop) {
+pub async fn serve(listener: TcpListener, router: Router, limits: Limits, mut stop: Stop) {
     let mut builder = Builder::new(TokioExecutor::new());
     builder
         .http1()
         .timer(TokioTimer::new())
-        .header_read_timeout(HEADER_TIMEOUT);
+        .header_read_timeout(limits.header_timeout);
     let mut connections = JoinSet::new();
     let mut by_age: VecDeque<AbortHandle> = VecDeque::new();
     loop {
@@ -54,7 +65,7 @@ pub async fn serve(listener: TcpListener, router: Router, mut stop: Stop) {
             Some(_) = connections.join_next() => by_age.retain(|connection| !connection.is_finished()),
             accepted = listener.accept() => match accepted {
                 Ok((stream, _)) => {
-                    if by_age.len() >= CONNECTIONS && let Some(oldest) = by_age.pop_front() {
+                    if by_age.len() >= limits.connections && let Some(oldest) = by_age.pop_front() {
                         oldest.abort();
                     }
                     let (builder, service) = (builder.clone(), TowerToHyperService::new(router.clone()));

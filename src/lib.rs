@@ -73,6 +73,7 @@ pub mod metrics;
 pub mod model;
 pub mod pod;
 pub mod profile;
+pub mod run;
 pub mod source;
 pub mod status;
 pub mod store;

@@ -2,6 +2,7 @@
 
 /// Name and namespace of the own pod; neither is set outside a cluster.
 #[derive(Clone, Debug, Default, clap::Args)]
+#[group(skip)]
 #[command(next_help_heading = "Pod")]
 pub struct Pod {
     /// Name of the pod that this process runs in (from the downward API).

@@ -39,8 +39,11 @@ struct Server {
 #[derive(Debug)]
 struct HostState {
     server: Arc<str>,
-    table_key: Arc<str>,
     server_name_key: Arc<str>,
+    /// What it has in tables, by server and key: its routes in its own, and where another server has the wildcard
+    /// above it, a part there that sends it away. On a connection for that other certificate the wildcard's routes
+    /// must not answer for it.
+    parts: Vec<(Arc<str>, Arc<str>)>,
 }
 
 impl HttpsListener {
@@ -133,12 +136,29 @@ impl HttpsListener {
         }
         let server_name = server_name::server_name(host, name);
         self.touched |= replace(&mut self.parts, None, Some(&server_name));
+        let mut parts = vec![(name.clone(), virtual_host.0)];
+        parts.extend(self.misdirect(host, name));
         let state = HostState {
             server: name.clone(),
-            table_key: virtual_host.0,
             server_name_key: server_name.0,
+            parts,
         };
         self.hosts.insert(host.clone(), state);
+    }
+
+    /// Sends the host away from the wildcard above it, where that is another server's. A wildcard is always set
+    /// before the hosts below it: they are dirty with it, and it sorts before them.
+    fn misdirect(&mut self, host: &Host, server: &Arc<str>) -> Option<(Arc<str>, Arc<str>)> {
+        let above = &self.hosts.get(&host.covering_wildcard()?)?.server;
+        if above == server {
+            return None;
+        }
+        let (key, part) = route::misdirected(host);
+        let table = &mut self.servers.get_mut(above)?.table;
+        if replace(table, None, Some(&(key.clone(), part))) {
+            self.touched_tables.insert(above.clone());
+        }
+        Some((above.clone(), key))
     }
 
     /// Lets go of what the host was before; `self.hosts` already has what it is now, if anything.
@@ -147,14 +167,18 @@ impl HttpsListener {
         if now.is_none_or(|now| now.server_name_key != old.server_name_key) {
             self.touched |= self.parts.remove(&old.server_name_key).is_some();
         }
-        let stays =
-            now.is_some_and(|now| now.server == old.server && now.table_key == old.table_key);
+        for part in &old.parts {
+            let (table, key) = part;
+            if now.is_none_or(|now| !now.parts.contains(part))
+                && let Some(server) = self.servers.get_mut(table)
+                && server.table.remove(key).is_some()
+            {
+                self.touched_tables.insert(table.clone());
+            }
+        }
         let Some(server) = self.servers.get_mut(&old.server) else {
             return;
         };
-        if !stays && server.table.remove(&old.table_key).is_some() {
-            self.touched_tables.insert(old.server.clone());
-        }
         server.hosts -= 1;
         if server.hosts > 0 {
             return;

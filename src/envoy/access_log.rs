@@ -14,7 +14,8 @@ pub(super) const METADATA_OWNER: &str = "owner";
 
 /// Envoy writes the JSON itself (`json_format`), so nothing that a client sends can forge a line or a field
 /// (CVE-2025-25294 was a format made by hand). Names as in Contour's JSON log where both have the field. The query
-/// is not logged: it is where tokens and personal data are.
+/// is not logged: it is where tokens and personal data are. The path is the one after a rewrite: Envoy keeps the
+/// client's only in a header that back ends are not shown (`suppress_envoy_headers`).
 const FIELDS: [(&str, &str); 21] = [
     ("@timestamp", "%START_TIME%"),
     ("authority", "%REQ(:AUTHORITY)%"),
@@ -25,7 +26,7 @@ const FIELDS: [(&str, &str); 21] = [
     ("grpc_status", "%GRPC_STATUS%"),
     ("method", "%REQ(:METHOD)%"),
     ("owner", "%METADATA(ROUTE:isobath:owner)%"),
-    ("path", "%PATH(NQ:ORIG)%"),
+    ("path", "%PATH(NQ:ORIG_OR_PATH)%"),
     ("protocol", "%PROTOCOL%"),
     ("request_id", "%REQ(X-REQUEST-ID)%"),
     ("requested_server_name", "%REQUESTED_SERVER_NAME%"),

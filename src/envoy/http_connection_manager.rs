@@ -52,9 +52,16 @@ pub(super) fn edge_defaults() -> hcm::HttpConnectionManager {
         // this its X-Forwarded-For and x-envoy-* headers (retries, time-outs) are trusted.
         use_remote_address: bool_value(true),
         xff_num_trusted_hops: 0,
-        // No address is internal. Written down, empty, because the default has changed between versions, and
-        // used to trust all of RFC 1918 (CVE-2024-45806).
-        internal_address_config: Some(inner::InternalAddressConfig::default()),
+        // No address is internal: else its peers' x-envoy-* headers and request ids are trusted (CVE-2024-45806). The
+        // default has changed between versions. Set but without a range it is, in Envoy 1.40, all of RFC 1918 and
+        // loopback (seen), so there is one: an address that no peer can have.
+        internal_address_config: Some(inner::InternalAddressConfig {
+            cidr_ranges: vec![core::CidrRange {
+                address_prefix: "255.255.255.255".to_owned(),
+                prefix_len: u32_value(32),
+            }],
+            ..Default::default()
+        }),
         forward_client_cert_details: inner::ForwardClientCertDetails::Sanitize.into(),
         // An id from outside would let strangers write into our traces and logs.
         preserve_external_request_id: false,

@@ -87,7 +87,11 @@ pub fn virtual_host(host: &VirtualHost, tls: bool) -> (Arc<str>, Part) {
             name: name.to_owned(),
             domains: vec![name.to_owned()],
             routes,
-            retry_policy: Some(route_action::default_retry()),
+            retry_policy: host
+                .routes
+                .iter()
+                .any(uses_default_retry)
+                .then(route_action::default_retry),
             ..Default::default()
         }],
         ..Default::default()
@@ -122,6 +126,15 @@ pub fn redirects<'a>(hosts: impl IntoIterator<Item = &'a Host>) -> (Arc<str>, Pa
         ..Default::default()
     };
     (REDIRECTS.into(), own_part(&table, BTreeSet::new()))
+}
+
+/// A host of redirects alone, the other half of every TLS host, does without: it costs Envoy time in each update of
+/// the table.
+fn uses_default_retry(route: &Route) -> bool {
+    match &route.action {
+        RouteAction::Forward(forward) => forward.retry.is_none() && !forward.backends.is_empty(),
+        RouteAction::Redirect(_) | RouteAction::DirectResponse(_) => false,
+    }
 }
 
 fn clusters(host: &VirtualHost) -> BTreeSet<Reference> {

@@ -38,6 +38,7 @@ const CALL_LIMIT: Duration = Duration::from_secs(4);
 
 /// Where the Lease is.
 #[derive(Clone, Debug, clap::Args)]
+#[group(skip)]
 #[command(next_help_heading = "Leader election")]
 pub struct Args {
     /// Name of the Lease that elects the one writer of status and Events among all pods. Installations beside
@@ -74,15 +75,15 @@ pub struct Metrics {
 }
 
 impl Metrics {
-    /// Adds the metrics under their full names.
+    /// Adds the metrics; `registry` brings the prefix `isobath_`.
     pub fn register(&self, registry: &mut Registry) {
         registry.register(
-            "isobath_leader",
+            "leader",
             "Whether this process holds the Lease and writes status and Events (1) or not (0)",
             self.leader.clone(),
         );
         registry.register(
-            "isobath_lease_errors",
+            "lease_errors",
             "Calls for the Lease that failed",
             self.errors.clone(),
         );

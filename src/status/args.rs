@@ -8,6 +8,7 @@ use crate::pod::Pod;
 
 /// Which addresses are published on Ingresses.
 #[derive(Clone, Debug, clap::Args)]
+#[group(skip)]
 #[command(next_help_heading = "Status")]
 pub struct Args {
     /// Addresses to publish in the status of every served Ingress: IP addresses or host names,

@@ -2,12 +2,13 @@
 //!
 //! - A served Ingress has exactly our addresses: it has one class and so one controller, and what another one
 //!   left behind (a migration) would send clients, by external-dns, to where nothing answers any more.
-//! - From an Ingress that we do not serve (any more) we take away only entries equal to our own addresses, and only
-//!   if we wrote that list: the API server keeps who did (`managedFields`). Another controller on the same
-//!   nodes publishes equal addresses on Ingresses of its own.
+//! - From an Ingress that we do not serve any more we take away only entries equal to our own addresses, and only
+//!   once if we saw it leave, else only out of a list that we wrote: the API server keeps who did
+//!   (`managedFields`), also over our restarts. Another controller on the same nodes publishes equal addresses on
+//!   Ingresses of its own, which must stay.
 //! - What is there already is never written. What another writes over and over we write again ever more slowly.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -76,6 +77,8 @@ pub(super) struct Writer {
     written: HashMap<NamespacedName, Written>,
     /// Every address published in this term.
     own: BTreeSet<LoadBalancerAddress>,
+    /// Ingresses that were served and are not any more, from which nothing was taken away yet.
+    leaving: HashSet<NamespacedName>,
     /// Namespaces in which a write was forbidden, and until when that is believed.
     forbidden: HashMap<Arc<str>, Instant>,
 }
@@ -100,6 +103,7 @@ impl Writer {
             queue: Queue::new(),
             written: HashMap::new(),
             own: BTreeSet::new(),
+            leaving: HashSet::new(),
             forbidden: HashMap::new(),
         }
     }
@@ -161,12 +165,22 @@ impl Writer {
         let at = Instant::now();
         for item in before.diff(now) {
             match item {
-                DiffItem::Add(name, _) | DiffItem::Update { new: (name, _), .. } => {
+                DiffItem::Add(name, _) => self.queue.add(name.clone(), at),
+                DiffItem::Update {
+                    old: (_, old),
+                    new: (name, new),
+                } => {
+                    if new.served || new.uid != old.uid {
+                        self.leaving.remove(name);
+                    } else if old.served {
+                        self.leaving.insert(name.clone());
+                    }
                     self.queue.add(name.clone(), at);
                 }
                 DiffItem::Remove(name, _) => {
                     self.queue.remove(name);
                     self.written.remove(name);
+                    self.leaving.remove(name);
                 }
             }
         }
@@ -196,7 +210,11 @@ impl Writer {
                 tokio::time::sleep_until(self.pace.take(now)).await;
                 let wrote = match action {
                     Action::Publish(addresses) => self.publish(name, facts, addresses).await?,
-                    _ => self.withdraw(name, facts).await?,
+                    _ => {
+                        let wrote = self.withdraw(name, facts).await?;
+                        self.leaving.remove(name);
+                        wrote
+                    }
                 };
                 if wrote {
                     self.count("ok");
@@ -220,11 +238,13 @@ impl Writer {
                 .load_balancer
                 .iter()
                 .any(|entry| self.own.contains(entry));
-            return if ours {
-                Action::Withdraw
-            } else {
-                Action::Nothing
-            };
+            if ours {
+                return Action::Withdraw;
+            }
+            if !self.own.is_empty() {
+                self.leaving.remove(name);
+            }
+            return Action::Nothing;
         }
         let Some(publish) = publish else {
             return Action::Nothing;
@@ -318,10 +338,8 @@ impl Writer {
             return Ok(false);
         };
         let same = ingress.metadata.uid.as_deref().unwrap_or_default() == &*facts.uid;
-        if !same || !wrote_addresses(&ingress, &self.field_manager) {
-            return Ok(false);
-        }
-        let Some(left) = without(&ingress, &self.own) else {
+        let ours = self.leaving.contains(name) || wrote_addresses(&ingress, &self.field_manager);
+        let Some(left) = without(&ingress, &self.own).filter(|_| same && ours) else {
             return Ok(false);
         };
         let left =

@@ -54,25 +54,25 @@ pub struct Metrics {
 }
 
 impl Metrics {
-    /// Adds the metrics under their full names.
+    /// Adds the metrics; `registry` brings the prefix `isobath_`.
     pub fn register(&self, registry: &mut Registry) {
         registry.register(
-            "isobath_status_writes",
+            "status_writes",
             "Writes of the status of Ingresses by result: ok, or why not",
             self.status_writes.clone(),
         );
         registry.register(
-            "isobath_event_writes",
+            "event_writes",
             "Writes of Events by result: ok, known (it is there already), or why not",
             self.event_writes.clone(),
         );
         registry.register(
-            "isobath_status_address_errors",
+            "status_address_errors",
             "Failed calls for the addresses to publish (Service, pods, nodes)",
             self.address_errors.clone(),
         );
         registry.register(
-            "isobath_status_addresses",
+            "status_addresses",
             "Addresses that the leader publishes on Ingresses",
             self.addresses.clone(),
         );

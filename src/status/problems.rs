@@ -28,10 +28,10 @@ pub struct Reporter {
 }
 
 impl Reporter {
-    /// Adds its metric under its full name.
+    /// Adds its metric; `registry` brings the prefix `isobath_`.
     pub fn register(&self, registry: &mut Registry) {
         registry.register(
-            "isobath_object_problems",
+            "object_problems",
             "Problems found in objects, by kind, namespace and reason; the log and the objects' Events say which",
             self.problems.clone(),
         );
@@ -183,10 +183,8 @@ mod tests {
             assert_eq!(series, expected);
         };
         check(&[], &[]);
-        let missing =
-            r#"isobath_object_problems{kind="Ingress",namespace="shop",reason="SecretNotFound"}"#;
-        let port =
-            r#"isobath_object_problems{kind="Ingress",namespace="shop",reason="PortNotFound"}"#;
+        let missing = r#"object_problems{kind="Ingress",namespace="shop",reason="SecretNotFound"}"#;
+        let port = r#"object_problems{kind="Ingress",namespace="shop",reason="PortNotFound"}"#;
         check(&[("a", "SecretNotFound")], &[&format!("{missing} 1")]);
         check(
             &[

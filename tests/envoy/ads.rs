@@ -96,7 +96,7 @@ async fn talk(
                 } else {
                     request.resource_names_subscribe.into_iter().collect()
                 };
-                if !(asked.is_empty() && !first) {
+                if first || !asked.is_empty() {
                     let _ = responses.send(Ok(response(resource_type, asked, &sent))).await;
                 }
             }

@@ -166,6 +166,14 @@ impl World {
             .fold(self, |world, host| world.server_name(host, server))
     }
 
+    /// A host that a server does not serve, though a wildcard of its table would take it.
+    pub fn misdirected(mut self, server: &str, host: &str) -> Self {
+        let (key, part) = route::misdirected(&Host::new(host));
+        let table = self.tables.get_mut(server).unwrap();
+        table.insert(key, part.into());
+        self
+    }
+
     /// A server name that leads to a chain, be it there or not.
     pub fn server_name(mut self, host: &str, server: &str) -> Self {
         let (key, part) = server_name::server_name(&Host::new(host), server);

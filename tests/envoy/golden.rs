@@ -251,6 +251,20 @@ pub fn all() -> Vec<(&'static str, ResourceType, Resource)> {
             ),
         ),
         (
+            "route-redirect",
+            Rds,
+            table(
+                "http",
+                [routes(
+                    "a.example.com",
+                    vec![simple(
+                        path("/"),
+                        RouteAction::Redirect(Redirect::to_https()),
+                    )],
+                )],
+            ),
+        ),
+        (
             "route-tls",
             Rds,
             table(
@@ -392,7 +406,7 @@ fn certificate(name: &str) -> Certificate {
     Certificate {
         chain: "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n".into(),
         key: PrivateKeyPem::new(
-            "-----BEGIN PRIVATE KEY-----\nMARKER-OF-A-KEY\n-----END PRIVATE KEY-----\n",
+            "-----BEGIN PRIVATE KEY-----\nMARKER-OF-A-KEY\n-----END PRIVATE KEY-----\n".to_owned(),
         ),
         ..crate::fixture::certificate(name, &["a.example.com"])
     }

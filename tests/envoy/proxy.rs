@@ -59,6 +59,9 @@ impl Proxy {
                 "--disable-hot-restart",
                 "--concurrency",
                 "1",
+                // Else the access log comes every ten seconds.
+                "--file-flush-interval-msec",
+                "20",
                 "-l",
                 "warning",
                 "-c",
@@ -162,22 +165,22 @@ impl Proxy {
         self.file("stderr")
     }
 
-    /// The access log, once it has as many lines as this.
-    pub async fn access_log(&self, lines: usize) -> Vec<serde_json::Value> {
+    /// The access log, once it has this text.
+    pub async fn access_log(&self, text: &str) -> Vec<serde_json::Value> {
         let deadline = tokio::time::Instant::now() + PATIENCE;
         loop {
-            let text = self.file("stdout");
-            if text.matches('\n').count() >= lines {
-                return text
+            let log = self.file("stdout");
+            if log.contains(text) && log.ends_with('\n') {
+                return log
                     .lines()
                     .map(|line| serde_json::from_str(line).unwrap())
                     .collect();
             }
             assert!(
                 tokio::time::Instant::now() < deadline,
-                "the log has only: {text}"
+                "the log has only: {log}"
             );
-            tokio::time::sleep(Duration::from_millis(50)).await;
+            tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }
 

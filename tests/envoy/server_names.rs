@@ -23,6 +23,7 @@ async fn world() -> World {
         .https("server-b", &[("b.example.com", "b")])
         .https("wild", &[("*.example.com", "b")])
         .https("wild-deep", &[("*.deep.example.com", "a")])
+        .misdirected("wild", "a.example.com")
         .server_name("gone.example.com", "no-such-chain")
 }
 
@@ -127,11 +128,7 @@ async fn chains_are_chosen_by_name() {
             "other.example.com",
             "*.example.com 200 b",
         ),
-        (
-            Some("x.example.com"),
-            "a.example.com",
-            "*.example.com 200 b",
-        ),
+        (Some("x.example.com"), "a.example.com", "*.example.com 421"),
         (
             Some("x.deep.example.com"),
             "x.deep.example.com",

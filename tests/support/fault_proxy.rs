@@ -54,6 +54,8 @@ pub enum Cut {
     Close,
     /// RST.
     Reset,
+    /// Not at all: they become black holes, each for itself, while new ones pass.
+    Silence,
 }
 
 /// What happens to a request, or to its answer.
@@ -226,15 +228,23 @@ async fn accept(listener: TcpListener, acceptor: TlsAcceptor, shared: Arc<Shared
             continue;
         }
         let mut cut = shared.cut.subscribe();
-        let connection = connection(stream, acceptor.clone(), shared.clone());
+        let mut connection = Box::pin(connection(stream, acceptor.clone(), shared.clone()));
         tokio::spawn(async move {
-            tokio::select! {
-                () = connection => {}
-                changed = cut.changed() => {
-                    // The connection is dropped by now; the handle keeps the socket open for one more word.
-                    if changed.is_ok() && cut.borrow().1 == Cut::Reset {
-                        reset(handle);
-                    }
+            let mut silent = false;
+            loop {
+                // Nothing passes any more once the cut was ordered, so it is looked at first.
+                tokio::select! {
+                    biased;
+                    changed = cut.changed() => match (changed, cut.borrow_and_update().1) {
+                        (Ok(()), Cut::Silence) => silent = true,
+                        (Ok(()), Cut::Reset) => {
+                            drop(connection);
+                            // The handle keeps the socket open for one more word.
+                            return reset(handle);
+                        }
+                        _ => return,
+                    },
+                    () = &mut connection, if !silent => return,
                 }
             }
         });
