@@ -8,7 +8,7 @@ use std::os::unix::fs::symlink;
 use std::path::PathBuf;
 
 use tempfile::TempDir;
-use tokio::task::JoinHandle;
+use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use super::*;
@@ -27,7 +27,7 @@ struct Fixture {
     directory: TempDir,
     events: mpsc::Receiver<Event>,
     problems: watch::Receiver<Arc<[Problem]>>,
-    task: JoinHandle<anyhow::Result<Infallible>>,
+    source: JoinSet<anyhow::Result<Infallible>>,
     objects: BTreeMap<ObjectRef, Object>,
     /// How many changes were received after the start.
     changes: usize,
@@ -53,12 +53,13 @@ impl Fixture {
         let manifests = Manifests::load_patiently(root, patience).unwrap();
         let problems = manifests.problems();
         let (sender, events) = mpsc::channel(16);
-        let task = tokio::spawn(manifests.run(sender));
+        let mut source = JoinSet::new();
+        source.spawn(manifests.run(sender));
         let mut fixture = Self {
             directory,
             events,
             problems,
-            task,
+            source,
             objects: BTreeMap::new(),
             changes: 0,
         };
@@ -152,8 +153,9 @@ impl Fixture {
         drop(self.events);
         // The source notices when it has something to send.
         fs::write(self.directory.path().join("zzz.yaml"), service("zzz", 1)).unwrap();
-        let error = timeout(PATIENCE, self.task)
+        let error = timeout(PATIENCE, self.source.join_next())
             .await
+            .unwrap()
             .unwrap()
             .unwrap()
             .unwrap_err();
