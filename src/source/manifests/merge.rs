@@ -1,7 +1,8 @@
 //! One set of objects out of many files, and what changes in it when a file does.
 //!
 //! Each object belongs to the first path that has it. Files that have just gone count behind all that are there,
-//! the last to go first: so an object stays what it was until it is known that it is gone. Work follows the files that changed: only the objects that they have or had are looked at.
+//! the last to go first: so an object stays what it was until it is known that it is gone. Work follows the files
+//! that changed: only the objects that they have or had are looked at.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
@@ -125,10 +126,31 @@ impl Merge {
         self.settle(&touched)
     }
 
-    /// The file is gone for good.
+    /// The file is gone for good. What files that went before it had is older still, and does not come back.
     pub(super) fn remove(&mut self, path: &Path) -> Vec<Event> {
         let former = self.files.remove(path);
+        if let Some(file) = &former {
+            for reference in file.content.objects.keys() {
+                self.drop_older(reference, file.gone);
+            }
+        }
         self.drop_claims(path, former, BTreeSet::new())
+    }
+
+    fn drop_older(&mut self, reference: &ObjectRef, than: Option<u64>) {
+        let Some(claims) = self.claims.get_mut(reference) else {
+            return;
+        };
+        claims.retain(|path| {
+            let file = self.files.get_mut(path);
+            match file.filter(|file| file.gone.is_some() && file.gone < than) {
+                None => true,
+                Some(file) => {
+                    file.content.objects.remove(reference);
+                    false
+                }
+            }
+        });
     }
 
     fn drop_claims(

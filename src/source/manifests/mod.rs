@@ -33,7 +33,7 @@ use tokio::time::Instant;
 
 pub use self::parse::{Document, Documents, ParseError, parse_documents};
 pub use self::problem::{ManifestError, Problem};
-use self::reader::Reader;
+use self::reader::{Patience, Reader};
 use self::touched::Inbox;
 use crate::k8s::{Event, Object};
 
@@ -60,8 +60,12 @@ impl Manifests {
     ///
     /// The directory can't be read or watched, or one of its files is no manifest (the first one by path).
     pub fn load(directory: &Path) -> Result<Self, ManifestError> {
+        Self::load_patiently(directory, Patience::default())
+    }
+
+    fn load_patiently(directory: &Path, patience: Patience) -> Result<Self, ManifestError> {
         let inbox = Inbox::new(directory);
-        let mut reader = Reader::new(directory, inbox.clone())?;
+        let mut reader = Reader::new(directory, inbox.clone(), patience)?;
         reader.start(Instant::now())?;
         let problems = reader.problems();
         report(&[], &problems);

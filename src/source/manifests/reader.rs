@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use tokio::time::Instant;
 use zeroize::Zeroizing;
@@ -30,8 +31,27 @@ pub(super) struct Reader {
     waiting: BTreeMap<PathBuf, Wait>,
     /// Directories that can't be read.
     unreadable: Vec<Problem>,
+    patience: Patience,
     /// Kinds of objects that were ignored, and logged.
     ignored: BTreeSet<(String, String)>,
+}
+
+/// How long files are waited for.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Patience {
+    /// That are gone or empty.
+    pub(super) gone: Duration,
+    /// That are written to.
+    pub(super) writing: Duration,
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        Self {
+            gone: GONE_FOR_GOOD,
+            writing: STILL_WRITING,
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -41,7 +61,11 @@ struct Wait {
 }
 
 impl Reader {
-    pub(super) fn new(directory: &Path, inbox: Inbox) -> Result<Self, ManifestError> {
+    pub(super) fn new(
+        directory: &Path,
+        inbox: Inbox,
+        patience: Patience,
+    ) -> Result<Self, ManifestError> {
         let handler = move |event| inbox.put(event);
         let watcher = notify::recommended_watcher(handler).map_err(|cause| {
             let path = directory.to_owned();
@@ -53,6 +77,7 @@ impl Reader {
             known: BTreeMap::new(),
             waiting: BTreeMap::new(),
             unreadable: Vec::new(),
+            patience,
             ignored: BTreeSet::new(),
         })
     }
@@ -111,7 +136,7 @@ impl Reader {
                 walk |= !self.known.contains_key(&path);
                 dirty.insert(path);
             } else {
-                let until = now + STILL_WRITING;
+                let until = now + self.patience.writing;
                 self.waiting.insert(path, Wait { until, gone: false });
             }
         }
@@ -188,7 +213,7 @@ impl Reader {
             }
             let waits = self.waiting.get(path).is_some_and(|wait| wait.gone);
             if !waits {
-                let until = now + GONE_FOR_GOOD;
+                let until = now + self.patience.gone;
                 self.waiting
                     .insert(path.clone(), Wait { until, gone: true });
                 missing.push(path.clone());
@@ -223,7 +248,7 @@ impl Reader {
     }
 
     fn wait(&mut self, path: &Path, gone: bool, now: Instant) -> Vec<Event> {
-        let until = now + GONE_FOR_GOOD;
+        let until = now + self.patience.gone;
         self.waiting.insert(path.to_owned(), Wait { until, gone });
         self.merge.set_gone(path, gone)
     }

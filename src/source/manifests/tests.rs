@@ -8,7 +8,7 @@ use std::os::unix::fs::symlink;
 use std::path::PathBuf;
 
 use tempfile::TempDir;
-use tokio::task::JoinHandle;
+use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use super::*;
@@ -27,7 +27,7 @@ struct Fixture {
     directory: TempDir,
     events: mpsc::Receiver<Event>,
     problems: watch::Receiver<Arc<[Problem]>>,
-    task: JoinHandle<anyhow::Result<Infallible>>,
+    source: JoinSet<anyhow::Result<Infallible>>,
     objects: BTreeMap<ObjectRef, Object>,
     /// How many changes were received after the start.
     changes: usize,
@@ -46,15 +46,20 @@ impl Fixture {
     }
 
     async fn run(directory: TempDir, root: &Path) -> Self {
-        let manifests = Manifests::load(root).unwrap();
+        Self::run_patiently(directory, root, Patience::default()).await
+    }
+
+    async fn run_patiently(directory: TempDir, root: &Path, patience: Patience) -> Self {
+        let manifests = Manifests::load_patiently(root, patience).unwrap();
         let problems = manifests.problems();
         let (sender, events) = mpsc::channel(16);
-        let task = tokio::spawn(manifests.run(sender));
+        let mut source = JoinSet::new();
+        source.spawn(manifests.run(sender));
         let mut fixture = Self {
             directory,
             events,
             problems,
-            task,
+            source,
             objects: BTreeMap::new(),
             changes: 0,
         };
@@ -148,8 +153,9 @@ impl Fixture {
         drop(self.events);
         // The source notices when it has something to send.
         fs::write(self.directory.path().join("zzz.yaml"), service("zzz", 1)).unwrap();
-        let error = timeout(PATIENCE, self.task)
+        let error = timeout(PATIENCE, self.source.join_next())
             .await
+            .unwrap()
             .unwrap()
             .unwrap()
             .unwrap_err();
@@ -234,7 +240,15 @@ async fn directories_come_and_go() {
 #[tokio::test]
 async fn editors_save_in_their_ways() {
     use std::io::Write;
-    let mut fixture = Fixture::start(&[("a.yaml", &service("a", 1))]).await;
+    let directory = TempDir::new().unwrap();
+    let root = directory.path().to_owned();
+    fs::write(root.join("a.yaml"), service("a", 1)).unwrap();
+    // However slow the machine is: in this test a deletion is a failure.
+    let patience = Patience {
+        gone: PATIENCE,
+        ..Patience::default()
+    };
+    let mut fixture = Fixture::run_patiently(directory, &root, patience).await;
     fixture.check(&[("a", 1)]).await;
     let (path, backup) = (fixture.path("a.yaml"), fixture.path("a.yaml~"));
     // Written beside and renamed.

@@ -268,3 +268,67 @@ fn many_documents_are_fine() {
     assert!(parse_documents(Path::new("a.yaml"), &deep).is_err());
     assert!(parse_documents(Path::new("a.json"), &"[".repeat(10_000)).is_err());
 }
+
+const MARKER: &str = "c2VjcmV0LW1hcmtlcg";
+
+/// A Secret that people might write, and break while they do.
+fn secret_text() -> String {
+    format!(
+        "apiVersion: v1\nkind: Secret\nmetadata:\n  name: s\ntype: kubernetes.io/tls\ndata:\n  tls.key: {MARKER}==\nstringData:\n  tls.crt: |\n    -----BEGIN CERTIFICATE-----\n    {MARKER}\n    {MARKER}\n    -----END CERTIFICATE-----\n---\napiVersion: v1\nkind: List\nitems:\n- {{apiVersion: v1, kind: Secret, metadata: {{name: t}}, data: {{a: \"{MARKER}\"}}}}\n"
+    )
+}
+
+/// Parses and decodes, and says all that anybody could ever print.
+fn everything_shown(path: &str, text: &str) -> String {
+    use crate::k8s::{Rules, decode_versioned};
+    match parse_documents(Path::new(path), text) {
+        Err(error) => {
+            assert!(error.line > 0 && error.column > 0 && !error.reason.is_empty());
+            format!("{error:?}")
+        }
+        Ok(documents) => documents
+            .objects
+            .iter()
+            .map(|document| {
+                let object = decode_versioned(document.kind, &document.json, Rules::Create);
+                format!("{document:?} {object:?}\n")
+            })
+            .collect(),
+    }
+}
+
+proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig {
+        cases: 2048,
+        failure_persistence: None,
+        ..Default::default()
+    })]
+
+    #[test]
+    fn a_broken_secret_shows_nothing_of_itself(
+        edits in proptest::collection::vec((0_usize..500, 0_usize..4, "[ \\n:\\-{}\\[\\]&*!|>'\"%@`#,?a\\t]{0,3}"), 1..4),
+        json in proptest::bool::ANY,
+    ) {
+        let mut text = secret_text();
+        for (at, cut, insert) in edits {
+            let at = at.min(text.len());
+            let end = (at + cut).min(text.len());
+            // What is cut out of the marker itself could leave half of it as a name.
+            if !text[at..end].contains(|letter: char| letter.is_ascii_alphanumeric()) {
+                text.replace_range(at..end, &insert);
+            }
+        }
+        let shown = everything_shown(if json { "a.json" } else { "a.yaml" }, &text);
+        proptest::prop_assert!(!shown.contains(&MARKER[..9]), "{}", shown);
+        proptest::prop_assert!(!shown.contains(&MARKER[9..]), "{}", shown);
+    }
+
+    #[test]
+    fn any_text_is_an_error_or_objects(text in proptest::prelude::any::<String>(), tail in "\\PC{0,40}") {
+        for path in ["a.yaml", "a.json"] {
+            everything_shown(path, &text);
+            everything_shown(path, &format!("apiVersion: v1\nkind: Service\nmetadata:\n  name: {tail}\n"));
+            everything_shown(path, &format!("{{\"apiVersion\":\"v1\",\"kind\":\"Service\",\"metadata\":{{\"name\":{tail}"));
+        }
+    }
+}
