@@ -13,13 +13,15 @@
 use std::ffi::OsString;
 use std::fmt;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};
+use jiff::SignedDuration;
 
 use crate::envoy::bootstrap;
 use crate::run::tether;
-use crate::{app, log};
+use crate::{app, drain, inspect, install, log, supervise};
 
 /// Exit code: a task ended.
 pub const FATAL: u8 = 1;
@@ -45,8 +47,16 @@ pub enum Command {
     Serve(Box<app::Serve>),
     /// Try it here: read a directory (or a cluster) and start an Envoy that serves it.
     Run(Box<app::Run>),
-    /// Write the bootstrap configuration of an Envoy.
+    /// Write Envoy's bootstrap.
     Bootstrap(bootstrap::Args),
+    /// Show what a control plane serves.
+    Xds(inspect::Args),
+    /// Take Envoy out of service without losing a request: the preStop hook of its container.
+    Drain(drain::Args),
+    /// Restart a command that fails, as PID 1 of a container.
+    Supervise(supervise::Args),
+    /// Copy this program to where another container finds it.
+    Install(install::Args),
     /// Print the version.
     Version,
     /// Start a program that ends with this one (what `isobath run` starts Envoy by).
@@ -96,13 +106,38 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Cli, ExitC
 #[must_use]
 pub fn run(cli: Cli) -> ExitCode {
     let result = match cli.command {
+        // All that can go wrong is a flag or a file.
+        Command::Serve(args) => {
+            block_on(async { app::serve(*args).await.map(|()| ExitCode::SUCCESS) })
+        }
+        Command::Run(args) => block_on(async { app::run(*args).await.map(|()| ExitCode::SUCCESS) }),
+        Command::Bootstrap(args) => args
+            .run()
+            .map_err(|error| UsageError::new(format!("{error:#}")).into())
+            .map(|()| ExitCode::SUCCESS),
+        Command::Xds(args) => block_on(async {
+            inspect::run(&args).await?;
+            Ok(ExitCode::SUCCESS)
+        }),
+        Command::Drain(args) => block_on(async {
+            match drain::run(&args).await? {
+                drain::Outcome::Drained => tracing::info!("drained"),
+                drain::Outcome::Ended => tracing::info!("Envoy has ended"),
+                drain::Outcome::TimedOut(connections) => {
+                    tracing::warn!(
+                        connections,
+                        "--timeout is over and connections are still open"
+                    );
+                }
+            }
+            Ok(ExitCode::SUCCESS)
+        }),
+        Command::Supervise(args) => block_on(async { Ok(supervise::run(&args).await?.into()) }),
+        Command::Install(args) => install::run(&args).map(|()| ExitCode::SUCCESS),
         Command::Version => {
             println!("isobath {}", env!("CARGO_PKG_VERSION"));
             Ok(ExitCode::SUCCESS)
         }
-        Command::Serve(args) => block_on(app::serve(*args)),
-        Command::Run(args) => block_on(app::run(*args)),
-        Command::Bootstrap(args) => args.run().map(|()| ExitCode::SUCCESS),
         Command::Tether(args) => tether::exec(&args).map(|()| ExitCode::SUCCESS),
     };
     result.unwrap_or_else(|error: anyhow::Error| {
@@ -118,10 +153,29 @@ pub fn run(cli: Cli) -> ExitCode {
     })
 }
 
-/// Runs a command on a runtime of its own, dropped with it.
-fn block_on(command: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<ExitCode> {
-    let runtime = tokio::runtime::Runtime::new().context("can't start the runtime")?;
-    runtime.block_on(command).map(|()| ExitCode::SUCCESS)
+/// Reads a length of time: `90s`, `5m`, `1h30m`, `500ms`.
+///
+/// # Errors
+///
+/// One sentence.
+pub fn duration(text: &str) -> Result<Duration, String> {
+    let sentence = || "it is a length of time such as 90s, 5m or 500ms".to_owned();
+    let duration: SignedDuration = text.parse().map_err(|_| sentence())?;
+    duration.try_into().map_err(|_| sentence())
+}
+
+/// The most threads of the runtime. The control plane's work is one event loop and a few streams: on a node of 64
+/// cores, 64 threads would be 64 arenas of the allocator and nothing else.
+const THREADS: usize = 4;
+
+fn block_on(work: impl Future<Output = anyhow::Result<ExitCode>>) -> anyhow::Result<ExitCode> {
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(threads.min(THREADS))
+        .enable_all()
+        .build()
+        .context("can't start the runtime")?
+        .block_on(work)
 }
 
 /// What clap says on several lines and with a usage block, as one.

@@ -77,3 +77,23 @@ fn a_wrong_flag_is_one_sentence_and_exit_code_two() {
         assert_eq!(parse(arguments).unwrap_err(), ExitCode::from(USAGE));
     }
 }
+
+#[test]
+fn lengths_of_time_are_read() {
+    for (text, milliseconds) in [
+        ("90s", 90_000),
+        ("5m", 300_000),
+        ("500ms", 500),
+        ("1h30m", 5_400_000),
+        ("0s", 0),
+    ] {
+        assert_eq!(
+            duration(text),
+            Ok(Duration::from_millis(milliseconds)),
+            "{text}"
+        );
+    }
+    for text in ["", "90", "-5s", "soon"] {
+        assert!(duration(text).is_err(), "{text}");
+    }
+}
