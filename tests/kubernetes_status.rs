@@ -35,9 +35,9 @@ const TIMING: Timing = Timing {
 
 const WITHIN: Duration = Duration::from_secs(60);
 
-/// The rules of the roles of a kind in a file of `deploy/base`.
+/// The rules of the roles of a kind in a file of `deploy`.
 fn rules(file: &str, kind: &str) -> Vec<Value> {
-    let path = format!("{}/deploy/base/{file}", env!("CARGO_MANIFEST_DIR"));
+    let path = format!("{}/deploy/{file}", env!("CARGO_MANIFEST_DIR"));
     let text = std::fs::read_to_string(path).unwrap();
     text.split("\n---\n")
         .map(|document| serde_saphyr::from_str::<Value>(document).unwrap())
@@ -335,7 +335,7 @@ async fn until<F: Future<Output = bool>>(what: &str, mut holds: impl FnMut() -> 
     }
 }
 
-const RBAC: &[&str] = &["rbac.yaml"];
+const RBAC: &[&str] = &["base/rbac.yaml"];
 const BY_ADDRESS: &[&str] = &["--ingress-status-address", "192.0.2.1,lb.example.com"];
 
 #[tokio::test]
@@ -491,7 +491,7 @@ async fn nodes_with_a_ready_pod_are_published() {
     let Some(corner) = Corner::new("nodes").await else {
         return;
     };
-    corner.grant(&["rbac.yaml", "rbac-nodes.yaml"], |_| false);
+    corner.grant(&["base/rbac.yaml", "components/node-addresses/rbac-nodes.yaml"], |_| false);
     corner.ingress("web", "isobath");
     for (name, addresses) in [
         (
