@@ -14,10 +14,12 @@ use std::ffi::OsString;
 use std::fmt;
 use std::process::ExitCode;
 
+use anyhow::Context as _;
 use clap::{Parser, Subcommand};
 
-use crate::log;
+use crate::envoy::bootstrap;
 use crate::run::tether;
+use crate::{app, log};
 
 /// Exit code: a task ended.
 pub const FATAL: u8 = 1;
@@ -39,6 +41,12 @@ pub struct Cli {
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Serve: read Kubernetes (or --manifests) and program every Envoy that connects.
+    Serve(Box<app::Serve>),
+    /// Try it here: read a directory (or a cluster) and start an Envoy that serves it.
+    Run(Box<app::Run>),
+    /// Write the bootstrap configuration of an Envoy.
+    Bootstrap(bootstrap::Args),
     /// Print the version.
     Version,
     /// Start a program that ends with this one (what `isobath run` starts Envoy by).
@@ -92,6 +100,9 @@ pub fn run(cli: Cli) -> ExitCode {
             println!("isobath {}", env!("CARGO_PKG_VERSION"));
             Ok(ExitCode::SUCCESS)
         }
+        Command::Serve(args) => block_on(app::serve(*args)),
+        Command::Run(args) => block_on(app::run(*args)),
+        Command::Bootstrap(args) => args.run().map(|()| ExitCode::SUCCESS),
         Command::Tether(args) => tether::exec(&args).map(|()| ExitCode::SUCCESS),
     };
     result.unwrap_or_else(|error: anyhow::Error| {
@@ -105,6 +116,12 @@ pub fn run(cli: Cli) -> ExitCode {
         log::fatal(&error);
         FATAL.into()
     })
+}
+
+/// Runs a command on a runtime of its own, dropped with it.
+fn block_on(command: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<ExitCode> {
+    let runtime = tokio::runtime::Runtime::new().context("can't start the runtime")?;
+    runtime.block_on(command).map(|()| ExitCode::SUCCESS)
 }
 
 /// What clap says on several lines and with a usage block, as one.
