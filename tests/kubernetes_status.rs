@@ -491,7 +491,13 @@ async fn nodes_with_a_ready_pod_are_published() {
     let Some(corner) = Corner::new("nodes").await else {
         return;
     };
-    corner.grant(&["base/rbac.yaml", "components/node-addresses/rbac-nodes.yaml"], |_| false);
+    corner.grant(
+        &[
+            "base/rbac.yaml",
+            "components/node-addresses/rbac-nodes.yaml",
+        ],
+        |_| false,
+    );
     corner.ingress("web", "isobath");
     for (name, addresses) in [
         (
