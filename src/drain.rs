@@ -5,7 +5,8 @@
 //! asked to close (`Connection: close`, GOAWAY) while new ones are still served; then it waits until they have.
 //!
 //! The hook of one Envoy must never drain the next one at the same socket: kubelet runs it for a restart of the container
-//! too. So Envoy's uptime is compared before every step, and an Envoy that was restarted is left alone.
+//! too. An Envoy that was made to fail its health checks says `DRAINING` from then on; one that says anything else before
+//! a later step is another one, and is left alone.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -91,14 +92,14 @@ pub async fn run(args: &Args) -> anyhow::Result<Outcome> {
     let deadline = Instant::now() + args.timeout;
     let mut envoy = Envoy {
         admin: Admin::new(&args.admin_socket),
-        uptime: Duration::ZERO,
+        is_draining: false,
     };
-    patiently(deadline, async || envoy.is_the_same().await).await?;
     patiently(deadline, async || {
         envoy.admin.post("/healthcheck/fail").await
     })
     .await
     .context("can't make Envoy fail its health checks")?;
+    patiently(deadline, async || envoy.is_the_same().await).await?;
     tracing::info!(delay = ?args.delay, "Envoy fails its health checks");
     sleep_until(deadline.min(Instant::now() + args.delay)).await;
 
@@ -145,26 +146,25 @@ struct Restarted;
 
 struct Envoy {
     admin: Admin,
-    /// As of the last call.
-    uptime: Duration,
+    /// Whether it has said so.
+    is_draining: bool,
 }
 
 impl Envoy {
-    /// Checks that it was not restarted since the last call.
+    /// Checks that it is the one that was made to fail its health checks. An Envoy that still waits for its first
+    /// configuration says so instead, and `DRAINING` later.
     async fn is_the_same(&mut self) -> anyhow::Result<()> {
         #[derive(Deserialize)]
         struct ServerInfo {
-            uptime_current_epoch: String,
+            state: String,
         }
         let info: ServerInfo = serde_json::from_str(&self.admin.get("/server_info").await?)
             .context("can't read /server_info")?;
-        // A protobuf Duration in JSON: `12s`, `12.500s`.
-        let seconds = info.uptime_current_epoch.trim_end_matches('s').parse();
-        let uptime = Duration::try_from_secs_f64(seconds.context("can't read Envoy's uptime")?)?;
-        if uptime < self.uptime {
+        let says_draining = info.state == "DRAINING";
+        if info.state == "LIVE" || self.is_draining && !says_draining {
             bail!(Restarted);
         }
-        self.uptime = uptime;
+        self.is_draining = says_draining;
         Ok(())
     }
 

@@ -10,6 +10,7 @@
 
 mod address;
 mod args;
+mod decision;
 mod event;
 mod ingress;
 mod problems;

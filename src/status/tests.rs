@@ -9,6 +9,7 @@ use kube::Client;
 use kube::client::Body;
 use serde_json::{Value, json};
 use tokio::sync::watch;
+use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use super::{Metrics, Reporter, Writer, address, event, ingress};
@@ -43,7 +44,7 @@ struct Bench {
     statuses: watch::Sender<Arc<Statuses>>,
     leader: watch::Sender<bool>,
     _refusals: watch::Sender<Arc<[Refusal]>>,
-    task: tokio::task::JoinHandle<()>,
+    tasks: JoinSet<()>,
 }
 
 impl Bench {
@@ -92,12 +93,14 @@ impl Bench {
             refusals.subscribe(),
             leader.subscribe(),
         );
+        let mut tasks = JoinSet::new();
+        tasks.spawn(run);
         Self {
             server,
             statuses,
             leader,
             _refusals: refusals,
-            task: tokio::spawn(run),
+            tasks,
         }
     }
 
@@ -176,7 +179,7 @@ async fn a_server_that_throttles_is_left_alone() {
 #[tokio::test(start_paused = true)]
 async fn a_server_that_fails_is_called_ever_less() {
     for code in [500, 503, 429, 401] {
-        let bench = Bench::start(move |_| Some((code, json!({"code": code, "message": "no"}))));
+        let mut bench = Bench::start(move |_| Some((code, json!({"code": code, "message": "no"}))));
         bench.serve("a", &[]);
         seconds(600).await;
         let calls = bench.calls().len();
@@ -184,13 +187,13 @@ async fn a_server_that_fails_is_called_ever_less() {
             (10..60).contains(&calls),
             "{code}: {calls} calls in 10 minutes"
         );
-        assert!(!bench.task.is_finished());
+        assert!(bench.tasks.try_join_next().is_none());
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_lost_lease_drops_the_call_under_way() {
-    let bench = Bench::start(|_| None);
+    let mut bench = Bench::start(|_| None);
     bench.serve("a", &[]);
     seconds(1).await;
     assert_eq!(
@@ -209,23 +212,24 @@ async fn a_lost_lease_drops_the_call_under_way() {
     seconds(1).await;
     assert!(bench.calls().len() > 1);
     drop(bench.leader);
-    tokio::time::timeout(Duration::from_secs(1), bench.task)
+    tokio::time::timeout(Duration::from_secs(1), bench.tasks.join_next())
         .await
         .expect("it ends")
+        .unwrap()
         .unwrap();
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_slow_server_delays_nobody_and_sees_the_newest_only() {
     let mut calls = 0;
-    let bench = Bench::start(move |call| {
+    let mut bench = Bench::start(move |call| {
         calls += 1;
         (calls > 1).then(|| ok(call)).flatten()
     });
     let reporter = Reporter::default();
     let mut registry = prometheus_client::registry::Registry::default();
     reporter.register(&mut registry);
-    tokio::spawn(reporter.run(bench.statuses.subscribe()));
+    bench.tasks.spawn(reporter.run(bench.statuses.subscribe()));
 
     bench.serve("a", &[]);
     seconds(1).await;

@@ -284,6 +284,51 @@ async fn an_ingress_is_added_edited_and_deleted() {
     assert_eq!(report.closed, 0, "other chains are not touched");
 }
 
+/// A host more or less on a certificate in use: the connections of its other hosts stay.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_host_joins_a_certificate_and_leaves_it() {
+    let authority = Authority::new();
+    let (_backends, mut base) = apps(&["web"]).await;
+    let leaf = authority.leaf(&["a.one.test", "b.one.test", "*.wild.test"]);
+    base.push(leaf.secret("one"));
+    base.push(site("a", "a.one.test", "web:80").tls(&[], "one"));
+    base.push(site("wild", "*.wild.test", "web:80").tls(&[], "one"));
+    let stand = Stand::start(&base).await;
+    let tls = |name: &str| Tls {
+        trust: authority.trust(),
+        ..Tls::sni(name)
+    };
+    let targets = ["a.one.test", "x.wild.test"]
+        .into_iter()
+        .flat_map(|host| stand.https_traffic(host, &tls(host)));
+    let load = Load::start(targets.collect::<Vec<_>>()).await;
+    for _ in 0..3 {
+        let joins = site("b", "b.one.test", "web:80").tls(&[], "one");
+        stand.isobath.write("b.yaml", &[joins]);
+        eventually("the new host is served", async || {
+            let answer = stand.get_tls(Version::H2, "b.one.test", "/").await?;
+            anyhow::ensure!(answer.backend() == "web", "{answer:?}");
+            Ok(())
+        })
+        .await;
+        stand.isobath.remove("b.yaml");
+        eventually("it is gone", async || {
+            match &*answer(&stand, Transport::Https2, "b.one.test", "/").await {
+                "refused" => Ok(()),
+                other => Err(other.to_owned()),
+            }
+        })
+        .await;
+    }
+    let report = load.stop_without_failure().await;
+    assert_eq!(report.closed, 0, "no connection is drained");
+    let stats = stand.envoy.modifications().await;
+    assert_eq!(
+        stats["listener_manager.listener_in_place_updated"],
+        stats["listener_manager.listener_modified"]
+    );
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn invalid_objects_beside_valid_ones() {
     let (_backends, base) = apps(&["web"]).await;

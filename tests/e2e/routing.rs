@@ -576,6 +576,88 @@ async fn http_and_https() {
     .await;
 }
 
+/// Endpoints as kube-proxy would choose them, and Services that are not what they seem.
+#[tokio::test(flavor = "multi_thread")]
+async fn endpoints_and_affinity() {
+    let (mut backends, mut manifests) = apps(&["ready", "terminating", "stopped"]).await;
+    let conditions = |service: &str, backend: &Backend, serving: bool| {
+        let mut slice = slice(service, backend);
+        let (ready, terminating) = (false, true);
+        slice.0["endpoints"][0]["conditions"] = serde_json::json!(
+            {"ready": ready, "serving": serving, "terminating": terminating}
+        );
+        slice
+    };
+    let mut external = bare_service("external").port("", 80, 80, "");
+    external.0["spec"] = serde_json::json!({
+        "type": "ExternalName", "externalName": "localhost", "ports": [{"port": backends[0].address().port()}],
+    });
+    let mut sticky = service("sticky");
+    sticky.0["spec"]["sessionAffinity"] = "ClientIP".into();
+    let mut duplicate = slice("doubled", &backends[0]);
+    duplicate.0["metadata"]["name"] = "doubled-again".into();
+    manifests.extend([
+        // None is ready: those that still serve while they terminate get the requests.
+        service("draining"),
+        conditions("draining", &backends[1], true),
+        conditions("draining", &backends[2], false),
+        // One is ready: nobody else does.
+        service("rolling"),
+        slice("rolling", &backends[0]),
+        conditions("rolling", &backends[1], true),
+        service("stopping"),
+        conditions("stopping", &backends[2], false),
+        service("doubled"),
+        slice("doubled", &backends[0]),
+        duplicate,
+        external,
+        sticky,
+    ]);
+    for name in ["s1", "s2", "s3", "s4"] {
+        let backend = Backend::start(name).await;
+        manifests.push(slice("sticky", &backend));
+        backends.push(backend);
+    }
+    let port = backends[0].address().port();
+    let external = format!("external:{port}");
+    manifests.push(ingress("all").rule(
+        "all.test",
+        &[
+            ("/draining", Prefix, "draining:80"),
+            ("/rolling", Prefix, "rolling:80"),
+            ("/stopping", Prefix, "stopping:80"),
+            ("/doubled", Prefix, "doubled:80"),
+            ("/external", Prefix, &external),
+            ("/sticky", Prefix, "sticky:80"),
+        ],
+    ));
+    let stand = Stand::start(&manifests).await;
+    for _ in 0..5 {
+        check(
+            &stand,
+            &[
+                ("all.test", "/draining", "terminating"),
+                ("all.test", "/rolling", "ready"),
+                ("all.test", "/stopping", "503"),
+                ("all.test", "/doubled", "ready"),
+                // Refused unless the operator allows it, and never for loopback.
+                ("all.test", "/external", "503"),
+            ],
+            PLAIN,
+        )
+        .await;
+    }
+    let first = stand.get("all.test", "/sticky").await.unwrap();
+    for _ in 0..20 {
+        let answer = stand.get("all.test", "/sticky").await.unwrap();
+        assert_eq!(
+            answer.backend(),
+            first.backend(),
+            "one client, one back end"
+        );
+    }
+}
+
 /// What a client says about itself never reaches a back end as if Envoy had said it.
 #[tokio::test(flavor = "multi_thread")]
 async fn headers_at_the_edge() {

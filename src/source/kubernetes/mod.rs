@@ -49,6 +49,7 @@ use resource::Resource;
 
 /// Which cluster is read, and how much of it.
 #[derive(Clone, Debug, clap::Args)]
+#[group(skip)]
 #[command(next_help_heading = "Kubernetes")]
 pub struct Args {
     /// The kubeconfig to use. Without it and --context: KUBECONFIG, the pod's service account, or ~/.kube/config,
