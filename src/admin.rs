@@ -29,6 +29,7 @@ pub use readiness::{Pending, Readiness};
 
 /// Flags of the admin pages.
 #[derive(Clone, Debug, clap::Args)]
+#[group(skip)]
 #[command(next_help_heading = "Admin")]
 pub struct Args {
     /// Where /debug is served, beside all of --metrics-address. Whoever reaches it sees the configuration.

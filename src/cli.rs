@@ -21,7 +21,7 @@ use jiff::SignedDuration;
 
 use crate::envoy::bootstrap;
 use crate::run::tether;
-use crate::{drain, inspect, install, log, supervise};
+use crate::{app, drain, inspect, install, log, supervise};
 
 /// Exit code: a task ended.
 pub const FATAL: u8 = 1;
@@ -43,6 +43,10 @@ pub struct Cli {
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Serve: read Kubernetes (or --manifests) and program every Envoy that connects.
+    Serve(Box<app::Serve>),
+    /// Try it here: read a directory (or a cluster) and start an Envoy that serves it.
+    Run(Box<app::Run>),
     /// Write Envoy's bootstrap.
     Bootstrap(bootstrap::Args),
     /// Show what a control plane serves.
@@ -102,6 +106,14 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Cli, ExitC
 #[must_use]
 pub fn run(cli: Cli) -> ExitCode {
     let result = match cli.command {
+        Command::Serve(args) => block_on(async {
+            app::serve(*args).await?;
+            Ok(ExitCode::SUCCESS)
+        }),
+        Command::Run(args) => block_on(async {
+            app::run(*args).await?;
+            Ok(ExitCode::SUCCESS)
+        }),
         // All that can go wrong is a flag or a file.
         Command::Bootstrap(args) => args
             .run()

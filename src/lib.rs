@@ -61,6 +61,7 @@
 
 pub mod admin;
 pub mod api_call;
+pub mod app;
 pub mod builder;
 pub mod cli;
 pub mod controller;

@@ -11,6 +11,7 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 
 /// Flags of the log.
 #[derive(Clone, Debug, clap::Args)]
+#[group(skip)]
 #[command(next_help_heading = "Log")]
 pub struct Args {
     /// How log lines are written; `auto` is text on a terminal and JSON otherwise.

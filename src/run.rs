@@ -16,16 +16,19 @@ use crate::cli::UsageError;
 
 pub mod backend;
 pub mod certificate;
+pub mod changes;
 pub mod echo;
 pub mod envoy;
 pub mod example;
 pub mod overlay;
 pub mod stand_in;
+pub mod terminal;
 pub mod tether;
 pub mod urls;
 
 /// Flags of `isobath run`.
 #[derive(Clone, Debug, clap::Args)]
+#[group(skip)]
 pub struct Args {
     /// A directory of Kubernetes manifests (YAML or JSON); without it a built-in example.
     #[arg(value_name = "DIR")]

@@ -44,6 +44,19 @@ impl Stop {
         let _ = self.0.wait_for(|stop| *stop).await;
     }
 
+    /// Runs a task that knows nothing of stopping, until it ends or the process stops.
+    ///
+    /// # Errors
+    ///
+    /// None: a task that ends unasked is the supervisor's to report.
+    pub async fn or(mut self, task: impl Future<Output = ()>) -> anyhow::Result<()> {
+        tokio::select! {
+            () = self.requested() => {}
+            () = task => {}
+        }
+        Ok(())
+    }
+
     /// Whether the process stops.
     #[must_use]
     pub fn is_requested(&self) -> bool {

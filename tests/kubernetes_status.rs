@@ -413,6 +413,15 @@ async fn addresses_come_and_go_with_the_class() {
     assert_eq!(corner.addresses("web").await, ["192.0.2.1"]);
     assert_eq!(corner.addresses("other").await, ["192.0.2.1"]);
 
+    // A write that is meant for the Ingress that had the name before is refused; the writer knows by these words.
+    let late = json!({"metadata": {"uid": "another"}, "status": {"loadBalancer": null}});
+    let late = api.patch_status("other", &nginx, &Patch::Merge(late)).await;
+    let refused =
+        |status: &kube::core::Status| status.code == 422 && status.message.contains("metadata.uid");
+    assert!(
+        matches!(&late, Err(kube::Error::Api(status)) if refused(status)),
+        "{late:?}"
+    );
     // Created anew under its name.
     corner.ingress("again", "isobath");
     corner

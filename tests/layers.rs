@@ -16,6 +16,10 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("source", &["cli", "k8s", "supervisor", "tls"]),
     ("store", &["k8s", "model"]),
     ("verdict", &["k8s"]),
+    ("api_call", &[]),
+    ("pod", &[]),
+    ("lease", &["api_call", "pod"]),
+    ("status", &["api_call", "k8s", "pod", "verdict"]),
     ("translate", &["k8s", "model", "store", "tls"]),
     (
         "builder",
@@ -186,23 +190,23 @@ fn the_core_is_pure() {
 fn only_the_supervisor_spawns_and_nothing_is_called_helper() {
     let mut wrong = Vec::new();
     for (path, text) in sources() {
+        let name = path.file_stem().unwrap().to_str().unwrap();
+        let lines = text.lines().count();
+        if lines > 600 {
+            wrong.push(format!("{} has {lines} lines", path.display()));
+        }
+        if name == "tests" || path.components().any(|part| part.as_os_str() == "tests") {
+            continue;
+        }
         let code = code(&text);
         let spawns = ["tokio::spawn(", "task::spawn("];
         if module(&path) != "supervisor" && spawns.iter().any(|spawn| code.contains(spawn)) {
             wrong.push(format!("{} spawns a task of its own", path.display()));
         }
-        let name = path.file_stem().unwrap().to_str().unwrap();
         if ["util", "utils", "helper", "helpers", "common", "misc"].contains(&name) {
             wrong.push(format!("{} is about nothing", path.display()));
         }
-        let lines = text.lines().count();
-        if lines > 600 {
-            wrong.push(format!("{} has {lines} lines", path.display()));
-        }
-        if !text.starts_with("//!")
-            && !path.components().any(|part| part.as_os_str() == "tests")
-            && name != "tests"
-        {
+        if !text.starts_with("//!") {
             wrong.push(format!("{} does not say what it is for", path.display()));
         }
     }

@@ -11,6 +11,7 @@ use super::Config;
 
 /// What is served, and where Envoy listens.
 #[derive(Clone, Debug, clap::Args)]
+#[group(skip)]
 #[command(next_help_heading = "Ingress")]
 pub struct Args {
     /// Serve Ingresses of this class only, by name; without it, of every IngressClass whose controller is

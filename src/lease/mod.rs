@@ -44,6 +44,7 @@ pub struct Args {
     /// Name of the Lease that elects the one writer of status and Events among all pods. Installations beside
     /// each other in one namespace need different names.
     #[arg(
+        id = "lease_name",
         long = "lease-name",
         env = "ISOBATH_LEASE_NAME",
         default_value = "isobath"
@@ -51,7 +52,11 @@ pub struct Args {
     pub name: String,
 
     /// Namespace of the Lease. Default: the pod's, or the one of the kubeconfig's context.
-    #[arg(long = "lease-namespace", env = "ISOBATH_LEASE_NAMESPACE")]
+    #[arg(
+        id = "lease_namespace",
+        long = "lease-namespace",
+        env = "ISOBATH_LEASE_NAMESPACE"
+    )]
     pub namespace: Option<String>,
 }
 

@@ -13,6 +13,7 @@ use anyhow::Context as _;
 
 /// `isobath tether PARENT PROGRAM ARGUMENTS…`: not for people, and therefore hidden.
 #[derive(Clone, Debug, clap::Args)]
+#[group(skip)]
 pub struct Args {
     /// The process that must live.
     parent: i32,

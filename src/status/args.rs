@@ -93,7 +93,7 @@ impl Args {
                 "--ingress-status-from=service needs --envoy-service",
             )),
             StatusFrom::Nodes => nodes(false).ok_or(InvalidArgs(
-                "--ingress-status-from=nodes needs POD_NAME and POD_NAMESPACE from the downward API",
+                "--ingress-status-from=nodes needs ISOBATH_POD_NAME and ISOBATH_POD_NAMESPACE from the downward API",
             )),
             StatusFrom::None => Ok(Source::None),
         }
@@ -205,7 +205,7 @@ mod tests {
             &format!("{pod} --ingress-status-from nodes"),
             "only_with_host_ports: false",
         );
-        check("--ingress-status-from nodes", "needs POD_NAME");
+        check("--ingress-status-from nodes", "needs ISOBATH_POD_NAME");
         check("--ingress-status-from service", "needs --envoy-service");
         check(
             "--ingress-status-from address",

@@ -8,7 +8,7 @@
 //!   Ingresses of its own, which must stay.
 //! - What is there already is never written. What another writes over and over we write again ever more slowly.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,6 +25,7 @@ use tokio::time::Instant;
 use tracing::{debug, info, warn};
 use xxhash_rust::xxh3::xxh3_64;
 
+use super::decision::{Action, Decisions, SETTLED};
 use super::queue::{Pace, Queue};
 use super::{Addresses, CALL_LIMIT, FORBIDDEN_PAUSE, Metrics};
 use crate::api_call::{Failure, Trouble, within};
@@ -35,37 +36,6 @@ use crate::verdict::{IngressFacts, Statuses};
 /// themselves by 429, which is honoured.
 const PER_SECOND: u32 = 50;
 
-/// When a written status is looked at again: it should have come back by the watch long before.
-const SETTLED: Duration = Duration::from_secs(30);
-
-/// For how long a quarrel over one Ingress is remembered.
-const QUARREL: Duration = Duration::from_secs(600);
-
-/// What we wrote to one Ingress.
-#[derive(Debug)]
-struct Written {
-    uid: Arc<str>,
-    /// What was there before, which we go on to see until the watch brings what we wrote.
-    before: Arc<[LoadBalancerAddress]>,
-    wrote: Arc<[LoadBalancerAddress]>,
-    at: Instant,
-    /// How often another has written something else since.
-    overwritten: u32,
-}
-
-/// What has to be done to one Ingress.
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Action {
-    /// Nothing.
-    Nothing,
-    /// Look again at this time.
-    Later(Instant),
-    /// Write these addresses.
-    Publish(Arc<[LoadBalancerAddress]>),
-    /// Take ours away.
-    Withdraw,
-}
-
 /// The writer of one term as leader.
 pub(super) struct Writer {
     client: Client,
@@ -74,11 +44,7 @@ pub(super) struct Writer {
     pace: Pace,
     trouble: Trouble,
     queue: Queue<NamespacedName>,
-    written: HashMap<NamespacedName, Written>,
-    /// Every address published in this term.
-    own: BTreeSet<LoadBalancerAddress>,
-    /// Ingresses that were served and are not any more, from which nothing was taken away yet.
-    leaving: HashSet<NamespacedName>,
+    decisions: Decisions,
     /// Namespaces in which a write was forbidden, and until when that is believed.
     forbidden: HashMap<Arc<str>, Instant>,
 }
@@ -101,9 +67,7 @@ impl Writer {
             pace: Pace::new(PER_SECOND, 2 * PER_SECOND),
             trouble: Trouble::with("writing the status of Ingresses"),
             queue: Queue::new(),
-            written: HashMap::new(),
-            own: BTreeSet::new(),
-            leaving: HashSet::new(),
+            decisions: Decisions::default(),
             forbidden: HashMap::new(),
         }
     }
@@ -123,8 +87,8 @@ impl Writer {
             seen = current;
             if addresses.has_changed().unwrap_or(false) {
                 publish.clone_from(&addresses.borrow_and_update());
-                self.own
-                    .extend(publish.iter().flat_map(|list| list.iter().cloned()));
+                self.decisions
+                    .publishing(publish.as_deref().unwrap_or_default());
                 let now = Instant::now();
                 seen.keys()
                     .for_each(|name| self.queue.add(name.clone(), now));
@@ -170,17 +134,12 @@ impl Writer {
                     old: (_, old),
                     new: (name, new),
                 } => {
-                    if new.served || new.uid != old.uid {
-                        self.leaving.remove(name);
-                    } else if old.served {
-                        self.leaving.insert(name.clone());
-                    }
+                    self.decisions.changed(name, old, new);
                     self.queue.add(name.clone(), at);
                 }
                 DiffItem::Remove(name, _) => {
                     self.queue.remove(name);
-                    self.written.remove(name);
-                    self.leaving.remove(name);
+                    self.decisions.gone(name);
                 }
             }
         }
@@ -193,7 +152,7 @@ impl Writer {
         publish: Option<&Arc<[LoadBalancerAddress]>>,
     ) -> Result<(), Failure> {
         let now = Instant::now();
-        match self.decide(name, facts, publish, now) {
+        match self.decisions.decide(name, facts, publish, now) {
             Action::Nothing => Ok(()),
             Action::Later(when) => {
                 self.queue.add(name.clone(), when);
@@ -212,7 +171,7 @@ impl Writer {
                     Action::Publish(addresses) => self.publish(name, facts, addresses).await?,
                     _ => {
                         let wrote = self.withdraw(name, facts).await?;
-                        self.leaving.remove(name);
+                        self.decisions.left(name);
                         wrote
                     }
                 };
@@ -223,71 +182,6 @@ impl Writer {
                 Ok(())
             }
         }
-    }
-
-    fn decide(
-        &mut self,
-        name: &NamespacedName,
-        facts: &IngressFacts,
-        publish: Option<&Arc<[LoadBalancerAddress]>>,
-        now: Instant,
-    ) -> Action {
-        if !facts.served {
-            self.written.remove(name);
-            let ours = facts
-                .load_balancer
-                .iter()
-                .any(|entry| self.own.contains(entry));
-            if ours {
-                return Action::Withdraw;
-            }
-            if !self.own.is_empty() {
-                self.leaving.remove(name);
-            }
-            return Action::Nothing;
-        }
-        let Some(publish) = publish else {
-            return Action::Nothing;
-        };
-        let mut there = facts.load_balancer.to_vec();
-        there.sort();
-        let settled = there == **publish;
-        let Some(written) = self.written.get_mut(name).filter(|w| w.uid == facts.uid) else {
-            return if settled {
-                Action::Nothing
-            } else {
-                Action::Publish(publish.clone())
-            };
-        };
-        if settled {
-            let forget = written.at
-                + if written.overwritten == 0 {
-                    SETTLED
-                } else {
-                    QUARREL
-                };
-            if now < forget {
-                return Action::Later(forget);
-            }
-            self.written.remove(name);
-            return Action::Nothing;
-        }
-        if written.wrote != *publish {
-            return Action::Publish(publish.clone());
-        }
-        if written.before == facts.load_balancer && now < written.at + SETTLED {
-            return Action::Later(written.at + SETTLED);
-        }
-        // Somebody else writes, too: double the pause each time, up to 256 s.
-        let again = written.at + Duration::from_secs(1 << written.overwritten.min(8));
-        if now < again {
-            return Action::Later(again);
-        }
-        if written.overwritten == 2 {
-            warn!(ingress = %name, theirs = ?facts.load_balancer, ours = ?publish,
-                "another controller keeps writing its addresses: does it serve the same class?");
-        }
-        Action::Publish(publish.clone())
     }
 
     async fn publish(
@@ -311,19 +205,10 @@ impl Writer {
         self.patch(name, &patch).await?;
         debug!(ingress = %name, ?addresses, "status written");
         let at = Instant::now();
-        let overwritten = self
-            .written
-            .get(name)
-            .filter(|known| known.uid == facts.uid && known.wrote == addresses)
-            .map_or(0, |known| known.overwritten + 1);
-        let written = Written {
-            uid: facts.uid.clone(),
-            before: facts.load_balancer.clone(),
-            wrote: addresses,
-            at,
-            overwritten,
-        };
-        self.written.insert(name.clone(), written);
+        if self.decisions.wrote(name, facts, addresses, at) == 3 {
+            warn!(ingress = %name, theirs = ?facts.load_balancer,
+                "another controller keeps writing its addresses: does it serve the same class?");
+        }
         self.queue.add(name.clone(), at + SETTLED);
         Ok(true)
     }
@@ -338,8 +223,8 @@ impl Writer {
             return Ok(false);
         };
         let same = ingress.metadata.uid.as_deref().unwrap_or_default() == &*facts.uid;
-        let ours = self.leaving.contains(name) || wrote_addresses(&ingress, &self.field_manager);
-        let Some(left) = without(&ingress, &self.own).filter(|_| same && ours) else {
+        let ours = self.decisions.leaves(name) || wrote_addresses(&ingress, &self.field_manager);
+        let Some(left) = without(&ingress, self.decisions.own()).filter(|_| same && ours) else {
             return Ok(false);
         };
         let left =
@@ -374,7 +259,15 @@ impl Writer {
     ) -> Option<Duration> {
         self.count(failure.label());
         let now = Instant::now();
-        match failure.code() {
+        // The API server's word for a uid that is another's: created anew under its name.
+        let replaced = |message: &str| message.contains("metadata.uid");
+        let code = match failure {
+            Failure::Refused {
+                code: 422, message, ..
+            } if replaced(message) => Some(409),
+            other => other.code(),
+        };
+        match code {
             // It is gone, which the watch will tell.
             Some(404) => None,
             Some(409) => {
@@ -478,93 +371,6 @@ mod tests {
     fn list(addresses: &[&str]) -> Arc<[LoadBalancerAddress]> {
         let ip = |ip: &&str| LoadBalancerAddress::Ip((*ip).into());
         addresses.iter().map(ip).collect()
-    }
-
-    fn facts(served: bool, addresses: &[&str]) -> IngressFacts {
-        IngressFacts {
-            uid: "1".into(),
-            served,
-            load_balancer: list(addresses),
-        }
-    }
-
-    fn writer() -> Writer {
-        // Nothing is sent: `decide` is pure, the client is there for the type.
-        let nowhere = tower::service_fn(|_: http::Request<kube::client::Body>| async {
-            Err::<http::Response<kube::client::Body>, _>(std::io::Error::other("no server"))
-        });
-        Writer::new(
-            Client::new(nowhere, "default"),
-            field_manager("n", "l"),
-            Metrics::default(),
-        )
-    }
-
-    #[tokio::test]
-    async fn what_is_there_is_not_written() {
-        let (mut writer, now) = (writer(), Instant::now());
-        writer.own = list(&["192.0.2.1", "192.0.2.2"]).iter().cloned().collect();
-        let name = NamespacedName::new("shop", "web");
-        let publish = list(&["192.0.2.1", "192.0.2.2"]);
-        let mut check = |served, there: &[&str], publish: Option<&_>, expected| {
-            assert_eq!(
-                writer.decide(&name, &facts(served, there), publish, now),
-                expected
-            );
-        };
-        let all = Some(&publish);
-        check(true, &[], None, Action::Nothing);
-        check(true, &["192.0.2.9"], None, Action::Nothing);
-        check(true, &[], all, Action::Publish(publish.clone()));
-        check(true, &["192.0.2.1", "192.0.2.2"], all, Action::Nothing);
-        check(true, &["192.0.2.2", "192.0.2.1"], all, Action::Nothing);
-        check(true, &["192.0.2.1"], all, Action::Publish(publish.clone()));
-        check(
-            true,
-            &["192.0.2.1", "192.0.2.2", "192.0.2.9"],
-            all,
-            Action::Publish(publish.clone()),
-        );
-        check(false, &[], all, Action::Nothing);
-        check(false, &["192.0.2.9"], all, Action::Nothing);
-        check(false, &["192.0.2.9", "192.0.2.1"], all, Action::Withdraw);
-    }
-
-    #[tokio::test]
-    async fn what_was_written_is_not_written_again_until_another_interferes() {
-        let (mut writer, start) = (writer(), Instant::now());
-        let name = NamespacedName::new("shop", "web");
-        let publish = list(&["192.0.2.1"]);
-        let wrote = |overwritten| Written {
-            uid: "1".into(),
-            before: list(&[]),
-            wrote: publish.clone(),
-            at: start,
-            overwritten,
-        };
-        let mut check = |overwritten, there: &[&str], publish: &_, after, expected| {
-            writer.written.insert(name.clone(), wrote(overwritten));
-            let now = start + Duration::from_secs(after);
-            let action = writer.decide(&name, &facts(true, there), Some(publish), now);
-            assert_eq!(action, expected);
-        };
-        let later = |seconds| Action::Later(start + Duration::from_secs(seconds));
-        let again = Action::Publish(publish.clone());
-        // The watch has not brought it back yet.
-        check(0, &[], &publish, 1, later(30));
-        check(0, &[], &publish, 30, again.clone());
-        check(0, &["192.0.2.1"], &publish, 1, later(30));
-        check(0, &["192.0.2.1"], &publish, 30, Action::Nothing);
-        // Our address changed meanwhile.
-        let other = list(&["192.0.2.2"]);
-        check(0, &[], &other, 1, Action::Publish(other.clone()));
-        // Another wrote: again, ever more slowly.
-        check(0, &["192.0.2.9"], &publish, 0, later(1));
-        check(0, &["192.0.2.9"], &publish, 1, again.clone());
-        check(3, &["192.0.2.9"], &publish, 7, later(8));
-        check(3, &["192.0.2.9"], &publish, 8, again.clone());
-        check(30, &["192.0.2.9"], &publish, 255, later(256));
-        check(3, &["192.0.2.1"], &publish, 30, later(600));
     }
 
     #[test]

@@ -10,10 +10,13 @@
 
 mod address;
 mod args;
+mod decision;
 mod event;
 mod ingress;
 mod problems;
 mod queue;
+#[cfg(test)]
+mod tests;
 
 use std::future::Future;
 use std::sync::Arc;
@@ -122,7 +125,7 @@ impl Writer {
             tokio::select! {
                 // Polled first: whoever lost the lease makes no further step.
                 biased;
-                _ = lost(&mut follow) => {}
+                closed = lost(&mut follow) => if closed { return },
                 () = self.lead(statuses.clone(), refusals.clone()) => return,
             }
             self.metrics.addresses.set(0);
@@ -157,7 +160,7 @@ impl Writer {
     }
 }
 
-async fn lost(leader: &mut watch::Receiver<bool>) {
-    // A closed channel means that nobody renews the lease any more.
-    let _ = leader.wait_for(|leads| !*leads).await;
+/// Returns when the lease is lost; whether it is for good, as nobody renews it any more.
+async fn lost(leader: &mut watch::Receiver<bool>) -> bool {
+    leader.wait_for(|leads| !*leads).await.is_err()
 }

@@ -2,9 +2,42 @@
 //!
 //! Nothing in here knows what the bytes mean: neither Kubernetes nor Envoy's resources appear, only their names,
 //! their types and what they refer to. The protocol is a state machine without IO; `server` alone has sockets.
+//!
+//! - `resource`, `snapshot`: what there is;
+//! - `wire`, `message`, `delta`, `sotw`: requests and responses of the two variants;
+//! - `subscription`, `channel`, `refusal`, `removal`, `stream`: what one client is sent, and when;
+//! - `report`, `metrics`: what others see of it;
+//! - `address`, `transport`, `server`: sockets, TLS and gRPC.
 
+mod address;
+pub mod channel;
+pub mod delta;
+pub mod message;
+mod metrics;
+pub mod refusal;
+pub mod removal;
+mod report;
 mod resource;
+pub mod server;
 mod snapshot;
+pub mod sotw;
+pub mod stream;
+pub mod subscription;
+pub mod transport;
+pub mod wire;
 
+pub use address::Address;
+pub use message::{Ask, RefusalText, Request, Response, Variant};
+pub use metrics::Metrics;
+pub use report::{RefusedUnit, Reports, StreamReport, TypeReport};
 pub use resource::{Part, Reference, Resource, ResourceType};
-pub use snapshot::{Published, Snapshot};
+pub use snapshot::Snapshot;
+
+/// A snapshot that clients may be sent, and when it was ready.
+#[derive(Clone, Debug)]
+pub struct Published {
+    /// All resources.
+    pub snapshot: std::sync::Arc<Snapshot>,
+    /// When it was published.
+    pub at: tokio::time::Instant,
+}

@@ -38,12 +38,3 @@ impl Snapshot {
             .is_some()
     }
 }
-
-/// A snapshot as the controller hands it out.
-#[derive(Clone, Debug)]
-pub struct Published {
-    /// The resources.
-    pub snapshot: Arc<Snapshot>,
-    /// When it was finished, for *snapshot to acknowledged* seconds. No resource depends on it.
-    pub at: tokio::time::Instant,
-}

@@ -9,6 +9,7 @@ use super::{Bootstrap, TlsFiles, XdsServer};
 
 /// Writes Envoy's bootstrap: JSON to a path that ends in `.json`, else YAML.
 #[derive(Clone, Debug, clap::Args)]
+#[group(skip)]
 pub struct Args {
     /// The file to write, `-` for standard output.
     #[arg(default_value = "-")]

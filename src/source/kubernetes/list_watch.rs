@@ -158,6 +158,11 @@ impl ListWatch {
         }
     }
 
+    /// The kind that is listed and watched.
+    pub(super) fn kind(&self) -> Kind {
+        self.kind
+    }
+
     /// What to send now.
     pub(super) fn request(&self) -> Request {
         match &self.state {

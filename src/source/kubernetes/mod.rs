@@ -14,12 +14,14 @@
 //! | `page`, `frame` | the bytes of a list's page and of a watch's line |
 //! | `resource` | paths and queries of requests |
 //! | `transport` | the loop that sends, reads and waits |
+//! | `metrics` | what happened that is no error |
 //! | `client`, `token` | configuration, as kubectl users expect it |
 
 mod client;
 mod error;
 mod frame;
 mod list_watch;
+mod metrics;
 mod page;
 mod resource;
 mod token;
@@ -31,6 +33,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use prometheus_client::registry::Registry;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
@@ -41,10 +44,12 @@ pub use error::{Cause, ConnectError, SourceError};
 pub use transport::Timing;
 
 use list_watch::ListWatch;
+use metrics::Metrics;
 use resource::Resource;
 
 /// Which cluster is read, and how much of it.
 #[derive(Clone, Debug, clap::Args)]
+#[group(skip)]
 #[command(next_help_heading = "Kubernetes")]
 pub struct Args {
     /// The kubeconfig to use. Without it and --context: KUBECONFIG, the pod's service account, or ~/.kube/config,
@@ -84,6 +89,7 @@ pub struct Kubernetes {
     watched: Vec<(Kind, Option<Arc<str>>)>,
     start_jitter: Duration,
     timing: Timing,
+    metrics: Metrics,
 }
 
 impl Kubernetes {
@@ -135,6 +141,7 @@ impl Kubernetes {
             watched,
             start_jitter: args.start_jitter,
             timing,
+            metrics: Metrics::default(),
         })
     }
 
@@ -149,6 +156,11 @@ impl Kubernetes {
     #[must_use]
     pub fn client(&self) -> kube::Client {
         self.client.clone()
+    }
+
+    /// Registers the counters of lists, of watches that were over, and of waits.
+    pub fn register(&self, registry: &mut Registry) {
+        self.metrics.register(registry);
     }
 
     /// Replaces the time-outs. The defaults are what the design promises; tests scale them.
@@ -170,10 +182,11 @@ impl Kubernetes {
         for (kind, namespace) in self.watched {
             let resource = Resource::new(kind, namespace.clone());
             let machine = ListWatch::new(kind, namespace.clone(), crate::k8s::decode);
-            let (client, timing, events) =
-                (self.client.clone(), self.timing.clone(), events.clone());
+            let (client, timing) = (self.client.clone(), self.timing.clone());
+            let (events, metrics) = (events.clone(), self.metrics.clone());
             tasks.spawn(async move {
-                let cause = transport::run(&client, &resource, machine, &timing, &events).await;
+                let cause =
+                    transport::run(&client, &resource, machine, &timing, &events, &metrics).await;
                 SourceError {
                     kind,
                     namespace,

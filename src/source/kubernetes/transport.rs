@@ -21,6 +21,7 @@ use crate::k8s::Event;
 use super::error::{Cause, one_line};
 use super::frame::Lines;
 use super::list_watch::{Input, ListWatch, Request, Step};
+use super::metrics::{End, Metrics};
 use super::resource::Resource;
 
 /// A refusal's body is a `Status` of some hundred bytes; what is longer is not read on.
@@ -61,16 +62,19 @@ pub(super) async fn run(
     mut machine: ListWatch,
     timing: &Timing,
     events: &mpsc::Sender<Event>,
+    metrics: &Metrics,
 ) -> Cause {
     let exchange = Exchange {
         client,
         resource,
         timing,
         events,
+        metrics,
     };
     let mut step = Step::Send;
     loop {
         if let Step::SendAfter(time) = step {
+            metrics.waited(machine.kind());
             // A little more than asked for, so that those who were told the same do not come together.
             sleep(time + random_part(time / 4)).await;
         }
@@ -94,6 +98,7 @@ struct Exchange<'a> {
     resource: &'a Resource,
     timing: &'a Timing,
     events: &'a mpsc::Sender<Event>,
+    metrics: &'a Metrics,
 }
 
 impl Exchange<'_> {
@@ -141,19 +146,20 @@ impl Exchange<'_> {
         mut body: Body,
         deadline: Instant,
     ) -> Result<Step, Cause> {
+        let kind = machine.kind();
         let opened = Instant::now();
         let mut lines = Lines::default();
-        loop {
+        let end = loop {
             match timeout_at(deadline, chunk(&mut body)).await {
                 Ok(Some(Ok(bytes))) => lines.push(&bytes),
-                Ok(None) => break,
+                Ok(None) => break End::Ended,
                 Ok(Some(Err(error))) => {
-                    debug!(%error, "a watch was cut");
-                    break;
+                    debug!(%kind, %error, "a watch was cut");
+                    break End::Cut;
                 }
                 Err(_) => {
-                    warn!("a watch was silent beyond its end: its connection is given up");
-                    break;
+                    warn!(%kind, "a watch was silent beyond its end: its connection is given up");
+                    break End::Silent;
                 }
             }
             while let Some(line) = lines.next()? {
@@ -162,7 +168,8 @@ impl Exchange<'_> {
                     return Ok(step);
                 }
             }
-        }
+        };
+        self.metrics.watched(kind, end);
         let brief = opened.elapsed() < BRIEF;
         self.tell(machine, Input::Ended { brief }).await
     }
@@ -171,6 +178,9 @@ impl Exchange<'_> {
         let mut events = Vec::new();
         let step = machine.handle(input, &mut events)?;
         for event in events {
+            if matches!(event, Event::Replace { .. }) {
+                self.metrics.listed(machine.kind());
+            }
             self.events
                 .send(event)
                 .await

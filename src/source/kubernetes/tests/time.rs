@@ -15,6 +15,7 @@ use tokio::time::{Instant, sleep, timeout};
 use tower::BoxError;
 
 use crate::k8s::{Event, Kind};
+use crate::source::kubernetes::metrics::Metrics;
 use crate::source::kubernetes::{Kubernetes, SourceError, Timing};
 
 /// What the API server does with a request.
@@ -101,6 +102,7 @@ fn source(client: kube::Client) -> Kubernetes {
         watched: vec![(Kind::Service, None)],
         start_jitter: Duration::ZERO,
         timing: Timing::default(),
+        metrics: Metrics::default(),
     }
 }
 
@@ -247,5 +249,35 @@ async fn a_fleet_that_starts_at_once() {
         peak < starts.len() / 8,
         "{peak} of {} at once",
         starts.len()
+    );
+}
+
+/// What is no error is counted.
+#[tokio::test(start_paused = true)]
+async fn counters() {
+    let (client, _) = server(|n, _| match n {
+        0 => Does::Answer(Duration::ZERO, 429, Some(1), ""),
+        1 => Does::Lines(WHOLE),
+        2 => Does::Answer(Duration::ZERO, 410, None, ""),
+        3 => Does::Silence(WHOLE),
+        _ => Does::Refuse,
+    });
+    let source = source(client);
+    let mut registry = prometheus_client::registry::Registry::default();
+    source.register(&mut registry);
+    let (error, _, _) = run(source, Duration::from_secs(600)).await;
+    assert!(error.is_some());
+    let mut page = String::new();
+    prometheus_client::encoding::text::encode(&mut page, &registry).unwrap();
+    let mut lines: Vec<_> = page.lines().filter(|line| !line.starts_with('#')).collect();
+    lines.sort_unstable();
+    assert_eq!(
+        lines,
+        [
+            r#"source_lists_total{kind="Service"} 2"#,
+            r#"source_waits_total{kind="Service"} 1"#,
+            r#"source_watches_total{kind="Service",end="ended"} 1"#,
+            r#"source_watches_total{kind="Service",end="silent"} 1"#,
+        ]
     );
 }

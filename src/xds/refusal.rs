@@ -1,0 +1,428 @@
+//! Containment of a refusal: which unit of a refused response is bad, and what is left out because of it.
+//!
+//! An error at decode makes Envoy refuse a whole response, and its message may name nothing (`toolbox.md`, NACKs).
+//! So the units that were new in that response are sent again in ever smaller sets until each bad one is alone:
+//! first those that the message does not name, which are probably good and should wait least, else one half. What
+//! was taken stays sent. No set is sent twice, and a unit that is found bad is left out until its bytes change.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use imbl::ordmap::DiffItem;
+use xxhash_rust::xxh3::xxh3_64;
+
+use super::message::RefusalText;
+use super::{Part, Resource};
+
+/// One unit with the bytes that it had: a part of a resource, or what the resource is without its parts.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Unit {
+    /// The resource.
+    pub name: Arc<str>,
+    /// The part's key; `None` is the head, which comes before its parts in every order.
+    pub key: Option<Arc<str>>,
+    /// The hash of the unit's bytes.
+    pub hash: u64,
+}
+
+impl Unit {
+    fn new(resource: &Resource, key: Option<&Arc<str>>, part: &Part) -> Self {
+        Self {
+            name: resource.name().clone(),
+            key: key.cloned(),
+            hash: xxh3_64(&part.bytes),
+        }
+    }
+
+    /// The units of `resource` that the client has not taken already, in order.
+    #[must_use]
+    pub fn new_in(resource: &Resource, accepted: Option<&Resource>) -> Vec<Self> {
+        let mut units = Vec::new();
+        if accepted.is_none_or(|accepted| accepted.head().bytes != resource.head().bytes) {
+            units.push(Self::new(resource, None, resource.head()));
+        }
+        match accepted {
+            Some(accepted) => {
+                for item in accepted.parts().diff(resource.parts()) {
+                    let (key, part) = match item {
+                        DiffItem::Add(key, part)
+                        | DiffItem::Update {
+                            new: (key, part), ..
+                        } => (key, part),
+                        DiffItem::Remove(..) => continue,
+                    };
+                    if accepted
+                        .parts()
+                        .get(key)
+                        .is_none_or(|old| old.bytes != part.bytes)
+                    {
+                        units.push(Self::new(resource, Some(key), part));
+                    }
+                }
+            }
+            None => units.extend(
+                resource
+                    .parts()
+                    .iter()
+                    .map(|(key, part)| Self::new(resource, Some(key), part)),
+            ),
+        }
+        units
+    }
+
+    /// The part of `resource` that is this unit, if it still has the same bytes.
+    #[must_use]
+    pub fn part<'a>(&self, resource: &'a Resource) -> Option<&'a Part> {
+        let part = match &self.key {
+            None => resource.head(),
+            Some(key) => resource.parts().get(key)?,
+        };
+        (xxh3_64(&part.bytes) == self.hash).then_some(part)
+    }
+}
+
+/// A unit that a client refused.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// The hash of the bytes that were refused: other bytes are sent again.
+    pub hash: u64,
+    /// What the client said, bounded; a fixed text for secrets.
+    pub reason: Arc<str>,
+    /// The objects that the unit was made from.
+    pub owners: Arc<[Arc<str>]>,
+}
+
+/// The units of one type that are left out on a stream.
+#[derive(Debug, Default)]
+pub struct Refused {
+    units: BTreeMap<Arc<str>, BTreeMap<Option<Arc<str>>, Refusal>>,
+}
+
+impl Refused {
+    /// The refused units of one resource.
+    #[must_use]
+    pub fn of(&self, name: &str) -> Option<&BTreeMap<Option<Arc<str>>, Refusal>> {
+        self.units.get(name)
+    }
+
+    /// All of them, by resource and part.
+    pub fn iter(&self) -> impl Iterator<Item = (&Arc<str>, Option<&Arc<str>>, &Refusal)> {
+        self.units.iter().flat_map(|(name, units)| {
+            units
+                .iter()
+                .map(move |(key, refusal)| (name, key.as_ref(), refusal))
+        })
+    }
+
+    /// Whether a whole resource is left out, as it is now.
+    #[must_use]
+    pub fn whole(&self, resource: &Resource) -> bool {
+        self.of(resource.name())
+            .and_then(|units| units.get(&None))
+            .is_some_and(|refusal| refusal.hash == xxh3_64(&resource.head().bytes))
+    }
+
+    /// Leaves a unit out.
+    pub fn insert(&mut self, unit: &Unit, refusal: Refusal) {
+        self.units
+            .entry(unit.name.clone())
+            .or_default()
+            .insert(unit.key.clone(), refusal);
+    }
+
+    /// Forgets what no longer has the refused bytes; returns whether anything was forgotten.
+    pub fn prune(&mut self, name: &str, resource: Option<&Resource>) -> bool {
+        let Some(units) = self.units.get_mut(name) else {
+            return false;
+        };
+        let before = units.len();
+        units.retain(|key, refusal| {
+            resource.is_some_and(|resource| {
+                let unit = Unit {
+                    name: resource.name().clone(),
+                    key: key.clone(),
+                    hash: refusal.hash,
+                };
+                unit.part(resource).is_some()
+            })
+        });
+        let forgotten = units.len() != before;
+        if units.is_empty() {
+            self.units.remove(name);
+        }
+        forgotten
+    }
+}
+
+/// Units of which something is known.
+#[derive(Debug)]
+enum Group {
+    /// At least one of them is bad, as this reason says.
+    Bad(Vec<Unit>, Arc<str>),
+    /// Nothing is known of them.
+    Untried(Vec<Unit>),
+}
+
+/// The set that is tried now.
+#[derive(Debug)]
+pub struct Trial {
+    /// What is sent, beside what the client has taken already.
+    pub units: Vec<Unit>,
+    /// What holds a bad unit if all of `units` are good, and the reason for it.
+    rest: Option<(Vec<Unit>, Arc<str>)>,
+}
+
+/// The search for the bad units of one refused response.
+#[derive(Debug)]
+pub struct Containment {
+    /// The last one is tried next.
+    open: Vec<Group>,
+    trial: Option<Trial>,
+    /// Parts of the refused response that were not new: they only have to be sent again, with the next set.
+    carried: BTreeMap<Arc<str>, Arc<Resource>>,
+}
+
+impl Containment {
+    /// A response that brought `suspects` and re-sent `carried` was refused.
+    #[must_use]
+    pub fn new(
+        suspects: Vec<Unit>,
+        carried: BTreeMap<Arc<str>, Arc<Resource>>,
+        text: &RefusalText,
+        quote: Arc<str>,
+    ) -> Self {
+        let mut containment = Self {
+            open: Vec::new(),
+            trial: None,
+            carried,
+        };
+        containment.blame(suspects, text, quote);
+        containment
+    }
+
+    /// The next set to send, where there is one. `alive` tells whether a unit is still what the client should
+    /// have, and `refuse` takes each unit that is found bad.
+    pub fn next(
+        &mut self,
+        alive: impl Fn(&Unit) -> bool,
+        mut refuse: impl FnMut(Unit, Arc<str>),
+    ) -> Option<&Trial> {
+        while self.trial.is_none() {
+            match self.open.pop()? {
+                Group::Untried(mut units) => {
+                    units.retain(|unit| alive(unit));
+                    if !units.is_empty() {
+                        self.trial = Some(Trial { units, rest: None });
+                    }
+                }
+                Group::Bad(mut units, reason) => {
+                    let before = units.len();
+                    units.retain(|unit| alive(unit));
+                    if units.len() != before {
+                        // The bad one may be among those that have changed since.
+                        self.open.push(Group::Untried(units));
+                    } else if units.len() > 1 {
+                        let rest = units.split_off(units.len().div_ceil(2));
+                        self.trial = Some(Trial {
+                            units,
+                            rest: Some((rest, reason)),
+                        });
+                    } else if let Some(unit) = units.pop() {
+                        refuse(unit, reason);
+                    }
+                }
+            }
+        }
+        self.trial.as_ref()
+    }
+
+    /// What has to be sent again with the next set.
+    pub fn take_carried(&mut self) -> BTreeMap<Arc<str>, Arc<Resource>> {
+        std::mem::take(&mut self.carried)
+    }
+
+    /// The set was taken: if it was split off a bad one, the other half is bad.
+    pub fn acknowledged(&mut self) {
+        if let Some(Trial {
+            rest: Some((rest, reason)),
+            ..
+        }) = self.trial.take()
+        {
+            self.open.push(Group::Bad(rest, reason));
+        }
+    }
+
+    /// The set was refused: something in it is bad, and nothing is known of the other half any more.
+    pub fn refused(&mut self, text: &RefusalText, quote: Arc<str>) {
+        let Some(trial) = self.trial.take() else {
+            return;
+        };
+        if let Some((rest, _)) = trial.rest {
+            self.open.push(Group::Untried(rest));
+        }
+        self.blame(trial.units, text, quote);
+    }
+
+    /// The set could not be sent, because it would be empty: nothing was learnt.
+    pub fn skipped(&mut self) {
+        if let Some(Trial {
+            rest: Some((rest, _)),
+            ..
+        }) = self.trial.take()
+        {
+            self.open.push(Group::Untried(rest));
+        }
+    }
+
+    /// One of these units is bad: those that the text names, if it names some but not all.
+    fn blame(&mut self, units: Vec<Unit>, text: &RefusalText, quote: Arc<str>) {
+        let by_key = |unit: &Unit| unit.key.as_ref().is_some_and(|key| text.mentions(key));
+        let (named, others) = if units.iter().any(by_key) {
+            units.into_iter().partition(by_key)
+        } else {
+            let mut last: Option<(Arc<str>, bool)> = None;
+            units.into_iter().partition::<Vec<_>, _>(|unit| {
+                // Units of one resource are neighbours: each name is searched once.
+                if last.as_ref().is_none_or(|(name, _)| *name != unit.name) {
+                    last = Some((unit.name.clone(), text.mentions(&unit.name)));
+                }
+                last.as_ref().is_some_and(|(_, named)| *named)
+            })
+        };
+        match (named.is_empty(), others.is_empty()) {
+            (false, false) => {
+                // The others first: good ones are to be sent again at once. If they are taken, the text was
+                // right, and if not, it was not the whole story. Nothing is left out on the text's word alone.
+                self.trial = Some(Trial {
+                    units: others,
+                    rest: Some((named, quote)),
+                });
+            }
+            (false, true) => self.open.push(Group::Bad(named, quote)),
+            (true, _) => self.open.push(Group::Bad(others, quote)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used)]
+
+    use std::collections::BTreeSet;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn unit(number: usize) -> Unit {
+        Unit {
+            name: format!("r{number:03}").into(),
+            key: None,
+            hash: number as u64,
+        }
+    }
+
+    /// Plays a client that refuses every set with a bad unit in it; returns what was found and the sets sent.
+    fn search(
+        count: usize,
+        bad: &BTreeSet<usize>,
+        text: &str,
+    ) -> (BTreeSet<usize>, Vec<Vec<usize>>) {
+        let text = RefusalText::new(text.into());
+        let suspects: Vec<Unit> = (0..count).map(unit).collect();
+        let mut found = BTreeSet::new();
+        let mut sent = Vec::new();
+        let mut containment = Containment::new(suspects, BTreeMap::new(), &text, "why".into());
+        while let Some(trial) = containment.next(
+            |_| true,
+            |unit, _| {
+                found.insert(usize::try_from(unit.hash).unwrap());
+            },
+        ) {
+            let set: Vec<usize> = trial
+                .units
+                .iter()
+                .map(|unit| usize::try_from(unit.hash).unwrap())
+                .collect();
+            let refused = set.iter().any(|number| bad.contains(number));
+            sent.push(set);
+            if refused {
+                containment.refused(&text, "why".into());
+            } else {
+                containment.acknowledged();
+            }
+        }
+        (found, sent)
+    }
+
+    #[test]
+    fn one_bad_unit_of_two_hundred_takes_few_responses() {
+        for bad in 0..200 {
+            let (found, sent) = search(200, &[bad].into(), "");
+            assert_eq!(found, [bad].into());
+            // Eight halvings; where the first half is the bad one, the second is tried too.
+            assert!(sent.len() <= 16, "{} responses", sent.len());
+        }
+    }
+
+    #[test]
+    fn a_message_that_names_the_unit_takes_one_response() {
+        let (found, sent) = search(200, &[137].into(), "cluster r137: bad");
+        assert_eq!(found, [137].into());
+        assert_eq!(sent.len(), 1);
+        assert_eq!(sent[0].len(), 199, "the good ones at once");
+    }
+
+    #[test]
+    fn a_message_that_names_a_good_unit_condemns_nobody() {
+        let (found, _) = search(20, &[13].into(), "r007 is fine, something else is not");
+        assert_eq!(found, [13].into());
+    }
+
+    #[test]
+    fn units_that_changed_meanwhile_are_no_longer_suspects() {
+        let text = RefusalText::new(String::new());
+        let mut containment = Containment::new(
+            (0..4).map(unit).collect(),
+            BTreeMap::new(),
+            &text,
+            "why".into(),
+        );
+        let mut found = Vec::new();
+        let trial = containment.next(|unit| unit.hash != 2, |unit, _| found.push(unit));
+        let hashes: Vec<u64> = trial.unwrap().units.iter().map(|unit| unit.hash).collect();
+        assert_eq!(hashes, [0, 1, 3], "all are innocent until tried again");
+        containment.acknowledged();
+        assert!(
+            containment
+                .next(|_| true, |unit, _| found.push(unit))
+                .is_none()
+        );
+        assert!(found.is_empty());
+    }
+
+    proptest! {
+        #[test]
+        fn finds_exactly_the_bad_ones_and_sends_no_set_twice(
+            count in 1..60_usize,
+            bad in prop::collection::btree_set(0..60_usize, 0..6),
+            named in prop::collection::vec(0..60_usize, 0..3),
+        ) {
+            let bad: BTreeSet<usize> = bad.into_iter().filter(|bad| *bad < count).collect();
+            prop_assume!(!bad.is_empty());
+            let text: Vec<String> = named.iter().map(|number| format!("r{number:03}")).collect();
+            let (found, sent) = search(count, &bad, &text.join(" "));
+            prop_assert_eq!(&found, &bad);
+            let all: Vec<usize> = (0..count).collect();
+            let distinct: BTreeSet<&Vec<usize>> = sent.iter().chain([&all]).collect();
+            prop_assert_eq!(distinct.len(), sent.len() + 1);
+            let taken: BTreeSet<usize> = sent
+                .iter()
+                .filter(|set| !set.iter().any(|number| bad.contains(number)))
+                .flatten()
+                .copied()
+                .collect();
+            prop_assert_eq!(taken.len(), count - bad.len(), "every good one was sent again");
+        }
+    }
+}

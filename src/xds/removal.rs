@@ -1,0 +1,179 @@
+//! When a resource that is gone may be taken from a client: make before break, the breaking half.
+//!
+//! A cluster, its endpoints, a route table or a secret that left the snapshot stays with the client until what used
+//! it has been replaced and acknowledged, and for a grace period more: a request that a filter holds, or that is
+//! retried, was routed by the old table and still needs its cluster (`toolbox.md`: 767 answers 503 without, 0 with).
+
+use std::collections::{BTreeSet, VecDeque};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::ResourceType;
+
+/// A resource by type and name.
+pub type Name = (ResourceType, Arc<str>);
+
+/// The last responses that may have replaced a user of a leaving resource.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Users {
+    /// Nonce of the last LDS response.
+    pub listeners: u64,
+    /// Nonce of the last RDS response.
+    pub routes: u64,
+}
+
+/// What is to be taken from one client, and when.
+#[derive(Debug, Default)]
+pub struct Removals {
+    /// Every name in any of the stages below.
+    names: BTreeSet<Name>,
+    /// Their users may not all be replaced yet.
+    leaving: BTreeSet<Name>,
+    /// The users' replacements are sent, but not acknowledged.
+    parting: Option<(BTreeSet<Name>, Users)>,
+    /// Acknowledged: each waits for its time.
+    graced: VecDeque<(Instant, BTreeSet<Name>)>,
+}
+
+impl Removals {
+    /// A resource left the target.
+    pub fn leave(&mut self, name: Name) {
+        if self.names.insert(name.clone()) {
+            self.leaving.insert(name);
+        }
+    }
+
+    /// It is back in the target, or the client does not want it any more.
+    pub fn cancel(&mut self, resource_type: ResourceType, name: &Arc<str>) {
+        if !self.names.is_empty() {
+            // The stages keep it until they are due: `names` alone decides then.
+            let name = (resource_type, name.clone());
+            if self.names.remove(&name) {
+                self.leaving.remove(&name);
+                if let Some((parting, _)) = &mut self.parting {
+                    parting.remove(&name);
+                }
+                for (_, graced) in &mut self.graced {
+                    graced.remove(&name);
+                }
+            }
+        }
+    }
+
+    /// Whether the resource is gone from the target and still the client's.
+    #[must_use]
+    pub fn contains(&self, resource_type: ResourceType, name: &Arc<str>) -> bool {
+        !self.names.is_empty() && self.names.contains(&(resource_type, name.clone()))
+    }
+
+    /// Goes on: `sent` is there once every replacement of a listener or route is on the wire, `acknowledged`
+    /// tells whether these responses were answered. Returns what is due.
+    pub fn advance(
+        &mut self,
+        now: Instant,
+        grace: Duration,
+        sent: Option<Users>,
+        acknowledged: impl Fn(Users) -> bool,
+    ) -> Vec<Name> {
+        // One batch waits for acknowledgements at a time, so that later changes cannot put it off for ever.
+        if self.parting.is_none()
+            && !self.leaving.is_empty()
+            && let Some(users) = sent
+        {
+            self.parting = Some((std::mem::take(&mut self.leaving), users));
+        }
+        if let Some((names, _)) = self.parting.take_if(|(_, users)| acknowledged(*users)) {
+            self.graced.push_back((now + grace, names));
+        }
+        let mut due = Vec::new();
+        while self.graced.front().is_some_and(|(at, _)| *at <= now) {
+            let Some((_, names)) = self.graced.pop_front() else {
+                break;
+            };
+            for name in names {
+                if self.names.remove(&name) {
+                    due.push(name);
+                }
+            }
+        }
+        due
+    }
+
+    /// When the next of them is due.
+    #[must_use]
+    pub fn deadline(&self) -> Option<Instant> {
+        self.graced.front().map(|(at, _)| *at)
+    }
+
+    /// Whether nothing is leaving.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.names.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used)]
+
+    use super::*;
+
+    const GRACE: Duration = Duration::from_secs(1);
+    const USERS: Users = Users {
+        listeners: 1,
+        routes: 2,
+    };
+
+    fn cluster(name: &str) -> Name {
+        (ResourceType::Cluster, name.into())
+    }
+
+    #[test]
+    fn waits_for_replacement_acknowledgement_and_grace() {
+        let start = Instant::now();
+        let mut removals = Removals::default();
+        removals.leave(cluster("a"));
+        assert!(removals.advance(start, GRACE, None, |_| true).is_empty());
+        assert_eq!(removals.deadline(), None);
+        assert!(
+            removals
+                .advance(start, GRACE, Some(USERS), |_| false)
+                .is_empty()
+        );
+        assert_eq!(removals.deadline(), None);
+        // A later one does not put the first off.
+        removals.leave(cluster("b"));
+        let later = Users {
+            listeners: 1,
+            routes: 9,
+        };
+        assert!(
+            removals
+                .advance(start, GRACE, Some(later), |users| users == USERS)
+                .is_empty()
+        );
+        assert_eq!(removals.deadline(), Some(start + GRACE));
+        assert!(removals.contains(ResourceType::Cluster, &"a".into()));
+        let due = removals.advance(start + GRACE, GRACE, Some(later), |_| false);
+        assert_eq!(due, [cluster("a")]);
+        assert!(!removals.contains(ResourceType::Cluster, &"a".into()));
+        assert!(!removals.is_empty());
+    }
+
+    #[test]
+    fn what_comes_back_is_not_removed() {
+        let start = Instant::now();
+        let mut removals = Removals::default();
+        removals.leave(cluster("a"));
+        removals.advance(start, GRACE, Some(USERS), |_| true);
+        removals.cancel(ResourceType::Cluster, &"a".into());
+        // It leaves again: the old time does not count.
+        removals.leave(cluster("a"));
+        assert!(
+            removals
+                .advance(start + GRACE, GRACE, None, |_| true)
+                .is_empty()
+        );
+        assert!(removals.contains(ResourceType::Cluster, &"a".into()));
+    }
+}

@@ -1,0 +1,124 @@
+//! One connection: HTTP/2 and the two methods of the aggregated discovery service, all in the task that calls.
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::marker::PhantomData;
+use std::pin::Pin;
+use std::time::Duration;
+
+use futures::StreamExt;
+use futures::stream::{BoxStream, FuturesUnordered};
+use hyper::body::Incoming;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::sync::mpsc;
+use tonic::server::{Grpc, StreamingService};
+use tonic_prost::ProstCodec;
+
+use super::Shared;
+use super::session::Session;
+use crate::xds::delta::Delta;
+use crate::xds::message::Protocol;
+use crate::xds::sotw::Sotw;
+use crate::xds::transport::Connection;
+
+/// The longest request: 250,000 names of 60 bytes. tonic's default of 4 MiB is the cause of endless reconnects with
+/// other servers.
+const REQUEST_LIMIT: usize = 32 << 20;
+
+/// How much of requests is taken from the network before it is read: bounds what a flood can make us hold.
+const STREAM_WINDOW: u32 = 1 << 20;
+const CONNECTION_WINDOW: u32 = 2 << 20;
+
+/// Envoy uses one stream; the rest is for people with tools.
+const STREAMS: u32 = 16;
+
+/// A peer that is gone without a word is noticed after at most the sum of these.
+const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(30);
+const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(20);
+
+const DELTA: &str =
+    "/envoy.service.discovery.v3.AggregatedDiscoveryService/DeltaAggregatedResources";
+const SOTW: &str =
+    "/envoy.service.discovery.v3.AggregatedDiscoveryService/StreamAggregatedResources";
+
+type Work = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// hyper's streams become work of the connection's own task instead of tasks that nobody owns.
+#[derive(Clone, Debug)]
+struct Executor(mpsc::UnboundedSender<Work>);
+
+impl<F> hyper::rt::Executor<F> for Executor
+where
+    F: Future + Send + 'static,
+{
+    fn execute(&self, future: F) {
+        // Fails only when the connection is over, and its streams with it. Unbounded in form only: hyper hands over
+        // at most `STREAMS` at a time.
+        let _ = self.0.send(Box::pin(async move {
+            future.await;
+        }));
+    }
+}
+
+/// Serves a connection until it ends.
+pub(super) async fn serve(connection: Connection, shared: Shared) -> Result<(), hyper::Error> {
+    let (sender, mut handed_over) = mpsc::unbounded_channel();
+    let service = hyper::service::service_fn(move |request| answer(request, shared.clone()));
+    let mut builder = hyper::server::conn::http2::Builder::new(Executor(sender));
+    let connection = builder
+        .timer(TokioTimer::new())
+        .keep_alive_interval(KEEP_ALIVE_INTERVAL)
+        .keep_alive_timeout(KEEP_ALIVE_TIMEOUT)
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
+        .max_concurrent_streams(STREAMS)
+        .serve_connection(TokioIo::new(connection), service);
+    let mut connection = std::pin::pin!(connection);
+    let mut work: FuturesUnordered<Work> = FuturesUnordered::new();
+    loop {
+        tokio::select! {
+            ended = &mut connection => return ended,
+            Some(future) = handed_over.recv() => work.push(future),
+            Some(()) = work.next() => {}
+        }
+    }
+}
+
+async fn answer(
+    request: http::Request<Incoming>,
+    shared: Shared,
+) -> Result<http::Response<tonic::body::Body>, Infallible> {
+    Ok(match request.uri().path() {
+        DELTA => stream::<Delta>(request, shared).await,
+        SOTW => stream::<Sotw>(request, shared).await,
+        _ => tonic::Status::unimplemented("Isobath serves the aggregated discovery service only")
+            .into_http(),
+    })
+}
+
+async fn stream<P: Protocol>(
+    request: http::Request<Incoming>,
+    shared: Shared,
+) -> http::Response<tonic::body::Body> {
+    Grpc::new(ProstCodec::<P::Response, P::Request>::default())
+        .apply_max_message_size_config(Some(REQUEST_LIMIT), None)
+        .streaming(Aggregated::<P>(shared, PhantomData), request)
+        .await
+}
+
+/// One method of the service. Written out because the generated service knows the generated messages only.
+struct Aggregated<P>(Shared, PhantomData<fn() -> P>);
+
+impl<P: Protocol> StreamingService<P::Request> for Aggregated<P> {
+    type Response = P::Response;
+    type ResponseStream = BoxStream<'static, Result<Self::Response, tonic::Status>>;
+    type Future =
+        futures::future::Ready<Result<tonic::Response<Self::ResponseStream>, tonic::Status>>;
+
+    fn call(&mut self, request: tonic::Request<tonic::Streaming<P::Request>>) -> Self::Future {
+        futures::future::ready(
+            Session::<P>::begin(request.into_inner(), &self.0)
+                .map(|session| tonic::Response::new(session.responses().boxed())),
+        )
+    }
+}

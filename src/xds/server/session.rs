@@ -1,0 +1,171 @@
+//! One gRPC stream: feeds requests, snapshots and time to the state machine, and hands on what comes out.
+
+use std::marker::PhantomData;
+use std::sync::Arc;
+
+use futures::Stream as FuturesStream;
+use tokio::sync::watch;
+use tokio::time::Instant;
+use tonic::Status;
+
+use super::Shared;
+use crate::xds::message::{Protocol, Response};
+use crate::xds::metrics::StreamGauge;
+use crate::xds::report::Entry;
+use crate::xds::stream::{Event, Stream, Violation};
+use crate::xds::{Metrics, Published};
+
+/// One gRPC stream.
+pub(super) struct Session<P: Protocol> {
+    requests: tonic::Streaming<P::Request>,
+    published: watch::Receiver<Option<Published>>,
+    stream: Stream,
+    identifier: Arc<str>,
+    metrics: Metrics,
+    report: Entry,
+    known: bool,
+    _connected: StreamGauge,
+    protocol: PhantomData<fn() -> P>,
+}
+
+impl<P: Protocol> Session<P> {
+    /// Begins with the snapshot of this moment.
+    pub(super) fn begin(
+        requests: tonic::Streaming<P::Request>,
+        shared: &Shared,
+    ) -> Result<Self, Status> {
+        let mut published = shared.published.clone();
+        let Some(first) = published.borrow_and_update().clone() else {
+            return Err(Status::unavailable("there is no configuration yet"));
+        };
+        Ok(Self {
+            requests,
+            published,
+            stream: Stream::new(
+                P::VARIANT,
+                shared.timing,
+                first.snapshot,
+                first.at.into_std(),
+            ),
+            identifier: shared.identifier.clone(),
+            metrics: shared.metrics.clone(),
+            report: shared.reports.enter(),
+            known: false,
+            _connected: shared.metrics.stream(P::VARIANT),
+            protocol: PhantomData,
+        })
+    }
+
+    /// All responses. The next request is read only when the last response was taken.
+    pub(super) fn responses(
+        self,
+    ) -> impl FuturesStream<Item = Result<P::Response, Status>> + Send + 'static {
+        futures::stream::unfold(Some(self), |session| async move {
+            let mut session = session?;
+            match session.next().await {
+                Ok(Some(response)) => {
+                    let framed = P::frame(&response, &session.identifier);
+                    Some((Ok(framed), Some(session)))
+                }
+                Ok(None) => None,
+                Err(status) => Some((Err(status), None)),
+            }
+        })
+    }
+
+    async fn next(&mut self) -> Result<Option<Response>, Status> {
+        loop {
+            // A client that floods shares the thread with the others.
+            tokio::task::consume_budget().await;
+            if self.published.has_changed().unwrap_or(false) {
+                let newest = self.published.borrow_and_update().clone();
+                if let Some(Published { snapshot, at }) = newest {
+                    self.stream.publish(snapshot, at.into_std());
+                }
+            }
+            let now = Instant::now();
+            let response = self.stream.poll(now.into_std());
+            self.tell();
+            if let Some(response) = response {
+                self.metrics.pushed(&response);
+                tracing::debug!(
+                    stream = self.report.number(),
+                    r#type = %response.resource_type,
+                    nonce = response.nonce,
+                    version = %response.version,
+                    resources = response.resources.len(),
+                    removed = response.removed.len(),
+                    "sent"
+                );
+                return Ok(Some(response));
+            }
+            let deadline = self.stream.deadline(now.into_std());
+            tokio::select! {
+                request = self.requests.message() => match request? {
+                    Some(request) => self
+                        .stream
+                        .request(P::parse(request), Instant::now().into_std())
+                        .map_err(|violation| match violation {
+                            Violation::NoType => Status::invalid_argument(violation.to_string()),
+                            Violation::TooManyNames => Status::resource_exhausted(violation.to_string()),
+                        })?,
+                    None => return Ok(None),
+                },
+                changed = self.published.changed() => {
+                    // The process is about to end; the client keeps what it has.
+                    changed.map_err(|_| Status::unavailable("the server ends"))?;
+                    self.published.mark_changed();
+                }
+                () = sleep_until(deadline.map(Instant::from_std)) => {}
+            }
+        }
+    }
+
+    /// Metrics, log and reports of what has happened.
+    fn tell(&mut self) {
+        if !self.known
+            && let Some(node) = self.stream.node()
+        {
+            self.known = true;
+            tracing::info!(
+                stream = self.report.number(),
+                node = %node,
+                variant = P::VARIANT.as_str(),
+                "an xDS client connected"
+            );
+        }
+        for event in self.stream.take_events() {
+            self.metrics.event(&event);
+            match event {
+                Event::UnitRefused(unit) => tracing::warn!(
+                    stream = self.report.number(),
+                    node = self.stream.node().map(|node| &**node),
+                    r#type = %unit.resource_type,
+                    resource = %unit.resource,
+                    part = unit.part.as_deref(),
+                    owners = ?unit.owners,
+                    reason = %unit.reason,
+                    "refused by the client and left out until it changes"
+                ),
+                Event::ResponseRefused {
+                    resource_type,
+                    reason,
+                } => tracing::info!(
+                    stream = self.report.number(),
+                    r#type = %resource_type,
+                    reason = %reason,
+                    "a response was refused"
+                ),
+                Event::Acknowledged { .. } | Event::SnapshotAcknowledged { .. } => {}
+            }
+        }
+        self.report.publish(self.stream.report());
+    }
+}
+
+async fn sleep_until(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => tokio::time::sleep_until(deadline).await,
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,235 @@
+//! One client's stream: requests, snapshots and time go in, responses come out. A state machine without IO or clock.
+//!
+//! The stream walks one target snapshot through the types in the order of a push, then takes the newest one; only
+//! endpoint assignments that the client already holds may come from newer ones meanwhile (I6). At most one response
+//! per type is unanswered; while it is, changes gather. What the client says it holds is never believed.
+//!
+//! - `request.rs`: what a request means;
+//! - `walk.rs`: which snapshot is walked, and what waits for what;
+//! - `push.rs`: what is sent.
+
+mod push;
+mod request;
+mod walk;
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::channel::Channel;
+use super::message::{Response, Variant};
+use super::removal::Removals;
+use super::report::{RefusedUnit, StreamReport, TypeReport};
+use super::{ResourceType, Snapshot};
+
+pub use request::Violation;
+
+/// How long a stream waits, where it waits for time.
+#[derive(Clone, Copy, Debug)]
+pub struct Timing {
+    /// Between the acknowledgement of the routes and the removal of the clusters that they no longer name. Requests
+    /// that a filter holds, or that are retried, are still routed by the old table.
+    pub grace: Duration,
+    /// How long a route that cannot be sent yet keeps the stream at its snapshot.
+    pub patience: Duration,
+    /// How long after its clusters a client may take to ask for their endpoints, before it counts as one that does
+    /// not use EDS. Envoy asks in the same breath, except when a reconnect finds it without any endpoints.
+    pub endpoints: Duration,
+}
+
+impl Default for Timing {
+    fn default() -> Self {
+        Self {
+            grace: Duration::from_secs(1),
+            patience: Duration::from_secs(2),
+            endpoints: Duration::from_secs(1),
+        }
+    }
+}
+
+/// Something worth a metric or a log line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// A response was acknowledged this long after it was sent.
+    Acknowledged {
+        /// Its type.
+        resource_type: ResourceType,
+        /// From sent to acknowledged.
+        after: Duration,
+    },
+    /// A response was refused as a whole or in part.
+    ResponseRefused {
+        /// Its type.
+        resource_type: ResourceType,
+        /// What the client said, bounded; a fixed text for secrets.
+        reason: Arc<str>,
+    },
+    /// A unit was found to be the reason of a refusal, and is left out.
+    UnitRefused(RefusedUnit),
+    /// All of a snapshot that concerns the client is acknowledged, this long after the snapshot was published.
+    SnapshotAcknowledged {
+        /// From published to acknowledged.
+        after: Duration,
+    },
+}
+
+/// One client's stream.
+#[derive(Debug)]
+pub struct Stream {
+    variant: Variant,
+    timing: Timing,
+    channels: [Channel; ResourceType::ALL.len()],
+    /// The snapshot that is walked.
+    target: Arc<Snapshot>,
+    /// The newest snapshot, and when it was published.
+    newest: (Arc<Snapshot>, Instant),
+    /// Where endpoint assignments come from: the target, or a newer one.
+    endpoints: Arc<Snapshot>,
+    /// Since when the newest snapshot waits for the target's routes.
+    kept_since: Option<Instant>,
+    /// When the target was published, until all of it is acknowledged.
+    unacknowledged: Option<Instant>,
+    removals: Removals,
+    /// The last nonce, of all types.
+    nonce: u64,
+    node: Option<Arc<str>>,
+    events: Vec<Event>,
+}
+
+impl Stream {
+    /// A new stream, whose first target is this snapshot.
+    #[must_use]
+    pub fn new(
+        variant: Variant,
+        timing: Timing,
+        snapshot: Arc<Snapshot>,
+        published: Instant,
+    ) -> Self {
+        Self {
+            variant,
+            timing,
+            channels: ResourceType::ALL.map(Channel::new),
+            target: snapshot.clone(),
+            newest: (snapshot.clone(), published),
+            endpoints: snapshot,
+            kept_since: None,
+            unacknowledged: None,
+            removals: Removals::default(),
+            nonce: 0,
+            node: None,
+            events: Vec::new(),
+        }
+    }
+
+    /// A newer snapshot.
+    pub fn publish(&mut self, snapshot: Arc<Snapshot>, published: Instant) {
+        self.newest = (snapshot, published);
+    }
+
+    /// The next response to send now, if any. To be called until there is none, after every input and at every
+    /// [`deadline`](Self::deadline).
+    pub fn poll(&mut self, now: Instant) -> Option<Response> {
+        self.take_newest(now);
+        self.advance_removals(now);
+        let response = ResourceType::ALL
+            .into_iter()
+            .find_map(|resource_type| self.push(resource_type, now));
+        if response.is_none() {
+            self.note_acknowledged(now);
+        }
+        response
+    }
+
+    /// When `poll` may have something to send without any other input.
+    #[must_use]
+    pub fn deadline(&self, now: Instant) -> Option<Instant> {
+        [
+            self.removals.deadline(),
+            self.kept_since.map(|since| since + self.timing.patience),
+            self.endpoints_deadline(),
+        ]
+        .into_iter()
+        .flatten()
+        .filter(|deadline| *deadline > now)
+        .min()
+    }
+
+    /// What happened since the last call.
+    pub fn take_events(&mut self) -> Vec<Event> {
+        std::mem::take(&mut self.events)
+    }
+
+    /// The node's identifier as the first request gave it.
+    #[must_use]
+    pub fn node(&self) -> Option<&Arc<str>> {
+        self.node.as_ref()
+    }
+
+    /// What `/debug/xds` shows.
+    #[must_use]
+    pub fn report(&self) -> StreamReport {
+        StreamReport {
+            variant: self.variant.as_str(),
+            node: self.node.clone(),
+            types: self
+                .channels
+                .iter()
+                .filter(|channel| channel.subscription.requested())
+                .map(|channel| TypeReport {
+                    resource_type: channel.resource_type.service(),
+                    wildcard: channel.subscription.wildcard(),
+                    names: channel.subscription.names().len(),
+                    held: channel.held.len(),
+                    waiting: channel.due.len() + channel.farewells.len(),
+                    sent: channel.last_nonce,
+                    acknowledged_version: channel.acknowledged_version.clone(),
+                    pending_version: channel.pending.as_ref().map(|p| p.version.clone()),
+                    containing: channel.containment.is_some(),
+                })
+                .collect(),
+            refused: self.refused(),
+        }
+    }
+
+    /// The units that are left out on this stream.
+    #[must_use]
+    pub fn refused(&self) -> BTreeSet<RefusedUnit> {
+        self.channels
+            .iter()
+            .flat_map(|channel| {
+                channel
+                    .refused
+                    .iter()
+                    .map(|(name, key, refusal)| RefusedUnit {
+                        resource_type: channel.resource_type,
+                        resource: name.clone(),
+                        part: key.cloned(),
+                        owners: refusal.owners.clone(),
+                        reason: refusal.reason.clone(),
+                    })
+            })
+            .collect()
+    }
+
+    fn channel(&self, resource_type: ResourceType) -> &Channel {
+        &self.channels[resource_type as usize]
+    }
+
+    fn channel_mut(&mut self, resource_type: ResourceType) -> &mut Channel {
+        &mut self.channels[resource_type as usize]
+    }
+
+    fn note_acknowledged(&mut self, now: Instant) {
+        let quiet = self.channels.iter().all(|channel| {
+            channel.pending.is_none() && channel.due.is_empty() && channel.farewells.is_empty()
+        });
+        if quiet && let Some(published) = self.unacknowledged.take() {
+            self.events.push(Event::SnapshotAcknowledged {
+                after: now.saturating_duration_since(published),
+            });
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,405 @@
+//! What is sent: the next response of one type, and what has to follow it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::Bytes;
+use prost::Message;
+
+use super::walk::altered_references;
+use super::{Event, Stream};
+use crate::xds::channel::{Due, Pending, digest};
+use crate::xds::message::{RefusalText, Response, Variant};
+use crate::xds::refusal::{Refusal, Unit};
+use crate::xds::report::RefusedUnit;
+use crate::xds::wire::Named;
+use crate::xds::{Part, Resource, ResourceType};
+
+/// What is to go into a response.
+#[derive(Default)]
+struct Batch {
+    resources: Vec<Arc<Resource>>,
+    /// Those of them that may be new to the client, with what it had before: what they need has to follow.
+    news: Vec<(Arc<Resource>, Option<Arc<Resource>>)>,
+    removed: Vec<Arc<str>>,
+}
+
+impl Stream {
+    /// The next response of a type, if it has one and the last one was answered.
+    pub(super) fn push(&mut self, resource_type: ResourceType, now: Instant) -> Option<Response> {
+        // Each round but the last leaves out a unit or splits a set, so that this ends.
+        loop {
+            let channel = self.channel(resource_type);
+            if channel.pending.is_some() || !channel.subscription.requested() {
+                return None;
+            }
+            let batch = match self.trial(resource_type) {
+                Some(batch) => batch,
+                None => self.changes(resource_type, now)?,
+            };
+            if let Some(response) = self.send(resource_type, batch, now) {
+                return Some(response);
+            }
+        }
+    }
+
+    /// What is due and ready of a type.
+    fn changes(&mut self, resource_type: ResourceType, now: Instant) -> Option<Batch> {
+        let mut batch = Batch::default();
+        let mut waiting = BTreeMap::new();
+        let due = std::mem::take(&mut self.channel_mut(resource_type).due);
+        for (name, why) in due {
+            if !self.channel(resource_type).subscription.covers(&name) {
+                continue;
+            }
+            if resource_type == ResourceType::Route && !self.ready(&name, now) {
+                waiting.insert(name, why);
+                continue;
+            }
+            let sent = self.channel(resource_type).sent(&name).cloned();
+            match self.wanted(resource_type, &name) {
+                Some(resource) => {
+                    let changed = sent
+                        .as_ref()
+                        .is_none_or(|sent| sent.version() != resource.version());
+                    if changed || why == Due::Asked {
+                        let before = sent.filter(|_| why == Due::Changed);
+                        batch.news.push((resource.clone(), before));
+                        batch.resources.push(resource);
+                    }
+                }
+                // "This tells the client to remove the resource from its local cache", and answers a client that
+                // asked for something that does not exist.
+                None if sent.is_some() || why == Due::Asked => batch.removed.push(name),
+                None => {}
+            }
+        }
+        // The endpoints of a removed cluster go after it.
+        let early = resource_type == ResourceType::Endpoint
+            && !self.channel(ResourceType::Cluster).farewells.is_empty();
+        let channel = self.channel_mut(resource_type);
+        channel.due = waiting;
+        if !early {
+            let farewells = std::mem::take(&mut channel.farewells);
+            let sent: BTreeSet<&Arc<str>> = batch.resources.iter().map(|r| r.name()).collect();
+            let gone: Vec<Arc<str>> = farewells
+                .into_iter()
+                .filter(|name| !sent.contains(name) && !batch.removed.contains(name))
+                .collect();
+            batch.removed.extend(gone);
+        }
+        let nothing = batch.resources.is_empty() && batch.removed.is_empty();
+        if nothing && !channel.must_answer {
+            return None;
+        }
+        if self.variant == Variant::Sotw {
+            for name in &batch.removed {
+                self.channel_mut(resource_type).held.remove(name);
+            }
+            if resource_type.has_wildcard() {
+                // "The server must include the complete state of the world".
+                batch.resources = self.world(resource_type);
+            } else if batch.resources.is_empty() {
+                // "The SotW protocol variants do not provide any explicit mechanism to determine when a requested
+                // resource does not exist".
+                self.channel_mut(resource_type).must_answer = false;
+                return None;
+            }
+        }
+        Some(batch)
+    }
+
+    /// Everything that the client should have of a type with wildcard.
+    fn world(&self, resource_type: ResourceType) -> Vec<Arc<Resource>> {
+        let channel = self.channel(resource_type);
+        let names: BTreeSet<&Arc<str>> = if channel.subscription.wildcard() {
+            let target = self.target.resources(resource_type).keys();
+            target.chain(channel.held.keys()).collect()
+        } else {
+            channel.subscription.names().iter().collect()
+        };
+        names
+            .into_iter()
+            .filter_map(|name| self.wanted(resource_type, name))
+            .collect()
+    }
+
+    /// What the client should have under this name: the resource less what it refused.
+    fn wanted(&self, resource_type: ResourceType, name: &Arc<str>) -> Option<Arc<Resource>> {
+        let channel = self.channel(resource_type);
+        let Some(resource) = self.base(resource_type, name) else {
+            if self.removals.contains(resource_type, name) {
+                return channel.sent(name).cloned();
+            }
+            return stand_in(resource_type, name);
+        };
+        let Some(refused) = channel.refused.of(name) else {
+            return Some(resource.clone());
+        };
+        if channel.refused.whole(resource) {
+            // What it took before it keeps; else it is answered as if the resource did not exist, so that it does
+            // not wait for it.
+            return channel
+                .accepted(name)
+                .filter(|accepted| !channel.refused.whole(accepted))
+                .cloned()
+                .or_else(|| stand_in(resource_type, name));
+        }
+        let keys = refused.keys().flatten().cloned().collect();
+        Some(Arc::new(resource.without(&keys)))
+    }
+
+    /// The next set of a search for bad units, while there is one.
+    fn trial(&mut self, resource_type: ResourceType) -> Option<Batch> {
+        let mut containment = self.channel_mut(resource_type).containment.take()?;
+        loop {
+            let mut found = Vec::new();
+            let next = containment.next(
+                |unit| self.alive(resource_type, unit),
+                |unit, reason| found.push((unit, reason)),
+            );
+            let units = next.map(|trial| trial.units.clone());
+            let leaves_out = !found.is_empty();
+            for (unit, reason) in found {
+                self.leave_out(resource_type, &unit, reason);
+            }
+            let Some(units) = units else {
+                // All bad ones are found. What was taken, what is left out and what has changed meanwhile come
+                // together again by the ordinary way.
+                let channel = self.channel_mut(resource_type);
+                for name in containment.take_carried().keys() {
+                    channel.asked(name);
+                }
+                return None;
+            };
+            if leaves_out && !units.iter().all(|unit| self.alive(resource_type, unit)) {
+                // A resource whose head was just found bad takes its parts along.
+                containment.skipped();
+                continue;
+            }
+            let batch = self.trial_batch(resource_type, &units, containment.take_carried());
+            if batch.resources.is_empty() {
+                containment.skipped();
+                continue;
+            }
+            self.channel_mut(resource_type).containment = Some(containment);
+            return Some(batch);
+        }
+    }
+
+    /// The units of a trial on top of what the client has taken.
+    fn trial_batch(
+        &mut self,
+        resource_type: ResourceType,
+        units: &[Unit],
+        carried: BTreeMap<Arc<str>, Arc<Resource>>,
+    ) -> Batch {
+        let mut composed = carried;
+        for of_one in units.chunk_by(|a, b| a.name == b.name) {
+            let Some(name) = of_one.first().map(|unit| &unit.name) else {
+                continue;
+            };
+            if let Some(resource) = self.compose(resource_type, name, of_one) {
+                composed.insert(name.clone(), resource);
+            }
+        }
+        let channel = self.channel_mut(resource_type);
+        composed.retain(|name, _| channel.subscription.covers(name));
+        let news = composed
+            .values()
+            .map(|resource| {
+                let before = channel.sent(resource.name()).cloned();
+                (resource.clone(), before)
+            })
+            .collect();
+        let removed: Vec<Arc<str>> = std::mem::take(&mut channel.farewells)
+            .into_iter()
+            .filter(|name| !composed.contains_key(name))
+            .collect();
+        let full = self.variant == Variant::Sotw && resource_type.has_wildcard();
+        let resources = if full && !composed.is_empty() {
+            let channel = self.channel_mut(resource_type);
+            for name in &removed {
+                channel.held.remove(name);
+            }
+            for (name, held) in &channel.held {
+                if let Some(accepted) = &held.accepted {
+                    composed
+                        .entry(name.clone())
+                        .or_insert_with(|| accepted.clone());
+                }
+            }
+            composed.into_values().collect()
+        } else {
+            composed.into_values().collect()
+        };
+        Batch {
+            resources,
+            news,
+            removed,
+        }
+    }
+
+    fn compose(
+        &self,
+        resource_type: ResourceType,
+        name: &Arc<str>,
+        units: &[Unit],
+    ) -> Option<Arc<Resource>> {
+        let base = self.base(resource_type, name)?;
+        let accepted = self.channel(resource_type).accepted(name);
+        let mut head = accepted.map(|accepted| accepted.head().clone());
+        let mut parts = accepted
+            .map(|accepted| accepted.parts().clone())
+            .unwrap_or_default();
+        for unit in units {
+            match &unit.key {
+                None => head = Some(base.head().clone()),
+                Some(key) => {
+                    if let Some(part) = base.parts().get(key) {
+                        parts.insert(key.clone(), part.clone());
+                    }
+                }
+            }
+        }
+        Some(Arc::new(Resource::composite(name.clone(), head?, parts)))
+    }
+
+    /// Whether a unit is still what the client should have.
+    fn alive(&self, resource_type: ResourceType, unit: &Unit) -> bool {
+        let channel = self.channel(resource_type);
+        channel.subscription.covers(&unit.name)
+            && self
+                .base(resource_type, &unit.name)
+                .is_some_and(|base| unit.part(base).is_some() && !channel.refused.whole(base))
+    }
+
+    fn leave_out(&mut self, resource_type: ResourceType, unit: &Unit, reason: Arc<str>) {
+        let Some(owners) = self
+            .base(resource_type, &unit.name)
+            .and_then(|base| unit.part(base))
+            .map(|part: &Part| part.owners.clone())
+        else {
+            return;
+        };
+        let channel = self.channel_mut(resource_type);
+        channel.refused.insert(
+            unit,
+            Refusal {
+                hash: unit.hash,
+                reason: reason.clone(),
+                owners: owners.clone(),
+            },
+        );
+        // A client that was sent nothing under this name may wait for an answer.
+        if channel.sent(&unit.name).is_none() && channel.subscription.names().contains(&unit.name) {
+            channel.asked(&unit.name);
+        } else {
+            channel.changed(&unit.name);
+        }
+        self.events.push(Event::UnitRefused(RefusedUnit {
+            resource_type,
+            resource: unit.name.clone(),
+            part: unit.key.clone(),
+            owners,
+            reason,
+        }));
+    }
+
+    /// Makes the response, unless the client has refused the very same set before: then its answer is known.
+    fn send(
+        &mut self,
+        resource_type: ResourceType,
+        batch: Batch,
+        now: Instant,
+    ) -> Option<Response> {
+        let digest = digest(&batch.resources);
+        let version: Arc<str> = format!("{digest:016x}").into();
+        self.nonce += 1;
+        let nonce = self.nonce;
+        // The state of the world has no field for removals.
+        let listed = match self.variant {
+            Variant::Delta => batch.removed.clone(),
+            Variant::Sotw => Vec::new(),
+        };
+        let channel = self.channel_mut(resource_type);
+        for name in &batch.removed {
+            channel.held.remove(name);
+        }
+        for resource in &batch.resources {
+            let held = channel.held.entry(resource.name().clone()).or_default();
+            if held.sent.replace(resource.clone()).is_none() {
+                held.since = nonce;
+            }
+        }
+        let pending = Pending {
+            nonce,
+            at: now,
+            version: version.clone(),
+            resources: batch.resources.clone(),
+            removed: batch.removed,
+            digest,
+        };
+        if !batch.resources.is_empty()
+            && let Some(reason) = channel.refused_sets.get(digest)
+        {
+            let text = RefusalText::new(reason.to_string());
+            self.contain(resource_type, pending, &text);
+            return None;
+        }
+        channel.must_answer = false;
+        channel.last_nonce = nonce;
+        channel.first_sent.get_or_insert(now);
+        channel.pending = Some(pending);
+        self.follow(resource_type, &batch.news);
+        Some(Response {
+            resource_type,
+            nonce,
+            version,
+            resources: batch.resources,
+            removed: listed,
+        })
+    }
+
+    /// What new or altered parts need is sent again: Envoy makes new subscriptions for it that it may not put on
+    /// the wire, and waits (a changed cluster whose endpoints are not sent again stalls for 15 s: measured).
+    fn follow(
+        &mut self,
+        resource_type: ResourceType,
+        news: &[(Arc<Resource>, Option<Arc<Resource>>)],
+    ) {
+        for (new, old) in news {
+            let channels = &mut self.channels;
+            let mut ask = |needed: ResourceType, name: &Arc<str>| {
+                if needed > resource_type {
+                    channels[needed as usize].asked(name);
+                }
+            };
+            altered_references(new, old.as_deref(), |reference| {
+                ask(reference.resource_type, &reference.name);
+            });
+        }
+    }
+}
+
+/// What stands for a resource that does not exist. Envoy opens no port while it waits for a route table or for
+/// endpoints, and a removal ends that wait for endpoints only: both are answered with an empty one. This is all
+/// that is known here of any resource's contents: the name is field 1 of `RouteConfiguration` and of
+/// `ClusterLoadAssignment` alike.
+fn stand_in(resource_type: ResourceType, name: &Arc<str>) -> Option<Arc<Resource>> {
+    if !matches!(resource_type, ResourceType::Route | ResourceType::Endpoint) {
+        return None;
+    }
+    let named = Named {
+        name: name.to_string(),
+    };
+    Some(Arc::new(Resource::whole(
+        name.clone(),
+        Part {
+            bytes: Bytes::from(named.encode_to_vec()),
+            references: Arc::new([]),
+            owners: Arc::new([]),
+        },
+    )))
+}

@@ -1,0 +1,248 @@
+//! What a request means: an answer to a response, a change of the subscription, or both.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::{Event, Stream};
+use crate::xds::ResourceType;
+use crate::xds::channel::Pending;
+use crate::xds::message::{Ask, RefusalText, Request, Variant};
+use crate::xds::refusal::{Containment, Unit};
+use crate::xds::subscription::Change;
+
+/// Longest node identifier that is kept, in characters.
+const NODE_LIMIT: usize = 128;
+
+/// What ends a stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Violation {
+    /// On an aggregated stream every request says which type it is about.
+    #[error("a request on an aggregated stream needs a type_url")]
+    NoType,
+    /// More names than a stream may hold.
+    #[error("more resource names than one stream may subscribe to")]
+    TooManyNames,
+}
+
+impl Stream {
+    /// Most names of one stream, of all types: several times the 50,000 that one type may well have.
+    pub const NAMES: usize = 250_000;
+    /// Most bytes of these names.
+    pub const NAME_BYTES: usize = 32 << 20;
+
+    /// Takes a request.
+    ///
+    /// # Errors
+    ///
+    /// If the stream has to end because of it.
+    pub fn request(&mut self, request: Request, now: Instant) -> Result<(), Violation> {
+        if request.type_url.is_empty() {
+            return Err(Violation::NoType);
+        }
+        // "Only the first request on a stream is guaranteed to carry the node identifier", and it never changes.
+        if self.node.is_none() {
+            self.node = request
+                .node
+                .filter(|node| !node.is_empty())
+                .map(|node| node.chars().take(NODE_LIMIT).collect::<String>().into());
+        }
+        // Types that Isobath does not serve stay unanswered: they may be asked for by a client that can do more.
+        let Some(resource_type) = ResourceType::from_type_url(&request.type_url) else {
+            return Ok(());
+        };
+        let channel = self.channel(resource_type);
+        let first = !channel.subscription.requested();
+        let nonce: Option<u64> = request.nonce.parse().ok();
+        let refused = request.refusal.is_some();
+
+        // "The nonce is valid only in the context of an individual xDS stream": what a first request carries is
+        // of another stream.
+        let answers = !first
+            && nonce.is_some()
+            && nonce == channel.pending.as_ref().map(|pending| pending.nonce);
+        let mut renewal = false;
+        if self.variant == Variant::Sotw && !answers && channel.last_nonce > 0 && !first {
+            if nonce != Some(channel.last_nonce) {
+                // "The management server should not send a DiscoveryResponse for any DiscoveryRequest that has a
+                // stale nonce": the answer to the newer response will carry the names again. If the older one was
+                // answered before, this is no answer but a renewed interest, which that answer would not show.
+                if nonce == Some(channel.answered)
+                    && !refused
+                    && let Ask::Sotw { names } = request.ask
+                {
+                    let channel = self.channel_mut(resource_type);
+                    for name in &names {
+                        if let Some(name) = channel.subscription.names().get(name.as_str()) {
+                            channel.renewed.insert(name.clone());
+                        }
+                    }
+                }
+                return Ok(());
+            }
+            // Each response has one answer: another request with its nonce asks again for what it names, unless
+            // it repeats a refusal.
+            renewal = !refused;
+        }
+
+        if answers {
+            match &request.refusal {
+                Some(text) => self.refuse(resource_type, text),
+                None => self.acknowledge(resource_type, now),
+            }
+        }
+        self.ask(resource_type, request.ask, first, renewal);
+
+        let (names, bytes) = self
+            .channels
+            .iter()
+            .fold((0, 0), |(names, bytes), channel| {
+                (
+                    names + channel.subscription.names().len(),
+                    bytes + channel.subscription.bytes(),
+                )
+            });
+        if names > Self::NAMES || bytes > Self::NAME_BYTES {
+            return Err(Violation::TooManyNames);
+        }
+        Ok(())
+    }
+
+    /// The subscription's part of a request.
+    fn ask(&mut self, resource_type: ResourceType, ask: Ask, first: bool, renewal: bool) {
+        let channel = self.channel_mut(resource_type);
+        let (mut change, claimed) = match ask {
+            Ask::Delta {
+                subscribe,
+                unsubscribe,
+                claimed,
+            } => {
+                let change = channel.subscription.delta(&subscribe, &unsubscribe);
+                (change, claimed)
+            }
+            Ask::Sotw { names } => (channel.subscription.sotw(&names), Vec::new()),
+        };
+        if renewal && change == Change::default() {
+            change.asked = channel.subscription.names().iter().cloned().collect();
+            change.asked_all = channel.subscription.wildcard();
+        }
+        for name in &change.dropped {
+            self.removals.cancel(resource_type, name);
+        }
+        let channel = &mut self.channels[resource_type as usize];
+        for name in &change.dropped {
+            channel.drop_name(name);
+        }
+        if change.dropped_all {
+            channel.drop_unnamed();
+        }
+        for name in &change.asked {
+            channel.asked(name);
+        }
+        if change.asked_all {
+            // Also when there is nothing: the client's first fetch ends with the answer.
+            channel.must_answer = true;
+            let held: Vec<Arc<str>> = channel.held.keys().cloned().collect();
+            for name in self.target.resources(resource_type).keys().chain(&held) {
+                channel.asked(name);
+            }
+        }
+        // What a client brings along from an earlier stream is believed in one thing only: names that do not exist
+        // have to be taken from it. Names that exist are sent in full. This includes a client that does not name
+        // them now, and routes and endpoints: unlike a client that waits, it has some, and goes on with them until
+        // what uses them is replaced.
+        if first {
+            for name in claimed {
+                let exists = self.target.get(resource_type, &name).is_some();
+                if !exists {
+                    let name: Arc<str> = name.into();
+                    channel.due.remove(&name);
+                    channel.farewells.insert(name);
+                }
+            }
+        }
+    }
+
+    /// The pending response was taken.
+    fn acknowledge(&mut self, resource_type: ResourceType, now: Instant) {
+        let channel = &mut self.channels[resource_type as usize];
+        let Some(pending) = channel.pending.take() else {
+            return;
+        };
+        channel.answered = pending.nonce;
+        for resource in &pending.resources {
+            if let Some(held) = channel.held.get_mut(resource.name()) {
+                held.accepted = Some(resource.clone());
+                held.acknowledged = pending.nonce;
+            }
+            channel.renewed.remove(resource.name());
+        }
+        channel.acknowledged_version = Some(pending.version);
+        if let Some(containment) = &mut channel.containment {
+            containment.acknowledged();
+        }
+        for name in std::mem::take(&mut channel.renewed) {
+            channel.asked(&name);
+        }
+        self.events.push(Event::Acknowledged {
+            resource_type,
+            after: now.saturating_duration_since(pending.at),
+        });
+    }
+
+    /// The pending response was refused.
+    fn refuse(&mut self, resource_type: ResourceType, text: &RefusalText) {
+        let channel = &mut self.channels[resource_type as usize];
+        let Some(pending) = channel.pending.take() else {
+            return;
+        };
+        channel.answered = pending.nonce;
+        for name in std::mem::take(&mut channel.renewed) {
+            channel.asked(&name);
+        }
+        self.contain(resource_type, pending, text);
+        self.events.push(Event::ResponseRefused {
+            resource_type,
+            reason: text.quote(resource_type),
+        });
+    }
+
+    /// Nothing in a refused response counts as taken, and the search for the bad part of it begins or goes on.
+    pub(super) fn contain(
+        &mut self,
+        resource_type: ResourceType,
+        refused: Pending,
+        text: &RefusalText,
+    ) {
+        let channel = &mut self.channels[resource_type as usize];
+        let quote = text.quote(resource_type);
+        if !refused.resources.is_empty() {
+            channel.refused_sets.insert(refused.digest, quote.clone());
+        }
+        let mut suspects = Vec::new();
+        let mut carried = BTreeMap::new();
+        for resource in &refused.resources {
+            let Some(held) = channel.held.get_mut(resource.name()) else {
+                continue;
+            };
+            held.sent = held.accepted.clone();
+            let units = Unit::new_in(resource, held.accepted.as_deref());
+            if units.is_empty() {
+                carried.insert(resource.name().clone(), resource.clone());
+            }
+            suspects.extend(units);
+        }
+        // A removal alone that is refused is not repeated; else it goes with what is sent next.
+        if channel.containment.is_some() || !suspects.is_empty() {
+            channel.farewells.extend(refused.removed);
+        }
+        if let Some(containment) = &mut channel.containment {
+            containment.refused(text, quote);
+        } else if !suspects.is_empty() {
+            for unit in &suspects {
+                channel.changed(&unit.name);
+            }
+            channel.containment = Some(Containment::new(suspects, carried, text, quote));
+        }
+    }
+}

@@ -1,0 +1,9 @@
+//! Transcripts and properties of a stream.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod delta;
+mod order;
+mod properties;
+mod refusals;
+mod script;
+mod sotw;

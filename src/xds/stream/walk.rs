@@ -1,0 +1,254 @@
+//! Which snapshot a stream walks, and what waits for what.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use imbl::ordmap::DiffItem;
+
+use super::Stream;
+use crate::xds::removal::Users;
+use crate::xds::{Reference, Resource, ResourceType, Snapshot};
+
+/// What keeps a route from being sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Obstacle {
+    /// Nothing.
+    None,
+    /// An answer that a client gives at once, or a response that goes out in this very flush.
+    Soon,
+    /// The answer to CDS, which one cluster without endpoints holds for 15 s.
+    Late,
+}
+
+impl Stream {
+    /// Takes the newest snapshot as target, unless a route of the present one is still on its way: otherwise a
+    /// cluster that never rests would change what the route waits for again and again.
+    pub(super) fn take_newest(&mut self, now: Instant) {
+        if Arc::ptr_eq(&self.target, &self.newest.0) {
+            return;
+        }
+        if self.keeps_target() {
+            let since = *self.kept_since.get_or_insert(now);
+            if now < since + self.timing.patience {
+                self.refresh_endpoints();
+                return;
+            }
+        }
+        self.kept_since = None;
+        let new = self.newest.0.clone();
+        let old = std::mem::replace(&mut self.target, new.clone());
+        for resource_type in ResourceType::ALL {
+            self.note_changes(resource_type, &old, &new);
+        }
+        // Assignments may have come from a snapshot between the two, and gone back since.
+        let between = std::mem::replace(&mut self.endpoints, new.clone());
+        if !Arc::ptr_eq(&between, &old) {
+            self.note_changes(ResourceType::Endpoint, &between, &new);
+        }
+        self.unacknowledged.get_or_insert(self.newest.1);
+    }
+
+    /// What differs between two snapshots becomes due, at the cost of what differs.
+    fn note_changes(&mut self, resource_type: ResourceType, old: &Snapshot, new: &Snapshot) {
+        let channel = &mut self.channels[resource_type as usize];
+        let differences = old
+            .resources(resource_type)
+            .diff(new.resources(resource_type));
+        for difference in differences {
+            match difference {
+                DiffItem::Add(name, resource)
+                | DiffItem::Update {
+                    new: (name, resource),
+                    ..
+                } => {
+                    self.removals.cancel(resource_type, name);
+                    channel.farewells.remove(name);
+                    channel.refused.prune(name, Some(resource));
+                    channel.changed(name);
+                }
+                DiffItem::Remove(name, _) => {
+                    channel.refused.prune(name, None);
+                    if resource_type == ResourceType::Listener {
+                        // Nothing uses a listener: it goes with the push.
+                        channel.changed(name);
+                    } else if channel.held.contains_key(name) {
+                        self.removals.leave((resource_type, name.clone()));
+                    }
+                }
+            }
+        }
+    }
+
+    /// While a target is kept, assignments that the client already holds still follow the newest snapshot.
+    fn refresh_endpoints(&mut self) {
+        let newest = self.newest.0.clone();
+        let old = std::mem::replace(&mut self.endpoints, newest.clone());
+        let channel = &mut self.channels[ResourceType::Endpoint as usize];
+        let differences = old
+            .resources(ResourceType::Endpoint)
+            .diff(newest.resources(ResourceType::Endpoint));
+        for difference in differences {
+            let (DiffItem::Add(name, resource)
+            | DiffItem::Update {
+                new: (name, resource),
+                ..
+            }) = difference
+            else {
+                continue;
+            };
+            if channel.sent(name).is_some()
+                && self.target.get(ResourceType::Endpoint, name).is_some()
+            {
+                channel.refused.prune(name, Some(resource));
+                channel.changed(name);
+            }
+        }
+    }
+
+    /// The resource as it is meant to be, refused or not.
+    pub(super) fn base(&self, resource_type: ResourceType, name: &str) -> Option<&Arc<Resource>> {
+        let resource = self.target.get(resource_type, name)?;
+        if resource_type == ResourceType::Endpoint {
+            return self.endpoints.get(resource_type, name).or(Some(resource));
+        }
+        Some(resource)
+    }
+
+    /// Whether a route that can be sent before long is still unsent.
+    fn keeps_target(&self) -> bool {
+        let routes = self.channel(ResourceType::Route);
+        if routes.pending.is_some() || routes.containment.is_some() {
+            return !routes.due.is_empty();
+        }
+        routes
+            .due
+            .keys()
+            .any(|name| self.obstacle(name, None) != Obstacle::Late)
+    }
+
+    /// Whether a route may be sent: every cluster that it newly names is there, with endpoints acknowledged.
+    pub(super) fn ready(&self, name: &str, now: Instant) -> bool {
+        self.obstacle(name, Some(now)) == Obstacle::None
+    }
+
+    fn obstacle(&self, name: &str, now: Option<Instant>) -> Obstacle {
+        let Some(route) = self.base(ResourceType::Route, name) else {
+            return Obstacle::None;
+        };
+        let sent = self.channel(ResourceType::Route).sent(name);
+        let mut worst = Obstacle::None;
+        altered_references(route, sent.map(|sent| &**sent), |reference| {
+            if reference.resource_type == ResourceType::Cluster && worst != Obstacle::Late {
+                worst = worst.max(self.cluster_obstacle(&reference.name, now));
+            }
+        });
+        worst
+    }
+
+    fn cluster_obstacle(&self, name: &Arc<str>, now: Option<Instant>) -> Obstacle {
+        let clusters = self.channel(ResourceType::Cluster);
+        // A client that does not want the cluster cannot be waited for, and neither can a cluster that does not
+        // exist or that the client refuses: its routes answer 503.
+        let Some(cluster) = self.base(ResourceType::Cluster, name) else {
+            return Obstacle::None;
+        };
+        if !clusters.subscription.covers(name) || clusters.refused.whole(cluster) {
+            return Obstacle::None;
+        }
+        let Some(held) = clusters.held.get(name).filter(|held| held.sent.is_some()) else {
+            return if clusters.pending.is_some() {
+                Obstacle::Late
+            } else {
+                Obstacle::Soon
+            };
+        };
+        let endpoints = self.channel(ResourceType::Endpoint);
+        if !endpoints.subscription.requested() {
+            let waits = self.endpoints_deadline();
+            return match now {
+                Some(now) if waits.is_none_or(|deadline| deadline <= now) => Obstacle::None,
+                _ => Obstacle::Soon,
+            };
+        }
+        let settled = cluster
+            .references()
+            .filter(|reference| reference.resource_type == ResourceType::Endpoint)
+            .all(|reference| {
+                let refused = self
+                    .base(ResourceType::Endpoint, &reference.name)
+                    .is_some_and(|assignment| endpoints.refused.whole(assignment));
+                refused
+                    || endpoints
+                        .held
+                        .get(&reference.name)
+                        .is_some_and(|assignment| assignment.acknowledged > held.since)
+            });
+        if settled {
+            Obstacle::None
+        } else {
+            Obstacle::Soon
+        }
+    }
+
+    /// Until when a client that has clusters may still ask for endpoints.
+    pub(super) fn endpoints_deadline(&self) -> Option<Instant> {
+        if self
+            .channel(ResourceType::Endpoint)
+            .subscription
+            .requested()
+        {
+            return None;
+        }
+        let clusters = self.channel(ResourceType::Cluster).first_sent?;
+        Some(clusters + self.timing.endpoints)
+    }
+
+    /// Resources whose users were replaced long enough ago become farewells.
+    pub(super) fn advance_removals(&mut self, now: Instant) {
+        if self.removals.is_empty() {
+            return;
+        }
+        let [listeners, routes] =
+            [ResourceType::Listener, ResourceType::Route].map(|of| self.channel(of));
+        let all_sent = [listeners, routes]
+            .iter()
+            .all(|channel| channel.due.is_empty() && channel.containment.is_none());
+        let users = all_sent.then_some(Users {
+            listeners: listeners.last_nonce,
+            routes: routes.last_nonce,
+        });
+        let due = self
+            .removals
+            .advance(now, self.timing.grace, users, |users| {
+                self.channels[ResourceType::Listener as usize].answered(users.listeners)
+                    && self.channels[ResourceType::Route as usize].answered(users.routes)
+            });
+        for (resource_type, name) in due {
+            let channel = self.channel_mut(resource_type);
+            if channel.held.contains_key(&name) {
+                channel.due.remove(&name);
+                channel.farewells.insert(name);
+            }
+        }
+    }
+}
+
+/// The references of those parts of `new` that `old` does not have with the same bytes.
+pub(super) fn altered_references(
+    new: &Resource,
+    old: Option<&Resource>,
+    mut take: impl FnMut(&Reference),
+) {
+    let Some(old) = old else {
+        new.references().for_each(take);
+        return;
+    };
+    if old.head().bytes != new.head().bytes {
+        new.head().references.iter().for_each(&mut take);
+    }
+    for difference in old.parts().diff(new.parts()) {
+        if let DiffItem::Add(_, part) | DiffItem::Update { new: (_, part), .. } = difference {
+            part.references.iter().for_each(&mut take);
+        }
+    }
+}
