@@ -18,4 +18,5 @@ mod restart;
 mod routing;
 mod run;
 mod scale;
+mod serve;
 mod sni;
