@@ -106,6 +106,14 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Cli, ExitC
 #[must_use]
 pub fn run(cli: Cli) -> ExitCode {
     let result = match cli.command {
+        Command::Serve(args) => block_on(async {
+            app::serve(*args).await?;
+            Ok(ExitCode::SUCCESS)
+        }),
+        Command::Run(args) => block_on(async {
+            app::run(*args).await?;
+            Ok(ExitCode::SUCCESS)
+        }),
         // All that can go wrong is a flag or a file.
         Command::Serve(args) => {
             block_on(async { app::serve(*args).await.map(|()| ExitCode::SUCCESS) })

@@ -143,6 +143,12 @@ impl ControlPlane {
 
     /// Runs kubectl as `user` with `stdin` and returns what it printed; panics where it fails.
     pub fn kubectl(&self, user: &str, args: &[&str], stdin: &str) -> String {
+        self.try_kubectl(user, args, stdin)
+            .unwrap_or_else(|reason| panic!("kubectl {args:?}: {reason}"))
+    }
+
+    /// As [`Self::kubectl`]; where it fails, what it said about it.
+    pub fn try_kubectl(&self, user: &str, args: &[&str], stdin: &str) -> Result<String, String> {
         use std::io::Write as _;
         let mut child = Command::new("kubectl")
             .arg("--kubeconfig")
@@ -160,12 +166,11 @@ impl ControlPlane {
             .write_all(stdin.as_bytes())
             .unwrap();
         let output = child.wait_with_output().unwrap();
-        assert!(
-            output.status.success(),
-            "kubectl {args:?}: {}",
-            String::from_utf8_lossy(&output.stderr)
-        );
-        String::from_utf8(output.stdout).unwrap()
+        if output.status.success() {
+            Ok(String::from_utf8(output.stdout).unwrap())
+        } else {
+            Err(String::from_utf8_lossy(&output.stderr).into_owned())
+        }
     }
 
     /// Lets `user` do what the RBAC `rules` (YAML or JSON list of PolicyRules) say, in the whole cluster.

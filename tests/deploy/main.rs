@@ -1,0 +1,15 @@
+//! `deploy/`: that the manifests are what the program, the API server and our own rules want of them.
+//!
+//! `ISOBATH_REWRITE=1 cargo test --test deploy rendered` writes the rendered files.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+#[path = "../support/control_plane.rs"]
+mod control_plane;
+
+mod api_server;
+mod certificates;
+mod command_line;
+mod manifest;
+mod pods;
+mod references;
+mod rendered;
