@@ -115,10 +115,6 @@ pub fn run(cli: Cli) -> ExitCode {
             Ok(ExitCode::SUCCESS)
         }),
         // All that can go wrong is a flag or a file.
-        Command::Serve(args) => {
-            block_on(async { app::serve(*args).await.map(|()| ExitCode::SUCCESS) })
-        }
-        Command::Run(args) => block_on(async { app::run(*args).await.map(|()| ExitCode::SUCCESS) }),
         Command::Bootstrap(args) => args
             .run()
             .map_err(|error| UsageError::new(format!("{error:#}")).into())
