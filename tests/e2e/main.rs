@@ -11,9 +11,12 @@ mod support;
 
 mod acme;
 mod annotations;
+mod backends;
+mod certificates;
 mod changes;
 mod check;
 mod harness;
+mod paths;
 mod restart;
 mod routing;
 mod run;
