@@ -95,7 +95,7 @@ fn metrics() -> BTreeMap<String, String> {
                 continue;
             }
             let text = fs::read_to_string(&path).unwrap();
-            let code = text.split("#[cfg(test)]").next().unwrap();
+            let code = text.split("#[cfg(test)]\nmod tests {").next().unwrap();
             for (call, suffix) in [(".register(", ""), (".register_with_unit(", "_seconds")] {
                 for (at, _) in code.match_indices(call) {
                     let mut rest = &code[at + call.len()..];
