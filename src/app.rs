@@ -94,7 +94,7 @@ impl ControlPlane {
     pub async fn bind(xds: &xds::server::Args, admin: &admin::Args) -> anyhow::Result<Self> {
         let (readiness, first) = Readiness::new("first snapshot");
         Ok(Self {
-            xds: xds.clone().bind().await?,
+            xds: xds.clone().bind().await.map_err(bind_error)?,
             admin: admin::Bound::bind(admin).await?,
             metrics: Metrics::new(),
             reports: xds::Reports::default(),
@@ -210,5 +210,13 @@ impl ControlPlane {
             pages,
         };
         supervisor.add("admin", |stop| self.admin.serve(sources, stop));
+    }
+}
+
+/// Flags and files are for whoever started the process to put right; an address that is taken is not only theirs.
+fn bind_error(error: xds::server::BindError) -> anyhow::Error {
+    match error {
+        xds::server::BindError::Listen { .. } => error.into(),
+        wrong => UsageError::new(wrong.to_string()).into(),
     }
 }

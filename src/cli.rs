@@ -106,11 +106,15 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Cli, ExitC
 #[must_use]
 pub fn run(cli: Cli) -> ExitCode {
     let result = match cli.command {
+        Command::Serve(args) => block_on(async {
+            app::serve(*args).await?;
+            Ok(ExitCode::SUCCESS)
+        }),
+        Command::Run(args) => block_on(async {
+            app::run(*args).await?;
+            Ok(ExitCode::SUCCESS)
+        }),
         // All that can go wrong is a flag or a file.
-        Command::Serve(args) => {
-            block_on(async { app::serve(*args).await.map(|()| ExitCode::SUCCESS) })
-        }
-        Command::Run(args) => block_on(async { app::run(*args).await.map(|()| ExitCode::SUCCESS) }),
         Command::Bootstrap(args) => args
             .run()
             .map_err(|error| UsageError::new(format!("{error:#}")).into())

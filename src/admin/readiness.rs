@@ -7,10 +7,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 #[derive(Clone, Debug)]
 pub struct Readiness(Arc<Mutex<BTreeMap<Arc<str>, usize>>>);
 
-/// A part that is pending until this token is dropped. Hand it to the task that does the work; a task that fails ends
-/// the process, so that its dropped token lies to nobody.
+/// A part that is pending until its token is [`done`](Self::done). Hand it to the task that does the work. A token that
+/// is dropped instead stays pending: its task has failed, and a process on its way out must not call itself ready.
 #[derive(Debug)]
-#[must_use = "a part is pending only as long as its token lives"]
+#[must_use = "a part whose token is dropped is pending for ever"]
 pub struct Pending {
     readiness: Readiness,
     name: Arc<str>,
@@ -48,12 +48,8 @@ impl Readiness {
 }
 
 impl Pending {
-    /// The part is done. The same as dropping the token, and easier to find.
-    pub fn done(self) {}
-}
-
-impl Drop for Pending {
-    fn drop(&mut self) {
+    /// The part is done.
+    pub fn done(self) {
         let left = self.readiness.change(|parts| {
             if let Some(count) = parts.get_mut(&self.name) {
                 *count -= 1;
@@ -94,9 +90,16 @@ mod tests {
         check(&["services", "start"]);
         start.done();
         check(&["services"]);
-        drop(services);
+        services.done();
         check(&["services"]);
-        drop(more_services);
+        more_services.done();
         check(&[]);
+    }
+
+    #[test]
+    fn what_is_dropped_stays_pending() {
+        let (readiness, start) = Readiness::new("start");
+        drop(start);
+        assert_eq!(readiness.pending(), ["start".into()]);
     }
 }

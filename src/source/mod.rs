@@ -81,7 +81,7 @@ impl Source {
     pub fn register(&self, registry: &mut prometheus_client::registry::Registry) {
         match self {
             Self::Kubernetes(source) => source.register(registry),
-            Self::Manifests(_) => {}
+            Self::Manifests(source) => source.register(registry),
         }
     }
 

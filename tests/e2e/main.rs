@@ -11,11 +11,15 @@ mod support;
 
 mod acme;
 mod annotations;
+mod backends;
+mod certificates;
 mod changes;
 mod check;
 mod harness;
+mod paths;
 mod restart;
 mod routing;
 mod run;
 mod scale;
+mod serve;
 mod sni;

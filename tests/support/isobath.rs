@@ -118,6 +118,12 @@ impl Isobath {
         process.end().await
     }
 
+    /// Takes note that the process has ended by itself.
+    pub(crate) fn terminated(&mut self) {
+        let mut process = self.process.take().expect("it ran");
+        assert!(process.ended().is_some(), "it still runs");
+    }
+
     /// Writes a file of the directory as editors do: whole, under another name, then renamed.
     pub(crate) fn write(&self, file: &str, manifests: &[Manifest]) {
         self.write_text(file, &manifest::text(manifests));
