@@ -1,5 +1,89 @@
-//! Isobath: a Kubernetes ingress controller that programs Envoy over xDS.
+//! Isobath is a Kubernetes ingress controller: it watches Kubernetes and is the xDS control plane of an Envoy
+//! that runs beside it in the same pod. Kubernetes is the source of truth, Isobath the xDS server, Envoy the client.
+//!
+//! # One event, from Kubernetes to the wire
+//!
+//! ```text
+//!  source      k8s::Event        controller                    Arc<Snapshot>        xds
+//!  kubernetes ───────────▶  store → translate → envoy → builder ─────────▶  stream per client ──▶ Envoy
+//!  manifests    one mpsc         one owner, no lock            watch channel        ADS, delta or SotW
+//!                                     │
+//!                                     └── Arc<Statuses> ──▶ status (holder of the lease) ──▶ Kubernetes
+//! ```
+//!
+//! | module | is about | must never |
+//! |---|---|---|
+//! | [`k8s`] | what Kubernetes says: slim objects, decoded and checked at the door | end the process for an object |
+//! | [`source`] | list-watch of an API server, or a directory of manifests: both send the same [`k8s::Event`]s | show half a list |
+//! | [`store`] | the objects and the indexes that name what a change touches | do IO, walk all objects |
+//! | [`translate`] | objects → model, one pure function per unit | see a protobuf |
+//! | [`model`] | virtual hosts, routes, clusters, certificates: plain data | be shaped like an Ingress |
+//! | [`envoy`] | model → encoded protobuf | see a Kubernetes object |
+//! | [`builder`] | dirty units in, the next snapshot and the verdicts out | do IO, know the time |
+//! | [`controller`] | the one task that owns the builder | wait for a reader |
+//! | [`xds`] | named, versioned bytes, and the protocol as state machines | know what the bytes mean |
+//! | [`status`], [`lease`] | verdicts → Kubernetes, by one replica | delay data, end the process |
+//! | [`supervisor`], [`admin`], [`metrics`], [`profile`], [`log`] | the process around it | change anything |
+//! | [`cli`], [`app`], [`run`] | flags, wiring, and the pair for a laptop | decide anything about routes |
+//!
+//! Imports point one way, downwards in that picture; `tests/layers.rs` checks it.
+//!
+//! # Where the next feature goes
+//!
+//! A new kind of object (HTTPProxy, Gateway API) is a type in [`k8s`], a set of indexes in [`store`] and a file
+//! beside `translate/host.rs` that makes the same [`model`]. A new route feature is a field of the model, a function
+//! of [`envoy`] that renders it and an annotation in `translate/policy.rs`. Neither touches builder or protocol.
+//!
+//! # What must stay true
+//!
+//! - **I1, a function of the objects.** A snapshot depends on the set of objects only: not on order, history, time or
+//!   host. Replicas, and restarts, produce the same bytes. Outside the snapshot stand two exceptions: the manifest
+//!   source's last good file, and a stream's set of refused units.
+//! - **I2, incremental equals from-scratch.** `tests/builder.rs` compares both over random histories.
+//! - **I3, no change, no push.** A resource's version is the hash of its bytes.
+//! - **I4, work follows the change.** `isobath_units_translated_total` counts it.
+//! - **I5, complete or nothing.** Nothing is accepted on the xDS socket before every kind was listed and the first
+//!   snapshot is closed: every cluster, assignment, table and secret that it names is in it.
+//! - **I6, make before break.** A stream brings clusters, endpoints, listeners, routes, secrets in that order, and
+//!   removes after a grace period what its routes no longer name.
+//! - **I7, one owner.** The store is moved into the controller; all others hold finished values. No lock is held
+//!   across work.
+//! - **I8, the first task to end ends all**, and its reason is the process's.
+//! - **I9, status and debug never delay data.**
+//! - **I10, a private key leaves only over SDS**, only if a served host references it, and is in no log, metric,
+//!   page or error.
+//!
+//! # Words about failure
+//!
+//! Every infrastructure error is fatal: one line that names task, object kind and cause, a non-zero exit, and a
+//! restart that rebuilds everything from a fresh list. A wrong object is data: it spoils itself, is reported on the
+//! object, in a metric and once in the log, and everything else is served. Writing status is never worth an exit.
 
+pub mod admin;
+pub mod api_call;
+pub mod app;
+pub mod builder;
+pub mod cli;
+pub mod controller;
+pub mod drain;
+pub mod envoy;
+pub mod http;
+pub mod inspect;
+pub mod install;
 pub mod k8s;
+pub mod lease;
+pub mod log;
+pub mod metrics;
 pub mod model;
+pub mod pod;
+pub mod profile;
+pub mod run;
+pub mod source;
+pub mod status;
+pub mod store;
+pub mod supervise;
+pub mod supervisor;
+pub mod tls;
+pub mod translate;
+pub mod verdict;
 pub mod xds;

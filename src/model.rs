@@ -10,7 +10,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::k8s::{KeyAlgorithm, PrivateKeyPem};
+use crate::tls::{KeyAlgorithm, PrivateKeyPem};
 
 /// A lower-case host name without port: exact (`a.example.com`), for one label (`*.example.com`), or for every
 /// host (`*`).
@@ -99,6 +99,31 @@ pub struct VirtualHost {
     pub host: Host,
     /// In the order in which they are tried; a request that none matches is answered 404.
     pub routes: Vec<Route>,
+}
+
+impl VirtualHost {
+    /// A host that redirects every request to HTTPS and does nothing else.
+    #[must_use]
+    pub fn https_redirect(host: Host, owner: Owner) -> Self {
+        let redirect = Route {
+            matches: RouteMatch::path(PathMatch::PathPrefix("/".into())),
+            action: RouteAction::Redirect(Redirect::to_https()),
+            request_headers: HeaderModifier::default(),
+            response_headers: HeaderModifier::default(),
+            owner,
+        };
+        Self {
+            host,
+            routes: vec![redirect],
+        }
+    }
+
+    /// Whether it is one of [`Self::https_redirect`]: all of these are alike but for their names.
+    #[must_use]
+    pub fn is_https_redirect(&self) -> bool {
+        matches!(&self.routes[..], [route]
+            if *self == Self::https_redirect(self.host.clone(), route.owner.clone()))
+    }
 }
 
 /// One route.
@@ -393,6 +418,8 @@ pub struct Certificate {
     pub key: PrivateKeyPem,
     /// What kind of key.
     pub key_algorithm: KeyAlgorithm,
+    /// When it ends.
+    pub not_after: jiff::Timestamp,
     /// The Secret.
     pub owner: Owner,
 }

@@ -27,7 +27,7 @@ pub enum Event {
 }
 
 /// An object, or what stands in the place of one that could not be decoded.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Object {
     /// An IngressClass.
     IngressClass(Arc<IngressClass>),

@@ -21,6 +21,26 @@ pub struct Ingress {
     pub load_balancer: Vec<LoadBalancerAddress>,
 }
 
+impl Ingress {
+    /// Whether both are the same but for their status, which no route depends on.
+    #[must_use]
+    pub fn same_spec(&self, other: &Self) -> bool {
+        let Self {
+            metadata,
+            class_name,
+            default_backend,
+            tls,
+            rules,
+            load_balancer: _,
+        } = self;
+        *metadata == other.metadata
+            && *class_name == other.class_name
+            && *default_backend == other.default_backend
+            && *tls == other.tls
+            && *rules == other.rules
+    }
+}
+
 /// One of `spec.tls`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IngressTls {

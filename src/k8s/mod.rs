@@ -4,14 +4,20 @@
 //! is wrong becomes [`Object::Invalid`], which is data like any other object. Nothing in here knows
 //! of hosts, routes or Envoy, and nothing in here does IO.
 
+mod certificate;
+mod decode;
 mod endpoint_slice;
 mod event;
 mod ingress;
 mod metadata;
+mod problem;
 mod reference;
 mod secret;
 mod service;
+mod validate;
 
+pub use crate::tls::{KeyAlgorithm, PrivateKeyPem};
+pub use decode::{Decoded, Head, Undecodable, decode, decode_versioned, head, resource_version};
 pub use endpoint_slice::{AddressType, Endpoint, EndpointPort, EndpointSlice};
 pub use event::{Event, Invalid, Object};
 pub use ingress::{
@@ -19,6 +25,8 @@ pub use ingress::{
     LoadBalancerAddress, PathType, ServiceBackendPort, TlsCertificateDelegation,
 };
 pub use metadata::Metadata;
+pub use problem::Problem;
 pub use reference::{Kind, NamespacedName, ObjectRef};
-pub use secret::{KeyAlgorithm, PrivateKeyPem, Secret, TlsCertificate};
+pub use secret::{Secret, TlsCertificate};
 pub use service::{IpFamily, Service, ServicePort, ServiceType, SessionAffinity};
+pub use validate::Rules;

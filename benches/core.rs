@@ -1,0 +1,178 @@
+//! What one change costs in the incremental core, at 1,000 and at 10,000 hosts: the ratio of the two is I4.
+//!
+//! `cargo bench --bench core` prints both; figures of different machines don't compare, ratios do.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
+
+use std::collections::BTreeMap;
+use std::hint::black_box;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
+use isobath::builder::{Builder, Config};
+use isobath::envoy::listener;
+use isobath::k8s::*;
+use isobath::store::ClassSelection;
+use isobath::translate::Options;
+
+fn builder() -> Builder {
+    Builder::new(Config {
+        classes: ClassSelection {
+            name: None,
+            manifests: true,
+        },
+        options: Options::default(),
+        listeners: listener::Config {
+            http: "0.0.0.0:8080".parse().unwrap(),
+            https: "0.0.0.0:8443".parse().unwrap(),
+            stats: "0.0.0.0:8002".parse().unwrap(),
+        },
+    })
+}
+
+fn metadata(host: usize, name: String, annotations: &[(&str, &str)]) -> Metadata {
+    Metadata {
+        name: NamespacedName::new(format!("team-{}", host % 100), name),
+        uid: format!("uid-{host}").into(),
+        created: None,
+        annotations: annotations
+            .iter()
+            .map(|(k, v)| (Arc::from(*k), Arc::from(*v)))
+            .collect::<BTreeMap<_, _>>(),
+    }
+}
+
+/// An Ingress with one host, TLS by one of `host / 5` Secrets, and a redirect from HTTP.
+fn ingress(host: usize, path: &str) -> Object {
+    let name: Arc<str> = format!("host-{host}.example.com").into();
+    Object::Ingress(Arc::new(Ingress {
+        metadata: metadata(
+            host,
+            format!("web-{host}"),
+            &[("ingress.kubernetes.io/force-ssl-redirect", "true")],
+        ),
+        class_name: None,
+        default_backend: None,
+        tls: vec![IngressTls {
+            hosts: vec![name.clone()],
+            secret_name: Some(format!("tls-{}", host % 100).into()),
+        }],
+        rules: vec![IngressRule {
+            host: Some(name),
+            paths: vec![IngressPath {
+                path: path.into(),
+                path_type: PathType::Prefix,
+                backend: IngressBackend::Service {
+                    name: format!("web-{host}").into(),
+                    port: ServiceBackendPort::Number(80),
+                },
+            }],
+        }],
+        load_balancer: Vec::new(),
+    }))
+}
+
+fn service(host: usize) -> Object {
+    Object::Service(Arc::new(Service {
+        metadata: metadata(host, format!("web-{host}"), &[]),
+        service_type: ServiceType::Endpoints,
+        ports: vec![ServicePort {
+            name: "http".into(),
+            port: 80,
+            app_protocol: None,
+        }],
+        ip_families: vec![IpFamily::V4],
+        session_affinity: SessionAffinity::None,
+        publish_not_ready_addresses: false,
+        load_balancer: Vec::new(),
+    }))
+}
+
+fn endpoint_slice(host: usize, last: u8) -> Object {
+    let endpoints = (0..3).map(|index| Endpoint {
+        addresses: vec![IpAddr::from([10, 0, index, last])],
+        ready: true,
+        serving: true,
+        terminating: false,
+        zone: Some("a".into()),
+    });
+    Object::EndpointSlice(Arc::new(EndpointSlice {
+        metadata: metadata(host, format!("web-{host}-abcde"), &[]),
+        service: Some(format!("web-{host}").into()),
+        address_type: AddressType::V4,
+        ports: vec![EndpointPort {
+            name: "http".into(),
+            port: Some(8080),
+        }],
+        endpoints: endpoints.collect(),
+    }))
+}
+
+fn secret(namespace: usize, serial: usize) -> Object {
+    Object::Secret(Arc::new(Secret {
+        metadata: metadata(namespace, format!("tls-{namespace}"), &[]),
+        certificate: Ok(Arc::new(TlsCertificate {
+            chain: format!("{serial:01500}").into(),
+            key: PrivateKeyPem::new(format!("{serial:0250}")),
+            key_algorithm: KeyAlgorithm::Ecdsa,
+            names: vec!["*.example.com".into()],
+            not_before: jiff::Timestamp::UNIX_EPOCH,
+            not_after: jiff::Timestamp::UNIX_EPOCH,
+        })),
+    }))
+}
+
+fn loaded(hosts: usize) -> Builder {
+    let mut builder = builder();
+    for host in 0..hosts {
+        builder.apply(Event::Apply(service(host)));
+        builder.apply(Event::Apply(endpoint_slice(host, 1)));
+        builder.apply(Event::Apply(ingress(host, "/")));
+    }
+    for namespace in 0..100 {
+        builder.apply(Event::Apply(secret(namespace, 0)));
+    }
+    builder.build();
+    builder
+}
+
+fn change(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("change");
+    for hosts in [1_000, 10_000] {
+        let mut builder = loaded(hosts);
+        let mut serial = 0_usize;
+        let mut bench = |name: &str, event: &dyn Fn(usize) -> Object| {
+            group.bench_with_input(BenchmarkId::new(name, hosts), &hosts, |bencher, _| {
+                bencher.iter(|| {
+                    serial += 1;
+                    builder.apply(Event::Apply(event(serial)));
+                    black_box(builder.build())
+                });
+            });
+        };
+        bench("endpoints", &|serial| {
+            endpoint_slice(500, u8::try_from(serial % 250).unwrap())
+        });
+        bench("path of a TLS host", &|serial| {
+            ingress(500, &format!("/{serial}"))
+        });
+        bench("certificate", &|serial| secret(50, serial));
+        bench("no-op", &|_| ingress(501, "/"));
+    }
+    group.finish();
+}
+
+fn start(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("start");
+    group.sample_size(10);
+    for hosts in [1_000, 10_000] {
+        group.bench_with_input(BenchmarkId::new("all", hosts), &hosts, |bencher, &hosts| {
+            bencher.iter(|| black_box(loaded(hosts)));
+        });
+    }
+    group.finish();
+}
+
+criterion_group!(benches, change, start);
+criterion_main!(benches);

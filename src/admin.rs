@@ -1,0 +1,181 @@
+//! The HTTP pages about the process: probes, metrics, debugging.
+//!
+//! Two listeners: `--metrics-address` faces the pod's network and has `/healthz`, `/readyz` and `/metrics` and nothing
+//! else; `--admin-address` is for people in the pod (`kubectl port-forward`) and has `/debug/…` too. No page changes
+//! anything, asks anyone else, or shows a private key; none waits for the controller (I9).
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+
+use axum::Router;
+use axum::extract::{Query, State};
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use tokio::net::TcpListener;
+
+use crate::http::{self, Limits};
+use crate::metrics::{self, Exposition};
+use crate::profile::Profiler;
+use crate::supervisor::Stop;
+
+mod heartbeat;
+mod pages;
+mod readiness;
+
+pub use heartbeat::Heartbeat;
+pub use pages::{Page, Pages};
+pub use readiness::{Pending, Readiness};
+
+/// Flags of the admin pages.
+#[derive(Clone, Debug, clap::Args)]
+#[group(skip)]
+#[command(next_help_heading = "Admin")]
+pub struct Args {
+    /// Where /debug is served, beside all of --metrics-address. Whoever reaches it sees the configuration.
+    #[arg(
+        long,
+        env = "ISOBATH_ADMIN_ADDRESS",
+        value_name = "IP:PORT",
+        default_value = "127.0.0.1:6060"
+    )]
+    pub admin_address: SocketAddr,
+    /// Where /healthz, /readyz and /metrics are served, and nothing else.
+    #[arg(
+        long,
+        env = "ISOBATH_METRICS_ADDRESS",
+        value_name = "IP:PORT",
+        default_value = "0.0.0.0:8003"
+    )]
+    pub metrics_address: SocketAddr,
+}
+
+/// Both listeners, bound and not yet served: a port that is taken is an error at start, before any task runs.
+#[derive(Debug)]
+pub struct Bound {
+    admin: TcpListener,
+    metrics: TcpListener,
+}
+
+/// What the pages read.
+#[derive(Clone, Debug)]
+pub struct Sources {
+    /// Whether the event loop turns.
+    pub heartbeat: Heartbeat,
+    /// What is pending.
+    pub readiness: Readiness,
+    /// All metrics.
+    pub metrics: Exposition,
+    /// The pages of other modules, served on the admin address only.
+    pub pages: Pages,
+}
+
+impl Bound {
+    /// Binds both addresses.
+    ///
+    /// # Errors
+    ///
+    /// When one can't be bound; the text names the address and its flag.
+    pub async fn bind(args: &Args) -> anyhow::Result<Self> {
+        Ok(Self {
+            admin: http::bind(args.admin_address, "--admin-address").await?,
+            metrics: http::bind(args.metrics_address, "--metrics-address").await?,
+        })
+    }
+
+    /// The bound addresses: admin, metrics.
+    ///
+    /// # Errors
+    ///
+    /// When the kernel can't tell.
+    pub fn addresses(&self) -> anyhow::Result<(SocketAddr, SocketAddr)> {
+        Ok((self.admin.local_addr()?, self.metrics.local_addr()?))
+    }
+
+    /// Serves the pages until asked to stop.
+    ///
+    /// # Errors
+    ///
+    /// None today; the signature is that of every task.
+    pub async fn serve(self, sources: Sources, stop: Stop) -> anyhow::Result<()> {
+        let admin = probes()
+            .merge(debug(&sources.pages))
+            .with_state(sources.clone());
+        let metrics = probes().with_state(sources);
+        tokio::join!(
+            http::serve(self.admin, admin, Limits::PAGES, stop.clone()),
+            http::serve(self.metrics, metrics, Limits::PAGES, stop),
+        );
+        Ok(())
+    }
+}
+
+/// The pages of both listeners. A page that does not exist is 404, a method other than GET (and HEAD) 405.
+fn probes() -> Router<Sources> {
+    Router::new()
+        .route("/healthz", get(healthz))
+        .route("/readyz", get(readyz))
+        .route("/metrics", get(exposition))
+}
+
+/// The pages of the admin listener alone.
+fn debug(pages: &Pages) -> Router<Sources> {
+    let index = pages.index(&[
+        ("/healthz", "whether the event loop turns"),
+        (
+            "/readyz",
+            "whether everything was read and published, or what is pending",
+        ),
+        ("/metrics", "OpenMetrics"),
+        (
+            "/debug/pprof/profile?seconds=30",
+            "CPU profile for `go tool pprof`; &format=flamegraph for an SVG",
+        ),
+        ("/debug/pprof/heap", "the allocator's statistics"),
+    ]);
+    let mut router = Router::new()
+        .route("/debug", get(move || async { index }))
+        .merge(Profiler::default().router());
+    for (path, page) in pages.iter() {
+        let page = page.clone();
+        router = router.route(
+            path,
+            get(|Query(query): Query<BTreeMap<String, String>>| async move { page.render(&query) }),
+        );
+    }
+    router
+}
+
+async fn healthz(State(sources): State<Sources>) -> Response {
+    match sources.heartbeat.check() {
+        Ok(()) => "ok\n".into_response(),
+        Err(silence) => (
+            StatusCode::SERVICE_UNAVAILABLE,
+            format!(
+                "the event loop has not turned for {} s\n",
+                silence.as_secs()
+            ),
+        )
+            .into_response(),
+    }
+}
+
+async fn readyz(State(sources): State<Sources>) -> Response {
+    let pending = sources.readiness.pending();
+    if pending.is_empty() {
+        return "ok\n".into_response();
+    }
+    let list: String = pending
+        .iter()
+        .map(|part| format!("pending: {part}\n"))
+        .collect();
+    (StatusCode::SERVICE_UNAVAILABLE, list).into_response()
+}
+
+async fn exposition(State(sources): State<Sources>) -> Response {
+    let headers = [(header::CONTENT_TYPE, metrics::CONTENT_TYPE)];
+    (headers, sources.metrics.render()).into_response()
+}
+
+#[cfg(test)]
+mod tests;

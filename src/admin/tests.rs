@@ -1,0 +1,146 @@
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+use std::net::Ipv4Addr;
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+
+use super::*;
+use crate::metrics::Metrics;
+use crate::supervisor::Supervisor;
+
+/// A request over a real socket; returns the status and the rest of the answer, head included.
+async fn request(address: SocketAddr, method: &str, path: &str) -> (u16, String) {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    let head = format!("{method} {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+    stream.write_all(head.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    let status = answer.split(' ').nth(1).unwrap().parse().unwrap();
+    (status, answer)
+}
+
+/// Runs the pages, calls `check` with the two addresses, and stops them.
+async fn serve<F: Future<Output = ()> + Send + 'static>(
+    sources: Sources,
+    check: impl FnOnce(SocketAddr, SocketAddr) -> F,
+) {
+    let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+    let args = Args {
+        admin_address: any,
+        metrics_address: any,
+    };
+    let bound = Bound::bind(&args).await.unwrap();
+    let (admin, metrics) = bound.addresses().unwrap();
+    let check = check(admin, metrics);
+    let mut supervisor = Supervisor::new();
+    supervisor.add("admin", |stop| bound.serve(sources, stop));
+    supervisor.add_finite("check", |_| async {
+        check.await;
+        Ok(())
+    });
+    supervisor.run().await.unwrap();
+}
+
+fn sources() -> (Sources, Pending) {
+    let (readiness, pending) = Readiness::new("first snapshot");
+    let mut pages = Pages::default();
+    pages.add("/debug/xds", "what is served", |query| {
+        format!("{{\"names\": {}}}", query.len())
+    });
+    let sources = Sources {
+        heartbeat: Heartbeat::new(),
+        readiness,
+        metrics: Metrics::new().share(),
+        pages,
+    };
+    (sources, pending)
+}
+
+#[tokio::test]
+async fn each_listener_has_its_pages_and_no_others() {
+    let (sources, pending) = sources();
+    serve(sources, |admin, metrics| async move {
+        pending.done();
+        for (method, path, on_admin, on_metrics) in [
+            ("GET", "/healthz", 200, 200),
+            ("GET", "/readyz", 200, 200),
+            ("GET", "/metrics", 200, 200),
+            ("GET", "/debug", 200, 404),
+            ("GET", "/debug/xds?name=a", 200, 404),
+            ("GET", "/debug/pprof/profile?seconds=0", 400, 404),
+            ("GET", "/debug/pprof/heap", 200, 404),
+            ("POST", "/healthz", 405, 405),
+            ("DELETE", "/metrics", 405, 405),
+            ("POST", "/debug/xds", 405, 404),
+            ("GET", "/", 404, 404),
+            ("GET", "/metrics/../debug", 404, 404),
+            ("PUT", "/quitquitquit", 404, 404),
+        ] {
+            let (status, answer) = request(admin, method, path).await;
+            assert_eq!(status, on_admin, "{method} {path} on admin: {answer}");
+            let (status, answer) = request(metrics, method, path).await;
+            assert_eq!(status, on_metrics, "{method} {path} on metrics: {answer}");
+        }
+        let (_, index) = request(admin, "GET", "/debug").await;
+        assert!(index.contains("/debug/xds") && index.contains("/debug/pprof/profile"));
+        let (_, page) = request(admin, "GET", "/debug/xds?name=a").await;
+        assert!(page.contains("application/json") && page.ends_with("{\"names\": 1}"));
+        let (_, page) = request(metrics, "GET", "/metrics").await;
+        assert!(page.contains(metrics::CONTENT_TYPE) && page.trim_end().ends_with("# EOF"));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn readyz_names_what_is_pending() {
+    let (sources, pending) = sources();
+    let services = sources.readiness.add("list of Services");
+    serve(sources, |_, metrics| async move {
+        let (status, answer) = request(metrics, "GET", "/readyz").await;
+        assert_eq!(status, 503);
+        assert!(answer.ends_with("pending: first snapshot\npending: list of Services\n"));
+        pending.done();
+        let (status, answer) = request(metrics, "GET", "/readyz").await;
+        assert_eq!(status, 503);
+        assert!(answer.ends_with("\r\npending: list of Services\n"));
+        services.done();
+        assert_eq!(request(metrics, "GET", "/readyz").await.0, 200);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn healthz_tells_a_stuck_loop() {
+    let (sources, _pending) = sources();
+    let heartbeat = sources.heartbeat.clone();
+    tokio::time::pause();
+    tokio::time::advance(Heartbeat::LIMIT + Duration::from_secs(12)).await;
+    tokio::time::resume();
+    serve(sources, |_, metrics| async move {
+        let (status, answer) = request(metrics, "GET", "/healthz").await;
+        assert_eq!(status, 503);
+        assert!(answer.contains("has not turned for 42 s"), "{answer}");
+        heartbeat.tick();
+        assert_eq!(request(metrics, "GET", "/healthz").await.0, 200);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_taken_port_is_an_error_that_names_the_flag() {
+    let taken = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+    let address = taken.local_addr().unwrap();
+    let args = Args {
+        admin_address: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+        metrics_address: address,
+    };
+    let error = format!("{:#}", Bound::bind(&args).await.unwrap_err());
+    assert!(
+        error.starts_with(&format!(
+            "can't listen on {address} (see --metrics-address): "
+        )),
+        "{error}"
+    );
+}

@@ -1,0 +1,158 @@
+//! One call to the API server that the data path does not wait for: bounded in time, its failure one line.
+//!
+//! For the lease, status and Event writers, whose failures are never fatal: they back off, count, and warn once
+//! ([`Trouble`]). It never retries; when to try again is the caller's to know.
+
+use std::error::Error as _;
+use std::fmt;
+use std::future::Future;
+use std::time::Duration;
+
+use tokio::time::Instant;
+use tracing::{debug, info, warn};
+
+/// Why a call failed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Failure {
+    /// The API server answered with an error status.
+    Refused {
+        /// The HTTP status.
+        code: u16,
+        /// What the server said.
+        message: String,
+        /// How long it asks to be left alone, where it says so.
+        retry_after: Option<Duration>,
+    },
+    /// There was no answer in time.
+    TimedOut(Duration),
+    /// The server could not be reached, or its answer not be read.
+    Broken(String),
+}
+
+impl Failure {
+    /// The HTTP status, where there was an answer.
+    #[must_use]
+    pub const fn code(&self) -> Option<u16> {
+        match self {
+            Self::Refused { code, .. } => Some(*code),
+            Self::TimedOut(_) | Self::Broken(_) => None,
+        }
+    }
+
+    /// A word for a metric label, out of a small fixed set.
+    #[must_use]
+    pub const fn label(&self) -> &'static str {
+        match self {
+            Self::Refused { code: 403, .. } => "forbidden",
+            Self::Refused { code: 404, .. } => "not_found",
+            Self::Refused { code: 409, .. } => "conflict",
+            Self::Refused { code: 429, .. } => "throttled",
+            Self::Refused { .. } => "refused",
+            Self::TimedOut(_) => "timeout",
+            Self::Broken(_) => "unreachable",
+        }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Refused { code, message, .. } => write!(f, "HTTP {code}: {message}"),
+            Self::TimedOut(limit) => write!(f, "no answer within {} s", limit.as_secs_f32()),
+            Self::Broken(message) => f.write_str(message),
+        }
+    }
+}
+
+impl From<kube::Error> for Failure {
+    fn from(error: kube::Error) -> Self {
+        match error {
+            kube::Error::Api(status) => Self::Refused {
+                code: status.code,
+                retry_after: status
+                    .details
+                    .as_ref()
+                    .map(|details| details.retry_after_seconds)
+                    .filter(|seconds| *seconds > 0)
+                    .map(|seconds| Duration::from_secs(seconds.into())),
+                message: status.message,
+            },
+            other => {
+                let mut message = other.to_string();
+                let mut source = other.source();
+                // kube's own text often repeats its source; the root cause is what helps.
+                while let Some(cause) = source {
+                    let text = cause.to_string();
+                    if !message.contains(&text) {
+                        message = format!("{message}: {text}");
+                    }
+                    source = cause.source();
+                }
+                Self::Broken(message)
+            }
+        }
+    }
+}
+
+/// Makes one call that ends within `limit`.
+///
+/// # Errors
+/// As the call, or [`Failure::TimedOut`]: then it is unknown whether the server has done it.
+pub async fn within<T>(
+    limit: Duration,
+    call: impl Future<Output = kube::Result<T>>,
+) -> Result<T, Failure> {
+    match tokio::time::timeout(limit, call).await {
+        Ok(answer) => answer.map_err(Failure::from),
+        Err(_) => Err(Failure::TimedOut(limit)),
+    }
+}
+
+/// Tells of a trouble once when it begins and once when it is over, however often it is met.
+#[derive(Debug)]
+pub struct Trouble {
+    activity: &'static str,
+    since: Option<(Instant, &'static str)>,
+}
+
+impl Trouble {
+    /// Watches over an activity, for instance `writing status`.
+    #[must_use]
+    pub const fn with(activity: &'static str) -> Self {
+        Self {
+            activity,
+            since: None,
+        }
+    }
+
+    /// A call failed. Warns if the last one went well or failed in another way.
+    pub fn failed(&mut self, about: &dyn fmt::Display, failure: &Failure) {
+        let label = failure.label();
+        match self.since {
+            Some((_, known)) if known == label => {
+                debug!(object = %about, error = %failure, "{} still fails", self.activity);
+            }
+            other => {
+                self.since = Some((other.map_or_else(Instant::now, |(since, _)| since), label));
+                warn!(object = %about, error = %failure,
+                    "{} fails; traffic is not affected, it will be tried again", self.activity);
+            }
+        }
+    }
+
+    /// A call went well.
+    pub fn over(&mut self) {
+        if let Some((since, _)) = self.since.take() {
+            info!(
+                seconds = since.elapsed().as_secs(),
+                "{} works again", self.activity
+            );
+        }
+    }
+
+    /// Whether the last call failed.
+    #[must_use]
+    pub const fn lasts(&self) -> bool {
+        self.since.is_some()
+    }
+}

@@ -1,0 +1,222 @@
+//! Wiring and nothing else: bind sockets, make channels, add tasks. It reads as a table of contents.
+
+mod refusals;
+mod run;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use tokio::sync::{mpsc, watch};
+
+use crate::admin::{self, Heartbeat, Pages, Readiness};
+use crate::builder::{self, Builder};
+use crate::cli::UsageError;
+use crate::controller::{self, Awaited, Controller, Outputs};
+use crate::k8s::Event;
+use crate::lease::{self, Elector};
+use crate::metrics::Metrics;
+use crate::pod::Pod;
+use crate::source::{self, Source};
+use crate::status;
+use crate::supervisor::Supervisor;
+use crate::xds;
+
+pub use run::{Run, run};
+
+/// Events that may wait for the controller. A source that is faster waits for it in turn.
+const EVENTS: usize = 4096;
+
+/// Flags of `isobath serve`.
+#[derive(Clone, Debug, clap::Args)]
+#[group(skip)]
+pub struct Serve {
+    /// Where objects come from.
+    #[command(flatten)]
+    pub source: source::Args,
+    /// What is served.
+    #[command(flatten)]
+    pub core: builder::Args,
+    /// Where Envoy connects.
+    #[command(flatten)]
+    pub xds: xds::server::Args,
+    /// Probes, metrics, debugging.
+    #[command(flatten)]
+    pub admin: admin::Args,
+    /// Who writes status.
+    #[command(flatten)]
+    pub lease: lease::Args,
+    /// What is written.
+    #[command(flatten)]
+    pub status: status::Args,
+    /// The pod that this is.
+    #[command(flatten)]
+    pub pod: Pod,
+}
+
+/// Runs the control plane until it is told to stop, or until a task ends.
+///
+/// # Errors
+///
+/// The reason of the first task that ended; or why it could not start.
+pub async fn serve(args: Serve) -> anyhow::Result<()> {
+    let mut supervisor = Supervisor::new();
+    supervisor.add_signals()?;
+    let mut plane = ControlPlane::bind(&args.xds, &args.admin).await?;
+    let source = Source::open(&args.source, args.core.ingress_class.as_deref()).await?;
+    let config = args.core.config(source.is_manifests());
+    let (events, received) = mpsc::channel(EVENTS);
+    let outputs = plane.control(&mut supervisor, config, &source, received);
+    if let Some(client) = source.client() {
+        plane.write_status(&mut supervisor, client, &args, &outputs)?;
+    }
+    supervisor.add("source", |stop| source.run(events, stop));
+    plane.serve(&mut supervisor, outputs, &args.pod);
+    supervisor.run().await
+}
+
+/// The parts that `serve` and `run` share, in the order in which they are put together.
+pub struct ControlPlane {
+    xds: xds::server::Bound,
+    admin: admin::Bound,
+    metrics: Metrics,
+    reports: xds::Reports,
+    heartbeat: Heartbeat,
+    readiness: Readiness,
+    first: admin::Pending,
+}
+
+impl ControlPlane {
+    /// Binds every socket: one that is taken is an error before any task runs.
+    ///
+    /// # Errors
+    ///
+    /// Which address can't be bound, and why.
+    pub async fn bind(xds: &xds::server::Args, admin: &admin::Args) -> anyhow::Result<Self> {
+        let (readiness, first) = Readiness::new("first snapshot");
+        Ok(Self {
+            xds: xds.clone().bind().await.map_err(bind_error)?,
+            admin: admin::Bound::bind(admin).await?,
+            metrics: Metrics::new(),
+            reports: xds::Reports::default(),
+            heartbeat: Heartbeat::new(),
+            readiness,
+            first,
+        })
+    }
+
+    /// Where the pages are.
+    ///
+    /// # Errors
+    ///
+    /// When the kernel can't tell.
+    pub fn admin_address(&self) -> anyhow::Result<SocketAddr> {
+        Ok(self.admin.addresses()?.0)
+    }
+
+    /// Adds the controller, which owns the builder, and the reporter of problems.
+    pub fn control(
+        &mut self,
+        supervisor: &mut Supervisor,
+        config: builder::Config,
+        source: &Source,
+        events: mpsc::Receiver<Event>,
+    ) -> Outputs {
+        let (controller, outputs) = Controller::new(
+            Builder::new(config),
+            Awaited::new(source.watched(), &self.readiness),
+            events,
+            controller::Metrics::register(self.metrics.registry()),
+            self.heartbeat.clone(),
+        );
+        supervisor.add("controller", |stop| controller.run(stop));
+        source.register(self.metrics.registry());
+        let reporter = status::Reporter::default();
+        reporter.register(self.metrics.registry());
+        let statuses = outputs.statuses.clone();
+        supervisor.add("problems", |stop| stop.or(reporter.run(statuses)));
+        outputs
+    }
+
+    /// Adds the election of the one writer, and the writer.
+    ///
+    /// # Errors
+    ///
+    /// Flags that contradict each other.
+    pub fn write_status(
+        &mut self,
+        supervisor: &mut Supervisor,
+        client: kube::Client,
+        args: &Serve,
+        outputs: &Outputs,
+    ) -> anyhow::Result<()> {
+        let namespace = args.lease.namespace(&client, &args.pod);
+        let metrics = status::Metrics::default();
+        metrics.register(self.metrics.registry());
+        let lease = (namespace.as_str(), args.lease.name.as_str());
+        let writer = status::Writer::new(client.clone(), &args.status, &args.pod, lease, metrics)
+            .map_err(|error| UsageError::new(error.to_string()))?;
+        let metrics = lease::Metrics::default();
+        metrics.register(self.metrics.registry());
+        let timing = lease::Timing::default();
+        let (elector, leads) = Elector::new(client, &args.lease, &args.pod, timing, metrics);
+        supervisor.add("lease", |mut stop| async move {
+            elector.run(async move { stop.requested().await }).await;
+            Ok(())
+        });
+        let (sender, refusals) = watch::channel(Arc::from([]));
+        let refused = self.reports.refused();
+        supervisor.add("refusals", |stop| {
+            stop.or(refusals::follow(refused, sender))
+        });
+        let statuses = outputs.statuses.clone();
+        supervisor.add("status", |stop| {
+            stop.or(writer.run(statuses, refusals, leads))
+        });
+        Ok(())
+    }
+
+    /// Adds the servers: xDS, which accepts once there is a snapshot, and the pages.
+    pub fn serve(mut self, supervisor: &mut Supervisor, outputs: Outputs, pod: &Pod) {
+        let mut snapshots = outputs.snapshots.clone();
+        let first = self.first;
+        supervisor.add("readiness", |mut stop| async move {
+            if snapshots.wait_for(Option::is_some).await.is_ok() {
+                first.done();
+            }
+            stop.requested().await;
+            Ok(())
+        });
+        let metrics = xds::Metrics::register(self.metrics.registry());
+        let identifier = pod.identifier();
+        let mut pages = Pages::default();
+        let streams = self.reports.clone();
+        pages.add(
+            "/debug/xds",
+            "what each xDS stream holds, waits for and refused",
+            move |_| {
+                // Plain data: it can't fail to be written.
+                serde_json::to_string_pretty(&streams.streams()).unwrap_or_default()
+            },
+        );
+        let (xds, reports) = (self.xds, self.reports);
+        supervisor.add("xds", |mut stop| {
+            let shutdown = async move { stop.requested().await };
+            xds.serve(outputs.snapshots, shutdown, identifier, metrics, reports)
+        });
+        let sources = admin::Sources {
+            heartbeat: self.heartbeat,
+            readiness: self.readiness,
+            metrics: self.metrics.share(),
+            pages,
+        };
+        supervisor.add("admin", |stop| self.admin.serve(sources, stop));
+    }
+}
+
+/// Flags and files are for whoever started the process to put right; an address that is taken is not only theirs.
+fn bind_error(error: xds::server::BindError) -> anyhow::Error {
+    match error {
+        xds::server::BindError::Listen { .. } => error.into(),
+        wrong => UsageError::new(wrong.to_string()).into(),
+    }
+}

@@ -1,0 +1,137 @@
+//! The wiring of `isobath run`: the control plane of `serve`, an Envoy beside it, and what stands in for a cluster.
+
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use tokio::sync::{mpsc, watch};
+
+use crate::admin;
+use crate::builder;
+use crate::envoy::bootstrap::{Bootstrap, XdsServer};
+use crate::pod::Pod;
+use crate::run::envoy::Envoy;
+use crate::run::overlay::Overlay;
+use crate::run::stand_in::Local;
+use crate::run::{self, Place, echo, terminal};
+use crate::source::{self, Source};
+use crate::supervisor::Supervisor;
+use crate::xds;
+
+use super::{ControlPlane, EVENTS};
+
+/// Flags of `isobath run`.
+#[derive(Clone, Debug, clap::Args)]
+#[group(skip)]
+pub struct Run {
+    /// The directory, Envoy, back ends.
+    #[command(flatten)]
+    pub run: run::Args,
+    /// A cluster to read instead of the directory.
+    #[command(flatten)]
+    pub kubernetes: source::kubernetes::Args,
+    /// Serve Ingresses of this class only, by name
+    #[arg(long, env = "ISOBATH_INGRESS_CLASS", value_name = "NAME")]
+    pub ingress_class: Option<String>,
+    /// Serve Services of type ExternalName
+    #[arg(long, env = "ISOBATH_ALLOW_EXTERNAL_NAMES")]
+    pub allow_external_names: bool,
+    /// Where the pages of `isobath serve --admin-address` are; port 0 takes a free one
+    #[arg(
+        long,
+        env = "ISOBATH_ADMIN_ADDRESS",
+        value_name = "IP:PORT",
+        default_value = "127.0.0.1:0"
+    )]
+    pub admin_address: std::net::SocketAddr,
+}
+
+impl Run {
+    fn core(&self, place: &Place) -> builder::Args {
+        let [http, https, stats] = place.addresses;
+        builder::Args {
+            ingress_class: self.ingress_class.clone(),
+            allow_external_names: self.allow_external_names,
+            envoy_http_address: http,
+            envoy_https_address: https,
+            envoy_stats_address: stats,
+        }
+    }
+
+    fn source(&self, place: &Place) -> source::Args {
+        let of_cluster = self.kubernetes.kubeconfig.is_some() || self.kubernetes.context.is_some();
+        let from_cluster = of_cluster && self.run.directory.is_none();
+        source::Args {
+            manifests: (!from_cluster).then(|| place.manifests.clone()),
+            // One laptop is no fleet.
+            kubernetes: source::kubernetes::Args {
+                start_jitter: std::time::Duration::ZERO,
+                ..self.kubernetes.clone()
+            },
+        }
+    }
+}
+
+/// Runs control plane and Envoy until one of them ends, or Ctrl-C.
+///
+/// # Errors
+///
+/// The reason of the first task that ended; or why it could not start.
+pub async fn run(args: Run) -> anyhow::Result<()> {
+    let place = Place::prepare(&args.run)?;
+    let mut supervisor = Supervisor::new();
+    supervisor.add_signals()?;
+    let xds = xds::server::Args {
+        xds_address: xds::Address::Unix(place.xds_socket()),
+        xds_tls_cert: None,
+        xds_tls_key: None,
+        xds_tls_client_ca: None,
+        xds_removal_grace_ms: 1000,
+    };
+    let pages = admin::Args {
+        admin_address: args.admin_address,
+        metrics_address: ([127, 0, 0, 1], 0).into(),
+    };
+    let mut plane = ControlPlane::bind(&xds, &pages).await?;
+    let admin_address = plane.admin_address()?;
+
+    let core = args.core(&place);
+    let source = Source::open(&args.source(&place), core.ingress_class.as_deref()).await?;
+    let (events, listed) = mpsc::channel(EVENTS);
+    let (overlaid, received) = mpsc::channel(EVENTS);
+    let config = core.config(source.is_manifests());
+    let outputs = plane.control(&mut supervisor, config, &source, received);
+
+    let (echo, echo_server) = echo::bind()?;
+    let overlay = Overlay::new(Local::new(echo), args.run.backend.clone());
+    let (urls, known_urls) = watch::channel(Arc::from(""));
+    let [http, https, _] = place.addresses;
+    let overlay = terminal::overlay(overlay, listed, overlaid, urls, http, https);
+    supervisor.add("echo backends", |stop| echo_server.run(stop));
+    supervisor.add("stand-ins", |stop| stop.or(overlay));
+    supervisor.add("source", |stop| source.run(events, stop));
+
+    let snapshots = outputs.snapshots.clone();
+    let addresses = place.addresses;
+    supervisor.add("terminal", |stop| {
+        stop.or(terminal::tell(
+            snapshots,
+            known_urls,
+            addresses,
+            admin_address,
+        ))
+    });
+    plane.serve(&mut supervisor, outputs, &Pod::default());
+
+    let bootstrap = Bootstrap {
+        xds: XdsServer::Unix(place.xds_socket()),
+        admin_socket: place.admin_socket(),
+        node_id: "isobath-run".into(),
+        node_cluster: "isobath-run".into(),
+        max_heap_bytes: None,
+    };
+    let bootstrap =
+        serde_json::to_string(&bootstrap.to_json()).context("can't write Envoy's bootstrap")?;
+    let envoy = Envoy::start(&place.envoy, place.folder(), &bootstrap)?;
+    supervisor.add("envoy", |stop| envoy.run(stop));
+    supervisor.run().await
+}

@@ -1,0 +1,394 @@
+//! The incremental core: objects in, snapshots and verdicts out.
+//!
+//! [`Builder::apply`] takes events into the [`Store`]; [`Builder::build`] translates and renders the units that
+//! they touched, and nothing else (I4). The result depends on the objects only: a builder that was led to them
+//! by any sequence of events holds the same bytes as one that got them at once (I1, I2). It is pure: no IO, no
+//! clock, no log. The controller owns it and publishes what it makes.
+
+mod args;
+mod https;
+mod problems;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use imbl::{OrdMap, OrdSet};
+
+use crate::envoy::{cluster, endpoint, listener, route, secret};
+use crate::k8s::{Event, Kind, NamespacedName, ObjectRef};
+use crate::model::Host;
+use crate::store::{ClassSelection, Dirty, Index, Store};
+use crate::translate::{self, BackendPort, Input, Options};
+use crate::verdict::{IngressFacts, Statuses};
+use crate::xds::{Part, Resource, ResourceType, Snapshot};
+
+pub use args::Args;
+use https::HttpsListener;
+use problems::{Problems, Unit};
+
+/// What the operator decided, as far as the core is concerned.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Which Ingresses are ours.
+    pub classes: ClassSelection,
+    /// How objects are read.
+    pub options: Options,
+    /// Where Envoy listens.
+    pub listeners: listener::Config,
+}
+
+/// How many units were translated since the start: the measure of I4.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Translated {
+    /// Hosts.
+    pub hosts: u64,
+    /// Clusters.
+    pub clusters: u64,
+    /// Load assignments.
+    pub endpoints: u64,
+    /// Certificates.
+    pub secrets: u64,
+}
+
+/// The state of the core.
+#[derive(Debug)]
+pub struct Builder {
+    options: Options,
+    store: Store,
+    dirty: Dirty,
+    is_first: bool,
+    hosts: BTreeMap<Host, HostState>,
+    clusters: BTreeMap<Arc<str>, ClusterState>,
+    clusters_of: Index<NamespacedName, Arc<str>>,
+    http_table: OrdMap<Arc<str>, Arc<Part>>,
+    /// The exact hosts that only redirect: one part of the table stands for all of them.
+    redirects: OrdSet<Host>,
+    https: HttpsListener,
+    problems: Problems,
+    snapshot: Snapshot,
+    statuses: Statuses,
+    translated: Translated,
+}
+
+/// What a host refers to, so that it can let go of it.
+#[derive(Debug, Default)]
+struct HostState {
+    http_key: Option<Arc<str>>,
+    clusters: BTreeMap<Arc<str>, BackendPort>,
+}
+
+#[derive(Debug)]
+struct ClusterState {
+    backend: BackendPort,
+    /// Hosts whose routes name it. At zero it goes.
+    users: usize,
+}
+
+/// The units that a build has to look at, gathered from the dirty ones.
+#[derive(Default)]
+struct Touched {
+    clusters: BTreeSet<Arc<str>>,
+    endpoints: BTreeSet<Arc<str>>,
+    http_table: bool,
+    redirects: bool,
+    changed: bool,
+}
+
+impl Builder {
+    /// A builder without objects. Its first build has the listeners and their empty tables.
+    #[must_use]
+    pub fn new(config: Config) -> Self {
+        let mut snapshot = Snapshot::default();
+        for listener in [
+            listener::http(&config.listeners),
+            listener::stats(&config.listeners),
+        ] {
+            snapshot.insert(ResourceType::Listener, Arc::new(listener));
+        }
+        let mut builder = Self {
+            options: config.options,
+            store: Store::new(config.classes),
+            dirty: Dirty::default(),
+            is_first: true,
+            hosts: BTreeMap::new(),
+            clusters: BTreeMap::new(),
+            clusters_of: Index::default(),
+            http_table: OrdMap::new(),
+            redirects: OrdSet::new(),
+            https: HttpsListener::new(&config.listeners),
+            problems: Problems::default(),
+            snapshot,
+            statuses: Statuses::default(),
+            translated: Translated::default(),
+        };
+        builder.put_http_table();
+        builder.https.publish(&mut builder.snapshot);
+        builder
+    }
+
+    /// Takes in one event. What it touches is built by the next [`Builder::build`].
+    pub fn apply(&mut self, event: Event) {
+        self.store.apply(event, &mut self.dirty);
+    }
+
+    /// Builds what was touched. Returns whether the snapshot differs from the one before; the first always does.
+    pub fn build(&mut self) -> bool {
+        let dirty = std::mem::take(&mut self.dirty);
+        let mut touched = Touched {
+            changed: std::mem::take(&mut self.is_first),
+            ..Touched::default()
+        };
+        for host in &dirty.hosts {
+            self.build_host(host, &mut touched);
+        }
+        for service in &dirty.services {
+            touched
+                .clusters
+                .extend(self.clusters_of.get(service).cloned());
+        }
+        for service in &dirty.endpoints {
+            touched
+                .endpoints
+                .extend(self.clusters_of.get(service).cloned());
+        }
+        for name in &touched.clusters {
+            touched.changed |= self.build_cluster(name);
+        }
+        for name in &touched.endpoints {
+            touched.changed |= self.build_endpoints(name);
+        }
+        touched.changed |= self.build_secrets(&dirty);
+        if touched.redirects {
+            let (key, part) = route::redirects(&self.redirects);
+            let part = (!self.redirects.is_empty()).then(|| (key.clone(), part));
+            touched.http_table |= replace(&mut self.http_table, Some(&key), part.as_ref());
+        }
+        if touched.http_table {
+            self.put_http_table();
+            touched.changed = true;
+        }
+        touched.changed |= self.https.publish(&mut self.snapshot);
+        self.judge(&dirty);
+        touched.changed
+    }
+
+    /// The resources as they were built last.
+    #[must_use]
+    pub fn snapshot(&self) -> &Snapshot {
+        &self.snapshot
+    }
+
+    /// The verdicts as they were built last.
+    #[must_use]
+    pub fn statuses(&self) -> &Statuses {
+        &self.statuses
+    }
+
+    /// The objects.
+    #[must_use]
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// How much was translated.
+    #[must_use]
+    pub const fn translated(&self) -> Translated {
+        self.translated
+    }
+
+    fn build_host(&mut self, host: &Host, touched: &mut Touched) {
+        self.translated.hosts += 1;
+        let input = Input {
+            store: &self.store,
+            options: &self.options,
+        };
+        let unit = translate::host(input, host);
+        let old = self.hosts.remove(host).unwrap_or_default();
+        let redirects = unit.http.as_ref().is_some_and(|http| {
+            http.is_https_redirect() && !host.is_any() && host.wildcard_suffix().is_none()
+        });
+        touched.redirects |= match redirects {
+            true => self.redirects.insert(host.clone()).is_none(),
+            false => self.redirects.remove(host).is_some(),
+        };
+        let http = unit.http.as_ref().filter(|_| !redirects);
+        let rendered = http.map(|http| route::virtual_host(http, false));
+        let old_key = old.http_key.as_ref();
+        touched.http_table |= replace(&mut self.http_table, old_key, rendered.as_ref());
+        self.https.set(host, unit.https.as_ref());
+        // First take, then let go: a cluster that is still named keeps its state.
+        for (name, backend) in &unit.clusters {
+            let state = self.clusters.entry(name.clone()).or_insert_with(|| {
+                self.clusters_of
+                    .insert(backend.service.clone(), name.clone());
+                touched.clusters.insert(name.clone());
+                touched.endpoints.insert(name.clone());
+                ClusterState {
+                    backend: backend.clone(),
+                    users: 0,
+                }
+            });
+            state.users += 1;
+        }
+        for name in old.clusters.keys() {
+            if let Some(state) = self.clusters.get_mut(name) {
+                state.users -= 1;
+                if state.users == 0 {
+                    touched.clusters.insert(name.clone());
+                }
+            }
+        }
+        self.problems.set(Unit::Host(host.clone()), unit.problems);
+        let state = HostState {
+            http_key: rendered.map(|(key, _)| key),
+            clusters: unit.clusters,
+        };
+        if self.store.names_host(host) {
+            self.hosts.insert(host.clone(), state);
+        }
+    }
+
+    fn build_cluster(&mut self, name: &Arc<str>) -> bool {
+        let Some(state) = self.clusters.get(name) else {
+            return false;
+        };
+        if state.users == 0 {
+            self.clusters_of.remove(&state.backend.service, name);
+            self.clusters.remove(name);
+            self.problems.set(Unit::Cluster(name.clone()), Vec::new());
+            let cluster = self.snapshot.remove(ResourceType::Cluster, name);
+            let endpoints = self.snapshot.remove(ResourceType::Endpoint, name);
+            return cluster || endpoints;
+        }
+        self.translated.clusters += 1;
+        let input = Input {
+            store: &self.store,
+            options: &self.options,
+        };
+        // The hosts that name a cluster are translated whenever its Service changes, so it can't be named when
+        // its Service or port is gone.
+        let Some((model, problems)) = translate::cluster(input, &state.backend) else {
+            return false;
+        };
+        self.problems.set(Unit::Cluster(name.clone()), problems);
+        self.put(ResourceType::Cluster, cluster::cluster(&model))
+    }
+
+    fn build_endpoints(&mut self, name: &Arc<str>) -> bool {
+        let Some(state) = self.clusters.get(name) else {
+            return false;
+        };
+        let has_assignment = self
+            .snapshot
+            .get(ResourceType::Cluster, name)
+            .is_some_and(|cluster| cluster.references().next().is_some());
+        if !has_assignment {
+            return false;
+        }
+        self.translated.endpoints += 1;
+        let input = Input {
+            store: &self.store,
+            options: &self.options,
+        };
+        let assignment = translate::load_assignment(input, name, &state.backend);
+        self.put(
+            ResourceType::Endpoint,
+            endpoint::load_assignment(&assignment),
+        )
+    }
+
+    fn build_secrets(&mut self, dirty: &Dirty) -> bool {
+        let mut changed = false;
+        let touched = self.https.take_touched_secrets();
+        for name in touched.iter().chain(&dirty.secrets) {
+            let resource = name.to_string();
+            let input = Input {
+                store: &self.store,
+                options: &self.options,
+            };
+            let certificate = if self.https.uses(name) {
+                translate::certificate(input, name)
+            } else {
+                None
+            };
+            changed |= match certificate {
+                None => {
+                    self.statuses.certificates.remove(name);
+                    self.snapshot.remove(ResourceType::Secret, &resource)
+                }
+                Some(certificate) => {
+                    self.translated.secrets += 1;
+                    self.statuses
+                        .certificates
+                        .insert(name.clone(), certificate.not_after);
+                    self.put(ResourceType::Secret, secret::secret(&certificate))
+                }
+            };
+        }
+        changed
+    }
+
+    fn judge(&mut self, dirty: &Dirty) {
+        let input = Input {
+            store: &self.store,
+            options: &self.options,
+        };
+        for object in &dirty.objects {
+            let problems = translate::object_problems(input, object);
+            self.problems.set(Unit::Object(object.clone()), problems);
+            if object.kind == Kind::Ingress {
+                let facts = facts(&self.store, object);
+                match facts {
+                    Some(facts) => self.statuses.ingresses.insert(object.name.clone(), facts),
+                    None => self.statuses.ingresses.remove(&object.name),
+                };
+            }
+        }
+        self.problems
+            .publish(&self.store, &dirty.objects, &mut self.statuses.problems);
+    }
+
+    fn put_http_table(&mut self) {
+        let name: Arc<str> = listener::HTTP.into();
+        let head = route::table_head(&name);
+        let table = Resource::composite(name, head, self.http_table.clone());
+        self.snapshot.insert(ResourceType::Route, Arc::new(table));
+    }
+
+    fn put(&mut self, resource_type: ResourceType, resource: Resource) -> bool {
+        let current = self.snapshot.get(resource_type, resource.name());
+        if current.is_some_and(|current| **current == resource) {
+            return false;
+        }
+        self.snapshot.insert(resource_type, Arc::new(resource));
+        true
+    }
+}
+
+/// Puts a part in the place of the one of `old_key`; returns whether anything differs.
+fn replace(
+    parts: &mut OrdMap<Arc<str>, Arc<Part>>,
+    old_key: Option<&Arc<str>>,
+    new: Option<&(Arc<str>, Part)>,
+) -> bool {
+    let mut changed = false;
+    if let Some(old_key) = old_key.filter(|old| new.is_none_or(|(key, _)| key != *old)) {
+        changed |= parts.remove(old_key).is_some();
+    }
+    if let Some((key, part)) = new
+        && parts.get(key).is_none_or(|current| **current != *part)
+    {
+        parts.insert(key.clone(), Arc::new(part.clone()));
+        changed = true;
+    }
+    changed
+}
+
+fn facts(store: &Store, object: &ObjectRef) -> Option<IngressFacts> {
+    let ingress = store.ingress(&object.name)?;
+    Some(IngressFacts {
+        uid: ingress.metadata.uid.clone(),
+        served: store.serves(ingress),
+        load_balancer: ingress.load_balancer.clone().into(),
+    })
+}

@@ -1,0 +1,99 @@
+//! Problems by unit and by object.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use std::sync::Arc;
+
+use imbl::OrdMap;
+
+use crate::k8s::{Kind, ObjectRef, Problem};
+use crate::model::Host;
+use crate::store::Store;
+use crate::verdict::ObjectProblems;
+
+/// What found a problem. One object's problems can come from many units.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Unit {
+    /// A host.
+    Host(Host),
+    /// A cluster.
+    Cluster(Arc<str>),
+    /// The object by itself.
+    Object(ObjectRef),
+}
+
+/// All problems, kept so that one unit's can be replaced.
+#[derive(Debug, Default)]
+pub struct Problems {
+    by_object: BTreeMap<ObjectRef, BTreeMap<Unit, Vec<Problem>>>,
+    objects_of: BTreeMap<Unit, BTreeSet<ObjectRef>>,
+    touched: BTreeSet<ObjectRef>,
+}
+
+impl Problems {
+    /// The unit's problems are now these.
+    pub fn set(&mut self, unit: Unit, problems: Vec<Problem>) {
+        for object in self.objects_of.remove(&unit).unwrap_or_default() {
+            if let Some(units) = self.by_object.get_mut(&object) {
+                units.remove(&unit);
+                if units.is_empty() {
+                    self.by_object.remove(&object);
+                }
+            }
+            self.touched.insert(object);
+        }
+        for problem in problems {
+            let object = problem.object.clone();
+            let units = self.by_object.entry(object.clone()).or_default();
+            units.entry(unit.clone()).or_default().push(problem);
+            self.objects_of
+                .entry(unit.clone())
+                .or_default()
+                .insert(object.clone());
+            self.touched.insert(object);
+        }
+    }
+
+    /// Brings the published map up to date: for objects whose problems changed, and for those of `objects`,
+    /// whose identity may have.
+    pub fn publish(
+        &mut self,
+        store: &Store,
+        objects: &BTreeSet<ObjectRef>,
+        published: &mut OrdMap<ObjectRef, ObjectProblems>,
+    ) {
+        let mut touched = std::mem::take(&mut self.touched);
+        touched.extend(
+            objects
+                .iter()
+                .filter(|object| published.contains_key(*object))
+                .cloned(),
+        );
+        for object in touched {
+            let Some(units) = self.by_object.get(&object) else {
+                published.remove(&object);
+                continue;
+            };
+            let problems: BTreeSet<&Problem> = units.values().flatten().collect();
+            let problems = ObjectProblems {
+                uid: uid(store, &object),
+                problems: problems.into_iter().cloned().collect(),
+            };
+            if published.get(&object) != Some(&problems) {
+                published.insert(object, problems);
+            }
+        }
+    }
+}
+
+fn uid(store: &Store, object: &ObjectRef) -> Arc<str> {
+    let metadata = match object.kind {
+        Kind::Ingress => store.ingress(&object.name).map(|ingress| &ingress.metadata),
+        Kind::Service => store.service(&object.name).map(|service| &service.metadata),
+        Kind::Secret => store.secret(&object.name).map(|secret| &secret.metadata),
+        Kind::IngressClass | Kind::EndpointSlice | Kind::TlsCertificateDelegation => None,
+    };
+    metadata
+        .map(|metadata| metadata.uid.clone())
+        .unwrap_or_default()
+}

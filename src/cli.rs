@@ -1,0 +1,201 @@
+//! The command line: subcommands, and what the process's exit code says.
+//!
+//! | exit code | meaning |
+//! |---|---|
+//! | 0 | an orderly end: asked for by a signal, or the command's work is done |
+//! | 1 | fatal: a task ended, and the last log line names it and the cause |
+//! | 2 | a flag, an environment variable or a file is wrong: one sentence on standard error |
+//! | 134 | a panic (SIGABRT); the last log line has its message |
+//!
+//! Every flag is also an environment variable, `ISOBATH_` and its name. Each part of the program brings its own
+//! `Args`; this module only lists them.
+
+use std::ffi::OsString;
+use std::fmt;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use clap::{Parser, Subcommand};
+use jiff::SignedDuration;
+
+use crate::envoy::bootstrap;
+use crate::run::tether;
+use crate::{app, drain, inspect, install, log, supervise};
+
+/// Exit code: a task ended.
+pub const FATAL: u8 = 1;
+/// Exit code: a flag, an environment variable or a file is wrong.
+pub const USAGE: u8 = 2;
+
+/// Isobath: a Kubernetes ingress controller that programs Envoy over xDS.
+#[derive(Debug, Parser)]
+#[command(name = "isobath", version, max_term_width = 100)]
+pub struct Cli {
+    /// Flags of the log, good before and after the subcommand.
+    #[command(flatten)]
+    pub log: log::Args,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Serve: read Kubernetes (or --manifests) and program every Envoy that connects.
+    Serve(Box<app::Serve>),
+    /// Try it here: read a directory (or a cluster) and start an Envoy that serves it.
+    Run(Box<app::Run>),
+    /// Write Envoy's bootstrap.
+    Bootstrap(bootstrap::Args),
+    /// Show what a control plane serves.
+    Xds(inspect::Args),
+    /// Take Envoy out of service without losing a request: the preStop hook of its container.
+    Drain(drain::Args),
+    /// Restart a command that fails, as PID 1 of a container.
+    Supervise(supervise::Args),
+    /// Copy this program to where another container finds it.
+    Install(install::Args),
+    /// Print the version.
+    Version,
+    /// Start a program that ends with this one (what `isobath run` starts Envoy by).
+    #[command(hide = true)]
+    Tether(tether::Args),
+}
+
+/// Something that whoever started the process must put right: a wrong flag, or a file that can't be read. Any error
+/// that has one among its causes ends the process with exit code [`USAGE`].
+#[derive(Debug)]
+pub struct UsageError(String);
+
+impl UsageError {
+    /// Takes the one clear sentence.
+    pub fn new(sentence: impl Into<String>) -> Self {
+        Self(sentence.into())
+    }
+}
+
+impl fmt::Display for UsageError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for UsageError {}
+
+/// Reads the arguments and the environment.
+///
+/// # Errors
+///
+/// With the exit code, where the process is to end: after `--help` and `--version`, and after a wrong flag, for which
+/// one sentence was printed.
+pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Cli, ExitCode> {
+    Cli::try_parse_from(arguments).map_err(|error| {
+        if !error.use_stderr() {
+            // Help and version. A closed pipe (`isobath --help | head`) is nobody's error.
+            let _ = error.print();
+            return ExitCode::SUCCESS;
+        }
+        eprintln!("isobath: {}", sentence(&error));
+        USAGE.into()
+    })
+}
+
+/// Does what the command says, until it is done or the process is told to stop.
+#[must_use]
+pub fn run(cli: Cli) -> ExitCode {
+    let result = match cli.command {
+        Command::Serve(args) => block_on(async {
+            app::serve(*args).await?;
+            Ok(ExitCode::SUCCESS)
+        }),
+        Command::Run(args) => block_on(async {
+            app::run(*args).await?;
+            Ok(ExitCode::SUCCESS)
+        }),
+        // All that can go wrong is a flag or a file.
+        Command::Bootstrap(args) => args
+            .run()
+            .map_err(|error| UsageError::new(format!("{error:#}")).into())
+            .map(|()| ExitCode::SUCCESS),
+        Command::Xds(args) => block_on(async {
+            inspect::run(&args).await?;
+            Ok(ExitCode::SUCCESS)
+        }),
+        Command::Drain(args) => block_on(async {
+            match drain::run(&args).await? {
+                drain::Outcome::Drained => tracing::info!("drained"),
+                drain::Outcome::Ended => tracing::info!("Envoy has ended"),
+                drain::Outcome::TimedOut(connections) => {
+                    tracing::warn!(
+                        connections,
+                        "--timeout is over and connections are still open"
+                    );
+                }
+            }
+            Ok(ExitCode::SUCCESS)
+        }),
+        Command::Supervise(args) => block_on(async { Ok(supervise::run(&args).await?.into()) }),
+        Command::Install(args) => install::run(&args).map(|()| ExitCode::SUCCESS),
+        Command::Version => {
+            println!("isobath {}", env!("CARGO_PKG_VERSION"));
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Tether(args) => tether::exec(&args).map(|()| ExitCode::SUCCESS),
+    };
+    result.unwrap_or_else(|error: anyhow::Error| {
+        if let Some(usage) = error
+            .chain()
+            .find_map(|cause| cause.downcast_ref::<UsageError>())
+        {
+            eprintln!("isobath: {usage}");
+            return USAGE.into();
+        }
+        log::fatal(&error);
+        FATAL.into()
+    })
+}
+
+/// Reads a length of time: `90s`, `5m`, `1h30m`, `500ms`.
+///
+/// # Errors
+///
+/// One sentence.
+pub fn duration(text: &str) -> Result<Duration, String> {
+    let sentence = || "it is a length of time such as 90s, 5m or 500ms".to_owned();
+    let duration: SignedDuration = text.parse().map_err(|_| sentence())?;
+    duration.try_into().map_err(|_| sentence())
+}
+
+/// The most threads of the runtime. The control plane's work is one event loop and a few streams: on a node of 64
+/// cores, 64 threads would be 64 arenas of the allocator and nothing else.
+const THREADS: usize = 4;
+
+fn block_on(work: impl Future<Output = anyhow::Result<ExitCode>>) -> anyhow::Result<ExitCode> {
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(threads.min(THREADS))
+        .enable_all()
+        .build()
+        .context("can't start the runtime")?
+        .block_on(work)
+}
+
+/// What clap says on several lines and with a usage block, as one.
+fn sentence(error: &clap::Error) -> String {
+    let text = error.render().to_string();
+    let text = text.split("\n\nUsage:").next().unwrap_or(&text);
+    let text = text
+        .split("\n\nFor more information")
+        .next()
+        .unwrap_or(text);
+    let words: Vec<_> = text
+        .trim_start_matches("error:")
+        .split_whitespace()
+        .collect();
+    words.join(" ")
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,214 @@
+//! A cluster: how Envoy speaks to the endpoints of one Service port.
+//!
+//! Nothing in it may change for reasons of endpoints: Envoy replaces a changed cluster with all its connections.
+
+use std::collections::{BTreeSet, HashMap};
+use std::time::Duration;
+
+use envoy_types::pb::envoy::config::cluster::v3 as pb;
+use envoy_types::pb::envoy::config::core::v3 as core;
+use envoy_types::pb::envoy::config::endpoint::v3::{ClusterLoadAssignment, LocalityLbEndpoints};
+use envoy_types::pb::envoy::extensions::transport_sockets::tls::v3 as tls;
+use envoy_types::pb::envoy::extensions::upstreams::http::v3 as http;
+use envoy_types::pb::envoy::r#type::v3::Percent;
+use envoy_types::pb::google::protobuf::Any;
+use envoy_types::util::pack_any;
+use pb::cluster::{ClusterDiscoveryType, DiscoveryType, DnsLookupFamily, LbConfig, LbPolicy};
+
+use super::encode::{ads, duration, part, reference, seconds, u32_value};
+use super::endpoint::lb_endpoint;
+use super::filter_chain::version;
+use super::listener::BUFFER_LIMIT;
+use crate::model::{CircuitBreakers, Cluster, Discovery, TlsVersion, UpstreamProtocol};
+use crate::xds::{Resource, ResourceType};
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// The cluster. With [`Discovery::Endpoints`] it refers to the load assignment of its own name: no two clusters share
+/// one, because Envoy lets the second one wait.
+#[must_use]
+pub fn cluster(cluster: &Cluster) -> Resource {
+    let mut message = pb::Cluster {
+        name: cluster.name.to_string(),
+        connect_timeout: duration(CONNECT_TIMEOUT),
+        per_connection_buffer_limit_bytes: u32_value(BUFFER_LIMIT),
+        common_lb_config: Some(pb::cluster::CommonLbConfig {
+            // Never send to endpoints known as bad, even if most are: Kubernetes has already left those out that
+            // are not ready, and a retry finds the good ones.
+            healthy_panic_threshold: Some(Percent::default()),
+            ..Default::default()
+        }),
+        // An endpoint that Kubernetes withdraws goes at once, whatever Envoy thinks of its health.
+        ignore_health_on_host_removal: true,
+        outlier_detection: Some(outlier_detection()),
+        circuit_breakers: circuit_breakers(&cluster.circuit_breakers),
+        upstream_connection_options: Some(pb::UpstreamConnectionOptions {
+            // Finds endpoints whose node is gone before a request does.
+            tcp_keepalive: Some(core::TcpKeepalive {
+                keepalive_time: u32_value(30),
+                keepalive_interval: u32_value(5),
+                keepalive_probes: u32_value(3),
+            }),
+            ..Default::default()
+        }),
+        typed_extension_protocol_options: protocol_options(cluster.protocol),
+        transport_socket: transport_socket(cluster),
+        ..Default::default()
+    };
+    if cluster.hash_source_ip {
+        // A ring and not Maglev: small clusters with endpoints that change are what Services are, and Maglev
+        // rebuilds a table of 65,537 entries for every change.
+        message.lb_policy = LbPolicy::RingHash.into();
+        message.lb_config = Some(LbConfig::RingHashLbConfig(
+            pb::cluster::RingHashLbConfig::default(),
+        ));
+    }
+    let mut references = BTreeSet::new();
+    match &cluster.discovery {
+        Discovery::Endpoints => {
+            references.insert(reference(ResourceType::Endpoint, &cluster.name));
+            message.cluster_discovery_type =
+                Some(ClusterDiscoveryType::Type(DiscoveryType::Eds.into()));
+            message.eds_cluster_config = Some(pb::cluster::EdsClusterConfig {
+                eds_config: Some(ads()),
+                ..Default::default()
+            });
+        }
+        Discovery::Dns { hostname, port } => dns(&mut message, hostname, *port),
+    }
+    Resource::whole(
+        cluster.name.clone(),
+        part(&message, references, BTreeSet::from([&cluster.owner])),
+    )
+}
+
+/// Look-ups go on in the background and a failed one keeps the old addresses. Envoy takes what DNS says: that a name
+/// does not lead to loopback or metadata addresses is for the one who allows ExternalName to know.
+fn dns(message: &mut pb::Cluster, hostname: &str, port: u16) {
+    message.cluster_discovery_type =
+        Some(ClusterDiscoveryType::Type(DiscoveryType::StrictDns.into()));
+    // Most clusters have no IPv6 to the outside; a name with both must still work there.
+    message.dns_lookup_family = DnsLookupFamily::V4Preferred.into();
+    message.load_assignment = Some(ClusterLoadAssignment {
+        cluster_name: message.name.clone(),
+        endpoints: vec![LocalityLbEndpoints {
+            lb_endpoints: vec![lb_endpoint(hostname.to_owned(), port)],
+            ..Default::default()
+        }],
+        ..Default::default()
+    });
+}
+
+/// Judges endpoints by what happens to connections (refused, timed out, reset) and never by answers: a 500 is the
+/// application's own affair, and an attacker could provoke it to have endpoints ejected. It bridges the time
+/// until Kubernetes, or a restarting control plane, withdraws a dead endpoint.
+fn outlier_detection() -> pb::OutlierDetection {
+    pb::OutlierDetection {
+        split_external_local_origin_errors: true,
+        consecutive_local_origin_failure: u32_value(5),
+        interval: seconds(1),
+        // Times the number of ejections so far: short, so that one who is back is used.
+        base_ejection_time: seconds(5),
+        max_ejection_time: seconds(60),
+        // And never the only one.
+        max_ejection_percent: u32_value(50),
+        enforcing_consecutive_5xx: u32_value(0),
+        enforcing_consecutive_gateway_failure: u32_value(0),
+        enforcing_success_rate: u32_value(0),
+        enforcing_local_origin_success_rate: u32_value(0),
+        ..Default::default()
+    }
+}
+
+fn circuit_breakers(limits: &CircuitBreakers) -> Option<pb::CircuitBreakers> {
+    if *limits == CircuitBreakers::default() {
+        return None;
+    }
+    let wrap = |limit: Option<u32>| limit.and_then(u32_value);
+    let per_host_thresholds =
+        limits
+            .per_host_max_connections
+            .map(|limit| pb::circuit_breakers::Thresholds {
+                max_connections: u32_value(limit),
+                ..Default::default()
+            });
+    Some(pb::CircuitBreakers {
+        thresholds: vec![pb::circuit_breakers::Thresholds {
+            max_connections: wrap(limits.max_connections),
+            max_pending_requests: wrap(limits.max_pending_requests),
+            max_requests: wrap(limits.max_requests),
+            max_retries: wrap(limits.max_retries),
+            // Who sets limits wants to see how near they are.
+            track_remaining: true,
+            ..Default::default()
+        }],
+        per_host_thresholds: per_host_thresholds.into_iter().collect(),
+    })
+}
+
+/// One entry at most: the map's encoding order is random.
+fn protocol_options(protocol: UpstreamProtocol) -> HashMap<String, Any> {
+    match protocol {
+        // HTTP/1.1 is what Envoy speaks when nothing is said.
+        UpstreamProtocol::Http1 | UpstreamProtocol::Tls => HashMap::new(),
+        UpstreamProtocol::H2c | UpstreamProtocol::H2 => {
+            let options = http::HttpProtocolOptions {
+                upstream_protocol_options: Some(
+                    http::http_protocol_options::UpstreamProtocolOptions::ExplicitHttpConfig(
+                        http2(),
+                    ),
+                ),
+                ..Default::default()
+            };
+            let name = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
+            HashMap::from([(name.to_owned(), pack_any(options))])
+        }
+    }
+}
+
+/// No pings: gRPC servers close connections that ping more often than every five minutes (`too_many_pings`).
+fn http2() -> http::http_protocol_options::ExplicitHttpConfig {
+    use http::http_protocol_options::explicit_http_config::ProtocolConfig;
+    http::http_protocol_options::ExplicitHttpConfig {
+        protocol_config: Some(ProtocolConfig::Http2ProtocolOptions(
+            core::Http2ProtocolOptions {
+                initial_stream_window_size: u32_value(64 * 1024),
+                initial_connection_window_size: u32_value(1024 * 1024),
+                ..Default::default()
+            },
+        )),
+    }
+}
+
+/// TLS without verification, as Contour does where nobody gave a CA: it keeps the wire private from onlookers and
+/// takes the endpoint's word for who it is. SNI is unset then (an endpoint is an address), but for DNS names.
+fn transport_socket(cluster: &Cluster) -> Option<core::TransportSocket> {
+    let alpn = match cluster.protocol {
+        UpstreamProtocol::Http1 | UpstreamProtocol::H2c => return None,
+        UpstreamProtocol::Tls => "http/1.1",
+        UpstreamProtocol::H2 => "h2",
+    };
+    let sni = match &cluster.discovery {
+        Discovery::Endpoints => String::new(),
+        Discovery::Dns { hostname, .. } => hostname.to_string(),
+    };
+    let context = tls::UpstreamTlsContext {
+        common_tls_context: Some(tls::CommonTlsContext {
+            tls_params: Some(tls::TlsParameters {
+                tls_minimum_protocol_version: version(TlsVersion::V1_2).into(),
+                tls_maximum_protocol_version: version(TlsVersion::V1_3).into(),
+                ..Default::default()
+            }),
+            alpn_protocols: vec![alpn.to_owned()],
+            ..Default::default()
+        }),
+        sni,
+        ..Default::default()
+    };
+    Some(core::TransportSocket {
+        name: "envoy.transport_sockets.tls".to_owned(),
+        config_type: Some(core::transport_socket::ConfigType::TypedConfig(pack_any(
+            context,
+        ))),
+    })
+}

@@ -1,0 +1,58 @@
+//! The endpoints of a cluster.
+
+use std::collections::BTreeSet;
+
+use envoy_types::pb::envoy::config::core::v3::Locality;
+use envoy_types::pb::envoy::config::endpoint::v3 as pb;
+
+use super::encode::{own_part, peer_address};
+use crate::model::{EndpointAddress, LoadAssignment};
+use crate::xds::Resource;
+
+/// The assignment under its cluster's name; without endpoints it is an empty message, which is what Envoy must be
+/// told (an absent one makes it wait for 15 seconds).
+///
+/// Zones are told as localities without weights. Clusters do not balance by locality weight, so every endpoint gets
+/// an equal share wherever it is; a snapshot knows no node, so nothing here can prefer a zone.
+#[must_use]
+pub fn load_assignment(assignment: &LoadAssignment) -> Resource {
+    let message = pb::ClusterLoadAssignment {
+        cluster_name: assignment.cluster.to_string(),
+        endpoints: assignment
+            .localities
+            .iter()
+            .filter(|(_, endpoints)| !endpoints.is_empty())
+            .map(|(zone, endpoints)| locality(zone, endpoints))
+            .collect(),
+        ..Default::default()
+    };
+    Resource::whole(
+        assignment.cluster.clone(),
+        own_part(&message, BTreeSet::new()),
+    )
+}
+
+fn locality(zone: &str, endpoints: &BTreeSet<EndpointAddress>) -> pb::LocalityLbEndpoints {
+    pb::LocalityLbEndpoints {
+        locality: (!zone.is_empty()).then(|| Locality {
+            zone: zone.to_owned(),
+            ..Default::default()
+        }),
+        lb_endpoints: endpoints
+            .iter()
+            .map(|endpoint| lb_endpoint(endpoint.ip.to_string(), endpoint.port))
+            .collect(),
+        ..Default::default()
+    }
+}
+
+/// One endpoint by address or, in a DNS cluster, by name.
+pub(super) fn lb_endpoint(host: String, port: u16) -> pb::LbEndpoint {
+    pb::LbEndpoint {
+        host_identifier: Some(pb::lb_endpoint::HostIdentifier::Endpoint(pb::Endpoint {
+            address: Some(peer_address(host, port)),
+            ..Default::default()
+        })),
+        ..Default::default()
+    }
+}

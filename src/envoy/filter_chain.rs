@@ -1,0 +1,91 @@
+//! One filter chain for each TLS server: its certificates, its TLS settings and its own route table.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use envoy_types::pb::envoy::config::core::v3::{TransportSocket, transport_socket};
+use envoy_types::pb::envoy::config::listener::v3 as pb;
+use envoy_types::pb::envoy::extensions::transport_sockets::tls::v3 as tls;
+use envoy_types::util::pack_any;
+use tls::tls_parameters::TlsProtocol;
+
+use super::encode::{ads, duration, part, reference};
+use super::http_connection_manager;
+use super::listener::{HANDSHAKE_TIMEOUT, HTTPS};
+use crate::model::{TlsServer, TlsVersion};
+use crate::xds::{Part, ResourceType};
+
+/// For TLS 1.2 (1.3 has only good ones): forward secrecy and authenticated encryption. In brackets: the client's
+/// preference decides, so that phones without AES instructions get ChaCha20.
+const CIPHER_SUITES: [&str; 4] = [
+    "[ECDHE-ECDSA-AES128-GCM-SHA256|ECDHE-ECDSA-CHACHA20-POLY1305]",
+    "[ECDHE-RSA-AES128-GCM-SHA256|ECDHE-RSA-CHACHA20-POLY1305]",
+    "ECDHE-ECDSA-AES256-GCM-SHA384",
+    "ECDHE-RSA-AES256-GCM-SHA384",
+];
+
+/// The fragment of the `https` listener that holds the server's filter chain, and its key among the listener's
+/// parts. It says nothing about host names: they come and go without a change of the chain.
+#[must_use]
+pub fn filter_chain(server: &TlsServer) -> (Arc<str>, Part) {
+    let chain = pb::FilterChain {
+        name: server.name.to_string(),
+        filters: vec![http_connection_manager::edge(HTTPS, &server.name)],
+        transport_socket: Some(TransportSocket {
+            name: "envoy.transport_sockets.tls".to_owned(),
+            config_type: Some(transport_socket::ConfigType::TypedConfig(pack_any(
+                context(server),
+            ))),
+        }),
+        transport_socket_connect_timeout: duration(HANDSHAKE_TIMEOUT),
+        ..Default::default()
+    };
+    let fragment = pb::Listener {
+        filter_chains: vec![chain],
+        ..Default::default()
+    };
+    let mut references = BTreeSet::from([reference(ResourceType::Route, &server.name)]);
+    references.extend(
+        server
+            .certificates
+            .iter()
+            .map(|name| reference(ResourceType::Secret, name)),
+    );
+    (
+        format!("chain/{}", server.name).into(),
+        part(&fragment, references, BTreeSet::from([&server.owner])),
+    )
+}
+
+fn context(server: &TlsServer) -> tls::DownstreamTlsContext {
+    tls::DownstreamTlsContext {
+        common_tls_context: Some(tls::CommonTlsContext {
+            tls_params: Some(tls::TlsParameters {
+                tls_minimum_protocol_version: version(server.settings.minimum).into(),
+                tls_maximum_protocol_version: version(server.settings.maximum).into(),
+                cipher_suites: CIPHER_SUITES.map(str::to_owned).into(),
+                ..Default::default()
+            }),
+            // By name over SDS and never inline: a rotation then changes one secret and no listener.
+            tls_certificate_sds_secret_configs: server
+                .certificates
+                .iter()
+                .map(|name| tls::SdsSecretConfig {
+                    name: name.to_string(),
+                    sds_config: Some(ads()),
+                })
+                .collect(),
+            alpn_protocols: vec!["h2".to_owned(), "http/1.1".to_owned()],
+            ..Default::default()
+        }),
+        ..Default::default()
+    }
+}
+
+/// As a TLS parameter of either side.
+pub(super) const fn version(version: TlsVersion) -> TlsProtocol {
+    match version {
+        TlsVersion::V1_2 => TlsProtocol::TlSv12,
+        TlsVersion::V1_3 => TlsProtocol::TlSv13,
+    }
+}

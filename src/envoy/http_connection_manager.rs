@@ -1,0 +1,146 @@
+//! The HTTP connection manager of the `http` listener and of every TLS server: what a request from the internet
+//! may do before a route sees it.
+//!
+//! The bytes are constant but for the name of the route table. Whatever differs per host belongs in routes: a
+//! changed connection manager is a changed filter chain, and Envoy closes that chain's connections.
+
+use envoy_types::pb::envoy::config::core::v3 as core;
+use envoy_types::pb::envoy::config::listener::v3::{Filter, filter::ConfigType};
+use envoy_types::pb::envoy::extensions::filters::http::router::v3::Router;
+use envoy_types::pb::envoy::extensions::filters::network::http_connection_manager::v3 as hcm;
+use envoy_types::util::pack_any;
+use hcm::http_connection_manager as inner;
+
+use super::access_log;
+use super::encode::{ads, bool_value, seconds, u32_value};
+
+/// Keep-alive connections without requests.
+const IDLE_TIMEOUT: u64 = 3600;
+/// A request or response on which nothing moves: the limit for routes without time-out, WebSockets included.
+const STREAM_IDLE_TIMEOUT: u64 = 300;
+/// Until the whole request is received, or its response has begun.
+const REQUEST_TIMEOUT: u64 = 300;
+/// Until a request's headers are received (slow-loris).
+const REQUEST_HEADERS_TIMEOUT: u64 = 10;
+
+/// The network filter for requests from outside, with its routes from the table of that name by RDS.
+#[must_use]
+pub fn edge(stat_prefix: &str, table: &str) -> Filter {
+    filter(hcm::HttpConnectionManager {
+        stat_prefix: stat_prefix.to_owned(),
+        route_specifier: Some(inner::RouteSpecifier::Rds(hcm::Rds {
+            config_source: Some(ads()),
+            route_config_name: table.to_owned(),
+        })),
+        access_log: vec![access_log::json()],
+        http_filters: vec![router()],
+        // On every route: a back end that does not speak WebSocket refuses the upgrade itself.
+        upgrade_configs: vec![inner::UpgradeConfig {
+            upgrade_type: "websocket".to_owned(),
+            ..Default::default()
+        }],
+        ..edge_defaults()
+    })
+}
+
+/// What Envoy's edge guide and Isobath's threat model ask for, on every listener that strangers reach.
+pub(super) fn edge_defaults() -> hcm::HttpConnectionManager {
+    hcm::HttpConnectionManager {
+        codec_type: inner::CodecType::Auto.into(),
+
+        // Who is the client? The peer of the connection, with nothing believed that it says about itself: without
+        // this its X-Forwarded-For and x-envoy-* headers (retries, time-outs) are trusted.
+        use_remote_address: bool_value(true),
+        xff_num_trusted_hops: 0,
+        // No address is internal: else its peers' x-envoy-* headers and request ids are trusted (CVE-2024-45806). The
+        // default has changed between versions. Set but without a range it is, in Envoy 1.40, all of RFC 1918 and
+        // loopback (seen), so there is one: an address that no peer can have.
+        internal_address_config: Some(inner::InternalAddressConfig {
+            cidr_ranges: vec![core::CidrRange {
+                address_prefix: "255.255.255.255".to_owned(),
+                prefix_len: u32_value(32),
+            }],
+            ..Default::default()
+        }),
+        forward_client_cert_details: inner::ForwardClientCertDetails::Sanitize.into(),
+        // An id from outside would let strangers write into our traces and logs.
+        preserve_external_request_id: false,
+
+        // One spelling of a path, for the route and for the back end alike.
+        normalize_path: bool_value(true),
+        merge_slashes: true,
+        // `/a%2F..%2Fb` must not pass a route for `/a` and arrive as `/b` (CVE-2021-29492). A browser follows the
+        // redirect to the unescaped path; Envoy refuses a gRPC request instead of redirecting it, which is right
+        // for gRPC, whose paths hold no escapes.
+        path_with_escaped_slashes_action: inner::PathWithEscapedSlashesAction::UnescapeAndRedirect
+            .into(),
+        // `a.example.com.` is `a.example.com`: else the dot chooses other routes (CVE-2022-23632 of Traefik). The
+        // port stays: stripping it would change what back ends see, so the tables ignore it instead.
+        strip_trailing_host_dot: true,
+
+        common_http_protocol_options: Some(core::HttpProtocolOptions {
+            idle_timeout: seconds(IDLE_TIMEOUT),
+            // `X_Forwarded_For` is `X-Forwarded-For` to CGI, WSGI and others.
+            headers_with_underscores_action:
+                core::http_protocol_options::HeadersWithUnderscoresAction::RejectRequest.into(),
+            max_headers_count: u32_value(100),
+            ..Default::default()
+        }),
+        max_request_headers_kb: u32_value(60),
+        stream_idle_timeout: seconds(STREAM_IDLE_TIMEOUT),
+        request_timeout: seconds(REQUEST_TIMEOUT),
+        request_headers_timeout: seconds(REQUEST_HEADERS_TIMEOUT),
+
+        http_protocol_options: Some(core::Http1ProtocolOptions {
+            // Health checks of load balancers and simple tools; as Contour.
+            accept_http_10: true,
+            ..Default::default()
+        }),
+        http2_protocol_options: Some(core::Http2ProtocolOptions {
+            // Bounds of what one connection can make us hold; Envoy's defaults are 1024 streams and 16 MiB windows.
+            max_concurrent_streams: u32_value(100),
+            initial_stream_window_size: u32_value(64 * 1024),
+            initial_connection_window_size: u32_value(1024 * 1024),
+            // Finds clients that vanished without closing.
+            connection_keepalive: Some(core::KeepaliveSettings {
+                interval: seconds(60),
+                timeout: seconds(20),
+                ..Default::default()
+            }),
+            ..Default::default()
+        }),
+
+        // The back end's own `server`, not `envoy`.
+        server_header_transformation: inner::ServerHeaderTransformation::PassThrough.into(),
+        ..Default::default()
+    }
+}
+
+pub(super) fn filter(manager: hcm::HttpConnectionManager) -> Filter {
+    Filter {
+        name: "envoy.filters.network.http_connection_manager".to_owned(),
+        config_type: Some(ConfigType::TypedConfig(pack_any(manager))),
+    }
+}
+
+/// The last HTTP filter, which tells clients and back ends nothing about Envoy's inside (`x-envoy-*`).
+pub(super) fn router() -> hcm::HttpFilter {
+    http_filter(
+        "envoy.filters.http.router",
+        Router {
+            suppress_envoy_headers: true,
+            ..Default::default()
+        },
+    )
+}
+
+pub(super) fn http_filter<M: prost::Name + prost::Message>(
+    name: &str,
+    config: M,
+) -> hcm::HttpFilter {
+    hcm::HttpFilter {
+        name: name.to_owned(),
+        config_type: Some(hcm::http_filter::ConfigType::TypedConfig(pack_any(config))),
+        ..Default::default()
+    }
+}

@@ -1,0 +1,122 @@
+//! The three listeners: `http`, `https`, `stats`.
+//!
+//! They are there from the first snapshot on, with routes or without, and nothing in their heads depends on any
+//! object: what changes is in route tables, and for `https` in filter chains and the names that choose them. Envoy
+//! takes a change of those two in place, so a new host closes no connection of another one.
+
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use envoy_types::pb::envoy::config::core::v3::TcpKeepalive;
+use envoy_types::pb::envoy::config::listener::v3 as pb;
+use envoy_types::pb::envoy::extensions::filters::listener::tls_inspector::v3::TlsInspector;
+use envoy_types::pb::envoy::extensions::filters::network::direct_response::v3 as direct_response;
+use envoy_types::util::pack_any;
+
+use super::encode::{duration, listen_address, own_part, reference, u32_value};
+use super::{http_connection_manager, server_name, stats};
+use crate::xds::{Part, Resource, ResourceType};
+
+/// Name of the listener for clear text, and of its route table.
+pub const HTTP: &str = "http";
+/// Name of the listener for TLS.
+pub const HTTPS: &str = "https";
+/// Name of the listener for `/ready` and `/metrics`.
+pub const STATS: &str = "stats";
+
+/// Envoy's default of 1 MiB per connection and direction is too much at an edge of ten thousands of connections.
+pub(super) const BUFFER_LIMIT: u32 = 32 * 1024;
+/// For the ClientHello, and again for the rest of the handshake (slow-loris before any HTTP).
+pub(super) const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Where Envoy listens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// Clear text.
+    pub http: SocketAddr,
+    /// TLS.
+    pub https: SocketAddr,
+    /// `/ready` and `/metrics`.
+    pub stats: SocketAddr,
+}
+
+/// The listener for clear text, with its routes from the table [`HTTP`].
+#[must_use]
+pub fn http(config: &Config) -> Resource {
+    let listener = pb::Listener {
+        filter_chains: vec![pb::FilterChain {
+            name: HTTP.to_owned(),
+            filters: vec![http_connection_manager::edge(HTTP, HTTP)],
+            ..Default::default()
+        }],
+        ..listener(HTTP, config.http)
+    };
+    let table = reference(ResourceType::Route, &Arc::from(HTTP));
+    Resource::whole(HTTP.into(), own_part(&listener, BTreeSet::from([table])))
+}
+
+/// The listener for the kubelet and for Prometheus: GET `/ready` is 200 and, while Envoy drains, 503; GET `/metrics`
+/// is Envoy's statistics. It needs the cluster [`super::bootstrap::ADMIN_CLUSTER`].
+#[must_use]
+pub fn stats(config: &Config) -> Resource {
+    let listener = pb::Listener {
+        filter_chains: vec![pb::FilterChain {
+            name: STATS.to_owned(),
+            filters: vec![stats::network_filter()],
+            ..Default::default()
+        }],
+        // An overloaded Envoy must still say that it is alive, or the kubelet takes it away and overloads the next.
+        bypass_overload_manager: true,
+        ignore_global_conn_limit: true,
+        ..listener(STATS, config.stats)
+    };
+    Resource::whole(STATS.into(), own_part(&listener, BTreeSet::new()))
+}
+
+/// The head of the listener for TLS. Alone it is a complete listener that accepts connections and closes them, so
+/// that the first host is a change in place and not a new port.
+#[must_use]
+pub fn https_head(config: &Config) -> Part {
+    let listener = pb::Listener {
+        listener_filters: vec![pb::ListenerFilter {
+            name: "envoy.filters.listener.tls_inspector".to_owned(),
+            config_type: Some(pb::listener_filter::ConfigType::TypedConfig(pack_any(
+                TlsInspector::default(),
+            ))),
+            ..Default::default()
+        }],
+        filter_chain_matcher: Some(server_name::root()),
+        default_filter_chain: Some(pb::FilterChain {
+            name: "unknown-server-name".to_owned(),
+            filters: vec![pb::Filter {
+                name: "envoy.filters.network.direct_response".to_owned(),
+                config_type: Some(pb::filter::ConfigType::TypedConfig(pack_any(
+                    direct_response::Config::default(),
+                ))),
+            }],
+            ..Default::default()
+        }),
+        ..listener(HTTPS, config.https)
+    };
+    own_part(&listener, BTreeSet::new())
+}
+
+fn listener(name: &str, address: SocketAddr) -> pb::Listener {
+    pb::Listener {
+        name: name.to_owned(),
+        // Else statistics are named by the address, which differs between hosts.
+        stat_prefix: name.to_owned(),
+        address: Some(listen_address(address)),
+        per_connection_buffer_limit_bytes: u32_value(BUFFER_LIMIT),
+        listener_filters_timeout: duration(HANDSHAKE_TIMEOUT),
+        // Clients behind NATs and balancers that forget connections silently; Contour's values.
+        tcp_keepalive: Some(TcpKeepalive {
+            keepalive_time: u32_value(45),
+            keepalive_interval: u32_value(5),
+            keepalive_probes: u32_value(9),
+        }),
+        ..Default::default()
+    }
+}

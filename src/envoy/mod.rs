@@ -1,0 +1,36 @@
+//! The model as Envoy resources: pure functions from [`crate::model`] to the bytes that [`crate::xds`] serves.
+//!
+//! Every function answers a [`Part`](crate::xds::Part) or a [`Resource`](crate::xds::Resource): encoded fields,
+//! what they refer to, and who owns them. A composite resource is the concatenation of its parts, by protobuf's
+//! own rules: repeated fields append, and a singular message (or a message in a `oneof`) that occurs several
+//! times is merged. So a message with one field set, encoded, *is* a fragment, and nothing here writes tags.
+//!
+//! | resource | head | parts |
+//! |---|---|---|
+//! | Listener `http` | [`listener::http`], whole | – |
+//! | Listener `stats` | [`listener::stats`], whole | – |
+//! | Listener `https` | [`listener::https_head`] | [`filter_chain::filter_chain`], [`server_name::server_name`] |
+//! | RouteConfiguration | [`route::table_head`] | [`route::virtual_host`], [`route::misdirected`] |
+//! | Cluster, ClusterLoadAssignment, Secret | whole | – |
+//!
+//! What must stay true: the same input gives the same bytes in every process (I1, I3), so no map of the generated
+//! types ever holds two entries; no text from an object becomes a regular expression or a format string; and
+//! nothing here reads a clock, a file or a Kubernetes object.
+
+mod access_log;
+pub mod bootstrap;
+pub mod cluster;
+mod encode;
+pub mod endpoint;
+pub mod filter_chain;
+mod header;
+pub mod http_connection_manager;
+pub mod json;
+pub mod listener;
+mod path;
+pub mod route;
+mod route_action;
+mod route_match;
+pub mod secret;
+pub mod server_name;
+mod stats;

@@ -1,0 +1,152 @@
+//! Which filter chain a TLS connection gets: by the name that its ClientHello asks for (SNI).
+//!
+//! The listener's `filter_chain_matcher` and not `filter_chain_match.server_names`, because names are then no part
+//! of the chain: a host that is added to a certificate in use keeps every connection open.
+//!
+//! The matcher is one message, written in fragments that the receiver merges:
+//!
+//! - an exact map at the top, one entry for each host;
+//! - its `on_no_match`: a list of suffixes, tried in the order of their fragments (longest first);
+//! - that list's `on_no_match`: the chain for every name and for none, where there is one.
+//!
+//! Envoy lower-cases the name before it matches. A chain that is named here and is not there refuses the
+//! connection, and does not spoil the listener (tested on Envoy 1.40), so a chain may be left out alone.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use envoy_types::pb::envoy::config::listener::v3::Listener;
+use envoy_types::pb::envoy::extensions::matching::common_inputs::network::v3::ServerNameInput;
+use envoy_types::pb::google::protobuf::StringValue;
+use envoy_types::pb::xds::core::v3::TypedExtensionConfig;
+use envoy_types::pb::xds::r#type::matcher::v3 as matcher;
+use envoy_types::util::pack_any;
+use matcher::matcher::{MatcherType, OnMatch, matcher_list, matcher_tree, on_match};
+
+use super::encode::own_part;
+use crate::model::Host;
+use crate::xds::Part;
+
+/// A name nobody can own (RFC 6761). An exact map must have an entry, and the map must always be there: a listener
+/// with one chain and no matcher would serve that chain to every name.
+const NOBODY: &str = "isobath.invalid";
+
+/// Names have at most this many bytes.
+const LONGEST_NAME: usize = 255;
+
+/// The matcher without any host: every name is refused.
+pub(super) fn root() -> matcher::Matcher {
+    matcher::Matcher {
+        matcher_type: Some(MatcherType::MatcherTree(matcher::matcher::MatcherTree {
+            input: Some(input()),
+            tree_type: Some(exact_map(NOBODY, "")),
+        })),
+        ..Default::default()
+    }
+}
+
+/// The fragment of the `https` listener that leads the host's connections to the filter chain of that name, and its
+/// key among the listener's parts.
+#[must_use]
+pub fn server_name(host: &Host, chain: &str) -> (Arc<str>, Part) {
+    let (key, matcher) = if host.is_any() {
+        ("name/*/~".into(), any(chain))
+    } else if let Some(suffix) = host.wildcard_suffix() {
+        // Longer suffixes have smaller numbers, so the more special one is tried first.
+        let order = LONGEST_NAME.saturating_sub(suffix.len());
+        (
+            format!("name/*/{order:03}{suffix}"),
+            wildcard(suffix, chain),
+        )
+    } else {
+        (format!("name/{host}"), exact(host.as_str(), chain))
+    };
+    let fragment = Listener {
+        filter_chain_matcher: Some(matcher),
+        ..Default::default()
+    };
+    (key.into(), own_part(&fragment, BTreeSet::new()))
+}
+
+fn exact(host: &str, chain: &str) -> matcher::Matcher {
+    matcher::Matcher {
+        matcher_type: Some(MatcherType::MatcherTree(matcher::matcher::MatcherTree {
+            input: None,
+            tree_type: Some(exact_map(host, chain)),
+        })),
+        ..Default::default()
+    }
+}
+
+fn exact_map(host: &str, chain: &str) -> matcher_tree::TreeType {
+    matcher_tree::TreeType::ExactMatchMap(matcher_tree::MatchMap {
+        map: [(host.to_owned(), use_chain(chain))].into(),
+    })
+}
+
+/// The suffix matches deeper names as well, and an empty label: the certificate may be shown to anybody, and the
+/// virtual host answers such names with 421.
+fn wildcard(suffix: &str, chain: &str) -> matcher::Matcher {
+    let predicate = matcher_list::predicate::MatchType::SinglePredicate(
+        matcher_list::predicate::SinglePredicate {
+            input: Some(input()),
+            matcher: Some(
+                matcher_list::predicate::single_predicate::Matcher::ValueMatch(
+                    matcher::StringMatcher {
+                        match_pattern: Some(matcher::string_matcher::MatchPattern::Suffix(
+                            suffix.to_owned(),
+                        )),
+                        ignore_case: true,
+                    },
+                ),
+            ),
+        },
+    );
+    else_try(matcher::Matcher {
+        matcher_type: Some(MatcherType::MatcherList(matcher::matcher::MatcherList {
+            matchers: vec![matcher_list::FieldMatcher {
+                predicate: Some(matcher_list::Predicate {
+                    match_type: Some(predicate),
+                }),
+                on_match: Some(use_chain(chain)),
+            }],
+        })),
+        ..Default::default()
+    })
+}
+
+fn any(chain: &str) -> matcher::Matcher {
+    else_try(matcher::Matcher {
+        on_no_match: Some(Box::new(use_chain(chain))),
+        ..Default::default()
+    })
+}
+
+fn else_try(next: matcher::Matcher) -> matcher::Matcher {
+    matcher::Matcher {
+        on_no_match: Some(Box::new(OnMatch {
+            on_match: Some(on_match::OnMatch::Matcher(Box::new(next))),
+            ..Default::default()
+        })),
+        ..Default::default()
+    }
+}
+
+fn use_chain(name: &str) -> OnMatch {
+    OnMatch {
+        on_match: Some(on_match::OnMatch::Action(TypedExtensionConfig {
+            name: "filter-chain-name".to_owned(),
+            typed_config: Some(pack_any(StringValue {
+                value: name.to_owned(),
+            })),
+        })),
+        ..Default::default()
+    }
+}
+
+fn input() -> TypedExtensionConfig {
+    TypedExtensionConfig {
+        name: "server-name".to_owned(),
+        typed_config: Some(pack_any(ServerNameInput::default())),
+    }
+}

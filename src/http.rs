@@ -1,0 +1,84 @@
+//! Serves axum routers on listeners that were bound before, with bounds that axum's own loop lacks.
+//!
+//! Some of these listeners face the pod's network, so that a client which sends nothing, or opens many connections,
+//! must cost little and never keep a probe from being answered. Connections are tasks of the server's own set: when
+//! it ends, they end (I8).
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use axum::Router;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto::Builder;
+use hyper_util::service::TowerToHyperService;
+use tokio::net::TcpListener;
+use tokio::task::{AbortHandle, JoinSet};
+
+use crate::supervisor::Stop;
+
+/// What clients of a listener may take.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Connections at one time. One more, and the oldest is cut: who floods a port does not keep kubelet out.
+    pub connections: usize,
+    /// A head must be whole within this time, which also ends idle keep-alive connections. `None`: whenever it comes.
+    pub header_timeout: Option<Duration>,
+}
+
+impl Limits {
+    /// For pages that people and probes read.
+    pub const PAGES: Self = Self {
+        connections: 256,
+        header_timeout: Some(Duration::from_secs(30)),
+    };
+}
+
+/// After a failed `accept` (out of file descriptors): without a pause the loop would spin.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Binds a TCP listener.
+///
+/// # Errors
+///
+/// Naming the address and `flag`, the flag that moves it.
+pub async fn bind(address: SocketAddr, flag: &str) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(address)
+        .await
+        .with_context(|| format!("can't listen on {address} (see {flag})"))
+}
+
+/// Serves HTTP/1.1 and HTTP/2 with prior knowledge until asked to stop. Open requests are cut then: nobody's data
+/// goes through these servers.
+pub async fn serve(listener: TcpListener, router: Router, limits: Limits, mut stop: Stop) {
+    let mut builder = Builder::new(TokioExecutor::new());
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(limits.header_timeout);
+    let mut connections = JoinSet::new();
+    let mut by_age: VecDeque<AbortHandle> = VecDeque::new();
+    loop {
+        tokio::select! {
+            () = stop.requested() => return,
+            Some(_) = connections.join_next() => by_age.retain(|connection| !connection.is_finished()),
+            accepted = listener.accept() => match accepted {
+                Ok((stream, _)) => {
+                    if by_age.len() >= limits.connections && let Some(oldest) = by_age.pop_front() {
+                        oldest.abort();
+                    }
+                    let (builder, service) = (builder.clone(), TowerToHyperService::new(router.clone()));
+                    by_age.push_back(connections.spawn(async move {
+                        // A client that goes away in mid-request is no news.
+                        let _ = builder.serve_connection(TokioIo::new(stream), service).await;
+                    }));
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "can't accept a connection");
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                }
+            },
+        }
+    }
+}

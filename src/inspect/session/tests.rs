@@ -1,0 +1,228 @@
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+use envoy_types::pb::envoy::config::cluster::v3::Cluster;
+use envoy_types::pb::envoy::config::cluster::v3::cluster::EdsClusterConfig;
+use envoy_types::pb::envoy::config::core::v3::{ConfigSource, DataSource, data_source::Specifier};
+use envoy_types::pb::envoy::config::core::v3::{TransportSocket, transport_socket};
+use envoy_types::pb::envoy::config::endpoint::v3::ClusterLoadAssignment;
+use envoy_types::pb::envoy::config::listener::v3::{
+    Filter, FilterChain, Listener, filter::ConfigType,
+};
+use envoy_types::pb::envoy::extensions::filters::network::http_connection_manager::v3::{
+    HttpConnectionManager, Rds, http_connection_manager::RouteSpecifier,
+};
+use envoy_types::pb::envoy::extensions::transport_sockets::tls::v3::{
+    CommonTlsContext, DownstreamTlsContext, SdsSecretConfig, Secret, TlsCertificate, secret,
+};
+use envoy_types::pb::google::protobuf::Any;
+use envoy_types::util::pack_any;
+use prost::{Message, Name};
+
+use super::*;
+
+fn resource(name: &str, content: Any) -> Resource {
+    Resource {
+        name: name.to_owned(),
+        version: format!("v-{name}"),
+        resource: Some(content),
+        ..Default::default()
+    }
+}
+
+fn any<M: Message + Name>(message: M) -> Any {
+    pack_any(message)
+}
+
+fn response(
+    resource_type: ResourceType,
+    resources: Vec<Resource>,
+    removed: &[&str],
+) -> DeltaDiscoveryResponse {
+    DeltaDiscoveryResponse {
+        type_url: resource_type.type_url().to_owned(),
+        resources,
+        removed_resources: removed.iter().map(|name| (*name).to_owned()).collect(),
+        nonce: "7".to_owned(),
+        ..Default::default()
+    }
+}
+
+fn cluster(name: &str, service_name: &str) -> Resource {
+    let cluster = Cluster {
+        name: name.to_owned(),
+        eds_cluster_config: Some(EdsClusterConfig {
+            service_name: service_name.to_owned(),
+            ..Default::default()
+        }),
+        ..Default::default()
+    };
+    resource(name, any(cluster))
+}
+
+/// A listener with a chain whose table is `routes` and whose certificate is `secret`.
+fn listener(name: &str, routes: &str, secret: &str) -> Resource {
+    let manager = HttpConnectionManager {
+        route_specifier: Some(RouteSpecifier::Rds(Rds {
+            route_config_name: routes.to_owned(),
+            ..Default::default()
+        })),
+        ..Default::default()
+    };
+    let tls = DownstreamTlsContext {
+        common_tls_context: Some(CommonTlsContext {
+            tls_certificate_sds_secret_configs: vec![SdsSecretConfig {
+                name: secret.to_owned(),
+                sds_config: Some(ConfigSource::default()),
+            }],
+            ..Default::default()
+        }),
+        ..Default::default()
+    };
+    let chain = FilterChain {
+        filters: vec![Filter {
+            name: "hcm".to_owned(),
+            config_type: Some(ConfigType::TypedConfig(any(manager))),
+        }],
+        transport_socket: Some(TransportSocket {
+            name: "tls".to_owned(),
+            config_type: Some(transport_socket::ConfigType::TypedConfig(any(tls))),
+        }),
+        ..Default::default()
+    };
+    let listener = Listener {
+        name: name.to_owned(),
+        filter_chains: vec![chain],
+        ..Default::default()
+    };
+    resource(name, any(listener))
+}
+
+/// A request in a line: type, what is subscribed, what unsubscribed, the nonce.
+fn line(request: &DeltaDiscoveryRequest) -> String {
+    let resource_type = ResourceType::from_type_url(&request.type_url).unwrap();
+    let signed = |sign: &str, names: &[String]| {
+        names
+            .iter()
+            .map(|name| format!(" {sign}{name}"))
+            .collect::<String>()
+    };
+    let node = if request.node.is_some() { " node" } else { "" };
+    let nonce = if request.response_nonce.is_empty() {
+        ""
+    } else {
+        " ack"
+    };
+    format!(
+        "{resource_type}{}{}{nonce}{node}",
+        signed("+", &request.resource_names_subscribe),
+        signed("-", &request.resource_names_unsubscribe)
+    )
+}
+
+fn lines(requests: &[DeltaDiscoveryRequest]) -> Vec<String> {
+    requests.iter().map(line).collect()
+}
+
+#[test]
+fn listeners_and_clusters_are_asked_for_by_wildcard() {
+    let (mut session, first) = Session::new(ResourceType::Cluster, &[]);
+    assert_eq!(lines(&first), ["cds node"]);
+    assert!(!session.is_complete());
+    let (text, answers) = session.receive(response(
+        ResourceType::Cluster,
+        vec![cluster("b", "eds-b"), cluster("a", "")],
+        &[],
+    ));
+    assert_eq!(lines(&answers), ["cds ack"]);
+    assert!(session.is_complete());
+    let heads: Vec<_> = text
+        .lines()
+        .filter(|line| line.starts_with("---"))
+        .collect();
+    assert_eq!(
+        heads,
+        ["--- # cds a version v-a", "--- # cds b version v-b"]
+    );
+    assert!(text.contains("service_name: eds-b"), "{text}");
+    let (text, _) = session.receive(response(ResourceType::Cluster, vec![], &["a"]));
+    assert_eq!(text, "# cds a removed\n");
+}
+
+#[test]
+fn names_are_learnt_and_followed() {
+    let (mut session, first) = Session::new(ResourceType::Endpoint, &[]);
+    assert_eq!(lines(&first), ["cds node"]);
+    let clusters = vec![cluster("b", "eds-b"), cluster("a", "")];
+    let (text, answers) = session.receive(response(ResourceType::Cluster, clusters, &[]));
+    assert_eq!(text, "");
+    assert_eq!(lines(&answers), ["cds ack", "eds +a +eds-b"]);
+    assert!(!session.is_complete());
+    let assignment = |name: &str| {
+        let assignment = ClusterLoadAssignment {
+            cluster_name: name.to_owned(),
+            ..Default::default()
+        };
+        resource(name, any(assignment))
+    };
+    session.receive(response(ResourceType::Endpoint, vec![assignment("a")], &[]));
+    assert_eq!(session.pending(), "eds eds-b");
+    session.receive(response(
+        ResourceType::Endpoint,
+        vec![assignment("eds-b")],
+        &[],
+    ));
+    assert!(session.is_complete());
+    // The cluster now has other endpoints, the other one is gone.
+    let (_, answers) = session.receive(response(
+        ResourceType::Cluster,
+        vec![cluster("b", "eds-c")],
+        &["a"],
+    ));
+    assert_eq!(lines(&answers), ["cds ack", "eds +eds-c -a -eds-b"]);
+}
+
+#[test]
+fn routes_and_secrets_are_learnt_from_listeners() {
+    for (shown, expected) in [
+        (ResourceType::Route, "rds +http-routes"),
+        (ResourceType::Secret, "sds +default/tls"),
+    ] {
+        let (mut session, first) = Session::new(shown, &[]);
+        assert_eq!(lines(&first), ["lds node"]);
+        let listeners = vec![listener("http", "http-routes", "default/tls")];
+        let (_, answers) = session.receive(response(ResourceType::Listener, listeners, &[]));
+        assert_eq!(lines(&answers), ["lds ack", expected]);
+    }
+}
+
+#[test]
+fn a_given_name_is_asked_for_alone_and_may_not_exist() {
+    let (mut session, first) = Session::new(ResourceType::Secret, &["default/tls".to_owned()]);
+    assert_eq!(lines(&first), ["sds +default/tls node"]);
+    let (text, _) = session.receive(response(ResourceType::Secret, vec![], &["default/tls"]));
+    assert_eq!(text, "# sds default/tls does not exist\n");
+    assert!(session.is_complete());
+}
+
+#[test]
+fn no_private_key_is_shown() {
+    let inline = |text: &str| DataSource {
+        specifier: Some(Specifier::InlineString(text.to_owned())),
+        ..Default::default()
+    };
+    let secret = Secret {
+        name: "default/tls".to_owned(),
+        r#type: Some(secret::Type::TlsCertificate(TlsCertificate {
+            certificate_chain: Some(inline("THE-CHAIN")),
+            private_key: Some(inline("THE-KEY")),
+            ..Default::default()
+        })),
+    };
+    let (mut session, _) = Session::new(ResourceType::Secret, &["default/tls".to_owned()]);
+    let secrets = vec![resource("default/tls", any(secret))];
+    let (text, _) = session.receive(response(ResourceType::Secret, secrets, &[]));
+    assert!(
+        text.contains("THE-CHAIN") && !text.contains("THE-KEY"),
+        "{text}"
+    );
+}

@@ -1,0 +1,163 @@
+//! `metadata`, and the fields that several kinds share.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde::Deserialize;
+
+use super::super::validate::{self, Refusal, Verdict, required};
+use super::super::{Kind, LoadBalancerAddress, Metadata, NamespacedName};
+use super::json::{List, Struct, Text, TextMap};
+
+/// `ObjectMeta`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub(super) struct MetadataWire<'a> {
+    #[serde(borrow)]
+    name: Text<'a>,
+    #[serde(borrow)]
+    namespace: Text<'a>,
+    #[serde(borrow)]
+    uid: Text<'a>,
+    #[serde(borrow)]
+    resource_version: Text<'a>,
+    #[serde(borrow)]
+    creation_timestamp: Option<Text<'a>>,
+    #[serde(borrow)]
+    labels: TextMap<'a>,
+    #[serde(borrow)]
+    annotations: TextMap<'a>,
+}
+
+impl MetadataWire<'_> {
+    pub(super) fn resource_version(&self) -> Option<String> {
+        let version = self.resource_version.as_str();
+        (!version.is_empty()).then(|| version.to_owned())
+    }
+
+    /// The value of a label.
+    pub(super) fn label(&self, key: &str) -> Option<Arc<str>> {
+        let mut labels = self.labels.0.iter();
+        let (_, value) = labels.find(|(candidate, _)| candidate == key)?;
+        Some(Arc::from(value.as_str()))
+    }
+
+    /// `ValidateObjectMeta`, on what is read of it.
+    pub(super) fn check(&self, kind: Kind) -> Result<Metadata, Refusal> {
+        let name = self.name.as_str();
+        if name.is_empty() {
+            let why = "name or generateName is required";
+            return Err(required("metadata.name", why));
+        }
+        if kind == Kind::Service {
+            validate::dns_label("metadata.name", name)?;
+        } else {
+            validate::dns_subdomain("metadata.name", name)?;
+        }
+        // The API server drops the namespace of a cluster-scoped object.
+        let namespace = if kind.is_namespaced() {
+            let namespace = self.namespace.as_str();
+            if namespace.is_empty() {
+                return Err(required("metadata.namespace", ""));
+            }
+            validate::dns_label("metadata.namespace", namespace)?;
+            namespace
+        } else {
+            ""
+        };
+        for (key, value) in &self.labels.0 {
+            validate::qualified_name("metadata.labels", key)?;
+            validate::label_value("metadata.labels", value.as_str())?;
+        }
+        self.check_annotations()?;
+        Ok(Metadata {
+            name: NamespacedName::new(namespace, name),
+            uid: Arc::from(self.uid.as_str()),
+            created: self.created()?,
+            annotations: self.kept_annotations(),
+        })
+    }
+
+    /// `ValidateAnnotations`.
+    fn check_annotations(&self) -> Verdict {
+        const LIMIT: usize = 256 * 1024;
+        let mut size = 0;
+        for (key, value) in &self.annotations.0 {
+            size += key.len() + value.as_str().len();
+            if key.bytes().any(|byte| byte.is_ascii_uppercase()) {
+                validate::qualified_name("metadata.annotations", &key.to_ascii_lowercase())?;
+            } else {
+                validate::qualified_name("metadata.annotations", key)?;
+            }
+        }
+        if size > LIMIT {
+            let reason =
+                format!("metadata.annotations: Too long: may not be more than {LIMIT} bytes");
+            return Err(Refusal(reason));
+        }
+        Ok(())
+    }
+
+    fn kept_annotations(&self) -> BTreeMap<Arc<str>, Arc<str>> {
+        /// Prefixes of the keys that mean something to Isobath.
+        const KEPT: [&str; 5] = [
+            "ingress.kubernetes.io/",
+            "ingressclass.kubernetes.io/",
+            "isobath.dev/",
+            "kubernetes.io/ingress.",
+            "projectcontour.io/",
+        ];
+        let kept = |key: &str| KEPT.iter().any(|prefix| key.starts_with(prefix));
+        let entries = self.annotations.0.iter().filter(|(key, _)| kept(key));
+        entries
+            .map(|(key, value)| (Arc::from(&**key), Arc::from(value.as_str())))
+            .collect()
+    }
+
+    fn created(&self) -> Result<Option<jiff::Timestamp>, Refusal> {
+        let text = self.creation_timestamp.as_ref();
+        text.map(|text| validate::time("metadata.creationTimestamp", text.as_str()))
+            .transpose()
+    }
+}
+
+/// `status` of an Ingress or a Service. The API server checks it on its own path, so nothing is checked here.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub(super) struct StatusWire<'a> {
+    #[serde(borrow)]
+    load_balancer: Struct<LoadBalancerWire<'a>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct LoadBalancerWire<'a> {
+    #[serde(borrow)]
+    ingress: List<Struct<AddressWire<'a>>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct AddressWire<'a> {
+    #[serde(borrow)]
+    ip: Text<'a>,
+    #[serde(borrow)]
+    hostname: Text<'a>,
+}
+
+impl StatusWire<'_> {
+    /// The addresses; of an entry with both, the `ip` first.
+    pub(super) fn addresses(&self) -> Vec<LoadBalancerAddress> {
+        let mut addresses = Vec::new();
+        for Struct(entry) in &self.load_balancer.0.ingress.0 {
+            if !entry.ip.is_empty() {
+                addresses.push(LoadBalancerAddress::Ip(Arc::from(entry.ip.as_str())));
+            }
+            if !entry.hostname.is_empty() {
+                let hostname = Arc::from(entry.hostname.as_str());
+                addresses.push(LoadBalancerAddress::Hostname(hostname));
+            }
+        }
+        addresses
+    }
+}

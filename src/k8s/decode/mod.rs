@@ -1,0 +1,213 @@
+//! The door: one JSON object, as LIST items and WATCH events carry it, becomes an [`Object`].
+//!
+//! It is decoded straight into slim types: fields that Isobath does not use are skipped, never kept and
+//! never checked. What is used is checked by the rules of the API server ([`Rules`]), for both
+//! sources alike. Whatever is wrong with an object, [`decode`] answers with an object: [`Object::Invalid`]
+//! takes its place, as data. Only where not even a name can be found there is nothing to put in a place.
+//!
+//! Nothing in here may ever quote a value of a Secret.
+
+mod endpoint_slice;
+mod ingress;
+mod json;
+mod metadata;
+mod secret;
+mod service;
+
+use std::sync::Arc;
+
+use serde::Deserialize;
+
+use self::json::{PerhapsStruct, PerhapsText};
+use self::metadata::MetadataWire;
+use super::validate::{Refusal, Rules};
+use super::{Invalid, Kind, Object, ObjectRef};
+
+/// Decodes an object of an API server: [`decode_versioned`] by [`Rules::Stored`], less the version.
+///
+/// # Errors
+///
+/// [`Undecodable`] when the text is no JSON object with a `metadata.name`.
+pub fn decode(kind: Kind, json: &str) -> Result<Object, Undecodable> {
+    decode_versioned(kind, json, Rules::Stored).map(|decoded| decoded.object)
+}
+
+/// Decodes an object of the given kind, whatever its own `kind` says (the items of a list have none).
+///
+/// # Errors
+///
+/// [`Undecodable`] when the text is no JSON object with a `metadata.name`.
+pub fn decode_versioned(kind: Kind, json: &str, rules: Rules) -> Result<Decoded, Undecodable> {
+    let decoded = match kind {
+        Kind::IngressClass => read::<ingress::ClassWire<'_>>(json, rules),
+        Kind::Ingress => read::<ingress::IngressWire<'_>>(json, rules),
+        Kind::Service => read::<service::ServiceWire<'_>>(json, rules),
+        Kind::EndpointSlice => read::<endpoint_slice::SliceWire<'_>>(json, rules),
+        Kind::Secret => read::<secret::SecretWire<'_>>(json, rules),
+        Kind::TlsCertificateDelegation => read::<ingress::DelegationWire<'_>>(json, rules),
+    };
+    decoded.or_else(|Refusal(reason)| {
+        let head = head(kind, json)?;
+        Ok(Decoded {
+            object: Object::Invalid(Arc::new(Invalid {
+                reference: head.reference,
+                reason: shorten(reason),
+            })),
+            resource_version: head.resource_version,
+        })
+    })
+}
+
+/// Finds name and version of an object and looks at nothing else: for DELETED events.
+///
+/// # Errors
+///
+/// [`Undecodable`] when the text is no JSON object with a `metadata.name`.
+pub fn head(kind: Kind, json: &str) -> Result<Head, Undecodable> {
+    let wire = loose(json)?;
+    let name = wire
+        .name
+        .0
+        .filter(|name| !name.is_empty())
+        .ok_or(Undecodable::Nameless)?;
+    let namespace = match wire.namespace.0 {
+        Some(namespace) if kind.is_namespaced() => namespace,
+        _ => String::new(),
+    };
+    Ok(Head {
+        reference: ObjectRef::new(kind, namespace, name),
+        resource_version: wire.resource_version.0.filter(|text| !text.is_empty()),
+    })
+}
+
+/// Finds `metadata.resourceVersion` of an object or a list: for BOOKMARK events, which have no name.
+///
+/// # Errors
+///
+/// [`Undecodable::NotAnObject`] when the text is no JSON object.
+pub fn resource_version(json: &str) -> Result<Option<String>, Undecodable> {
+    Ok(loose(json)?
+        .resource_version
+        .0
+        .filter(|text| !text.is_empty()))
+}
+
+/// What [`decode_versioned`] finds.
+#[derive(Clone, Debug)]
+pub struct Decoded {
+    /// The object, valid or not.
+    pub object: Object,
+    /// `metadata.resourceVersion`, opaque; `None` where it has none.
+    pub resource_version: Option<String>,
+}
+
+/// What [`head`] finds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Head {
+    /// Which object it is.
+    pub reference: ObjectRef,
+    /// `metadata.resourceVersion`, opaque; `None` where it has none.
+    pub resource_version: Option<String>,
+}
+
+/// Why there is not even an [`Object::Invalid`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Undecodable {
+    /// It is no JSON text, or no object.
+    #[error("it is not a JSON object (line {line}, column {column})")]
+    NotAnObject {
+        /// Where, counted from 1.
+        line: usize,
+        /// Where, counted from 1.
+        column: usize,
+    },
+    /// It has no `metadata.name`.
+    #[error("it has no metadata.name")]
+    Nameless,
+}
+
+/// An object as it stands in the JSON text.
+trait Wire<'a>: Default + Deserialize<'a> {
+    /// Whether its values must stay out of messages.
+    const SECRET: bool = false;
+
+    fn metadata(&self) -> &MetadataWire<'a>;
+
+    fn check(self, rules: Rules) -> Result<Object, Refusal>;
+}
+
+fn read<'a, W: Wire<'a>>(json: &'a str, rules: Rules) -> Result<Decoded, Refusal> {
+    let json::Struct(wire) = serde_json::from_str::<json::Struct<W>>(json)
+        .map_err(|error| misshapen::<W>(json, &error))?;
+    let resource_version = wire.metadata().resource_version();
+    Ok(Decoded {
+        object: wire.check(rules)?,
+        resource_version,
+    })
+}
+
+/// Decodes a second time for the path of the field, which costs too much to keep track of each time.
+fn misshapen<'a, W: Wire<'a>>(json: &'a str, error: &serde_json::Error) -> Refusal {
+    let mut deserializer = serde_json::Deserializer::from_str(json);
+    let path = match serde_path_to_error::deserialize::<_, json::Struct<W>>(&mut deserializer) {
+        Ok(_) => String::new(),
+        Err(error) => error.path().to_string(),
+    };
+    if W::SECRET {
+        // Neither the message nor the path: both can hold what was meant to be a value.
+        let field = ["metadata", "data", "type"]
+            .into_iter()
+            .find(|field| path.starts_with(field));
+        return Refusal(match field {
+            Some(field) => format!("{field}: a value has the wrong JSON type"),
+            None => "the object does not have the shape of a v1 Secret".to_owned(),
+        });
+    }
+    // serde_json's position counts within one line of compact JSON that nobody has seen.
+    let message = error.to_string();
+    let message = message
+        .rsplit_once(" at line ")
+        .map_or(message.as_str(), |(message, _)| message);
+    Refusal(if path.is_empty() || path == "." {
+        message.to_owned()
+    } else {
+        format!("{path}: {message}")
+    })
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct LooseWire {
+    metadata: PerhapsStruct<LooseMetadata>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct LooseMetadata {
+    name: PerhapsText,
+    namespace: PerhapsText,
+    resource_version: PerhapsText,
+}
+
+fn loose(json: &str) -> Result<LooseMetadata, Undecodable> {
+    serde_json::from_str::<json::Struct<LooseWire>>(json)
+        .map(|json::Struct(wire)| wire.metadata.0)
+        .map_err(|error| Undecodable::NotAnObject {
+            line: error.line(),
+            column: error.column(),
+        })
+}
+
+/// A reason ends up in logs, status and Events, and must not be as long as the object it is about.
+fn shorten(reason: String) -> String {
+    const LIMIT: usize = 600;
+    match reason.char_indices().nth(LIMIT) {
+        None => reason,
+        Some((end, _)) => format!("{}…", &reason[..end]),
+    }
+}
+
+#[cfg(test)]
+mod properties;
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,175 @@
+//! Service (`validateService` of `pkg/apis/core/validation`).
+
+use std::sync::Arc;
+
+use serde::Deserialize;
+
+use super::super::validate::{self, Refusal, Rules, duplicate, not_supported, required};
+use super::super::{IpFamily, Kind, Object, Service, ServicePort, ServiceType, SessionAffinity};
+use super::Wire;
+use super::json::{Bool, Int, List, Struct, Text};
+use super::metadata::{MetadataWire, StatusWire};
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct ServiceWire<'a> {
+    #[serde(borrow)]
+    metadata: Struct<MetadataWire<'a>>,
+    #[serde(borrow)]
+    spec: Struct<SpecWire<'a>>,
+    #[serde(borrow)]
+    status: Struct<StatusWire<'a>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct SpecWire<'a> {
+    #[serde(borrow, rename = "type")]
+    service_type: Text<'a>,
+    #[serde(borrow, rename = "clusterIP")]
+    cluster_ip: Text<'a>,
+    #[serde(borrow)]
+    external_name: Text<'a>,
+    #[serde(borrow)]
+    ports: List<Struct<PortWire<'a>>>,
+    #[serde(borrow)]
+    ip_families: List<Text<'a>>,
+    #[serde(borrow)]
+    session_affinity: Text<'a>,
+    publish_not_ready_addresses: Bool,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct PortWire<'a> {
+    #[serde(borrow)]
+    name: Text<'a>,
+    #[serde(borrow)]
+    protocol: Text<'a>,
+    #[serde(borrow)]
+    app_protocol: Option<Text<'a>>,
+    port: Int,
+}
+
+impl<'a> Wire<'a> for ServiceWire<'a> {
+    fn metadata(&self) -> &MetadataWire<'a> {
+        &self.metadata.0
+    }
+
+    /// `validateService`, on what is read of it, after the API server's defaults.
+    fn check(self, _: Rules) -> Result<Object, Refusal> {
+        let metadata = self.metadata.0.check(Kind::Service)?;
+        let spec = &self.spec.0;
+        let service_type = match spec.service_type.as_str() {
+            "" | "ClusterIP" | "NodePort" | "LoadBalancer" => ServiceType::Endpoints,
+            "ExternalName" => external_name(spec.external_name.as_str())?,
+            other => {
+                let supported = ["ClusterIP", "ExternalName", "LoadBalancer", "NodePort"];
+                return Err(not_supported("spec.type", other, &supported));
+            }
+        };
+        if spec.ports.0.is_empty()
+            && service_type == ServiceType::Endpoints
+            && spec.cluster_ip.as_str() != "None"
+        {
+            return Err(required("spec.ports", ""));
+        }
+        let session_affinity = match spec.session_affinity.as_str() {
+            "" | "None" => SessionAffinity::None,
+            "ClientIP" => SessionAffinity::ClientIp,
+            other => {
+                let supported = ["ClientIP", "None"];
+                return Err(not_supported("spec.sessionAffinity", other, &supported));
+            }
+        };
+        let mut ip_families = Vec::with_capacity(spec.ip_families.0.len());
+        for (index, family) in spec.ip_families.0.iter().enumerate() {
+            ip_families.push(match family.as_str() {
+                "IPv4" => IpFamily::V4,
+                "IPv6" => IpFamily::V6,
+                other => {
+                    let at = format_args!("spec.ipFamilies[{index}]");
+                    return Err(not_supported(at, other, &["IPv4", "IPv6"]));
+                }
+            });
+        }
+        Ok(Object::Service(Arc::new(Service {
+            metadata,
+            service_type,
+            ports: ports(&spec.ports.0)?,
+            ip_families,
+            session_affinity,
+            publish_not_ready_addresses: spec.publish_not_ready_addresses.0,
+            load_balancer: self.status.0.addresses(),
+        })))
+    }
+}
+
+fn external_name(name: &str) -> Result<ServiceType, Refusal> {
+    // A trailing dot makes the name a fully qualified one.
+    let relative = name.strip_suffix('.').unwrap_or(name);
+    if relative.is_empty() {
+        return Err(required("spec.externalName", ""));
+    }
+    validate::dns_subdomain("spec.externalName", relative)?;
+    Ok(ServiceType::ExternalName(Arc::from(name)))
+}
+
+/// `validateServicePort` and the two rules on duplicates. Those of other protocols than TCP are checked and
+/// left out.
+fn ports(wires: &[Struct<PortWire<'_>>]) -> Result<Vec<ServicePort>, Refusal> {
+    let mut ports = Vec::with_capacity(wires.len());
+    let mut names = Vec::with_capacity(wires.len());
+    let mut numbers = Vec::with_capacity(wires.len());
+    for (index, Struct(wire)) in wires.iter().enumerate() {
+        let at = format!("spec.ports[{index}]");
+        let name = wire.name.as_str();
+        if !name.is_empty() {
+            validate::dns_label(format_args!("{at}.name"), name)?;
+            if names.contains(&name) {
+                return Err(duplicate(format_args!("{at}.name"), name));
+            }
+            names.push(name);
+        } else if wires.len() > 1 {
+            return Err(required(format_args!("{at}.name"), ""));
+        }
+        let port = validate::port_number(format_args!("{at}.port"), wire.port.0)?;
+        let protocol = protocol(&at, wire.protocol.as_str())?;
+        if let Some(app_protocol) = &wire.app_protocol {
+            let at = format_args!("{at}.appProtocol");
+            validate::qualified_name(at, app_protocol.as_str())?;
+        }
+        if numbers.contains(&(protocol, port)) {
+            return Err(duplicate(at, &format!("{port}/{protocol}")));
+        }
+        numbers.push((protocol, port));
+        if protocol == "TCP" {
+            ports.push(ServicePort {
+                name: Arc::from(name),
+                port,
+                app_protocol: wire
+                    .app_protocol
+                    .as_ref()
+                    .map(|text| Arc::from(text.as_str())),
+            });
+        }
+    }
+    Ok(ports)
+}
+
+/// The protocol of a port, TCP where none is given.
+pub(super) fn protocol(at: &str, value: &str) -> Result<&'static str, Refusal> {
+    match value {
+        "" | "TCP" => Ok("TCP"),
+        "UDP" => Ok("UDP"),
+        "SCTP" => Ok("SCTP"),
+        other => {
+            let supported = ["SCTP", "TCP", "UDP"];
+            Err(not_supported(
+                format_args!("{at}.protocol"),
+                other,
+                &supported,
+            ))
+        }
+    }
+}

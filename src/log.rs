@@ -1,0 +1,159 @@
+//! Logs: text on a terminal, JSON otherwise, always on standard error (standard output belongs to results).
+
+use std::fs::File;
+use std::io::{self, IsTerminal as _, Write as _};
+use std::os::fd::AsFd as _;
+use std::panic::PanicHookInfo;
+
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
+
+/// Flags of the log.
+#[derive(Clone, Debug, clap::Args)]
+#[group(skip)]
+#[command(next_help_heading = "Log")]
+pub struct Args {
+    /// How log lines are written; `auto` is text on a terminal and JSON otherwise.
+    #[arg(
+        long,
+        env = "ISOBATH_LOG_FORMAT",
+        value_name = "FORMAT",
+        default_value = "auto",
+        global = true
+    )]
+    pub log_format: Format,
+    /// What is logged: a level (error, warn, info, debug, trace), or a list such as `info,isobath::xds=debug`.
+    #[arg(
+        long,
+        env = "ISOBATH_LOG_LEVEL",
+        value_name = "FILTER",
+        default_value = "info",
+        value_parser = filter,
+        global = true
+    )]
+    pub log_level: String,
+}
+
+/// How log lines are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Format {
+    /// Text when standard error is a terminal, JSON otherwise.
+    Auto,
+    /// For people.
+    Text,
+    /// One object per line, fields at its top level.
+    Json,
+}
+
+impl Format {
+    fn is_json(self) -> bool {
+        match self {
+            Self::Auto => !io::stderr().is_terminal(),
+            Self::Text => false,
+            Self::Json => true,
+        }
+    }
+}
+
+/// Starts the log and installs the panic hook. To be called once, by the program and never by the library's tests:
+/// the hook aborts.
+pub fn init(args: &Args) {
+    let json = args.log_format.is_json();
+    let filter = EnvFilter::try_new(&args.log_level).unwrap_or_else(|_| EnvFilter::new("info"));
+    let registry = tracing_subscriber::registry().with(filter);
+    let layer = tracing_subscriber::fmt::layer().with_writer(io::stderr);
+    // An error means that a subscriber is there already: it stays.
+    let _ = if json {
+        registry.with(layer.json().flatten_event(true)).try_init()
+    } else {
+        registry
+            .with(layer.with_ansi(io::stderr().is_terminal()))
+            .try_init()
+    };
+    // A panic is the end in every profile: `panic = "abort"` of the release profile must not be the only thing that
+    // makes it so, or development builds would limp on where releases die.
+    std::panic::set_hook(Box::new(move |panic| {
+        write_whole(&fatal_panic(panic, json));
+        std::process::abort();
+    }));
+}
+
+/// Writes the process's last line: the reason that it ends for.
+pub fn fatal(error: &anyhow::Error) {
+    // One line, whatever the causes say.
+    let reason = format!("{error:#}").replace('\n', " ");
+    tracing::error!("fatal: {reason}");
+}
+
+fn filter(value: &str) -> Result<String, String> {
+    EnvFilter::try_new(value)
+        .map(|_| value.to_owned())
+        .map_err(|error| error.to_string())
+}
+
+fn fatal_panic(panic: &PanicHookInfo<'_>, json: bool) -> String {
+    let thread = std::thread::current();
+    let thread = thread.name().unwrap_or("unnamed");
+    let place = panic
+        .location()
+        .map_or_else(String::new, |place| format!(" at {place}"));
+    let payload = panic.payload();
+    let reason = payload
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| payload.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("no message");
+    line(
+        &format!("fatal: panic in thread {thread}{place}: {reason}"),
+        json,
+    )
+}
+
+/// One log line in the same form as the subscriber's.
+fn line(message: &str, json: bool) -> String {
+    let time = jiff::Timestamp::now();
+    if json {
+        let object = serde_json::json!({
+            "timestamp": format!("{time:.6}"),
+            "level": "ERROR",
+            "message": message,
+            "target": "isobath",
+        });
+        format!("{object}\n")
+    } else {
+        format!("{time:.6} ERROR isobath: {}\n", message.replace('\n', " "))
+    }
+}
+
+/// Past `std::io::stderr`'s lock: the panic may have come out of a half-written log line.
+fn write_whole(line: &str) {
+    if let Ok(stderr) = io::stderr().as_fd().try_clone_to_owned() {
+        let _ = File::from(stderr).write_all(line.as_bytes());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used)]
+
+    use super::*;
+
+    #[test]
+    fn a_fatal_line_is_one_line_in_both_forms() {
+        for json in [true, false] {
+            let line = line("fatal: panic: a\nb \"c\"", json);
+            assert_eq!(line.matches('\n').count(), 1, "{line:?}");
+            assert!(line.ends_with('\n'));
+        }
+        let object: serde_json::Value = serde_json::from_str(&line("a\nb", true)).unwrap();
+        assert_eq!(object["message"], "a\nb");
+        assert_eq!(object["level"], "ERROR");
+    }
+
+    #[test]
+    fn a_filter_is_checked_when_flags_are_parsed() {
+        assert!(filter("info,isobath::xds=debug").is_ok());
+        assert!(filter("isobath=loud").is_err());
+    }
+}

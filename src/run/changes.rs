@@ -1,0 +1,123 @@
+//! What a reload changed, in the words of a person: the difference of two snapshots.
+
+use std::collections::BTreeSet;
+
+use imbl::ordmap::DiffItem;
+
+use crate::xds::{Resource, ResourceType, Snapshot};
+
+/// One line for each thing that differs, sorted.
+#[must_use]
+pub fn between(old: &Snapshot, new: &Snapshot) -> BTreeSet<String> {
+    let mut lines = BTreeSet::new();
+    for resource_type in ResourceType::ALL {
+        for difference in old
+            .resources(resource_type)
+            .diff(new.resources(resource_type))
+        {
+            match difference {
+                DiffItem::Add(name, _) => {
+                    lines.insert(format!("+ {} {name}", word(resource_type)));
+                }
+                DiffItem::Remove(name, _) => {
+                    lines.insert(format!("- {} {name}", word(resource_type)));
+                }
+                DiffItem::Update {
+                    old: (name, old),
+                    new: (_, new),
+                } => {
+                    if old.parts().is_empty() && new.parts().is_empty() {
+                        lines.insert(format!("~ {} {name}", word(resource_type)));
+                    }
+                    parts(resource_type, old, new, &mut lines);
+                }
+            }
+        }
+    }
+    lines
+}
+
+fn parts(
+    resource_type: ResourceType,
+    old: &Resource,
+    new: &Resource,
+    lines: &mut BTreeSet<String>,
+) {
+    for difference in old.parts().diff(new.parts()) {
+        let (sign, key) = match difference {
+            DiffItem::Add(key, _) => ('+', key),
+            DiffItem::Remove(key, _) => ('-', key),
+            DiffItem::Update { new: (key, _), .. } => ('~', key),
+        };
+        lines.insert(format!(
+            "{sign} {} {}: {key}",
+            word(resource_type),
+            new.name()
+        ));
+    }
+}
+
+const fn word(resource_type: ResourceType) -> &'static str {
+    match resource_type {
+        ResourceType::Cluster => "cluster",
+        ResourceType::Endpoint => "endpoints",
+        ResourceType::Listener => "listener",
+        ResourceType::Route => "routes",
+        ResourceType::Secret => "certificate",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use bytes::Bytes;
+
+    use super::*;
+    use crate::xds::Part;
+
+    fn part(bytes: &'static str) -> Part {
+        Part {
+            bytes: Bytes::from_static(bytes.as_bytes()),
+            references: Arc::from([]),
+            owners: Arc::from([]),
+        }
+    }
+
+    fn snapshot(clusters: &[(&str, &'static str)], hosts: &[(&str, &'static str)]) -> Snapshot {
+        let mut snapshot = Snapshot::default();
+        for (name, bytes) in clusters {
+            let resource = Resource::whole((*name).into(), part(bytes));
+            snapshot.insert(ResourceType::Cluster, Arc::new(resource));
+        }
+        let hosts = hosts
+            .iter()
+            .map(|(host, bytes)| (Arc::from(*host), Arc::new(part(bytes))));
+        let table = Resource::composite("http".into(), part("head"), hosts.collect());
+        snapshot.insert(ResourceType::Route, Arc::new(table));
+        snapshot
+    }
+
+    #[test]
+    fn every_difference_is_one_line() {
+        let old = snapshot(
+            &[("a", "1"), ("b", "1")],
+            &[("x.test", "1"), ("y.test", "1")],
+        );
+        let new = snapshot(
+            &[("b", "2"), ("c", "1")],
+            &[("y.test", "2"), ("z.test", "1")],
+        );
+        let lines: Vec<String> = between(&old, &new).into_iter().collect();
+        let want = [
+            "+ cluster c",
+            "+ routes http: z.test",
+            "- cluster a",
+            "- routes http: x.test",
+            "~ cluster b",
+            "~ routes http: y.test",
+        ];
+        assert_eq!(lines, want);
+        assert!(between(&new, &new.clone()).is_empty());
+    }
+}

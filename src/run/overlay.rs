@@ -1,0 +1,535 @@
+//! The filter between source and controller that adds what a machine without a cluster lacks.
+//!
+//! Events in, events out, and no IO: what has to be made (a listening echo backend, a certificate) is asked of a
+//! [`StandIn`]. What is added comes before the event that asks for it and what is taken away after it, so that no
+//! snapshot in between lacks anything.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use crate::k8s::{
+    AddressType, Endpoint, EndpointPort, EndpointSlice, Event, Ingress, Kind, Metadata,
+    NamespacedName, Object, ObjectRef, Secret, Service, ServicePort, ServiceType, TlsCertificate,
+};
+
+use super::backend::Backend;
+
+/// Makes what is missing.
+pub trait StandIn {
+    /// The address of an echo backend that answers in the name of this Service and port. Asked again for the same
+    /// port, the answer is the same.
+    fn echo(&mut self, service: &NamespacedName, port: &ServicePort) -> SocketAddr;
+
+    /// A certificate for these hosts.
+    ///
+    /// # Errors
+    ///
+    /// One sentence.
+    fn certificate(&mut self, hosts: &BTreeSet<Arc<str>>) -> Result<TlsCertificate, String>;
+}
+
+/// What the overlay did, for the person at the terminal.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Announcement {
+    /// An echo backend answers for a port of a Service without EndpointSlice.
+    Echo(NamespacedName, u16),
+    /// A `--backend` answers for a port of a Service.
+    Backend(NamespacedName, u16, SocketAddr),
+    /// A certificate was made for a Secret that does not exist, for these hosts.
+    Certificate(NamespacedName, Vec<Arc<str>>),
+    /// It could not be made.
+    NoCertificate(NamespacedName, String),
+}
+
+/// Keeps of the objects what it needs to see that something is missing.
+#[derive(Debug)]
+pub struct Overlay<S> {
+    stand_in: S,
+    backends: Vec<Backend>,
+    /// The kinds that were listed: before that, an object that is not there yet is not missing.
+    listed: BTreeSet<Kind>,
+    services: BTreeMap<NamespacedName, Arc<Service>>,
+    /// As the source said.
+    slices: BTreeMap<NamespacedName, Arc<EndpointSlice>>,
+    ingresses: BTreeMap<NamespacedName, Arc<Ingress>>,
+    secrets: BTreeSet<NamespacedName>,
+    made_slices: BTreeMap<NamespacedName, Arc<EndpointSlice>>,
+    made_secrets: BTreeMap<NamespacedName, (BTreeSet<Arc<str>>, Arc<Secret>)>,
+    announcements: BTreeSet<Announcement>,
+}
+
+impl<S: StandIn> Overlay<S> {
+    /// An overlay that has seen nothing.
+    pub fn new(stand_in: S, backends: Vec<Backend>) -> Self {
+        Self {
+            stand_in,
+            backends,
+            listed: BTreeSet::new(),
+            services: BTreeMap::new(),
+            slices: BTreeMap::new(),
+            ingresses: BTreeMap::new(),
+            secrets: BTreeSet::new(),
+            made_slices: BTreeMap::new(),
+            made_secrets: BTreeMap::new(),
+            announcements: BTreeSet::new(),
+        }
+    }
+
+    /// Takes one event of the source and returns what the controller is to get in its place, in this order.
+    pub fn apply(&mut self, event: Event) -> Vec<Event> {
+        let touched = self.remember(&event);
+        let mut before = Vec::new();
+        let mut after = Vec::new();
+        if self.listed.contains(&Kind::Service) && self.listed.contains(&Kind::EndpointSlice) {
+            for service in &touched.services {
+                self.make_slices(service, &event, &mut before, &mut after);
+            }
+        }
+        let mut deleted_is_made_again = false;
+        if self.listed.contains(&Kind::Ingress) && self.listed.contains(&Kind::Secret) {
+            for secret in &touched.secrets {
+                self.make_secret(secret, &mut before, &mut after);
+            }
+            if let Event::Delete(reference) = &event {
+                deleted_is_made_again = reference.kind == Kind::Secret
+                    && self.made_secrets.contains_key(&reference.name);
+            }
+        }
+        if !deleted_is_made_again {
+            before.push(self.pass(event));
+        }
+        before.append(&mut after);
+        before
+    }
+
+    /// The Ingresses as they are now, for the list of URLs.
+    pub fn ingresses(&self) -> impl Iterator<Item = &Ingress> {
+        self.ingresses.values().map(|ingress| &**ingress)
+    }
+
+    /// What was done since the last call.
+    pub fn announcements(&mut self) -> BTreeSet<Announcement> {
+        std::mem::take(&mut self.announcements)
+    }
+
+    /// The `--backend`s whose Service or port does not exist: misspelt, most likely.
+    pub fn unused_backends(&self) -> impl Iterator<Item = &Backend> {
+        self.backends.iter().filter(|backend| {
+            let service = self.services.get(&backend.service);
+            !service.is_some_and(|service| service.ports.iter().any(|port| backend.covers(port)))
+        })
+    }
+
+    /// Updates what is kept and names what may be missing or not missing any more.
+    fn remember(&mut self, event: &Event) -> Touched {
+        let mut touched = Touched::default();
+        match event {
+            Event::Apply(object) => self.put(object, &mut touched),
+            Event::Delete(reference) => self.take(reference, &mut touched),
+            Event::Replace {
+                kind,
+                namespace,
+                objects,
+            } => {
+                self.listed.insert(*kind);
+                for name in self.names(*kind) {
+                    if namespace
+                        .as_ref()
+                        .is_none_or(|namespace| *namespace == name.namespace)
+                    {
+                        self.take(&ObjectRef { kind: *kind, name }, &mut touched);
+                    }
+                }
+                for object in objects {
+                    self.put(object, &mut touched);
+                }
+                // The second kind of a pair to be listed: now everything of the first may lack something.
+                touched.services.extend(self.services.keys().cloned());
+                touched.secrets.extend(
+                    self.ingresses
+                        .values()
+                        .flat_map(|ingress| tls_secrets(ingress)),
+                );
+            }
+        }
+        touched
+    }
+
+    fn names(&self, kind: Kind) -> Vec<NamespacedName> {
+        match kind {
+            Kind::Service => self.services.keys().cloned().collect(),
+            Kind::EndpointSlice => self.slices.keys().cloned().collect(),
+            Kind::Ingress => self.ingresses.keys().cloned().collect(),
+            Kind::Secret => self.secrets.iter().cloned().collect(),
+            Kind::IngressClass | Kind::TlsCertificateDelegation => Vec::new(),
+        }
+    }
+
+    fn put(&mut self, object: &Object, touched: &mut Touched) {
+        let reference = object.reference();
+        self.take(&reference, touched);
+        let name = reference.name;
+        match object {
+            Object::Service(service) => {
+                self.services.insert(name.clone(), service.clone());
+                touched.services.insert(name);
+            }
+            Object::EndpointSlice(slice) => {
+                touched.services.extend(service_of(slice));
+                self.slices.insert(name, slice.clone());
+            }
+            Object::Ingress(ingress) => {
+                touched.secrets.extend(tls_secrets(ingress));
+                self.ingresses.insert(name, ingress.clone());
+            }
+            Object::Secret(_) => {
+                self.secrets.insert(name);
+            }
+            // A broken Secret is there, and its problem is reported: a stand-in would hide it.
+            Object::Invalid(_) if reference.kind == Kind::Secret => {
+                self.secrets.insert(name);
+            }
+            Object::IngressClass(_) | Object::TlsCertificateDelegation(_) | Object::Invalid(_) => {}
+        }
+    }
+
+    fn take(&mut self, reference: &ObjectRef, touched: &mut Touched) {
+        let name = &reference.name;
+        match reference.kind {
+            Kind::Service => {
+                self.services.remove(name);
+                touched.services.insert(name.clone());
+            }
+            Kind::EndpointSlice => {
+                if let Some(slice) = self.slices.remove(name) {
+                    touched.services.extend(service_of(&slice));
+                }
+            }
+            Kind::Ingress => {
+                if let Some(ingress) = self.ingresses.remove(name) {
+                    touched.secrets.extend(tls_secrets(&ingress));
+                }
+            }
+            Kind::Secret => {
+                self.secrets.remove(name);
+                touched.secrets.insert(name.clone());
+            }
+            Kind::IngressClass | Kind::TlsCertificateDelegation => {}
+        }
+    }
+
+    /// Brings the made slices of one Service up to date. Where a `--backend` takes a port, the Service's own slices
+    /// lose that port, so that they are sent again when the Service's ports change.
+    fn make_slices(
+        &mut self,
+        name: &NamespacedName,
+        event: &Event,
+        before: &mut Vec<Event>,
+        after: &mut Vec<Event>,
+    ) {
+        let mut wanted = BTreeMap::new();
+        if let Some(service) = self.services.get(name)
+            && service.service_type == ServiceType::Endpoints
+        {
+            let has_slices = self
+                .slices
+                .values()
+                .any(|slice| service_of(slice).as_ref() == Some(name));
+            for port in &service.ports {
+                let backend = self
+                    .backends
+                    .iter()
+                    .find(|b| b.service == *name && b.covers(port));
+                let (address, announcement) = if let Some(backend) = backend {
+                    let address = backend.address;
+                    (
+                        address,
+                        Announcement::Backend(name.clone(), port.port, address),
+                    )
+                } else if has_slices {
+                    continue;
+                } else {
+                    let address = self.stand_in.echo(name, port);
+                    (address, Announcement::Echo(name.clone(), port.port))
+                };
+                let slice = made_slice(name, port, address);
+                wanted.insert(slice.metadata.name.clone(), (Arc::new(slice), announcement));
+            }
+        }
+        let is_of_service = |slice: &EndpointSlice| service_of(slice).as_ref() == Some(name);
+        let gone: Vec<_> = self
+            .made_slices
+            .iter()
+            .filter(|(made, slice)| is_of_service(slice) && !wanted.contains_key(*made))
+            .map(|(made, _)| made.clone())
+            .collect();
+        for made in gone {
+            self.made_slices.remove(&made);
+            after.push(Event::Delete(ObjectRef {
+                kind: Kind::EndpointSlice,
+                name: made,
+            }));
+        }
+        for (made, (slice, announcement)) in wanted {
+            if self.made_slices.get(&made) != Some(&slice) {
+                before.push(Event::Apply(Object::EndpointSlice(slice.clone())));
+                self.made_slices.insert(made, slice);
+                self.announcements.insert(announcement);
+            }
+        }
+        let is_service_event = kind_of(event) == Kind::Service;
+        if is_service_event && self.backends.iter().any(|backend| backend.service == *name) {
+            let own = self
+                .slices
+                .values()
+                .filter(|slice| service_of(slice).as_ref() == Some(name));
+            before
+                .extend(own.map(|slice| Event::Apply(Object::EndpointSlice(self.stripped(slice)))));
+        }
+    }
+
+    fn make_secret(
+        &mut self,
+        name: &NamespacedName,
+        before: &mut Vec<Event>,
+        after: &mut Vec<Event>,
+    ) {
+        let hosts: BTreeSet<Arc<str>> = self
+            .ingresses
+            .values()
+            .filter(|ingress| ingress.metadata.name.namespace == name.namespace)
+            .flat_map(|ingress| tls_hosts(ingress, &name.name))
+            .collect();
+        if self.secrets.contains(name) {
+            // It took the made one's place, having its name.
+            self.made_secrets.remove(name);
+            return;
+        }
+        if hosts.is_empty() {
+            if self.made_secrets.remove(name).is_some() {
+                after.push(Event::Delete(ObjectRef {
+                    kind: Kind::Secret,
+                    name: name.clone(),
+                }));
+            }
+            return;
+        }
+        if self
+            .made_secrets
+            .get(name)
+            .is_some_and(|(made_for, _)| *made_for == hosts)
+        {
+            return;
+        }
+        match self.stand_in.certificate(&hosts) {
+            Ok(certificate) => {
+                let secret = Arc::new(Secret {
+                    metadata: made_metadata(name.clone()),
+                    certificate: Ok(Arc::new(certificate)),
+                });
+                before.push(Event::Apply(Object::Secret(secret.clone())));
+                let list = hosts.iter().cloned().collect();
+                self.announcements
+                    .insert(Announcement::Certificate(name.clone(), list));
+                self.made_secrets.insert(name.clone(), (hosts, secret));
+            }
+            Err(sentence) => {
+                self.announcements
+                    .insert(Announcement::NoCertificate(name.clone(), sentence));
+            }
+        }
+    }
+
+    /// The event itself, with slices less the ports that a `--backend` has, and lists completed by what was made:
+    /// a list says that there is nothing else.
+    fn pass(&self, event: Event) -> Event {
+        match event {
+            Event::Apply(object) => Event::Apply(self.pass_object(object)),
+            Event::Delete(reference) => Event::Delete(reference),
+            Event::Replace {
+                kind,
+                namespace,
+                objects,
+            } => {
+                let mut objects: Vec<_> = objects
+                    .into_iter()
+                    .map(|object| self.pass_object(object))
+                    .collect();
+                let listed =
+                    |name: &NamespacedName| namespace.as_ref().is_none_or(|n| *n == name.namespace);
+                match kind {
+                    Kind::EndpointSlice => objects.extend(
+                        self.made_slices
+                            .iter()
+                            .filter(|(name, _)| listed(name))
+                            .map(|(_, slice)| Object::EndpointSlice(slice.clone())),
+                    ),
+                    Kind::Secret => objects.extend(
+                        self.made_secrets
+                            .iter()
+                            .filter(|(name, _)| listed(name))
+                            .map(|(_, (_, secret))| Object::Secret(secret.clone())),
+                    ),
+                    _ => {}
+                }
+                Event::Replace {
+                    kind,
+                    namespace,
+                    objects,
+                }
+            }
+        }
+    }
+
+    fn pass_object(&self, object: Object) -> Object {
+        match object {
+            Object::EndpointSlice(slice) => Object::EndpointSlice(self.stripped(&slice)),
+            object => object,
+        }
+    }
+
+    /// The slice less the ports for which there is a `--backend`.
+    fn stripped(&self, slice: &Arc<EndpointSlice>) -> Arc<EndpointSlice> {
+        let Some(service) = service_of(slice).and_then(|name| self.services.get(&name)) else {
+            return slice.clone();
+        };
+        let taken: BTreeSet<_> = service
+            .ports
+            .iter()
+            .filter(|port| {
+                let name = &service.metadata.name;
+                self.backends
+                    .iter()
+                    .any(|backend| backend.service == *name && backend.covers(port))
+            })
+            .map(|port| &port.name)
+            .collect();
+        if taken.is_empty() {
+            return slice.clone();
+        }
+        let mut stripped = EndpointSlice::clone(slice);
+        stripped.ports.retain(|port| !taken.contains(&port.name));
+        Arc::new(stripped)
+    }
+}
+
+impl fmt::Display for Announcement {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Echo(service, port) => {
+                write!(
+                    f,
+                    "Service {service} has no endpoints: an echo backend answers for port {port}"
+                )
+            }
+            Self::Backend(service, port, address) => {
+                write!(
+                    f,
+                    "Service {service}: port {port} goes to {address} (--backend)"
+                )
+            }
+            Self::Certificate(secret, hosts) => write!(
+                f,
+                "Secret {secret} does not exist: made a certificate that no client trusts for {}",
+                hosts.join(", ")
+            ),
+            Self::NoCertificate(secret, sentence) => {
+                write!(f, "Secret {secret} does not exist, and {sentence}")
+            }
+        }
+    }
+}
+
+/// What an event may have changed the needs of.
+#[derive(Default)]
+struct Touched {
+    services: BTreeSet<NamespacedName>,
+    secrets: BTreeSet<NamespacedName>,
+}
+
+/// The Service that a slice belongs to.
+fn service_of(slice: &EndpointSlice) -> Option<NamespacedName> {
+    let service = slice.service.as_ref()?;
+    Some(NamespacedName::new(
+        slice.metadata.name.namespace.clone(),
+        service.clone(),
+    ))
+}
+
+/// The Secrets that an Ingress names, in its own namespace; those of other namespaces stay missing.
+fn tls_secrets(ingress: &Ingress) -> impl Iterator<Item = NamespacedName> {
+    let namespace = &ingress.metadata.name.namespace;
+    ingress
+        .tls
+        .iter()
+        .filter_map(|tls| tls.secret_name.as_ref())
+        .filter(|name| !name.contains('/'))
+        .map(|name| NamespacedName::new(namespace.clone(), name.clone()))
+}
+
+/// The hosts for which an Ingress names this Secret; those of its rules where `tls` names none.
+fn tls_hosts(ingress: &Ingress, secret: &str) -> Vec<Arc<str>> {
+    let entries = ingress
+        .tls
+        .iter()
+        .filter(|tls| tls.secret_name.as_deref() == Some(secret));
+    entries
+        .flat_map(|tls| {
+            if tls.hosts.is_empty() {
+                ingress
+                    .rules
+                    .iter()
+                    .filter_map(|rule| rule.host.clone())
+                    .collect()
+            } else {
+                tls.hosts.clone()
+            }
+        })
+        .collect()
+}
+
+fn kind_of(event: &Event) -> Kind {
+    match event {
+        Event::Apply(object) => object.reference().kind,
+        Event::Delete(reference) => reference.kind,
+        Event::Replace { kind, .. } => *kind,
+    }
+}
+
+fn made_slice(service: &NamespacedName, port: &ServicePort, address: SocketAddr) -> EndpointSlice {
+    let name = format!("isobath-run-{}-{}", service.name, port.port);
+    EndpointSlice {
+        metadata: made_metadata(NamespacedName::new(service.namespace.clone(), name)),
+        service: Some(service.name.clone()),
+        address_type: if address.is_ipv4() {
+            AddressType::V4
+        } else {
+            AddressType::V6
+        },
+        ports: vec![EndpointPort {
+            name: port.name.clone(),
+            port: Some(address.port()),
+        }],
+        endpoints: vec![Endpoint {
+            addresses: vec![address.ip()],
+            ready: true,
+            serving: true,
+            terminating: false,
+            zone: None,
+        }],
+    }
+}
+
+fn made_metadata(name: NamespacedName) -> Metadata {
+    Metadata {
+        name,
+        uid: "".into(),
+        created: None,
+        annotations: BTreeMap::new(),
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests;

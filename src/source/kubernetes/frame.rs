@@ -1,0 +1,244 @@
+//! The bytes of a watch: lines, each of them `{"type": …, "object": …}`
+//! (<https://kubernetes.io/docs/reference/using-api/api-concepts/#efficient-detection-of-changes>).
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use bytes::{Bytes, BytesMut};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use crate::k8s::{Kind, NamespacedName};
+
+use super::error::{Cause, one_line};
+
+/// etcd refuses objects over 1.5 MiB; nothing that is longer by an order of magnitude is one.
+const LONGEST_LINE: usize = 16 << 20;
+
+/// The annotation of the bookmark that ends a streaming list
+/// (<https://kubernetes.io/docs/reference/using-api/api-concepts/#streaming-lists>).
+const INITIAL_EVENTS_END: &str = "k8s.io/initial-events-end";
+
+/// Cuts a body that comes in chunks of any size into lines.
+#[derive(Default)]
+pub(super) struct Lines {
+    buffer: BytesMut,
+    /// How much of the buffer is known to hold no line end.
+    searched: usize,
+}
+
+impl Lines {
+    /// Takes the next chunk.
+    pub(super) fn push(&mut self, chunk: &[u8]) {
+        self.buffer.extend_from_slice(chunk);
+    }
+
+    /// The next whole line without its end. What is left when the body ends was cut off, and is nothing.
+    pub(super) fn next(&mut self) -> Result<Option<Bytes>, Cause> {
+        loop {
+            let rest = &self.buffer[self.searched..];
+            let Some(at) = rest.iter().position(|byte| *byte == b'\n') else {
+                self.searched = self.buffer.len();
+                if self.searched > LONGEST_LINE {
+                    return Err(Cause::Undecodable("a watch line without end".to_owned()));
+                }
+                return Ok(None);
+            };
+            let mut line = self.buffer.split_to(self.searched + at + 1);
+            self.searched = 0;
+            line.truncate(line.len() - 1);
+            if !line.is_empty() {
+                return Ok(Some(line.freeze()));
+            }
+        }
+    }
+}
+
+/// One line of a watch.
+pub(super) enum Frame<'a> {
+    /// `ADDED` or `MODIFIED`: the object is now this one.
+    Applied {
+        /// Its name.
+        name: NamespacedName,
+        /// Its `metadata.resourceVersion`.
+        version: Cow<'a, str>,
+        /// Its JSON.
+        object: &'a str,
+    },
+    /// `DELETED`.
+    Deleted {
+        /// Its name.
+        name: NamespacedName,
+        /// Its `metadata.resourceVersion`.
+        version: Cow<'a, str>,
+    },
+    /// `BOOKMARK`: everything up to this version was sent.
+    Bookmark {
+        /// Its `metadata.resourceVersion`.
+        version: Cow<'a, str>,
+        /// Whether it ends the initial events of a streaming list.
+        initial_events_end: bool,
+    },
+    /// `ERROR`: the watch is over.
+    Error(Status),
+}
+
+impl<'a> Frame<'a> {
+    pub(super) fn parse(kind: Kind, line: &'a [u8]) -> Result<Self, Cause> {
+        let envelope: Envelope<'a> =
+            serde_json::from_slice(line).map_err(|error| undecodable("a watch line", &error))?;
+        let object = envelope.object.get();
+        if envelope.event == "ERROR" {
+            let status = Status::parse(object.as_bytes());
+            return status
+                .map(Self::Error)
+                .ok_or_else(|| Cause::Undecodable("an ERROR event without a Status".to_owned()));
+        }
+        let head: Head<'a> =
+            serde_json::from_str(object).map_err(|error| undecodable("an event", &error))?;
+        if head.kind != kind.name() {
+            return Err(Cause::Undecodable(format!(
+                "an event about an object that is not a {kind}"
+            )));
+        }
+        let metadata = head.metadata;
+        let version = metadata.resource_version;
+        if version.is_empty() {
+            return Err(Cause::Undecodable(
+                "an event without resourceVersion".to_owned(),
+            ));
+        }
+        if envelope.event == "BOOKMARK" {
+            let bookmark: Bookmark =
+                serde_json::from_str(object).map_err(|error| undecodable("a bookmark", &error))?;
+            let annotations = bookmark.metadata.annotations;
+            return Ok(Self::Bookmark {
+                version,
+                initial_events_end: annotations.get(INITIAL_EVENTS_END).map(String::as_str)
+                    == Some("true"),
+            });
+        }
+        if metadata.name.is_empty() {
+            return Err(Cause::Undecodable(
+                "an event about an object without name".to_owned(),
+            ));
+        }
+        let name = NamespacedName::new(&*metadata.namespace, &*metadata.name);
+        match &*envelope.event {
+            "ADDED" | "MODIFIED" => Ok(Self::Applied {
+                name,
+                version,
+                object,
+            }),
+            "DELETED" => Ok(Self::Deleted { name, version }),
+            other => Err(Cause::Undecodable(format!(
+                "an event of the unknown type {:?}",
+                one_line(other)
+            ))),
+        }
+    }
+}
+
+/// What is used of a `v1` Status, the answer to requests that fail
+/// (<https://kubernetes.io/docs/reference/kubernetes-api/common-definitions/status/>).
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub(super) struct Status {
+    /// The HTTP status.
+    pub(super) code: u16,
+    /// One sentence.
+    pub(super) message: String,
+    /// One word: `Expired`, `Gone`, `Timeout`.
+    pub(super) reason: String,
+    details: Details,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct Details {
+    causes: Vec<StatusCause>,
+    retry_after_seconds: u64,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct StatusCause {
+    reason: String,
+}
+
+impl Status {
+    /// `None` where the bytes are no Status: an error page of something in between.
+    pub(super) fn parse(body: &[u8]) -> Option<Self> {
+        #[derive(Deserialize)]
+        struct Kind<'a> {
+            #[serde(borrow)]
+            kind: Cow<'a, str>,
+        }
+        let head: Kind<'_> = serde_json::from_slice(body).ok()?;
+        (head.kind == "Status").then(|| serde_json::from_slice(body).ok())?
+    }
+
+    /// `details.retryAfterSeconds`, where it says so.
+    pub(super) fn retry_after(&self) -> Option<std::time::Duration> {
+        let seconds = self.details.retry_after_seconds;
+        (seconds > 0).then(|| std::time::Duration::from_secs(seconds))
+    }
+
+    /// The asked version has not reached this replica of the API server yet
+    /// (<https://kubernetes.io/docs/reference/using-api/api-concepts/#unavailable-resource-versions>).
+    pub(super) fn is_version_too_large(&self) -> bool {
+        let mut causes = self.details.causes.iter();
+        causes.any(|cause| cause.reason == "ResourceVersionTooLarge")
+    }
+}
+
+/// Says where JSON is wrong, without the error's own text: it quotes values.
+pub(super) fn undecodable(what: &str, error: &serde_json::Error) -> Cause {
+    let why = match error.classify() {
+        serde_json::error::Category::Eof => "ends too early",
+        serde_json::error::Category::Data => "has not the expected fields",
+        _ => "is not JSON",
+    };
+    Cause::Undecodable(format!(
+        "{what} {why} (line {}, column {})",
+        error.line(),
+        error.column()
+    ))
+}
+
+#[derive(Deserialize)]
+struct Envelope<'a> {
+    #[serde(borrow, rename = "type")]
+    event: Cow<'a, str>,
+    #[serde(borrow)]
+    object: &'a RawValue,
+}
+
+#[derive(Deserialize)]
+struct Head<'a> {
+    #[serde(borrow, default)]
+    kind: Cow<'a, str>,
+    #[serde(borrow)]
+    metadata: Metadata<'a>,
+}
+
+#[derive(Deserialize)]
+struct Metadata<'a> {
+    #[serde(borrow, default, rename = "resourceVersion")]
+    resource_version: Cow<'a, str>,
+    #[serde(borrow, default)]
+    name: Cow<'a, str>,
+    #[serde(borrow, default)]
+    namespace: Cow<'a, str>,
+}
+
+#[derive(Deserialize)]
+struct Bookmark {
+    metadata: BookmarkMetadata,
+}
+
+#[derive(Deserialize)]
+struct BookmarkMetadata {
+    #[serde(default)]
+    annotations: BTreeMap<String, String>,
+}

@@ -1,0 +1,306 @@
+//! The loop around the state machine: sends what it asks for, reads what comes, waits as told.
+//!
+//! No rule of the protocol is in here. What is in here is time: how long a watch may last, and how long
+//! nothing may come before a connection counts as dead.
+
+use std::future::poll_fn;
+use std::hash::{BuildHasher as _, Hasher as _};
+use std::pin::Pin;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Response, StatusCode, header};
+use hyper::body::Body as _;
+use kube::client::Body;
+use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep, timeout, timeout_at};
+use tracing::{debug, warn};
+
+use crate::k8s::Event;
+
+use super::error::{Cause, one_line};
+use super::frame::Lines;
+use super::list_watch::{Input, ListWatch, Request, Step};
+use super::metrics::{End, Metrics};
+use super::resource::Resource;
+
+/// A refusal's body is a `Status` of some hundred bytes; what is longer is not read on.
+const LONGEST_REFUSAL: usize = 64 << 10;
+/// A watch that lasted less than this brought nothing but work.
+const BRIEF: Duration = Duration::from_secs(1);
+
+/// The times of a list-watch. The defaults are the design's: a half-open connection is noticed within
+/// 60 s, at `watch + watch_spread + margin`, and then connecting fails within 5 s.
+#[derive(Clone, Debug)]
+pub struct Timing {
+    /// The server is asked to end each watch after this time at least, in whole seconds.
+    pub watch: Duration,
+    /// A random part of this is added to it, so that the watches of a fleet do not end together.
+    pub watch_spread: Duration,
+    /// A watch that the server did not end this long after its time is dead.
+    pub margin: Duration,
+    /// How long an answer, or the next part of a list, may take. The API server itself gives up a list after
+    /// 60 s (`--request-timeout`), and may queue a request for 15 s of them.
+    pub answer: Duration,
+}
+
+impl Default for Timing {
+    fn default() -> Self {
+        Self {
+            watch: Duration::from_secs(40),
+            watch_spread: Duration::from_secs(10),
+            margin: Duration::from_secs(5),
+            answer: Duration::from_secs(55),
+        }
+    }
+}
+
+/// Runs one list-watch to its end, which is always an error.
+pub(super) async fn run(
+    client: &kube::Client,
+    resource: &Resource,
+    mut machine: ListWatch,
+    timing: &Timing,
+    events: &mpsc::Sender<Event>,
+    metrics: &Metrics,
+) -> Cause {
+    let exchange = Exchange {
+        client,
+        resource,
+        timing,
+        events,
+        metrics,
+    };
+    let mut step = Step::Send;
+    loop {
+        if let Step::SendAfter(time) = step {
+            metrics.waited(machine.kind());
+            // A little more than asked for, so that those who were told the same do not come together.
+            sleep(time + random_part(time / 4)).await;
+        }
+        step = match exchange.once(&mut machine).await {
+            Ok(step) => step,
+            Err(cause) => return cause,
+        };
+    }
+}
+
+/// A random time below `most`. It only spreads load; nothing depends on how random it is.
+pub(super) fn random_part(most: Duration) -> Duration {
+    // Keys of std's hasher are random per instance.
+    let random = std::hash::RandomState::new().build_hasher().finish();
+    #[allow(clippy::cast_precision_loss)]
+    most.mul_f64((random >> 11) as f64 / (1_u64 << 53) as f64)
+}
+
+struct Exchange<'a> {
+    client: &'a kube::Client,
+    resource: &'a Resource,
+    timing: &'a Timing,
+    events: &'a mpsc::Sender<Event>,
+    metrics: &'a Metrics,
+}
+
+impl Exchange<'_> {
+    /// One request and all of its answer.
+    async fn once(&self, machine: &mut ListWatch) -> Result<Step, Cause> {
+        let request = machine.request();
+        let lasts = self.timing.watch + random_part(self.timing.watch_spread);
+        let lasts = Duration::from_secs(lasts.as_secs().max(1));
+        let http = self.resource.request(&request, lasts)?;
+        debug!(uri = %http.uri(), "asking");
+        let response = match send(self.client, http, self.timing.answer).await {
+            Ok(response) => response,
+            Err(input) => return self.tell(machine, input).await,
+        };
+        let is_list = matches!(request, Request::List { .. });
+        if is_list || response.status() != StatusCode::OK {
+            return self.answer(machine, response).await;
+        }
+        self.tell(machine, Input::Opened).await?;
+        let deadline = Instant::now() + lasts + self.timing.margin;
+        self.watch(machine, response.into_body(), deadline).await
+    }
+
+    async fn answer(
+        &self,
+        machine: &mut ListWatch,
+        response: Response<Body>,
+    ) -> Result<Step, Cause> {
+        match read(response, self.timing.answer).await {
+            Ok(answer) => {
+                let input = Input::Answer {
+                    status: answer.status,
+                    retry_after: answer.retry_after,
+                    body: &answer.body,
+                };
+                self.tell(machine, input).await
+            }
+            Err(input) => self.tell(machine, input).await,
+        }
+    }
+
+    async fn watch(
+        &self,
+        machine: &mut ListWatch,
+        mut body: Body,
+        deadline: Instant,
+    ) -> Result<Step, Cause> {
+        let kind = machine.kind();
+        let opened = Instant::now();
+        let mut lines = Lines::default();
+        let end = loop {
+            match timeout_at(deadline, chunk(&mut body)).await {
+                Ok(Some(Ok(bytes))) => lines.push(&bytes),
+                Ok(None) => break End::Ended,
+                Ok(Some(Err(error))) => {
+                    debug!(%kind, %error, "a watch was cut");
+                    break End::Cut;
+                }
+                Err(_) => {
+                    warn!(%kind, "a watch was silent beyond its end: its connection is given up");
+                    break End::Silent;
+                }
+            }
+            while let Some(line) = lines.next()? {
+                let step = self.tell(machine, Input::Line(&line)).await?;
+                if step != Step::Read {
+                    return Ok(step);
+                }
+            }
+        };
+        self.metrics.watched(kind, end);
+        let brief = opened.elapsed() < BRIEF;
+        self.tell(machine, Input::Ended { brief }).await
+    }
+
+    async fn tell(&self, machine: &mut ListWatch, input: Input<'_>) -> Result<Step, Cause> {
+        let mut events = Vec::new();
+        let step = machine.handle(input, &mut events)?;
+        for event in events {
+            if matches!(event, Event::Replace { .. }) {
+                self.metrics.listed(machine.kind());
+            }
+            self.events
+                .send(event)
+                .await
+                .map_err(|_| Cause::NoReceiver)?;
+        }
+        Ok(step)
+    }
+}
+
+/// A whole answer.
+pub(super) struct Answer {
+    pub(super) status: u16,
+    pub(super) retry_after: Option<Duration>,
+    pub(super) body: Vec<u8>,
+}
+
+/// Sends a request and waits for the head of its answer.
+pub(super) async fn send(
+    client: &kube::Client,
+    request: http::Request<Vec<u8>>,
+    within: Duration,
+) -> Result<Response<Body>, Input<'static>> {
+    match timeout(within, client.send(request.map(Body::from))).await {
+        Ok(Ok(response)) => Ok(response),
+        Ok(Err(error)) => Err(failure(&error)),
+        Err(_) => Err(Input::Unreachable(format!("no answer within {within:?}"))),
+    }
+}
+
+/// Reads an answer to its end.
+pub(super) async fn read(
+    response: Response<Body>,
+    within: Duration,
+) -> Result<Answer, Input<'static>> {
+    let status = response.status();
+    let retry_after = response
+        .headers()
+        .get(header::RETRY_AFTER)
+        .and_then(|value| value.to_str().ok()?.parse().ok())
+        .map(Duration::from_secs);
+    let mut incoming = response.into_body();
+    let mut body = Vec::new();
+    loop {
+        match timeout(within, chunk(&mut incoming)).await {
+            Ok(Some(Ok(bytes))) => body.extend_from_slice(&bytes),
+            Ok(None) => break,
+            // What a refusal said is a courtesy: its status is what counts.
+            Ok(Some(Err(_))) | Err(_) if status != StatusCode::OK => break,
+            Ok(Some(Err(error))) => return Err(failure(&error)),
+            Err(_) => {
+                return Err(Input::Unreachable(format!(
+                    "an answer stopped in the middle for {within:?}"
+                )));
+            }
+        }
+        if status != StatusCode::OK && body.len() > LONGEST_REFUSAL {
+            break;
+        }
+    }
+    Ok(Answer {
+        status: status.as_u16(),
+        retry_after,
+        body,
+    })
+}
+
+/// The next bytes of a body, `None` at its end. Trailers are skipped.
+async fn chunk(body: &mut Body) -> Option<Result<Bytes, kube::Error>> {
+    loop {
+        match poll_fn(|context| Pin::new(&mut *body).poll_frame(context)).await? {
+            Ok(frame) => {
+                if let Ok(data) = frame.into_data() {
+                    return Some(Ok(data));
+                }
+            }
+            Err(error) => return Some(Err(error)),
+        }
+    }
+}
+
+/// Tells a connection that broke, which a new one may cure, from a server that can't be reached.
+fn failure(error: &kube::Error) -> Input<'static> {
+    let mut broken = false;
+    let mut connecting = false;
+    let mut texts: Vec<String> = Vec::new();
+    let mut cause: Option<&(dyn std::error::Error + 'static)> = match error {
+        // Only says "ServiceError" and repeats its source.
+        kube::Error::Service(source) => Some(&**source),
+        other => Some(other),
+    };
+    // Deep enough for every stack of layers, and an end for one that goes round in circles.
+    for _ in 0..16 {
+        let Some(error) = cause else { break };
+        if let Some(error) = error.downcast_ref::<hyper_util::client::legacy::Error>() {
+            connecting |= error.is_connect();
+        }
+        if let Some(error) = error.downcast_ref::<hyper::Error>() {
+            broken |= error.is_incomplete_message() || error.is_canceled() || error.is_closed();
+        }
+        if let Some(error) = error.downcast_ref::<std::io::Error>() {
+            use std::io::ErrorKind as Kind;
+            broken |= matches!(
+                error.kind(),
+                Kind::ConnectionReset
+                    | Kind::ConnectionAborted
+                    | Kind::BrokenPipe
+                    | Kind::UnexpectedEof
+            );
+        }
+        let text = error.to_string();
+        // Layers like to repeat what is below them.
+        if !texts.iter().any(|seen| seen.contains(&text)) {
+            texts.push(text);
+        }
+        cause = error.source();
+    }
+    let why = one_line(&texts.join(": "));
+    if broken && !connecting {
+        Input::Broken(why)
+    } else {
+        Input::Unreachable(why)
+    }
+}

@@ -1,0 +1,569 @@
+//! Directories that change, as editors, kubelets and people change them. Events are awaited, never slept for.
+
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::PathBuf;
+
+use tempfile::TempDir;
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+
+use super::*;
+use crate::k8s::{Kind, ObjectRef};
+
+const PATIENCE: Duration = Duration::from_secs(20);
+
+fn service(name: &str, port: u16) -> String {
+    format!(
+        "apiVersion: v1\nkind: Service\nmetadata:\n  name: {name}\nspec:\n  ports:\n  - port: {port}\n"
+    )
+}
+
+/// A directory, its source, and the objects as whoever receives the events sees them.
+struct Fixture {
+    directory: TempDir,
+    events: mpsc::Receiver<Event>,
+    problems: watch::Receiver<Arc<[Problem]>>,
+    source: JoinSet<anyhow::Result<Infallible>>,
+    objects: BTreeMap<ObjectRef, Object>,
+    /// How many changes were received after the start.
+    changes: usize,
+}
+
+impl Fixture {
+    async fn start(files: &[(&str, &str)]) -> Self {
+        let directory = TempDir::new().unwrap();
+        for (name, text) in files {
+            let path = directory.path().join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
+        }
+        let root = directory.path().to_owned();
+        Self::run(directory, &root).await
+    }
+
+    async fn run(directory: TempDir, root: &Path) -> Self {
+        Self::run_patiently(directory, root, Patience::default()).await
+    }
+
+    async fn run_patiently(directory: TempDir, root: &Path, patience: Patience) -> Self {
+        let manifests = Manifests::load_patiently(root, patience).unwrap();
+        let problems = manifests.problems();
+        let (sender, events) = mpsc::channel(16);
+        let mut source = JoinSet::new();
+        source.spawn(manifests.run(sender));
+        let mut fixture = Self {
+            directory,
+            events,
+            problems,
+            source,
+            objects: BTreeMap::new(),
+            changes: 0,
+        };
+        for expected in Kind::ALL {
+            match fixture.next().await {
+                Event::Replace {
+                    kind,
+                    namespace: None,
+                    objects,
+                } => {
+                    assert_eq!(kind, expected);
+                    for object in objects {
+                        assert_eq!(object.reference().kind, kind);
+                        let former = fixture.objects.insert(object.reference(), object);
+                        assert!(former.is_none());
+                    }
+                }
+                other => panic!("{other:?}"),
+            }
+        }
+        fixture
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
+    fn write(&self, name: &str, text: &str) {
+        fs::write(self.path(name), text).unwrap();
+    }
+
+    async fn next(&mut self) -> Event {
+        timeout(PATIENCE, self.events.recv())
+            .await
+            .expect("no event in time")
+            .expect("the source ended")
+    }
+
+    /// Receives changes until the Services and their ports are these.
+    async fn check(&mut self, expected: &[(&str, u16)]) {
+        while self.services() != expected {
+            match timeout(PATIENCE, self.events.recv()).await {
+                Ok(Some(Event::Apply(object))) => {
+                    self.objects.insert(object.reference(), object);
+                }
+                Ok(Some(Event::Delete(reference))) => {
+                    assert!(self.objects.remove(&reference).is_some(), "{reference}");
+                }
+                other => panic!(
+                    "{other:?}; have {:?}, expected {expected:?}",
+                    self.services()
+                ),
+            }
+            self.changes += 1;
+        }
+    }
+
+    /// Waits until the problems, without the directory's path, are these.
+    async fn check_problems(&mut self, expected: &[&str]) {
+        let root = format!("{}/", self.directory.path().display());
+        let holds = |problems: &Arc<[Problem]>| {
+            let found: Vec<_> = problems
+                .iter()
+                .map(|p| p.to_string().replace(&root, ""))
+                .collect();
+            found == expected
+        };
+        let waited = timeout(PATIENCE, self.problems.wait_for(holds))
+            .await
+            .map(|_| ());
+        let found = self.problems.borrow().clone();
+        assert!(waited.is_ok(), "{found:?}, expected {expected:?}");
+    }
+
+    fn services(&self) -> Vec<(&str, u16)> {
+        self.objects
+            .values()
+            .filter_map(|object| match object {
+                Object::Service(service) => {
+                    Some((&*service.metadata.name.name, service.ports[0].port))
+                }
+                _ => None,
+            })
+            .collect()
+    }
+
+    /// Ends it, having seen that nothing but the received changes was ever sent.
+    async fn end(mut self, changes: usize) {
+        assert_eq!(self.changes, changes);
+        assert!(self.events.try_recv().is_err(), "more was sent");
+        drop(self.events);
+        // The source notices when it has something to send.
+        fs::write(self.directory.path().join("zzz.yaml"), service("zzz", 1)).unwrap();
+        let error = timeout(PATIENCE, self.source.join_next())
+            .await
+            .unwrap()
+            .unwrap()
+            .unwrap()
+            .unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "nobody receives the objects of the manifests any more"
+        );
+    }
+}
+
+#[tokio::test]
+async fn files_are_created_changed_and_deleted() {
+    let (a, b) = (service("a", 1), service("b", 1));
+    let both = format!("{a}---\n{b}");
+    let mut fixture = Fixture::start(&[
+        ("a.yaml", &both),
+        ("deep/er/c.json", r#"{"apiVersion":"v1","kind":"List","items":[{"apiVersion":"v1","kind":"Service","metadata":{"name":"c"},"spec":{"ports":[{"port":1}]}}]}"#),
+        ("empty.yml", ""),
+        ("notes.txt", "not: [yaml"),
+        (".hidden.yaml", "not: [yaml"),
+        (".git/x.yaml", "not: [yaml"),
+        ("other.yaml", "apiVersion: apps/v1\nkind: Deployment\n"),
+    ])
+    .await;
+    fixture.check(&[("a", 1), ("b", 1), ("c", 1)]).await;
+
+    // One object of a file: the others are not sent again.
+    fixture.write("a.yaml", &format!("{a}---\n{}", service("b", 2)));
+    fixture.check(&[("a", 1), ("b", 2), ("c", 1)]).await;
+    fixture.write("a.yaml", &a);
+    fixture.check(&[("a", 1), ("c", 1)]).await;
+    fixture.write("empty.yml", &b);
+    fixture.check(&[("a", 1), ("b", 1), ("c", 1)]).await;
+    fs::remove_file(fixture.path("deep/er/c.json")).unwrap();
+    fixture.check(&[("a", 1), ("b", 1)]).await;
+    // Emptied, and removed as a directory.
+    fixture.write("empty.yml", "");
+    fixture.check(&[("a", 1)]).await;
+    // Comments and the like change nothing.
+    fixture.write("a.yaml", &format!("# a\n{a}"));
+    fixture.write("notes.txt", "more");
+    fixture.write("d.yaml", &service("d", 1));
+    fixture.check(&[("a", 1), ("d", 1)]).await;
+    fixture.end(6).await;
+}
+
+#[tokio::test]
+async fn directories_come_and_go() {
+    let mut fixture = Fixture::start(&[("a.yaml", &service("a", 1))]).await;
+    fixture.check(&[("a", 1)]).await;
+    fs::create_dir_all(fixture.path("x/y/z")).unwrap();
+    fixture.write("x/y/z/b.yaml", &service("b", 1));
+    fixture.check(&[("a", 1), ("b", 1)]).await;
+    // Watched, all of them.
+    fixture.write("x/y/z/b.yaml", &service("b", 2));
+    fixture.check(&[("a", 1), ("b", 2)]).await;
+    fixture.write("x/c.yaml", &service("c", 1));
+    fixture.check(&[("a", 1), ("b", 2), ("c", 1)]).await;
+    // Moved within the tree: the objects are the same, whatever their path.
+    fs::rename(fixture.path("x"), fixture.path("w")).unwrap();
+    fixture.write("w/c.yaml", &service("c", 2));
+    fixture.check(&[("a", 1), ("b", 2), ("c", 2)]).await;
+    fixture.check_problems(&[]).await;
+    // Moved in and out as a whole.
+    let outside = TempDir::new_in(fixture.directory.path().parent().unwrap()).unwrap();
+    fs::rename(fixture.path("w"), outside.path().join("w")).unwrap();
+    fixture.check(&[("a", 1)]).await;
+    fs::rename(outside.path().join("w"), fixture.path("v")).unwrap();
+    fixture.check(&[("a", 1), ("b", 2), ("c", 2)]).await;
+    fs::remove_dir_all(fixture.path("v")).unwrap();
+    fixture.check(&[("a", 1)]).await;
+    // Again at a path that was watched before.
+    fs::create_dir(fixture.path("v")).unwrap();
+    fixture.write("v/b.yaml", &service("b", 3));
+    fixture.check(&[("a", 1), ("b", 3)]).await;
+    fixture.write("v/b.yaml", &service("b", 4));
+    fixture.check(&[("a", 1), ("b", 4)]).await;
+    fixture.end(12).await;
+}
+
+/// No save of any kind is ever seen as a deletion.
+#[tokio::test]
+async fn editors_save_in_their_ways() {
+    use std::io::Write;
+    let directory = TempDir::new().unwrap();
+    let root = directory.path().to_owned();
+    fs::write(root.join("a.yaml"), service("a", 1)).unwrap();
+    // However slow the machine is: in this test a deletion is a failure.
+    let patience = Patience {
+        gone: PATIENCE,
+        ..Patience::default()
+    };
+    let mut fixture = Fixture::run_patiently(directory, &root, patience).await;
+    fixture.check(&[("a", 1)]).await;
+    let (path, backup) = (fixture.path("a.yaml"), fixture.path("a.yaml~"));
+    // Written beside and renamed.
+    fixture.write(".a.yaml.tmp", &service("a", 2));
+    fs::rename(fixture.path(".a.yaml.tmp"), &path).unwrap();
+    fixture.check(&[("a", 2)]).await;
+    // Renamed to a backup, then written anew, as vim does.
+    fs::rename(&path, &backup).unwrap();
+    fs::write(&path, service("a", 3)).unwrap();
+    fs::remove_file(&backup).unwrap();
+    fixture.check(&[("a", 3)]).await;
+    // Removed, then written.
+    fs::remove_file(&path).unwrap();
+    fs::write(&path, service("a", 4)).unwrap();
+    fixture.check(&[("a", 4)]).await;
+    // Cut to nothing and written in small pieces, slowly.
+    let mut file = fs::File::create(&path).unwrap();
+    for piece in service("a", 5).as_bytes().chunks(7) {
+        file.write_all(piece).unwrap();
+        file.sync_all().unwrap();
+        tokio::task::yield_now().await;
+    }
+    drop(file);
+    fixture.check(&[("a", 5)]).await;
+    // Written and never closed.
+    let mut file = fs::File::create(&path).unwrap();
+    file.write_all(service("a", 6).as_bytes()).unwrap();
+    fixture.check(&[("a", 6)]).await;
+    drop(file);
+    fixture.end(5).await;
+}
+
+/// As the kubelet mounts and updates a ConfigMap.
+#[tokio::test]
+async fn a_config_map_is_swapped() {
+    let directory = TempDir::new().unwrap();
+    let root = directory.path().join("mounted");
+    let version = |name: &str, files: &[(&str, String)]| {
+        fs::create_dir_all(root.join(name)).unwrap();
+        for (file, text) in files {
+            fs::write(root.join(name).join(file), text).unwrap();
+        }
+        symlink(name, root.join("..data_tmp")).unwrap();
+        fs::rename(root.join("..data_tmp"), root.join("..data")).unwrap();
+    };
+    version(
+        "..1",
+        &[("a.yaml", service("a", 1)), ("b.yaml", service("b", 1))],
+    );
+    symlink("..data/a.yaml", root.join("a.yaml")).unwrap();
+    symlink("..data/b.yaml", root.join("b.yaml")).unwrap();
+    let mut fixture = Fixture::run(directory, &root).await;
+    fixture.check(&[("a", 1), ("b", 1)]).await;
+
+    version(
+        "..2",
+        &[("a.yaml", service("a", 2)), ("b.yaml", service("b", 1))],
+    );
+    fs::remove_dir_all(root.join("..1")).unwrap();
+    fixture.check(&[("a", 2), ("b", 1)]).await;
+
+    // A file less and one more; the links follow.
+    version(
+        "..3",
+        &[("a.yaml", service("a", 2)), ("c.yaml", service("c", 1))],
+    );
+    fs::remove_file(root.join("b.yaml")).unwrap();
+    symlink("..data/c.yaml", root.join("c.yaml")).unwrap();
+    fs::remove_dir_all(root.join("..2")).unwrap();
+    fixture.check(&[("a", 2), ("b", 1), ("c", 1)]).await;
+    fixture.check(&[("a", 2), ("c", 1)]).await;
+    assert_eq!(fixture.changes, 3);
+}
+
+#[tokio::test]
+async fn links_are_followed() {
+    let directory = TempDir::new().unwrap();
+    let (root, elsewhere) = (
+        directory.path().join("root"),
+        directory.path().join("elsewhere"),
+    );
+    fs::create_dir_all(&root).unwrap();
+    fs::create_dir_all(elsewhere.join("dir")).unwrap();
+    fs::write(elsewhere.join("a.yaml"), service("a", 1)).unwrap();
+    fs::write(elsewhere.join("dir/b.yaml"), service("b", 1)).unwrap();
+    symlink(elsewhere.join("a.yaml"), root.join("a.yaml")).unwrap();
+    symlink(elsewhere.join("dir"), root.join("dir")).unwrap();
+    symlink(&root, root.join("loop")).unwrap();
+    symlink("nowhere", root.join("dangling.yaml")).unwrap();
+    let mut fixture = Fixture::run(directory, &root).await;
+    fixture.check(&[("a", 1), ("b", 1)]).await;
+    fs::write(elsewhere.join("a.yaml"), service("a", 2)).unwrap();
+    fixture.check(&[("a", 2), ("b", 1)]).await;
+    fs::write(elsewhere.join("dir/b.yaml"), service("b", 2)).unwrap();
+    fixture.check(&[("a", 2), ("b", 2)]).await;
+    fs::write(root.join("nowhere"), "").unwrap();
+    fs::remove_file(root.join("a.yaml")).unwrap();
+    fixture.check(&[("b", 2)]).await;
+    assert_eq!(fixture.changes, 3);
+}
+
+#[tokio::test]
+async fn a_file_breaks_and_is_repaired() {
+    let secret = "apiVersion: v1\nkind: Secret\nmetadata: {name: s}\nstringData: {x: y}\n";
+    let mut fixture = Fixture::start(&[("a.yaml", &service("a", 1)), ("s.yaml", secret)]).await;
+    fixture.check(&[("a", 1)]).await;
+    fixture.check_problems(&[]).await;
+
+    fixture.write("a.yaml", "apiVersion: v1\nkind: Service: no\n");
+    fixture
+        .check_problems(&["a.yaml:2:14: mapping values are not allowed in this context"])
+        .await;
+    // All else goes on.
+    fixture.write("b.yaml", &service("b", 1));
+    fixture.check(&[("a", 1), ("b", 1)]).await;
+    // Broken in another way, with what must not be shown.
+    fixture.write("s.yaml", "apiVersion: v1\nkind: Secret\nmetadata: {name: s}\nstringData:\n  marker: a\n  marker: marker\n");
+    fixture
+        .check_problems(&[
+            "a.yaml:2:14: mapping values are not allowed in this context",
+            "s.yaml:6:3: a key is given twice in one mapping",
+        ])
+        .await;
+    fixture.write("s.yaml", secret);
+    fixture.write("a.yaml", &service("a", 2));
+    fixture.check(&[("a", 2), ("b", 1)]).await;
+    fixture.check_problems(&[]).await;
+
+    for (text, problem) in [
+        ("kind: Service\n", "a.yaml:1:1: an object has no apiVersion"),
+        (
+            "apiVersion: v1\nkind: Service\n",
+            "a.yaml:1:1: Service can't be used: it has no metadata.name",
+        ),
+        ("hello", "a.yaml:1:1: a document is not an object"),
+    ] {
+        fixture.write("a.yaml", text);
+        fixture.check_problems(&[problem]).await;
+    }
+    fs::write(fixture.path("a.yaml"), b"\xff\xfe").unwrap();
+    fixture
+        .check_problems(&["a.yaml: it is not UTF-8 text"])
+        .await;
+    // A broken file that is removed is no problem any more, and neither has it objects.
+    fs::remove_file(fixture.path("a.yaml")).unwrap();
+    fixture.check(&[("b", 1)]).await;
+    fixture.check_problems(&[]).await;
+    fixture.end(3).await;
+}
+
+#[tokio::test]
+async fn the_first_path_wins() {
+    let twice = format!("{}---\n{}", service("b", 1), service("b", 2));
+    let mut fixture = Fixture::start(&[
+        ("b.yaml", &service("a", 2)),
+        ("c.yaml", &service("a", 3)),
+        ("twice.yaml", &twice),
+    ])
+    .await;
+    fixture.check(&[("a", 2), ("b", 1)]).await;
+    let root = fixture.directory.path().display().to_string();
+    let repeated =
+        "twice.yaml:9:1: Service default/b is in this file before, and the first one counts";
+    let wins = |winner: &str| format!("Service default/a is also in {winner}, which wins");
+    let lost = |loser: &str, winner: &str| format!("{loser}: {}", wins(winner));
+    fixture
+        .check_problems(&[&lost("c.yaml", "b.yaml"), repeated])
+        .await;
+
+    // A path before it takes over, and gives it back.
+    fixture.write("a.yaml", &service("a", 1));
+    fixture.check(&[("a", 1), ("b", 1)]).await;
+    fixture
+        .check_problems(&[
+            &lost("b.yaml", "a.yaml"),
+            &lost("c.yaml", "a.yaml"),
+            repeated,
+        ])
+        .await;
+    fs::remove_file(fixture.path("a.yaml")).unwrap();
+    fixture.check(&[("a", 2), ("b", 1)]).await;
+    fs::remove_file(fixture.path("b.yaml")).unwrap();
+    fixture.check(&[("a", 3), ("b", 1)]).await;
+    // A move by rename is no change at all.
+    fs::rename(fixture.path("c.yaml"), fixture.path("0.yaml")).unwrap();
+    fixture.write("twice.yaml", &service("b", 5));
+    fixture.check(&[("a", 3), ("b", 5)]).await;
+    fixture.check_problems(&[]).await;
+    assert!(!root.is_empty());
+    fixture.end(4).await;
+}
+
+#[tokio::test]
+async fn the_directory_itself_is_replaced() {
+    let directory = TempDir::new().unwrap();
+    let root = directory.path().join("current");
+    for (version, port) in [("1", 1), ("2", 2)] {
+        fs::create_dir(directory.path().join(version)).unwrap();
+        fs::write(
+            directory.path().join(version).join("a.yaml"),
+            service("a", port),
+        )
+        .unwrap();
+    }
+    symlink("1", &root).unwrap();
+    let mut fixture = Fixture::run(directory, &root).await;
+    fixture.check(&[("a", 1)]).await;
+    symlink("2", fixture.path("next")).unwrap();
+    fs::rename(fixture.path("next"), &root).unwrap();
+    fixture.check(&[("a", 2)]).await;
+    // Gone: the last good objects stay, and it is told.
+    fs::remove_file(&root).unwrap();
+    fixture
+        .check_problems(&[
+            "current: can't read the manifests: No such file or directory (os error 2)",
+        ])
+        .await;
+    fs::create_dir(&root).unwrap();
+    fs::write(root.join("a.yaml"), service("a", 3)).unwrap();
+    fixture.check(&[("a", 3)]).await;
+    fixture.check_problems(&[]).await;
+    assert_eq!(fixture.changes, 2);
+}
+
+#[tokio::test]
+async fn wrong_objects_are_events_not_problems() {
+    let wrong = "apiVersion: v1\nkind: Service\nmetadata:\n  name: a\n  annotations: {x: true}\nspec: {ports: [{port: 80}]}\n";
+    let mut fixture = Fixture::start(&[("a.yaml", wrong)]).await;
+    let Some(Object::Invalid(invalid)) = fixture.objects.values().next() else {
+        panic!("{:?}", fixture.objects);
+    };
+    assert_eq!(
+        invalid.reason,
+        "metadata.annotations.x: invalid type: boolean `true`, expected a string"
+    );
+    fixture.check_problems(&[]).await;
+    fixture.write("a.yaml", &service("a", 1));
+    fixture.check(&[("a", 1)]).await;
+    fixture.end(1).await;
+}
+
+#[test]
+fn what_ends_the_start() {
+    let check = |files: &[(&str, &[u8])], expected: &str| {
+        let directory = TempDir::new().unwrap();
+        for (name, content) in files {
+            fs::write(directory.path().join(name), content).unwrap();
+        }
+        let error = Manifests::load(directory.path()).err().unwrap();
+        let root = format!("{}/", directory.path().display());
+        assert_eq!(error.to_string().replace(&root, ""), expected);
+        assert_eq!(
+            crate::cli::UsageError::from(error)
+                .to_string()
+                .replace(&root, ""),
+            expected
+        );
+    };
+    check(
+        &[("a.yaml", b""), ("b.yaml", b"a: b: c\n"), ("c.yaml", b"[")],
+        "b.yaml:1:5: mapping values are not allowed in this context",
+    );
+    check(
+        &[("a.json", b"{\n  \"a\": 1,\n}")],
+        "a.json:3:1: trailing comma",
+    );
+    check(&[("a.yaml", b"\xff")], "a.yaml: it is not UTF-8 text");
+    check(
+        &[(
+            "a.yaml",
+            b"apiVersion: v1\nkind: Secret\n---\napiVersion: v1\nkind: Secret\nmetadata: {}\n",
+        )],
+        "a.yaml:1:1: Secret can't be used: it has no metadata.name",
+    );
+    let directory = TempDir::new().unwrap();
+    let missing = directory.path().join("missing");
+    let error = Manifests::load(&missing).err().unwrap();
+    let expected = format!(
+        "can't read the manifests in {}: No such file or directory (os error 2)",
+        missing.display()
+    );
+    assert_eq!(error.to_string(), expected);
+    fs::write(&missing, "").unwrap();
+    let error = Manifests::load(&missing).err().unwrap();
+    assert!(matches!(error, ManifestError::Unreadable { .. }), "{error}");
+    fs::remove_file(&missing).unwrap();
+    fs::create_dir(&missing).unwrap();
+    assert_eq!(Manifests::load(&missing).unwrap().objects().count(), 0);
+}
+
+/// Objects come out the same whatever order their files were read in, and sorted.
+#[test]
+fn objects_are_sorted() {
+    let directory = TempDir::new().unwrap();
+    for name in ["c", "a", "b"] {
+        fs::write(
+            directory.path().join(format!("{name}.yaml")),
+            service(name, 1),
+        )
+        .unwrap();
+    }
+    let class = "apiVersion: networking.k8s.io/v1\nkind: IngressClass\nmetadata: {name: z}\nspec: {controller: a/b}\n";
+    fs::write(directory.path().join("d.yaml"), class).unwrap();
+    let manifests = Manifests::load(directory.path()).unwrap();
+    let names: Vec<_> = manifests
+        .objects()
+        .map(|object| object.reference().to_string())
+        .collect();
+    assert_eq!(
+        names,
+        [
+            "IngressClass z",
+            "Service default/a",
+            "Service default/b",
+            "Service default/c"
+        ]
+    );
+}

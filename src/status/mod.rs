@@ -1,0 +1,167 @@
+//! Tells Kubernetes what the controller found out: addresses on Ingresses, problems as Events.
+//!
+//! It takes finished values ([`Statuses`]) from a watch channel and never answers: it can
+//! be slow, throttled or forbidden, and no data waits for it (I9). No failure of the API server ends it.
+//!
+//! - [`Writer`] writes, and only while this process is leader (`lease`): losing the lease drops
+//!   the call under way.
+//! - [`Reporter`] runs on every replica, and without Kubernetes too: the metric `isobath_object_problems`, and one
+//!   line in the log for each problem and for each certificate that ends.
+
+mod address;
+mod args;
+mod decision;
+mod event;
+mod expiry;
+mod ingress;
+mod problems;
+mod queue;
+#[cfg(test)]
+mod tests;
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use kube::Client;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::Registry;
+use tokio::sync::watch;
+
+use crate::k8s::LoadBalancerAddress;
+use crate::pod::Pod;
+use crate::verdict::{Refusal, Statuses};
+pub use args::{Args, InvalidArgs, StatusFrom};
+pub use problems::Reporter;
+
+/// `spec.controller` of our IngressClasses, and who reports our Events.
+pub const CONTROLLER: &str = "isobath.dev/ingress-controller";
+
+/// No call may take longer. A call that was cut is made again, so this is not short for a slow API server.
+const CALL_LIMIT: Duration = Duration::from_secs(15);
+
+/// A namespace in which a write was forbidden is tried again after this time.
+const FORBIDDEN_PAUSE: Duration = Duration::from_secs(30);
+
+/// The addresses to publish, sorted, at least one; `None` while none is known.
+type Addresses = Option<Arc<[LoadBalancerAddress]>>;
+
+/// Counters of what is written.
+#[derive(Clone, Debug, Default)]
+pub struct Metrics {
+    status_writes: Family<[(&'static str, &'static str); 1], Counter>,
+    event_writes: Family<[(&'static str, &'static str); 1], Counter>,
+    address_errors: Family<[(&'static str, &'static str); 1], Counter>,
+    addresses: Gauge,
+}
+
+impl Metrics {
+    /// Adds the metrics; `registry` brings the prefix `isobath_`.
+    pub fn register(&self, registry: &mut Registry) {
+        registry.register(
+            "status_writes",
+            "Writes of the status of Ingresses by result: ok, or why not",
+            self.status_writes.clone(),
+        );
+        registry.register(
+            "event_writes",
+            "Writes of Events by result: ok, known (it is there already), or why not",
+            self.event_writes.clone(),
+        );
+        registry.register(
+            "status_address_errors",
+            "Failed calls for the addresses to publish (Service, pods, nodes)",
+            self.address_errors.clone(),
+        );
+        registry.register(
+            "status_addresses",
+            "Addresses that the leader publishes on Ingresses",
+            self.addresses.clone(),
+        );
+    }
+}
+
+/// Writes status and Events while it is leader.
+pub struct Writer {
+    client: Client,
+    source: address::Source,
+    /// Names this installation as the owner of fields that it wrote; two installations in one cluster differ.
+    field_manager: String,
+    events: event::Writer,
+    metrics: Metrics,
+}
+
+impl Writer {
+    /// A writer for the installation whose Lease is `lease_namespace`/`lease_name`.
+    ///
+    /// # Errors
+    /// Where flags contradict each other.
+    pub fn new(
+        client: Client,
+        args: &Args,
+        pod: &Pod,
+        (lease_namespace, lease_name): (&str, &str),
+        metrics: Metrics,
+    ) -> Result<Self, InvalidArgs> {
+        Ok(Self {
+            source: args.source(pod)?,
+            field_manager: ingress::field_manager(lease_namespace, lease_name),
+            events: event::Writer::new(client.clone(), pod, metrics.clone()),
+            client,
+            metrics,
+        })
+    }
+
+    /// Writes until `statuses` or `leader` is closed. Never ends for a failure.
+    pub async fn run(
+        mut self,
+        statuses: watch::Receiver<Arc<Statuses>>,
+        refusals: watch::Receiver<Arc<[Refusal]>>,
+        mut leader: watch::Receiver<bool>,
+    ) {
+        let mut follow = leader.clone();
+        while leader.wait_for(|leads| *leads).await.is_ok() {
+            tokio::select! {
+                // Polled first: whoever lost the lease makes no further step.
+                biased;
+                closed = lost(&mut follow) => if closed { return },
+                () = self.lead(statuses.clone(), refusals.clone()) => return,
+            }
+            self.metrics.addresses.set(0);
+        }
+    }
+
+    /// One term as leader: everything is compared anew, as another may have written since.
+    fn lead(
+        &mut self,
+        statuses: watch::Receiver<Arc<Statuses>>,
+        refusals: watch::Receiver<Arc<[Refusal]>>,
+    ) -> impl Future<Output = ()> {
+        let (addresses, known) = watch::channel(None);
+        let follow = address::follow(
+            self.client.clone(),
+            self.source.clone(),
+            addresses,
+            self.metrics.clone(),
+        );
+        let mut ingresses = ingress::Writer::new(
+            self.client.clone(),
+            self.field_manager.clone(),
+            self.metrics.clone(),
+        );
+        let events = self.events.run(statuses.clone(), refusals);
+        async move {
+            tokio::select! {
+                () = follow => {}
+                ((), ()) = async { tokio::join!(ingresses.run(statuses, known), events) } => {}
+            }
+        }
+    }
+}
+
+/// Returns when the lease is lost; whether it is for good, as nobody renews it any more.
+async fn lost(leader: &mut watch::Receiver<bool>) -> bool {
+    leader.wait_for(|leads| !*leads).await.is_err()
+}

@@ -1,0 +1,343 @@
+//! The writer against an API server that is slow, throttles, forbids or forgets; time is paused.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use kube::Client;
+use kube::client::Body;
+use serde_json::{Value, json};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+use super::{Metrics, Reporter, Writer, address, event, ingress};
+use crate::k8s::{Kind, LoadBalancerAddress, NamespacedName, ObjectRef, Problem};
+use crate::pod::Pod;
+use crate::verdict::{IngressFacts, ObjectProblems, Refusal, Statuses};
+
+/// What the server answers to a call, `None` for nothing, ever.
+type Answers = Box<dyn FnMut(&str) -> Option<(u16, Value)> + Send>;
+
+/// An API server that notes when it was called for what, and how many calls were given up.
+struct Server {
+    start: Instant,
+    answers: Answers,
+    calls: Vec<(Duration, String)>,
+    dropped: usize,
+}
+
+/// Counts a call that is dropped before it was answered.
+struct UnderWay(Arc<Mutex<Server>>, bool);
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        if !self.1 {
+            self.0.lock().unwrap().dropped += 1;
+        }
+    }
+}
+
+struct Bench {
+    server: Arc<Mutex<Server>>,
+    statuses: watch::Sender<Arc<Statuses>>,
+    leader: watch::Sender<bool>,
+    _refusals: watch::Sender<Arc<[Refusal]>>,
+    tasks: JoinSet<()>,
+}
+
+impl Bench {
+    fn start(answers: impl FnMut(&str) -> Option<(u16, Value)> + Send + 'static) -> Self {
+        let server = Arc::new(Mutex::new(Server {
+            start: Instant::now(),
+            answers: Box::new(answers),
+            calls: Vec::new(),
+            dropped: 0,
+        }));
+        let shared = server.clone();
+        let service = tower::service_fn(move |request: http::Request<Body>| {
+            let server = shared.clone();
+            async move {
+                let call = format!("{} {}", request.method(), request.uri().path());
+                let answer = {
+                    let mut server = server.lock().unwrap();
+                    let at = server.start.elapsed();
+                    server.calls.push((at, call.clone()));
+                    (server.answers)(&call)
+                };
+                let mut under_way = UnderWay(server, false);
+                let Some((code, answer)) = answer else {
+                    return std::future::pending().await;
+                };
+                under_way.1 = true;
+                let body = Body::from(serde_json::to_vec(&answer).unwrap());
+                let response = http::Response::builder().status(code).body(body).unwrap();
+                Ok::<_, std::io::Error>(response)
+            }
+        });
+        let client = Client::new(service, "isobath");
+        let metrics = Metrics::default();
+        let writer = Writer {
+            source: address::Source::Fixed([ip("192.0.2.1")].into()),
+            field_manager: ingress::field_manager("isobath", "isobath"),
+            events: event::Writer::new(client.clone(), &Pod::default(), metrics.clone()),
+            client,
+            metrics,
+        };
+        let statuses = watch::Sender::new(Arc::new(Statuses::default()));
+        let leader = watch::Sender::new(true);
+        let refusals = watch::Sender::new(Arc::from([]));
+        let run = writer.run(
+            statuses.subscribe(),
+            refusals.subscribe(),
+            leader.subscribe(),
+        );
+        let mut tasks = JoinSet::new();
+        tasks.spawn(run);
+        Self {
+            server,
+            statuses,
+            leader,
+            _refusals: refusals,
+            tasks,
+        }
+    }
+
+    fn serve(&self, name: &str, load_balancer: &[&str]) {
+        let facts = IngressFacts {
+            uid: "1".into(),
+            served: true,
+            load_balancer: load_balancer.iter().map(|text| ip(text)).collect(),
+        };
+        let name = NamespacedName::new("shop", name);
+        self.statuses.send_modify(|statuses| {
+            Arc::make_mut(statuses).ingresses.insert(name, facts);
+        });
+    }
+
+    fn problem(&self, name: &str) {
+        let object = ObjectRef::new(Kind::Ingress, "shop", name);
+        let problems = ObjectProblems {
+            uid: "1".into(),
+            problems: [Problem::new(object.clone(), "SecretNotFound", "text")].into(),
+        };
+        self.statuses.send_modify(|statuses| {
+            Arc::make_mut(statuses).problems.insert(object, problems);
+        });
+    }
+
+    fn calls(&self) -> Vec<(Duration, String)> {
+        self.server.lock().unwrap().calls.clone()
+    }
+}
+
+fn ip(text: &str) -> LoadBalancerAddress {
+    LoadBalancerAddress::Ip(text.into())
+}
+
+fn ok(call: &str) -> Option<(u16, Value)> {
+    let kind = if call.contains("/events") {
+        "Event"
+    } else {
+        "Ingress"
+    };
+    Some((200, json!({"kind": kind, "metadata": {"name": "x"}})))
+}
+
+async fn seconds(n: u64) {
+    tokio::time::sleep(Duration::from_secs(n)).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_throttles_is_left_alone() {
+    let mut first = true;
+    let bench = Bench::start(move |call| {
+        if std::mem::take(&mut first) {
+            return Some((
+                429,
+                json!({"code": 429, "details": {"retryAfterSeconds": 40}}),
+            ));
+        }
+        ok(call)
+    });
+    bench.serve("a", &[]);
+    bench.serve("b", &[]);
+    seconds(20).await;
+    assert_eq!(bench.calls().len(), 1, "{:?}", bench.calls());
+    seconds(40).await;
+    let calls = bench.calls();
+    assert!(calls[1].0 >= Duration::from_secs(40), "{calls:?}");
+    let mut named: Vec<_> = calls[1..].iter().map(|(_, call)| call.as_str()).collect();
+    named.sort_unstable();
+    let path =
+        |name| format!("PATCH /apis/networking.k8s.io/v1/namespaces/shop/ingresses/{name}/status");
+    assert_eq!(named[0], path("a"));
+    assert!(named.contains(&path("b").as_str()), "{named:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_fails_is_called_ever_less() {
+    for code in [500, 503, 429, 401] {
+        let mut bench = Bench::start(move |_| Some((code, json!({"code": code, "message": "no"}))));
+        bench.serve("a", &[]);
+        seconds(600).await;
+        let calls = bench.calls().len();
+        assert!(
+            (10..60).contains(&calls),
+            "{code}: {calls} calls in 10 minutes"
+        );
+        assert!(bench.tasks.try_join_next().is_none());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lost_lease_drops_the_call_under_way() {
+    let mut bench = Bench::start(|_| None);
+    bench.serve("a", &[]);
+    seconds(1).await;
+    assert_eq!(
+        (bench.calls().len(), bench.server.lock().unwrap().dropped),
+        (1, 0)
+    );
+    bench.leader.send_replace(false);
+    tokio::time::sleep(Duration::from_millis(1)).await;
+    assert_eq!(bench.server.lock().unwrap().dropped, 1);
+    bench.serve("b", &[]);
+    bench.problem("b");
+    seconds(600).await;
+    assert_eq!(bench.calls().len(), 1, "no further call");
+
+    bench.leader.send_replace(true);
+    seconds(1).await;
+    assert!(bench.calls().len() > 1);
+    drop(bench.leader);
+    tokio::time::timeout(Duration::from_secs(1), bench.tasks.join_next())
+        .await
+        .expect("it ends")
+        .unwrap()
+        .unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_slow_server_delays_nobody_and_sees_the_newest_only() {
+    let mut calls = 0;
+    let mut bench = Bench::start(move |call| {
+        calls += 1;
+        (calls > 1).then(|| ok(call)).flatten()
+    });
+    let reporter = Reporter::default();
+    let mut registry = prometheus_client::registry::Registry::default();
+    reporter.register(&mut registry);
+    bench.tasks.spawn(reporter.run(bench.statuses.subscribe()));
+
+    bench.serve("a", &[]);
+    seconds(1).await;
+    assert_eq!(bench.calls().len(), 1, "and it hangs");
+    let start = Instant::now();
+    for n in 0..1000 {
+        // Somebody else changes b all the time; a thousand verdicts are taken without waiting.
+        bench.serve("b", &[&format!("198.51.100.{}", n % 250)]);
+    }
+    bench.problem("b");
+    assert_eq!(start.elapsed(), Duration::ZERO);
+    tokio::time::sleep(Duration::from_millis(1)).await;
+    let mut page = String::new();
+    prometheus_client::encoding::text::encode(&mut page, &registry).unwrap();
+    assert!(page.contains(r#"reason="SecretNotFound"} 1"#), "{page}");
+
+    // The first call is given up after its limit; b costs one call, not a thousand.
+    seconds(20).await;
+    let patched = bench.calls();
+    let of_b = patched
+        .iter()
+        .filter(|(_, call)| call.ends_with("/b/status"))
+        .count();
+    assert_eq!(of_b, 1, "{patched:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn many_are_written_at_a_pace_and_once() {
+    let bench = Bench::start(ok);
+    for n in 0..1000 {
+        bench.serve(&format!("web-{n}"), &[]);
+    }
+    seconds(10).await;
+    let early = bench.calls().len();
+    assert!((500..=610).contains(&early), "{early}");
+    for n in 0..1000 {
+        bench.serve(&format!("web-{n}"), &["192.0.2.1"]);
+    }
+    seconds(600).await;
+    let mut names: BTreeMap<String, usize> = BTreeMap::new();
+    for (_, call) in bench.calls() {
+        *names.entry(call).or_default() += 1;
+    }
+    assert!(names.values().all(|count| *count == 1), "{names:?}");
+    // What was there before it was their turn needed no call at all; one was waiting for its turn.
+    assert!(names.len() <= early + 1, "{} after {early}", names.len());
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_event_is_kept_alive_while_its_problem_lasts() {
+    let mut patches = 0;
+    let bench = Bench::start(move |call| {
+        patches += usize::from(call.starts_with("PATCH"));
+        if call.starts_with("PATCH") && patches == 2 {
+            return Some((404, json!({"code": 404, "reason": "NotFound"})));
+        }
+        ok(call)
+    });
+    bench.problem("web");
+    // Three times half an hour, and a little.
+    seconds(3 * 1800 + 60).await;
+    let methods = |calls: Vec<(Duration, String)>| -> Vec<String> {
+        let method = |(_, call): &(_, String)| call.split(' ').next().unwrap().to_owned();
+        calls.iter().map(method).collect()
+    };
+    // The server forgot it once: it is made anew.
+    assert_eq!(
+        methods(bench.calls()),
+        ["POST", "PATCH", "PATCH", "POST", "PATCH"]
+    );
+    // A further term tells nothing that is told.
+    bench.leader.send_replace(false);
+    seconds(1).await;
+    bench.leader.send_replace(true);
+    seconds(60).await;
+    assert_eq!(bench.calls().len(), 5);
+    // Over: silence.
+    bench
+        .statuses
+        .send_modify(|statuses| Arc::make_mut(statuses).problems.clear());
+    seconds(7200).await;
+    assert_eq!(bench.calls().len(), 5);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_created_anew_is_looked_at_again() {
+    let mut first = true;
+    let bench = Bench::start(move |call| {
+        if std::mem::take(&mut first) {
+            let message = "invalid: metadata.uid: Invalid value: \"1\": field is immutable";
+            return Some((
+                422,
+                json!({"code": 422, "message": message, "reason": "Invalid"}),
+            ));
+        }
+        ok(call)
+    });
+    bench.serve("a", &[]);
+    seconds(5).await;
+    assert_eq!(bench.calls().len(), 2);
+    // Anything else that is invalid is not sent twice.
+    let bench = Bench::start(|_| {
+        Some((
+            422,
+            json!({"code": 422, "message": "no", "reason": "Invalid"}),
+        ))
+    });
+    bench.serve("a", &[]);
+    seconds(600).await;
+    assert_eq!(bench.calls().len(), 1);
+}

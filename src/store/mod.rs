@@ -1,0 +1,481 @@
+//! The objects as they are now, and the indexes that say what depends on what.
+//!
+//! The store has one owner, the controller, and no lock (I7). It depends on the set of objects only: applying
+//! the same objects in another order, twice, or after others leaves the same store (I1). [`Store::apply`] names
+//! the units that a change touches, found by index and never by walking all objects (I4). It does no IO.
+
+mod class;
+mod dirty;
+mod index;
+mod ingress;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+
+pub use class::{CONTROLLER, ClassSelection, DEFAULT_CLASS, class_of};
+pub use dirty::Dirty;
+pub use index::Index;
+pub use ingress::{hosts, secret_reference, secrets, services};
+
+use crate::k8s::{
+    EndpointSlice, Event, Ingress, IngressClass, Invalid, Kind, NamespacedName, Object, ObjectRef,
+    Secret, Service, TlsCertificateDelegation,
+};
+use crate::model::Host;
+
+/// All objects, by kind and name.
+#[derive(Debug, Default)]
+pub struct Store {
+    selection: ClassSelection,
+    classes: BTreeMap<Arc<str>, Arc<IngressClass>>,
+    ingresses: HashMap<NamespacedName, Arc<Ingress>>,
+    services: HashMap<NamespacedName, Arc<Service>>,
+    slices: HashMap<NamespacedName, Arc<EndpointSlice>>,
+    secrets: HashMap<NamespacedName, Arc<Secret>>,
+    delegations: BTreeMap<NamespacedName, Arc<TlsCertificateDelegation>>,
+    invalid: BTreeMap<ObjectRef, Arc<Invalid>>,
+    /// Host → served Ingresses that name it, by rule or by TLS. `*` also has those with a default backend.
+    by_host: Index<Host, NamespacedName>,
+    /// Wildcard host → the exact hosts one label below it that some served Ingress names.
+    below: Index<Host, Host>,
+    /// Class → Ingresses, served or not; `None` for those without a class.
+    by_class: Index<Option<Arc<str>>, NamespacedName>,
+    /// Service → served Ingresses with a backend in it.
+    by_service: Index<NamespacedName, NamespacedName>,
+    /// Secret → served Ingresses with a TLS entry that names it.
+    by_secret: Index<NamespacedName, NamespacedName>,
+    /// Service → its EndpointSlices.
+    slices_by_service: Index<NamespacedName, NamespacedName>,
+}
+
+impl Store {
+    /// An empty store.
+    #[must_use]
+    pub fn new(selection: ClassSelection) -> Self {
+        Self {
+            selection,
+            ..Self::default()
+        }
+    }
+
+    /// Takes in one event and adds what it touches to `dirty`.
+    pub fn apply(&mut self, event: Event, dirty: &mut Dirty) {
+        match event {
+            Event::Apply(object) => self.set(object, dirty),
+            Event::Delete(reference) => self.delete(&reference, dirty),
+            Event::Replace {
+                kind,
+                namespace,
+                objects,
+            } => {
+                let listed: BTreeSet<ObjectRef> = objects.iter().map(Object::reference).collect();
+                for reference in self.references(kind, namespace.as_deref()) {
+                    if !listed.contains(&reference) {
+                        self.delete(&reference, dirty);
+                    }
+                }
+                for object in objects {
+                    self.set(object, dirty);
+                }
+            }
+        }
+    }
+
+    /// The served Ingresses that name the host, oldest first.
+    #[must_use]
+    pub fn ingresses_of(&self, host: &Host) -> Vec<&Arc<Ingress>> {
+        let names = self.by_host.get(host);
+        let mut ingresses: Vec<_> = names.filter_map(|name| self.ingresses.get(name)).collect();
+        ingresses.sort_by_cached_key(|ingress| ingress.metadata.seniority());
+        ingresses
+    }
+
+    /// Whether a served Ingress names the host.
+    #[must_use]
+    pub fn names_host(&self, host: &Host) -> bool {
+        self.by_host.contains_key(host)
+    }
+
+    /// Every host that a served Ingress names.
+    pub fn hosts(&self) -> impl Iterator<Item = &Host> {
+        self.by_host.keys()
+    }
+
+    /// Whether the Ingress is of a class that is served.
+    #[must_use]
+    pub fn serves(&self, ingress: &Ingress) -> bool {
+        self.selection
+            .serves(class_of(ingress).as_deref(), &self.classes)
+    }
+
+    /// One Ingress, served or not.
+    #[must_use]
+    pub fn ingress(&self, name: &NamespacedName) -> Option<&Arc<Ingress>> {
+        self.ingresses.get(name)
+    }
+
+    /// One Service.
+    #[must_use]
+    pub fn service(&self, name: &NamespacedName) -> Option<&Arc<Service>> {
+        self.services.get(name)
+    }
+
+    /// One Secret.
+    #[must_use]
+    pub fn secret(&self, name: &NamespacedName) -> Option<&Arc<Secret>> {
+        self.secrets.get(name)
+    }
+
+    /// What stands in the place of an object that is wrong as a whole.
+    #[must_use]
+    pub fn invalid(&self, reference: &ObjectRef) -> Option<&Arc<Invalid>> {
+        self.invalid.get(reference)
+    }
+
+    /// The EndpointSlices of a Service, by name.
+    pub fn endpoint_slices(
+        &self,
+        service: &NamespacedName,
+    ) -> impl Iterator<Item = &Arc<EndpointSlice>> {
+        let names = self.slices_by_service.get(service);
+        names.filter_map(|name| self.slices.get(name))
+    }
+
+    /// The delegations that stand in a namespace.
+    pub fn delegations<'a>(
+        &'a self,
+        namespace: &'a Arc<str>,
+    ) -> impl Iterator<Item = &'a Arc<TlsCertificateDelegation>> {
+        let first = NamespacedName::new(namespace.clone(), "");
+        self.delegations
+            .range(first..)
+            .take_while(move |(name, _)| name.namespace == *namespace)
+            .map(|(_, delegation)| delegation)
+    }
+
+    /// How many objects of a kind there are, wrong ones included.
+    #[must_use]
+    pub fn count(&self, kind: Kind) -> usize {
+        let valid = match kind {
+            Kind::IngressClass => self.classes.len(),
+            Kind::Ingress => self.ingresses.len(),
+            Kind::Service => self.services.len(),
+            Kind::EndpointSlice => self.slices.len(),
+            Kind::Secret => self.secrets.len(),
+            Kind::TlsCertificateDelegation => self.delegations.len(),
+        };
+        valid
+            + self
+                .invalid
+                .keys()
+                .filter(|invalid| invalid.kind == kind)
+                .count()
+    }
+
+    fn references(&self, kind: Kind, namespace: Option<&str>) -> Vec<ObjectRef> {
+        let names: Vec<NamespacedName> = match kind {
+            Kind::IngressClass => {
+                let names = self.classes.keys();
+                names
+                    .map(|name| NamespacedName::new("", name.clone()))
+                    .collect()
+            }
+            Kind::Ingress => self.ingresses.keys().cloned().collect(),
+            Kind::Service => self.services.keys().cloned().collect(),
+            Kind::EndpointSlice => self.slices.keys().cloned().collect(),
+            Kind::Secret => self.secrets.keys().cloned().collect(),
+            Kind::TlsCertificateDelegation => self.delegations.keys().cloned().collect(),
+        };
+        names
+            .into_iter()
+            .map(|name| ObjectRef { kind, name })
+            .chain(
+                self.invalid
+                    .keys()
+                    .filter(|invalid| invalid.kind == kind)
+                    .cloned(),
+            )
+            .filter(|reference| namespace.is_none_or(|wanted| *reference.name.namespace == *wanted))
+            .collect()
+    }
+
+    fn set(&mut self, object: Object, dirty: &mut Dirty) {
+        let reference = object.reference();
+        if let Object::Invalid(invalid) = object {
+            if self.invalid.get(&reference) == Some(&invalid) {
+                return;
+            }
+            self.remove_valid(&reference, dirty);
+            dirty.objects.insert(reference.clone());
+            self.invalid.insert(reference, invalid);
+            return;
+        }
+        if self.invalid.remove(&reference).is_some() {
+            dirty.objects.insert(reference.clone());
+        }
+        let name = reference.name;
+        match object {
+            Object::Ingress(ingress) => self.set_ingress(name, Some(ingress), dirty),
+            Object::IngressClass(class) => self.set_class(name.name, Some(class), dirty),
+            Object::Service(service) => self.set_service(name, Some(service), dirty),
+            Object::EndpointSlice(slice) => self.set_slice(name, Some(slice), dirty),
+            Object::Secret(secret) => self.set_secret(name, Some(secret), dirty),
+            Object::TlsCertificateDelegation(delegation) => {
+                self.set_delegation(name, Some(delegation), dirty);
+            }
+            Object::Invalid(_) => {}
+        }
+    }
+
+    fn delete(&mut self, reference: &ObjectRef, dirty: &mut Dirty) {
+        if self.invalid.remove(reference).is_some() {
+            dirty.objects.insert(reference.clone());
+        }
+        self.remove_valid(reference, dirty);
+    }
+
+    fn remove_valid(&mut self, reference: &ObjectRef, dirty: &mut Dirty) {
+        let name = reference.name.clone();
+        match reference.kind {
+            Kind::IngressClass => self.set_class(name.name, None, dirty),
+            Kind::Ingress => self.set_ingress(name, None, dirty),
+            Kind::Service => self.set_service(name, None, dirty),
+            Kind::EndpointSlice => self.set_slice(name, None, dirty),
+            Kind::Secret => self.set_secret(name, None, dirty),
+            Kind::TlsCertificateDelegation => self.set_delegation(name, None, dirty),
+        }
+    }
+
+    fn set_ingress(
+        &mut self,
+        name: NamespacedName,
+        ingress: Option<Arc<Ingress>>,
+        dirty: &mut Dirty,
+    ) {
+        let old = self.ingresses.get(&name).cloned();
+        if old == ingress {
+            return;
+        }
+        dirty.objects.insert(ObjectRef {
+            kind: Kind::Ingress,
+            name: name.clone(),
+        });
+        let status_only = matches!((&old, &ingress), (Some(old), Some(new)) if old.same_spec(new));
+        if status_only {
+            self.ingresses
+                .extend(ingress.map(|ingress| (name, ingress)));
+            return;
+        }
+        if let Some(old) = old {
+            self.by_class.remove(&class_of(&old), &name);
+            if self.serves(&old) {
+                self.unindex(&old, dirty);
+            }
+            self.ingresses.remove(&name);
+        }
+        if let Some(ingress) = ingress {
+            self.by_class.insert(class_of(&ingress), name.clone());
+            if self.serves(&ingress) {
+                self.index(&ingress, dirty);
+            }
+            self.ingresses.insert(name, ingress);
+        }
+    }
+
+    fn index(&mut self, ingress: &Ingress, dirty: &mut Dirty) {
+        let name = &ingress.metadata.name;
+        for host in hosts(ingress) {
+            let is_new = self.by_host.insert(host.clone(), name.clone());
+            if let (true, Some(wildcard)) = (is_new, host.covering_wildcard()) {
+                self.below.insert(wildcard, host.clone());
+            }
+            self.touch_host(host, dirty);
+        }
+        for service in services(ingress) {
+            self.by_service.insert(service, name.clone());
+        }
+        for secret in secrets(ingress) {
+            self.by_secret.insert(secret, name.clone());
+        }
+    }
+
+    fn unindex(&mut self, ingress: &Ingress, dirty: &mut Dirty) {
+        let name = &ingress.metadata.name;
+        for host in hosts(ingress) {
+            let is_gone = self.by_host.remove(&host, name);
+            if let (true, Some(wildcard)) = (is_gone, host.covering_wildcard()) {
+                self.below.remove(&wildcard, &host);
+            }
+            self.touch_host(host, dirty);
+        }
+        for service in services(ingress) {
+            self.by_service.remove(&service, name);
+        }
+        for secret in secrets(ingress) {
+            self.by_secret.remove(&secret, name);
+        }
+    }
+
+    /// A wildcard brings certificates, and routes where there are none, to the exact hosts below it.
+    fn touch_host(&self, host: Host, dirty: &mut Dirty) {
+        dirty.hosts.extend(self.below.get(&host).cloned());
+        dirty.hosts.insert(host);
+    }
+
+    fn touch_ingress(&self, name: &NamespacedName, dirty: &mut Dirty) {
+        if let Some(ingress) = self.ingresses.get(name) {
+            for host in hosts(ingress) {
+                self.touch_host(host, dirty);
+            }
+        }
+    }
+
+    fn set_class(&mut self, name: Arc<str>, class: Option<Arc<IngressClass>>, dirty: &mut Dirty) {
+        if self.classes.get(&name) == class.as_ref() {
+            return;
+        }
+        dirty
+            .objects
+            .insert(ObjectRef::new(Kind::IngressClass, "", name.clone()));
+        // Whoever could be served otherwise than before: this class, those without one, the assumed one.
+        let concerned: BTreeSet<NamespacedName> =
+            [Some(name.clone()), None, Some(DEFAULT_CLASS.into())]
+                .iter()
+                .flat_map(|class| self.by_class.get(class).cloned())
+                .collect();
+        let ingresses: Vec<_> = concerned
+            .iter()
+            .filter_map(|name| self.ingresses.get(name).cloned())
+            .collect();
+        let before: Vec<bool> = ingresses
+            .iter()
+            .map(|ingress| self.serves(ingress))
+            .collect();
+        match class {
+            Some(class) => self.classes.insert(name, class),
+            None => self.classes.remove(&name),
+        };
+        for (ingress, before) in ingresses.iter().zip(before) {
+            let after = self.serves(ingress);
+            if before == after {
+                continue;
+            }
+            dirty.objects.insert(ObjectRef {
+                kind: Kind::Ingress,
+                name: ingress.metadata.name.clone(),
+            });
+            if after {
+                self.index(ingress, dirty);
+            } else {
+                self.unindex(ingress, dirty);
+            }
+        }
+    }
+
+    fn set_service(
+        &mut self,
+        name: NamespacedName,
+        service: Option<Arc<Service>>,
+        dirty: &mut Dirty,
+    ) {
+        if self.services.get(&name) == service.as_ref() {
+            return;
+        }
+        for ingress in self.by_service.get(&name) {
+            self.touch_ingress(ingress, dirty);
+        }
+        dirty.objects.insert(ObjectRef {
+            kind: Kind::Service,
+            name: name.clone(),
+        });
+        dirty.services.insert(name.clone());
+        dirty.endpoints.insert(name.clone());
+        match service {
+            Some(service) => self.services.insert(name, service),
+            None => self.services.remove(&name),
+        };
+    }
+
+    fn set_slice(
+        &mut self,
+        name: NamespacedName,
+        slice: Option<Arc<EndpointSlice>>,
+        dirty: &mut Dirty,
+    ) {
+        if self.slices.get(&name) == slice.as_ref() {
+            return;
+        }
+        let service_of = |slice: &EndpointSlice| {
+            let service = slice.service.clone()?;
+            Some(NamespacedName::new(name.namespace.clone(), service))
+        };
+        if let Some(service) = self.slices.get(&name).and_then(|slice| service_of(slice)) {
+            self.slices_by_service.remove(&service, &name);
+            dirty.endpoints.insert(service);
+        }
+        if let Some(service) = slice.as_deref().and_then(service_of) {
+            self.slices_by_service.insert(service.clone(), name.clone());
+            dirty.endpoints.insert(service);
+        }
+        match slice {
+            Some(slice) => self.slices.insert(name, slice),
+            None => self.slices.remove(&name),
+        };
+    }
+
+    fn set_secret(&mut self, name: NamespacedName, secret: Option<Arc<Secret>>, dirty: &mut Dirty) {
+        let old = self.secrets.get(&name);
+        if old == secret.as_ref() {
+            return;
+        }
+        // A rotation that keeps kind and names changes one certificate and no host.
+        let rotated = match (old, &secret) {
+            (Some(old), Some(new)) => match (&old.certificate, &new.certificate) {
+                (Ok(old), Ok(new)) => {
+                    old.names == new.names && old.key_algorithm == new.key_algorithm
+                }
+                _ => false,
+            },
+            _ => false,
+        };
+        if !rotated {
+            for ingress in self.by_secret.get(&name) {
+                self.touch_ingress(ingress, dirty);
+            }
+        }
+        dirty.objects.insert(ObjectRef {
+            kind: Kind::Secret,
+            name: name.clone(),
+        });
+        dirty.secrets.insert(name.clone());
+        match secret {
+            Some(secret) => self.secrets.insert(name, secret),
+            None => self.secrets.remove(&name),
+        };
+    }
+
+    fn set_delegation(
+        &mut self,
+        name: NamespacedName,
+        delegation: Option<Arc<TlsCertificateDelegation>>,
+        dirty: &mut Dirty,
+    ) {
+        if self.delegations.get(&name) == delegation.as_ref() {
+            return;
+        }
+        let first = NamespacedName::new(name.namespace.clone(), "");
+        let of_namespace = self
+            .by_secret
+            .range(first..)
+            .take_while(|(secret, _)| secret.namespace == name.namespace);
+        for (_, ingresses) in of_namespace {
+            for ingress in ingresses {
+                self.touch_ingress(ingress, dirty);
+            }
+        }
+        match delegation {
+            Some(delegation) => self.delegations.insert(name, delegation),
+            None => self.delegations.remove(&name),
+        };
+    }
+}

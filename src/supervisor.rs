@@ -1,0 +1,194 @@
+//! The work group: the first task to end ends them all (I8).
+//!
+//! Every long-lived task of the process is added here under a name, and nothing else spawns. When the first one ends,
+//! the others are asked to stop, have a bounded time to do so, and the first one's result is the process's. A task
+//! that fails is never restarted: Kubernetes restarts the process, and a restart rebuilds everything.
+
+use std::collections::HashMap;
+use std::future::Future;
+use std::time::Duration;
+
+use anyhow::{Context as _, anyhow};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+use tokio::task::{Id, JoinError, JoinSet};
+
+/// How long tasks may take to end once they are asked to. Half of kubelet's shortest usual grace period (10 s), so that
+/// the last log lines are written before the kill.
+pub const GRACE: Duration = Duration::from_secs(5);
+
+/// The tasks of the process.
+#[derive(Debug)]
+pub struct Supervisor {
+    tasks: JoinSet<anyhow::Result<()>>,
+    names: HashMap<Id, Task>,
+    stop: watch::Sender<bool>,
+}
+
+/// What is known of a task beside its handle.
+#[derive(Clone, Copy, Debug)]
+struct Task {
+    name: &'static str,
+    /// Whether its end, when nobody asked for it, is an orderly end of the process.
+    may_end: bool,
+}
+
+/// Tells a task that it should end. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Stop(watch::Receiver<bool>);
+
+impl Stop {
+    /// Returns when the process stops; at once when it already does. Safe to use in `select!`.
+    pub async fn requested(&mut self) {
+        // An error means that the supervisor is gone, which is a stop as well.
+        let _ = self.0.wait_for(|stop| *stop).await;
+    }
+
+    /// Runs a task that knows nothing of stopping, until it ends or the process stops.
+    ///
+    /// # Errors
+    ///
+    /// None: a task that ends unasked is the supervisor's to report.
+    pub async fn or(mut self, task: impl Future<Output = ()>) -> anyhow::Result<()> {
+        tokio::select! {
+            () = self.requested() => {}
+            () = task => {}
+        }
+        Ok(())
+    }
+
+    /// Whether the process stops.
+    #[must_use]
+    pub fn is_requested(&self) -> bool {
+        *self.0.borrow() || self.0.has_changed().is_err()
+    }
+}
+
+impl Default for Supervisor {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Supervisor {
+    /// A group without tasks.
+    #[must_use]
+    pub fn new() -> Self {
+        Self {
+            tasks: JoinSet::new(),
+            names: HashMap::new(),
+            stop: watch::Sender::new(false),
+        }
+    }
+
+    /// The stop signal, for parts that are built before their task is added.
+    #[must_use]
+    pub fn stop(&self) -> Stop {
+        Stop(self.stop.subscribe())
+    }
+
+    /// Adds a task that must run until it is asked to stop. If it ends earlier, even with `Ok`, the process fails.
+    pub fn add<F>(&mut self, name: &'static str, task: impl FnOnce(Stop) -> F)
+    where
+        F: Future<Output = anyhow::Result<()>> + Send + 'static,
+    {
+        self.spawn(name, false, task);
+    }
+
+    /// Adds a task whose `Ok` is an orderly end of the process, for instance the one that waits for signals.
+    pub fn add_finite<F>(&mut self, name: &'static str, task: impl FnOnce(Stop) -> F)
+    where
+        F: Future<Output = anyhow::Result<()>> + Send + 'static,
+    {
+        self.spawn(name, true, task);
+    }
+
+    /// Adds the task that ends the process in order on SIGTERM and SIGINT.
+    ///
+    /// # Errors
+    ///
+    /// When the handlers can't be installed.
+    pub fn add_signals(&mut self) -> anyhow::Result<()> {
+        // Installed here and not in the task: a signal between the two would kill the process.
+        let mut terminate = signal(SignalKind::terminate()).context("can't listen for SIGTERM")?;
+        let mut interrupt = signal(SignalKind::interrupt()).context("can't listen for SIGINT")?;
+        self.add_finite("signals", |mut stop| async move {
+            let signal = tokio::select! {
+                _ = terminate.recv() => "SIGTERM",
+                _ = interrupt.recv() => "SIGINT",
+                () = stop.requested() => return Ok(()),
+            };
+            tracing::info!(signal, "stopping");
+            Ok(())
+        });
+        Ok(())
+    }
+
+    /// Runs until the first task ends, then stops the others and waits for them, at most [`GRACE`].
+    ///
+    /// # Errors
+    ///
+    /// The first task's reason, with its name.
+    pub async fn run(mut self) -> anyhow::Result<()> {
+        let Some(first) = self.tasks.join_next_with_id().await else {
+            return Err(anyhow!("no task was started"));
+        };
+        let (task, result) = self.take(first);
+        let result = match result {
+            Ok(()) if task.may_end => Ok(()),
+            Ok(()) => Err(anyhow!("task {} ended without being asked to", task.name)),
+            Err(error) => Err(error.context(format!("task {} ended", task.name))),
+        };
+        self.stop.send_replace(true);
+        if tokio::time::timeout(GRACE, self.drain()).await.is_err() {
+            let mut late: Vec<_> = self.names.values().map(|task| task.name).collect();
+            late.sort_unstable();
+            tracing::warn!(
+                tasks = late.join(", "),
+                "did not stop in time and are aborted"
+            );
+            self.tasks.shutdown().await;
+        }
+        result
+    }
+
+    fn spawn<F>(&mut self, name: &'static str, may_end: bool, task: impl FnOnce(Stop) -> F)
+    where
+        F: Future<Output = anyhow::Result<()>> + Send + 'static,
+    {
+        let id = self.tasks.spawn(task(self.stop())).id();
+        self.names.insert(id, Task { name, may_end });
+    }
+
+    /// Waits for the tasks that are left. Their results come too late to be the process's.
+    async fn drain(&mut self) {
+        while let Some(ended) = self.tasks.join_next_with_id().await {
+            if let (task, Err(error)) = self.take(ended) {
+                tracing::warn!(
+                    task = task.name,
+                    error = format!("{error:#}"),
+                    "failed while stopping"
+                );
+            }
+        }
+    }
+
+    fn take(
+        &mut self,
+        ended: Result<(Id, anyhow::Result<()>), JoinError>,
+    ) -> (Task, anyhow::Result<()>) {
+        let (id, result) = match ended {
+            Ok((id, result)) => (id, result),
+            // Where the panic hook of `log` is installed no panic comes this far.
+            Err(error) => (error.id(), Err(anyhow::Error::new(error))),
+        };
+        let unknown = Task {
+            name: "unknown",
+            may_end: false,
+        };
+        (self.names.remove(&id).unwrap_or(unknown), result)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,111 @@
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use tokio::time::Instant;
+
+use super::*;
+
+/// A task that runs until it is asked to stop, and says that it did.
+fn obedient(
+    stopped: &Arc<AtomicBool>,
+) -> impl FnOnce(Stop) -> futures::future::BoxFuture<'static, anyhow::Result<()>> {
+    let stopped = stopped.clone();
+    move |mut stop| {
+        Box::pin(async move {
+            stop.requested().await;
+            assert!(stop.is_requested());
+            stopped.store(true, Ordering::SeqCst);
+            Ok(())
+        })
+    }
+}
+
+/// Runs an obedient task beside `name`, and compares what the process would say.
+async fn check(expected: Result<(), &str>, add: impl FnOnce(&mut Supervisor)) {
+    let stopped = Arc::new(AtomicBool::new(false));
+    let mut supervisor = Supervisor::new();
+    supervisor.add("obedient", obedient(&stopped));
+    add(&mut supervisor);
+    let result = supervisor.run().await.map_err(|error| format!("{error:#}"));
+    assert_eq!(result, expected.map_err(str::to_owned));
+    assert!(
+        stopped.load(Ordering::SeqCst),
+        "the other task was stopped first"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_first_result_is_the_result_of_all() {
+    check(Err("task xds ended: port 1 is taken"), |supervisor| {
+        supervisor.add("xds", |_| async { Err(anyhow!("port 1 is taken")) });
+    })
+    .await;
+    check(Err("task xds ended without being asked to"), |supervisor| {
+        supervisor.add("xds", |_| async { Ok(()) });
+    })
+    .await;
+    check(Ok(()), |supervisor| {
+        supervisor.add_finite("signals", |_| async { Ok(()) });
+    })
+    .await;
+    check(Err("task signals ended: broken"), |supervisor| {
+        supervisor.add_finite("signals", |_| async { Err(anyhow!("broken")) });
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_late_failure_does_not_replace_the_reason() {
+    check(Ok(()), |supervisor| {
+        supervisor.add_finite("signals", |_| async { Ok(()) });
+        supervisor.add("sore", |mut stop| async move {
+            stop.requested().await;
+            Err(anyhow!("while stopping"))
+        });
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_panic_is_a_reason() {
+    let mut supervisor = Supervisor::new();
+    supervisor.add("xds", |_| async { panic!("out of cheese") });
+    let error = format!("{:#}", supervisor.run().await.unwrap_err());
+    assert!(error.starts_with("task xds ended: "), "{error}");
+    assert!(error.contains("out of cheese"), "{error}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stubborn_task_is_aborted_after_the_grace_period() {
+    let start = Instant::now();
+    check(Ok(()), |supervisor| {
+        supervisor.add_finite("signals", |_| async { Ok(()) });
+        supervisor.add("stubborn", |_| std::future::pending());
+    })
+    .await;
+    assert_eq!(start.elapsed(), GRACE);
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_to_do_is_an_error() {
+    assert!(Supervisor::new().run().await.is_err());
+}
+
+#[tokio::test(start_paused = true)]
+async fn stop_is_seen_by_those_who_ask_late() {
+    let supervisor = Supervisor::new();
+    let mut stop = supervisor.stop();
+    assert!(!stop.is_requested());
+    let mut waiting = Box::pin(stop.requested());
+    assert!(futures::poll!(&mut waiting).is_pending());
+    supervisor.stop.send_replace(true);
+    assert!(futures::poll!(&mut waiting).is_ready());
+    drop(waiting);
+    let mut late = supervisor.stop();
+    assert!(late.is_requested());
+    late.requested().await;
+    drop(supervisor);
+    stop.requested().await;
+}

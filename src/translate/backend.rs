@@ -1,0 +1,203 @@
+//! Backends of an Ingress into clusters.
+
+use std::fmt::Write as _;
+use std::net::Ipv4Addr;
+use std::sync::Arc;
+
+use crate::k8s::{
+    IngressBackend, Kind, NamespacedName, ObjectRef, Problem, Service, ServiceBackendPort,
+    ServicePort, ServiceType,
+};
+use crate::model::{Cluster, Discovery, Owner, UpstreamProtocol};
+
+use super::service_policy::{ServicePolicy, service_policy};
+use super::{Input, annotation, reason};
+
+/// One port of a Service: what a cluster is made from.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct BackendPort {
+    /// The Service.
+    pub service: NamespacedName,
+    /// The port's number in the Service.
+    pub port: u16,
+}
+
+/// A backend that can be served.
+pub struct ResolvedBackend {
+    /// The cluster's name.
+    pub cluster: Arc<str>,
+    /// What it is made from.
+    pub port: BackendPort,
+    /// Whether routes must hash the source address.
+    pub hash_source_ip: bool,
+}
+
+/// Finds the cluster of a backend.
+///
+/// # Errors
+///
+/// Reason and sentence of the problem; the route answers 503.
+pub fn resolve(
+    input: Input<'_>,
+    namespace: &Arc<str>,
+    backend: &IngressBackend,
+) -> Result<ResolvedBackend, (&'static str, String)> {
+    let (name, port) = match backend {
+        IngressBackend::Service { name, port } => (name, port),
+        IngressBackend::Resource { kind, name } => {
+            let message = format!("backend {kind} {name} is no Service");
+            return Err((reason::BACKEND_NOT_SUPPORTED, message));
+        }
+        IngressBackend::Missing => {
+            return Err((
+                reason::BACKEND_NOT_SUPPORTED,
+                "a backend names no Service".into(),
+            ));
+        }
+    };
+    let name = NamespacedName::new(namespace.clone(), name.clone());
+    let Some(service) = input.store.service(&name) else {
+        return Err((
+            reason::SERVICE_NOT_FOUND,
+            format!("Service {name} does not exist"),
+        ));
+    };
+    let Some(port) = find_port(service, port) else {
+        let message = match port {
+            ServiceBackendPort::Name(port) => format!("Service {name} has no port named {port}"),
+            ServiceBackendPort::Number(port) => format!("Service {name} has no port {port}"),
+            ServiceBackendPort::Missing => format!("the backend with Service {name} names no port"),
+        };
+        return Err((reason::SERVICE_PORT_NOT_FOUND, message));
+    };
+    if let ServiceType::ExternalName(external) = &service.service_type {
+        check_external_name(input, external).map_err(|what| {
+            let message =
+                format!("Service {name} has the external name {external:?}, which {what}");
+            (reason::EXTERNAL_NAME_NOT_ALLOWED, message)
+        })?;
+    }
+    let (policy, _) = service_policy(service, port);
+    Ok(ResolvedBackend {
+        cluster: cluster_name(service, port.port, &policy),
+        port: BackendPort {
+            service: name,
+            port: port.port,
+        },
+        hash_source_ip: policy.hash_source_ip,
+    })
+}
+
+/// The cluster of one port of a Service, `None` where the Service or port is gone.
+#[must_use]
+pub fn cluster(input: Input<'_>, backend: &BackendPort) -> Option<(Cluster, Vec<Problem>)> {
+    let service = input.store.service(&backend.service)?;
+    let port = service
+        .ports
+        .iter()
+        .find(|port| port.port == backend.port)?;
+    let (policy, problems) = service_policy(service, port);
+    let discovery = match &service.service_type {
+        ServiceType::Endpoints => Discovery::Endpoints,
+        ServiceType::ExternalName(hostname) => Discovery::Dns {
+            hostname: hostname.trim_end_matches('.').into(),
+            port: port.port,
+        },
+    };
+    let cluster = Cluster {
+        name: cluster_name(service, port.port, &policy),
+        discovery,
+        protocol: policy.protocol,
+        circuit_breakers: policy.circuit_breakers,
+        hash_source_ip: policy.hash_source_ip,
+        owner: Owner {
+            kind: Kind::Service.name(),
+            namespace: backend.service.namespace.clone(),
+            name: backend.service.name.clone(),
+        },
+    };
+    Some((cluster, problems))
+}
+
+/// `namespace/service/port`, and after a `?` every setting that differs from its default. Written out instead
+/// of hashed, so that two different settings can't share a name: none of these values can hold `/`, `?` or `&`.
+fn cluster_name(service: &Service, port: u16, policy: &ServicePolicy) -> Arc<str> {
+    let mut settings = String::new();
+    let mut add = |key: &str, value: &str| {
+        let separator = if settings.is_empty() { '?' } else { '&' };
+        let _ = write!(settings, "{separator}{key}={value}");
+    };
+    match policy.protocol {
+        UpstreamProtocol::Http1 => {}
+        UpstreamProtocol::H2c => add("protocol", "h2c"),
+        UpstreamProtocol::Tls => add("protocol", "tls"),
+        UpstreamProtocol::H2 => add("protocol", "h2"),
+    }
+    if policy.hash_source_ip {
+        add("affinity", "source-ip");
+    }
+    if let ServiceType::ExternalName(hostname) = &service.service_type {
+        add("external-name", hostname);
+    }
+    let limits = &policy.circuit_breakers;
+    for (key, limit) in [
+        ("max-connections", limits.max_connections),
+        ("max-pending-requests", limits.max_pending_requests),
+        ("max-requests", limits.max_requests),
+        ("max-retries", limits.max_retries),
+        ("per-host-max-connections", limits.per_host_max_connections),
+    ] {
+        if let Some(limit) = limit {
+            add(key, &limit.to_string());
+        }
+    }
+    format!("{}/{port}{settings}", service.metadata.name).into()
+}
+
+fn find_port<'a>(service: &'a Service, port: &ServiceBackendPort) -> Option<&'a ServicePort> {
+    service.ports.iter().find(|candidate| match port {
+        ServiceBackendPort::Name(name) => candidate.name == *name,
+        ServiceBackendPort::Number(number) => candidate.port == *number,
+        ServiceBackendPort::Missing => false,
+    })
+}
+
+/// Names of the outside only: never an address in any spelling that a resolver takes for one, nor a name that
+/// is known to lead to the pod, the node or the cloud's metadata. What a name resolves to is the resolver's.
+fn check_external_name(input: Input<'_>, name: &str) -> Result<(), &'static str> {
+    if !input.options.allow_external_names {
+        return Err("is not served unless --allow-external-names is given");
+    }
+    let name = name.trim_end_matches('.').to_ascii_lowercase();
+    let name = annotation::dns_name(&name).map_err(|_| "is no DNS name")?;
+    // inet_aton takes one to four parts, decimal, octal or hexadecimal: 127.1, 0x7f000001, 017700000001.
+    let last = name.rsplit('.').next().unwrap_or_default();
+    let is_number = last.bytes().all(|byte| byte.is_ascii_digit()) || last.starts_with("0x");
+    if is_number || name.parse::<Ipv4Addr>().is_ok() {
+        return Err("is an address");
+    }
+    let is_below = |domain: &str| {
+        *name == *domain
+            || name
+                .strip_suffix(domain)
+                .is_some_and(|rest| rest.ends_with('.'))
+    };
+    let forbidden = [
+        "localhost",
+        "localdomain",
+        "local",
+        "internal",
+        "svc",
+        "ip6-localhost",
+        "ip6-loopback",
+    ];
+    if !name.contains('.') || forbidden.into_iter().any(is_below) {
+        return Err("leads inside the cluster");
+    }
+    Ok(())
+}
+
+/// The problem of a backend, on the object that names it.
+pub fn problem(object: ObjectRef, (reason, message): (&'static str, String)) -> Problem {
+    Problem::new(object, reason, message)
+}

@@ -1,0 +1,104 @@
+//! EndpointSlices into load assignments.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::k8s::{AddressType, EndpointSlice, IpFamily, Service};
+use crate::model::{EndpointAddress, LoadAssignment};
+
+use super::{BackendPort, Input};
+
+/// The endpoints of one port of a Service, under the cluster's name. Never missing: a Service without usable
+/// endpoints, and a Service that is gone, is an empty assignment.
+#[must_use]
+pub fn load_assignment(
+    input: Input<'_>,
+    cluster: &Arc<str>,
+    backend: &BackendPort,
+) -> LoadAssignment {
+    let mut assignment = LoadAssignment {
+        cluster: cluster.clone(),
+        localities: BTreeMap::new(),
+    };
+    let Some(service) = input.store.service(&backend.service) else {
+        return assignment;
+    };
+    let Some(port) = service.ports.iter().find(|port| port.port == backend.port) else {
+        return assignment;
+    };
+    let slices: Vec<_> = input.store.endpoint_slices(&backend.service).collect();
+    // Of a dual-stack Service every pod is in a slice of each family; one family is enough, and the first that
+    // has endpoints is the one the Service prefers.
+    for family in families(service) {
+        for usable in [Usable::Ready, Usable::Terminating] {
+            let mut zones = BTreeMap::new();
+            for slice in slices.iter().filter(|slice| slice.address_type == family) {
+                collect(slice, &port.name, service, usable, &mut zones);
+            }
+            if zones.is_empty() {
+                continue;
+            }
+            for (endpoint, zone) in zones {
+                assignment
+                    .localities
+                    .entry(zone)
+                    .or_default()
+                    .insert(endpoint);
+            }
+            return assignment;
+        }
+    }
+    assignment
+}
+
+fn families(service: &Service) -> Vec<AddressType> {
+    if service.ip_families.is_empty() {
+        return vec![AddressType::V4, AddressType::V6];
+    }
+    let families = service.ip_families.iter();
+    families
+        .map(|family| match family {
+            IpFamily::V4 => AddressType::V4,
+            IpFamily::V6 => AddressType::V6,
+        })
+        .collect()
+}
+
+/// Which endpoints are looked for, as kube-proxy does: ready ones, and if there is none, those that still serve
+/// while they terminate.
+#[derive(Clone, Copy)]
+enum Usable {
+    Ready,
+    Terminating,
+}
+
+/// Adds the usable endpoints of one slice with their zones. While a slice is rewritten an endpoint can stand in
+/// two of them; it counts once, with the zone that sorts first.
+fn collect(
+    slice: &EndpointSlice,
+    port_name: &str,
+    service: &Service,
+    usable: Usable,
+    zones: &mut BTreeMap<EndpointAddress, Arc<str>>,
+) {
+    let ports = slice.ports.iter().filter(|port| *port.name == *port_name);
+    for port in ports.filter_map(|port| port.port) {
+        for endpoint in &slice.endpoints {
+            let is_usable = match usable {
+                Usable::Ready => endpoint.ready || service.publish_not_ready_addresses,
+                Usable::Terminating => endpoint.serving && endpoint.terminating,
+            };
+            // The addresses of one endpoint are interchangeable; consumers use the first (API docs).
+            let Some(ip) = endpoint.addresses.first().filter(|_| is_usable) else {
+                continue;
+            };
+            let zone = endpoint.zone.clone().unwrap_or_default();
+            let known = zones
+                .entry(EndpointAddress { ip: *ip, port })
+                .or_insert_with(|| zone.clone());
+            if zone < *known {
+                *known = zone;
+            }
+        }
+    }
+}

@@ -1,0 +1,358 @@
+//! One host: its routes over all Ingresses that name it, and the certificates it is served with.
+//!
+//! The rules, each with a golden case:
+//!
+//! - Ingresses of any namespace that name the host are merged. Where two want the same path the older has it,
+//!   then the one whose `namespace/name` sorts first; the other is told, and its other paths are served.
+//! - A host that an Ingress names under `tls` only takes that Ingress's rules without a host: they hold for all
+//!   of its hosts. A default backend comes last on every host that its Ingress names, and on `*`.
+//! - HTTPS serves what HTTP serves, less the redirects. A host with a certificate and no routes of its own takes
+//!   those of the wildcard above it, and answers 404 where there is none.
+//! - A host that only redirects to HTTPS redirects every path, those that HTTPS answers 404 included.
+//! - A wildcard's certificate covers the exact hosts below it that bring none themselves.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::k8s::{Ingress, IngressBackend, IngressPath, Kind, ObjectRef, PathType, Problem};
+use crate::model::{
+    Forward, Host, Owner, PathMatch, PathRewrite, Redirect, Route, RouteAction, RouteMatch,
+    VirtualHost, WeightedCluster,
+};
+
+use super::policy::{IngressPolicy, ingress_policy};
+use super::{BackendPort, HostUnit, HttpsHost, Input, backend, certificate, path, reason};
+
+/// Translates one host. A host that nobody names any more comes out empty.
+#[must_use]
+pub fn host(input: Input<'_>, host: &Host) -> HostUnit {
+    let ingresses = input.store.ingresses_of(host);
+    if ingresses.is_empty() {
+        return HostUnit::default();
+    }
+    let mut table = Table::new(input, host);
+    table.merge(&ingresses);
+    let mut problems = std::mem::take(&mut table.problems);
+    let choice = if host.is_any() {
+        None
+    } else {
+        choose(input, host, &ingresses, &mut problems)
+    };
+    let http = table.is_named.then(|| table.virtual_host(Listener::Http));
+    let https = choice.map(|choice| {
+        if !table.is_named
+            && let Some(wildcard) = host.covering_wildcard()
+        {
+            table.take_routes_of(&wildcard);
+        }
+        HttpsHost {
+            server: choice.server,
+            secrets: choice.secrets,
+            virtual_host: table.virtual_host(Listener::Https),
+        }
+    });
+    HostUnit {
+        http,
+        https,
+        clusters: table.clusters,
+        problems,
+    }
+}
+
+fn choose(
+    input: Input<'_>,
+    host: &Host,
+    ingresses: &[&Arc<Ingress>],
+    problems: &mut Vec<Problem>,
+) -> Option<certificate::Choice> {
+    certificate::choose(input, host, ingresses, problems).or_else(|| {
+        let wildcard = host.covering_wildcard()?;
+        let ingresses = input.store.ingresses_of(&wildcard);
+        // What is wrong with the wildcard's Secrets is told by the wildcard's own unit.
+        certificate::choose(input, &wildcard, &ingresses, &mut Vec::new())
+    })
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Listener {
+    Http,
+    Https,
+}
+
+/// The routes of one host while they are gathered.
+struct Table<'a> {
+    input: Input<'a>,
+    host: Host,
+    /// Whether a rule, or a default backend, brings the host into being: TLS alone does not.
+    is_named: bool,
+    entries: Vec<Entry<'a>>,
+    /// Who has a path, for the message to the one who comes too late.
+    taken: BTreeMap<PathMatch, &'a Arc<Ingress>>,
+    clusters: BTreeMap<Arc<str>, BackendPort>,
+    problems: Vec<Problem>,
+}
+
+struct Entry<'a> {
+    path: PathMatch,
+    is_acme: bool,
+    is_default: bool,
+    policy: Arc<IngressPolicy>,
+    ingress: &'a Arc<Ingress>,
+    action: RouteAction,
+}
+
+impl<'a> Table<'a> {
+    fn new(input: Input<'a>, host: &Host) -> Self {
+        Self {
+            input,
+            host: host.clone(),
+            is_named: false,
+            entries: Vec::new(),
+            taken: BTreeMap::new(),
+            clusters: BTreeMap::new(),
+            problems: Vec::new(),
+        }
+    }
+
+    /// Adds what Ingresses, oldest first, say of the host.
+    fn merge(&mut self, ingresses: &[&'a Arc<Ingress>]) {
+        let policies: Vec<_> = ingresses
+            .iter()
+            .map(|ingress| Arc::new(ingress_policy(ingress).0))
+            .collect();
+        for (ingress, policy) in ingresses.iter().zip(&policies) {
+            let (is_named, paths) = paths_of(ingress, &self.host);
+            self.is_named |= is_named;
+            for path in paths {
+                self.add_path(ingress, policy, path);
+            }
+        }
+        // Default backends last, so that no default of an older Ingress hides a path of a younger one.
+        for (ingress, policy) in ingresses.iter().zip(&policies) {
+            if let Some(backend) = &ingress.default_backend {
+                self.is_named = true;
+                self.add_default(ingress, policy, backend);
+            }
+        }
+        let rank = |entry: &Entry<'_>| (entry.is_default, path::rank(entry.is_acme, &entry.path));
+        self.entries.sort_by_cached_key(rank);
+    }
+
+    /// The routes of the wildcard above this host, for a host that has a certificate and nothing else. Problems
+    /// and conflicts are told by the wildcard's own unit.
+    fn take_routes_of(&mut self, wildcard: &Host) {
+        let mut table = Self::new(self.input, wildcard);
+        table.merge(&self.input.store.ingresses_of(wildcard));
+        self.entries = table.entries;
+        self.clusters = table.clusters;
+    }
+
+    fn add_path(
+        &mut self,
+        ingress: &'a Arc<Ingress>,
+        policy: &Arc<IngressPolicy>,
+        path: &IngressPath,
+    ) {
+        let matched = match path::path_match(path) {
+            Ok(matched) => matched,
+            Err(why) => {
+                let message = format!(
+                    "path {:?} of host {} is left out: {why}",
+                    path.path, self.host
+                );
+                self.report(ingress, reason::PATH_NOT_VALID, message);
+                return;
+            }
+        };
+        if let Some(winner) = self.taken.get(&matched) {
+            let message = format!(
+                "path {:?} ({:?}) of host {} is already served by Ingress {}",
+                path.path, path.path_type, self.host, winner.metadata.name
+            );
+            self.report(ingress, reason::PATH_CONFLICT, message);
+            return;
+        }
+        self.taken.insert(matched.clone(), ingress);
+        let is_acme = path::is_acme_challenge(path);
+        self.push(ingress, policy, matched, is_acme, false, &path.backend);
+    }
+
+    fn add_default(
+        &mut self,
+        ingress: &'a Arc<Ingress>,
+        policy: &Arc<IngressPolicy>,
+        backend: &IngressBackend,
+    ) {
+        let root = PathMatch::PathPrefix("/".into());
+        // A rule for `/` of the same Ingress is no conflict, it is what its owner wrote.
+        match self.taken.get(&root) {
+            None => {
+                self.taken.insert(root.clone(), ingress);
+                self.push(ingress, policy, root, false, true, backend);
+            }
+            Some(winner) if winner.metadata.name == ingress.metadata.name => {}
+            Some(winner) => {
+                let message = format!(
+                    "the default backend is not used for host {}, where Ingress {} serves every path",
+                    self.host, winner.metadata.name
+                );
+                self.report(ingress, reason::PATH_CONFLICT, message);
+            }
+        }
+    }
+
+    fn push(
+        &mut self,
+        ingress: &'a Arc<Ingress>,
+        policy: &Arc<IngressPolicy>,
+        path: PathMatch,
+        is_acme: bool,
+        is_default: bool,
+        backend: &IngressBackend,
+    ) {
+        let action = match &policy.redirect {
+            Some(redirect) if !is_acme => RouteAction::Redirect(redirect.clone()),
+            _ => self.forward(ingress, policy, &path, is_acme, backend),
+        };
+        self.entries.push(Entry {
+            path,
+            is_acme,
+            is_default,
+            policy: policy.clone(),
+            ingress,
+            action,
+        });
+    }
+
+    fn forward(
+        &mut self,
+        ingress: &Ingress,
+        policy: &IngressPolicy,
+        path: &PathMatch,
+        is_acme: bool,
+        backend: &IngressBackend,
+    ) -> RouteAction {
+        let namespace = &ingress.metadata.name.namespace;
+        let (backends, hash_source_ip) = match backend::resolve(self.input, namespace, backend) {
+            Ok(resolved) => {
+                self.clusters
+                    .insert(resolved.cluster.clone(), resolved.port);
+                let backend = WeightedCluster {
+                    cluster: resolved.cluster,
+                    weight: 1,
+                };
+                (vec![backend], resolved.hash_source_ip)
+            }
+            Err(problem) => {
+                self.problems
+                    .push(backend::problem(reference(ingress), problem));
+                (Vec::new(), false)
+            }
+        };
+        let rewrite = policy.rewrite_prefix.clone().filter(|_| !is_acme);
+        RouteAction::Forward(Forward {
+            backends,
+            timeout: policy.timeout,
+            retry: policy.retry.clone(),
+            rewrite: rewrite.and_then(|prefix| match path {
+                PathMatch::Exact(_) => Some(PathRewrite::ReplaceFullPath(prefix)),
+                PathMatch::PathPrefix(_) | PathMatch::StringPrefix(_) => {
+                    Some(PathRewrite::ReplacePrefix(prefix))
+                }
+                // There is no prefix to replace; the object's own problems say so.
+                PathMatch::Regex(_) => None,
+            }),
+            hash_source_ip,
+        })
+    }
+
+    fn virtual_host(&self, listener: Listener) -> VirtualHost {
+        if listener == Listener::Http
+            && let Some(first) = self.entries.first()
+            && self.entries.iter().all(Entry::only_redirects_http)
+        {
+            return VirtualHost::https_redirect(self.host.clone(), first.owner());
+        }
+        let entries = self.entries.iter();
+        VirtualHost {
+            host: self.host.clone(),
+            routes: entries.filter_map(|entry| entry.route(listener)).collect(),
+        }
+    }
+
+    fn report(&mut self, ingress: &Ingress, reason: &'static str, message: String) {
+        self.problems
+            .push(Problem::new(reference(ingress), reason, message));
+    }
+}
+
+impl Entry<'_> {
+    fn only_redirects_http(&self) -> bool {
+        self.policy.force_ssl_redirect && !self.is_acme
+    }
+
+    fn owner(&self) -> Owner {
+        let name = &self.ingress.metadata.name;
+        Owner {
+            kind: Kind::Ingress.name(),
+            namespace: name.namespace.clone(),
+            name: name.name.clone(),
+        }
+    }
+
+    fn route(&self, listener: Listener) -> Option<Route> {
+        let on_http = listener == Listener::Http && !self.is_acme;
+        let action = if on_http && self.only_redirects_http() {
+            RouteAction::Redirect(Redirect::to_https())
+        } else if on_http && !self.policy.allow_http {
+            return None;
+        } else {
+            self.action.clone()
+        };
+        Some(Route {
+            matches: RouteMatch::path(self.path.clone()),
+            action,
+            request_headers: self.policy.request_headers.clone(),
+            response_headers: self.policy.response_headers.clone(),
+            owner: self.owner(),
+        })
+    }
+}
+
+/// The paths that an Ingress brings to a host, and whether a rule of its names the host.
+fn paths_of<'a>(ingress: &'a Ingress, host: &Host) -> (bool, Vec<&'a IngressPath>) {
+    let paths = |name: Option<&str>| {
+        let rules = ingress
+            .rules
+            .iter()
+            .filter(|rule| rule.host.as_deref() == name);
+        rules.flat_map(|rule| &rule.paths).collect::<Vec<_>>()
+    };
+    if host.is_any() {
+        let is_named = ingress.rules.iter().any(|rule| rule.host.is_none());
+        return (is_named, paths(None));
+    }
+    let name = host.as_str();
+    if ingress
+        .rules
+        .iter()
+        .any(|rule| rule.host.as_deref() == Some(name))
+    {
+        return (true, paths(Some(name)));
+    }
+    let paths = paths(None);
+    (!paths.is_empty(), paths)
+}
+
+fn reference(ingress: &Ingress) -> ObjectRef {
+    ObjectRef {
+        kind: Kind::Ingress,
+        name: ingress.metadata.name.clone(),
+    }
+}
+
+/// Whether a path of this type has a prefix that `isobath.dev/rewrite-prefix` can replace.
+pub fn can_rewrite(path: &IngressPath) -> bool {
+    path.path_type != PathType::ImplementationSpecific
+        || !matches!(path::path_match(path), Ok(PathMatch::Regex(_)) | Err(_))
+}

@@ -1,0 +1,107 @@
+//! Kubernetes objects into the model: pure functions, one per unit.
+//!
+//! A unit is what can change by itself: a host, a cluster, a load assignment, a certificate, and what is to be
+//! said of one object. Every function reads the [`Store`] and returns plain data with the problems it found; it
+//! keeps nothing, does no IO, and knows nothing of Envoy. HTTPProxy and Gateway API will stand beside
+//! [`ingress`](host) as further files that make the same model.
+
+mod annotation;
+mod backend;
+mod certificate;
+mod endpoints;
+mod host;
+mod object;
+mod path;
+mod policy;
+mod regex;
+mod service_policy;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+pub use backend::{BackendPort, cluster};
+pub use certificate::certificate;
+pub use endpoints::load_assignment;
+pub use host::host;
+pub use object::object_problems;
+pub use policy::INGRESS_ANNOTATIONS;
+pub use service_policy::SERVICE_ANNOTATIONS;
+
+use crate::k8s::{NamespacedName, Problem};
+use crate::model::{TlsServer, VirtualHost};
+use crate::store::Store;
+
+/// What the translation reads: the objects, and what the operator decided.
+#[derive(Clone, Copy, Debug)]
+pub struct Input<'a> {
+    /// The objects.
+    pub store: &'a Store,
+    /// The operator's decisions.
+    pub options: &'a Options,
+}
+
+/// Decisions of the operator that bear on every object.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// Whether Services of type ExternalName are served: off unless asked for, because they can point a proxy
+    /// at names inside the cluster (hardening, S-02).
+    pub allow_external_names: bool,
+}
+
+/// What one host comes to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct HostUnit {
+    /// Its routes on the `http` listener, `None` where no Ingress brings it there.
+    pub http: Option<VirtualHost>,
+    /// Its routes on the `https` listener and what they are served with, `None` without a usable certificate.
+    pub https: Option<HttpsHost>,
+    /// The clusters that its routes name, by name.
+    pub clusters: BTreeMap<Arc<str>, BackendPort>,
+    /// What was found wrong.
+    pub problems: Vec<Problem>,
+}
+
+/// A host under TLS.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HttpsHost {
+    /// The certificates and settings, shared by every host that has the same.
+    pub server: TlsServer,
+    /// The Secrets of the certificates.
+    pub secrets: BTreeSet<NamespacedName>,
+    /// Its routes.
+    pub virtual_host: VirtualHost,
+}
+
+/// Reasons of problems: the words in Events and in the label `reason` of `isobath_object_problems`.
+pub mod reason {
+    /// A backend names a Service that does not exist.
+    pub const SERVICE_NOT_FOUND: &str = "ServiceNotFound";
+    /// A backend names a port that its Service does not have.
+    pub const SERVICE_PORT_NOT_FOUND: &str = "ServicePortNotFound";
+    /// A backend is no Service.
+    pub const BACKEND_NOT_SUPPORTED: &str = "BackendNotSupported";
+    /// A backend is a Service of type ExternalName, and the operator does not allow these.
+    pub const EXTERNAL_NAME_NOT_ALLOWED: &str = "ExternalNameNotAllowed";
+    /// A TLS entry names a Secret that does not exist.
+    pub const SECRET_NOT_FOUND: &str = "SecretNotFound";
+    /// A TLS entry names a Secret that can't be used.
+    pub const SECRET_NOT_VALID: &str = "SecretNotValid";
+    /// A TLS entry names a Secret of another namespace that does not delegate it.
+    pub const SECRET_NOT_DELEGATED: &str = "SecretNotDelegated";
+    /// A TLS entry names no Secret.
+    pub const SECRET_NAME_MISSING: &str = "SecretNameMissing";
+    /// A TLS entry names no host, and neither do the rules.
+    pub const TLS_HOST_MISSING: &str = "TLSHostMissing";
+    /// A host is served with the certificate of an older Ingress.
+    pub const TLS_HOST_CONFLICT: &str = "TLSHostConflict";
+    /// A certificate does not name a host that it is to serve.
+    pub const CERTIFICATE_NAME_MISMATCH: &str = "CertificateNameMismatch";
+    /// A path of a host is served by an older Ingress.
+    pub const PATH_CONFLICT: &str = "PathConflict";
+    /// A path's regular expression can't be used.
+    pub const PATH_NOT_VALID: &str = "PathNotValid";
+    /// An annotation's value is ignored.
+    pub const ANNOTATION_NOT_VALID: &str = "AnnotationNotValid";
+    /// The object is wrong as a whole.
+    pub const OBJECT_NOT_VALID: &str = "ObjectNotValid";
+}

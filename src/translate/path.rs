@@ -1,0 +1,174 @@
+//! Paths of an Ingress: what they match, and in which order they are tried.
+
+use std::sync::Arc;
+
+use super::regex;
+use crate::k8s::{IngressPath, PathType};
+use crate::model::PathMatch;
+
+/// Where cert-manager's HTTP-01 solvers answer: such a path is neither redirected nor hidden from plain HTTP.
+const ACME_CHALLENGE: &str = "/.well-known/acme-challenge/";
+
+/// What a path matches, by the documentation of `pathType`. `ImplementationSpecific` is a prefix of the string,
+/// or, with any of `^ + * [ ] %` in it, a regular expression for the whole path: Contour's rule.
+///
+/// Envoy matches the canonical form of a request's path, so everything but an expression is brought into that form.
+///
+/// # Errors
+///
+/// One sentence on why a regular expression can't be used, or why no request can have such a path.
+pub fn path_match(path: &IngressPath) -> Result<PathMatch, String> {
+    let text = &path.path;
+    if path.path_type == PathType::ImplementationSpecific && is_expression(text) {
+        let expression = text.strip_prefix('^').unwrap_or(text);
+        regex::check(expression)?;
+        return Ok(PathMatch::Regex(expression.into()));
+    }
+    let text = canonical(text)?;
+    match path.path_type {
+        PathType::Exact => Ok(PathMatch::Exact(text)),
+        PathType::Prefix => {
+            let trimmed = text.trim_end_matches('/');
+            Ok(PathMatch::PathPrefix(match trimmed {
+                "" => "/".into(),
+                _ => trimmed.into(),
+            }))
+        }
+        // Every path, in both readings: one match, so that two Ingresses that want it both are told.
+        PathType::ImplementationSpecific if &*text == "/" => Ok(PathMatch::PathPrefix("/".into())),
+        PathType::ImplementationSpecific => Ok(PathMatch::StringPrefix(text)),
+    }
+}
+
+fn is_expression(text: &str) -> bool {
+    text.contains(['^', '+', '*', '[', ']', '%'])
+}
+
+/// The path as Envoy spells it before it looks for a route: what may not stand in a path is escaped, and what need
+/// not be escaped is not (RFC 3986, section 6.2.2.2). Without this `/caf\u{e9}` would match nothing at all.
+fn canonical(path: &str) -> Result<Arc<str>, String> {
+    const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
+    if path.contains(['?', '#']) {
+        return Err("the path of a request ends before ? and #".into());
+    }
+    if path.contains('\\') {
+        return Err("a \\ in the path of a request is a slash".into());
+    }
+    let mut text = String::with_capacity(path.len());
+    let bytes = path.as_bytes();
+    let mut index = 0;
+    while let Some(&byte) = bytes.get(index) {
+        index += 1;
+        match byte {
+            b'%' => match escaped(bytes.get(index..index + 2)) {
+                Some(plain) if is_unreserved(plain) => {
+                    text.push(char::from(plain));
+                    index += 2;
+                }
+                _ => text.push('%'),
+            },
+            b'"' | b'<' | b'>' | b'^' | b'`' | b'{' | b'}' | 0..=b' ' | 0x7f.. => {
+                text.push('%');
+                text.push(char::from(DIGITS[usize::from(byte >> 4)]));
+                text.push(char::from(DIGITS[usize::from(byte & 15)]));
+            }
+            _ => text.push(char::from(byte)),
+        }
+    }
+    if text.contains("//") || text.split('/').any(|element| matches!(element, "." | "..")) {
+        return Err("the path of a request has no empty elements and no dots".into());
+    }
+    Ok(text.into())
+}
+
+fn escaped(digits: Option<&[u8]>) -> Option<u8> {
+    let digits = std::str::from_utf8(digits?).ok()?;
+    let is_hex = digits.bytes().all(|byte| byte.is_ascii_hexdigit());
+    u8::from_str_radix(digits, 16).ok().filter(|_| is_hex)
+}
+
+const fn is_unreserved(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~')
+}
+
+/// Whether the path is one of an ACME solver.
+#[must_use]
+pub fn is_acme_challenge(path: &IngressPath) -> bool {
+    path.path.starts_with(ACME_CHALLENGE) || *path.path == *ACME_CHALLENGE.trim_end_matches('/')
+}
+
+/// The order of routes within a host: ACME solvers, then exact paths, regular expressions, prefixes; the longer
+/// first. Of two equal prefixes the one by elements is the narrower and comes first. The text decides the rest,
+/// so that the order depends on nothing else.
+pub fn rank(acme: bool, path: &PathMatch) -> (bool, u8, std::cmp::Reverse<usize>, u8, Arc<str>) {
+    let (class, narrow, text) = match path {
+        PathMatch::Exact(text) => (0, 0, text),
+        PathMatch::Regex(text) => (1, 0, text),
+        PathMatch::PathPrefix(text) => (2, 0, text),
+        PathMatch::StringPrefix(text) => (2, 1, text),
+    };
+    (
+        !acme,
+        class,
+        std::cmp::Reverse(text.len()),
+        narrow,
+        text.clone(),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(path_type: PathType, path: &str, expected: Result<PathMatch, &str>) {
+        let path = IngressPath {
+            path: path.into(),
+            path_type,
+            backend: crate::k8s::IngressBackend::Missing,
+        };
+        match (path_match(&path), expected) {
+            (Ok(got), Ok(want)) => assert_eq!(got, want),
+            (Err(got), Err(want)) => assert!(got.contains(want), "{got:?} does not say {want:?}"),
+            (got, want) => panic!("{:?}: {got:?} instead of {want:?}", path.path),
+        }
+    }
+
+    #[test]
+    fn paths_match_as_documented() {
+        use PathMatch::{Exact, PathPrefix, Regex, StringPrefix};
+        use PathType::{ImplementationSpecific, Prefix};
+        check(PathType::Exact, "/foo/", Ok(Exact("/foo/".into())));
+        check(Prefix, "/", Ok(PathPrefix("/".into())));
+        check(Prefix, "/foo/", Ok(PathPrefix("/foo".into())));
+        check(Prefix, "/foo//", Err("no empty elements"));
+        check(PathType::Exact, "/a/../b", Err("no dots"));
+        check(PathType::Exact, "/a?b", Err("ends before ?"));
+        check(PathType::Exact, "/a\\b", Err("is a slash"));
+        check(
+            PathType::Exact,
+            "/caf\u{e9} ",
+            Ok(Exact("/caf%C3%A9%20".into())),
+        );
+        check(
+            PathType::Exact,
+            "/%7ea%2Db%c3%zz%",
+            Ok(Exact("/~a-b%c3%zz%".into())),
+        );
+        check(
+            ImplementationSpecific,
+            "/foo",
+            Ok(StringPrefix("/foo".into())),
+        );
+        check(
+            ImplementationSpecific,
+            "/foo/",
+            Ok(StringPrefix("/foo/".into())),
+        );
+        check(
+            ImplementationSpecific,
+            "^/v[0-9]+/.*",
+            Ok(Regex("/v[0-9]+/.*".into())),
+        );
+        check(ImplementationSpecific, "/a%20b", Ok(Regex("/a%20b".into())));
+    }
+}

@@ -1,0 +1,167 @@
+//! The annotations of an Ingress: what holds for all of its routes.
+
+use std::time::Duration;
+
+use crate::k8s::{Ingress, Kind, ObjectRef, Problem};
+use crate::model::{HeaderModifier, Redirect, RetryPolicy, TlsSettings};
+
+use super::annotation;
+use super::reason;
+
+/// What an Ingress decides for all of its routes. A wrong value counts as a missing one, so the routes stay.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IngressPolicy {
+    /// `kubernetes.io/ingress.allow-http`: whether the routes are on plain HTTP.
+    pub allow_http: bool,
+    /// `ingress.kubernetes.io/force-ssl-redirect`: whether plain HTTP redirects to HTTPS. Wins over the other.
+    pub force_ssl_redirect: bool,
+    /// `projectcontour.io/response-timeout`, or its older name `request-timeout`; none where it is missing.
+    pub timeout: Option<Duration>,
+    /// `projectcontour.io/retry-on`, `num-retries`, `per-try-timeout`.
+    pub retry: Option<RetryPolicy>,
+    /// `projectcontour.io/tls-minimum-protocol-version`, `tls-maximum-protocol-version`.
+    pub tls: TlsSettings,
+    /// `isobath.dev/rewrite-prefix`.
+    pub rewrite_prefix: Option<std::sync::Arc<str>>,
+    /// `isobath.dev/redirect`.
+    pub redirect: Option<Redirect>,
+    /// `isobath.dev/request-headers`.
+    pub request_headers: HeaderModifier,
+    /// `isobath.dev/response-headers`.
+    pub response_headers: HeaderModifier,
+}
+
+/// The annotations that translation reads. `projectcontour.io/websocket-routes` is accepted and has no
+/// effect, because every route takes WebSocket upgrades. The README's table is compared with this list.
+pub const INGRESS_ANNOTATIONS: [&str; 17] = [
+    "ingress.kubernetes.io/force-ssl-redirect",
+    "isobath.dev/redirect",
+    "isobath.dev/request-headers",
+    "isobath.dev/response-headers",
+    "isobath.dev/rewrite-prefix",
+    "kubernetes.io/ingress.allow-http",
+    "kubernetes.io/ingress.class",
+    "projectcontour.io/ingress.class",
+    "projectcontour.io/num-retries",
+    "projectcontour.io/per-try-timeout",
+    "projectcontour.io/request-timeout",
+    "projectcontour.io/response-timeout",
+    "projectcontour.io/retry-on",
+    "projectcontour.io/tls-cert-namespace",
+    "projectcontour.io/tls-maximum-protocol-version",
+    "projectcontour.io/tls-minimum-protocol-version",
+    "projectcontour.io/websocket-routes",
+];
+
+/// Reads the annotations of an Ingress.
+#[must_use]
+pub fn ingress_policy(ingress: &Ingress) -> (IngressPolicy, Vec<Problem>) {
+    let mut reader = Reader {
+        ingress,
+        problems: Vec::new(),
+    };
+    let timeout = reader
+        .read("projectcontour.io/response-timeout", annotation::timeout)
+        .or_else(|| reader.read("projectcontour.io/request-timeout", annotation::timeout))
+        .flatten();
+    let policy = IngressPolicy {
+        allow_http: reader
+            .read("kubernetes.io/ingress.allow-http", annotation::boolean)
+            .unwrap_or(true),
+        force_ssl_redirect: reader
+            .read(
+                "ingress.kubernetes.io/force-ssl-redirect",
+                annotation::boolean,
+            )
+            .unwrap_or(false),
+        timeout,
+        retry: reader.retry(),
+        tls: reader.tls(),
+        rewrite_prefix: reader.read("isobath.dev/rewrite-prefix", annotation::path),
+        redirect: reader.read("isobath.dev/redirect", annotation::redirect),
+        request_headers: reader
+            .read("isobath.dev/request-headers", annotation::headers)
+            .unwrap_or_default(),
+        response_headers: reader
+            .read("isobath.dev/response-headers", annotation::headers)
+            .unwrap_or_default(),
+    };
+    (policy, reader.problems)
+}
+
+struct Reader<'a> {
+    ingress: &'a Ingress,
+    problems: Vec<Problem>,
+}
+
+impl Reader<'_> {
+    fn read<T>(&mut self, key: &str, parse: impl Fn(&str) -> Result<T, String>) -> Option<T> {
+        let value = self.ingress.metadata.annotation(key)?;
+        match parse(value) {
+            Ok(value) => Some(value),
+            Err(what) => {
+                self.report(format!("annotation {key} is ignored: it {what}"));
+                None
+            }
+        }
+    }
+
+    fn retry(&mut self) -> Option<RetryPolicy> {
+        let retry_on = self.read("projectcontour.io/retry-on", annotation::retry_conditions);
+        let num_retries = self.read("projectcontour.io/num-retries", annotation::retries);
+        let per_try_timeout = self.read("projectcontour.io/per-try-timeout", annotation::timeout);
+        let Some(retry_on) = retry_on else {
+            let without_effect = num_retries.is_some() || per_try_timeout.is_some();
+            if without_effect
+                && self
+                    .ingress
+                    .metadata
+                    .annotation("projectcontour.io/retry-on")
+                    .is_none()
+            {
+                self.report(
+                    "annotations projectcontour.io/num-retries and per-try-timeout have no effect without projectcontour.io/retry-on".to_owned(),
+                );
+            }
+            return None;
+        };
+        Some(RetryPolicy {
+            retry_on,
+            num_retries: num_retries.unwrap_or(1),
+            per_try_timeout: per_try_timeout.flatten(),
+        })
+    }
+
+    fn tls(&mut self) -> TlsSettings {
+        let default = TlsSettings::default();
+        let minimum = self.read(
+            "projectcontour.io/tls-minimum-protocol-version",
+            annotation::tls_version,
+        );
+        let maximum = self.read(
+            "projectcontour.io/tls-maximum-protocol-version",
+            annotation::tls_version,
+        );
+        let settings = TlsSettings {
+            minimum: minimum.unwrap_or(default.minimum),
+            maximum: maximum.unwrap_or(default.maximum),
+        };
+        if settings.minimum > settings.maximum {
+            self.report(
+                "the TLS version annotations are ignored: the minimum is above the maximum"
+                    .to_owned(),
+            );
+            return default;
+        }
+        settings
+    }
+
+    fn report(&mut self, message: String) {
+        let object = ObjectRef {
+            kind: Kind::Ingress,
+            name: self.ingress.metadata.name.clone(),
+        };
+        self.problems
+            .push(Problem::new(object, reason::ANNOTATION_NOT_VALID, message));
+    }
+}

@@ -1,0 +1,18 @@
+//! `deploy/`: that the manifests are what the program, the API server and our own rules want of them.
+//!
+//! `ISOBATH_REWRITE=1 cargo test --test deploy rendered` writes the rendered files.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+#[path = "../support/control_plane.rs"]
+mod control_plane;
+#[path = "../support/mod.rs"]
+mod support;
+
+mod api_server;
+mod certificates;
+mod command_line;
+mod manifest;
+mod monitoring;
+mod pods;
+mod references;
+mod rendered;

@@ -1,0 +1,139 @@
+//! Names in the manifests lead somewhere.
+
+use serde_json::Value;
+
+use crate::manifest::{OVERLAYS, identity, list, objects, of_kind, read, rendered, workloads};
+
+#[test]
+fn selectors_select() {
+    for overlay in OVERLAYS {
+        let objects = rendered(overlay);
+        let labels: Vec<&Value> = workloads(&objects)
+            .iter()
+            .map(|workload| &workload.object["spec"]["template"]["metadata"]["labels"])
+            .collect();
+        let selects = |selector: &Value, labels: &Value| {
+            selector
+                .as_object()
+                .unwrap()
+                .iter()
+                .all(|(name, value)| labels[name] == *value)
+        };
+        for object in &objects {
+            let selector = match object["kind"].as_str().unwrap() {
+                "Service" => &object["spec"]["selector"],
+                "DaemonSet" | "Deployment" | "PodDisruptionBudget" => {
+                    &object["spec"]["selector"]["matchLabels"]
+                }
+                "NetworkPolicy" => &object["spec"]["podSelector"]["matchLabels"],
+                _ => continue,
+            };
+            let hits = labels
+                .iter()
+                .filter(|labels| selects(selector, labels))
+                .count();
+            let all_pods = object["metadata"]["name"] == "isobath-metrics";
+            let expected = if all_pods { labels.len() } else { 1 };
+            assert_eq!(hits, expected, "{overlay}: {}", identity(object));
+        }
+    }
+}
+
+#[test]
+fn ports_of_services_exist() {
+    for overlay in OVERLAYS {
+        let objects = rendered(overlay);
+        let ports: Vec<&Value> = workloads(&objects)
+            .iter()
+            .flat_map(|workload| workload.containers())
+            .flat_map(|container| list(&container["ports"]))
+            .collect();
+        for service in of_kind(&objects, "Service") {
+            for port in list(&service["spec"]["ports"]) {
+                let target = &port["targetPort"];
+                assert!(
+                    ports
+                        .iter()
+                        .any(|port| port["name"] == *target || port["containerPort"] == *target),
+                    "{overlay}: {}: {target}",
+                    identity(service)
+                );
+            }
+        }
+        // In `deployment` the figures of both workloads have one policy each.
+        for policy in of_kind(&objects, "NetworkPolicy") {
+            for port in list(&policy["spec"]["ingress"])
+                .iter()
+                .flat_map(|rule| list(&rule["ports"]))
+            {
+                assert!(
+                    ports
+                        .iter()
+                        .any(|known| known["containerPort"] == port["port"]),
+                    "{overlay}: {}: {port}",
+                    identity(policy)
+                );
+            }
+        }
+    }
+}
+
+/// The class that the manifests bring is ours, and not everybody's.
+#[test]
+fn the_class_is_ours_and_not_the_default() {
+    for overlay in OVERLAYS {
+        let objects = rendered(overlay);
+        let classes = of_kind(&objects, "IngressClass");
+        assert_eq!(classes.len(), 1, "{overlay}");
+        assert_eq!(classes[0]["metadata"]["name"], "isobath");
+        assert_eq!(
+            classes[0]["spec"]["controller"],
+            isobath::status::CONTROLLER
+        );
+        assert!(classes[0]["metadata"]["annotations"].is_null(), "{overlay}");
+    }
+}
+
+#[test]
+fn a_watched_namespace_gets_the_rights_of_the_whole_cluster() {
+    let cluster = objects(&read("deploy/base/rbac.yaml"));
+    let mut rules = of_kind(&cluster, "ClusterRole")[0]["rules"].clone();
+    for rule in rules.as_array_mut().unwrap() {
+        let resources = rule["resources"].as_array_mut().unwrap();
+        resources.retain(|resource| resource != "ingressclasses");
+    }
+    let watched = objects(&read("deploy/overlays/namespaced/namespace/role.yaml"));
+    assert_eq!(of_kind(&watched, "Role")[0]["rules"], rules);
+    let namespaced = rendered("namespaced");
+    for object in &namespaced {
+        let kind = object["kind"].as_str().unwrap();
+        assert!(!kind.starts_with("ClusterRole"), "{}", identity(object));
+    }
+}
+
+/// Who signs for the control plane is not who serves: the names in the manifests are those in the certificates.
+#[test]
+fn certificates_of_cert_manager_are_the_mounted_ones() {
+    let issued = objects(&crate::manifest::kustomize(
+        "overlays/deployment/cert-manager",
+    ));
+    let secrets: Vec<&Value> = of_kind(&issued, "Certificate")
+        .iter()
+        .map(|certificate| &certificate["spec"]["secretName"])
+        .collect();
+    let deployment = rendered("deployment");
+    let mut mounted = 0;
+    for workload in workloads(&deployment) {
+        for volume in list(&workload.spec["volumes"]) {
+            if let Some(secret) = volume.get("secret") {
+                assert!(
+                    secrets.contains(&&secret["secretName"]),
+                    "{}",
+                    workload.name
+                );
+                mounted += 1;
+            }
+        }
+    }
+    assert_eq!(mounted, 2);
+}

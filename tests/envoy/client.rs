@@ -1,0 +1,215 @@
+//! An HTTP/1.1 client that sends exactly what it is told, over TCP or TLS with any server name.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::{ClientConfig, DigitallySignedStruct, Error, SignatureScheme};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// An answer, its header names in lower case.
+#[derive(Debug)]
+pub struct Answer {
+    pub status: u16,
+    pub headers: Vec<(String, String)>,
+    pub body: String,
+}
+
+impl Answer {
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers
+            .iter()
+            .find(|(header, _)| header == name)
+            .map(|(_, value)| value.as_str())
+    }
+
+    /// First line of the echo: `BACKEND PROTOCOL METHOD PATH`.
+    pub fn echo(&self) -> &str {
+        self.body.lines().next().unwrap_or_default()
+    }
+
+    /// A header as the back end received it.
+    pub fn received(&self, name: &str) -> Option<&str> {
+        self.body
+            .lines()
+            .skip(1)
+            .find_map(|line| line.strip_prefix(name)?.strip_prefix(": "))
+    }
+}
+
+/// One request: `path` and `headers` go out as they are.
+pub fn request(method: &str, host: &str, path: &str, headers: &[&str]) -> String {
+    let mut head = format!("{method} {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n");
+    for header in headers {
+        head.push_str(header);
+        head.push_str("\r\n");
+    }
+    head + "\r\n"
+}
+
+/// Sends over TCP.
+pub async fn plain(address: SocketAddr, request: &str) -> Answer {
+    let stream = TcpStream::connect(address).await.unwrap();
+    exchange(stream, request).await
+}
+
+/// Sends over any stream and reads the answer.
+pub async fn exchange(mut stream: impl AsyncRead + AsyncWrite + Unpin, request: &str) -> Answer {
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut bytes = Vec::new();
+    // Not to the end of the stream: Envoy keeps it for a second after its own answers.
+    while !is_complete(&bytes) {
+        // A peer that closes without TLS close_notify is an error after the bytes; they are what counts.
+        match tokio::time::timeout(PATIENCE, stream.read_buf(&mut bytes)).await {
+            Ok(Ok(0) | Err(_)) => break,
+            Ok(Ok(_)) => {}
+            Err(_) => panic!("no answer in time"),
+        }
+    }
+    parse(&String::from_utf8_lossy(&bytes))
+}
+
+fn is_complete(bytes: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(bytes).to_ascii_lowercase();
+    let Some((head, body)) = text.split_once("\r\n\r\n") else {
+        return false;
+    };
+    let length = head
+        .lines()
+        .find_map(|line| line.strip_prefix("content-length: "));
+    match length {
+        Some(length) => body.len() >= length.parse().unwrap(),
+        None => body.ends_with("0\r\n\r\n"),
+    }
+}
+
+fn parse(text: &str) -> Answer {
+    let (head, body) = text
+        .split_once("\r\n\r\n")
+        .unwrap_or_else(|| panic!("no HTTP: {text:?}"));
+    let mut lines = head.lines();
+    let status = lines
+        .next()
+        .unwrap()
+        .split(' ')
+        .nth(1)
+        .unwrap()
+        .parse()
+        .unwrap();
+    let headers: Vec<(String, String)> = lines
+        .filter_map(|line| line.split_once(": "))
+        .map(|(name, value)| (name.to_ascii_lowercase(), value.to_owned()))
+        .collect();
+    let chunked = headers
+        .iter()
+        .any(|(n, v)| n == "transfer-encoding" && v == "chunked");
+    let body = if chunked {
+        unchunk(body)
+    } else {
+        body.to_owned()
+    };
+    Answer {
+        status,
+        headers,
+        body,
+    }
+}
+
+fn unchunk(mut text: &str) -> String {
+    let mut body = String::new();
+    while let Some((size, rest)) = text.split_once("\r\n") {
+        let size = usize::from_str_radix(size, 16).unwrap();
+        body.push_str(&rest[..size]);
+        text = rest[size..].trim_start_matches("\r\n");
+        if size == 0 {
+            break;
+        }
+    }
+    body
+}
+
+/// A TLS connection with this server name (none: no SNI) and protocol; an error where Envoy refuses it.
+pub async fn tls(
+    address: SocketAddr,
+    sni: Option<&str>,
+    alpn: &str,
+) -> std::io::Result<TlsStream<TcpStream>> {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let mut config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(Anybody))
+        .with_no_client_auth();
+    config.enable_sni = sni.is_some();
+    config.alpn_protocols = vec![alpn.as_bytes().to_vec()];
+    let name = ServerName::try_from(sni.unwrap_or("no.name").to_owned()).unwrap();
+    let stream = TcpStream::connect(address).await?;
+    tokio::time::timeout(
+        PATIENCE,
+        TlsConnector::from(Arc::new(config)).connect(name, stream),
+    )
+    .await
+    .expect("no handshake in time")
+}
+
+/// The DNS names of the certificate that the peer showed.
+pub fn certificate_names(stream: &TlsStream<TcpStream>) -> Vec<String> {
+    let chain = stream.get_ref().1.peer_certificates().unwrap();
+    let (_, certificate) = x509_parser::parse_x509_certificate(&chain[0]).unwrap();
+    let names = certificate.subject_alternative_name().unwrap().unwrap();
+    names
+        .value
+        .general_names
+        .iter()
+        .map(|name| name.to_string().replace("DNSName(", "").replace(')', ""))
+        .collect()
+}
+
+/// Which certificate Envoy shows is what is tested, so none is refused.
+#[derive(Debug)]
+struct Anybody;
+
+impl ServerCertVerifier for Anybody {
+    fn verify_server_cert(
+        &self,
+        _: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        _: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        _: &[u8],
+        _: &CertificateDer<'_>,
+        _: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        Ok(HandshakeSignatureValid::assertion())
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        _: &[u8],
+        _: &CertificateDer<'_>,
+        _: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        Ok(HandshakeSignatureValid::assertion())
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        rustls::crypto::ring::default_provider()
+            .signature_verification_algorithms
+            .supported_schemes()
+    }
+}

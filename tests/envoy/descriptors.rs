@@ -1,0 +1,100 @@
+//! `src/envoy/descriptors.bin.gz`: envoy-types' own descriptor set, less what no resource of ours can reach.
+//!
+//! After an update of envoy-types: `ISOBATH_REWRITE=1 cargo test --test envoy descriptors`.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::{Read, Write};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use prost_reflect::prost::Message;
+use prost_reflect::prost_types::{FileDescriptorProto, FileDescriptorSet};
+
+use crate::golden;
+
+/// The files of the messages that we serve, or put into an `Any`.
+const ROOTS: [&str; 15] = [
+    "envoy/config/cluster/v3/cluster.proto",
+    "envoy/config/endpoint/v3/endpoint.proto",
+    "envoy/config/listener/v3/listener.proto",
+    "envoy/config/route/v3/route.proto",
+    "envoy/extensions/access_loggers/stream/v3/stream.proto",
+    "envoy/extensions/filters/http/health_check/v3/health_check.proto",
+    "envoy/extensions/filters/http/router/v3/router.proto",
+    "envoy/extensions/filters/listener/tls_inspector/v3/tls_inspector.proto",
+    "envoy/extensions/filters/network/direct_response/v3/config.proto",
+    "envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager.proto",
+    "envoy/extensions/matching/common_inputs/network/v3/network_inputs.proto",
+    "envoy/extensions/retry/host/previous_hosts/v3/previous_hosts.proto",
+    "envoy/extensions/transport_sockets/tls/v3/tls.proto",
+    "envoy/extensions/upstreams/http/v3/http_protocol_options.proto",
+    "google/protobuf/wrappers.proto",
+];
+
+#[test]
+fn descriptors_are_those_of_envoy_types() {
+    let set = FileDescriptorSet::decode(&*std::fs::read(types_bin()).unwrap()).unwrap();
+    let wanted = trimmed(set).encode_to_vec();
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/envoy/descriptors.bin.gz");
+    if golden::rewriting() {
+        let mut file = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+        file.write_all(&wanted).unwrap();
+        std::fs::write(&path, file.finish().unwrap()).unwrap();
+    }
+    let mut found = Vec::new();
+    flate2::read::GzDecoder::new(std::fs::File::open(&path).unwrap())
+        .read_to_end(&mut found)
+        .unwrap();
+    assert!(
+        found == wanted,
+        "descriptors.bin.gz is not what envoy-types has; ISOBATH_REWRITE=1 makes it anew"
+    );
+}
+
+/// The descriptor set that envoy-types ships and does not expose.
+fn types_bin() -> PathBuf {
+    let output = Command::new(env!("CARGO"))
+        .args(["metadata", "--format-version", "1", "--locked", "--offline"])
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .output()
+        .unwrap();
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    let metadata: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let package = metadata["packages"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|package| package["name"] == "envoy-types")
+        .unwrap();
+    Path::new(package["manifest_path"].as_str().unwrap()).with_file_name("src/generated/types.bin")
+}
+
+/// The roots and what they import, by name, without comments. Options go by themselves: prost keeps no extensions.
+fn trimmed(set: FileDescriptorSet) -> FileDescriptorSet {
+    let mut files: BTreeMap<String, FileDescriptorProto> = set
+        .file
+        .into_iter()
+        .map(|file| (file.name().to_owned(), file))
+        .collect();
+    let mut reached: BTreeSet<String> = BTreeSet::new();
+    let mut next: Vec<String> = ROOTS.map(str::to_owned).into();
+    while let Some(name) = next.pop() {
+        if reached.insert(name.clone()) {
+            let file = files.get(&name).unwrap_or_else(|| panic!("no {name}"));
+            next.extend(file.dependency.iter().cloned());
+        }
+    }
+    files.retain(|name, _| reached.contains(name));
+    let file = files
+        .into_values()
+        .map(|file| FileDescriptorProto {
+            source_code_info: None,
+            ..file
+        })
+        .collect();
+    FileDescriptorSet { file }
+}

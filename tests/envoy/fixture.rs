@@ -1,0 +1,237 @@
+//! Builders of model values and of whole sets of resources.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use imbl::OrdMap;
+use isobath::envoy::{cluster, endpoint, filter_chain, listener, route, secret, server_name};
+use isobath::k8s::{KeyAlgorithm, PrivateKeyPem};
+use isobath::model::{
+    Certificate, CircuitBreakers, Cluster, Discovery, EndpointAddress, Forward, HeaderModifier,
+    Host, LoadAssignment, Owner, PathMatch, Route, RouteAction, RouteMatch, TlsServer, TlsSettings,
+    UpstreamProtocol, VirtualHost, WeightedCluster,
+};
+use isobath::xds::{Part, Resource, ResourceType};
+
+use crate::ads::Resources;
+
+pub fn owner(name: &str) -> Owner {
+    Owner {
+        kind: "Ingress",
+        namespace: "web".into(),
+        name: name.into(),
+    }
+}
+
+/// To one cluster, or with none to nobody.
+pub fn forward(clusters: &[&str]) -> Forward {
+    Forward {
+        backends: clusters
+            .iter()
+            .map(|cluster| WeightedCluster {
+                cluster: (*cluster).into(),
+                weight: 1,
+            })
+            .collect(),
+        timeout: None,
+        retry: None,
+        rewrite: None,
+        hash_source_ip: false,
+    }
+}
+
+pub fn route(path: PathMatch, action: RouteAction) -> Route {
+    Route {
+        matches: RouteMatch::path(path),
+        action,
+        request_headers: HeaderModifier::default(),
+        response_headers: HeaderModifier::default(),
+        owner: owner("shop"),
+    }
+}
+
+/// Every path to this cluster.
+pub fn all_to(cluster: &str) -> Vec<Route> {
+    vec![route(
+        PathMatch::PathPrefix("/".into()),
+        RouteAction::Forward(forward(&[cluster])),
+    )]
+}
+
+pub fn virtual_host(host: &str, routes: Vec<Route>) -> VirtualHost {
+    VirtualHost {
+        host: Host::new(host),
+        routes,
+    }
+}
+
+pub fn cluster_of(name: &str) -> Cluster {
+    Cluster {
+        name: name.into(),
+        discovery: Discovery::Endpoints,
+        protocol: UpstreamProtocol::Http1,
+        circuit_breakers: CircuitBreakers::default(),
+        hash_source_ip: false,
+        owner: Owner {
+            kind: "Service",
+            namespace: "web".into(),
+            name: name.into(),
+        },
+    }
+}
+
+pub fn assignment(name: &str, addresses: &[SocketAddr]) -> LoadAssignment {
+    let endpoints = addresses
+        .iter()
+        .map(|address| EndpointAddress {
+            ip: address.ip(),
+            port: address.port(),
+        })
+        .collect();
+    LoadAssignment {
+        cluster: name.into(),
+        localities: BTreeMap::from([("".into(), endpoints)]),
+    }
+}
+
+pub fn tls_server(name: &str, certificates: &[&str]) -> TlsServer {
+    TlsServer {
+        name: name.into(),
+        certificates: certificates.iter().map(|name| (*name).into()).collect(),
+        settings: TlsSettings::default(),
+        owner: owner("shop"),
+    }
+}
+
+/// A self-signed certificate for these names.
+pub fn certificate(name: &str, names: &[&str]) -> Certificate {
+    let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+    let pair = rcgen::generate_simple_self_signed(names).unwrap();
+    Certificate {
+        name: name.into(),
+        chain: pair.cert.pem().into(),
+        key: PrivateKeyPem::new(pair.signing_key.serialize_pem()),
+        key_algorithm: KeyAlgorithm::Ecdsa,
+        not_after: jiff::Timestamp::MAX,
+        owner: Owner {
+            kind: "Secret",
+            namespace: "web".into(),
+            name: name.into(),
+        },
+    }
+}
+
+/// A set of resources in the making, composed as the controller composes them.
+pub struct World {
+    https: OrdMap<Arc<str>, Arc<Part>>,
+    tables: BTreeMap<String, OrdMap<Arc<str>, Arc<Part>>>,
+    others: Resources,
+}
+
+impl World {
+    /// Listeners on free ports of the loopback address, and an empty table for clear text.
+    pub fn new() -> Self {
+        Self {
+            https: OrdMap::new(),
+            tables: BTreeMap::from([(listener::HTTP.to_owned(), OrdMap::new())]),
+            others: Resources::new(),
+        }
+    }
+
+    /// A virtual host for clear text.
+    pub fn http(mut self, host: &str, routes: Vec<Route>) -> Self {
+        let (key, part) = route::virtual_host(&virtual_host(host, routes), false);
+        let table = self.tables.get_mut(listener::HTTP).unwrap();
+        table.insert(key, part.into());
+        self
+    }
+
+    /// A TLS server with a certificate of its own, and its virtual hosts, each reached by its name.
+    pub fn https(mut self, server: &str, hosts: &[(&str, &str)]) -> Self {
+        let names: Vec<&str> = hosts.iter().map(|(host, _)| *host).collect();
+        let certificate = certificate(&format!("web/{server}"), &names);
+        self.insert(ResourceType::Secret, &secret::secret(&certificate));
+        let (key, part) = filter_chain::filter_chain(&tls_server(server, &[&certificate.name]));
+        self.https.insert(key, part.into());
+        let (key, part) = route::misdirected(&Host::any());
+        let mut table = OrdMap::unit(key, part.into());
+        for (host, cluster) in hosts {
+            let (key, part) = route::virtual_host(&virtual_host(host, all_to(cluster)), true);
+            table.insert(key, part.into());
+        }
+        self.tables.insert(server.to_owned(), table);
+        names
+            .iter()
+            .fold(self, |world, host| world.server_name(host, server))
+    }
+
+    /// A host that a server does not serve, though a wildcard of its table would take it.
+    pub fn misdirected(mut self, server: &str, host: &str) -> Self {
+        let (key, part) = route::misdirected(&Host::new(host));
+        let table = self.tables.get_mut(server).unwrap();
+        table.insert(key, part.into());
+        self
+    }
+
+    /// A server name that leads to a chain, be it there or not.
+    pub fn server_name(mut self, host: &str, server: &str) -> Self {
+        let (key, part) = server_name::server_name(&Host::new(host), server);
+        self.https.insert(key, part.into());
+        self
+    }
+
+    /// A cluster with these endpoints.
+    pub fn cluster(self, name: &str, addresses: &[SocketAddr]) -> Self {
+        self.cluster_with(&cluster_of(name), addresses)
+    }
+
+    pub fn cluster_with(mut self, model: &Cluster, addresses: &[SocketAddr]) -> Self {
+        self.insert(ResourceType::Cluster, &cluster::cluster(model));
+        let assignment = assignment(&model.name, addresses);
+        self.insert(
+            ResourceType::Endpoint,
+            &endpoint::load_assignment(&assignment),
+        );
+        self
+    }
+
+    /// All of it as the server sends it.
+    pub fn resources(&self) -> Resources {
+        let config = config();
+        let mut world = Self {
+            https: self.https.clone(),
+            tables: BTreeMap::new(),
+            others: self.others.clone(),
+        };
+        world.insert(ResourceType::Listener, &listener::http(&config));
+        world.insert(ResourceType::Listener, &listener::stats(&config));
+        let https = Resource::composite(
+            listener::HTTPS.into(),
+            listener::https_head(&config),
+            self.https.clone(),
+        );
+        world.insert(ResourceType::Listener, &https);
+        for (name, parts) in &self.tables {
+            let head = route::table_head(name);
+            let table = Resource::composite(name.as_str().into(), head, parts.clone());
+            world.insert(ResourceType::Route, &table);
+        }
+        world.others
+    }
+
+    fn insert(&mut self, resource_type: ResourceType, resource: &Resource) {
+        let key = (resource_type, resource.name().to_string());
+        self.others.insert(key, resource.bytes().clone());
+    }
+}
+
+/// Free ports of the loopback address.
+pub fn config() -> listener::Config {
+    let free = SocketAddr::from(([127, 0, 0, 1], 0));
+    listener::Config {
+        http: free,
+        https: free,
+        stats: free,
+    }
+}

@@ -1,0 +1,555 @@
+//! Every rendering as JSON, compared with the files of `tests/envoy/golden/`. `ISOBATH_REWRITE=1` rewrites them.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::Parser;
+use envoy_types::pb::envoy::config::cluster::v3::Cluster as ClusterPb;
+use imbl::OrdMap;
+use isobath::envoy::bootstrap::{Args, XdsServer};
+use isobath::envoy::{cluster, endpoint, filter_chain, json, listener, route, secret, server_name};
+use isobath::k8s::PrivateKeyPem;
+use isobath::model::{
+    Certificate, CircuitBreakers, Cluster, Discovery, EndpointAddress, Forward, HeaderModifier,
+    Host, LoadAssignment, PathMatch, PathRewrite, Redirect, RetryPolicy, Route, RouteAction,
+    RouteMatch, TlsSettings, TlsVersion, UpstreamProtocol, ValueMatch, ValuePredicate,
+    WeightedCluster,
+};
+use isobath::xds::{Part, Resource, ResourceType};
+use prost::Message;
+
+use crate::fixture::{
+    all_to, assignment, cluster_of, forward, owner, route as simple, tls_server, virtual_host,
+};
+
+/// Whether this run rewrites what it would compare.
+pub fn rewriting() -> bool {
+    std::env::var_os("ISOBATH_REWRITE").is_some_and(|value| value == "1")
+}
+
+#[test]
+fn renderings() {
+    for (name, resource_type, resource) in all() {
+        let shown = json::readable(resource_type.type_url(), resource.bytes());
+        check(&format!("{name}.json"), &pretty(&shown));
+        assert!(!shown.to_string().contains("unreadable"), "{name}");
+    }
+}
+
+#[test]
+fn bootstraps() {
+    let run = |arguments: &[&str]| {
+        #[derive(Parser)]
+        struct Cli {
+            #[command(flatten)]
+            args: Args,
+        }
+        let cli = Cli::try_parse_from([&["bootstrap"], arguments].concat()).unwrap();
+        cli.args.render()
+    };
+    check("bootstrap.json", &run(&["envoy.json"]).unwrap());
+    let tls = [
+        "--xds-address=isobath.web:8001",
+        "--xds-ca-file=/certs/ca.crt",
+        "--xds-cert-file=/certs/tls.crt",
+        "--xds-key-file=/certs/tls.key",
+        "--admin-socket=/tmp/admin.sock",
+        "--node-id=node-1",
+        "--envoy-max-heap-bytes=1073741824",
+    ];
+    check("bootstrap-tls.yaml", &run(&tls).unwrap());
+    assert!(
+        run(&["--xds-address=isobath.web:8001"])
+            .unwrap_err()
+            .to_string()
+            .contains("TLS")
+    );
+}
+
+#[test]
+fn addresses_of_control_planes() {
+    let tcp = |host: &str, port| {
+        Ok(XdsServer::Tcp {
+            host: host.to_owned(),
+            port,
+            tls: None,
+        })
+    };
+    let cases = [
+        (
+            "unix:/run/xds.sock",
+            Ok(XdsServer::Unix("/run/xds.sock".into())),
+        ),
+        ("127.0.0.1:8001", tcp("127.0.0.1", 8001)),
+        ("[::1]:8001", tcp("::1", 8001)),
+        ("localhost:8001", tcp("localhost", 8001)),
+        ("unix:", Err("`unix:` needs the path of a socket")),
+        (
+            "/run/xds.sock",
+            Err("`/run/xds.sock` is neither `unix:PATH` nor `HOST:PORT`"),
+        ),
+        ("localhost:http", Err("`http` is not a port")),
+        (":8001", Err("`:8001` names no host")),
+        (
+            "10.0.0.1:8001",
+            Err(
+                "the control plane at 10.0.0.1:8001 is reached over a network, which needs TLS: name a CA, a certificate and a key",
+            ),
+        ),
+    ];
+    for (address, expected) in cases {
+        assert_eq!(
+            XdsServer::parse(address, None),
+            expected.map_err(str::to_owned),
+            "{address}"
+        );
+    }
+}
+
+/// Envoy keys subscriptions by these bytes: changed, they cost every TLS host of a listener 15 seconds (X-23).
+#[test]
+fn config_source_bytes_are_an_abi() {
+    const ADS: [u8; 4] = [0x1a, 0x00, 0x30, 0x02];
+    let bytes = cluster::cluster(&cluster_of("web/shop:80")).bytes().clone();
+    let eds = ClusterPb::decode(bytes)
+        .unwrap()
+        .eds_cluster_config
+        .unwrap()
+        .eds_config
+        .unwrap();
+    assert_eq!(eds.encode_to_vec(), ADS);
+    // SdsSecretConfig { name: "web/one", sds_config: ADS } and Rds { config_source: ADS, route_config_name: "s" }.
+    let chain = filter_chain::filter_chain(&tls_server("s", &["web/one"]))
+        .1
+        .bytes;
+    let sds = [b"\x0a\x07web/one\x12\x04".as_slice(), &ADS].concat();
+    let rds = [b"\x0a\x04".as_slice(), &ADS, b"\x12\x01s"].concat();
+    for expected in [sds, rds] {
+        assert!(
+            chain
+                .windows(expected.len())
+                .any(|window| window == expected)
+        );
+    }
+}
+
+/// A private key is nowhere but in the bytes, whatever asks (I10).
+#[test]
+fn keys_are_never_shown() {
+    let resource = secret::secret(&certificate("web/shop"));
+    let marker = b"MARKER-OF-A-KEY";
+    assert!(
+        resource
+            .bytes()
+            .windows(marker.len())
+            .any(|window| window == marker)
+    );
+    let url = ResourceType::Secret.type_url();
+    let cut = &resource.bytes()[..resource.bytes().len() - 3];
+    for shown in [
+        json::readable(url, resource.bytes()).to_string(),
+        json::readable(url, cut).to_string(),
+        json::readable("type.googleapis.com/unknown.Type", resource.bytes()).to_string(),
+        format!("{resource:?} {:?}", resource.head()),
+    ] {
+        assert!(!shown.contains("MARKER"), "{shown}");
+    }
+}
+
+/// What a part needs, so that a push can be ordered and a snapshot checked for completeness.
+#[test]
+fn parts_name_what_they_need() {
+    let names = |part: &Part| -> Vec<String> {
+        part.references
+            .iter()
+            .map(|r| format!("{} {}", r.resource_type, r.name))
+            .collect()
+    };
+    let mut two = forward(&["web/b", "web/a"]);
+    two.backends.push(WeightedCluster {
+        cluster: "web/never".into(),
+        weight: 0,
+    });
+    let host = virtual_host(
+        "a.example.com",
+        vec![
+            simple(path("/"), RouteAction::Forward(two)),
+            simple(path("/b"), RouteAction::Forward(forward(&["web/b"]))),
+        ],
+    );
+    let part = route::virtual_host(&host, false).1;
+    assert_eq!(names(&part), ["cds web/a", "cds web/b"]);
+    assert_eq!(
+        part.owners.iter().map(|o| &**o).collect::<Vec<_>>(),
+        ["Ingress web/shop"]
+    );
+    let part = filter_chain::filter_chain(&tls_server("s", &["web/rsa", "web/ec"])).1;
+    assert_eq!(names(&part), ["rds s", "sds web/ec", "sds web/rsa"]);
+    assert_eq!(
+        names(cluster::cluster(&cluster_of("web/a")).head()),
+        ["eds web/a"]
+    );
+    assert_eq!(names(listener::http(&addresses()).head()), ["rds http"]);
+}
+
+fn check(name: &str, found: &str) {
+    let path: PathBuf = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/envoy/golden")
+        .join(name);
+    if rewriting() {
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(&path, found).unwrap();
+    }
+    let wanted = std::fs::read_to_string(&path).unwrap_or_default();
+    assert!(
+        wanted == found,
+        "{name} differs (ISOBATH_REWRITE=1 rewrites it); found:\n{found}"
+    );
+}
+
+fn pretty(value: &serde_json::Value) -> String {
+    serde_json::to_string_pretty(value).unwrap() + "\n"
+}
+
+/// One of each, the same in every process.
+pub fn all() -> Vec<(&'static str, ResourceType, Resource)> {
+    use ResourceType::{
+        Cluster as Cds, Endpoint as Eds, Listener as Lds, Route as Rds, Secret as Sds,
+    };
+    let config = addresses();
+    vec![
+        ("listener-http", Lds, listener::http(&config)),
+        ("listener-stats", Lds, listener::stats(&config)),
+        ("listener-https-empty", Lds, https([])),
+        ("listener-https", Lds, https_with_hosts()),
+        ("route-empty", Rds, table("http", [])),
+        (
+            "route-matches",
+            Rds,
+            table("http", [routes("a.example.com", matching())]),
+        ),
+        (
+            "route-actions",
+            Rds,
+            table("http", [routes("a.example.com", actions())]),
+        ),
+        (
+            "route-rewrites",
+            Rds,
+            table("http", [routes("a.example.com", rewrites())]),
+        ),
+        (
+            "route-hosts",
+            Rds,
+            table(
+                "http",
+                ["*", "a.example.com", "*.example.com", "*.b.example.com"]
+                    .map(|host| routes(host, all_to("web/shop:80"))),
+            ),
+        ),
+        (
+            "route-redirect",
+            Rds,
+            table(
+                "http",
+                [routes(
+                    "a.example.com",
+                    vec![simple(
+                        path("/"),
+                        RouteAction::Redirect(Redirect::to_https()),
+                    )],
+                )],
+            ),
+        ),
+        (
+            "route-tls",
+            Rds,
+            table(
+                "web/shop",
+                [
+                    route::misdirected(&Host::any()),
+                    route::misdirected(&Host::new("other.example.com")),
+                    route::virtual_host(
+                        &virtual_host("*.example.com", all_to("web/shop:80")),
+                        true,
+                    ),
+                ],
+            ),
+        ),
+        ("cluster", Cds, cluster::cluster(&cluster_of("web/shop:80"))),
+        (
+            "cluster-limits",
+            Cds,
+            cluster::cluster(&Cluster {
+                circuit_breakers: CircuitBreakers {
+                    max_connections: Some(1),
+                    max_pending_requests: Some(2),
+                    max_requests: Some(3),
+                    max_retries: Some(0),
+                    per_host_max_connections: Some(5),
+                },
+                ..cluster_of("web/shop:80")
+            }),
+        ),
+        (
+            "cluster-hash",
+            Cds,
+            cluster::cluster(&Cluster {
+                hash_source_ip: true,
+                ..cluster_of("web/shop:80")
+            }),
+        ),
+        ("cluster-h2c", Cds, protocol(UpstreamProtocol::H2c)),
+        ("cluster-tls", Cds, protocol(UpstreamProtocol::Tls)),
+        ("cluster-h2", Cds, protocol(UpstreamProtocol::H2)),
+        (
+            "cluster-dns",
+            Cds,
+            cluster::cluster(&Cluster {
+                discovery: Discovery::Dns {
+                    hostname: "db.example.net".into(),
+                    port: 443,
+                },
+                protocol: UpstreamProtocol::Tls,
+                ..cluster_of("web/shop:80")
+            }),
+        ),
+        (
+            "endpoint-empty",
+            Eds,
+            endpoint::load_assignment(&assignment("web/shop:80", &[])),
+        ),
+        ("endpoint-zones", Eds, endpoint::load_assignment(&zones())),
+        ("secret", Sds, secret::secret(&certificate("web/shop"))),
+    ]
+}
+
+fn addresses() -> listener::Config {
+    let any = |port| SocketAddr::from(([0, 0, 0, 0], port));
+    listener::Config {
+        http: any(8080),
+        https: SocketAddr::from(([0u16; 8], 8443)),
+        stats: any(8002),
+    }
+}
+
+fn https(parts: impl IntoIterator<Item = (Arc<str>, Part)>) -> Resource {
+    Resource::composite(
+        listener::HTTPS.into(),
+        listener::https_head(&addresses()),
+        collect(parts),
+    )
+}
+
+fn https_with_hosts() -> Resource {
+    let mut strict = tls_server("web/two", &["web/two"]);
+    strict.settings = TlsSettings {
+        minimum: TlsVersion::V1_3,
+        maximum: TlsVersion::V1_3,
+    };
+    https([
+        filter_chain::filter_chain(&tls_server("web/shop", &["web/shop-ec", "web/shop-rsa"])),
+        filter_chain::filter_chain(&strict),
+        server_name::server_name(&Host::new("a.example.com"), "web/shop"),
+        server_name::server_name(&Host::new("b.example.com"), "web/two"),
+        server_name::server_name(&Host::new("*.com"), "web/two"),
+        server_name::server_name(&Host::new("*.example.com"), "web/two"),
+        server_name::server_name(&Host::new("*.deep.example.com"), "web/shop"),
+        server_name::server_name(&Host::any(), "web/shop"),
+    ])
+}
+
+fn table(name: &str, parts: impl IntoIterator<Item = (Arc<str>, Part)>) -> Resource {
+    Resource::composite(name.into(), route::table_head(name), collect(parts))
+}
+
+fn routes(host: &str, routes: Vec<Route>) -> (Arc<str>, Part) {
+    route::virtual_host(&virtual_host(host, routes), false)
+}
+
+fn collect(parts: impl IntoIterator<Item = (Arc<str>, Part)>) -> OrdMap<Arc<str>, Arc<Part>> {
+    parts
+        .into_iter()
+        .map(|(key, part)| (key, Arc::new(part)))
+        .collect()
+}
+
+fn protocol(protocol: UpstreamProtocol) -> Resource {
+    cluster::cluster(&Cluster {
+        protocol,
+        ..cluster_of("web/shop:80")
+    })
+}
+
+fn zones() -> LoadAssignment {
+    let endpoint = |ip: &str| EndpointAddress {
+        ip: ip.parse().unwrap(),
+        port: 8080,
+    };
+    LoadAssignment {
+        cluster: "web/shop:80".into(),
+        localities: BTreeMap::from([
+            ("".into(), BTreeSet::from([endpoint("10.0.0.1")])),
+            ("empty".into(), BTreeSet::new()),
+            (
+                "zone-a".into(),
+                BTreeSet::from([endpoint("10.0.0.2"), endpoint("2001:db8::1")]),
+            ),
+        ]),
+    }
+}
+
+fn certificate(name: &str) -> Certificate {
+    Certificate {
+        chain: "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n".into(),
+        key: PrivateKeyPem::new(
+            "-----BEGIN PRIVATE KEY-----\nMARKER-OF-A-KEY\n-----END PRIVATE KEY-----\n".to_owned(),
+        ),
+        ..crate::fixture::certificate(name, &["a.example.com"])
+    }
+}
+
+fn path(path: &str) -> PathMatch {
+    PathMatch::PathPrefix(path.into())
+}
+
+fn matching() -> Vec<Route> {
+    let values = |name: &str| -> Vec<ValueMatch> {
+        [
+            ValuePredicate::Exact("one".into()),
+            ValuePredicate::Present,
+            ValuePredicate::Regex("[a-z]+".into()),
+        ]
+        .map(|value| ValueMatch {
+            name: name.into(),
+            value,
+        })
+        .into()
+    };
+    let shop = || RouteAction::Forward(forward(&["web/shop:80"]));
+    let mut routes: Vec<Route> = [
+        PathMatch::Exact("/exact".into()),
+        PathMatch::Regex("/[0-9]+".into()),
+        PathMatch::PathPrefix("/element".into()),
+        PathMatch::PathPrefix("/slash/".into()),
+        PathMatch::StringPrefix("/string".into()),
+        // No path of a request has a question mark, so these routes are none.
+        PathMatch::PathPrefix("/que?ry".into()),
+        PathMatch::Exact("/frag#ment".into()),
+        PathMatch::PathPrefix("/".into()),
+    ]
+    .map(|path| simple(path, shop()))
+    .into();
+    let conditions = RouteMatch {
+        path: path("/"),
+        headers: values("x-header"),
+        query: values("parameter"),
+    };
+    routes.push(Route {
+        matches: conditions,
+        ..simple(path("/"), shop())
+    });
+    routes
+}
+
+fn actions() -> Vec<Route> {
+    let shop = || forward(&["web/shop:80"]);
+    let shares = Forward {
+        backends: vec![
+            WeightedCluster {
+                cluster: "web/a:80".into(),
+                weight: 90,
+            },
+            WeightedCluster {
+                cluster: "web/b:80".into(),
+                weight: 10,
+            },
+            WeightedCluster {
+                cluster: "web/never:80".into(),
+                weight: 0,
+            },
+        ],
+        ..shop()
+    };
+    let patient = Forward {
+        timeout: Some(Duration::from_millis(1500)),
+        retry: Some(RetryPolicy {
+            retry_on: vec!["5xx".into(), "connect-failure".into()],
+            num_retries: 7,
+            per_try_timeout: Some(Duration::from_secs(2)),
+        }),
+        hash_source_ip: true,
+        ..shop()
+    };
+    let endless = Forward {
+        timeout: Some(Duration::MAX),
+        ..shop()
+    };
+    let changed = HeaderModifier {
+        set: BTreeMap::from([
+            ("host".into(), "inner.example.com".into()),
+            ("x-empty".into(), "".into()),
+            ("x-rate".into(), "100% %REQ(x-secret)%".into()),
+            (":path".into(), "/never".into()),
+        ]),
+        remove: BTreeSet::from(["x-gone".into(), "host".into()]),
+    };
+    vec![
+        simple(path("/shares"), RouteAction::Forward(shares)),
+        simple(path("/patient"), RouteAction::Forward(patient)),
+        simple(path("/endless"), RouteAction::Forward(endless)),
+        simple(path("/nobody"), RouteAction::Forward(forward(&[]))),
+        simple(path("/answer"), RouteAction::DirectResponse(418)),
+        simple(path("/no-status"), RouteAction::DirectResponse(42)),
+        simple(path("/secure"), RouteAction::Redirect(Redirect::to_https())),
+        simple(
+            path("/away"),
+            RouteAction::Redirect(Redirect {
+                scheme: Some("http"),
+                hostname: Some("other.example.com".into()),
+                port: Some(8080),
+                path: Some(PathRewrite::ReplaceFullPath("/there".into())),
+                status: 307,
+            }),
+        ),
+        Route {
+            request_headers: changed.clone(),
+            response_headers: changed,
+            owner: owner("headers"),
+            ..simple(path("/headers"), RouteAction::Forward(shop()))
+        },
+    ]
+}
+
+fn rewrites() -> Vec<Route> {
+    let prefix = |to: &str| PathRewrite::ReplacePrefix(to.into());
+    let whole = |to: &str| PathRewrite::ReplaceFullPath(to.into());
+    let string = |path: &str| PathMatch::StringPrefix(path.into());
+    [
+        (path("/a"), prefix("/b")),
+        (path("/a"), prefix("/b/")),
+        (path("/a"), prefix("/")),
+        (path("/a"), prefix("")),
+        (path("/"), prefix("/b")),
+        (path("/"), prefix("/")),
+        (string("/a"), prefix("/b")),
+        (string("/a"), prefix("/b/")),
+        (string("/a/"), prefix("/b")),
+        (PathMatch::Exact("/a".into()), prefix("/b")),
+        (PathMatch::Regex("/[0-9]+".into()), prefix("/b")),
+        (path("/a"), whole(r"/b\1")),
+        (path("/que?ry"), prefix("/b")),
+    ]
+    .into_iter()
+    .map(|(path, rewrite)| {
+        let to = Forward {
+            rewrite: Some(rewrite),
+            ..forward(&["web/shop:80"])
+        };
+        simple(path, RouteAction::Forward(to))
+    })
+    .collect()
+}

@@ -1,0 +1,20 @@
+//! What the renderings of `isobath::envoy` mean to a real Envoy, and what their bytes are.
+//!
+//! The tests of `proxy` need Envoy's path in `ISOBATH_TEST_ENVOY` (`make` sets it). Without it they are skipped with
+//! a line on standard error, and fail where `CI` is set.
+
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod ads;
+mod backend;
+mod client;
+mod descriptors;
+mod determinism;
+mod fixture;
+mod golden;
+mod hosts;
+mod paths;
+mod proxy;
+mod routes;
+mod server_names;
+mod stats;

@@ -1,0 +1,128 @@
+//! Golden cases of the translation: `cases/NAME.yaml` holds ordinary Kubernetes objects, `cases/NAME.txt` the
+//! model that they come to, one line a route, and the problems. `UPDATE_GOLDEN=1 cargo test --test golden` writes
+//! the second anew; a diff of it is what a review reads.
+//!
+//! A Secret's `data` is `names` and `algorithm` here instead of real keys: what the door makes of keys has tests of
+//! its own.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
+
+mod print;
+
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+
+use isobath::k8s::*;
+use isobath::store::{ClassSelection, Dirty, Store};
+use isobath::translate::{Input, Options};
+use serde_json::Value;
+
+fn object(value: &Value) -> Object {
+    let kind = value["kind"].as_str().expect("an object has a kind");
+    let kind = Kind::ALL
+        .into_iter()
+        .find(|candidate| candidate.name() == kind)
+        .expect("a kind that is watched");
+    let mut value = value.clone();
+    if kind.is_namespaced() && value["metadata"]["namespace"].is_null() {
+        value["metadata"]["namespace"] = "default".into();
+    }
+    if kind == Kind::Secret {
+        return secret(&value);
+    }
+    decode(kind, &value.to_string()).expect("an object has a name")
+}
+
+fn secret(value: &Value) -> Object {
+    let text = |value: &Value| value.as_str().map(Arc::<str>::from);
+    let names = value["data"]["names"].as_array();
+    let certificate = match names {
+        None => Err("tls.crt is missing".into()),
+        Some(names) => Ok(Arc::new(TlsCertificate {
+            chain: "chain".into(),
+            key: PrivateKeyPem::new("key".to_owned()),
+            key_algorithm: match value["data"]["algorithm"].as_str() {
+                Some("rsa") => KeyAlgorithm::Rsa,
+                _ => KeyAlgorithm::Ecdsa,
+            },
+            names: names.iter().filter_map(text).collect(),
+            not_before: jiff::Timestamp::UNIX_EPOCH,
+            not_after: jiff::Timestamp::UNIX_EPOCH,
+        })),
+    };
+    let metadata = &value["metadata"];
+    Object::Secret(Arc::new(Secret {
+        metadata: Metadata {
+            name: NamespacedName::new(
+                text(&metadata["namespace"]).unwrap(),
+                text(&metadata["name"]).unwrap(),
+            ),
+            uid: "".into(),
+            created: None,
+            annotations: Default::default(),
+        },
+        certificate,
+    }))
+}
+
+fn check(input: &Path) {
+    let text = fs::read_to_string(input).unwrap();
+    let documents: Vec<Value> = serde_saphyr::from_multiple(&text)
+        .unwrap_or_else(|error| panic!("{}: {error}", input.display()));
+    let mut selection = ClassSelection {
+        name: None,
+        manifests: true,
+    };
+    let mut options = Options::default();
+    let mut store = None;
+    let mut dirty = Dirty::default();
+    for document in &documents {
+        if let Some(flags) = document.get("flags") {
+            selection.manifests = flags["manifests"].as_bool().unwrap_or(true);
+            selection.name = flags["ingress-class"].as_str().map(Arc::from);
+            options.allow_external_names = flags["allow-external-names"].as_bool().unwrap_or(false);
+            continue;
+        }
+        let store = store.get_or_insert_with(|| Store::new(selection.clone()));
+        store.apply(Event::Apply(object(document)), &mut dirty);
+    }
+    let store = store.expect("a case has objects");
+    let got = print::everything(
+        Input {
+            store: &store,
+            options: &options,
+        },
+        &dirty,
+    );
+
+    let output = input.with_extension("txt");
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        fs::write(&output, got).unwrap();
+        return;
+    }
+    let want = fs::read_to_string(&output).unwrap_or_default();
+    assert!(
+        got == want,
+        "{}: not what the objects come to now:\n{got}\n(UPDATE_GOLDEN=1 writes it)",
+        output.display()
+    );
+}
+
+#[test]
+fn objects_come_to_the_stated_model() {
+    let cases = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/cases");
+    let mut inputs: Vec<_> = fs::read_dir(cases)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| {
+            path.extension()
+                .is_some_and(|extension| extension == "yaml")
+        })
+        .collect();
+    inputs.sort();
+    assert!(inputs.len() > 20, "the cases are there");
+    for input in inputs {
+        check(&input);
+    }
+}

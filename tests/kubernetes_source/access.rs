@@ -1,0 +1,367 @@
+//! Credentials, RBAC, and what the server offers.
+
+use std::sync::Arc;
+
+use isobath::k8s::Kind;
+use isobath::source::kubernetes::{ConnectError, Kubernetes};
+
+use crate::control_plane::{ADMIN, Authority, ControlPlane};
+use crate::rig::{Rig, Run, args, proxy, source, status, try_source};
+
+const KINDS: [(&str, &str, Kind); 5] = [
+    ("networking.k8s.io", "ingressclasses", Kind::IngressClass),
+    ("networking.k8s.io", "ingresses", Kind::Ingress),
+    ("", "services", Kind::Service),
+    ("discovery.k8s.io", "endpointslices", Kind::EndpointSlice),
+    ("", "secrets", Kind::Secret),
+];
+
+fn rules(kinds: &[(&str, &str, Kind)]) -> String {
+    let rules: Vec<_> = kinds
+        .iter()
+        .map(|(group, plural, _)| {
+            format!("{{apiGroups: ['{group}'], resources: [{plural}], verbs: [list, watch]}}")
+        })
+        .collect();
+    format!("[{}]", rules.join(", "))
+}
+
+/// K-21: the rule for any one kind is missing. The line says which.
+#[tokio::test]
+async fn a_missing_rule() {
+    let Some(rig) = Rig::new("rules").await else {
+        return;
+    };
+    for (missing, (_, plural, kind)) in KINDS.into_iter().enumerate() {
+        let mut granted = KINDS.to_vec();
+        granted.remove(missing);
+        let user = format!("without-{plural}");
+        rig.plane.grant(&user, &rules(&granted));
+        granted_by_now(&rig.plane, &user, &granted).await;
+        let source = Kubernetes::connect(&args(rig.plane.kubeconfig(&user)), None)
+            .await
+            .unwrap();
+        let (error, mirror) = Run::start(source).end().await;
+        let text = error.to_string();
+        assert!(
+            text.starts_with(&format!(
+                "list-watch of {kind}: the API server answered 403: {plural}"
+            )),
+            "{text}"
+        );
+        assert!(!text.contains('\n'));
+        assert_eq!(mirror.lists(kind), 0);
+    }
+}
+
+/// Namespaced Roles are enough for --watch-namespaces with --ingress-class, and for nothing else.
+#[tokio::test]
+async fn namespaced_roles() {
+    let Some(rig) = Rig::new("roles").await else {
+        return;
+    };
+    let other = Rig::on(rig.plane.clone(), "other-roles").await;
+    rig.create_service("seen").await;
+    other.create_service("seen").await;
+    for namespace in ["roles", "other-roles"] {
+        rig.plane.grant_in(namespace, "tenant", &rules(&KINDS[1..]));
+    }
+    let mut args = args(rig.plane.kubeconfig("tenant"));
+    args.watch_namespaces = vec!["roles".to_owned(), "other-roles".to_owned()];
+    for namespace in ["roles", "other-roles"] {
+        let path = |plural: &str| format!("namespaces/{namespace}/{plural}");
+        let kinds: Vec<_> = KINDS[1..]
+            .iter()
+            .map(|(group, plural, kind)| (*group, path(plural), *kind))
+            .collect();
+        let kinds: Vec<_> = kinds
+            .iter()
+            .map(|(group, path, kind)| (*group, path.as_str(), *kind))
+            .collect();
+        granted_by_now(&rig.plane, "tenant", &kinds).await;
+    }
+    let source = source(&args).await;
+    let watched = source.watched().into_iter().collect();
+    let mut run = Run::start(source);
+    run.until("two namespaces", |mirror| mirror.listed == watched)
+        .await;
+    drop(run);
+
+    // Without a name for the class, classes are read, and those are the cluster's.
+    let all = Kubernetes::connect(&args, None).await.unwrap();
+    let (error, _) = Run::start(all).end().await;
+    let text = error.to_string();
+    assert!(
+        text.starts_with("list-watch of IngressClass: the API server answered 403"),
+        "{text}"
+    );
+}
+
+/// A server that can't be trusted, and configurations that can't be used.
+#[tokio::test]
+async fn connecting() {
+    let Some(rig) = Rig::new("connecting").await else {
+        return;
+    };
+    // The certificate is another authority's.
+    let stranger = Authority::new("stranger");
+    let kubeconfig = std::fs::read_to_string(rig.plane.kubeconfig(ADMIN)).unwrap();
+    let ca = rig.plane.dir().join("stranger.crt");
+    std::fs::write(&ca, stranger.certificate()).unwrap();
+    let trusted = rig.plane.dir().join("ca.crt");
+    let path = rig.plane.dir().join("stranger.kubeconfig");
+    let text = kubeconfig.replace(trusted.to_str().unwrap(), ca.to_str().unwrap());
+    std::fs::write(&path, text).unwrap();
+    let error = try_source(&args(path.clone()))
+        .await
+        .map(|_| ())
+        .unwrap_err();
+    assert!(matches!(error, ConnectError::Discovery(_)));
+    let text = error.to_string();
+    assert!(
+        text.contains("the API server can't be reached: ") && text.contains("certificate"),
+        "{text}"
+    );
+
+    let mut unusable = args(rig.plane.kubeconfig(ADMIN));
+    unusable.context = Some("nowhere".to_owned());
+    let missing = args(rig.plane.dir().join("missing"));
+    let garbage = rig.plane.dir().join("garbage");
+    std::fs::write(&garbage, "{").unwrap();
+    for args in [unusable, missing, args(garbage)] {
+        let error = try_source(&args).await.map(|_| ()).unwrap_err();
+        let file = args.kubeconfig.unwrap();
+        assert!(matches!(error, ConnectError::Configuration(_)));
+        let text = error.to_string();
+        let head = format!("the kubeconfig {} can't be used: ", file.display());
+        assert!(text.starts_with(&head), "{text}");
+        assert!(!text.contains('\n'), "{text}");
+    }
+}
+
+/// K-24: the token file is replaced while the source runs. The next request brings the new one.
+#[tokio::test]
+async fn tokens_are_replaced() {
+    let Some(rig) = Rig::new("tokens").await else {
+        return;
+    };
+    rig.post(
+        "/api/v1/namespaces/tokens/serviceaccounts",
+        r#"{"metadata":{"name":"isobath"}}"#.to_owned(),
+    )
+    .await;
+    let user = "system:serviceaccount:tokens:isobath";
+    rig.plane.grant_in("tokens", user, &rules(&KINDS[1..]));
+    let token = || {
+        rig.plane.kubectl(
+            ADMIN,
+            &[
+                "-n",
+                "tokens",
+                "create",
+                "token",
+                "isobath",
+                "--duration=10m",
+            ],
+            "",
+        )
+    };
+    let (first, second) = (token(), token());
+    assert_ne!(first, second);
+    let file = rig.plane.dir().join("token");
+    std::fs::write(&file, &first).unwrap();
+    let proxy = proxy(&rig.plane, None).await;
+    let mut args = args(
+        rig.plane
+            .kubeconfig_with_token_file("tokens", proxy.address(), &file),
+    );
+    args.watch_namespaces = vec!["tokens".to_owned()];
+    let mut run = Run::start(source(&args).await);
+    run.until_listed().await;
+    let seen_with = |token: &str| {
+        let header = format!("Bearer {}", token.trim());
+        let recorded = proxy.recorded();
+        recorded
+            .iter()
+            .filter(|seen| seen.authorization.as_ref() == Some(&header))
+            .count()
+    };
+    // One question of discovery, four lists.
+    assert_eq!((seen_with(&first) >= 5, seen_with(&second)), (true, 0));
+
+    std::fs::write(&file, &second).unwrap();
+    run.until_seen("the second token", || seen_with(&second) >= 4)
+        .await;
+
+    // While the file can't be read the last token holds.
+    std::fs::remove_file(&file).unwrap();
+    let before = seen_with(&second);
+    run.until_seen("further requests", || seen_with(&second) > before + 4)
+        .await;
+    let (all, first, second) = (
+        proxy.recorded().len(),
+        seen_with(&first),
+        seen_with(&second),
+    );
+    assert_eq!(all, first + second);
+
+    // A token that the server does not know ends it.
+    std::fs::write(&file, "stale").unwrap();
+    let (error, _) = run.end().await;
+    assert!(
+        error
+            .to_string()
+            .ends_with("the API server answered 401: Unauthorized"),
+        "{error}"
+    );
+    assert!(!error.to_string().contains("stale"));
+}
+
+/// K-20: delegations are read where their CRD is. What can't be decoded among them is data; and when the CRD is
+/// removed, the source ends, to find out anew.
+#[tokio::test]
+async fn optional_kinds() {
+    let Some(plane) = ControlPlane::start().await else {
+        return;
+    };
+    let rig = Rig::on(Arc::new(plane), "crd").await;
+    let absent = rig.source().await.watched();
+    assert!(
+        absent
+            .iter()
+            .all(|(kind, _)| *kind != Kind::TlsCertificateDelegation)
+    );
+
+    let crd = r#"
+apiVersion: apiextensions.k8s.io/v1
+kind: CustomResourceDefinition
+metadata: {name: tlscertificatedelegations.projectcontour.io}
+spec:
+  group: projectcontour.io
+  scope: Namespaced
+  names: {kind: TLSCertificateDelegation, plural: tlscertificatedelegations, singular: tlscertificatedelegation}
+  versions:
+  - name: v1
+    served: true
+    storage: true
+    schema: {openAPIV3Schema: {type: object, x-kubernetes-preserve-unknown-fields: true}}
+"#;
+    rig.plane.kubectl(ADMIN, &["apply", "-f", "-"], crd);
+    rig.plane.kubectl(
+        ADMIN,
+        &[
+            "wait",
+            "--for=condition=established",
+            "crd/tlscertificatedelegations.projectcontour.io",
+        ],
+        "",
+    );
+    let mut present = false;
+    for _ in 0..100 {
+        let watched = rig.source().await.watched();
+        present = watched
+            .iter()
+            .any(|(kind, _)| *kind == Kind::TlsCertificateDelegation);
+        if present {
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+    assert!(present);
+    rig.plane.kubectl(
+        ADMIN,
+        &["-n", "crd", "apply", "-f", "-"],
+        r#"
+apiVersion: projectcontour.io/v1
+kind: TLSCertificateDelegation
+metadata: {name: good}
+spec: {delegations: [{secretName: a, targetNamespaces: ["*"]}]}
+---
+apiVersion: projectcontour.io/v1
+kind: TLSCertificateDelegation
+metadata: {name: bad}
+spec: {delegations: what}
+"#,
+    );
+    let mut run = rig.run().await;
+    let kind = Kind::TlsCertificateDelegation;
+    run.until("delegations", |mirror| {
+        mirror.names(kind) == ["!bad", "good"]
+    })
+    .await;
+    // A watch says it as a list does.
+    rig.plane.kubectl(
+        ADMIN,
+        &[
+            "-n",
+            "crd",
+            "patch",
+            "tlscertificatedelegation",
+            "good",
+            "--type=merge",
+            "-p",
+            r#"{"spec":"what"}"#,
+        ],
+        "",
+    );
+    run.until("good went bad", |mirror| {
+        mirror.names(kind) == ["!bad", "!good"]
+    })
+    .await;
+
+    rig.plane.kubectl(
+        ADMIN,
+        &[
+            "delete",
+            "crd",
+            "tlscertificatedelegations.projectcontour.io",
+        ],
+        "",
+    );
+    let (error, mirror) = run.end().await;
+    let text = error.to_string();
+    assert!(
+        text.starts_with(
+            "list-watch of TLSCertificateDelegation in namespace crd: the API server answered 404"
+        ),
+        "{text}"
+    );
+    assert!(mirror.names(kind).is_empty());
+}
+
+/// The first question fails: the line names the kind as well.
+#[tokio::test]
+async fn discovery_fails() {
+    let Some(rig) = Rig::new("discovery").await else {
+        return;
+    };
+    rig.proxy.on(
+        1,
+        |uri| uri.contains("projectcontour.io"),
+        status(503, "not yet"),
+    );
+    let error = try_source(&rig.args()).await.map(|_| ()).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "list-watch of TLSCertificateDelegation: the API server answered 503: not yet"
+    );
+}
+
+/// Waits until the authorizer has learnt of the rules.
+async fn granted_by_now(plane: &ControlPlane, user: &str, kinds: &[(&str, &str, Kind)]) {
+    let client = plane.client(user).await;
+    for (group, plural, kind) in kinds {
+        let root = if group.is_empty() { "api" } else { "apis" };
+        let path = format!("/{root}/{}/{plural}", kind.api_version());
+        let mut answer = Ok(String::new());
+        for _ in 0..100 {
+            let request = http::Request::get(&path).body(Vec::new()).unwrap();
+            answer = client.request_text(request).await;
+            if answer.is_ok() {
+                break;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        }
+        answer.unwrap();
+    }
+}

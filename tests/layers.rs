@@ -1,0 +1,217 @@
+//! The architecture as a test: imports point one way, and the pure core does no IO.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Each module and the modules that it may name. The shell of the process may see the core, never the other way.
+const MAY_IMPORT: &[(&str, &[&str])] = &[
+    ("tls", &[]),
+    ("xds", &["supervisor"]),
+    ("k8s", &["tls"]),
+    ("model", &["tls"]),
+    ("envoy", &["model", "tls", "xds"]),
+    ("source", &["cli", "k8s", "supervisor", "tls"]),
+    ("store", &["k8s", "model"]),
+    ("verdict", &["k8s"]),
+    ("api_call", &[]),
+    ("pod", &[]),
+    ("lease", &["api_call", "pod"]),
+    ("status", &["api_call", "k8s", "pod", "verdict"]),
+    ("translate", &["k8s", "model", "store", "tls"]),
+    (
+        "builder",
+        &[
+            "envoy",
+            "k8s",
+            "model",
+            "store",
+            "translate",
+            "verdict",
+            "xds",
+        ],
+    ),
+    (
+        "controller",
+        &["admin", "builder", "k8s", "supervisor", "verdict", "xds"],
+    ),
+];
+
+/// Modules that are functions of their arguments: no IO, no clock, no log, no async.
+const PURE: &[&str] = &[
+    "builder",
+    "envoy",
+    "k8s",
+    "model",
+    "store",
+    "tls",
+    "translate",
+    "verdict",
+];
+
+/// Files in pure modules that are the module's flags, not its function.
+const FLAGS: &[&str] = &["args.rs", "command.rs"];
+
+fn sources() -> Vec<(PathBuf, String)> {
+    fn walk(directory: &Path, files: &mut Vec<(PathBuf, String)>) {
+        for entry in fs::read_dir(directory).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                walk(&path, files);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                let text = fs::read_to_string(&path).unwrap();
+                files.push((path, text));
+            }
+        }
+    }
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut files = Vec::new();
+    walk(&root, &mut files);
+    files.sort();
+    let relative = |path: PathBuf| path.strip_prefix(&root).unwrap().to_owned();
+    files
+        .into_iter()
+        .map(|(path, text)| (relative(path), text))
+        .collect()
+}
+
+fn module(path: &Path) -> String {
+    let first = path
+        .components()
+        .next()
+        .unwrap()
+        .as_os_str()
+        .to_str()
+        .unwrap();
+    first.trim_end_matches(".rs").to_owned()
+}
+
+/// The code of a file without its comments and without the tests at its end.
+fn code(text: &str) -> String {
+    let text = text.split("#[cfg(test)]\nmod tests {").next().unwrap();
+    let lines = text
+        .lines()
+        .filter(|line| !line.trim_start().starts_with("//"));
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+/// The modules of this crate that a file names, in whatever form of `use` or path.
+fn imports(code: &str) -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    for (start, _) in code.match_indices("crate::") {
+        let rest = &code[start + "crate::".len()..];
+        let names: Vec<&str> = match rest.strip_prefix('{') {
+            // `use crate::{a::b, c}`: the first word of each item at depth one.
+            Some(list) => top_level(list),
+            None => vec![rest],
+        };
+        for name in names {
+            let word: String = name
+                .trim()
+                .chars()
+                .take_while(|c| c.is_alphanumeric() || *c == '_')
+                .collect();
+            found.insert(word);
+        }
+    }
+    found.remove("");
+    found
+}
+
+fn top_level(list: &str) -> Vec<&str> {
+    let (mut depth, mut start, mut items) = (1, 0, Vec::new());
+    for (index, character) in list.char_indices() {
+        match character {
+            '{' => depth += 1,
+            '}' => depth -= 1,
+            ',' if depth == 1 => {
+                items.push(&list[start..index]);
+                start = index + 1;
+            }
+            _ => {}
+        }
+        if depth == 0 {
+            items.push(&list[start..index]);
+            break;
+        }
+    }
+    items
+}
+
+#[test]
+fn imports_point_one_way() {
+    let allowed: BTreeMap<_, _> = MAY_IMPORT.iter().copied().collect();
+    let mut wrong = Vec::new();
+    for (path, text) in sources() {
+        let module = module(&path);
+        let Some(allowed) = allowed.get(&*module) else {
+            continue;
+        };
+        for import in imports(&code(&text)) {
+            if import != module && !allowed.contains(&&*import) {
+                wrong.push(format!("{} imports {import}", path.display()));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn the_core_is_pure() {
+    let forbidden = [
+        "tokio::",
+        "std::fs",
+        "std::net::Tcp",
+        "tracing::",
+        "SystemTime",
+        "Instant::now",
+        "async fn",
+        "std::env",
+    ];
+    let mut wrong = Vec::new();
+    for (path, text) in sources() {
+        let is_flags = path
+            .file_name()
+            .is_some_and(|name| FLAGS.contains(&name.to_str().unwrap()));
+        if !PURE.contains(&&*module(&path)) || is_flags {
+            continue;
+        }
+        let code = code(&text);
+        for word in forbidden.iter().filter(|word| code.contains(**word)) {
+            wrong.push(format!("{} has {word}", path.display()));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn only_the_supervisor_spawns_and_nothing_is_called_helper() {
+    let mut wrong = Vec::new();
+    for (path, text) in sources() {
+        let name = path.file_stem().unwrap().to_str().unwrap();
+        let lines = text.lines().count();
+        if lines > 600 {
+            wrong.push(format!("{} has {lines} lines", path.display()));
+        }
+        if name == "tests" || path.components().any(|part| part.as_os_str() == "tests") {
+            continue;
+        }
+        let code = code(&text);
+        let spawns = ["tokio::spawn(", "task::spawn("];
+        if module(&path) != "supervisor" && spawns.iter().any(|spawn| code.contains(spawn)) {
+            wrong.push(format!("{} spawns a task of its own", path.display()));
+        }
+        if ["util", "utils", "helper", "helpers", "common", "misc"].contains(&name) {
+            wrong.push(format!("{} is about nothing", path.display()));
+        }
+        if !text.starts_with("//!") {
+            wrong.push(format!("{} does not say what it is for", path.display()));
+        }
+    }
+    let main =
+        fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("src/main.rs")).unwrap();
+    assert!(main.lines().count() <= 40, "main is a page");
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}

@@ -1,0 +1,114 @@
+//! One tenant can't touch another: whatever is added in one namespace, the units of another come out the same,
+//! but for the hosts that both name, where the stated rules decide (S-26, S-13).
+
+#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
+
+#[path = "support/objects.rs"]
+mod objects;
+
+use std::collections::BTreeSet;
+
+use isobath::k8s::{Event, NamespacedName, Object};
+use isobath::model::Host;
+use isobath::store::{ClassSelection, Dirty, Store};
+use isobath::translate::{self, Input, Options};
+use objects::{cases, object};
+use proptest::prelude::*;
+
+const ATTACKER: &str = "east";
+
+fn store(objects: &[Object]) -> Store {
+    let mut store = Store::new(ClassSelection {
+        name: None,
+        manifests: true,
+    });
+    let mut dirty = Dirty::default();
+    for object in objects {
+        store.apply(Event::Apply(object.clone()), &mut dirty);
+    }
+    store
+}
+
+fn is_of(object: &Object, namespace: &str) -> bool {
+    *object.reference().name.namespace == *namespace
+}
+
+/// The hosts that the objects name, and those that their wildcards cover.
+fn reach(objects: &[Object]) -> impl Fn(&Host) -> bool {
+    let named: BTreeSet<Host> = objects
+        .iter()
+        .filter_map(|object| match object {
+            Object::Ingress(ingress) => Some(isobath::store::hosts(ingress)),
+            _ => None,
+        })
+        .flatten()
+        .collect();
+    move |host| {
+        named.contains(host)
+            || host
+                .covering_wildcard()
+                .is_some_and(|wildcard| named.contains(&wildcard))
+    }
+}
+
+proptest! {
+    #![proptest_config(cases(100_000))]
+
+    #[test]
+    fn a_namespace_can_not_touch_another(
+        there in prop::collection::vec(object(), 1..8),
+        added in prop::collection::vec(object(), 1..5),
+    ) {
+        let options = Options::default();
+        let there: Vec<Object> = there.into_iter().filter(|object| !is_of(object, ATTACKER)).collect();
+        let added: Vec<Object> = added.into_iter().filter(|object| is_of(object, ATTACKER)).collect();
+        let before = store(&there);
+        let after = store(&[&there[..], &added[..]].concat());
+        let (before, after) = (
+            Input { store: &before, options: &options },
+            Input { store: &after, options: &options },
+        );
+        let is_shared = reach(&added);
+        for host in before.store.hosts() {
+            let unit = translate::host(before, host);
+            if is_shared(host) {
+                continue;
+            }
+            prop_assert_eq!(&unit, &translate::host(after, host), "host {}", host);
+            for (name, backend) in &unit.clusters {
+                prop_assert_eq!(translate::cluster(before, backend), translate::cluster(after, backend));
+                prop_assert_eq!(
+                    translate::load_assignment(before, name, backend),
+                    translate::load_assignment(after, name, backend)
+                );
+            }
+        }
+        // A certificate of another namespace serves nobody here who was not given it by its own namespace.
+        for host in after.store.hosts() {
+            let unit = translate::host(after, host);
+            for secret in unit.https.iter().flat_map(|https| &https.secrets) {
+                prop_assert!(may_use(after.store, secret, &unit), "host {} has {}", host, secret);
+            }
+        }
+    }
+}
+
+/// Whether an Ingress of the Secret's own namespace serves the host, or that namespace delegated the Secret.
+fn may_use(store: &Store, secret: &NamespacedName, unit: &translate::HostUnit) -> bool {
+    let host = &unit.https.as_ref().unwrap().virtual_host.host;
+    let wildcard = host.covering_wildcard();
+    let of_wildcard = wildcard
+        .iter()
+        .flat_map(|wildcard| store.ingresses_of(wildcard));
+    store
+        .ingresses_of(host)
+        .into_iter()
+        .chain(of_wildcard)
+        .any(|ingress| ingress.metadata.name.namespace == secret.namespace)
+        || store.delegations(&secret.namespace).any(|delegation| {
+            delegation
+                .delegations
+                .iter()
+                .any(|(name, _)| *name == secret.name)
+        })
+}

@@ -1,0 +1,324 @@
+//! Random objects from a universe that is small enough for them to meet: same hosts, same Services, same Secrets.
+
+#![allow(dead_code, reason = "each test binary uses its part")]
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use isobath::k8s::*;
+use proptest::prelude::*;
+use proptest::sample::select;
+
+pub const HOSTS: [&str; 6] = [
+    "a.test", "b.test", "*.test", "x.a.test", "*.a.test", "c.test",
+];
+pub const SERVICES: [&str; 3] = ["web", "api", "gone"];
+pub const SECRETS: [&str; 3] = ["rsa", "ecdsa", "broken"];
+pub const NAMESPACES: [&str; 2] = ["east", "west"];
+
+pub fn metadata(
+    namespace: &str,
+    name: &str,
+    age: Option<i64>,
+    annotations: &[(&str, &str)],
+) -> Metadata {
+    Metadata {
+        name: NamespacedName::new(namespace, name),
+        uid: "".into(),
+        created: age.map(|age| jiff::Timestamp::from_second(age).unwrap()),
+        annotations: annotations
+            .iter()
+            .map(|(k, v)| (Arc::from(*k), Arc::from(*v)))
+            .collect(),
+    }
+}
+
+pub fn backend() -> impl Strategy<Value = IngressBackend> {
+    let port = prop_oneof![
+        4 => Just(ServiceBackendPort::Number(80)),
+        1 => Just(ServiceBackendPort::Name("http".into())),
+        1 => Just(ServiceBackendPort::Number(81)),
+    ];
+    prop_oneof![
+        9 => (select(&SERVICES[..]), port).prop_map(|(name, port)| IngressBackend::Service { name: name.into(), port }),
+        1 => Just(IngressBackend::Missing),
+    ]
+}
+
+pub fn rule() -> impl Strategy<Value = IngressRule> {
+    let path = (
+        select(
+            &[
+                "/",
+                "/a",
+                "/a/b",
+                "/a/",
+                "/.well-known/acme-challenge/t",
+                "/x[0-9]+",
+                "/x[",
+            ][..],
+        ),
+        select(
+            &[
+                PathType::Exact,
+                PathType::Prefix,
+                PathType::ImplementationSpecific,
+            ][..],
+        ),
+        backend(),
+    )
+        .prop_map(|(path, path_type, backend)| IngressPath {
+            path: path.into(),
+            path_type,
+            backend,
+        });
+    let host = prop_oneof![4 => select(&HOSTS[..]).prop_map(Some), 1 => Just(None)];
+    (host, prop::collection::vec(path, 0..3)).prop_map(|(host, paths)| IngressRule {
+        host: host.map(Arc::from),
+        paths,
+    })
+}
+
+pub fn ingress() -> impl Strategy<Value = Object> {
+    let tls = (
+        prop::collection::vec(select(&HOSTS[..]), 0..3),
+        prop::option::weighted(0.9, select(&SECRETS[..])),
+    )
+        .prop_map(|(hosts, secret)| IngressTls {
+            hosts: hosts.into_iter().map(Arc::from).collect(),
+            secret_name: secret.map(Arc::from),
+        });
+    let annotations = prop::collection::vec(
+        select(
+            &[
+                ("ingress.kubernetes.io/force-ssl-redirect", "true"),
+                ("kubernetes.io/ingress.allow-http", "false"),
+                ("projectcontour.io/tls-minimum-protocol-version", "1.3"),
+                ("isobath.dev/rewrite-prefix", "/new"),
+                ("projectcontour.io/tls-cert-namespace", "west"),
+                ("kubernetes.io/ingress.class", "other"),
+                ("kubernetes.io/ingress.class", "isobath"),
+            ][..],
+        ),
+        0..2,
+    );
+    (
+        select(&NAMESPACES[..]),
+        select(&["one", "two", "three"][..]),
+        prop::option::of(0..3_i64),
+        annotations,
+        prop::option::weighted(0.2, backend()),
+        prop::collection::vec(tls, 0..3),
+        prop::collection::vec(rule(), 0..3),
+    )
+        .prop_map(
+            |(namespace, name, age, annotations, default_backend, tls, rules)| {
+                Object::Ingress(Arc::new(Ingress {
+                    metadata: metadata(namespace, name, age, &annotations),
+                    class_name: None,
+                    default_backend,
+                    tls,
+                    rules,
+                    load_balancer: Vec::new(),
+                }))
+            },
+        )
+}
+
+pub fn service() -> impl Strategy<Value = Object> {
+    (
+        select(&NAMESPACES[..]),
+        select(&SERVICES[..2]),
+        select(&[None, Some("kubernetes.io/h2c")][..]),
+        any::<bool>(),
+        select(&["http", "", "other"][..]),
+    )
+        .prop_map(|(namespace, name, app_protocol, affinity, port_name)| {
+            Object::Service(Arc::new(Service {
+                metadata: metadata(namespace, name, None, &[]),
+                service_type: ServiceType::Endpoints,
+                ports: vec![ServicePort {
+                    name: port_name.into(),
+                    port: 80,
+                    app_protocol: app_protocol.map(Arc::from),
+                }],
+                ip_families: Vec::new(),
+                session_affinity: if affinity {
+                    SessionAffinity::ClientIp
+                } else {
+                    SessionAffinity::None
+                },
+                publish_not_ready_addresses: false,
+                load_balancer: Vec::new(),
+            }))
+        })
+}
+
+pub fn endpoint_slice() -> impl Strategy<Value = Object> {
+    let endpoint =
+        (1..5_u8, any::<bool>(), any::<bool>()).prop_map(|(last, ready, terminating)| Endpoint {
+            addresses: vec![IpAddr::from([10, 0, 0, last])],
+            ready,
+            serving: true,
+            terminating,
+            zone: None,
+        });
+    (
+        select(&NAMESPACES[..]),
+        select(&["s1", "s2"][..]),
+        prop::option::weighted(0.9, select(&SERVICES[..2])),
+        select(&["http", ""][..]),
+        prop::collection::vec(endpoint, 0..3),
+    )
+        .prop_map(|(namespace, name, service, port, endpoints)| {
+            Object::EndpointSlice(Arc::new(EndpointSlice {
+                metadata: metadata(namespace, name, None, &[]),
+                service: service.map(Arc::from),
+                address_type: AddressType::V4,
+                ports: vec![EndpointPort {
+                    name: port.into(),
+                    port: Some(8080),
+                }],
+                endpoints,
+            }))
+        })
+}
+
+pub fn secret() -> impl Strategy<Value = Object> {
+    (
+        select(&NAMESPACES[..]),
+        select(&SECRETS[..]),
+        0..3_u8,
+        0..2_u8,
+    )
+        .prop_map(|(namespace, name, serial, names)| {
+            let certificate = TlsCertificate {
+                chain: format!("chain {serial}").into(),
+                key: PrivateKeyPem::new(format!("key {serial}")),
+                key_algorithm: if name == "rsa" {
+                    KeyAlgorithm::Rsa
+                } else {
+                    KeyAlgorithm::Ecdsa
+                },
+                names: HOSTS
+                    .iter()
+                    .take(usize::from(names) * 3)
+                    .map(|host| Arc::from(*host))
+                    .collect(),
+                not_before: jiff::Timestamp::UNIX_EPOCH,
+                not_after: jiff::Timestamp::UNIX_EPOCH,
+            };
+            let is_broken = name == "broken" && serial > 0;
+            Object::Secret(Arc::new(Secret {
+                metadata: metadata(namespace, name, None, &[]),
+                certificate: if is_broken {
+                    Err("broken".into())
+                } else {
+                    Ok(Arc::new(certificate))
+                },
+            }))
+        })
+}
+
+pub fn other() -> impl Strategy<Value = Object> {
+    let class = (
+        select(&["isobath", "other"][..]),
+        any::<bool>(),
+        any::<bool>(),
+    )
+        .prop_map(|(name, ours, is_default)| {
+            Object::IngressClass(Arc::new(IngressClass {
+                metadata: metadata("", name, None, &[]),
+                controller: if ours {
+                    "isobath.dev/ingress-controller"
+                } else {
+                    "example.com/other"
+                }
+                .into(),
+                is_default,
+            }))
+        });
+    let delegation = select(&["*", "east"][..]).prop_map(|target| {
+        Object::TlsCertificateDelegation(Arc::new(TlsCertificateDelegation {
+            metadata: metadata("west", "all", None, &[]),
+            delegations: vec![("ecdsa".into(), vec![target.into()])],
+        }))
+    });
+    let invalid =
+        (select(&NAMESPACES[..]), select(&["one", "two"][..])).prop_map(|(namespace, name)| {
+            Object::Invalid(Arc::new(Invalid {
+                reference: ObjectRef::new(Kind::Ingress, namespace, name),
+                reason: "spec: wrong".into(),
+            }))
+        });
+    prop_oneof![class, delegation, invalid]
+}
+
+pub fn object() -> impl Strategy<Value = Object> {
+    prop_oneof![4 => ingress(), 2 => service(), 2 => endpoint_slice(), 2 => secret(), 1 => other()]
+}
+
+/// A step of a history: an event, and whether the builder builds after it.
+pub fn step() -> impl Strategy<Value = (Event, bool)> {
+    let event = prop_oneof![
+        6 => object().prop_map(Event::Apply),
+        2 => object().prop_map(|object| Event::Delete(object.reference())),
+        1 => (prop::collection::vec(object(), 0..4), select(&Kind::ALL[..]), prop::option::of(select(&NAMESPACES[..])))
+            .prop_map(|(objects, kind, namespace)| Event::Replace {
+                kind,
+                namespace: namespace.map(Arc::from),
+                objects: objects
+                    .into_iter()
+                    .filter(|object| object.reference().kind == kind)
+                    .filter(|object| namespace.is_none_or(|namespace| &*object.reference().name.namespace == namespace))
+                    .collect(),
+            }),
+    ];
+    (event, any::<bool>())
+}
+
+/// What the events come to, by the plainest means.
+pub fn replay(events: &[(Event, bool)]) -> BTreeMap<ObjectRef, Object> {
+    let mut objects = BTreeMap::new();
+    for (event, _) in events {
+        match event.clone() {
+            Event::Apply(object) => {
+                objects.insert(object.reference(), object);
+            }
+            Event::Delete(reference) => {
+                objects.remove(&reference);
+            }
+            Event::Replace {
+                kind,
+                namespace,
+                objects: listed,
+            } => {
+                objects.retain(|reference: &ObjectRef, _| {
+                    reference.kind != kind
+                        || namespace
+                            .as_ref()
+                            .is_some_and(|ns| *ns != reference.name.namespace)
+                });
+                objects.extend(
+                    listed
+                        .into_iter()
+                        .map(|object| (object.reference(), object)),
+                );
+            }
+        }
+    }
+    objects
+}
+
+/// Another number of cases comes from proptest's own environment variable.
+pub fn cases(default: u32) -> ProptestConfig {
+    let cases = std::env::var("PROPTEST_CASES")
+        .ok()
+        .and_then(|cases| cases.parse().ok());
+    ProptestConfig {
+        cases: cases.unwrap_or(default),
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    }
+}
