@@ -11,6 +11,7 @@ mod support;
 mod api_server;
 mod certificates;
 mod command_line;
+mod image;
 mod manifest;
 mod monitoring;
 mod pods;
