@@ -9,6 +9,7 @@ mod control_plane;
 mod support;
 
 mod api_server;
+mod back_off;
 mod certificates;
 mod command_line;
 mod image;
