@@ -93,6 +93,7 @@ build: ## Build the static release binaries (ARCHS) and check what they are
 		binary="$$(deploy/build/binary.sh $$arch)"; \
 		binaries="$${binaries:+$$binaries:}$$binary"; \
 	done; \
+	if command -v cargo-auditable >/dev/null; then export ISOBATH_TEST_AUDITABLE=1; fi; \
 	ISOBATH_TEST_BINARIES="$$(realpath $$(echo "$$binaries" | tr : ' ') | paste -sd :)" \
 		cargo test --locked --test binary -- --nocapture
 
