@@ -13,6 +13,7 @@ mod acme;
 mod annotations;
 mod changes;
 mod check;
+mod expressions;
 mod harness;
 mod restart;
 mod routing;
