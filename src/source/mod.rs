@@ -1,6 +1,6 @@
 //! Where objects come from.
 //!
-//! A source sends [`Event`](crate::k8s::Event)s into one channel and nothing else: whoever receives them
+//! A source sends [`Event`]s into one channel and nothing else: whoever receives them
 //! can't tell an API server from a folder of manifests. A source never interprets an object and never
 //! sends half a list.
 
@@ -81,7 +81,7 @@ impl Source {
     pub fn register(&self, registry: &mut prometheus_client::registry::Registry) {
         match self {
             Self::Kubernetes(source) => source.register(registry),
-            Self::Manifests(_) => {}
+            Self::Manifests(source) => source.register(registry),
         }
     }
 

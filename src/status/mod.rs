@@ -1,6 +1,6 @@
 //! Tells Kubernetes what the controller found out: addresses on Ingresses, problems as Events.
 //!
-//! It takes finished values ([`Statuses`](crate::verdict::Statuses)) from a watch channel and never answers: it can
+//! It takes finished values ([`Statuses`]) from a watch channel and never answers: it can
 //! be slow, throttled or forbidden, and no data waits for it (I9). No failure of the API server ends it.
 //!
 //! - [`Writer`] writes, and only while this process is leader (`lease`): losing the lease drops

@@ -31,7 +31,7 @@ pub struct IngressPolicy {
     pub response_headers: HeaderModifier,
 }
 
-/// The annotations that [`ingress_policy`] reads. `projectcontour.io/websocket-routes` is accepted and has no
+/// The annotations that translation reads. `projectcontour.io/websocket-routes` is accepted and has no
 /// effect, because every route takes WebSocket upgrades. The README's table is compared with this list.
 pub const INGRESS_ANNOTATIONS: [&str; 17] = [
     "ingress.kubernetes.io/force-ssl-redirect",

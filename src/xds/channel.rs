@@ -80,8 +80,8 @@ pub struct Channel {
     pub refused_sets: RefusedSets,
     /// The version of the last acknowledged response.
     pub acknowledged_version: Option<Arc<str>>,
-    /// When the first response was sent.
-    pub first_sent: Option<Instant>,
+    /// When the last response was acknowledged.
+    pub acknowledged_at: Option<Instant>,
 }
 
 impl Channel {
@@ -103,7 +103,7 @@ impl Channel {
             refused: Refused::default(),
             refused_sets: RefusedSets::default(),
             acknowledged_version: None,
-            first_sent: None,
+            acknowledged_at: None,
         }
     }
 

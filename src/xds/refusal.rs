@@ -252,8 +252,15 @@ impl Containment {
         }
     }
 
-    /// The set was refused: something in it is bad, and nothing is known of the other half any more.
-    pub fn refused(&mut self, text: &RefusalText, quote: Arc<str>) {
+    /// The set was refused: something in it is bad, and nothing is known of the other half any more. What it carried
+    /// goes with the next one.
+    pub fn refused(
+        &mut self,
+        text: &RefusalText,
+        quote: Arc<str>,
+        carried: BTreeMap<Arc<str>, Arc<Resource>>,
+    ) {
+        self.carried.extend(carried);
         let Some(trial) = self.trial.take() else {
             return;
         };
@@ -347,7 +354,7 @@ mod tests {
             let refused = set.iter().any(|number| bad.contains(number));
             sent.push(set);
             if refused {
-                containment.refused(&text, "why".into());
+                containment.refused(&text, "why".into(), BTreeMap::new());
             } else {
                 containment.acknowledged();
             }

@@ -129,15 +129,19 @@ impl Stream {
     /// The next response to send now, if any. To be called until there is none, after every input and at every
     /// [`deadline`](Self::deadline).
     pub fn poll(&mut self, now: Instant) -> Option<Response> {
-        self.take_newest(now);
-        self.advance_removals(now);
-        let response = ResourceType::ALL
-            .into_iter()
-            .find_map(|resource_type| self.push(resource_type, now));
-        if response.is_none() {
-            self.note_acknowledged(now);
+        // Twice: what turns out to need no response may be what a newer snapshot or a removal waits for.
+        for _ in 0..2 {
+            self.take_newest(now);
+            self.advance_removals(now);
+            let response = ResourceType::ALL
+                .into_iter()
+                .find_map(|resource_type| self.push(resource_type, now));
+            if response.is_some() {
+                return response;
+            }
         }
-        response
+        self.note_acknowledged(now);
+        None
     }
 
     /// When `poll` may have something to send without any other input.

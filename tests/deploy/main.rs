@@ -5,11 +5,14 @@
 
 #[path = "../support/control_plane.rs"]
 mod control_plane;
+#[path = "../support/mod.rs"]
+mod support;
 
 mod api_server;
 mod certificates;
 mod command_line;
 mod manifest;
+mod monitoring;
 mod pods;
 mod references;
 mod rendered;

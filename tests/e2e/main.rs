@@ -11,10 +11,13 @@ mod support;
 
 mod acme;
 mod annotations;
+mod backends;
+mod certificates;
 mod changes;
 mod check;
 mod expressions;
 mod harness;
+mod paths;
 mod restart;
 mod routing;
 mod run;

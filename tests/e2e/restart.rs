@@ -1,13 +1,16 @@
 //! The control plane ends, in order or not, and comes back: Envoy and its clients do not notice.
 
+use std::process::Command;
+
 use crate::check::apps;
 use crate::support::backend::Backend;
 use crate::support::certificate::Authority;
 use crate::support::client::Tls;
 use crate::support::eventually::eventually;
-use crate::support::isobath::Isobath;
+use crate::support::isobath::{BINARY, Isobath};
 use crate::support::load::Load;
 use crate::support::manifest::{Manifest, service, site, slice};
+use crate::support::process::Process;
 use crate::support::stand::Stand;
 
 /// A stand with plain and TLS hosts, and traffic for all of them.
@@ -182,4 +185,29 @@ async fn an_envoy_that_came_first() {
     envoy.live().await;
     let stand = Stand { isobath, envoy };
     assert_eq!(stand.get("web.test", "/").await.unwrap().backend(), "web");
+}
+
+/// A node is emptied: `isobath drain` asks every connection to close, and no request is lost.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_drain_loses_no_request() {
+    let (stand, load, _backends) = stand_under_traffic().await;
+    let mut command = Command::new(BINARY);
+    command
+        .args(["drain", "--delay", "300ms", "--timeout", "60s"])
+        .arg("--admin-socket")
+        .arg(stand.envoy.admin());
+    let output = stand.isobath.directory().join("drain.log");
+    let mut drain = Process::start("isobath drain", &mut command, &output);
+    // The five connections that were to be kept.
+    eventually("kept connections are asked to close", async || {
+        let closed = load.report().closed;
+        anyhow::ensure!(closed >= 5, "{closed}");
+        Ok(())
+    })
+    .await;
+    // Who has not heard of it yet is served as before.
+    load.more(100).await;
+    drain.assert_running();
+    load.stop_without_failure().await;
+    assert_eq!(drain.end().await.code(), Some(0), "{}", drain.output());
 }

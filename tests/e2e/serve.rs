@@ -172,6 +172,24 @@ async fn no_key_is_ever_told() {
         count += 1;
     }
     assert!(count >= 4, "{index}");
+    for service in ["lds", "rds", "cds", "eds", "sds"] {
+        let mut command = Command::new(BINARY);
+        let address = stand.isobath.xds_address();
+        let output = command
+            .args(["xds", service, "--xds-address", &address])
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{output:?}");
+        let text = String::from_utf8(output.stdout).unwrap();
+        assert!(service != "sds" || text.contains("default/web"), "{text}");
+        told.push_str(&text);
+    }
+    // What is looked for can be found: the certificate is no secret.
+    let line = served.chain.lines().nth(1).unwrap();
+    assert!(
+        told.contains(line) || told.contains(&STANDARD.encode(line)),
+        "{told}"
+    );
     for key in [&served.key, &unused.key, &torn.key] {
         let lines = key
             .lines()

@@ -10,6 +10,7 @@ mod ads;
 mod drain;
 mod exit_code;
 mod process;
+mod run;
 mod run_envoy;
 mod supervise;
 mod tether;

@@ -176,6 +176,11 @@ impl Isobath {
         self.stats.address()
     }
 
+    /// The address of probes and metrics.
+    pub(crate) fn metrics_address(&self) -> SocketAddr {
+        self.metrics.address()
+    }
+
     /// The address of the admin pages.
     pub(crate) fn admin(&self) -> SocketAddr {
         self.admin.address()

@@ -28,6 +28,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::Registry;
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
@@ -51,6 +53,7 @@ pub struct Manifests {
     reader: Reader,
     inbox: Inbox,
     problems: watch::Sender<Arc<[Problem]>>,
+    count: Gauge,
 }
 
 impl Manifests {
@@ -69,10 +72,13 @@ impl Manifests {
         reader.start(Instant::now())?;
         let problems = reader.problems();
         report(&[], &problems);
+        let count = Gauge::default();
+        count.set(as_gauge(problems.len()));
         Ok(Self {
             reader,
             inbox,
             problems: watch::Sender::new(problems.into()),
+            count,
         })
     }
 
@@ -88,6 +94,15 @@ impl Manifests {
         self.problems.subscribe()
     }
 
+    /// Adds the metric of problems; `registry` brings the prefix `isobath_`.
+    pub fn register(&self, registry: &mut Registry) {
+        registry.register(
+            "manifest_problems",
+            "Files that can't be parsed and objects that another file has already; the log says which",
+            self.count.clone(),
+        );
+    }
+
     /// Sends the complete list of each kind, then every change.
     ///
     /// # Errors
@@ -98,6 +113,7 @@ impl Manifests {
             mut reader,
             inbox,
             problems,
+            count,
         } = self;
         let mut changes = reader.replaces();
         loop {
@@ -117,6 +133,7 @@ impl Manifests {
             reader = returned;
             changes = result?;
             let found = reader.problems();
+            count.set(as_gauge(found.len()));
             problems.send_if_modified(|known| {
                 let changed = **known != *found;
                 if changed {
@@ -127,6 +144,10 @@ impl Manifests {
             });
         }
     }
+}
+
+fn as_gauge(count: usize) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
 }
 
 async fn wait(inbox: &Inbox, deadline: Option<Instant>) {

@@ -16,6 +16,9 @@ use crate::xds::report::RefusedUnit;
 use crate::xds::wire::Named;
 use crate::xds::{Part, Resource, ResourceType};
 
+/// Most steps of a search for bad units that need no answer, because the client refused these sets before.
+const ROUNDS: usize = 10_000;
+
 /// What is to go into a response.
 #[derive(Default)]
 struct Batch {
@@ -29,7 +32,7 @@ impl Stream {
     /// The next response of a type, if it has one and the last one was answered.
     pub(super) fn push(&mut self, resource_type: ResourceType, now: Instant) -> Option<Response> {
         // Each round but the last leaves out a unit or splits a set, so that this ends.
-        loop {
+        for _ in 0..ROUNDS {
             let channel = self.channel(resource_type);
             if channel.pending.is_some() || !channel.subscription.requested() {
                 return None;
@@ -42,6 +45,7 @@ impl Stream {
                 return Some(response);
             }
         }
+        None
     }
 
     /// What is due and ready of a type.
@@ -132,7 +136,8 @@ impl Stream {
             if self.removals.contains(resource_type, name) {
                 return channel.sent(name).cloned();
             }
-            return stand_in(resource_type, name);
+            return stand_in(resource_type, name)
+                .filter(|stand_in| !channel.refused.whole(stand_in));
         };
         let Some(refused) = channel.refused.of(name) else {
             return Some(resource.clone());
@@ -144,10 +149,19 @@ impl Stream {
                 .accepted(name)
                 .filter(|accepted| !channel.refused.whole(accepted))
                 .cloned()
-                .or_else(|| stand_in(resource_type, name));
+                .or_else(|| stand_in(resource_type, name))
+                .filter(|resource| !channel.refused.whole(resource));
         }
         let keys = refused.keys().flatten().cloned().collect();
         Some(Arc::new(resource.without(&keys)))
+    }
+
+    /// The resource of this name as it is meant to be, or what stands for it.
+    fn meant(&self, resource_type: ResourceType, name: &Arc<str>) -> Option<Arc<Resource>> {
+        match self.base(resource_type, name) {
+            Some(resource) => Some(resource.clone()),
+            None => stand_in(resource_type, name),
+        }
     }
 
     /// The next set of a search for bad units, while there is one.
@@ -247,7 +261,7 @@ impl Stream {
         name: &Arc<str>,
         units: &[Unit],
     ) -> Option<Arc<Resource>> {
-        let base = self.base(resource_type, name)?;
+        let base = self.meant(resource_type, name)?;
         let accepted = self.channel(resource_type).accepted(name);
         let mut head = accepted.map(|accepted| accepted.head().clone());
         let mut parts = accepted
@@ -271,15 +285,16 @@ impl Stream {
         let channel = self.channel(resource_type);
         channel.subscription.covers(&unit.name)
             && self
-                .base(resource_type, &unit.name)
-                .is_some_and(|base| unit.part(base).is_some() && !channel.refused.whole(base))
+                .meant(resource_type, &unit.name)
+                .is_some_and(|meant| unit.part(&meant).is_some() && !channel.refused.whole(&meant))
     }
 
     fn leave_out(&mut self, resource_type: ResourceType, unit: &Unit, reason: Arc<str>) {
-        let Some(owners) = self
-            .base(resource_type, &unit.name)
-            .and_then(|base| unit.part(base))
-            .map(|part: &Part| part.owners.clone())
+        let meant = self.meant(resource_type, &unit.name);
+        let Some(owners) = meant
+            .as_ref()
+            .and_then(|meant| unit.part(meant))
+            .map(|part| part.owners.clone())
         else {
             return;
         };
@@ -324,6 +339,7 @@ impl Stream {
             Variant::Sotw => Vec::new(),
         };
         let channel = self.channel_mut(resource_type);
+        channel.must_answer = false;
         for name in &batch.removed {
             channel.held.remove(name);
         }
@@ -348,9 +364,7 @@ impl Stream {
             self.contain(resource_type, pending, &text);
             return None;
         }
-        channel.must_answer = false;
         channel.last_nonce = nonce;
-        channel.first_sent.get_or_insert(now);
         channel.pending = Some(pending);
         self.follow(resource_type, &batch.news);
         Some(Response {

@@ -178,6 +178,7 @@ impl Stream {
             channel.renewed.remove(resource.name());
         }
         channel.acknowledged_version = Some(pending.version);
+        channel.acknowledged_at = Some(now);
         if let Some(containment) = &mut channel.containment {
             containment.acknowledged();
         }
@@ -221,6 +222,9 @@ impl Stream {
         }
         let mut suspects = Vec::new();
         let mut carried = BTreeMap::new();
+        // Each set of a whole world brings along what is not in question.
+        let partial = self.variant == Variant::Delta || !resource_type.has_wildcard();
+        let mut reduced = Vec::new();
         for resource in &refused.resources {
             let Some(held) = channel.held.get_mut(resource.name()) else {
                 continue;
@@ -228,16 +232,25 @@ impl Stream {
             held.sent = held.accepted.clone();
             let units = Unit::new_in(resource, held.accepted.as_deref());
             if units.is_empty() {
-                carried.insert(resource.name().clone(), resource.clone());
+                reduced.push(resource.name().clone());
+                if partial {
+                    carried.insert(resource.name().clone(), resource.clone());
+                }
             }
             suspects.extend(units);
+        }
+        // Less than the client took cannot be bad, but it was not taken either.
+        if channel.containment.is_some() || !suspects.is_empty() {
+            for name in reduced {
+                channel.changed(&name);
+            }
         }
         // A removal alone that is refused is not repeated; else it goes with what is sent next.
         if channel.containment.is_some() || !suspects.is_empty() {
             channel.farewells.extend(refused.removed);
         }
         if let Some(containment) = &mut channel.containment {
-            containment.refused(text, quote);
+            containment.refused(text, quote, carried);
         } else if !suspects.is_empty() {
             for unit in &suspects {
                 channel.changed(&unit.name);

@@ -152,7 +152,11 @@ impl Stream {
         let Some(cluster) = self.base(ResourceType::Cluster, name) else {
             return Obstacle::None;
         };
-        if !clusters.subscription.covers(name) || clusters.refused.whole(cluster) {
+        if !clusters.subscription.covers(name) {
+            return Obstacle::None;
+        }
+        // One that is refused now may have been taken in an earlier form, and be kept as such.
+        if clusters.refused.whole(cluster) && clusters.sent(name).is_none() {
             return Obstacle::None;
         }
         let Some(held) = clusters.held.get(name).filter(|held| held.sent.is_some()) else {
@@ -164,10 +168,13 @@ impl Stream {
         };
         let endpoints = self.channel(ResourceType::Endpoint);
         if !endpoints.subscription.requested() {
-            let waits = self.endpoints_deadline();
-            return match now {
-                Some(now) if waits.is_none_or(|deadline| deadline <= now) => Obstacle::None,
-                _ => Obstacle::Soon,
+            let uses = cluster
+                .references()
+                .any(|reference| reference.resource_type == ResourceType::Endpoint);
+            return match (now, self.endpoints_deadline()) {
+                (Some(now), Some(deadline)) if deadline <= now => Obstacle::None,
+                _ if uses => Obstacle::Soon,
+                _ => Obstacle::None,
             };
         }
         let settled = cluster
@@ -190,17 +197,15 @@ impl Stream {
         }
     }
 
-    /// Until when a client that has clusters may still ask for endpoints.
+    /// Until when a client that has taken its clusters may still ask for their endpoints; `None` if it has asked, or
+    /// has not taken them yet.
     pub(super) fn endpoints_deadline(&self) -> Option<Instant> {
-        if self
-            .channel(ResourceType::Endpoint)
-            .subscription
-            .requested()
-        {
+        let endpoints = self.channel(ResourceType::Endpoint);
+        let clusters = self.channel(ResourceType::Cluster);
+        if endpoints.subscription.requested() || clusters.pending.is_some() {
             return None;
         }
-        let clusters = self.channel(ResourceType::Cluster).first_sent?;
-        Some(clusters + self.timing.endpoints)
+        Some(clusters.acknowledged_at? + self.timing.endpoints)
     }
 
     /// Resources whose users were replaced long enough ago become farewells.

@@ -218,6 +218,8 @@ fn clients_without_endpoints() {
         > c
         < c 1 a=1
         > r +r
+        @ 60000
+        > c ok
         @ 999
         @ 1
         < r 2 r=1",

@@ -1,1 +1,553 @@
+//! What holds for any sequence of changes, requests, answers, refusals and time: a model of a client against the
+//! stream.
 
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use proptest::prelude::*;
+
+use super::script::{apply, contents};
+use crate::xds::message::{Ask, RefusalText, Request, Response, Variant};
+use crate::xds::stream::{Stream, Timing};
+use crate::xds::{Reference, ResourceType, Snapshot};
+
+/// A world in which route `r{i}` is a table with a host per cluster: closed at every moment, as snapshots are.
+#[derive(Clone, Debug)]
+enum Change {
+    /// Cluster and endpoints get a version.
+    Cluster(usize, u8),
+    Endpoints(usize, u8),
+    /// Route table `.0` sends its host `.1` to cluster `.2`.
+    Host(usize, usize, usize, u8),
+    NoHost(usize, usize),
+    Listener(usize, u8),
+    NoListener(usize),
+    Secret(usize, u8),
+}
+
+#[derive(Clone, Debug)]
+enum Step {
+    Change(Vec<Change>),
+    /// The client answers what it has of this type.
+    Answer(usize),
+    /// ... or sends something odd: a stale nonce, names, an empty request.
+    Odd(usize, u8),
+    Time(u16),
+}
+
+const CLUSTERS: usize = 4;
+const TABLES: usize = 3;
+
+/// What the world is made of, and its snapshot.
+#[derive(Clone, Debug, Default)]
+struct World {
+    clusters: BTreeMap<usize, u8>,
+    endpoints: BTreeMap<usize, u8>,
+    hosts: BTreeMap<(usize, usize), (usize, u8)>,
+    listeners: BTreeMap<usize, u8>,
+    secrets: BTreeMap<usize, u8>,
+}
+
+/// Versions from here on are bad: the client refuses them.
+const BAD: u8 = 6;
+
+impl World {
+    fn change(&mut self, change: &Change) {
+        match *change {
+            Change::Cluster(c, version) => drop(self.clusters.insert(c, version)),
+            Change::Endpoints(c, version) => drop(self.endpoints.insert(c, version)),
+            Change::Host(table, host, cluster, version) => {
+                self.hosts.insert((table, host), (cluster, version));
+            }
+            Change::NoHost(table, host) => drop(self.hosts.remove(&(table, host))),
+            Change::Listener(l, version) => drop(self.listeners.insert(l, version)),
+            Change::NoListener(l) => drop(self.listeners.remove(&l)),
+            Change::Secret(s, version) => drop(self.secrets.insert(s, version)),
+        }
+    }
+
+    /// Clusters exist while a host uses them, tables and secrets while a listener does.
+    fn snapshot(&self) -> Snapshot {
+        let mut text = Vec::new();
+        let version = |version: u8| {
+            if version >= BAD {
+                format!("bad{version}")
+            } else {
+                version.to_string()
+            }
+        };
+        let mut used = BTreeSet::new();
+        for (l, of) in &self.listeners {
+            text.push(format!("l:l{l}={}(r:r{l},s:s{l})", version(*of)));
+            let secret = self.secrets.get(l).copied().unwrap_or(0);
+            text.push(format!("s:s{l}={}", version(secret)));
+            let hosts: Vec<String> = self
+                .hosts
+                .iter()
+                .filter(|((table, _), _)| table == l)
+                .map(|((_, host), (cluster, of))| {
+                    used.insert(*cluster);
+                    // The cluster is in the bytes, as in a real route.
+                    format!("h{host}={}>c{cluster}(c:c{cluster})", version(*of))
+                })
+                .collect();
+            text.push(format!("r:r{l}=0[{}]", hosts.join(";")));
+        }
+        for c in used {
+            let cluster = self.clusters.get(&c).copied().unwrap_or(0);
+            let endpoints = self.endpoints.get(&c).copied().unwrap_or(0);
+            text.push(format!("c:c{c}={}(e:c{c})", version(cluster)));
+            text.push(format!("e:c{c}={}", version(endpoints)));
+        }
+        let mut snapshot = Snapshot::default();
+        apply(&mut snapshot, &text.join(" "));
+        snapshot
+    }
+}
+
+/// A client like Envoy: wildcards for LDS and CDS, and what they need by name.
+struct Client {
+    variant: Variant,
+    /// What it applied.
+    has: BTreeMap<(ResourceType, Arc<str>), String>,
+    needs: BTreeMap<(ResourceType, Arc<str>), Vec<Reference>>,
+    wants: BTreeMap<ResourceType, BTreeSet<Arc<str>>>,
+    asked: BTreeSet<ResourceType>,
+    unanswered: BTreeMap<ResourceType, Response>,
+    last: BTreeMap<ResourceType, u64>,
+    refused: BTreeSet<Vec<(ResourceType, Arc<str>, String)>>,
+    /// Clusters whose endpoints it acknowledged since it has them.
+    ready: BTreeSet<Arc<str>>,
+}
+
+impl Client {
+    fn new(variant: Variant) -> Self {
+        Self {
+            variant,
+            has: BTreeMap::new(),
+            needs: BTreeMap::new(),
+            wants: BTreeMap::new(),
+            asked: BTreeSet::new(),
+            unanswered: BTreeMap::new(),
+            last: BTreeMap::new(),
+            refused: BTreeSet::new(),
+            ready: BTreeSet::new(),
+        }
+    }
+
+    fn receive(&mut self, response: Response) {
+        let of = response.resource_type;
+        let names: BTreeSet<&Arc<str>> = response.resources.iter().map(|r| r.name()).collect();
+        assert_eq!(names.len(), response.resources.len(), "a name twice");
+        if self.variant == Variant::Sotw {
+            assert!(response.removed.is_empty());
+        }
+        if !of.has_wildcard() {
+            // nothing that was not asked for.
+            for name in names {
+                assert!(self.wants[&of].contains(name), "{name} unasked");
+            }
+        }
+        let set: Vec<_> = response
+            .resources
+            .iter()
+            .map(|r| (of, r.name().clone(), contents(r)))
+            .collect();
+        assert!(
+            set.is_empty() || !self.refused.contains(&set),
+            "sent again after it was refused: {set:?}"
+        );
+        if of == ResourceType::Route {
+            for route in &response.resources {
+                for cluster in route.references() {
+                    let table: Option<&Vec<Reference>> =
+                        self.needs.get(&(of, route.name().clone()));
+                    let before = table.is_some_and(|table| table.contains(cluster));
+                    let known = self
+                        .has
+                        .contains_key(&(ResourceType::Cluster, cluster.name.clone()));
+                    assert!(
+                        before
+                            || self.ready.contains(&cluster.name)
+                            // Refused for good: its routes answer 503.
+                            || !known,
+                        "{} names {} too early",
+                        route.name(),
+                        cluster.name
+                    );
+                }
+            }
+        }
+        let previous = self.unanswered.insert(of, response);
+        assert!(previous.is_none(), "two unanswered responses of {of}");
+    }
+
+    /// Answers the response of this type, if there is one.
+    fn answer(&mut self, of: ResourceType) -> Option<Request> {
+        let response = self.unanswered.remove(&of)?;
+        let bad = response
+            .resources
+            .iter()
+            .any(|resource| contents(resource).contains("bad"));
+        self.last.insert(of, response.nonce);
+        let mut refusal = None;
+        if bad {
+            let set = response
+                .resources
+                .iter()
+                .map(|r| (of, r.name().clone(), contents(r)))
+                .collect();
+            self.refused.insert(set);
+            if of == ResourceType::Endpoint {
+                // Refused for good: its routes answer 503, and wait for nothing.
+                let refused = response.resources.iter();
+                self.ready.extend(refused.map(|r| r.name().clone()));
+            }
+            refusal = Some(RefusalText::new("something is bad".into()));
+        } else {
+            if self.variant == Variant::Sotw && of.has_wildcard() {
+                let names: BTreeSet<Arc<str>> = response
+                    .resources
+                    .iter()
+                    .map(|r| r.name().clone())
+                    .collect();
+                let gone: Vec<Arc<str>> = self
+                    .has
+                    .keys()
+                    .filter(|(held, name)| *held == of && !names.contains(name))
+                    .map(|(_, name)| name.clone())
+                    .collect();
+                for name in gone {
+                    self.forget(of, &name);
+                }
+            }
+            for name in &response.removed {
+                self.forget(of, name);
+            }
+            for resource in &response.resources {
+                let key = (of, resource.name().clone());
+                self.needs
+                    .insert(key.clone(), resource.references().cloned().collect());
+                self.has.insert(key, contents(resource));
+                if of == ResourceType::Endpoint {
+                    // A cluster's endpoints have its name in this world.
+                    self.ready.insert(resource.name().clone());
+                }
+            }
+        }
+        Some(self.request(of, response.nonce.to_string(), refusal))
+    }
+
+    fn forget(&mut self, of: ResourceType, name: &Arc<str>) {
+        if of == ResourceType::Cluster {
+            self.ready.remove(name);
+        }
+        self.has.remove(&(of, name.clone()));
+        self.needs.remove(&(of, name.clone()));
+    }
+
+    /// A request with the subscription as it is needed now.
+    fn request(
+        &mut self,
+        of: ResourceType,
+        nonce: String,
+        refusal: Option<RefusalText>,
+    ) -> Request {
+        let needed: BTreeSet<Arc<str>> = self
+            .needs
+            .values()
+            .flatten()
+            .filter(|reference| reference.resource_type == of && !of.has_wildcard())
+            .map(|reference| reference.name.clone())
+            .collect();
+        let before = self.wants.entry(of).or_default();
+        let subscribe: Vec<String> = needed.difference(before).map(|n| n.to_string()).collect();
+        let unsubscribe: Vec<String> = before.difference(&needed).map(|n| n.to_string()).collect();
+        let gone: Vec<Arc<str>> = before.difference(&needed).cloned().collect();
+        *before = needed.clone();
+        if !of.has_wildcard() {
+            for name in gone {
+                self.has.remove(&(of, name.clone()));
+                self.needs.remove(&(of, name));
+            }
+        }
+        self.asked.insert(of);
+        Request {
+            type_url: of.type_url().into(),
+            nonce,
+            refusal,
+            node: None,
+            ask: match self.variant {
+                Variant::Delta => Ask::Delta {
+                    subscribe,
+                    unsubscribe,
+                    claimed: vec![],
+                },
+                Variant::Sotw => Ask::Sotw {
+                    names: needed.iter().map(|n| n.to_string()).collect(),
+                },
+            },
+        }
+    }
+
+    /// Requests for what is needed and not subscribed, or no longer needed; as Envoy sends between answers.
+    fn spontaneous(&mut self, of: ResourceType) -> Option<Request> {
+        let needed: BTreeSet<Arc<str>> = self
+            .needs
+            .values()
+            .flatten()
+            .filter(|reference| reference.resource_type == of && !of.has_wildcard())
+            .map(|reference| reference.name.clone())
+            .collect();
+        let wanted = self.wants.get(&of).cloned().unwrap_or_default();
+        let first = !self.asked.contains(&of) && (of.has_wildcard() || !needed.is_empty());
+        (first || needed != wanted).then(|| {
+            let nonce = match self.variant {
+                Variant::Delta => String::new(),
+                Variant::Sotw => self.last.get(&of).map(u64::to_string).unwrap_or_default(),
+            };
+            self.request(of, nonce, None)
+        })
+    }
+}
+
+struct Play {
+    stream: Stream,
+    client: Client,
+    now: Instant,
+    world: World,
+}
+
+impl Play {
+    fn new(variant: Variant) -> Self {
+        let now = Instant::now();
+        let world = World::default();
+        let snapshot = Arc::new(world.snapshot());
+        Self {
+            stream: Stream::new(variant, Timing::default(), snapshot, now),
+            client: Client::new(variant),
+            now,
+            world,
+        }
+    }
+
+    fn send(&mut self, request: Request) {
+        self.stream.request(request, self.now).unwrap();
+        self.receive();
+    }
+
+    fn receive(&mut self) {
+        for _ in 0..1000 {
+            let Some(response) = self.stream.poll(self.now) else {
+                return;
+            };
+            self.client.receive(response);
+        }
+        panic!("the stream never ends");
+    }
+
+    fn step(&mut self, step: &Step) {
+        match step {
+            Step::Change(changes) => {
+                for change in changes {
+                    self.world.change(change);
+                }
+                self.stream
+                    .publish(Arc::new(self.world.snapshot()), self.now);
+                self.receive();
+            }
+            Step::Answer(of) => {
+                let of = ResourceType::ALL[*of];
+                if let Some(request) = self.client.answer(of) {
+                    self.send(request);
+                }
+                for of in ResourceType::ALL {
+                    if let Some(request) = self.client.spontaneous(of) {
+                        self.send(request);
+                    }
+                }
+            }
+            Step::Odd(of, nonce) => {
+                let of = ResourceType::ALL[*of];
+                if self.client.asked.contains(&of) {
+                    // Never one that waits for its answer: a client answers once.
+                    let nonce = if *nonce % 2 == 0 {
+                        u64::from(*nonce) + 1_000_000
+                    } else {
+                        0
+                    };
+                    let request = self.client.request(of, nonce.to_string(), None);
+                    self.send(request);
+                }
+            }
+            Step::Time(milliseconds) => {
+                self.now += Duration::from_millis(u64::from(*milliseconds));
+                self.receive();
+            }
+        }
+    }
+
+    /// The client answers everything until nothing moves any more.
+    fn settle(&mut self) {
+        for _ in 0..400 {
+            let mut moved = false;
+            for of in ResourceType::ALL {
+                if let Some(request) = self.client.spontaneous(of) {
+                    self.send(request);
+                    moved = true;
+                }
+                if let Some(request) = self.client.answer(of) {
+                    self.send(request);
+                    moved = true;
+                }
+            }
+            if !moved {
+                match self.stream.deadline(self.now) {
+                    Some(deadline) => {
+                        self.now = deadline;
+                        self.receive();
+                    }
+                    None => return,
+                }
+            }
+        }
+        panic!("the client never comes to rest");
+    }
+
+    /// What is good of the target is what the client has.
+    fn check_converged(&self) {
+        let target = self.world.snapshot();
+        for of in ResourceType::ALL {
+            for (name, resource) in target.resources(of) {
+                let wanted = of.has_wildcard()
+                    || self
+                        .client
+                        .wants
+                        .get(&of)
+                        .is_some_and(|wants| wants.contains(name));
+                if !wanted {
+                    continue;
+                }
+                let has = self.client.has.get(&(of, name.clone()));
+                let bad: BTreeSet<Arc<str>> = resource
+                    .parts()
+                    .iter()
+                    .filter(|(_, part)| part.bytes.windows(3).any(|w| w == b"bad"))
+                    .map(|(key, _)| key.clone())
+                    .collect();
+                let good = contents(&resource.without(&bad));
+                if good.contains("bad") {
+                    // Whole resources that are bad: the client keeps what it had, and has nothing bad.
+                    assert!(has.is_none_or(|has| !has.contains("bad")));
+                } else {
+                    assert_eq!(has, Some(&good), "{of} {name}");
+                }
+            }
+            for (held, name) in self.client.has.keys() {
+                if *held == of && of.has_wildcard() {
+                    assert!(target.get(of, name).is_some(), "{of} {name} is a ghost");
+                }
+            }
+        }
+    }
+}
+
+fn change() -> impl Strategy<Value = Change> {
+    // Mostly good versions.
+    let version = prop_oneof![8 => 0..BAD, 1 => BAD..BAD + 2];
+    prop_oneof![
+        2 => (0..CLUSTERS, version.clone()).prop_map(|(c, v)| Change::Cluster(c, v)),
+        2 => (0..CLUSTERS, version.clone()).prop_map(|(c, v)| Change::Endpoints(c, v)),
+        6 => (0..TABLES, 0..3_usize, 0..CLUSTERS, version.clone())
+            .prop_map(|(t, h, c, v)| Change::Host(t, h, c, v)),
+        2 => (0..TABLES, 0..3_usize).prop_map(|(t, h)| Change::NoHost(t, h)),
+        3 => (0..TABLES, version.clone()).prop_map(|(l, v)| Change::Listener(l, v)),
+        1 => (0..TABLES).prop_map(Change::NoListener),
+        1 => (0..TABLES, version).prop_map(|(s, v)| Change::Secret(s, v)),
+    ]
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        3 => prop::collection::vec(change(), 1..5).prop_map(Step::Change),
+        8 => (0..5_usize).prop_map(Step::Answer),
+        1 => (0..5_usize, any::<u8>()).prop_map(|(of, nonce)| Step::Odd(of, nonce)),
+        1 => (0..3000_u16).prop_map(Step::Time),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
+
+    /// At every moment the assertions of [`Client::receive`]; at the end the client has what it should have.
+    #[test]
+    fn a_client_converges(
+        delta in any::<bool>(),
+        steps in prop::collection::vec(step(), 1..60),
+    ) {
+        let variant = if delta { Variant::Delta } else { Variant::Sotw };
+        let mut play = Play::new(variant);
+        for of in [ResourceType::Cluster, ResourceType::Listener] {
+            let request = play.client.request(of, String::new(), None);
+            play.send(request);
+        }
+        for step in &steps {
+            play.step(step);
+        }
+        play.settle();
+        play.check_converged();
+    }
+
+    /// X-35 and more: no sequence of hostile requests panics, or has a second response of a type under way.
+    #[test]
+    fn hostile_requests(
+        delta in any::<bool>(),
+        requests in prop::collection::vec(
+            (
+                0..6_usize,
+                prop::collection::vec("[*a-c]?", 0..4),
+                prop::collection::vec("[*a-c]?", 0..4),
+                prop::collection::vec("[*a-c]?", 0..4),
+                prop_oneof![Just(String::new()), (0..30_u64).prop_map(|n| n.to_string()), ".{0,5}"],
+                prop::option::of(".{0,10}"),
+                0..4000_u64,
+            ),
+            1..60,
+        ),
+    ) {
+        let mut snapshot = Snapshot::default();
+        apply(&mut snapshot, "c:a=1(e:a) c:b=2 e:a=1 l:a=0[x=1(r:a,s:a);y=2] r:a=0[h=1(c:a);g=1(c:b)] s:a=1 s:b=1");
+        let other = {
+            let mut other = snapshot.clone();
+            apply(&mut other, "c:a=2(e:a) -c:b -s:b l:a=0[x=2(r:a,s:a)] r:a=0[h=2(c:a)]");
+            Arc::new(other)
+        };
+        let snapshot = Arc::new(snapshot);
+        let mut now = Instant::now();
+        let variant = if delta { Variant::Delta } else { Variant::Sotw };
+        let mut stream = Stream::new(variant, Timing::default(), snapshot.clone(), now);
+        for (index, (of, subscribe, unsubscribe, claimed, nonce, refusal, wait)) in requests.into_iter().enumerate() {
+            let type_url = ResourceType::ALL.get(of).map_or("other", |of| of.type_url());
+            let ask = match variant {
+                Variant::Delta => Ask::Delta { subscribe, unsubscribe, claimed },
+                Variant::Sotw => Ask::Sotw { names: subscribe },
+            };
+            stream.request(Request {
+                type_url: type_url.into(),
+                node: None,
+                nonce,
+                refusal: refusal.map(RefusalText::new),
+                ask,
+            }, now).unwrap();
+            now += Duration::from_millis(wait);
+            stream.publish(if index % 3 == 0 { other.clone() } else { snapshot.clone() }, now);
+            let mut sent = 0;
+            while stream.poll(now).is_some() {
+                sent += 1;
+                prop_assert!(sent <= ResourceType::ALL.len(), "one response per type, then an answer");
+            }
+            let _ = stream.report();
+        }
+    }
+}
