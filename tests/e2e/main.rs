@@ -17,6 +17,7 @@ mod changes;
 mod check;
 mod expressions;
 mod harness;
+mod hosts;
 mod paths;
 mod restart;
 mod routing;
