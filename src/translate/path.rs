@@ -67,7 +67,7 @@ fn canonical(path: &str) -> Result<Arc<str>, String> {
                 }
                 _ => text.push('%'),
             },
-            b'"' | b'<' | b'>' | b'^' | b'`' | b'{' | b'}' | 0..=b' ' | 0x7f.. => {
+            b'"' | b'<' | b'>' | b'^' | b'`' | b'{' | b'|' | b'}' | 0..=b' ' | 0x7f.. => {
                 text.push('%');
                 text.push(char::from(DIGITS[usize::from(byte >> 4)]));
                 text.push(char::from(DIGITS[usize::from(byte & 15)]));
