@@ -5,13 +5,14 @@
 //!
 //! - [`Writer`] writes, and only while this process is leader (`lease`): losing the lease drops
 //!   the call under way.
-//! - [`Reporter`] runs on every replica, and without Kubernetes too: the metric `isobath_object_problems` and one
-//!   line in the log for each problem.
+//! - [`Reporter`] runs on every replica, and without Kubernetes too: the metric `isobath_object_problems`, and one
+//!   line in the log for each problem and for each certificate that ends.
 
 mod address;
 mod args;
 mod decision;
 mod event;
+mod expiry;
 mod ingress;
 mod problems;
 mod queue;

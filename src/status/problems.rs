@@ -7,12 +7,15 @@ use std::sync::Arc;
 
 use imbl::OrdMap;
 use imbl::ordmap::DiffItem;
+use jiff::Timestamp;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 use tokio::sync::watch;
+use tokio::time::MissedTickBehavior;
 use tracing::{info, warn};
 
+use super::expiry::{self, Expiry};
 use crate::k8s::{ObjectRef, Problem};
 use crate::verdict::{ObjectProblems, Statuses};
 
@@ -40,12 +43,22 @@ impl Reporter {
     /// Follows `statuses` until it is closed.
     pub async fn run(self, mut statuses: watch::Receiver<Arc<Statuses>>) {
         let mut told = OrdMap::new();
+        let mut expiry = Expiry::default();
+        let mut time = tokio::time::interval(expiry::INTERVAL);
+        time.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            let current = statuses.borrow_and_update().problems.clone();
+            let (current, certificates) = {
+                let statuses = statuses.borrow_and_update();
+                (statuses.problems.clone(), statuses.certificates.clone())
+            };
             self.report(&told, &current);
             told = current;
-            if statuses.changed().await.is_err() {
-                return;
+            if !expiry.has_seen(&certificates) {
+                expiry.report(&certificates, Timestamp::now());
+            }
+            tokio::select! {
+                changed = statuses.changed() => if changed.is_err() { return },
+                _ = time.tick() => expiry.report(&certificates, Timestamp::now()),
             }
         }
     }

@@ -21,7 +21,8 @@ pub struct ClassSelection {
     pub manifests: bool,
 }
 
-/// The class that an Ingress names. The annotations are older than the field and win over it, as in Contour.
+/// The class that an Ingress names. The annotations are older than the field and win over it, as in Contour; one
+/// without a value says nothing.
 #[must_use]
 pub fn class_of(ingress: &Ingress) -> Option<Arc<str>> {
     [
@@ -29,9 +30,9 @@ pub fn class_of(ingress: &Ingress) -> Option<Arc<str>> {
         "kubernetes.io/ingress.class",
     ]
     .into_iter()
-    .find_map(|key| ingress.metadata.annotations.get(key))
-    .or(ingress.class_name.as_ref())
-    .filter(|name| !name.is_empty())
+    .filter_map(|key| ingress.metadata.annotations.get(key))
+    .chain(&ingress.class_name)
+    .find(|name| !name.is_empty())
     .cloned()
 }
 
@@ -45,12 +46,12 @@ impl ClassSelection {
     ) -> bool {
         let ours = |class: &IngressClass| &*class.controller == CONTROLLER;
         let Some(class) = class else {
-            let has_default = || {
-                classes
-                    .values()
-                    .any(|class| ours(class) && class.is_default)
+            // Those that are older than the default class: the API server gives the others their class.
+            let is_default = |(name, class): (&Arc<str>, &Arc<IngressClass>)| {
+                let is_chosen = self.name.as_ref().is_none_or(|chosen| chosen == name);
+                ours(class) && class.is_default && is_chosen
             };
-            return self.manifests || (self.name.is_none() && has_default());
+            return self.manifests || classes.iter().any(is_default);
         };
         if let Some(name) = &self.name {
             return class == &**name;

@@ -187,6 +187,7 @@ fn check_external_name(input: Input<'_>, name: &str) -> Result<(), &'static str>
         "localdomain",
         "local",
         "internal",
+        "svc",
         "ip6-localhost",
         "ip6-loopback",
     ];

@@ -13,6 +13,7 @@ mod host;
 mod object;
 mod path;
 mod policy;
+mod regex;
 mod service_policy;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -33,17 +33,28 @@ pub struct ServicePolicy {
 #[must_use]
 pub fn service_policy(service: &Service, port: &ServicePort) -> (ServicePolicy, Vec<Problem>) {
     let mut problems = Vec::new();
+    let mut report = |message| {
+        let object = ObjectRef {
+            kind: Kind::Service,
+            name: service.metadata.name.clone(),
+        };
+        problems.push(Problem::new(object, reason::ANNOTATION_NOT_VALID, message));
+    };
+    for (key, _) in PROTOCOLS {
+        for name in port_names(service, key) {
+            if !service.ports.iter().any(|port| is_named(port, name)) {
+                report(format!(
+                    "annotation {key} names port {name:?}, which the Service does not have"
+                ));
+            }
+        }
+    }
     let mut limit = |key: &str| {
         let value = service.metadata.annotation(key)?;
         match annotation::count(value) {
             Ok(number) => Some(number),
             Err(what) => {
-                let object = ObjectRef {
-                    kind: Kind::Service,
-                    name: service.metadata.name.clone(),
-                };
-                let message = format!("annotation {key} is ignored: it {what}");
-                problems.push(Problem::new(object, reason::ANNOTATION_NOT_VALID, message));
+                report(format!("annotation {key} is ignored: it {what}"));
                 None
             }
         }
@@ -69,30 +80,37 @@ pub fn service_policy(service: &Service, port: &ServicePort) -> (ServicePolicy, 
     (policy, problems)
 }
 
+/// Which annotation asks for what; of several the first holds.
+const PROTOCOLS: [(&str, UpstreamProtocol); 3] = [
+    (
+        "projectcontour.io/upstream-protocol.h2",
+        UpstreamProtocol::H2,
+    ),
+    (
+        "projectcontour.io/upstream-protocol.h2c",
+        UpstreamProtocol::H2c,
+    ),
+    (
+        "projectcontour.io/upstream-protocol.tls",
+        UpstreamProtocol::Tls,
+    ),
+];
+
 fn annotated_protocol(service: &Service, port: &ServicePort) -> UpstreamProtocol {
-    let number = port.port.to_string();
-    let names = |key: &str| {
-        let ports = service.metadata.annotation(key).unwrap_or_default();
-        ports
-            .split(',')
-            .map(str::trim)
-            .any(|name| name == number || (!name.is_empty() && name == &*port.name))
-    };
-    [
-        (
-            "projectcontour.io/upstream-protocol.h2",
-            UpstreamProtocol::H2,
-        ),
-        (
-            "projectcontour.io/upstream-protocol.h2c",
-            UpstreamProtocol::H2c,
-        ),
-        (
-            "projectcontour.io/upstream-protocol.tls",
-            UpstreamProtocol::Tls,
-        ),
-    ]
-    .into_iter()
-    .find(|(key, _)| names(key))
-    .map_or(UpstreamProtocol::Http1, |(_, protocol)| protocol)
+    PROTOCOLS
+        .into_iter()
+        .find(|(key, _)| port_names(service, key).any(|name| is_named(port, name)))
+        .map_or(UpstreamProtocol::Http1, |(_, protocol)| protocol)
+}
+
+/// The names and numbers of ports that an annotation lists.
+fn port_names<'a>(service: &'a Service, key: &str) -> impl Iterator<Item = &'a str> {
+    let list = service.metadata.annotation(key).unwrap_or_default();
+    list.split(',')
+        .map(str::trim)
+        .filter(|name| !name.is_empty())
+}
+
+fn is_named(port: &ServicePort, name: &str) -> bool {
+    *name == *port.name || name == port.port.to_string()
 }

@@ -4,6 +4,7 @@
 //! by itself; a number and a text are a redirect and its `Location`; `refused` is a connection without any answer.
 
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::support::backend::Backend;
 use crate::support::client::{self, Tls, Version};
@@ -44,6 +45,9 @@ impl Transport {
     }
 }
 
+/// How many pairs were as wanted, over all tables of this run.
+static PAIRS: AtomicUsize = AtomicUsize::new(0);
+
 /// Goes through a table over every transport, and panics once with all answers that were not the wanted ones.
 /// Returns the number of pairs.
 pub(crate) async fn check(stand: &Stand, table: &[Row], transports: &[Transport]) -> usize {
@@ -59,7 +63,10 @@ pub(crate) async fn check(stand: &Stand, table: &[Row], transports: &[Transport]
         }
     }
     assert!(wrong.is_empty(), "{:#?}", wrong);
-    table.len() * transports.len()
+    let pairs = table.len() * transports.len();
+    let all = PAIRS.fetch_add(pairs, Ordering::Relaxed) + pairs;
+    println!("{pairs} pairs of request and answer, {all} in this run");
+    pairs
 }
 
 /// The word for the answer to one request on a connection of its own. The server name is what a browser makes

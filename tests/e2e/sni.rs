@@ -27,6 +27,10 @@ const MATRIX: &[(&str, &str, &str)] = &[
     ("a.one.test", "y.wild.test", "421"),
     ("a.one.test", "127.0.0.1", "421"),
     ("two.test", "two.test", "two"),
+    // A host that the certificate is for and that has no routes.
+    ("idle.two.test", "idle.two.test", "404"),
+    ("two.test", "idle.two.test", "404"),
+    ("a.one.test", "idle.two.test", "421"),
     // Names that nobody serves, and none.
     ("nobody.test", "a.one.test", "refused"),
     ("nobody.test", "nobody.test", "refused"),
@@ -93,7 +97,7 @@ async fn manifests(
             .rule("b.one.test", &[("/", Prefix, "b:80")])
             .tls(&["a.one.test", "b.one.test"], "one"),
         site("c", "c.one.test", "c:80").tls(&["c.one.test"], "one"),
-        site("two", "two.test", "two:80").tls(&["two.test"], "two"),
+        site("two", "two.test", "two:80").tls(&["two.test", "idle.two.test"], "two"),
         site("wild", "*.wild.test", "wild:80").tls(&["*.wild.test"], "wild"),
         site("exact", "x.wild.test", "exact:80").tls(&["x.wild.test"], "exact"),
         ingress("cover")
@@ -104,7 +108,7 @@ async fn manifests(
         authority
             .leaf(&["a.one.test", "b.one.test", "c.one.test"])
             .secret("one"),
-        authority.leaf(&["two.test"]).secret("two"),
+        authority.leaf(&["two.test", "idle.two.test"]).secret("two"),
         authority.leaf(&["*.wild.test"]).secret("wild"),
         authority.leaf(&["x.wild.test"]).secret("exact"),
         authority.leaf(&["*.cover.test"]).secret("cover"),
