@@ -73,8 +73,11 @@ doc: ## Build the documentation of the crate: the map of the house and the invar
 	cargo doc --locked --no-deps
 	@echo "$(CARGO_OUT)/doc/isobath/index.html"
 
-bench: ## Measure what one change costs
-	cargo bench --locked
+bench: ## Measure what one change costs in the core
+	cargo bench --locked --bench core
+
+figures: $(ENVOY_READY) ## Measure the release binary beside the limit, with stub API server and real Envoy: under ten minutes
+	ISOBATH_TEST_ENVOY="$(ENVOY_PATH)" cargo bench --locked --bench figures -- --output "$(CURDIR)/target/figures" $(ARGS)
 
 envoy: $(ENVOY_READY) ## Set up the pinned Envoy and print its path
 	@echo "$(ENVOY_PATH)"
