@@ -342,8 +342,8 @@ pub(super) fn path_segment(path: impl Display, value: &str) -> Verdict {
     }
 }
 
-/// `ValidateEndpointIP` behind `IsValidIPForLegacyField` (IPv4) or `IsValidIP` (IPv6), less the rule on
-/// loopback addresses. The path is that of the list.
+/// `ValidateEndpointIP` behind `IsValidIPForLegacyField` (IPv4) or `IsValidIP` (IPv6), for manifests less the
+/// rule on loopback addresses: in a cluster those are the pod's own. The path is that of the list.
 pub(super) fn endpoint_address(
     list: &str,
     index: usize,
@@ -385,6 +385,8 @@ pub(super) fn endpoint_address(
         format!("may not be unspecified ({value})")
     } else if link_local {
         "may not be in the link-local range (169.254.0.0/16, fe80::/10)".to_owned()
+    } else if address.is_loopback() && rules == Rules::Stored {
+        "may not be in the loopback range (127.0.0.0/8, ::1/128)".to_owned()
     } else if link_local_multicast {
         "may not be in the link-local multicast range (224.0.0.0/24, ff02::/10)".to_owned()
     } else {

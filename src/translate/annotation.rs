@@ -180,11 +180,11 @@ pub fn headers(value: &str) -> Result<HeaderModifier, String> {
             .bytes()
             .all(|byte| byte == b'\t' || (b' '..=b'~').contains(&byte))
         {
-            return Err(format!("the value of {name} must be printable ASCII"));
+            return Err(format!("must have printable ASCII as the value of {name}"));
         }
         let is_new = !modifier.set.contains_key(&name) && !modifier.remove.contains(&name);
         if !is_new {
-            return Err(format!("{name} must not be named twice"));
+            return Err(format!("must not name {name} twice"));
         }
         if value.is_empty() {
             modifier.remove.insert(name);

@@ -29,8 +29,8 @@ pub fn load_assignment(
     let slices: Vec<_> = input.store.endpoint_slices(&backend.service).collect();
     // Of a dual-stack Service every pod is in a slice of each family; one family is enough, and the first that
     // has endpoints is the one the Service prefers.
-    for family in families(service) {
-        for usable in [Usable::Ready, Usable::Terminating] {
+    for usable in [Usable::Ready, Usable::Terminating] {
+        for family in families(service) {
             let mut zones = BTreeMap::new();
             for slice in slices.iter().filter(|slice| slice.address_type == family) {
                 collect(slice, &port.name, service, usable, &mut zones);

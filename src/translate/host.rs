@@ -11,7 +11,7 @@
 //! - A host that only redirects to HTTPS redirects every path, those that HTTPS answers 404 included.
 //! - A wildcard's certificate covers the exact hosts below it that bring none themselves.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::k8s::{Ingress, IngressBackend, IngressPath, Kind, ObjectRef, PathType, Problem};
@@ -51,12 +51,31 @@ pub fn host(input: Input<'_>, host: &Host) -> HostUnit {
             virtual_host: table.virtual_host(Listener::Https),
         }
     });
+    let mut clusters = table.clusters;
+    let used: BTreeSet<Arc<str>> = http
+        .iter()
+        .chain(https.iter().map(|https| &https.virtual_host))
+        .flat_map(clusters_of)
+        .collect();
+    clusters.retain(|name, _| used.contains(name));
     HostUnit {
         http,
         https,
-        clusters: table.clusters,
+        clusters,
         problems,
     }
+}
+
+/// The clusters that a route of the host names. Where HTTP only redirects and there is no HTTPS, none does.
+fn clusters_of(host: &VirtualHost) -> impl Iterator<Item = Arc<str>> {
+    host.routes
+        .iter()
+        .filter_map(|route| match &route.action {
+            RouteAction::Forward(forward) => Some(&forward.backends),
+            RouteAction::Redirect(_) | RouteAction::DirectResponse(_) => None,
+        })
+        .flatten()
+        .map(|backend| backend.cluster.clone())
 }
 
 fn choose(

@@ -235,7 +235,7 @@ fn endpoint_slice() {
         ],
         "endpoints": [
             {"addresses": ["10.0.0.1", "010.0.0.02"], "conditions": {"ready": true, "serving": true, "terminating": false}, "zone": "z"},
-            {"addresses": ["127.0.0.1"], "conditions": {"ready": false}},
+            {"addresses": ["10.0.0.7"], "conditions": {"ready": false}},
             {"addresses": ["::ffff:10.0.0.3"], "conditions": {"ready": false, "serving": true, "terminating": true}},
             {"addresses": ["10.0.0.4"]},
         ],
@@ -264,7 +264,7 @@ fn endpoint_slice() {
         slice.endpoints,
         [
             endpoint(&["10.0.0.1", "10.0.0.2"], (true, true, false), Some("z")),
-            endpoint(&["127.0.0.1"], (false, false, false), None),
+            endpoint(&["10.0.0.7"], (false, false, false), None),
             endpoint(&["10.0.0.3"], (false, true, true), None),
             endpoint(&["10.0.0.4"], (true, true, false), None),
         ]
