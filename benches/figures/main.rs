@@ -98,11 +98,17 @@ async fn main() -> Result<()> {
     for figure in ["endpoint change, CPU", "path of a TLS host, CPU"] {
         report.slope(figure, Some(1.2));
     }
-    for figure in ["endpoint change → client, p50", "path of a TLS host → client, p50", "RSS after start"] {
+    for figure in [
+        "endpoint change → client, p50",
+        "path of a TLS host → client, p50",
+        "RSS after start",
+    ] {
         report.slope(figure, None);
     }
     if cli.envoy.is_none() {
-        report.notes.push("No Envoy was named (ISOBATH_TEST_ENVOY): the figures with one are left out.".into());
+        report.notes.push(
+            "No Envoy was named (ISOBATH_TEST_ENVOY): the figures with one are left out.".into(),
+        );
     }
     report.write(&cli.output)?;
     println!("{}", report.table());
@@ -133,7 +139,15 @@ async fn size(
     }
     if wanted("load") {
         for (rate, time) in [(10, 3), (100, 3), (1000, 5)] {
-            load::churn(report, &world, &plane, &mut client, rate, Duration::from_secs(time)).await?;
+            load::churn(
+                report,
+                &world,
+                &plane,
+                &mut client,
+                rate,
+                Duration::from_secs(time),
+            )
+            .await?;
         }
         load::roll(report, &world, &plane, &mut client).await?;
         load::nothing(report, &world, &mut plane, &mut client).await?;
@@ -150,7 +164,9 @@ async fn size(
         let mut answers = Vec::new();
         for serial in [0x70_0001, 0x70_0002] {
             client.quiet(Duration::from_millis(50)).await;
-            plane.stub.apply(endpoint_slice(3, Endpoints::Serial(serial)));
+            plane
+                .stub
+                .apply(endpoint_slice(3, Endpoints::Serial(serial)));
             answers.push(client.next().await?);
         }
         let mut again = plane.client().await?;
@@ -240,8 +256,15 @@ async fn changes(
 fn machine() -> String {
     let cpus = std::thread::available_parallelism().map_or(0, usize::from);
     let info = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let model = info.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": ").map(|(_, model)| model));
+    let model = info.lines().find_map(|line| {
+        line.strip_prefix("model name")?
+            .split_once(": ")
+            .map(|(_, model)| model)
+    });
     let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
     let load = load.split(' ').next().unwrap_or_default();
-    format!("{cpus} × {}, load average at start {load}", model.unwrap_or("unknown CPU"))
+    format!(
+        "{cpus} × {}, load average at start {load}",
+        model.unwrap_or("unknown CPU")
+    )
 }

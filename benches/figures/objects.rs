@@ -189,7 +189,12 @@ pub fn service(host: usize) -> Object {
             ".": {}, "f:name": {}, "f:port": {}, "f:protocol": {}, "f:targetPort": {}}},
         "f:sessionAffinity": {}, "f:type": {},
     }});
-    let address = format!("172.{}.{}.{}", 16 + (host >> 16), host >> 8 & 255, host & 255);
+    let address = format!(
+        "172.{}.{}.{}",
+        16 + (host >> 16),
+        host >> 8 & 255,
+        host & 255
+    );
     object(
         Kind::Service,
         host,
@@ -214,8 +219,14 @@ pub fn endpoint_slice(host: usize, endpoints: Endpoints) -> Object {
     let (addresses, port) = match endpoints {
         Endpoints::Serial(serial) => {
             let [_, a, b, c] = serial.to_be_bytes();
-            let others = [format!("10.{}.1.1", host & 255), format!("10.{}.1.2", host & 255)];
-            ([vec![format!("11.{a}.{b}.{c}")], others.to_vec()].concat(), 8080)
+            let others = [
+                format!("10.{}.1.1", host & 255),
+                format!("10.{}.1.2", host & 255),
+            ];
+            (
+                [vec![format!("11.{a}.{b}.{c}")], others.to_vec()].concat(),
+                8080,
+            )
         }
         Endpoints::Local(port) => (vec!["127.0.0.1".to_owned()], port),
     };
@@ -268,7 +279,12 @@ pub fn endpoint_slice(host: usize, endpoints: Endpoints) -> Object {
 
 /// The same object after a write that means nothing to a proxy: a new time in its managedFields.
 pub fn touched(mut object: Object, serial: usize) -> Object {
-    let time = format!("2026-01-01T{:02}:{:02}:{:02}Z", serial / 3600 % 24, serial / 60 % 60, serial % 60);
+    let time = format!(
+        "2026-01-01T{:02}:{:02}:{:02}Z",
+        serial / 3600 % 24,
+        serial / 60 % 60,
+        serial % 60
+    );
     object.json["metadata"]["managedFields"][0]["time"] = time.into();
     object
 }
@@ -291,7 +307,8 @@ fn object(
             "apiVersion": kind.api_version(), "kind": kind.name(), "spec": json["spec"],
             "metadata": {"annotations": annotations, "name": name, "namespace": namespace},
         });
-        annotations["kubectl.kubernetes.io/last-applied-configuration"] = applied.to_string().into();
+        annotations["kubectl.kubernetes.io/last-applied-configuration"] =
+            applied.to_string().into();
     }
     json["metadata"] = json!({
         "name": name, "namespace": namespace, "generation": 1,

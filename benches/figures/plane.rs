@@ -78,7 +78,9 @@ impl Plane {
     pub async fn events(&self) -> Result<u64> {
         let (status, text) = get(self.metrics, "/metrics").await?;
         ensure!(status == 200, "/metrics answers {status}");
-        let lines = text.lines().filter(|line| line.starts_with("isobath_events_total{"));
+        let lines = text
+            .lines()
+            .filter(|line| line.starts_with("isobath_events_total{"));
         let values = lines.filter_map(|line| line.rsplit_once(' ')?.1.parse::<u64>().ok());
         Ok(values.sum())
     }
@@ -116,7 +118,11 @@ pub fn isobath(
         command.args(["--start-jitter", "0s"]);
     }
     SHOWN.get_or_init(|| eprintln!("{command:?}"));
-    Ok((Child::start(&mut command, &directory.join("isobath.log"))?, metrics, admin))
+    Ok((
+        Child::start(&mut command, &directory.join("isobath.log"))?,
+        metrics,
+        admin,
+    ))
 }
 
 /// The null control plane.
@@ -145,7 +151,9 @@ impl Null {
             .args(["--api", &stub.address.to_string(), "--path", kind.path()]);
         SHOWN.get_or_init(|| eprintln!("{command:?}"));
         let mut child = Child::start(&mut command, &directory.path().join("null.log"))?;
-        connectable(&socket, &mut child).await.context("the null control plane")?;
+        connectable(&socket, &mut child)
+            .await
+            .context("the null control plane")?;
         while stub.watchers() == 0 {
             child.alive()?;
             tokio::time::sleep(Duration::from_millis(1)).await;

@@ -17,6 +17,7 @@ mod local_pod;
 mod manifest;
 mod monitoring;
 mod pods;
+mod reference;
 mod references;
 mod rendered;
 mod replacement;
