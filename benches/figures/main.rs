@@ -4,6 +4,7 @@
 //! recorded bytes; both are looked at by the same bare xDS client, in turns of one run. Figures of different machines
 //! do not compare, their ratios do.
 
+#![allow(dead_code, reason = "each scenario reads what it needs")]
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
 mod change;
