@@ -52,8 +52,9 @@ test: $(ENVOY_READY) ## Run every test, with a real Envoy and a real Kubernetes 
 	export ISOBATH_TEST_ENVOY="$(ENVOY_PATH)"; \
 	set -x; cargo test --locked
 
-soak: $(ENVOY_READY) ## Kill the control plane a hundred times under traffic
+soak: $(ENVOY_READY) ## Kill the control plane a hundred times under traffic, replace a pod fifty times
 	ISOBATH_SOAK=1 ISOBATH_TEST_ENVOY="$(ENVOY_PATH)" cargo test --locked --test e2e kills_under_traffic
+	ISOBATH_SOAK=1 ISOBATH_TEST_ENVOY="$(ENVOY_PATH)" cargo test --locked --test deploy replacing_a_pod
 
 check: fmt clippy docs ## Check format, lints and documentation, warnings denied
 
