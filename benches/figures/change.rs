@@ -53,7 +53,11 @@ pub async fn measure(
     let mut script = Script::new(initial);
     let mut serial = 0;
     let mut sizes = Vec::new();
-    let recorded = if change.record_all { change.per_turn } else { 2 };
+    let recorded = if change.record_all {
+        change.per_turn
+    } else {
+        2
+    };
     let mut ours = Vec::new();
     let before = plane.child.cpu();
     for _ in 0..recorded {
@@ -86,14 +90,33 @@ pub async fn measure(
     } else {
         for _ in 0..change.turns {
             turns.push(turn(&plane.stub, &plane.child, client, &sizes, change, serial).await?);
-            null_turns.push(turn(&null.stub, &null.child, &mut null_client, &sizes, change, serial).await?);
+            null_turns.push(
+                turn(
+                    &null.stub,
+                    &null.child,
+                    &mut null_client,
+                    &sizes,
+                    change,
+                    serial,
+                )
+                .await?,
+            );
             serial += change.per_turn + change.per_turn % 2;
         }
     }
-    let all = |turns: &[Turn]| summary(&turns.iter().flat_map(|turn| turn.times.clone()).collect::<Vec<_>>());
+    let all = |turns: &[Turn]| {
+        summary(
+            &turns
+                .iter()
+                .flat_map(|turn| turn.times.clone())
+                .collect::<Vec<_>>(),
+        )
+    };
     let (ours, null) = (all(&turns), all(&null_turns));
     let pairs = || turns.iter().zip(&null_turns);
-    let halves: Vec<f64> = pairs().map(|(a, b)| summary(&a.times).p50 / summary(&b.times).p50).collect();
+    let halves: Vec<f64> = pairs()
+        .map(|(a, b)| summary(&a.times).p50 / summary(&b.times).p50)
+        .collect();
     let (name, hosts) = (change.name, Some(hosts));
     let row = report.add(&format!("{name} → client, p50"), hosts, "ms", ours.p50);
     row.against_with(null.p50, median(&halves));
@@ -136,7 +159,12 @@ async fn turn(
         sleep(PAUSE).await;
     }
     let extra = client.quiet(Duration::from_millis(20)).await;
-    ensure!(extra.is_empty(), "{}: {} responses too many", change.name, extra.len());
+    ensure!(
+        extra.is_empty(),
+        "{}: {} responses too many",
+        change.name,
+        extra.len()
+    );
     #[allow(clippy::cast_precision_loss)]
     let events = change.per_turn as f64;
     #[allow(clippy::cast_precision_loss)]

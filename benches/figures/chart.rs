@@ -10,7 +10,11 @@ const LINE: f64 = 30.0;
 
 /// The figures that were compared with the null control plane, as pairs of bars.
 pub fn svg(report: &Report) -> String {
-    let rows: Vec<&Row> = report.rows.iter().filter(|row| row.null.is_some()).collect();
+    let rows: Vec<&Row> = report
+        .rows
+        .iter()
+        .filter(|row| row.null.is_some())
+        .collect();
     #[allow(clippy::cast_precision_loss)]
     let height = 70.0 + LINE * rows.len() as f64;
     let mut svg = format!(
@@ -26,7 +30,10 @@ pub fn svg(report: &Report) -> String {
             let of = rows.iter().filter(|other| other.unit == row.unit);
             of.flat_map(|row| [row.ours, row.null.unwrap_or(row.ours)])
         };
-        let (least, most) = (same_unit().fold(f64::MAX, f64::min), same_unit().fold(0.0, f64::max));
+        let (least, most) = (
+            same_unit().fold(f64::MAX, f64::min),
+            same_unit().fold(0.0, f64::max),
+        );
         let length = |value: f64| {
             let (least, most) = ((least / 2.0).max(1e-9).ln(), most.max(1e-9).ln());
             ((value.max(1e-9).ln() - least) / (most - least).max(1e-9) * WIDTH * 0.72).max(1.0)
@@ -38,7 +45,12 @@ pub fn svg(report: &Report) -> String {
             Some(hosts) => format!("{} ({hosts} hosts)", row.figure),
             None => row.figure.clone(),
         };
-        let text = format!("{:.3} {} · {:.2} ×", row.ours, row.unit, row.ratio.unwrap_or_default());
+        let text = format!(
+            "{:.3} {} · {:.2} ×",
+            row.ours,
+            row.unit,
+            row.ratio.unwrap_or_default()
+        );
         let (ours, at) = (length(row.ours), LEFT + length(row.ours.max(null)) + 6.0);
         let _ = writeln!(
             svg,

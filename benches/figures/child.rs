@@ -47,10 +47,17 @@ impl Child {
 
     /// Resident memory in MiB, now and at most.
     pub fn memory(&self) -> (f64, f64) {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.process.id())).unwrap_or_default();
+        let status =
+            fs::read_to_string(format!("/proc/{}/status", self.process.id())).unwrap_or_default();
         let of = |name: &str| {
             let line = status.lines().find_map(|line| line.strip_prefix(name));
-            let kib = line.and_then(|rest| rest.trim_start_matches(':').split_whitespace().next()?.parse().ok());
+            let kib = line.and_then(|rest| {
+                rest.trim_start_matches(':')
+                    .split_whitespace()
+                    .next()?
+                    .parse()
+                    .ok()
+            });
             kib.unwrap_or(0.0_f64) / 1024.0
         };
         (of("VmRSS"), of("VmHWM"))
@@ -68,10 +75,17 @@ impl Child {
     pub async fn finished(mut self) -> Result<Duration> {
         loop {
             if let Some(status) = self.process.try_wait()? {
-                ensure!(status.success(), "a child ended with {status}: {}", self.last_words());
+                ensure!(
+                    status.success(),
+                    "a child ended with {status}: {}",
+                    self.last_words()
+                );
                 return Ok(self.started.elapsed());
             }
-            ensure!(self.started.elapsed() < Duration::from_secs(120), "a child does not end");
+            ensure!(
+                self.started.elapsed() < Duration::from_secs(120),
+                "a child does not end"
+            );
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
     }
@@ -116,7 +130,10 @@ pub async fn get(address: SocketAddr, path: &str) -> Result<(u16, String)> {
     let mut answer = Vec::new();
     connection.read_to_end(&mut answer).await?;
     let text = String::from_utf8_lossy(&answer).into_owned();
-    let status = text.split(' ').nth(1).and_then(|status| status.parse().ok());
+    let status = text
+        .split(' ')
+        .nth(1)
+        .and_then(|status| status.parse().ok());
     Ok((status.context("no answer")?, text))
 }
 
@@ -127,7 +144,10 @@ pub async fn ready(address: SocketAddr, path: &str, child: &mut Child) -> Result
             return Ok(child.started.elapsed());
         }
         child.alive()?;
-        ensure!(child.started.elapsed() < Duration::from_secs(180), "a child does not get ready");
+        ensure!(
+            child.started.elapsed() < Duration::from_secs(180),
+            "a child does not get ready"
+        );
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
 }

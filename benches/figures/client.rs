@@ -40,13 +40,6 @@ pub struct Arrival {
     pub missing: usize,
 }
 
-impl Arrival {
-    /// Bytes on the wire, with gRPC's own five.
-    pub fn bytes(&self) -> usize {
-        self.raw.len() + 5
-    }
-}
-
 /// An open stream.
 pub struct Client {
     arrivals: mpsc::UnboundedReceiver<Arrival>,
@@ -174,8 +167,8 @@ struct Session {
 impl Session {
     fn take(&mut self, at: Instant, raw: Bytes) -> Result<Arrival> {
         let response = DeltaDiscoveryResponse::decode(raw.clone())?;
-        let resource_type =
-            ResourceType::from_type_url(&response.type_url).context("a type that nobody asked for")?;
+        let resource_type = ResourceType::from_type_url(&response.type_url)
+            .context("a type that nobody asked for")?;
         self.send(&DeltaDiscoveryRequest {
             type_url: response.type_url,
             response_nonce: response.nonce,
@@ -183,9 +176,13 @@ impl Session {
         });
         let mut resources = Vec::with_capacity(response.resources.len());
         for resource in response.resources {
-            let value = resource.resource.context("a resource without content")?.value;
+            let value = resource
+                .resource
+                .context("a resource without content")?
+                .value;
             if !self.unanswered.is_empty() {
-                self.unanswered.remove(&(resource_type, resource.name.clone()));
+                self.unanswered
+                    .remove(&(resource_type, resource.name.clone()));
             }
             resources.push((resource.name, value));
         }
@@ -228,7 +225,9 @@ impl Session {
 
     fn ask(&self, resource_type: ResourceType, names: impl IntoIterator<Item = String>) {
         self.send(&DeltaDiscoveryRequest {
-            node: Some(Node { id: "figures".into() }),
+            node: Some(Node {
+                id: "figures".into(),
+            }),
             type_url: resource_type.type_url().into(),
             resource_names_subscribe: names.into_iter().collect(),
             ..DeltaDiscoveryRequest::default()
@@ -245,7 +244,11 @@ impl Session {
 fn references(listener: &Bytes) -> Result<(Vec<String>, Vec<String>)> {
     let listener = Listener::decode(listener.clone())?;
     let (mut routes, mut secrets) = (Vec::new(), Vec::new());
-    for chain in listener.filter_chains.iter().chain(&listener.default_filter_chain) {
+    for chain in listener
+        .filter_chains
+        .iter()
+        .chain(&listener.default_filter_chain)
+    {
         for filter in &chain.filters {
             let Some(ConfigType::TypedConfig(config)) = &filter.config_type else {
                 continue;
@@ -258,11 +261,17 @@ fn references(listener: &Bytes) -> Result<(Vec<String>, Vec<String>)> {
                 routes.push(rds.route_config_name);
             }
         }
-        let socket = chain.transport_socket.as_ref().and_then(|socket| socket.config_type.as_ref());
+        let socket = chain
+            .transport_socket
+            .as_ref()
+            .and_then(|socket| socket.config_type.as_ref());
         if let Some(SocketConfig::TypedConfig(config)) = socket {
             let context = DownstreamTlsContext::decode(&*config.value)?;
             let common = context.common_tls_context.unwrap_or_default();
-            let names = common.tls_certificate_sds_secret_configs.into_iter().map(|secret| secret.name);
+            let names = common
+                .tls_certificate_sds_secret_configs
+                .into_iter()
+                .map(|secret| secret.name);
             secrets.extend(names);
         }
     }

@@ -24,7 +24,8 @@ pub async fn run(api: SocketAddr) -> Result<()> {
 
 async fn list(api: SocketAddr, kind: Kind) -> Result<()> {
     let connection = TcpStream::connect(api).await?;
-    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(connection)).await?;
+    let (mut sender, connection) =
+        hyper::client::conn::http1::handshake(TokioIo::new(connection)).await?;
     tokio::spawn(connection);
     let path = kind.path();
     let request = http::Request::get(format!("{path}?watch=true&sendInitialEvents=true"))

@@ -25,18 +25,24 @@ const FIRST: u32 = 0x10_0000;
 /// Which change an assignment shows.
 fn serial(assignment: &[u8]) -> Result<u32> {
     let assignment = ClusterLoadAssignment::decode(assignment)?;
-    let mut serials = assignment.endpoints.iter().flat_map(|locality| &locality.lb_endpoints).filter_map(|endpoint| {
-        let Some(HostIdentifier::Endpoint(endpoint)) = &endpoint.host_identifier else {
-            return None;
-        };
-        let Some(Address::SocketAddress(socket)) = &endpoint.address.as_ref()?.address else {
-            return None;
-        };
-        let ip: std::net::Ipv4Addr = socket.address.parse().ok()?;
-        let bits = ip.to_bits();
-        (bits >> 24 == 11).then_some(bits & 0xff_ffff)
-    });
-    serials.next().context("an assignment without the address that tells it apart")
+    let mut serials = assignment
+        .endpoints
+        .iter()
+        .flat_map(|locality| &locality.lb_endpoints)
+        .filter_map(|endpoint| {
+            let Some(HostIdentifier::Endpoint(endpoint)) = &endpoint.host_identifier else {
+                return None;
+            };
+            let Some(Address::SocketAddress(socket)) = &endpoint.address.as_ref()?.address else {
+                return None;
+            };
+            let ip: std::net::Ipv4Addr = socket.address.parse().ok()?;
+            let bits = ip.to_bits();
+            (bits >> 24 == 11).then_some(bits & 0xff_ffff)
+        });
+    serials
+        .next()
+        .context("an assignment without the address that tells it apart")
 }
 
 /// Changes that are on their way: by number, the host and the moment.
@@ -57,8 +63,12 @@ impl Pending {
             let Some((host, _)) = self.of.get(&serial).copied() else {
                 continue;
             };
-            let done: Vec<u32> =
-                self.of.range(..=serial).filter(|(_, (of, _))| *of == host).map(|(serial, _)| *serial).collect();
+            let done: Vec<u32> = self
+                .of
+                .range(..=serial)
+                .filter(|(_, (of, _))| *of == host)
+                .map(|(serial, _)| *serial)
+                .collect();
             for serial in done {
                 if let Some((_, stamp)) = self.of.remove(&serial) {
                     self.times.push(since(stamp, arrival.at));
@@ -101,7 +111,12 @@ pub async fn churn(
     let hosts = Some(world.hosts);
     report.add(&format!("{name} → client, p50"), hosts, "ms", times.p50);
     report.add(&format!("{name} → client, p99"), hosts, "ms", times.p99);
-    report.add(&format!("{name}, CPU per event"), hosts, "ms", ms(plane.child.cpu() - cpu) / f64::from(count));
+    report.add(
+        &format!("{name}, CPU per event"),
+        hosts,
+        "ms",
+        ms(plane.child.cpu() - cpu) / f64::from(count),
+    );
     #[allow(clippy::cast_precision_loss)]
     let bytes = (client.received() - received) as f64 / f64::from(count);
     report.add(&format!("{name}, bytes per event"), hosts, "B", bytes);
@@ -109,17 +124,26 @@ pub async fn churn(
 }
 
 /// The endpoints of 500 Services change at once.
-pub async fn roll(report: &mut Report, world: &World, plane: &Plane, client: &mut Client) -> Result<()> {
+pub async fn roll(
+    report: &mut Report,
+    world: &World,
+    plane: &Plane,
+    client: &mut Client,
+) -> Result<()> {
     const SERVICES: u32 = 500;
     let mut last = Vec::new();
     let mut cpus = Vec::new();
     for round in 0..5 {
         let first = FIRST + 0x8_0000 + round * SERVICES;
-        let objects = (0..SERVICES).map(|index| endpoint_slice(index as usize, Endpoints::Serial(first + index))).collect();
+        let objects = (0..SERVICES)
+            .map(|index| endpoint_slice(index as usize, Endpoints::Serial(first + index)))
+            .collect();
         let cpu = plane.child.cpu();
         let stamp = plane.stub.apply_all(objects);
         let mut pending = Pending::default();
-        pending.of.extend((0..SERVICES).map(|index| (first + index, (index as usize, stamp))));
+        pending
+            .of
+            .extend((0..SERVICES).map(|index| (first + index, (index as usize, stamp))));
         while !pending.of.is_empty() {
             pending.arrived(&client.next().await?)?;
         }
@@ -127,13 +151,28 @@ pub async fn roll(report: &mut Report, world: &World, plane: &Plane, client: &mu
         cpus.push(ms(plane.child.cpu() - cpu));
     }
     let hosts = Some(world.hosts);
-    report.add("500 Services rolled at once → last at the client", hosts, "ms", summary(&last).p50);
-    report.add("500 Services rolled at once, CPU", hosts, "ms", summary(&cpus).p50);
+    report.add(
+        "500 Services rolled at once → last at the client",
+        hosts,
+        "ms",
+        summary(&last).p50,
+    );
+    report.add(
+        "500 Services rolled at once, CPU",
+        hosts,
+        "ms",
+        summary(&cpus).p50,
+    );
     Ok(())
 }
 
 /// 10,000 events that mean nothing to a proxy.
-pub async fn nothing(report: &mut Report, world: &World, plane: &mut Plane, client: &mut Client) -> Result<()> {
+pub async fn nothing(
+    report: &mut Report,
+    world: &World,
+    plane: &mut Plane,
+    client: &mut Client,
+) -> Result<()> {
     const EVENTS: usize = 10_000;
     client.quiet(Duration::from_millis(100)).await;
     // The objects must be those that are held: the first round writes them.
@@ -167,22 +206,44 @@ pub async fn nothing(report: &mut Report, world: &World, plane: &mut Plane, clie
     let hosts = Some(world.hosts);
     #[allow(clippy::cast_precision_loss)]
     report
-        .add("no-op storm of 10,000 events, CPU per event", hosts, "µs", took / EVENTS as f64)
+        .add(
+            "no-op storm of 10,000 events, CPU per event",
+            hosts,
+            "µs",
+            took / EVENTS as f64,
+        )
         .target(Target::AtMost(20.0));
     #[allow(clippy::cast_precision_loss)]
     let bytes = (client.received() - received) as f64;
-    report.add("no-op storm of 10,000 events, bytes sent", hosts, "B", bytes).target(Target::AtMost(0.0));
+    report
+        .add(
+            "no-op storm of 10,000 events, bytes sent",
+            hosts,
+            "B",
+            bytes,
+        )
+        .target(Target::AtMost(0.0));
     Ok(())
 }
 
 /// 100,000 events as fast as they are taken: memory must stay.
-pub async fn flood(report: &mut Report, world: &World, plane: &mut Plane, client: &mut Client) -> Result<()> {
+pub async fn flood(
+    report: &mut Report,
+    world: &World,
+    plane: &mut Plane,
+    client: &mut Client,
+) -> Result<()> {
     const BATCH: u32 = 1000;
     let mut next = FIRST + 0x20_0000;
     let mut resident = Vec::new();
     for batch in 0..110 {
         let objects = (0..BATCH)
-            .map(|index| endpoint_slice((next + index) as usize % world.hosts, Endpoints::Serial(next + index)))
+            .map(|index| {
+                endpoint_slice(
+                    (next + index) as usize % world.hosts,
+                    Endpoints::Serial(next + index),
+                )
+            })
             .collect();
         next += BATCH;
         let seen = plane.events().await?;
@@ -196,7 +257,12 @@ pub async fn flood(report: &mut Report, world: &World, plane: &mut Plane, client
     }
     let (first, last) = (resident[0], resident[resident.len() - 1]);
     report
-        .add("RSS growth over 100,000 events", Some(world.hosts), "MiB", last - first)
+        .add(
+            "RSS growth over 100,000 events",
+            Some(world.hosts),
+            "MiB",
+            last - first,
+        )
         .target(Target::AtMost(5.0));
     Ok(())
 }
@@ -231,8 +297,22 @@ pub async fn fan_out(
         let limit = reach_all(&null.stub, &mut null_clients).await?;
         let null_cpu = ms(null.child.cpu() - null_cpu) / f64::from(CHANGES);
         let (ours, limit) = (summary(&ours).p50, summary(&limit).p50);
-        report.add(&format!("one endpoint → last of {count} clients, p50"), hosts, "ms", ours).against(limit);
-        report.add(&format!("one endpoint to {count} clients, CPU"), hosts, "ms", cpu).against(null_cpu);
+        report
+            .add(
+                &format!("one endpoint → last of {count} clients, p50"),
+                hosts,
+                "ms",
+                ours,
+            )
+            .against(limit);
+        report
+            .add(
+                &format!("one endpoint to {count} clients, CPU"),
+                hosts,
+                "ms",
+                cpu,
+            )
+            .against(null_cpu);
     }
     drop(null_clients);
     drop(null);
@@ -240,13 +320,18 @@ pub async fn fan_out(
     let start = tokio::time::Instant::now();
     for index in 0..50_u32 {
         sleep_until(start + Duration::from_millis(100) * index).await;
-        plane.stub.apply(endpoint_slice(3, Endpoints::Serial(FIRST + 0x60_0000 + index)));
+        plane.stub.apply(endpoint_slice(
+            3,
+            Endpoints::Serial(FIRST + 0x60_0000 + index),
+        ));
         for client in &mut clients {
             while client.try_next().is_some() {}
         }
     }
     let share = (plane.child.cpu() - cpu).as_secs_f64() / start.elapsed().as_secs_f64();
-    report.add("1,000 clients, 10 events/s", hosts, "cores", share).target(Target::AtMost(0.1));
+    report
+        .add("1,000 clients, 10 events/s", hosts, "cores", share)
+        .target(Target::AtMost(0.1));
     report
         .add("1,000 clients, RSS", hosts, "MiB", plane.child.memory().0)
         .target(Target::AtMost(150.0));
@@ -268,11 +353,17 @@ async fn reach_all(stub: &Stub, clients: &mut [Client]) -> Result<Vec<f64>> {
         for client in &mut *clients {
             while client.try_next().is_some() {}
         }
-        let stamp = stub.apply(endpoint_slice(3, Endpoints::Serial(FIRST + 0x70_0000 + index % 2)));
+        let stamp = stub.apply(endpoint_slice(
+            3,
+            Endpoints::Serial(FIRST + 0x70_0000 + index % 2),
+        ));
         let mut last = stamp;
         for client in &mut *clients {
             let arrival = client.next().await?;
-            ensure!(arrival.resource_type == ResourceType::Endpoint, "not an assignment");
+            ensure!(
+                arrival.resource_type == ResourceType::Endpoint,
+                "not an assignment"
+            );
             last = last.max(arrival.at);
         }
         times.push(since(stamp, last));

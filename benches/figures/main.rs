@@ -30,7 +30,7 @@ use clap::Parser as _;
 
 use change::Change;
 use objects::{Endpoints, Kind, World, endpoint_slice, ingress};
-use plane::Ports;
+use plane::Setup;
 use report::{Report, Target};
 
 #[global_allocator]
@@ -53,6 +53,9 @@ struct Cli {
     /// Where figures.md, figures.json and figures.svg go
     #[arg(long, default_value = "target/figures")]
     output: PathBuf,
+    /// The binary to measure
+    #[arg(long, default_value = env!("CARGO_BIN_EXE_isobath"))]
+    isobath: PathBuf,
     /// The Envoy to measure with
     #[arg(long, env = "ISOBATH_TEST_ENVOY")]
     envoy: Option<PathBuf>,
@@ -83,26 +86,35 @@ async fn main() -> Result<()> {
         machine: machine(),
         ..Report::default()
     };
-    let ports = Ports::free()?;
+    // A thousand clients on each side; children inherit it.
+    let (_, hard) = nix::sys::resource::getrlimit(nix::sys::resource::Resource::RLIMIT_NOFILE)?;
+    nix::sys::resource::setrlimit(nix::sys::resource::Resource::RLIMIT_NOFILE, hard, hard)?;
+    let setup = Setup::new(cli.isobath.clone())?;
     if wanted("empty") {
-        start::empty(&mut report, &ports).await?;
+        start::empty(&mut report, &setup).await?;
     }
     for hosts in &cli.sizes {
-        size(&mut report, *hosts, &ports, cli.envoy.as_deref(), &wanted).await?;
+        size(&mut report, *hosts, &setup, cli.envoy.as_deref(), &wanted).await?;
     }
     if wanted("start") {
         for hosts in &cli.starts {
-            start::cold(&mut report, &World::new(*hosts), &ports, 1).await?;
+            start::cold(&mut report, &World::new(*hosts), &setup, 1).await?;
         }
     }
     for figure in ["endpoint change, CPU", "path of a TLS host, CPU"] {
         report.slope(figure, Some(1.2));
     }
-    for figure in ["endpoint change → client, p50", "path of a TLS host → client, p50", "RSS after start"] {
+    for figure in [
+        "endpoint change → client, p50",
+        "path of a TLS host → client, p50",
+        "RSS after start",
+    ] {
         report.slope(figure, None);
     }
     if cli.envoy.is_none() {
-        report.notes.push("No Envoy was named (ISOBATH_TEST_ENVOY): the figures with one are left out.".into());
+        report.notes.push(
+            "No Envoy was named (ISOBATH_TEST_ENVOY): the figures with one are left out.".into(),
+        );
     }
     report.write(&cli.output)?;
     println!("{}", report.table());
@@ -114,14 +126,14 @@ async fn main() -> Result<()> {
 async fn size(
     report: &mut Report,
     hosts: usize,
-    ports: &Ports,
+    setup: &Setup,
     envoy: Option<&std::path::Path>,
     wanted: &dyn Fn(&str) -> bool,
 ) -> Result<()> {
     let world = World::new(hosts);
-    let mut plane = start::cold(report, &world, ports, if wanted("start") { 5 } else { 1 }).await?;
+    let mut plane = start::cold(report, &world, setup, if wanted("start") { 5 } else { 1 }).await?;
     if wanted("start") {
-        start::paged(report, &world, ports).await?;
+        start::paged(report, &world, setup).await?;
     }
     let mut client = plane.client().await?;
     let initial = client.everything().await?;
@@ -133,7 +145,15 @@ async fn size(
     }
     if wanted("load") {
         for (rate, time) in [(10, 3), (100, 3), (1000, 5)] {
-            load::churn(report, &world, &plane, &mut client, rate, Duration::from_secs(time)).await?;
+            load::churn(
+                report,
+                &world,
+                &plane,
+                &mut client,
+                rate,
+                Duration::from_secs(time),
+            )
+            .await?;
         }
         load::roll(report, &world, &plane, &mut client).await?;
         load::nothing(report, &world, &mut plane, &mut client).await?;
@@ -144,13 +164,15 @@ async fn size(
     if wanted("proxy")
         && let Some(envoy) = envoy
     {
-        proxy::measure(report, envoy, &world, &plane, ports).await?;
+        proxy::measure(report, envoy, &world, &plane, setup).await?;
     }
     if wanted("fan-out") && hosts <= 1000 {
         let mut answers = Vec::new();
         for serial in [0x70_0001, 0x70_0002] {
             client.quiet(Duration::from_millis(50)).await;
-            plane.stub.apply(endpoint_slice(3, Endpoints::Serial(serial)));
+            plane
+                .stub
+                .apply(endpoint_slice(3, Endpoints::Serial(serial)));
             answers.push(client.next().await?);
         }
         let mut again = plane.client().await?;
@@ -240,8 +262,15 @@ async fn changes(
 fn machine() -> String {
     let cpus = std::thread::available_parallelism().map_or(0, usize::from);
     let info = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let model = info.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": ").map(|(_, model)| model));
+    let model = info.lines().find_map(|line| {
+        line.strip_prefix("model name")?
+            .split_once(": ")
+            .map(|(_, model)| model)
+    });
     let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
     let load = load.split(' ').next().unwrap_or_default();
-    format!("{cpus} × {}, load average at start {load}", model.unwrap_or("unknown CPU"))
+    format!(
+        "{cpus} × {}, load average at start {load}",
+        model.unwrap_or("unknown CPU")
+    )
 }

@@ -45,7 +45,9 @@ impl Script {
 
     /// Adds the answer to the next event.
     pub fn answer(&mut self, arrivals: &[Arrival]) {
-        let messages = arrivals.iter().map(|arrival| (arrival.resource_type as usize, arrival.raw.to_vec()));
+        let messages = arrivals
+            .iter()
+            .map(|arrival| (arrival.resource_type as usize, arrival.raw.to_vec()));
         self.answers.push(messages.collect());
     }
 
@@ -126,11 +128,18 @@ pub async fn run(args: Args) -> Result<()> {
     let script = Script::read(&args.script)?;
     let (lines, events) = watch::channel(0);
     let shared = Arc::new(Shared {
-        initial: script.initial.map(|messages| messages.into_iter().map(Bytes::from).collect()),
+        initial: script
+            .initial
+            .map(|messages| messages.into_iter().map(Bytes::from).collect()),
         answers: script
             .answers
             .into_iter()
-            .map(|answer| answer.into_iter().map(|(of, bytes)| (ResourceType::ALL[of], bytes.into())).collect())
+            .map(|answer| {
+                answer
+                    .into_iter()
+                    .map(|(of, bytes)| (ResourceType::ALL[of], bytes.into()))
+                    .collect()
+            })
             .collect(),
         events,
     });
@@ -139,7 +148,8 @@ pub async fn run(args: Args) -> Result<()> {
         while let Ok((connection, _)) = listener.accept().await {
             let shared = shared.clone();
             tokio::spawn(async move {
-                let service = hyper::service::service_fn(move |request| answer(request, shared.clone()));
+                let service =
+                    hyper::service::service_fn(move |request| answer(request, shared.clone()));
                 let _ = hyper::server::conn::http2::Builder::new(TokioExecutor::new())
                     .timer(TokioTimer::new())
                     .serve_connection(TokioIo::new(connection), service)
@@ -149,7 +159,8 @@ pub async fn run(args: Args) -> Result<()> {
     });
     let connection = TcpStream::connect(args.api).await?;
     connection.set_nodelay(true)?;
-    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(connection)).await?;
+    let (mut sender, connection) =
+        hyper::client::conn::http1::handshake(TokioIo::new(connection)).await?;
     tokio::spawn(connection);
     let request = http::Request::get(format!("{}?watch=1", args.path))
         .header("host", "stub")
@@ -175,7 +186,8 @@ struct Service(Arc<Shared>);
 impl StreamingService<Bytes> for Service {
     type Response = Bytes;
     type ResponseStream = BoxStream<'static, Result<Bytes, tonic::Status>>;
-    type Future = futures::future::Ready<Result<tonic::Response<Self::ResponseStream>, tonic::Status>>;
+    type Future =
+        futures::future::Ready<Result<tonic::Response<Self::ResponseStream>, tonic::Status>>;
 
     fn call(&mut self, request: tonic::Request<tonic::Streaming<Bytes>>) -> Self::Future {
         let mut events = self.0.events.clone();
@@ -248,7 +260,10 @@ impl Session {
             return Ok(());
         };
         if let Some(error) = request.error_detail {
-            return Err(tonic::Status::internal(format!("refused: {}", error.message)));
+            return Err(tonic::Status::internal(format!(
+                "refused: {}",
+                error.message
+            )));
         }
         if !request.response_nonce.is_empty() && self.awaited == Some(resource_type) {
             self.awaited = None;

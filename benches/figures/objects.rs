@@ -6,7 +6,6 @@ use serde_json::{Value, json};
 /// The kinds that the control plane watches, and where they are listed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// None of them: classes match by the default class.
     IngressClass,
     Ingress,
     Service,
@@ -94,7 +93,9 @@ impl World {
     }
 
     pub fn all(&self) -> impl Iterator<Item = Object> + '_ {
-        (0..self.hosts).flat_map(move |host| self.host(host, Endpoints::Serial(1)))
+        let hosts = 0..self.hosts;
+        let of_hosts = hosts.flat_map(move |host| self.host(host, Endpoints::Serial(1)));
+        std::iter::once(class()).chain(of_hosts)
     }
 
     /// All objects of a host, the Ingress last.
@@ -151,11 +152,25 @@ fn pair() -> Pair {
     }
 }
 
+/// The class of all Ingresses.
+fn class() -> Object {
+    let metadata =
+        json!({"name": "isobath", "uid": "00000000-0000-4000-8000-ffffffffffff", "generation": 1});
+    let spec = json!({"controller": isobath::store::CONTROLLER});
+    Object {
+        kind: Kind::IngressClass,
+        key: "isobath".to_owned(),
+        json: json!({
+            "kind": "IngressClass", "apiVersion": "networking.k8s.io/v1", "metadata": metadata, "spec": spec,
+        }),
+    }
+}
+
 /// An Ingress with one host and one path. A host with TLS only redirects on port 80.
 pub fn ingress(host: usize, path: &str) -> Object {
     let name = host_name(host);
     let mut spec = json!({
-        "ingressClassName": null,
+        "ingressClassName": "isobath",
         "rules": [{"host": name, "http": {"paths": [{
             "path": path, "pathType": "Prefix",
             "backend": {"service": {"name": format!("web-{host}"), "port": {"number": 80}}},
@@ -189,7 +204,12 @@ pub fn service(host: usize) -> Object {
             ".": {}, "f:name": {}, "f:port": {}, "f:protocol": {}, "f:targetPort": {}}},
         "f:sessionAffinity": {}, "f:type": {},
     }});
-    let address = format!("172.{}.{}.{}", 16 + (host >> 16), host >> 8 & 255, host & 255);
+    let address = format!(
+        "172.{}.{}.{}",
+        16 + (host >> 16),
+        host >> 8 & 255,
+        host & 255
+    );
     object(
         Kind::Service,
         host,
@@ -214,8 +234,14 @@ pub fn endpoint_slice(host: usize, endpoints: Endpoints) -> Object {
     let (addresses, port) = match endpoints {
         Endpoints::Serial(serial) => {
             let [_, a, b, c] = serial.to_be_bytes();
-            let others = [format!("10.{}.1.1", host & 255), format!("10.{}.1.2", host & 255)];
-            ([vec![format!("11.{a}.{b}.{c}")], others.to_vec()].concat(), 8080)
+            let others = [
+                format!("10.{}.1.1", host & 255),
+                format!("10.{}.1.2", host & 255),
+            ];
+            (
+                [vec![format!("11.{a}.{b}.{c}")], others.to_vec()].concat(),
+                8080,
+            )
         }
         Endpoints::Local(port) => (vec!["127.0.0.1".to_owned()], port),
     };
@@ -268,7 +294,12 @@ pub fn endpoint_slice(host: usize, endpoints: Endpoints) -> Object {
 
 /// The same object after a write that means nothing to a proxy: a new time in its managedFields.
 pub fn touched(mut object: Object, serial: usize) -> Object {
-    let time = format!("2026-01-01T{:02}:{:02}:{:02}Z", serial / 3600 % 24, serial / 60 % 60, serial % 60);
+    let time = format!(
+        "2026-01-01T{:02}:{:02}:{:02}Z",
+        serial / 3600 % 24,
+        serial / 60 % 60,
+        serial % 60
+    );
     object.json["metadata"]["managedFields"][0]["time"] = time.into();
     object
 }
@@ -291,7 +322,8 @@ fn object(
             "apiVersion": kind.api_version(), "kind": kind.name(), "spec": json["spec"],
             "metadata": {"annotations": annotations, "name": name, "namespace": namespace},
         });
-        annotations["kubectl.kubernetes.io/last-applied-configuration"] = applied.to_string().into();
+        annotations["kubectl.kubernetes.io/last-applied-configuration"] =
+            applied.to_string().into();
     }
     json["metadata"] = json!({
         "name": name, "namespace": namespace, "generation": 1,

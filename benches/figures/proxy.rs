@@ -23,7 +23,7 @@ use crate::child::{Child, ready};
 use crate::client::Client;
 use crate::null::Script;
 use crate::objects::{Endpoints, Kind, World, endpoint_slice, host_name, ingress};
-use crate::plane::{Null, Plane, Ports};
+use crate::plane::{Null, Plane, Setup};
 use crate::report::{Report, Target, ms, summary};
 use crate::stub::Stub;
 
@@ -85,13 +85,16 @@ impl Probe {
         if self.sender.as_ref().is_none_or(SendRequest::is_closed) {
             let connection = TcpStream::connect(self.address).await?;
             connection.set_nodelay(true)?;
-            let (sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(connection)).await?;
+            let (sender, connection) =
+                hyper::client::conn::http1::handshake(TokioIo::new(connection)).await?;
             tokio::spawn(connection);
             self.sender = Some(sender);
         }
         let sender = self.sender.as_mut().context("no connection")?;
         sender.ready().await?;
-        let request = http::Request::get("/").header("host", host).body(Empty::new())?;
+        let request = http::Request::get("/")
+            .header("host", host)
+            .body(Empty::new())?;
         let response = sender.send_request(request).await?;
         let status = response.status().as_u16();
         Ok((status, response.into_body().collect().await?.to_bytes()))
@@ -107,7 +110,10 @@ struct Traffic {
 
 impl Traffic {
     fn start(address: SocketAddr, host: String) -> Self {
-        let (stop, failed) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
+        let (stop, failed) = (
+            Arc::new(AtomicBool::new(false)),
+            Arc::new(AtomicU64::new(0)),
+        );
         let (stopped, failures) = (stop.clone(), failed.clone());
         let task = tokio::spawn(async move {
             let mut probe = Probe::new(address);
@@ -140,49 +146,89 @@ struct Seen {
     errors: u64,
 }
 
-/// Measures at this size. `plane` already serves the world on `ports`.
-pub async fn measure(report: &mut Report, envoy: &Path, world: &World, plane: &Plane, ports: &Ports) -> Result<()> {
+/// Measures at this size. `plane` already serves the world on `setup`.
+pub async fn measure(
+    report: &mut Report,
+    envoy: &Path,
+    world: &World,
+    plane: &Plane,
+    setup: &Setup,
+) -> Result<()> {
     let backends = [Backend::start("a").await?, Backend::start("b").await?];
     // The host of the steady traffic.
     let steady = FIRST_NEW - 10;
-    plane.stub.apply_all(world.host(steady, Endpoints::Local(backends[0].port)));
+    plane
+        .stub
+        .apply_all(world.host(steady, Endpoints::Local(backends[0].port)));
     let mut client = plane.client().await?;
     let initial = client.everything().await?;
     let mut script = Script::new(&initial);
     let seen = {
-        let (mut proxy, live) = start_envoy(envoy, plane.socket(), ports).await?;
+        let (mut proxy, live) = start_envoy(envoy, plane.socket(), setup).await?;
         let mut seen = Seen {
             live,
             ..Seen::default()
         };
         let record = Some((&mut client, &mut script));
-        play(world, &plane.stub, ports, &backends, steady, record, &mut seen).await?;
+        play(
+            world,
+            &plane.stub,
+            setup,
+            &backends,
+            steady,
+            record,
+            &mut seen,
+        )
+        .await?;
         proxy.alive()?;
         seen
     };
     let null = Null::start(&script, Kind::Ingress).await?;
     let mut null_client = Client::connect(&null.socket()).await?;
     null_client.everything().await?;
-    let (mut proxy, live) = start_envoy(envoy, null.socket(), ports).await?;
+    let (mut proxy, live) = start_envoy(envoy, null.socket(), setup).await?;
     let mut limit = Seen {
         live,
         ..Seen::default()
     };
-    play(world, &null.stub, ports, &backends, steady, None, &mut limit).await?;
+    play(
+        world, &null.stub, setup, &backends, steady, None, &mut limit,
+    )
+    .await?;
     proxy.alive()?;
 
     let hosts = Some(world.hosts);
-    report.add("Envoy started → LIVE", hosts, "ms", seen.live).against(limit.live);
+    report
+        .add("Envoy started → LIVE", hosts, "ms", seen.live)
+        .against(limit.live);
     let (ours, null) = (summary(&seen.added), summary(&limit.added));
     let row = report.add("new host → 200 through Envoy, p50", hosts, "ms", ours.p50);
     row.against(null.p50).target(Target::Ratio(1.1));
-    report.add("new host → 200 through Envoy, p99", hosts, "ms", ours.p99).against(null.p99);
+    report
+        .add("new host → 200 through Envoy, p99", hosts, "ms", ours.p99)
+        .against(null.p99);
     let (ours, null) = (summary(&seen.changed), summary(&limit.changed));
-    report.add("endpoint change → used by Envoy, p50", hosts, "ms", ours.p50).against(null.p50);
-    report.add("endpoint change → used by Envoy, p99", hosts, "ms", ours.p99).against(null.p99);
+    report
+        .add(
+            "endpoint change → used by Envoy, p50",
+            hosts,
+            "ms",
+            ours.p50,
+        )
+        .against(null.p50);
+    report
+        .add(
+            "endpoint change → used by Envoy, p99",
+            hosts,
+            "ms",
+            ours.p99,
+        )
+        .against(null.p99);
     let name = format!("errors in {} requests meanwhile", seen.requests);
     #[allow(clippy::cast_precision_loss)]
-    report.add(&name, hosts, "", seen.errors as f64).target(Target::AtMost(0.0));
+    report
+        .add(&name, hosts, "", seen.errors as f64)
+        .target(Target::AtMost(0.0));
     Ok(())
 }
 
@@ -190,23 +236,38 @@ pub async fn measure(report: &mut Report, envoy: &Path, world: &World, plane: &P
 async fn play(
     world: &World,
     stub: &Stub,
-    ports: &Ports,
+    setup: &Setup,
     backends: &[Backend; 2],
     steady: usize,
     mut record: Option<(&mut Client, &mut Script)>,
     seen: &mut Seen,
 ) -> Result<()> {
-    let mut probe = Probe::new(ports.http);
-    wait_for(&mut probe, &host_name(steady), |status, _| status == 200, &mut seen.errors).await?;
-    let traffic = Traffic::start(ports.http, host_name(steady));
+    let mut probe = Probe::new(setup.http);
+    wait_for(
+        &mut probe,
+        &host_name(steady),
+        |status, _| status == 200,
+        &mut seen.errors,
+    )
+    .await?;
+    let traffic = Traffic::start(setup.http, host_name(steady));
     for index in 0..CHANGES {
         // Plain hosts: those with TLS divide by five.
         let host = FIRST_NEW + index * 5;
         let name = host_name(host);
         let (status, _) = probe.get(&name).await?;
-        ensure!(status == 404, "a host that is not there yet answers {status}");
+        ensure!(
+            status == 404,
+            "a host that is not there yet answers {status}"
+        );
         let stamp = stub.apply_all(world.host(host, Endpoints::Local(backends[0].port)));
-        let at = wait_for(&mut probe, &name, |status, _| status == 200, &mut seen.errors).await?;
+        let at = wait_for(
+            &mut probe,
+            &name,
+            |status, _| status == 200,
+            &mut seen.errors,
+        )
+        .await?;
         seen.added.push(ms(at - stamp));
         take(&mut record).await;
     }
@@ -259,12 +320,15 @@ async fn wait_for(
             Ok((200 | 404, _)) => {}
             _ => *errors += 1,
         }
-        ensure!(start.elapsed() < LONGEST, "{host} does not come: {answer:?}");
+        ensure!(
+            start.elapsed() < LONGEST,
+            "{host} does not come: {answer:?}"
+        );
         sleep(Duration::from_micros(500)).await;
     }
 }
 
-async fn start_envoy(envoy: &Path, socket: PathBuf, ports: &Ports) -> Result<(Running, f64)> {
+async fn start_envoy(envoy: &Path, socket: PathBuf, setup: &Setup) -> Result<(Running, f64)> {
     let directory = tempfile::Builder::new().prefix("iso-").tempdir()?;
     let bootstrap = Bootstrap {
         xds: XdsServer::Unix(socket),
@@ -277,9 +341,15 @@ async fn start_envoy(envoy: &Path, socket: PathBuf, ports: &Ports) -> Result<(Ru
     std::fs::write(&file, bootstrap.to_json().to_string())?;
     let mut command = Command::new(envoy);
     command.arg("--config-path").arg(&file);
-    command.args(["--disable-hot-restart", "--concurrency", "1", "--log-level", "error"]);
+    command.args([
+        "--disable-hot-restart",
+        "--concurrency",
+        "1",
+        "--log-level",
+        "error",
+    ]);
     let mut child = Child::start(&mut command, &directory.path().join("envoy.log"))?;
-    let live = ready(ports.stats, "/ready", &mut child).await?;
+    let live = ready(setup.stats, "/ready", &mut child).await?;
     let running = Running {
         child,
         _directory: directory,

@@ -61,12 +61,19 @@ pub fn median(values: &[f64]) -> f64 {
     quantile(values, 0.5)
 }
 
-#[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+#[allow(
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss
+)]
 fn quantile(values: &[f64], of: f64) -> f64 {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);
     let at = (sorted.len() as f64 * of) as usize;
-    sorted.get(at.min(sorted.len().saturating_sub(1))).copied().unwrap_or(f64::NAN)
+    sorted
+        .get(at.min(sorted.len().saturating_sub(1)))
+        .copied()
+        .unwrap_or(f64::NAN)
 }
 
 /// In milliseconds.
@@ -76,7 +83,13 @@ pub fn ms(time: Duration) -> f64 {
 
 impl Report {
     /// Adds a figure and prints it at once, so that a long run can be followed.
-    pub fn add(&mut self, figure: &str, hosts: Option<usize>, unit: &'static str, ours: f64) -> &mut Row {
+    pub fn add(
+        &mut self,
+        figure: &str,
+        hosts: Option<usize>,
+        unit: &'static str,
+        ours: f64,
+    ) -> &mut Row {
         eprintln!("  {figure} [{}]: {ours:.3} {unit}", hosts.unwrap_or(0));
         self.rows.push(Row {
             figure: figure.to_owned(),
@@ -96,7 +109,8 @@ impl Report {
     pub fn slope(&mut self, figure: &str, most: Option<f64>) {
         let of = |hosts| {
             let mut rows = self.rows.iter();
-            rows.find(|row| row.figure == figure && row.hosts == Some(hosts)).map(|row| row.ours)
+            rows.find(|row| row.figure == figure && row.hosts == Some(hosts))
+                .map(|row| row.ours)
         };
         if let (Some(small), Some(large)) = (of(1_000), of(10_000)) {
             let name = format!("slope 10k ÷ 1k: {figure}");
@@ -113,9 +127,15 @@ impl Report {
         table += "| figure | hosts | ours | null | ours ÷ null | target | |\n|---|--:|--:|--:|--:|---|---|\n";
         for row in &self.rows {
             let number = |value: f64| format!("{value:.*}", if value.abs() < 10.0 { 3 } else { 1 });
-            let hosts = row.hosts.map_or_else(String::new, |hosts| hosts.to_string());
-            let null = row.null.map_or_else(String::new, |null| format!("{} {}", number(null), row.unit));
-            let ratio = row.ratio.map_or_else(String::new, |ratio| format!("{ratio:.2}"));
+            let hosts = row
+                .hosts
+                .map_or_else(String::new, |hosts| hosts.to_string());
+            let null = row
+                .null
+                .map_or_else(String::new, |null| format!("{} {}", number(null), row.unit));
+            let ratio = row
+                .ratio
+                .map_or_else(String::new, |ratio| format!("{ratio:.2}"));
             let target = match row.target {
                 None => String::new(),
                 Some(Target::AtMost(most)) => format!("≤ {most} {}", row.unit),
@@ -127,7 +147,10 @@ impl Report {
                 Some(false) => "**missed**",
             };
             let (figure, ours, unit) = (&row.figure, number(row.ours), row.unit);
-            let _ = writeln!(table, "| {figure} | {hosts} | {ours} {unit} | {null} | {ratio} | {target} | {met} |");
+            let _ = writeln!(
+                table,
+                "| {figure} | {hosts} | {ours} {unit} | {null} | {ratio} | {target} | {met} |"
+            );
         }
         for note in &self.notes {
             let _ = writeln!(table, "\n{note}");
@@ -139,7 +162,10 @@ impl Report {
     pub fn write(&self, folder: &Path) -> Result<()> {
         std::fs::create_dir_all(folder)?;
         std::fs::write(folder.join("figures.md"), self.table())?;
-        std::fs::write(folder.join("figures.json"), serde_json::to_string_pretty(self)?)?;
+        std::fs::write(
+            folder.join("figures.json"),
+            serde_json::to_string_pretty(self)?,
+        )?;
         std::fs::write(folder.join("figures.svg"), crate::chart::svg(self))?;
         Ok(())
     }

@@ -9,7 +9,7 @@ use tokio::time::sleep;
 use crate::child::Child;
 use crate::client::Client;
 use crate::objects::World;
-use crate::plane::{Plane, Ports, isobath};
+use crate::plane::{Plane, Setup, isobath};
 use crate::report::{Report, Target, median, ms};
 use crate::stub::Stub;
 
@@ -17,7 +17,12 @@ use crate::stub::Stub;
 const SETTLED: Duration = Duration::from_secs(1);
 
 /// Starts the control plane with a world this many times; returns the last one.
-pub async fn cold(report: &mut Report, world: &World, ports: &Ports, times: usize) -> Result<Plane> {
+pub async fn cold(
+    report: &mut Report,
+    world: &World,
+    setup: &Setup,
+    times: usize,
+) -> Result<Plane> {
     let directory = tempfile::tempdir()?;
     let (mut ours, mut bare, mut ratios, mut cpu) = (vec![], vec![], vec![], vec![]);
     let mut stub = Stub::start(world.all(), true).await;
@@ -25,8 +30,10 @@ pub async fn cold(report: &mut Report, world: &World, ports: &Ports, times: usiz
     loop {
         let mut download = Command::new(std::env::current_exe()?);
         download.args(["download", &stub.address.to_string()]);
-        let took = Child::start(&mut download, &directory.path().join("log"))?.finished().await?;
-        plane = Plane::start(stub, ports).await?;
+        let took = Child::start(&mut download, &directory.path().join("log"))?
+            .finished()
+            .await?;
+        plane = Plane::start(stub, setup).await?;
         ours.push(ms(plane.ready));
         bare.push(ms(took));
         ratios.push(ms(plane.ready) / ms(took));
@@ -38,7 +45,12 @@ pub async fn cold(report: &mut Report, world: &World, ports: &Ports, times: usiz
     }
     let hosts = Some(world.hosts);
     report
-        .add("start → ready (null: bare download of the same lists)", hosts, "ms", median(&ours))
+        .add(
+            "start → ready (null: bare download of the same lists)",
+            hosts,
+            "ms",
+            median(&ours),
+        )
         .against_with(median(&bare), median(&ratios))
         .target(Target::Ratio(1.5));
     report.add("CPU of a start", hosts, "ms", median(&cpu));
@@ -56,9 +68,14 @@ pub async fn cold(report: &mut Report, world: &World, ports: &Ports, times: usiz
 }
 
 /// The same from a server that knows lists in pages only.
-pub async fn paged(report: &mut Report, world: &World, ports: &Ports) -> Result<()> {
-    let plane = Plane::start(Stub::start(world.all(), false).await, ports).await?;
-    report.add("start → ready, lists in pages", Some(world.hosts), "ms", ms(plane.ready));
+pub async fn paged(report: &mut Report, world: &World, setup: &Setup) -> Result<()> {
+    let plane = Plane::start(Stub::start(world.all(), false).await, setup).await?;
+    report.add(
+        "start → ready, lists in pages",
+        Some(world.hosts),
+        "ms",
+        ms(plane.ready),
+    );
     Ok(())
 }
 
@@ -68,18 +85,20 @@ pub async fn idle(report: &mut Report, plane: &Plane, hosts: Option<usize>) {
     let before = plane.child.cpu();
     sleep(TIME).await;
     let share = (plane.child.cpu() - before).as_secs_f64() / TIME.as_secs_f64() * 100.0;
-    report.add("idle CPU, one client", hosts, "% of a core", share).target(Target::AtMost(0.1));
+    report
+        .add("idle CPU, one client", hosts, "% of a core", share)
+        .target(Target::AtMost(0.1));
 }
 
 /// A start without any object, from a directory of manifests.
-pub async fn empty(report: &mut Report, ports: &Ports) -> Result<()> {
+pub async fn empty(report: &mut Report, setup: &Setup) -> Result<()> {
     let (mut accepted, mut memory) = (vec![], vec![]);
     for _ in 0..9 {
         let directory = tempfile::Builder::new().prefix("iso-").tempdir()?;
         let manifests = directory.path().join("manifests");
         std::fs::create_dir(&manifests)?;
         let source = ["--manifests".as_ref(), manifests.as_os_str()];
-        let (mut child, _, _) = isobath(directory.path(), ports, &source)?;
+        let (mut child, _) = isobath(directory.path(), setup, &source)?;
         let socket = directory.path().join("xds.sock");
         let answered = loop {
             if let Ok(mut client) = Client::connect(&socket).await {
@@ -95,9 +114,16 @@ pub async fn empty(report: &mut Report, ports: &Ports) -> Result<()> {
         memory.push(child.memory().0);
     }
     report
-        .add("exec → first xDS response, no objects", None, "ms", median(&accepted))
+        .add(
+            "exec → first xDS response, no objects",
+            None,
+            "ms",
+            median(&accepted),
+        )
         .target(Target::AtMost(20.0));
-    report.add("RSS, no objects", None, "MiB", median(&memory)).target(Target::AtMost(15.0));
+    report
+        .add("RSS, no objects", None, "MiB", median(&memory))
+        .target(Target::AtMost(15.0));
     Ok(())
 }
 

@@ -14,7 +14,7 @@ use http::{Method, Request, Response};
 use http_body_util::{BodyExt as _, StreamBody};
 use hyper::body::{Frame, Incoming};
 use hyper_util::rt::TokioIo;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -41,7 +41,6 @@ struct State {
     collections: BTreeMap<&'static str, Collection>,
     /// Leases and Events, by path.
     others: BTreeMap<String, Value>,
-    writes: u64,
 }
 
 struct Collection {
@@ -64,7 +63,6 @@ impl Stub {
                 .map(|kind| (kind.path(), Collection::new(kind)))
                 .collect(),
             others: BTreeMap::new(),
-            writes: 0,
         };
         for object in objects {
             let (_, bytes) = state.versioned(object.json);
@@ -83,7 +81,8 @@ impl Stub {
                 let state = shared.clone();
                 let _ = connection.set_nodelay(true);
                 tokio::spawn(async move {
-                    let service = hyper::service::service_fn(move |request| answer(request, state.clone()));
+                    let service =
+                        hyper::service::service_fn(move |request| answer(request, state.clone()));
                     let _ = hyper::server::conn::http1::Builder::new()
                         .serve_connection(TokioIo::new(connection), service)
                         .await;
@@ -116,7 +115,9 @@ impl Stub {
         let stamp = Instant::now();
         for (kind, key, version, bytes, line) in encoded {
             let collection = state.collections.get_mut(kind.path()).unwrap();
-            collection.watchers.retain(|watcher| watcher.send(line.clone()).is_ok());
+            collection
+                .watchers
+                .retain(|watcher| watcher.send(line.clone()).is_ok());
             collection.objects.insert(key, bytes);
             collection.initial = None;
             collection.log.push_back((version, line));
@@ -131,12 +132,14 @@ impl Stub {
     pub fn watchers(&self) -> usize {
         let state = self.state.lock().unwrap();
         let of = state.collections.values();
-        of.map(|collection| collection.watchers.iter().filter(|w| !w.is_closed()).count()).sum()
-    }
-
-    /// Writes by clients: Leases, status, Events.
-    pub fn writes(&self) -> u64 {
-        self.state.lock().unwrap().writes
+        of.map(|collection| {
+            collection
+                .watchers
+                .iter()
+                .filter(|w| !w.is_closed())
+                .count()
+        })
+        .sum()
     }
 
     /// A kubeconfig for this server.
@@ -157,22 +160,34 @@ impl Drop for Stub {
 }
 
 impl State {
+    /// Kind and version of the API come first, as the API server writes them.
     fn versioned(&mut self, mut json: Value) -> (u64, Bytes) {
         self.version += 1;
         json["metadata"]["resourceVersion"] = self.version.to_string().into();
-        (self.version, json.to_string().into())
+        let mut head = Map::new();
+        if let Some(fields) = json.as_object_mut() {
+            for name in ["kind", "apiVersion"] {
+                head.extend(fields.remove_entry(name));
+            }
+        }
+        let (kind, version) = (&head["kind"], &head["apiVersion"]);
+        let rest = json.to_string();
+        let text = format!(r#"{{"kind":{kind},"apiVersion":{version},{}"#, &rest[1..]);
+        (self.version, text.into())
     }
 
     /// A write to something that is not watched, or to the status of something that is.
     fn write(&mut self, method: &Method, path: &str, body: &[u8]) -> (u16, Value) {
-        self.writes += 1;
         let Ok(sent) = serde_json::from_slice::<Value>(body) else {
             return (400, status(400, "BadRequest"));
         };
         if let Some(target) = path.strip_suffix("/status") {
             return self.write_status(target, &sent);
         }
-        let name = sent["metadata"]["name"].as_str().unwrap_or("generated").to_owned();
+        let name = sent["metadata"]["name"]
+            .as_str()
+            .unwrap_or("generated")
+            .to_owned();
         let path = match *method {
             Method::POST => format!("{path}/{name}"),
             _ => path.to_owned(),
@@ -206,14 +221,17 @@ impl State {
             .collections
             .get(path.as_str())
             .and_then(|collection| collection.objects.get(&key));
-        let Some(mut object) = held.and_then(|held| serde_json::from_slice::<Value>(held).ok()) else {
+        let Some(mut object) = held.and_then(|held| serde_json::from_slice::<Value>(held).ok())
+        else {
             return (404, status(404, "NotFound"));
         };
         object["status"] = patch["status"].clone();
         let (version, bytes) = self.versioned(object.clone());
         let line = line("MODIFIED", &bytes);
         if let Some(collection) = self.collections.get_mut(path.as_str()) {
-            collection.watchers.retain(|watcher| watcher.send(line.clone()).is_ok());
+            collection
+                .watchers
+                .retain(|watcher| watcher.send(line.clone()).is_ok());
             collection.objects.insert(key, bytes);
             collection.initial = None;
             collection.log.push_back((version, line));
@@ -258,22 +276,40 @@ impl Collection {
         line("BOOKMARK", object.to_string().as_bytes())
     }
 
-    fn watch(&mut self, query: &BTreeMap<String, String>, version: u64) -> BoxStream<'static, Bytes> {
+    fn watch(
+        &mut self,
+        query: &BTreeMap<String, String>,
+        version: u64,
+    ) -> BoxStream<'static, Bytes> {
         let mut first: Vec<Bytes> = Vec::new();
-        if query.get("sendInitialEvents").is_some_and(|value| value == "true") {
+        if query
+            .get("sendInitialEvents")
+            .is_some_and(|value| value == "true")
+        {
             first.extend(self.initial().iter().cloned());
             first.push(self.bookmark(version));
-        } else if let Some(since) = query.get("resourceVersion").and_then(|since| since.parse::<u64>().ok()) {
+        } else if let Some(since) = query
+            .get("resourceVersion")
+            .and_then(|since| since.parse::<u64>().ok())
+        {
             let oldest = self.log.front().map_or(u64::MAX, |(version, _)| *version);
             if since + 1 < oldest && self.log.len() >= LOG {
                 let gone = status(410, "Expired").to_string();
                 return stream::iter([line("ERROR", gone.as_bytes())]).boxed();
             }
-            first.extend(self.log.iter().filter(|(of, _)| *of > since).map(|(_, line)| line.clone()));
+            first.extend(
+                self.log
+                    .iter()
+                    .filter(|(of, _)| *of > since)
+                    .map(|(_, line)| line.clone()),
+            );
         }
         let (sender, receiver) = mpsc::unbounded_channel();
         self.watchers.push(sender);
-        let seconds = query.get("timeoutSeconds").and_then(|seconds| seconds.parse().ok()).unwrap_or(3600);
+        let seconds = query
+            .get("timeoutSeconds")
+            .and_then(|seconds| seconds.parse().ok())
+            .unwrap_or(3600);
         let end = tokio::time::sleep(Duration::from_secs(seconds));
         let live = tokio_stream::wrappers::UnboundedReceiverStream::new(receiver).take_until(end);
         stream::iter(first).chain(live).boxed()
@@ -281,9 +317,15 @@ impl Collection {
 
     fn page(&self, query: &BTreeMap<String, String>, version: u64) -> Bytes {
         let after = query.get("continue").cloned().unwrap_or_default();
-        let limit = query.get("limit").and_then(|limit| limit.parse().ok()).unwrap_or(usize::MAX);
+        let limit = query
+            .get("limit")
+            .and_then(|limit| limit.parse().ok())
+            .unwrap_or(usize::MAX);
         let mut page = BytesMut::new();
-        let mut items = self.objects.range::<str, _>((std::ops::Bound::Excluded(after.as_str()), std::ops::Bound::Unbounded));
+        let mut items = self.objects.range::<str, _>((
+            std::ops::Bound::Excluded(after.as_str()),
+            std::ops::Bound::Unbounded,
+        ));
         let mut last = "";
         for (index, (key, object)) in items.by_ref().take(limit).enumerate() {
             if index > 0 {
@@ -295,12 +337,17 @@ impl Collection {
         let next = if items.next().is_some() { last } else { "" };
         let metadata = json!({"resourceVersion": version.to_string(), "continue": next});
         let (kind, api_version) = (self.kind.name(), self.kind.api_version());
-        let head = format!(r#"{{"kind":"{kind}List","apiVersion":"{api_version}","metadata":{metadata},"items":["#);
+        let head = format!(
+            r#"{{"kind":"{kind}List","apiVersion":"{api_version}","metadata":{metadata},"items":["#
+        );
         [head.as_bytes(), &page, b"]}"].concat().into()
     }
 }
 
-async fn answer(request: Request<Incoming>, state: Arc<Mutex<State>>) -> Result<Response<Body>, Infallible> {
+async fn answer(
+    request: Request<Incoming>,
+    state: Arc<Mutex<State>>,
+) -> Result<Response<Body>, Infallible> {
     let (head, body) = request.into_parts();
     let path = head.uri.path();
     let query: BTreeMap<String, String> = head
@@ -315,13 +362,18 @@ async fn answer(request: Request<Incoming>, state: Arc<Mutex<State>>) -> Result<
         let Ok(body) = body.collect().await else {
             return Ok(whole(400, Bytes::new()));
         };
-        let (code, answer) = state.lock().unwrap().write(&head.method, path, &body.to_bytes());
+        let (code, answer) = state
+            .lock()
+            .unwrap()
+            .write(&head.method, path, &body.to_bytes());
         return Ok(whole(code, answer.to_string().into()));
     }
     let mut state = state.lock().unwrap();
     let (version, streaming) = (state.version, state.streaming);
     if let Some(collection) = state.collections.get_mut(path) {
-        let watch = query.get("watch").is_some_and(|value| matches!(&**value, "true" | "1"));
+        let watch = query
+            .get("watch")
+            .is_some_and(|value| matches!(&**value, "true" | "1"));
         if !watch {
             return Ok(whole(200, collection.page(&query, version)));
         }
@@ -350,7 +402,15 @@ fn address(path: &str) -> Option<(String, String)> {
 }
 
 fn line(event: &str, object: &[u8]) -> Bytes {
-    [br#"{"type":""#, event.as_bytes(), br#"","object":"#, object, b"}\n"].concat().into()
+    [
+        br#"{"type":""#,
+        event.as_bytes(),
+        br#"","object":"#,
+        object,
+        b"}\n",
+    ]
+    .concat()
+    .into()
 }
 
 fn status(code: u16, reason: &str) -> Value {
@@ -365,6 +425,9 @@ fn respond(code: u16, body: BoxStream<'static, Bytes>) -> Response<Body> {
     let frames = body.map(|bytes| Ok(Frame::data(bytes))).boxed();
     let mut response = Response::new(StreamBody::new(frames));
     *response.status_mut() = http::StatusCode::from_u16(code).unwrap();
-    response.headers_mut().insert("content-type", http::HeaderValue::from_static("application/json"));
+    response.headers_mut().insert(
+        "content-type",
+        http::HeaderValue::from_static("application/json"),
+    );
     response
 }
