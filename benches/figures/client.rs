@@ -40,13 +40,6 @@ pub struct Arrival {
     pub missing: usize,
 }
 
-impl Arrival {
-    /// Bytes on the wire, with gRPC's own five.
-    pub fn bytes(&self) -> usize {
-        self.raw.len() + 5
-    }
-}
-
 /// An open stream.
 pub struct Client {
     arrivals: mpsc::UnboundedReceiver<Arrival>,

@@ -31,7 +31,7 @@ use clap::Parser as _;
 
 use change::Change;
 use objects::{Endpoints, Kind, World, endpoint_slice, ingress};
-use plane::Ports;
+use plane::Setup;
 use report::{Report, Target};
 
 #[global_allocator]
@@ -54,6 +54,9 @@ struct Cli {
     /// Where figures.md, figures.json and figures.svg go
     #[arg(long, default_value = "target/figures")]
     output: PathBuf,
+    /// The binary to measure
+    #[arg(long, default_value = env!("CARGO_BIN_EXE_isobath"))]
+    isobath: PathBuf,
     /// The Envoy to measure with
     #[arg(long, env = "ISOBATH_TEST_ENVOY")]
     envoy: Option<PathBuf>,
@@ -84,16 +87,19 @@ async fn main() -> Result<()> {
         machine: machine(),
         ..Report::default()
     };
-    let ports = Ports::free()?;
+    // A thousand clients on each side; children inherit it.
+    let (_, hard) = nix::sys::resource::getrlimit(nix::sys::resource::Resource::RLIMIT_NOFILE)?;
+    nix::sys::resource::setrlimit(nix::sys::resource::Resource::RLIMIT_NOFILE, hard, hard)?;
+    let setup = Setup::new(cli.isobath.clone())?;
     if wanted("empty") {
-        start::empty(&mut report, &ports).await?;
+        start::empty(&mut report, &setup).await?;
     }
     for hosts in &cli.sizes {
-        size(&mut report, *hosts, &ports, cli.envoy.as_deref(), &wanted).await?;
+        size(&mut report, *hosts, &setup, cli.envoy.as_deref(), &wanted).await?;
     }
     if wanted("start") {
         for hosts in &cli.starts {
-            start::cold(&mut report, &World::new(*hosts), &ports, 1).await?;
+            start::cold(&mut report, &World::new(*hosts), &setup, 1).await?;
         }
     }
     for figure in ["endpoint change, CPU", "path of a TLS host, CPU"] {
@@ -121,14 +127,14 @@ async fn main() -> Result<()> {
 async fn size(
     report: &mut Report,
     hosts: usize,
-    ports: &Ports,
+    setup: &Setup,
     envoy: Option<&std::path::Path>,
     wanted: &dyn Fn(&str) -> bool,
 ) -> Result<()> {
     let world = World::new(hosts);
-    let mut plane = start::cold(report, &world, ports, if wanted("start") { 5 } else { 1 }).await?;
+    let mut plane = start::cold(report, &world, setup, if wanted("start") { 5 } else { 1 }).await?;
     if wanted("start") {
-        start::paged(report, &world, ports).await?;
+        start::paged(report, &world, setup).await?;
     }
     let mut client = plane.client().await?;
     let initial = client.everything().await?;
@@ -159,7 +165,7 @@ async fn size(
     if wanted("proxy")
         && let Some(envoy) = envoy
     {
-        proxy::measure(report, envoy, &world, &plane, ports).await?;
+        proxy::measure(report, envoy, &world, &plane, setup).await?;
     }
     if wanted("fan-out") && hosts <= 1000 {
         let mut answers = Vec::new();

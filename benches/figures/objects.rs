@@ -6,7 +6,6 @@ use serde_json::{Value, json};
 /// The kinds that the control plane watches, and where they are listed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// None of them: classes match by the default class.
     IngressClass,
     Ingress,
     Service,
@@ -94,7 +93,9 @@ impl World {
     }
 
     pub fn all(&self) -> impl Iterator<Item = Object> + '_ {
-        (0..self.hosts).flat_map(move |host| self.host(host, Endpoints::Serial(1)))
+        let hosts = 0..self.hosts;
+        let of_hosts = hosts.flat_map(move |host| self.host(host, Endpoints::Serial(1)));
+        std::iter::once(class()).chain(of_hosts)
     }
 
     /// All objects of a host, the Ingress last.
@@ -151,11 +152,25 @@ fn pair() -> Pair {
     }
 }
 
+/// The class of all Ingresses.
+fn class() -> Object {
+    let metadata =
+        json!({"name": "isobath", "uid": "00000000-0000-4000-8000-ffffffffffff", "generation": 1});
+    let spec = json!({"controller": isobath::store::CONTROLLER});
+    Object {
+        kind: Kind::IngressClass,
+        key: "isobath".to_owned(),
+        json: json!({
+            "kind": "IngressClass", "apiVersion": "networking.k8s.io/v1", "metadata": metadata, "spec": spec,
+        }),
+    }
+}
+
 /// An Ingress with one host and one path. A host with TLS only redirects on port 80.
 pub fn ingress(host: usize, path: &str) -> Object {
     let name = host_name(host);
     let mut spec = json!({
-        "ingressClassName": null,
+        "ingressClassName": "isobath",
         "rules": [{"host": name, "http": {"paths": [{
             "path": path, "pathType": "Prefix",
             "backend": {"service": {"name": format!("web-{host}"), "port": {"number": 80}}},

@@ -15,17 +15,20 @@ use crate::null::Script;
 use crate::objects::Kind;
 use crate::stub::Stub;
 
-/// Where Envoy listens: the same for both, so that the bytes are the same.
-#[derive(Clone, Copy, Debug)]
-pub struct Ports {
+/// What is started, and where Envoy listens: the same for both, so that the bytes are the same.
+#[derive(Clone, Debug)]
+pub struct Setup {
+    /// The binary that is measured.
+    pub isobath: PathBuf,
     pub http: SocketAddr,
     pub https: SocketAddr,
     pub stats: SocketAddr,
 }
 
-impl Ports {
-    pub fn free() -> Result<Self> {
+impl Setup {
+    pub fn new(isobath: PathBuf) -> Result<Self> {
         Ok(Self {
+            isobath,
             http: free_port()?,
             https: free_port()?,
             stats: free_port()?,
@@ -40,26 +43,23 @@ pub struct Plane {
     /// From its start.
     pub ready: Duration,
     metrics: SocketAddr,
-    /// Its admin pages: profiles.
-    pub admin: SocketAddr,
     directory: TempDir,
 }
 
 impl Plane {
     /// Starts it with a stub, and waits until it is ready.
-    pub async fn start(stub: Stub, ports: &Ports) -> Result<Self> {
+    pub async fn start(stub: Stub, setup: &Setup) -> Result<Self> {
         let directory = tempfile::Builder::new().prefix("iso-").tempdir()?;
         let kubeconfig = directory.path().join("kubeconfig");
         std::fs::write(&kubeconfig, stub.kubeconfig())?;
         let source = ["--kubeconfig".as_ref(), kubeconfig.as_os_str()];
-        let (mut child, metrics, admin) = isobath(directory.path(), ports, &source)?;
+        let (mut child, metrics) = isobath(directory.path(), setup, &source)?;
         let ready = ready(metrics, "/readyz", &mut child).await?;
         Ok(Self {
             stub,
             child,
             ready,
             metrics,
-            admin,
             directory,
         })
     }
@@ -95,15 +95,15 @@ impl Plane {
     }
 }
 
-/// Starts the binary; the addresses of `/metrics` and of the admin pages.
+/// Starts the binary; the address of `/metrics`.
 pub fn isobath(
     directory: &Path,
-    ports: &Ports,
+    setup: &Setup,
     source: &[&std::ffi::OsStr],
-) -> Result<(Child, SocketAddr, SocketAddr)> {
+) -> Result<(Child, SocketAddr)> {
     static SHOWN: OnceLock<()> = OnceLock::new();
     let (metrics, admin) = (free_port()?, free_port()?);
-    let mut command = Command::new(env!("CARGO_BIN_EXE_isobath"));
+    let mut command = Command::new(&setup.isobath);
     command
         .arg("serve")
         .args(source)
@@ -111,9 +111,9 @@ pub fn isobath(
         .arg(format!("unix:{}", directory.join("xds.sock").display()))
         .args(["--metrics-address", &metrics.to_string()])
         .args(["--admin-address", &admin.to_string()])
-        .args(["--envoy-http-address", &ports.http.to_string()])
-        .args(["--envoy-https-address", &ports.https.to_string()])
-        .args(["--envoy-stats-address", &ports.stats.to_string()]);
+        .args(["--envoy-http-address", &setup.http.to_string()])
+        .args(["--envoy-https-address", &setup.https.to_string()])
+        .args(["--envoy-stats-address", &setup.stats.to_string()]);
     if source.iter().any(|argument| *argument == "--kubeconfig") {
         command.args(["--start-jitter", "0s"]);
     }
@@ -121,7 +121,6 @@ pub fn isobath(
     Ok((
         Child::start(&mut command, &directory.join("isobath.log"))?,
         metrics,
-        admin,
     ))
 }
 

@@ -23,7 +23,7 @@ use crate::child::{Child, ready};
 use crate::client::Client;
 use crate::null::Script;
 use crate::objects::{Endpoints, Kind, World, endpoint_slice, host_name, ingress};
-use crate::plane::{Null, Plane, Ports};
+use crate::plane::{Null, Plane, Setup};
 use crate::report::{Report, Target, ms, summary};
 use crate::stub::Stub;
 
@@ -146,13 +146,13 @@ struct Seen {
     errors: u64,
 }
 
-/// Measures at this size. `plane` already serves the world on `ports`.
+/// Measures at this size. `plane` already serves the world on `setup`.
 pub async fn measure(
     report: &mut Report,
     envoy: &Path,
     world: &World,
     plane: &Plane,
-    ports: &Ports,
+    setup: &Setup,
 ) -> Result<()> {
     let backends = [Backend::start("a").await?, Backend::start("b").await?];
     // The host of the steady traffic.
@@ -164,7 +164,7 @@ pub async fn measure(
     let initial = client.everything().await?;
     let mut script = Script::new(&initial);
     let seen = {
-        let (mut proxy, live) = start_envoy(envoy, plane.socket(), ports).await?;
+        let (mut proxy, live) = start_envoy(envoy, plane.socket(), setup).await?;
         let mut seen = Seen {
             live,
             ..Seen::default()
@@ -173,7 +173,7 @@ pub async fn measure(
         play(
             world,
             &plane.stub,
-            ports,
+            setup,
             &backends,
             steady,
             record,
@@ -186,13 +186,13 @@ pub async fn measure(
     let null = Null::start(&script, Kind::Ingress).await?;
     let mut null_client = Client::connect(&null.socket()).await?;
     null_client.everything().await?;
-    let (mut proxy, live) = start_envoy(envoy, null.socket(), ports).await?;
+    let (mut proxy, live) = start_envoy(envoy, null.socket(), setup).await?;
     let mut limit = Seen {
         live,
         ..Seen::default()
     };
     play(
-        world, &null.stub, ports, &backends, steady, None, &mut limit,
+        world, &null.stub, setup, &backends, steady, None, &mut limit,
     )
     .await?;
     proxy.alive()?;
@@ -236,13 +236,13 @@ pub async fn measure(
 async fn play(
     world: &World,
     stub: &Stub,
-    ports: &Ports,
+    setup: &Setup,
     backends: &[Backend; 2],
     steady: usize,
     mut record: Option<(&mut Client, &mut Script)>,
     seen: &mut Seen,
 ) -> Result<()> {
-    let mut probe = Probe::new(ports.http);
+    let mut probe = Probe::new(setup.http);
     wait_for(
         &mut probe,
         &host_name(steady),
@@ -250,7 +250,7 @@ async fn play(
         &mut seen.errors,
     )
     .await?;
-    let traffic = Traffic::start(ports.http, host_name(steady));
+    let traffic = Traffic::start(setup.http, host_name(steady));
     for index in 0..CHANGES {
         // Plain hosts: those with TLS divide by five.
         let host = FIRST_NEW + index * 5;
@@ -328,7 +328,7 @@ async fn wait_for(
     }
 }
 
-async fn start_envoy(envoy: &Path, socket: PathBuf, ports: &Ports) -> Result<(Running, f64)> {
+async fn start_envoy(envoy: &Path, socket: PathBuf, setup: &Setup) -> Result<(Running, f64)> {
     let directory = tempfile::Builder::new().prefix("iso-").tempdir()?;
     let bootstrap = Bootstrap {
         xds: XdsServer::Unix(socket),
@@ -349,7 +349,7 @@ async fn start_envoy(envoy: &Path, socket: PathBuf, ports: &Ports) -> Result<(Ru
         "error",
     ]);
     let mut child = Child::start(&mut command, &directory.path().join("envoy.log"))?;
-    let live = ready(ports.stats, "/ready", &mut child).await?;
+    let live = ready(setup.stats, "/ready", &mut child).await?;
     let running = Running {
         child,
         _directory: directory,

@@ -9,7 +9,7 @@ use tokio::time::sleep;
 use crate::child::Child;
 use crate::client::Client;
 use crate::objects::World;
-use crate::plane::{Plane, Ports, isobath};
+use crate::plane::{Plane, Setup, isobath};
 use crate::report::{Report, Target, median, ms};
 use crate::stub::Stub;
 
@@ -20,7 +20,7 @@ const SETTLED: Duration = Duration::from_secs(1);
 pub async fn cold(
     report: &mut Report,
     world: &World,
-    ports: &Ports,
+    setup: &Setup,
     times: usize,
 ) -> Result<Plane> {
     let directory = tempfile::tempdir()?;
@@ -33,7 +33,7 @@ pub async fn cold(
         let took = Child::start(&mut download, &directory.path().join("log"))?
             .finished()
             .await?;
-        plane = Plane::start(stub, ports).await?;
+        plane = Plane::start(stub, setup).await?;
         ours.push(ms(plane.ready));
         bare.push(ms(took));
         ratios.push(ms(plane.ready) / ms(took));
@@ -68,8 +68,8 @@ pub async fn cold(
 }
 
 /// The same from a server that knows lists in pages only.
-pub async fn paged(report: &mut Report, world: &World, ports: &Ports) -> Result<()> {
-    let plane = Plane::start(Stub::start(world.all(), false).await, ports).await?;
+pub async fn paged(report: &mut Report, world: &World, setup: &Setup) -> Result<()> {
+    let plane = Plane::start(Stub::start(world.all(), false).await, setup).await?;
     report.add(
         "start → ready, lists in pages",
         Some(world.hosts),
@@ -91,14 +91,14 @@ pub async fn idle(report: &mut Report, plane: &Plane, hosts: Option<usize>) {
 }
 
 /// A start without any object, from a directory of manifests.
-pub async fn empty(report: &mut Report, ports: &Ports) -> Result<()> {
+pub async fn empty(report: &mut Report, setup: &Setup) -> Result<()> {
     let (mut accepted, mut memory) = (vec![], vec![]);
     for _ in 0..9 {
         let directory = tempfile::Builder::new().prefix("iso-").tempdir()?;
         let manifests = directory.path().join("manifests");
         std::fs::create_dir(&manifests)?;
         let source = ["--manifests".as_ref(), manifests.as_os_str()];
-        let (mut child, _, _) = isobath(directory.path(), ports, &source)?;
+        let (mut child, _) = isobath(directory.path(), setup, &source)?;
         let socket = directory.path().join("xds.sock");
         let answered = loop {
             if let Ok(mut client) = Client::connect(&socket).await {

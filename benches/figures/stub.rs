@@ -14,7 +14,7 @@ use http::{Method, Request, Response};
 use http_body_util::{BodyExt as _, StreamBody};
 use hyper::body::{Frame, Incoming};
 use hyper_util::rt::TokioIo;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -41,7 +41,6 @@ struct State {
     collections: BTreeMap<&'static str, Collection>,
     /// Leases and Events, by path.
     others: BTreeMap<String, Value>,
-    writes: u64,
 }
 
 struct Collection {
@@ -64,7 +63,6 @@ impl Stub {
                 .map(|kind| (kind.path(), Collection::new(kind)))
                 .collect(),
             others: BTreeMap::new(),
-            writes: 0,
         };
         for object in objects {
             let (_, bytes) = state.versioned(object.json);
@@ -144,11 +142,6 @@ impl Stub {
         .sum()
     }
 
-    /// Writes by clients: Leases, status, Events.
-    pub fn writes(&self) -> u64 {
-        self.state.lock().unwrap().writes
-    }
-
     /// A kubeconfig for this server.
     pub fn kubeconfig(&self) -> String {
         format!(
@@ -167,15 +160,24 @@ impl Drop for Stub {
 }
 
 impl State {
+    /// Kind and version of the API come first, as the API server writes them.
     fn versioned(&mut self, mut json: Value) -> (u64, Bytes) {
         self.version += 1;
         json["metadata"]["resourceVersion"] = self.version.to_string().into();
-        (self.version, json.to_string().into())
+        let mut head = Map::new();
+        if let Some(fields) = json.as_object_mut() {
+            for name in ["kind", "apiVersion"] {
+                head.extend(fields.remove_entry(name));
+            }
+        }
+        let (kind, version) = (&head["kind"], &head["apiVersion"]);
+        let rest = json.to_string();
+        let text = format!(r#"{{"kind":{kind},"apiVersion":{version},{}"#, &rest[1..]);
+        (self.version, text.into())
     }
 
     /// A write to something that is not watched, or to the status of something that is.
     fn write(&mut self, method: &Method, path: &str, body: &[u8]) -> (u16, Value) {
-        self.writes += 1;
         let Ok(sent) = serde_json::from_slice::<Value>(body) else {
             return (400, status(400, "BadRequest"));
         };

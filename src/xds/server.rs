@@ -22,8 +22,9 @@ use super::{Metrics, Published, Reports};
 
 pub use super::transport::BindError;
 
-/// Most connections at a time: a node has one Envoy, and a bound keeps a loop of reconnects from adding up.
-const CONNECTIONS: usize = 256;
+/// Most connections at a time. A node has one Envoy, but one control plane can serve a fleet of a thousand (`make
+/// figures` does); a bound keeps a loop of reconnects from adding up.
+const CONNECTIONS: usize = 2048;
 
 /// Pause after `accept` failed, as it does without free file descriptors: enough to not spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
