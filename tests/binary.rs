@@ -38,6 +38,8 @@ struct Elf {
     now: bool,
     pie: bool,
     symbols: bool,
+    /// `cargo auditable`'s list of crates.
+    crates: bool,
 }
 
 impl Elf {
@@ -54,6 +56,7 @@ impl Elf {
             now: false,
             pie: false,
             symbols: false,
+            crates: false,
         };
         for header in table(&bytes, 32, 54, 56) {
             let flags = number(&bytes, header + 4, 4) as u32;
@@ -69,9 +72,14 @@ impl Elf {
                 _ => {}
             }
         }
-        elf.symbols = table(&bytes, 40, 58, 60)
-            .into_iter()
-            .any(|header| number(&bytes, header + 4, 4) as u32 == SHT_SYMTAB);
+        let sections = table(&bytes, 40, 58, 60);
+        let names = sections[number(&bytes, 62, 2) as usize];
+        let names = number(&bytes, names + 24, 8) as usize;
+        for header in sections {
+            elf.symbols |= number(&bytes, header + 4, 4) as u32 == SHT_SYMTAB;
+            let name = &bytes[names + number(&bytes, header, 4) as usize..];
+            elf.crates |= name.starts_with(b".dep-v0\0");
+        }
         elf
     }
 
@@ -162,6 +170,9 @@ fn release_binaries_are_static_and_hardened() {
             "{}: names the folder that it was built in",
             path.display()
         );
+        if std::env::var_os("ISOBATH_TEST_AUDITABLE").is_some() {
+            assert!(elf.crates, "{}: no list of its crates", path.display());
+        }
         eprintln!(
             "{}: {machine}, {:.1} MB",
             path.display(),

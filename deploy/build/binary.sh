@@ -30,6 +30,14 @@ flags="$flags --remap-path-prefix=$PWD=. --remap-path-prefix=$cargo_home=cargo"
 SOURCE_DATE_EPOCH="${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct 2>/dev/null || echo 0)}"
 export SOURCE_DATE_EPOCH
 
+# The binary lists the crates that it is made of (`cargo audit bin`), where this machine can do that.
+auditable=
+if command -v cargo-auditable >/dev/null 2>&1; then
+	auditable=auditable
+else
+	echo "isobath: without the list of its crates in the binary (cargo install --locked cargo-auditable)" >&2
+fi
+
 has() { command -v "$1" >/dev/null 2>&1; }
 has_target() { [ -d "$(rustc --print sysroot)/lib/rustlib/$target/lib" ]; }
 variable="$(echo "$target" | tr 'a-z-' 'A-Z_')"
@@ -37,20 +45,20 @@ arguments="--locked --release --target $target --bin isobath"
 
 if has cargo-zigbuild && has_target; then
 	echo "isobath: cargo zigbuild for $target" >&2
-	RUSTFLAGS="$flags" cargo zigbuild $arguments >&2
+	RUSTFLAGS="$flags" cargo $auditable zigbuild $arguments >&2
 elif has_target && has "$arch-linux-musl-gcc"; then
 	echo "isobath: cargo with $arch-linux-musl-gcc for $target" >&2
 	env "CARGO_TARGET_${variable}_LINKER=$arch-linux-musl-gcc" "CC_$(echo "$target" | tr - _)=$arch-linux-musl-gcc" \
-		RUSTFLAGS="$flags" cargo build $arguments >&2
+		RUSTFLAGS="$flags" cargo $auditable build $arguments >&2
 elif has_target && [ "$arch" = "$(uname -m)" ] && has musl-gcc; then
 	echo "isobath: cargo with musl-gcc for $target" >&2
-	env "CC_$(echo "$target" | tr - _)=musl-gcc" RUSTFLAGS="$flags" cargo build $arguments >&2
+	env "CC_$(echo "$target" | tr - _)=musl-gcc" RUSTFLAGS="$flags" cargo $auditable build $arguments >&2
 elif has cross && { has docker || has podman; }; then
 	echo "isobath: cross for $target" >&2
 	CROSS_CONFIG=cross.toml RUSTFLAGS="$flags" cross build $arguments >&2
 elif [ -x "$toolchain/$arch/cargo" ]; then
 	echo "isobath: $toolchain for $target" >&2
-	RUSTFLAGS="$flags" "$toolchain/$arch/cargo" $arguments >&2
+	RUSTFLAGS="$flags" "$toolchain/$arch/cargo" $auditable $arguments >&2
 else
 	cat >&2 <<EOF
 isobath: this machine cannot build for $target. One of these is missing:

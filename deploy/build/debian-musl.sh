@@ -66,7 +66,9 @@ cat >"$folder/x86_64/cargo" <<EOF
 $common
 export RUSTFLAGS="\$RUSTFLAGS -C link-self-contained=yes -C link-arg=-lgcc"
 export CC_x86_64_unknown_linux_musl=musl-gcc CARGO_TARGET_X86_64_UNKNOWN_LINUX_MUSL_LINKER=cc
-exec '$root/usr/bin/cargo' build -Z build-std=std,panic_abort,panic_unwind "\$@"
+auditable=
+if [ "\$1" = auditable ]; then auditable=auditable && shift; fi
+exec '$root/usr/bin/cargo' \$auditable build -Z build-std=std,panic_abort,panic_unwind "\$@"
 EOF
 
 python3 -m venv "$folder/zig"
@@ -75,7 +77,9 @@ cat >"$folder/aarch64/cargo" <<EOF
 $common
 export RUSTFLAGS="\$RUSTFLAGS -C link-self-contained=no" PATH='$folder/zig/bin':\$PATH
 export CARGO_ZIGBUILD_ZIG_PATH='$folder/zig/bin/python-zig'
-exec '$folder/zig/bin/cargo-zigbuild' zigbuild -Z build-std=std,panic_abort,panic_unwind "\$@"
+auditable=
+if [ "\$1" = auditable ]; then auditable=auditable && shift; fi
+exec '$root/usr/bin/cargo' \$auditable zigbuild -Z build-std=std,panic_abort,panic_unwind "\$@"
 EOF
 printf '#!/bin/sh\nexec "%s" -m ziglang "$@"\n' "$folder/zig/bin/python" >"$folder/zig/bin/python-zig"
 chmod +x "$folder/x86_64/cargo" "$folder/aarch64/cargo" "$folder/zig/bin/python-zig"

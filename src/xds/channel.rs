@@ -43,8 +43,8 @@ pub struct Pending {
     pub version: Arc<str>,
     /// What was in it.
     pub resources: Vec<Arc<Resource>>,
-    /// What it took away.
-    pub removed: Vec<Arc<str>>,
+    /// What it took away, and what the client held of it: if it refuses, it may hold it still.
+    pub removed: Vec<(Arc<str>, Option<Held>)>,
     /// The set of its resources.
     pub digest: u64,
 }

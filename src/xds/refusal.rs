@@ -159,6 +159,8 @@ impl Refused {
 enum Group {
     /// At least one of them is bad, as this reason says.
     Bad(Vec<Unit>, Arc<str>),
+    /// At least one of them all is bad: of the second ones, as this reason says.
+    Named(Vec<Unit>, Vec<Unit>, Arc<str>),
     /// Nothing is known of them.
     Untried(Vec<Unit>),
 }
@@ -215,6 +217,23 @@ impl Containment {
                         self.trial = Some(Trial { units, rest: None });
                     }
                 }
+                Group::Named(mut others, mut named, reason) => {
+                    let before = others.len() + named.len();
+                    others.retain(|unit| alive(unit));
+                    named.retain(|unit| alive(unit));
+                    if others.len() + named.len() != before {
+                        others.append(&mut named);
+                        others.sort_unstable();
+                        self.open.push(Group::Untried(others));
+                    } else {
+                        // The others first: good ones are to be sent again at once. If they are taken, the text
+                        // was right, and if not, it was not the whole story. Nothing is left out on its word alone.
+                        self.trial = Some(Trial {
+                            units: others,
+                            rest: Some((named, reason)),
+                        });
+                    }
+                }
                 Group::Bad(mut units, reason) => {
                     let before = units.len();
                     units.retain(|unit| alive(unit));
@@ -226,6 +245,12 @@ impl Containment {
                         self.trial = Some(Trial {
                             units,
                             rest: Some((rest, reason)),
+                        });
+                    } else if !units.is_empty() && !self.carried.is_empty() {
+                        // What was only sent again was refused along with it each time: without it first.
+                        self.trial = Some(Trial {
+                            units: Vec::new(),
+                            rest: Some((units, reason)),
                         });
                     } else if let Some(unit) = units.pop() {
                         refuse(unit, reason);
@@ -253,17 +278,19 @@ impl Containment {
     }
 
     /// The set was refused: something in it is bad, and nothing is known of the other half any more. What it carried
-    /// goes with the next one.
+    /// goes with the next one, unless it was alone in it.
     pub fn refused(
         &mut self,
         text: &RefusalText,
         quote: Arc<str>,
         carried: BTreeMap<Arc<str>, Arc<Resource>>,
     ) {
-        self.carried.extend(carried);
         let Some(trial) = self.trial.take() else {
             return;
         };
+        if !trial.units.is_empty() {
+            self.carried.extend(carried);
+        }
         if let Some((rest, _)) = trial.rest {
             self.open.push(Group::Untried(rest));
         }
@@ -297,14 +324,7 @@ impl Containment {
             })
         };
         match (named.is_empty(), others.is_empty()) {
-            (false, false) => {
-                // The others first: good ones are to be sent again at once. If they are taken, the text was
-                // right, and if not, it was not the whole story. Nothing is left out on the text's word alone.
-                self.trial = Some(Trial {
-                    units: others,
-                    rest: Some((named, quote)),
-                });
-            }
+            (false, false) => self.open.push(Group::Named(others, named, quote)),
             (false, true) => self.open.push(Group::Bad(named, quote)),
             (true, _) => self.open.push(Group::Bad(others, quote)),
         }

@@ -1,8 +1,7 @@
 //! xDS over gRPC: the glue between sockets and streams. One task per connection, all of them owned by the server.
 //!
-//! The listener is bound at start and accepted from only once there is a snapshot (I5). A stream reads a request only
-//! when the client has taken what was written before, so that a client that never reads costs what is under way to
-//! it and nothing more.
+//! The listener is bound at start and accepted from only once there is a snapshot (I5). A client that never
+//! reads costs one response per type, which is all that may be unacknowledged, and the names that it may hold.
 
 mod connection;
 mod session;

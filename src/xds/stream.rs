@@ -129,8 +129,9 @@ impl Stream {
     /// The next response to send now, if any. To be called until there is none, after every input and at every
     /// [`deadline`](Self::deadline).
     pub fn poll(&mut self, now: Instant) -> Option<Response> {
-        // Twice: what turns out to need no response may be what a newer snapshot or a removal waits for.
-        for _ in 0..2 {
+        // What turns out to need no response may be what a newer snapshot waited for, and then what a removal of that
+        // snapshot waited for: hence three times.
+        for _ in 0..3 {
             self.take_newest(now);
             self.advance_removals(now);
             let response = ResourceType::ALL

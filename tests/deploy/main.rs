@@ -9,10 +9,15 @@ mod control_plane;
 mod support;
 
 mod api_server;
+mod back_off;
 mod certificates;
 mod command_line;
+mod image;
+mod local_pod;
 mod manifest;
 mod monitoring;
 mod pods;
+mod reference;
 mod references;
 mod rendered;
+mod replacement;

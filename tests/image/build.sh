@@ -38,6 +38,7 @@ if [ "$(id -u)" != 0 ]; then
 fi
 
 mkdir -p "$cache"
+cache="$(cd "$cache" && pwd)"
 if [ "$(du -sk "$cache" | cut -f1)" -gt "$most_kibibytes" ]; then
 	say "the layers outgrew their bound, and begin anew"
 	rm -rf "$cache"

@@ -1,5 +1,6 @@
 //! Service (`validateService` of `pkg/apis/core/validation`).
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use serde::Deserialize;
@@ -119,17 +120,16 @@ fn external_name(name: &str) -> Result<ServiceType, Refusal> {
 /// left out.
 fn ports(wires: &[Struct<PortWire<'_>>]) -> Result<Vec<ServicePort>, Refusal> {
     let mut ports = Vec::with_capacity(wires.len());
-    let mut names = Vec::with_capacity(wires.len());
-    let mut numbers = Vec::with_capacity(wires.len());
+    let mut names = BTreeSet::new();
+    let mut numbers = BTreeSet::new();
     for (index, Struct(wire)) in wires.iter().enumerate() {
         let at = format!("spec.ports[{index}]");
         let name = wire.name.as_str();
         if !name.is_empty() {
             validate::dns_label(format_args!("{at}.name"), name)?;
-            if names.contains(&name) {
+            if !names.insert(name) {
                 return Err(duplicate(format_args!("{at}.name"), name));
             }
-            names.push(name);
         } else if wires.len() > 1 {
             return Err(required(format_args!("{at}.name"), ""));
         }
@@ -139,10 +139,9 @@ fn ports(wires: &[Struct<PortWire<'_>>]) -> Result<Vec<ServicePort>, Refusal> {
             let at = format_args!("{at}.appProtocol");
             validate::qualified_name(at, app_protocol.as_str())?;
         }
-        if numbers.contains(&(protocol, port)) {
+        if !numbers.insert((protocol, port)) {
             return Err(duplicate(at, &format!("{port}/{protocol}")));
         }
-        numbers.push((protocol, port));
         if protocol == "TCP" {
             ports.push(ServicePort {
                 name: Arc::from(name),

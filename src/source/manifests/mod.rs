@@ -162,12 +162,13 @@ async fn wait(inbox: &Inbox, deadline: Option<Instant>) {
     }
 }
 
-/// Logs what is new and what is over.
+/// Logs what is new and what is over. Both lists are sorted.
 fn report(known: &[Problem], found: &[Problem]) {
-    for problem in found.iter().filter(|problem| !known.contains(problem)) {
+    let is_in = |list: &[Problem], problem: &&Problem| list.binary_search(*problem).is_ok();
+    for problem in found.iter().filter(|problem| !is_in(known, problem)) {
         tracing::warn!(file = %problem.path.display(), "{problem}");
     }
-    for problem in known.iter().filter(|problem| !found.contains(problem)) {
+    for problem in known.iter().filter(|problem| !is_in(found, problem)) {
         tracing::info!(file = %problem.path.display(), "no longer: {problem}");
     }
 }

@@ -243,6 +243,7 @@ fn json(text: &str) -> Result<Vec<(u64, Node)>, ParseError> {
     let mut documents = Vec::new();
     let mut stream = serde_json::Deserializer::from_str(text).into_iter::<Node>();
     let mut start = 0;
+    let (mut line, mut counted) = (1_u64, 0);
     while let Some(document) = stream.next() {
         let document = document.map_err(|error| {
             // The position of a stream's error counts from the start of the text.
@@ -255,8 +256,10 @@ fn json(text: &str) -> Result<Vec<(u64, Node)>, ParseError> {
         let begun = text[start..]
             .find(|letter: char| !letter.is_ascii_whitespace())
             .map_or(start, |offset| start + offset);
-        let line = text[..begun].bytes().filter(|byte| *byte == b'\n').count() + 1;
-        documents.push((line as u64, document));
+        let breaks = text[counted..begun].bytes().filter(|byte| *byte == b'\n');
+        line += breaks.count() as u64;
+        counted = begun;
+        documents.push((line, document));
         start = stream.byte_offset();
     }
     Ok(documents)

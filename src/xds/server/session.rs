@@ -56,7 +56,7 @@ impl<P: Protocol> Session<P> {
         })
     }
 
-    /// All responses. The next request is read only when the last response was taken.
+    /// All responses, until the client or the server ends the stream.
     pub(super) fn responses(
         self,
     ) -> impl FuturesStream<Item = Result<P::Response, Status>> + Send + 'static {

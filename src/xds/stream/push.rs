@@ -28,6 +28,16 @@ struct Batch {
     removed: Vec<Arc<str>>,
 }
 
+/// The next step of a search for bad units.
+enum Trial {
+    /// There is no search, or it has just ended.
+    None,
+    /// A set to send.
+    Batch(Batch),
+    /// A set that waits for the clusters that it names.
+    Waits,
+}
+
 impl Stream {
     /// The next response of a type, if it has one and the last one was answered.
     pub(super) fn push(&mut self, resource_type: ResourceType, now: Instant) -> Option<Response> {
@@ -37,9 +47,10 @@ impl Stream {
             if channel.pending.is_some() || !channel.subscription.requested() {
                 return None;
             }
-            let batch = match self.trial(resource_type) {
-                Some(batch) => batch,
-                None => self.changes(resource_type, now)?,
+            let batch = match self.trial(resource_type, now) {
+                Trial::Batch(batch) => batch,
+                Trial::Waits => return None,
+                Trial::None => self.changes(resource_type, now)?,
             };
             if let Some(response) = self.send(resource_type, batch, now) {
                 return Some(response);
@@ -98,16 +109,17 @@ impl Stream {
             return None;
         }
         if self.variant == Variant::Sotw {
-            for name in &batch.removed {
-                self.channel_mut(resource_type).held.remove(name);
-            }
             if resource_type.has_wildcard() {
                 // "The server must include the complete state of the world".
                 batch.resources = self.world(resource_type);
             } else if batch.resources.is_empty() {
                 // "The SotW protocol variants do not provide any explicit mechanism to determine when a requested
                 // resource does not exist".
-                self.channel_mut(resource_type).must_answer = false;
+                let channel = self.channel_mut(resource_type);
+                for name in &batch.removed {
+                    channel.held.remove(name);
+                }
+                channel.must_answer = false;
                 return None;
             }
         }
@@ -164,9 +176,11 @@ impl Stream {
         }
     }
 
-    /// The next set of a search for bad units, while there is one.
-    fn trial(&mut self, resource_type: ResourceType) -> Option<Batch> {
-        let mut containment = self.channel_mut(resource_type).containment.take()?;
+    /// The next set of a search for bad units.
+    fn trial(&mut self, resource_type: ResourceType, now: Instant) -> Trial {
+        let Some(mut containment) = self.channel_mut(resource_type).containment.take() else {
+            return Trial::None;
+        };
         loop {
             let mut found = Vec::new();
             let next = containment.next(
@@ -174,7 +188,6 @@ impl Stream {
                 |unit, reason| found.push((unit, reason)),
             );
             let units = next.map(|trial| trial.units.clone());
-            let leaves_out = !found.is_empty();
             for (unit, reason) in found {
                 self.leave_out(resource_type, &unit, reason);
             }
@@ -185,20 +198,27 @@ impl Stream {
                 for name in containment.take_carried().keys() {
                     channel.asked(name);
                 }
-                return None;
+                return Trial::None;
             };
-            if leaves_out && !units.iter().all(|unit| self.alive(resource_type, unit)) {
-                // A resource whose head was just found bad takes its parts along.
+            if !units.iter().all(|unit| self.alive(resource_type, unit)) {
+                // A resource whose head was just found bad takes its parts along, and a set that waited may have
+                // changed.
                 containment.skipped();
                 continue;
             }
+            if !self.units_ready(resource_type, &units, now) {
+                self.channel_mut(resource_type).containment = Some(containment);
+                return Trial::Waits;
+            }
             let batch = self.trial_batch(resource_type, &units, containment.take_carried());
             if batch.resources.is_empty() {
+                let channel = self.channel_mut(resource_type);
+                channel.farewells.extend(batch.removed);
                 containment.skipped();
                 continue;
             }
             self.channel_mut(resource_type).containment = Some(containment);
-            return Some(batch);
+            return Trial::Batch(batch);
         }
     }
 
@@ -233,12 +253,10 @@ impl Stream {
             .collect();
         let full = self.variant == Variant::Sotw && resource_type.has_wildcard();
         let resources = if full && !composed.is_empty() {
-            let channel = self.channel_mut(resource_type);
-            for name in &removed {
-                channel.held.remove(name);
-            }
-            for (name, held) in &channel.held {
-                if let Some(accepted) = &held.accepted {
+            for (name, held) in &self.channel(resource_type).held {
+                if let Some(accepted) = &held.accepted
+                    && !removed.contains(name)
+                {
                     composed
                         .entry(name.clone())
                         .or_insert_with(|| accepted.clone());
@@ -340,9 +358,14 @@ impl Stream {
         };
         let channel = self.channel_mut(resource_type);
         channel.must_answer = false;
-        for name in &batch.removed {
-            channel.held.remove(name);
-        }
+        let removed = batch
+            .removed
+            .into_iter()
+            .map(|name| {
+                let held = channel.held.remove(&name);
+                (name, held)
+            })
+            .collect();
         for resource in &batch.resources {
             let held = channel.held.entry(resource.name().clone()).or_default();
             if held.sent.replace(resource.clone()).is_none() {
@@ -354,7 +377,7 @@ impl Stream {
             at: now,
             version: version.clone(),
             resources: batch.resources.clone(),
-            removed: batch.removed,
+            removed,
             digest,
         };
         if !batch.resources.is_empty()

@@ -227,6 +227,8 @@ impl Stream {
         let mut reduced = Vec::new();
         for resource in &refused.resources {
             let Some(held) = channel.held.get_mut(resource.name()) else {
+                // Not wanted any more, but it may be what was bad.
+                suspects.extend(Unit::new_in(resource, None));
                 continue;
             };
             held.sent = held.accepted.clone();
@@ -246,8 +248,18 @@ impl Stream {
             }
         }
         // A removal alone that is refused is not repeated; else it goes with what is sent next.
-        if channel.containment.is_some() || !suspects.is_empty() {
-            channel.farewells.extend(refused.removed);
+        let repeat = channel.containment.is_some() || !suspects.is_empty();
+        for (name, held) in refused.removed {
+            if channel.subscription.covers(&name)
+                && let Some(held) = held
+            {
+                channel.held.entry(name.clone()).or_insert(held);
+            }
+            if self.target.get(resource_type, &name).is_some() {
+                channel.changed(&name);
+            } else if repeat {
+                channel.farewells.insert(name);
+            }
         }
         if let Some(containment) = &mut channel.containment {
             containment.refused(text, quote, carried);

@@ -6,6 +6,7 @@ use std::time::Instant;
 use imbl::ordmap::DiffItem;
 
 use super::Stream;
+use crate::xds::refusal::Unit;
 use crate::xds::removal::Users;
 use crate::xds::{Reference, Resource, ResourceType, Snapshot};
 
@@ -129,6 +130,28 @@ impl Stream {
     /// Whether a route may be sent: every cluster that it newly names is there, with endpoints acknowledged.
     pub(super) fn ready(&self, name: &str, now: Instant) -> bool {
         self.obstacle(name, Some(now)) == Obstacle::None
+    }
+
+    /// The same for units of route tables, on their way a second time.
+    pub(super) fn units_ready(
+        &self,
+        resource_type: ResourceType,
+        units: &[Unit],
+        now: Instant,
+    ) -> bool {
+        resource_type != ResourceType::Route
+            || units.iter().all(|unit| {
+                let route = self.base(resource_type, &unit.name);
+                let part = route.and_then(|route| unit.part(route));
+                part.is_none_or(|part| {
+                    part.references
+                        .iter()
+                        .filter(|reference| reference.resource_type == ResourceType::Cluster)
+                        .all(|reference| {
+                            self.cluster_obstacle(&reference.name, Some(now)) == Obstacle::None
+                        })
+                })
+            })
     }
 
     fn obstacle(&self, name: &str, now: Option<Instant>) -> Obstacle {

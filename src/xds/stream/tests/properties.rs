@@ -119,6 +119,8 @@ struct Client {
     refused: BTreeSet<Vec<(ResourceType, Arc<str>, String)>>,
     /// Clusters whose endpoints it acknowledged since it has them.
     ready: BTreeSet<Arc<str>>,
+    /// Assignments that it refused: nobody waits for these.
+    settled: BTreeSet<Arc<str>>,
 }
 
 impl Client {
@@ -133,6 +135,7 @@ impl Client {
             last: BTreeMap::new(),
             refused: BTreeSet::new(),
             ready: BTreeSet::new(),
+            settled: BTreeSet::new(),
         }
     }
 
@@ -170,6 +173,7 @@ impl Client {
                     assert!(
                         before
                             || self.ready.contains(&cluster.name)
+                            || self.settled.contains(&cluster.name)
                             // Refused for good: its routes answer 503.
                             || !known,
                         "{} names {} too early",
@@ -202,7 +206,7 @@ impl Client {
             if of == ResourceType::Endpoint {
                 // Refused for good: its routes answer 503, and wait for nothing.
                 let refused = response.resources.iter();
-                self.ready.extend(refused.map(|r| r.name().clone()));
+                self.settled.extend(refused.map(|r| r.name().clone()));
             }
             refusal = Some(RefusalText::new("something is bad".into()));
         } else {

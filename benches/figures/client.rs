@@ -1,0 +1,286 @@
+//! A bare xDS client: delta ADS over a Unix socket, subscribed as Envoy is, every response acknowledged at once.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, bail};
+use bytes::Bytes;
+use envoy_types::pb::envoy::config::core::v3::transport_socket::ConfigType as SocketConfig;
+use envoy_types::pb::envoy::config::listener::v3::Listener;
+use envoy_types::pb::envoy::config::listener::v3::filter::ConfigType;
+use envoy_types::pb::envoy::extensions::filters::network::http_connection_manager::v3::HttpConnectionManager;
+use envoy_types::pb::envoy::extensions::filters::network::http_connection_manager::v3::http_connection_manager::RouteSpecifier;
+use envoy_types::pb::envoy::extensions::transport_sockets::tls::v3::DownstreamTlsContext;
+use http::uri::PathAndQuery;
+use hyper_util::rt::TokioIo;
+use isobath::xds::ResourceType;
+use isobath::xds::wire::{DeltaDiscoveryRequest, DeltaDiscoveryResponse, Node};
+use prost::Message as _;
+use tokio::net::UnixStream;
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+use tokio_stream::wrappers::UnboundedReceiverStream;
+use tonic::client::Grpc;
+use tonic::transport::Endpoint;
+
+use crate::raw::{DELTA, Raw};
+
+/// One response.
+pub struct Arrival {
+    pub at: Instant,
+    pub resource_type: ResourceType,
+    /// The message as it came.
+    pub raw: Bytes,
+    /// Names and contents of its resources.
+    pub resources: Vec<(String, Bytes)>,
+    /// Names that the client asked for and that were not answered yet.
+    pub missing: usize,
+}
+
+impl Arrival {
+    /// Bytes on the wire, with gRPC's own five.
+    pub fn bytes(&self) -> usize {
+        self.raw.len() + 5
+    }
+}
+
+/// An open stream.
+pub struct Client {
+    arrivals: mpsc::UnboundedReceiver<Arrival>,
+    received: Arc<AtomicU64>,
+    task: JoinHandle<Result<()>>,
+}
+
+impl Drop for Client {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+impl Client {
+    /// Opens a stream and asks for all clusters and listeners, and for what they refer to.
+    pub async fn connect(socket: &Path) -> Result<Self> {
+        let socket = socket.to_owned();
+        // Windows as Envoy 1.40 has them.
+        let channel = Endpoint::from_static("http://xds")
+            .initial_stream_window_size(16 << 20)
+            .initial_connection_window_size(24 << 20)
+            .connect_with_connector(tower::service_fn(move |_| {
+                let socket = socket.clone();
+                async move { UnixStream::connect(socket).await.map(TokioIo::new) }
+            }))
+            .await?;
+        let mut grpc = Grpc::new(channel).max_decoding_message_size(usize::MAX);
+        grpc.ready().await?;
+        let (requests, receiver) = mpsc::unbounded_channel();
+        let mut session = Session {
+            requests,
+            asked: BTreeSet::new(),
+            unanswered: BTreeSet::new(),
+        };
+        session.ask(ResourceType::Cluster, []);
+        session.ask(ResourceType::Listener, []);
+        let path = PathAndQuery::from_static(DELTA);
+        let requests = tonic::Request::new(UnboundedReceiverStream::new(receiver));
+        let mut responses = grpc.streaming(requests, path, Raw).await?.into_inner();
+        let (sender, arrivals) = mpsc::unbounded_channel();
+        let received = Arc::new(AtomicU64::new(0));
+        let counter = received.clone();
+        let task = tokio::spawn(async move {
+            while let Some(raw) = responses.message().await? {
+                let at = Instant::now();
+                counter.fetch_add(raw.len() as u64 + 5, Ordering::Relaxed);
+                let arrival = session.take(at, raw)?;
+                if sender.send(arrival).is_err() {
+                    return Ok(());
+                }
+            }
+            bail!("the server ended the stream")
+        });
+        Ok(Self {
+            arrivals,
+            received,
+            task,
+        })
+    }
+
+    /// The next response.
+    pub async fn next(&mut self) -> Result<Arrival> {
+        tokio::time::timeout(Duration::from_secs(30), self.arrivals.recv())
+            .await
+            .context("no response within 30 s")?
+            .context("the stream is over")
+    }
+
+    /// What has come and was not taken yet.
+    pub fn try_next(&mut self) -> Option<Arrival> {
+        self.arrivals.try_recv().ok()
+    }
+
+    /// Everything, until all names that were asked for were answered and nothing came for a while.
+    pub async fn everything(&mut self) -> Result<Vec<Arrival>> {
+        let mut all = Vec::new();
+        loop {
+            let arrival = self.next().await?;
+            let listeners = |arrival: &Arrival| arrival.resource_type == ResourceType::Listener;
+            let done = arrival.missing == 0 && (listeners(&arrival) || all.iter().any(listeners));
+            all.push(arrival);
+            if done {
+                break;
+            }
+        }
+        all.extend(self.quiet(Duration::from_millis(300)).await);
+        Ok(all)
+    }
+
+    /// As [`Self::everything`], with nothing kept.
+    pub async fn settled(&mut self) -> Result<()> {
+        let mut listeners = false;
+        loop {
+            let arrival = self.next().await?;
+            listeners |= arrival.resource_type == ResourceType::Listener;
+            if listeners && arrival.missing == 0 {
+                break;
+            }
+        }
+        self.quiet(Duration::from_millis(5)).await;
+        Ok(())
+    }
+
+    /// Takes what comes until nothing came for this long.
+    pub async fn quiet(&mut self, time: Duration) -> Vec<Arrival> {
+        let mut all = Vec::new();
+        while let Ok(Some(arrival)) = tokio::time::timeout(time, self.arrivals.recv()).await {
+            all.push(arrival);
+        }
+        all
+    }
+
+    /// Bytes that came in all.
+    pub fn received(&self) -> u64 {
+        self.received.load(Ordering::Relaxed)
+    }
+}
+
+struct Session {
+    requests: mpsc::UnboundedSender<Bytes>,
+    asked: BTreeSet<(ResourceType, String)>,
+    unanswered: BTreeSet<(ResourceType, String)>,
+}
+
+impl Session {
+    fn take(&mut self, at: Instant, raw: Bytes) -> Result<Arrival> {
+        let response = DeltaDiscoveryResponse::decode(raw.clone())?;
+        let resource_type = ResourceType::from_type_url(&response.type_url)
+            .context("a type that nobody asked for")?;
+        self.send(&DeltaDiscoveryRequest {
+            type_url: response.type_url,
+            response_nonce: response.nonce,
+            ..DeltaDiscoveryRequest::default()
+        });
+        let mut resources = Vec::with_capacity(response.resources.len());
+        for resource in response.resources {
+            let value = resource
+                .resource
+                .context("a resource without content")?
+                .value;
+            if !self.unanswered.is_empty() {
+                self.unanswered
+                    .remove(&(resource_type, resource.name.clone()));
+            }
+            resources.push((resource.name, value));
+        }
+        for name in response.removed_resources {
+            self.unanswered.remove(&(resource_type, name));
+        }
+        match resource_type {
+            ResourceType::Cluster => {
+                // Assignments are named as their clusters are.
+                let names: Vec<String> = resources.iter().map(|(name, _)| name.clone()).collect();
+                self.follow(ResourceType::Endpoint, names);
+            }
+            ResourceType::Listener => {
+                for (_, bytes) in &resources {
+                    let (routes, secrets) = references(bytes)?;
+                    self.follow(ResourceType::Route, routes);
+                    self.follow(ResourceType::Secret, secrets);
+                }
+            }
+            _ => {}
+        }
+        Ok(Arrival {
+            at,
+            resource_type,
+            raw,
+            resources,
+            missing: self.unanswered.len(),
+        })
+    }
+
+    /// Subscribes to names that were not asked for yet.
+    fn follow(&mut self, resource_type: ResourceType, mut names: Vec<String>) {
+        names.retain(|name| self.asked.insert((resource_type, name.clone())));
+        if !names.is_empty() {
+            let new = names.iter().map(|name| (resource_type, name.clone()));
+            self.unanswered.extend(new);
+            self.ask(resource_type, names);
+        }
+    }
+
+    fn ask(&self, resource_type: ResourceType, names: impl IntoIterator<Item = String>) {
+        self.send(&DeltaDiscoveryRequest {
+            node: Some(Node {
+                id: "figures".into(),
+            }),
+            type_url: resource_type.type_url().into(),
+            resource_names_subscribe: names.into_iter().collect(),
+            ..DeltaDiscoveryRequest::default()
+        });
+    }
+
+    fn send(&self, request: &DeltaDiscoveryRequest) {
+        // Fails only when the stream is over, which its reader tells.
+        let _ = self.requests.send(request.encode_to_vec().into());
+    }
+}
+
+/// The tables and secrets that a listener names.
+fn references(listener: &Bytes) -> Result<(Vec<String>, Vec<String>)> {
+    let listener = Listener::decode(listener.clone())?;
+    let (mut routes, mut secrets) = (Vec::new(), Vec::new());
+    for chain in listener
+        .filter_chains
+        .iter()
+        .chain(&listener.default_filter_chain)
+    {
+        for filter in &chain.filters {
+            let Some(ConfigType::TypedConfig(config)) = &filter.config_type else {
+                continue;
+            };
+            if !config.type_url.ends_with("HttpConnectionManager") {
+                continue;
+            }
+            let manager = HttpConnectionManager::decode(&*config.value)?;
+            if let Some(RouteSpecifier::Rds(rds)) = manager.route_specifier {
+                routes.push(rds.route_config_name);
+            }
+        }
+        let socket = chain
+            .transport_socket
+            .as_ref()
+            .and_then(|socket| socket.config_type.as_ref());
+        if let Some(SocketConfig::TypedConfig(config)) = socket {
+            let context = DownstreamTlsContext::decode(&*config.value)?;
+            let common = context.common_tls_context.unwrap_or_default();
+            let names = common
+                .tls_certificate_sds_secret_configs
+                .into_iter()
+                .map(|secret| secret.name);
+            secrets.extend(names);
+        }
+    }
+    Ok((routes, secrets))
+}

@@ -1,0 +1,271 @@
+//! What Isobath costs beside what nobody can go below: `make figures`.
+//!
+//! The release binary runs as a child against a stub API server, and so does a null control plane that answers with
+//! recorded bytes; both are looked at by the same bare xDS client, in turns of one run. Figures of different machines
+//! do not compare, their ratios do.
+
+#![allow(dead_code, reason = "each scenario reads what it needs")]
+#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
+
+mod change;
+mod chart;
+mod child;
+mod client;
+mod download;
+mod load;
+mod null;
+mod objects;
+mod plane;
+mod proxy;
+mod raw;
+mod report;
+mod start;
+mod stub;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::Result;
+use clap::Parser as _;
+
+use change::Change;
+use objects::{Endpoints, Kind, World, endpoint_slice, ingress};
+use plane::Ports;
+use report::{Report, Target};
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// Prints the figures.
+#[derive(clap::Parser)]
+struct Cli {
+    #[command(subcommand)]
+    role: Option<Role>,
+    /// Worlds to measure everything in, in hosts
+    #[arg(long, value_delimiter = ',', default_value = "1000,10000")]
+    sizes: Vec<usize>,
+    /// Worlds to measure only a start in
+    #[arg(long, value_delimiter = ',', default_value = "100000")]
+    starts: Vec<usize>,
+    /// Leave out all but these: start, change, load, fan-out, proxy, empty
+    #[arg(long, value_delimiter = ',')]
+    only: Vec<String>,
+    /// Where figures.md, figures.json and figures.svg go
+    #[arg(long, default_value = "target/figures")]
+    output: PathBuf,
+    /// The Envoy to measure with
+    #[arg(long, env = "ISOBATH_TEST_ENVOY")]
+    envoy: Option<PathBuf>,
+    /// What cargo says to every bench
+    #[arg(long, hide = true)]
+    bench: bool,
+}
+
+#[derive(clap::Subcommand)]
+enum Role {
+    /// Be the null control plane
+    Null(null::Args),
+    /// Be the bare download
+    Download { api: SocketAddr },
+}
+
+#[tokio::main]
+async fn main() -> Result<()> {
+    let cli = Cli::parse();
+    match cli.role {
+        Some(Role::Null(args)) => return null::run(args).await,
+        Some(Role::Download { api }) => return download::run(api).await,
+        None => {}
+    }
+    let wanted = |name: &str| cli.only.is_empty() || cli.only.iter().any(|only| only == name);
+    let mut report = Report {
+        command: std::env::args().collect::<Vec<_>>().join(" "),
+        machine: machine(),
+        ..Report::default()
+    };
+    let ports = Ports::free()?;
+    if wanted("empty") {
+        start::empty(&mut report, &ports).await?;
+    }
+    for hosts in &cli.sizes {
+        size(&mut report, *hosts, &ports, cli.envoy.as_deref(), &wanted).await?;
+    }
+    if wanted("start") {
+        for hosts in &cli.starts {
+            start::cold(&mut report, &World::new(*hosts), &ports, 1).await?;
+        }
+    }
+    for figure in ["endpoint change, CPU", "path of a TLS host, CPU"] {
+        report.slope(figure, Some(1.2));
+    }
+    for figure in [
+        "endpoint change → client, p50",
+        "path of a TLS host → client, p50",
+        "RSS after start",
+    ] {
+        report.slope(figure, None);
+    }
+    if cli.envoy.is_none() {
+        report.notes.push(
+            "No Envoy was named (ISOBATH_TEST_ENVOY): the figures with one are left out.".into(),
+        );
+    }
+    report.write(&cli.output)?;
+    println!("{}", report.table());
+    println!("also as JSON and SVG in {}", cli.output.display());
+    Ok(())
+}
+
+/// Everything at one size.
+async fn size(
+    report: &mut Report,
+    hosts: usize,
+    ports: &Ports,
+    envoy: Option<&std::path::Path>,
+    wanted: &dyn Fn(&str) -> bool,
+) -> Result<()> {
+    let world = World::new(hosts);
+    let mut plane = start::cold(report, &world, ports, if wanted("start") { 5 } else { 1 }).await?;
+    if wanted("start") {
+        start::paged(report, &world, ports).await?;
+    }
+    let mut client = plane.client().await?;
+    let initial = client.everything().await?;
+    if wanted("start") {
+        start::idle(report, &plane, Some(hosts)).await;
+    }
+    if wanted("change") {
+        changes(report, &world, &plane, &mut client, &initial).await?;
+    }
+    if wanted("load") {
+        for (rate, time) in [(10, 3), (100, 3), (1000, 5)] {
+            load::churn(
+                report,
+                &world,
+                &plane,
+                &mut client,
+                rate,
+                Duration::from_secs(time),
+            )
+            .await?;
+        }
+        load::roll(report, &world, &plane, &mut client).await?;
+        load::nothing(report, &world, &mut plane, &mut client).await?;
+        if hosts >= 10_000 {
+            load::flood(report, &world, &mut plane, &mut client).await?;
+        }
+    }
+    if wanted("proxy")
+        && let Some(envoy) = envoy
+    {
+        proxy::measure(report, envoy, &world, &plane, ports).await?;
+    }
+    if wanted("fan-out") && hosts <= 1000 {
+        let mut answers = Vec::new();
+        for serial in [0x70_0001, 0x70_0002] {
+            client.quiet(Duration::from_millis(50)).await;
+            plane
+                .stub
+                .apply(endpoint_slice(3, Endpoints::Serial(serial)));
+            answers.push(client.next().await?);
+        }
+        let mut again = plane.client().await?;
+        let initial = again.everything().await?;
+        drop(again);
+        load::fan_out(report, &world, &plane, &initial, [&answers[0], &answers[1]]).await?;
+    }
+    plane.child.alive()
+}
+
+/// One object changes.
+async fn changes(
+    report: &mut Report,
+    world: &World,
+    plane: &plane::Plane,
+    client: &mut client::Client,
+    initial: &[client::Arrival],
+) -> Result<()> {
+    let hosts = world.hosts;
+    let endpoints = |serial: usize| {
+        let serial = 10 + u32::try_from(serial % 2).unwrap();
+        vec![endpoint_slice(500, Endpoints::Serial(serial))]
+    };
+    let path_of_tls = |serial: usize| vec![ingress(500, ["/a", "/b"][serial % 2])];
+    let path = |serial: usize| vec![ingress(501, ["/a", "/b"][serial % 2])];
+    let rotated = |serial: usize| vec![world.secret(500, serial + 1)];
+    let added = |serial: usize| world.host(200_001 + serial * 5, Endpoints::Serial(1));
+    let plain = Change {
+        name: "",
+        kind: Kind::Ingress,
+        make: &path,
+        record_all: false,
+        turns: 10,
+        per_turn: 50,
+        cpu: None,
+        bytes: None,
+        p50: None,
+        p99: None,
+    };
+    let of = [
+        Change {
+            name: "endpoint change",
+            kind: Kind::EndpointSlice,
+            make: &endpoints,
+            cpu: Some(Target::AtMost(0.2)),
+            bytes: Some(Target::AtMost(1024.0)),
+            p50: (hosts == 10_000).then_some(Target::Ratio(1.5)),
+            p99: (hosts == 10_000).then_some(Target::Ratio(3.0)),
+            ..plain
+        },
+        Change {
+            name: "path of a TLS host",
+            make: &path_of_tls,
+            cpu: Some(Target::AtMost(0.2)),
+            bytes: Some(Target::AtMost(1024.0)),
+            ..plain
+        },
+        Change {
+            name: "certificate rotated",
+            kind: Kind::Secret,
+            make: &rotated,
+            bytes: Some(Target::AtMost(2048.0)),
+            ..plain
+        },
+        Change {
+            name: "path of a plain host (port-80 table)",
+            make: &path,
+            turns: 4,
+            per_turn: 20,
+            ..plain
+        },
+        Change {
+            name: "new plain host (port-80 table)",
+            make: &added,
+            record_all: true,
+            turns: 1,
+            per_turn: 20,
+            ..plain
+        },
+    ];
+    for change in &of {
+        change::measure(report, hosts, plane, client, initial, change).await?;
+    }
+    Ok(())
+}
+
+fn machine() -> String {
+    let cpus = std::thread::available_parallelism().map_or(0, usize::from);
+    let info = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let model = info.lines().find_map(|line| {
+        line.strip_prefix("model name")?
+            .split_once(": ")
+            .map(|(_, model)| model)
+    });
+    let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    let load = load.split(' ').next().unwrap_or_default();
+    format!(
+        "{cpus} × {}, load average at start {load}",
+        model.unwrap_or("unknown CPU")
+    )
+}

@@ -1,0 +1,178 @@
+//! `deploy/reference.md` is what the program says of itself: every flag of its command line, every metric that is registered.
+//! `ISOBATH_REWRITE=1 cargo test --test deploy reference_` writes it.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use clap::{Arg, CommandFactory as _};
+
+use crate::manifest::deploy;
+
+/// The commands of an installation; `--help` has the others.
+const COMMANDS: [&str; 5] = ["serve", "bootstrap", "drain", "supervise", "install"];
+
+fn cell(text: &str) -> String {
+    let words: Vec<_> = text.split_whitespace().collect();
+    words.join(" ").replace('|', "\\|")
+}
+
+fn flags(out: &mut String) {
+    let mut command = isobath::cli::Cli::command();
+    command.build();
+    let mut table = |title: &str, arguments: Vec<&Arg>| {
+        write!(out, "\n## {title}\n\n| flag | default | |\n|---|---|---|\n").unwrap();
+        for argument in arguments {
+            let name = match (argument.get_long(), argument.get_value_names()) {
+                (Some(long), Some(values)) if argument.get_action().takes_values() => {
+                    format!("--{long} {}", values.join(" ").to_uppercase())
+                }
+                (Some(long), _) => format!("--{long}"),
+                (None, values) => values.unwrap_or_default().join(" "),
+            };
+            let default: Vec<_> = argument
+                .get_default_values()
+                .iter()
+                .map(|value| format!("`{}`", value.to_string_lossy()))
+                .collect();
+            let help = argument.get_long_help().or(argument.get_help());
+            let help = cell(&help.map(ToString::to_string).unwrap_or_default());
+            let default = match argument.get_action() {
+                clap::ArgAction::SetTrue => String::new(),
+                _ => default.join(" "),
+            };
+            writeln!(out, "| `{}` | {default} | {help} |", cell(&name)).unwrap();
+        }
+    };
+    let shown = |argument: &&Arg| {
+        !argument.is_hide_set() && argument.get_id() != "help" && argument.get_id() != "version"
+    };
+    let global: Vec<&Arg> = command.get_arguments().filter(shown).collect();
+    table("Flags of every command", global.clone());
+    for name in COMMANDS {
+        let subcommand = command.find_subcommand(name).unwrap();
+        let own = subcommand
+            .get_arguments()
+            .filter(shown)
+            .filter(|argument| {
+                !global
+                    .iter()
+                    .any(|other| other.get_id() == argument.get_id())
+            })
+            .collect();
+        table(&format!("`isobath {name}`"), own);
+    }
+}
+
+/// What modules register: name and help. Read from the source, because a family without samples is on no page.
+fn metrics() -> BTreeMap<String, String> {
+    let mut found = BTreeMap::new();
+    let mut folders = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("src")];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path: PathBuf = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.ends_with("tests.rs") {
+                // Nothing in there is registered for anybody.
+            } else if path.extension().is_some_and(|suffix| suffix == "rs") {
+                let text = fs::read_to_string(&path).unwrap();
+                let code = text.split("#[cfg(test)]\nmod tests {").next().unwrap();
+                registered(code, &mut found);
+            }
+        }
+    }
+    found
+}
+
+fn registered(code: &str, found: &mut BTreeMap<String, String>) {
+    for (start, call) in code.match_indices(".register") {
+        let rest = &code[start + call.len()..];
+        let rest = rest.strip_prefix("_with_unit").unwrap_or(rest);
+        let Some(rest) = rest.strip_prefix('(') else {
+            continue;
+        };
+        let Some((name, rest)) = literal(rest) else {
+            continue;
+        };
+        let Some((help, rest)) = literal(rest) else {
+            continue;
+        };
+        let unit = match rest.trim_start_matches([',', ' ', '\n']) {
+            rest if rest.starts_with("Unit::Seconds") => "_seconds",
+            rest if rest.starts_with("Unit::Bytes") => "_bytes",
+            rest => {
+                assert!(
+                    !rest.starts_with("Unit::"),
+                    "{name}: a unit that this test does not know"
+                );
+                ""
+            }
+        };
+        let known = found.insert(format!("isobath_{name}{unit}"), help);
+        assert!(known.is_none(), "{name} is registered twice");
+    }
+}
+
+/// The string literal that a list of arguments begins with, and what follows it.
+fn literal(text: &str) -> Option<(String, &str)> {
+    let text = text
+        .trim_start_matches([',', ' ', '\n'])
+        .strip_prefix('"')?;
+    let end = text.find('"')?;
+    let value = text[..end].replace("\\\n", " ");
+    Some((cell(&value), &text[end + 1..]))
+}
+
+fn document() -> String {
+    let mut out = String::from(
+        "# Flags and metrics\n\nMade of the program by a test (tests/deploy/reference.rs). Every flag is also an environment variable, \
+         `ISOBATH_` and its\nname in capitals, `--log-level` as `ISOBATH_LOG_LEVEL`; a flag wins.\n",
+    );
+    flags(&mut out);
+    out.push_str(
+        "\n## Metrics\n\nOf Isobath, on `--metrics-address` and `--admin-address`. Counters have `_total` at the end, histograms `_bucket`, \
+         `_sum` and\n`_count`. Beside them the usual `process_*`. Envoy's own are on `--envoy-stats-address`.\n\n| metric | |\n|---|---|\n",
+    );
+    for (name, help) in metrics() {
+        writeln!(out, "| `{name}` | {help} |").unwrap();
+    }
+    out
+}
+
+#[test]
+fn reference_is_what_the_program_has() {
+    let path = deploy().join("reference.md");
+    let now = document();
+    if std::env::var_os("ISOBATH_REWRITE").is_some_and(|value| value == "1") {
+        fs::write(&path, now).unwrap();
+        return;
+    }
+    assert!(
+        now == fs::read_to_string(&path).unwrap_or_default(),
+        "deploy/reference.md is not what the program has: ISOBATH_REWRITE=1 cargo test --test deploy reference_"
+    );
+}
+
+/// The environment variables are what the document says of all of them.
+#[test]
+fn variables_are_named_after_their_flags() {
+    let mut command = isobath::cli::Cli::command();
+    command.build();
+    for name in COMMANDS {
+        for argument in command.find_subcommand(name).unwrap().get_arguments() {
+            let (Some(long), false) = (argument.get_long(), argument.is_hide_set()) else {
+                continue;
+            };
+            if ["help", "version"].contains(&long) {
+                continue;
+            }
+            let expected = format!("ISOBATH_{}", long.to_uppercase().replace('-', "_"));
+            let variable = argument
+                .get_env()
+                .map(|name| name.to_string_lossy().into_owned());
+            assert_eq!(variable, Some(expected), "isobath {name} --{long}");
+        }
+    }
+}
