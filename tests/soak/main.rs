@@ -67,7 +67,7 @@ fn builder(seed: u64) -> Builder {
     Builder::new(Config {
         classes: ClassSelection {
             name: None,
-            manifests: seed % 2 == 0,
+            manifests: seed.is_multiple_of(2),
         },
         options: Options {
             allow_external_names: seed % 4 < 2,
