@@ -106,7 +106,7 @@ fn what_must_agree_is_there_once() {
 #[test]
 fn licences_are_among_the_allowed_ones() {
     let output = Command::new(env!("CARGO"))
-        .args(["metadata", "--locked", "--offline", "--format-version=1"])
+        .args(["metadata", "--locked", "--format-version=1"])
         .args(["--filter-platform=x86_64-unknown-linux-musl"])
         .args([
             "--manifest-path",

@@ -54,7 +54,9 @@ fn descriptors_are_those_of_envoy_types() {
 /// The descriptor set that envoy-types ships and does not expose.
 fn types_bin() -> PathBuf {
     let output = Command::new(env!("CARGO"))
-        .args(["metadata", "--format-version", "1", "--locked", "--offline"])
+        // A crate of another platform may not be in a fresh machine's cache, and is not needed.
+        .args(["metadata", "--locked", "--format-version=1"])
+        .args(["--filter-platform=x86_64-unknown-linux-gnu"])
         .current_dir(env!("CARGO_MANIFEST_DIR"))
         .output()
         .unwrap();
