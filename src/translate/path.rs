@@ -1,5 +1,6 @@
 //! Paths of an Ingress: what they match, and in which order they are tried.
 
+use std::cmp::Reverse;
 use std::sync::Arc;
 
 use super::regex;
@@ -98,9 +99,10 @@ pub fn is_acme_challenge(path: &IngressPath) -> bool {
 }
 
 /// The order of routes within a host: ACME solvers, then exact paths, regular expressions, prefixes; the longer
-/// first. Of two equal prefixes the one by elements is the narrower and comes first. The text decides the rest,
-/// so that the order depends on nothing else.
-pub fn rank(acme: bool, path: &PathMatch) -> (bool, u8, std::cmp::Reverse<usize>, u8, Arc<str>) {
+/// first. Of two equal prefixes the one by elements is the narrower and comes first. The text decides the rest, so
+/// that the order depends on nothing else: backwards, as in Contour, which matters for two expressions of one length
+/// that take the same request.
+pub fn rank(acme: bool, path: &PathMatch) -> (bool, u8, Reverse<usize>, u8, Reverse<Arc<str>>) {
     let (class, narrow, text) = match path {
         PathMatch::Exact(text) => (0, 0, text),
         PathMatch::Regex(text) => (1, 0, text),
@@ -110,9 +112,9 @@ pub fn rank(acme: bool, path: &PathMatch) -> (bool, u8, std::cmp::Reverse<usize>
     (
         !acme,
         class,
-        std::cmp::Reverse(text.len()),
+        Reverse(text.len()),
         narrow,
-        text.clone(),
+        Reverse(text.clone()),
     )
 }
 

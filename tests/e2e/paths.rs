@@ -185,6 +185,15 @@ const OURS: &[Paths] = &[
             ("/foo%2Fbar", "307 /foo/bar"),
         ],
     ),
+    // Of two expressions of one length the one that sorts last, as in Contour.
+    (
+        "i07.test",
+        &[
+            (ImplementationSpecific, "/[a-m]x"),
+            (ImplementationSpecific, "/[b-z]x"),
+        ],
+        &[("/ax", "p0"), ("/cx", "p1"), ("/zx", "p1"), ("/1x", "404")],
+    ),
 ];
 
 #[tokio::test(flavor = "multi_thread")]
