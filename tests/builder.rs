@@ -28,6 +28,7 @@ fn builder() -> Builder {
             http: "0.0.0.0:8080".parse().unwrap(),
             https: "0.0.0.0:8443".parse().unwrap(),
             stats: "0.0.0.0:8002".parse().unwrap(),
+            edge: Default::default(),
         },
     })
 }

@@ -24,6 +24,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     (
         "builder",
         &[
+            "cli",
             "envoy",
             "k8s",
             "model",

@@ -21,6 +21,7 @@ pub fn builder() -> Builder {
             http: address(8080),
             https: address(8443),
             stats: address(8002),
+            edge: Default::default(),
         },
     })
 }

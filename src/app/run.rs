@@ -35,6 +35,9 @@ pub struct Run {
     /// Serve Services of type ExternalName
     #[arg(long, env = "ISOBATH_ALLOW_EXTERNAL_NAMES")]
     pub allow_external_names: bool,
+    /// What a client may do.
+    #[command(flatten)]
+    pub edge: builder::EdgeArgs,
     /// Where the pages of `isobath serve --admin-address` are; port 0 takes a free one
     #[arg(
         long,
@@ -54,6 +57,7 @@ impl Run {
             envoy_http_address: http,
             envoy_https_address: https,
             envoy_stats_address: stats,
+            edge: self.edge.clone(),
         }
     }
 

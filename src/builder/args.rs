@@ -2,7 +2,10 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
+use crate::cli::duration;
+use crate::envoy::edge::{Edge, EscapedSlashes};
 use crate::envoy::listener;
 use crate::store::ClassSelection;
 use crate::translate::Options;
@@ -45,6 +48,84 @@ pub struct Args {
         default_value = "0.0.0.0:8002"
     )]
     pub envoy_stats_address: SocketAddr,
+    /// What a client may do.
+    #[command(flatten)]
+    pub edge: EdgeArgs,
+}
+
+/// What holds for every request from outside. A change of these makes Envoy open its ports anew.
+#[derive(Clone, Debug, clap::Args)]
+#[group(skip)]
+#[command(next_help_heading = "Edge")]
+pub struct EdgeArgs {
+    /// How long a whole request may take to arrive, uploads included; 0s for no limit.
+    #[arg(
+        long,
+        env = "ISOBATH_ENVOY_REQUEST_TIMEOUT",
+        value_name = "TIME",
+        default_value = "5m",
+        value_parser = duration
+    )]
+    pub envoy_request_timeout: Duration,
+    /// When a request, response or WebSocket is ended on which nothing moves; 0s for never.
+    #[arg(
+        long,
+        env = "ISOBATH_ENVOY_STREAM_IDLE_TIMEOUT",
+        value_name = "TIME",
+        default_value = "5m",
+        value_parser = duration
+    )]
+    pub envoy_stream_idle_timeout: Duration,
+    /// What becomes of an escaped slash (%2F, %5C) in a path. `keep` is for back ends that need it, and that no path
+    /// of an Ingress protects.
+    #[arg(
+        long,
+        env = "ISOBATH_ENVOY_ESCAPED_SLASHES",
+        value_name = "ACTION",
+        default_value = "redirect"
+    )]
+    pub envoy_escaped_slashes: SlashAction,
+    /// How many proxies in front of Envoy are believed what they say in X-Forwarded-For and X-Forwarded-Proto.
+    #[arg(
+        long,
+        env = "ISOBATH_ENVOY_TRUSTED_HOPS",
+        value_name = "NUMBER",
+        default_value_t = 0
+    )]
+    pub envoy_trusted_hops: u32,
+    /// Take the client's address from a PROXY header, which every connection for HTTP and HTTPS must then begin with.
+    #[arg(long, env = "ISOBATH_ENVOY_PROXY_PROTOCOL")]
+    pub envoy_proxy_protocol: bool,
+}
+
+/// `--envoy-escaped-slashes`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum SlashAction {
+    /// Redirect to the path with slashes.
+    Redirect,
+    /// Forward the path with slashes.
+    Forward,
+    /// Answer 400.
+    Reject,
+    /// Leave them.
+    Keep,
+}
+
+impl EdgeArgs {
+    fn edge(&self) -> Edge {
+        Edge {
+            request_timeout: self.envoy_request_timeout,
+            stream_idle_timeout: self.envoy_stream_idle_timeout,
+            escaped_slashes: match self.envoy_escaped_slashes {
+                SlashAction::Redirect => EscapedSlashes::UnescapeAndRedirect,
+                SlashAction::Forward => EscapedSlashes::UnescapeAndForward,
+                SlashAction::Reject => EscapedSlashes::Reject,
+                SlashAction::Keep => EscapedSlashes::Keep,
+            },
+            trusted_hops: self.envoy_trusted_hops,
+            proxy_protocol: self.envoy_proxy_protocol,
+        }
+    }
 }
 
 impl Args {
@@ -63,6 +144,7 @@ impl Args {
                 http: self.envoy_http_address,
                 https: self.envoy_https_address,
                 stats: self.envoy_stats_address,
+                edge: self.edge.edge(),
             },
         }
     }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use imbl::OrdMap;
 
+use crate::envoy::edge::Edge;
 use crate::envoy::{filter_chain, listener, route, server_name};
 use crate::k8s::NamespacedName;
 use crate::model::Host;
@@ -16,6 +17,7 @@ use super::replace;
 /// TLS servers by name with their hosts; a server without hosts is gone, with its chain, table and secrets.
 #[derive(Debug)]
 pub struct HttpsListener {
+    edge: Edge,
     head: Part,
     /// Filter chains and the entries that choose one by SNI.
     parts: OrdMap<Arc<str>, Arc<Part>>,
@@ -50,6 +52,7 @@ impl HttpsListener {
     /// A listener without hosts.
     pub fn new(config: &listener::Config) -> Self {
         Self {
+            edge: config.edge,
             head: listener::https_head(config),
             parts: OrdMap::new(),
             servers: BTreeMap::new(),
@@ -112,7 +115,7 @@ impl HttpsListener {
     fn enter(&mut self, host: &Host, unit: &HttpsHost) {
         let name = &unit.server.name;
         let server = self.servers.entry(name.clone()).or_insert_with(|| {
-            let (chain_key, part) = filter_chain::filter_chain(&unit.server);
+            let (chain_key, part) = filter_chain::filter_chain(&unit.server, &self.edge);
             self.parts.insert(chain_key.clone(), Arc::new(part));
             self.touched = true;
             self.touched_tables.insert(name.clone());

@@ -22,7 +22,7 @@ use crate::translate::{self, BackendPort, Input, Options};
 use crate::verdict::{IngressFacts, Statuses};
 use crate::xds::{Part, Resource, ResourceType, Snapshot};
 
-pub use args::Args;
+pub use args::{Args, EdgeArgs};
 use https::HttpsListener;
 use problems::{Problems, Unit};
 

@@ -82,8 +82,9 @@ pub fn cluster(cluster: &Cluster) -> Resource {
     )
 }
 
-/// Look-ups go on in the background and a failed one keeps the old addresses. Envoy takes what DNS says: that a name
-/// does not lead to loopback or metadata addresses is for the one who allows ExternalName to know.
+/// Look-ups go on in the background and a failed one keeps the old addresses. Envoy takes what DNS says, and has no
+/// means to refuse an address that a look-up came to: that a name does not lead to loopback or metadata addresses is
+/// for the one who allows ExternalName to know.
 fn dns(message: &mut pb::Cluster, hostname: &str, port: u16) {
     message.cluster_discovery_type =
         Some(ClusterDiscoveryType::Type(DiscoveryType::StrictDns.into()));
@@ -92,7 +93,9 @@ fn dns(message: &mut pb::Cluster, hostname: &str, port: u16) {
     message.load_assignment = Some(ClusterLoadAssignment {
         cluster_name: message.name.clone(),
         endpoints: vec![LocalityLbEndpoints {
-            lb_endpoints: vec![lb_endpoint(hostname.to_owned(), port)],
+            // The dot says that the name is whole. Without it the resolver appends the pod's search domains first, and
+            // `web.team` is a Service of another namespace.
+            lb_endpoints: vec![lb_endpoint(format!("{hostname}."), port)],
             ..Default::default()
         }],
         ..Default::default()

@@ -9,6 +9,7 @@ use envoy_types::pb::envoy::extensions::transport_sockets::tls::v3 as tls;
 use envoy_types::util::pack_any;
 use tls::tls_parameters::TlsProtocol;
 
+use super::edge::Edge;
 use super::encode::{ads, duration, part, reference};
 use super::http_connection_manager;
 use super::listener::{HANDSHAKE_TIMEOUT, HTTPS};
@@ -27,10 +28,10 @@ const CIPHER_SUITES: [&str; 4] = [
 /// The fragment of the `https` listener that holds the server's filter chain, and its key among the listener's
 /// parts. It says nothing about host names: they come and go without a change of the chain.
 #[must_use]
-pub fn filter_chain(server: &TlsServer) -> (Arc<str>, Part) {
+pub fn filter_chain(server: &TlsServer, edge: &Edge) -> (Arc<str>, Part) {
     let chain = pb::FilterChain {
         name: server.name.to_string(),
-        filters: vec![http_connection_manager::edge(HTTPS, &server.name)],
+        filters: vec![http_connection_manager::edge(HTTPS, &server.name, edge)],
         transport_socket: Some(TransportSocket {
             name: "envoy.transport_sockets.tls".to_owned(),
             config_type: Some(transport_socket::ConfigType::TypedConfig(pack_any(

@@ -1,8 +1,9 @@
 //! The HTTP connection manager of the `http` listener and of every TLS server: what a request from the internet
 //! may do before a route sees it.
 //!
-//! The bytes are constant but for the name of the route table. Whatever differs per host belongs in routes: a
-//! changed connection manager is a changed filter chain, and Envoy closes that chain's connections.
+//! The bytes depend on the operator's flags and on the name of the route table, and on no object. Whatever differs per
+//! host belongs in routes: a changed connection manager is a changed filter chain, and Envoy closes that chain's
+//! connections.
 
 use envoy_types::pb::envoy::config::core::v3 as core;
 use envoy_types::pb::envoy::config::listener::v3::{Filter, filter::ConfigType};
@@ -12,20 +13,17 @@ use envoy_types::util::pack_any;
 use hcm::http_connection_manager as inner;
 
 use super::access_log;
-use super::encode::{ads, bool_value, seconds, u32_value};
+use super::edge::{Edge, EscapedSlashes};
+use super::encode::{ads, bool_value, duration, seconds, u32_value};
 
 /// Keep-alive connections without requests.
 const IDLE_TIMEOUT: u64 = 3600;
-/// A request or response on which nothing moves: the limit for routes without time-out, WebSockets included.
-const STREAM_IDLE_TIMEOUT: u64 = 300;
-/// Until the whole request is received, or its response has begun.
-const REQUEST_TIMEOUT: u64 = 300;
 /// Until a request's headers are received (slow-loris).
 const REQUEST_HEADERS_TIMEOUT: u64 = 10;
 
 /// The network filter for requests from outside, with its routes from the table of that name by RDS.
 #[must_use]
-pub fn edge(stat_prefix: &str, table: &str) -> Filter {
+pub fn edge(stat_prefix: &str, table: &str, edge: &Edge) -> Filter {
     filter(hcm::HttpConnectionManager {
         stat_prefix: stat_prefix.to_owned(),
         route_specifier: Some(inner::RouteSpecifier::Rds(hcm::Rds {
@@ -39,19 +37,20 @@ pub fn edge(stat_prefix: &str, table: &str) -> Filter {
             upgrade_type: "websocket".to_owned(),
             ..Default::default()
         }],
-        ..edge_defaults()
+        ..edge_defaults(edge)
     })
 }
 
 /// What Envoy's edge guide and Isobath's threat model ask for, on every listener that strangers reach.
-pub(super) fn edge_defaults() -> hcm::HttpConnectionManager {
+pub(super) fn edge_defaults(edge: &Edge) -> hcm::HttpConnectionManager {
     hcm::HttpConnectionManager {
         codec_type: inner::CodecType::Auto.into(),
 
         // Who is the client? The peer of the connection, with nothing believed that it says about itself: without
-        // this its X-Forwarded-For and x-envoy-* headers (retries, time-outs) are trusted.
+        // this its X-Forwarded-For and x-envoy-* headers (retries, time-outs) are trusted. With proxies in front that
+        // the operator trusts, the address that the last of them saw.
         use_remote_address: bool_value(true),
-        xff_num_trusted_hops: 0,
+        xff_num_trusted_hops: edge.trusted_hops,
         // No address is internal: else its peers' x-envoy-* headers and request ids are trusted (CVE-2024-45806). The
         // default has changed between versions. Set but without a range it is, in Envoy 1.40, all of RFC 1918 and
         // loopback (seen), so there is one: an address that no peer can have.
@@ -69,11 +68,7 @@ pub(super) fn edge_defaults() -> hcm::HttpConnectionManager {
         // One spelling of a path, for the route and for the back end alike.
         normalize_path: bool_value(true),
         merge_slashes: true,
-        // `/a%2F..%2Fb` must not pass a route for `/a` and arrive as `/b` (CVE-2021-29492). A browser follows the
-        // redirect to the unescaped path; Envoy refuses a gRPC request instead of redirecting it, which is right
-        // for gRPC, whose paths hold no escapes.
-        path_with_escaped_slashes_action: inner::PathWithEscapedSlashesAction::UnescapeAndRedirect
-            .into(),
+        path_with_escaped_slashes_action: escaped_slashes(edge.escaped_slashes).into(),
         // `a.example.com.` is `a.example.com`: else the dot chooses other routes (CVE-2022-23632 of Traefik). The
         // port stays: stripping it would change what back ends see, so the tables ignore it instead.
         strip_trailing_host_dot: true,
@@ -87,8 +82,9 @@ pub(super) fn edge_defaults() -> hcm::HttpConnectionManager {
             ..Default::default()
         }),
         max_request_headers_kb: u32_value(60),
-        stream_idle_timeout: seconds(STREAM_IDLE_TIMEOUT),
-        request_timeout: seconds(REQUEST_TIMEOUT),
+        // The limit for routes without time-out. Zero is none, in both; unset it would be Envoy's default.
+        stream_idle_timeout: duration(edge.stream_idle_timeout),
+        request_timeout: duration(edge.request_timeout),
         request_headers_timeout: seconds(REQUEST_HEADERS_TIMEOUT),
 
         http_protocol_options: Some(core::Http1ProtocolOptions {
@@ -113,6 +109,16 @@ pub(super) fn edge_defaults() -> hcm::HttpConnectionManager {
         // The back end's own `server`, not `envoy`.
         server_header_transformation: inner::ServerHeaderTransformation::PassThrough.into(),
         ..Default::default()
+    }
+}
+
+fn escaped_slashes(action: EscapedSlashes) -> inner::PathWithEscapedSlashesAction {
+    use inner::PathWithEscapedSlashesAction as Envoy;
+    match action {
+        EscapedSlashes::UnescapeAndRedirect => Envoy::UnescapeAndRedirect,
+        EscapedSlashes::UnescapeAndForward => Envoy::UnescapeAndForward,
+        EscapedSlashes::Reject => Envoy::RejectRequest,
+        EscapedSlashes::Keep => Envoy::KeepUnchanged,
     }
 }
 

@@ -11,10 +11,12 @@ use std::time::Duration;
 
 use envoy_types::pb::envoy::config::core::v3::TcpKeepalive;
 use envoy_types::pb::envoy::config::listener::v3 as pb;
+use envoy_types::pb::envoy::extensions::filters::listener::proxy_protocol::v3::ProxyProtocol;
 use envoy_types::pb::envoy::extensions::filters::listener::tls_inspector::v3::TlsInspector;
 use envoy_types::pb::envoy::extensions::filters::network::direct_response::v3 as direct_response;
 use envoy_types::util::pack_any;
 
+use super::edge::Edge;
 use super::encode::{duration, listen_address, own_part, reference, u32_value};
 use super::{http_connection_manager, server_name, stats};
 use crate::xds::{Part, Resource, ResourceType};
@@ -31,7 +33,7 @@ pub(super) const BUFFER_LIMIT: u32 = 32 * 1024;
 /// For the ClientHello, and again for the rest of the handshake (slow-loris before any HTTP).
 pub(super) const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Where Envoy listens.
+/// Where Envoy listens, and how.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Config {
     /// Clear text.
@@ -40,15 +42,18 @@ pub struct Config {
     pub https: SocketAddr,
     /// `/ready` and `/metrics`.
     pub stats: SocketAddr,
+    /// What holds for the first two.
+    pub edge: Edge,
 }
 
 /// The listener for clear text, with its routes from the table [`HTTP`].
 #[must_use]
 pub fn http(config: &Config) -> Resource {
     let listener = pb::Listener {
+        listener_filters: proxy_protocol(&config.edge).into_iter().collect(),
         filter_chains: vec![pb::FilterChain {
             name: HTTP.to_owned(),
-            filters: vec![http_connection_manager::edge(HTTP, HTTP)],
+            filters: vec![http_connection_manager::edge(HTTP, HTTP, &config.edge)],
             ..Default::default()
         }],
         ..listener(HTTP, config.http)
@@ -79,14 +84,18 @@ pub fn stats(config: &Config) -> Resource {
 /// that the first host is a change in place and not a new port.
 #[must_use]
 pub fn https_head(config: &Config) -> Part {
+    let tls_inspector = pb::ListenerFilter {
+        name: "envoy.filters.listener.tls_inspector".to_owned(),
+        config_type: Some(pb::listener_filter::ConfigType::TypedConfig(pack_any(
+            TlsInspector::default(),
+        ))),
+        ..Default::default()
+    };
     let listener = pb::Listener {
-        listener_filters: vec![pb::ListenerFilter {
-            name: "envoy.filters.listener.tls_inspector".to_owned(),
-            config_type: Some(pb::listener_filter::ConfigType::TypedConfig(pack_any(
-                TlsInspector::default(),
-            ))),
-            ..Default::default()
-        }],
+        listener_filters: proxy_protocol(&config.edge)
+            .into_iter()
+            .chain([tls_inspector])
+            .collect(),
         filter_chain_matcher: Some(server_name::root()),
         default_filter_chain: Some(pb::FilterChain {
             name: "unknown-server-name".to_owned(),
@@ -101,6 +110,18 @@ pub fn https_head(config: &Config) -> Part {
         ..listener(HTTPS, config.https)
     };
     own_part(&listener, BTreeSet::new())
+}
+
+/// Takes the client's address from a PROXY header (version 1 or 2), the first bytes of the connection. One without
+/// the header is closed: who could leave it out could also write it.
+fn proxy_protocol(edge: &Edge) -> Option<pb::ListenerFilter> {
+    edge.proxy_protocol.then(|| pb::ListenerFilter {
+        name: "envoy.filters.listener.proxy_protocol".to_owned(),
+        config_type: Some(pb::listener_filter::ConfigType::TypedConfig(pack_any(
+            ProxyProtocol::default(),
+        ))),
+        ..Default::default()
+    })
 }
 
 fn listener(name: &str, address: SocketAddr) -> pb::Listener {

@@ -20,6 +20,7 @@
 mod access_log;
 pub mod bootstrap;
 pub mod cluster;
+pub mod edge;
 mod encode;
 pub mod endpoint;
 pub mod filter_chain;

@@ -7,6 +7,7 @@ use envoy_types::pb::envoy::extensions::filters::network::http_connection_manage
 use hcm::http_connection_manager::{PathWithEscapedSlashesAction, RouteSpecifier};
 
 use super::bootstrap::ADMIN_CLUSTER;
+use super::edge::Edge;
 use super::encode::{bool_value, seconds};
 use super::http_connection_manager::{edge_defaults, filter, http_filter, router};
 use super::listener::STATS;
@@ -22,7 +23,7 @@ pub(super) fn network_filter() -> Filter {
         path_with_escaped_slashes_action: PathWithEscapedSlashesAction::KeepUnchanged.into(),
         route_specifier: Some(RouteSpecifier::RouteConfig(routes())),
         http_filters: vec![ready(), router()],
-        ..edge_defaults()
+        ..edge_defaults(&Edge::default())
     })
 }
 

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use imbl::OrdMap;
+use isobath::envoy::edge::Edge;
 use isobath::envoy::{cluster, endpoint, filter_chain, listener, route, secret, server_name};
 use isobath::k8s::{KeyAlgorithm, PrivateKeyPem};
 use isobath::model::{
@@ -152,7 +153,8 @@ impl World {
         let names: Vec<&str> = hosts.iter().map(|(host, _)| *host).collect();
         let certificate = certificate(&format!("web/{server}"), &names);
         self.insert(ResourceType::Secret, &secret::secret(&certificate));
-        let (key, part) = filter_chain::filter_chain(&tls_server(server, &[&certificate.name]));
+        let (key, part) =
+            filter_chain::filter_chain(&tls_server(server, &[&certificate.name]), &config().edge);
         self.https.insert(key, part.into());
         let (key, part) = route::misdirected(&Host::any());
         let mut table = OrdMap::unit(key, part.into());
@@ -233,5 +235,6 @@ pub fn config() -> listener::Config {
         http: free,
         https: free,
         stats: free,
+        edge: Edge::default(),
     }
 }

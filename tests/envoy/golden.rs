@@ -10,6 +10,7 @@ use clap::Parser;
 use envoy_types::pb::envoy::config::cluster::v3::Cluster as ClusterPb;
 use imbl::OrdMap;
 use isobath::envoy::bootstrap::{Args, XdsServer};
+use isobath::envoy::edge::Edge;
 use isobath::envoy::{cluster, endpoint, filter_chain, json, listener, route, secret, server_name};
 use isobath::k8s::PrivateKeyPem;
 use isobath::model::{
@@ -122,7 +123,7 @@ fn config_source_bytes_are_an_abi() {
         .unwrap();
     assert_eq!(eds.encode_to_vec(), ADS);
     // SdsSecretConfig { name: "web/one", sds_config: ADS } and Rds { config_source: ADS, route_config_name: "s" }.
-    let chain = filter_chain::filter_chain(&tls_server("s", &["web/one"]))
+    let chain = filter_chain::filter_chain(&tls_server("s", &["web/one"]), &Edge::default())
         .1
         .bytes;
     let sds = [b"\x0a\x07web/one\x12\x04".as_slice(), &ADS].concat();
@@ -186,7 +187,8 @@ fn parts_name_what_they_need() {
         part.owners.iter().map(|o| &**o).collect::<Vec<_>>(),
         ["Ingress web/shop"]
     );
-    let part = filter_chain::filter_chain(&tls_server("s", &["web/rsa", "web/ec"])).1;
+    let part =
+        filter_chain::filter_chain(&tls_server("s", &["web/rsa", "web/ec"]), &Edge::default()).1;
     assert_eq!(names(&part), ["rds s", "sds web/ec", "sds web/rsa"]);
     assert_eq!(
         names(cluster::cluster(&cluster_of("web/a")).head()),
@@ -333,6 +335,7 @@ fn addresses() -> listener::Config {
         http: any(8080),
         https: SocketAddr::from(([0u16; 8], 8443)),
         stats: any(8002),
+        edge: Edge::default(),
     }
 }
 
@@ -351,8 +354,11 @@ fn https_with_hosts() -> Resource {
         maximum: TlsVersion::V1_3,
     };
     https([
-        filter_chain::filter_chain(&tls_server("web/shop", &["web/shop-ec", "web/shop-rsa"])),
-        filter_chain::filter_chain(&strict),
+        filter_chain::filter_chain(
+            &tls_server("web/shop", &["web/shop-ec", "web/shop-rsa"]),
+            &Edge::default(),
+        ),
+        filter_chain::filter_chain(&strict, &Edge::default()),
         server_name::server_name(&Host::new("a.example.com"), "web/shop"),
         server_name::server_name(&Host::new("b.example.com"), "web/two"),
         server_name::server_name(&Host::new("*.com"), "web/two"),

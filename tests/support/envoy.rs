@@ -26,7 +26,10 @@ impl Envoy {
             .arg(bootstrap)
             // Several run on one host, and none may die with the thread that started it.
             .arg("--disable-hot-restart")
-            .args(["--concurrency", "2", "--log-level", "warning"]);
+            .args(["--concurrency", "2", "--log-level", "warning"])
+            // What a pod's resolv.conf says.
+            .env("LOCALDOMAIN", "svc.cluster.local")
+            .env("RES_OPTIONS", "ndots:5");
         Self {
             process: Process::start("Envoy", &mut command, log),
             admin: admin.to_owned(),

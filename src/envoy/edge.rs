@@ -1,0 +1,50 @@
+//! What the operator may decide about the edge, each with the default that is safe for most.
+//!
+//! They are settings of the listeners, because Envoy has them nowhere else. A changed one is a changed listener: Envoy
+//! opens its ports anew and lets the old connections drain.
+
+use std::time::Duration;
+
+/// The operator's decisions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Edge {
+    /// Until a whole request is received; zero for no limit.
+    pub request_timeout: Duration,
+    /// Until a stream on which nothing moves is ended, WebSockets included; zero for no limit.
+    pub stream_idle_timeout: Duration,
+    /// What becomes of `%2F`, `%2f`, `%5C` and `%5c` in a path.
+    pub escaped_slashes: EscapedSlashes,
+    /// How many proxies in front are trusted to say, in `X-Forwarded-For`, who their client is.
+    pub trusted_hops: u32,
+    /// Whether every connection begins with a PROXY header.
+    pub proxy_protocol: bool,
+}
+
+impl Default for Edge {
+    fn default() -> Self {
+        Self {
+            request_timeout: Duration::from_secs(300),
+            stream_idle_timeout: Duration::from_secs(300),
+            escaped_slashes: EscapedSlashes::default(),
+            trusted_hops: 0,
+            proxy_protocol: false,
+        }
+    }
+}
+
+/// What becomes of an escaped slash in a path: `/a%2F..%2Fb` must not pass a route for `/a` and arrive as `/b`
+/// (CVE-2021-29492).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum EscapedSlashes {
+    /// A redirect to the path with slashes, which a browser follows. Envoy refuses a gRPC request instead, which is
+    /// right for gRPC, whose paths hold no escapes.
+    #[default]
+    UnescapeAndRedirect,
+    /// The path with slashes chooses the route and reaches the back end.
+    UnescapeAndForward,
+    /// 400.
+    Reject,
+    /// They stay, in the route and on the way to the back end: for back ends that need them and tell them from
+    /// slashes everywhere.
+    Keep,
+}
