@@ -164,6 +164,40 @@ fn change(criterion: &mut Criterion) {
     group.finish();
 }
 
+/// One Ingress of very many hosts: what a change of it costs is to grow with their number and no faster.
+fn wide(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("wide");
+    group.sample_size(10);
+    for hosts in [1_000, 10_000] {
+        let all = (0..hosts).map(|host| ingress(host, "/"));
+        let mut rules = Vec::new();
+        let mut tls = Vec::new();
+        for object in all {
+            if let Object::Ingress(ingress) = object {
+                rules.extend(ingress.rules.iter().cloned());
+                tls.extend(ingress.tls.iter().cloned());
+            }
+        }
+        let mut serial = 0;
+        let mut builder = loaded(1);
+        group.bench_with_input(BenchmarkId::new("ingress", hosts), &hosts, |bencher, _| {
+            bencher.iter(|| {
+                serial += 1;
+                let name = format!("/{serial}");
+                let Object::Ingress(one) = ingress(0, &name) else {
+                    return false;
+                };
+                let mut wide = Ingress::clone(&one);
+                wide.rules.extend(rules.iter().cloned());
+                wide.tls.extend(tls.iter().cloned());
+                builder.apply(Event::Apply(Object::Ingress(Arc::new(wide))));
+                black_box(builder.build())
+            });
+        });
+    }
+    group.finish();
+}
+
 fn start(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("start");
     group.sample_size(10);
@@ -175,5 +209,5 @@ fn start(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, change, start);
+criterion_group!(benches, change, wide, start);
 criterion_main!(benches);

@@ -8,6 +8,7 @@ mod class;
 mod dirty;
 mod index;
 mod ingress;
+mod spoken;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -18,10 +19,12 @@ pub use index::Index;
 pub use ingress::{hosts, secret_reference, secrets, services};
 
 use crate::k8s::{
-    EndpointSlice, Event, Ingress, IngressClass, Invalid, Kind, NamespacedName, Object, ObjectRef,
-    Secret, Service, TlsCertificateDelegation,
+    EndpointSlice, Event, Ingress, IngressClass, IngressRule, IngressTls, Invalid, Kind,
+    NamespacedName, Object, ObjectRef, Secret, Service, TlsCertificateDelegation,
 };
 use crate::model::Host;
+
+use spoken::Spoken;
 
 /// All objects, by kind and name.
 #[derive(Debug, Default)]
@@ -33,7 +36,9 @@ pub struct Store {
     slices: HashMap<NamespacedName, Arc<EndpointSlice>>,
     secrets: HashMap<NamespacedName, Arc<Secret>>,
     delegations: BTreeMap<NamespacedName, Arc<TlsCertificateDelegation>>,
-    invalid: BTreeMap<ObjectRef, Arc<Invalid>>,
+    invalid: BTreeMap<Kind, BTreeMap<NamespacedName, Arc<Invalid>>>,
+    /// Where each served Ingress speaks of its hosts.
+    spoken: HashMap<NamespacedName, Spoken>,
     /// Host → served Ingresses that name it, by rule or by TLS. `*` also has those with a default backend.
     by_host: Index<Host, NamespacedName>,
     /// Wildcard host → the exact hosts one label below it that some served Ingress names.
@@ -90,6 +95,24 @@ impl Store {
         ingresses
     }
 
+    /// The rules of a served Ingress for a host, those without a host for `None`.
+    pub fn rules_of<'a>(
+        &'a self,
+        ingress: &'a Ingress,
+        host: Option<&str>,
+    ) -> impl Iterator<Item = &'a IngressRule> + use<'a> {
+        let spoken = self.spoken.get(&ingress.metadata.name);
+        let rules = spoken.map(|spoken| spoken.rules(ingress, host));
+        rules.into_iter().flatten()
+    }
+
+    /// The TLS entries of a served Ingress that are about a host: they name it, or they name none and a rule does.
+    #[must_use]
+    pub fn tls_of<'a>(&self, ingress: &'a Ingress, host: &Host) -> Vec<&'a IngressTls> {
+        let spoken = self.spoken.get(&ingress.metadata.name);
+        spoken.map_or_else(Vec::new, |spoken| spoken.tls(ingress, host))
+    }
+
     /// Whether a served Ingress names the host.
     #[must_use]
     pub fn names_host(&self, host: &Host) -> bool {
@@ -129,7 +152,7 @@ impl Store {
     /// What stands in the place of an object that is wrong as a whole.
     #[must_use]
     pub fn invalid(&self, reference: &ObjectRef) -> Option<&Arc<Invalid>> {
-        self.invalid.get(reference)
+        self.invalid.get(&reference.kind)?.get(&reference.name)
     }
 
     /// The EndpointSlices of a Service, by name.
@@ -164,12 +187,7 @@ impl Store {
             Kind::Secret => self.secrets.len(),
             Kind::TlsCertificateDelegation => self.delegations.len(),
         };
-        valid
-            + self
-                .invalid
-                .keys()
-                .filter(|invalid| invalid.kind == kind)
-                .count()
+        valid + self.invalid.get(&kind).map_or(0, BTreeMap::len)
     }
 
     fn references(&self, kind: Kind, namespace: Option<&str>) -> Vec<ObjectRef> {
@@ -186,15 +204,11 @@ impl Store {
             Kind::Secret => self.secrets.keys().cloned().collect(),
             Kind::TlsCertificateDelegation => self.delegations.keys().cloned().collect(),
         };
+        let invalid = self.invalid.get(&kind).into_iter().flat_map(BTreeMap::keys);
         names
             .into_iter()
+            .chain(invalid.cloned())
             .map(|name| ObjectRef { kind, name })
-            .chain(
-                self.invalid
-                    .keys()
-                    .filter(|invalid| invalid.kind == kind)
-                    .cloned(),
-            )
             .filter(|reference| namespace.is_none_or(|wanted| *reference.name.namespace == *wanted))
             .collect()
     }
@@ -202,17 +216,16 @@ impl Store {
     fn set(&mut self, object: Object, dirty: &mut Dirty) {
         let reference = object.reference();
         if let Object::Invalid(invalid) = object {
-            if self.invalid.get(&reference) == Some(&invalid) {
+            if self.invalid(&reference) == Some(&invalid) {
                 return;
             }
             self.remove_valid(&reference, dirty);
             dirty.objects.insert(reference.clone());
-            self.invalid.insert(reference, invalid);
+            let of_kind = self.invalid.entry(reference.kind).or_default();
+            of_kind.insert(reference.name, invalid);
             return;
         }
-        if self.invalid.remove(&reference).is_some() {
-            dirty.objects.insert(reference.clone());
-        }
+        self.remove_invalid(&reference, dirty);
         let name = reference.name;
         match object {
             Object::Ingress(ingress) => self.set_ingress(name, Some(ingress), dirty),
@@ -228,10 +241,16 @@ impl Store {
     }
 
     fn delete(&mut self, reference: &ObjectRef, dirty: &mut Dirty) {
-        if self.invalid.remove(reference).is_some() {
+        self.remove_invalid(reference, dirty);
+        self.remove_valid(reference, dirty);
+    }
+
+    fn remove_invalid(&mut self, reference: &ObjectRef, dirty: &mut Dirty) {
+        if let Some(of_kind) = self.invalid.get_mut(&reference.kind)
+            && of_kind.remove(&reference.name).is_some()
+        {
             dirty.objects.insert(reference.clone());
         }
-        self.remove_valid(reference, dirty);
     }
 
     fn remove_valid(&mut self, reference: &ObjectRef, dirty: &mut Dirty) {
@@ -284,6 +303,7 @@ impl Store {
 
     fn index(&mut self, ingress: &Ingress, dirty: &mut Dirty) {
         let name = &ingress.metadata.name;
+        self.spoken.insert(name.clone(), Spoken::new(ingress));
         for host in hosts(ingress) {
             let is_new = self.by_host.insert(host.clone(), name.clone());
             if let (true, Some(wildcard)) = (is_new, host.covering_wildcard()) {
@@ -301,6 +321,7 @@ impl Store {
 
     fn unindex(&mut self, ingress: &Ingress, dirty: &mut Dirty) {
         let name = &ingress.metadata.name;
+        self.spoken.remove(name);
         for host in hosts(ingress) {
             let is_gone = self.by_host.remove(&host, name);
             if let (true, Some(wildcard)) = (is_gone, host.covering_wildcard()) {

@@ -3,9 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crate::k8s::{
-    Ingress, IngressTls, KeyAlgorithm, Kind, NamespacedName, ObjectRef, Problem, TlsCertificate,
-};
+use crate::k8s::{Ingress, KeyAlgorithm, Kind, NamespacedName, ObjectRef, Problem, TlsCertificate};
 use crate::model::{Certificate, Host, Owner, TlsServer, TlsSettings, TlsVersion};
 use crate::store::{Store, secret_reference};
 
@@ -70,15 +68,6 @@ pub fn choose(
     chosen.map(|(choice, _)| choice)
 }
 
-/// Whether a TLS entry is about the host: it names it, or it names none and a rule does.
-pub fn covers(ingress: &Ingress, tls: &IngressTls, host: &Host) -> bool {
-    if tls.hosts.is_empty() {
-        let hosts = ingress.rules.iter().filter_map(|rule| rule.host.as_deref());
-        return hosts.into_iter().any(|name| name == host.as_str());
-    }
-    tls.hosts.iter().any(|name| **name == *host.as_str())
-}
-
 /// The Secrets by kind of key. Of two with the same kind the first entry holds.
 fn usable_secrets(
     input: Input<'_>,
@@ -89,7 +78,7 @@ fn usable_secrets(
     let mut secrets: BTreeMap<KeyAlgorithm, NamespacedName> = BTreeMap::new();
     let mut report =
         |reason, message| problems.push(Problem::new(reference(ingress), reason, message));
-    for tls in ingress.tls.iter().filter(|tls| covers(ingress, tls, host)) {
+    for tls in input.store.tls_of(ingress, host) {
         // A missing name is told once for the entry, not for each of its hosts.
         let Some(name) = &tls.secret_name else {
             continue;

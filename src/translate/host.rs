@@ -19,6 +19,7 @@ use crate::model::{
     Forward, Host, Owner, PathMatch, PathRewrite, Redirect, Route, RouteAction, RouteMatch,
     VirtualHost, WeightedCluster,
 };
+use crate::store::Store;
 
 use super::policy::{IngressPolicy, ingress_policy};
 use super::{BackendPort, HostUnit, HttpsHost, Input, backend, certificate, path, reason};
@@ -140,7 +141,7 @@ impl<'a> Table<'a> {
             .map(|ingress| Arc::new(ingress_policy(ingress).0))
             .collect();
         for (ingress, policy) in ingresses.iter().zip(&policies) {
-            let (is_named, paths) = paths_of(ingress, &self.host);
+            let (is_named, paths) = paths_of(self.input.store, ingress, &self.host);
             self.is_named |= is_named;
             for path in paths {
                 self.add_path(ingress, policy, path);
@@ -339,27 +340,20 @@ impl Entry<'_> {
 }
 
 /// The paths that an Ingress brings to a host, and whether a rule of its names the host.
-fn paths_of<'a>(ingress: &'a Ingress, host: &Host) -> (bool, Vec<&'a IngressPath>) {
-    let paths = |name: Option<&str>| {
-        let rules = ingress
-            .rules
-            .iter()
-            .filter(|rule| rule.host.as_deref() == name);
-        rules.flat_map(|rule| &rule.paths).collect::<Vec<_>>()
-    };
-    if host.is_any() {
-        let is_named = ingress.rules.iter().any(|rule| rule.host.is_none());
-        return (is_named, paths(None));
+fn paths_of<'a>(
+    store: &'a Store,
+    ingress: &'a Ingress,
+    host: &Host,
+) -> (bool, Vec<&'a IngressPath>) {
+    let name = (!host.is_any()).then(|| host.as_str());
+    let mut rules = store.rules_of(ingress, name).peekable();
+    if host.is_any() || rules.peek().is_some() {
+        let is_named = rules.peek().is_some();
+        return (is_named, rules.flat_map(|rule| &rule.paths).collect());
     }
-    let name = host.as_str();
-    if ingress
-        .rules
-        .iter()
-        .any(|rule| rule.host.as_deref() == Some(name))
-    {
-        return (true, paths(Some(name)));
-    }
-    let paths = paths(None);
+    // A host under `tls` only.
+    let hostless = store.rules_of(ingress, None);
+    let paths: Vec<_> = hostless.flat_map(|rule| &rule.paths).collect();
     (!paths.is_empty(), paths)
 }
 
