@@ -24,6 +24,7 @@ pub mod overlay;
 pub mod stand_in;
 pub mod terminal;
 pub mod tether;
+pub mod unknown_host;
 pub mod urls;
 
 /// Flags of `isobath run`.

@@ -62,7 +62,8 @@ impl Pending {
         if left.is_empty() {
             tracing::info!(done = &*self.name, "ready");
         } else {
-            tracing::info!(
+            // Seven lines of a start that takes milliseconds; what a slow one waits for is on /readyz.
+            tracing::debug!(
                 done = &*self.name,
                 pending = left.join(", "),
                 "not ready yet"

@@ -12,7 +12,7 @@ use crate::pod::Pod;
 use crate::run::envoy::Envoy;
 use crate::run::overlay::Overlay;
 use crate::run::stand_in::Local;
-use crate::run::{self, Place, echo, terminal};
+use crate::run::{self, Place, echo, terminal, unknown_host};
 use crate::source::{self, Source};
 use crate::supervisor::Supervisor;
 use crate::xds;
@@ -106,11 +106,17 @@ pub async fn run(args: Run) -> anyhow::Result<()> {
     let outputs = plane.control(&mut supervisor, config, &source, received);
 
     let (echo, echo_server) = echo::bind()?;
-    let overlay = Overlay::new(Local::new(echo), args.run.backend.clone());
+    let (unknown_host, unknown_host_server) = unknown_host::bind()?;
+    let stand_in = Local::new(echo, unknown_host);
+    let overlay = Overlay::new(stand_in, args.run.backend.clone());
     let (urls, known_urls) = watch::channel(Arc::from(""));
+    let of_unknown_host = known_urls.clone();
     let [http, https, _] = place.addresses;
     let overlay = terminal::overlay(overlay, listed, overlaid, urls, http, https);
     supervisor.add("echo backends", |stop| echo_server.run(stop));
+    supervisor.add("unknown hosts", |stop| {
+        unknown_host_server.serve(of_unknown_host, stop)
+    });
     supervisor.add("stand-ins", |stop| stop.or(overlay));
     supervisor.add("source", |stop| source.run(events, stop));
 

@@ -34,12 +34,16 @@ impl Awaited {
 
     /// Notes that a list came.
     pub fn see(&mut self, event: &Event) {
-        if let Event::Replace {
-            kind, namespace, ..
-        } = event
-            && let Some(pending) = self.lists.remove(&(*kind, namespace.clone()))
-        {
-            pending.done();
+        match event {
+            Event::Replace {
+                kind, namespace, ..
+            } => {
+                if let Some(pending) = self.lists.remove(&(*kind, namespace.clone())) {
+                    pending.done();
+                }
+            }
+            Event::Batch(events) => events.iter().for_each(|event| self.see(event)),
+            Event::Apply(_) | Event::Delete(_) => {}
         }
     }
 

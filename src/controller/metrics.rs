@@ -104,12 +104,16 @@ impl Metrics {
         metrics
     }
 
-    /// Counts an event.
+    /// Counts an event, or each one of a batch.
     pub fn count_event(&self, event: &Event) {
         let (kind, operation) = match event {
             Event::Apply(object) => (object.reference().kind, "apply"),
             Event::Delete(reference) => (reference.kind, "delete"),
             Event::Replace { kind, .. } => (*kind, "replace"),
+            Event::Batch(events) => {
+                events.iter().for_each(|event| self.count_event(event));
+                return;
+            }
         };
         self.events
             .get_or_create(&EventLabels {

@@ -24,6 +24,9 @@ pub enum Event {
         /// All objects of the list; of two with one name the last holds.
         objects: Vec<Object>,
     },
+    /// Changes that happened at once, in this order: whoever receives them acts once, after the last, so that nothing
+    /// in between is ever served or told. (An Ingress and its Service saved in one file are one change.)
+    Batch(Vec<Event>),
 }
 
 /// An object, or what stands in the place of one that could not be decoded.

@@ -8,6 +8,7 @@ use anyhow::Context as _;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Request, State};
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
 use futures::StreamExt as _;
@@ -28,7 +29,7 @@ const OWN_LISTENERS: usize = 256;
 const BODY: usize = 64 << 10;
 
 /// Envoy keeps its connections as long as it likes: a backend that closed them when idle would make 503s.
-const LIMITS: Limits = Limits {
+pub(super) const LIMITS: Limits = Limits {
     connections: 4096,
     header_timeout: None,
 };
@@ -109,7 +110,7 @@ impl Server {
     }
 }
 
-fn listen() -> std::io::Result<(SocketAddr, StdListener)> {
+pub(super) fn listen() -> std::io::Result<(SocketAddr, StdListener)> {
     let listener = StdListener::bind((Ipv4Addr::LOCALHOST, 0))?;
     listener.set_nonblocking(true)?;
     Ok((listener.local_addr()?, listener))
@@ -135,15 +136,10 @@ struct Answer<'a> {
 async fn answer(State(service): State<Option<Arc<str>>>, request: Request) -> Response {
     let (head, body) = request.into_parts();
     let (body, body_bytes) = read(body).await;
-    let host = head
-        .headers
-        .get(header::HOST)
-        .and_then(|host| host.to_str().ok());
-    let authority = head.uri.authority().map(|authority| authority.as_str());
     let answer = Answer {
         service: service.as_deref(),
         method: head.method.as_str(),
-        host: authority.or(host).unwrap_or_default(),
+        host: host(&head),
         path: head.uri.path(),
         query: head.uri.query(),
         version: format!("{:?}", head.version),
@@ -154,6 +150,15 @@ async fn answer(State(service): State<Option<Arc<str>>>, request: Request) -> Re
     // A struct of strings and numbers always serialises.
     let text = serde_json::to_string_pretty(&answer).unwrap_or_default();
     ([(header::CONTENT_TYPE, "application/json")], text + "\n").into_response()
+}
+
+/// The host that a request is for, empty where it is not text.
+pub(super) fn host(head: &Parts) -> &str {
+    let host = head.headers.get(header::HOST);
+    let authority = head.uri.authority().map(|authority| authority.as_str());
+    authority
+        .or_else(|| host?.to_str().ok())
+        .unwrap_or_default()
 }
 
 fn headers(headers: &HeaderMap) -> BTreeMap<&str, Vec<String>> {

@@ -10,17 +10,24 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use crate::k8s::{
-    AddressType, Endpoint, EndpointPort, EndpointSlice, Event, Ingress, Kind, Metadata,
-    NamespacedName, Object, ObjectRef, Secret, Service, ServicePort, ServiceType, TlsCertificate,
+    EndpointSlice, Event, Ingress, Kind, NamespacedName, Object, ObjectRef, Secret, Service,
+    ServicePort, ServiceType, TlsCertificate,
 };
 
 use super::backend::Backend;
+
+mod made;
+
+use made::{made_for_unknown_hosts, made_metadata, made_slice};
 
 /// Makes what is missing.
 pub trait StandIn {
     /// The address of an echo backend that answers in the name of this Service and port. Asked again for the same
     /// port, the answer is the same.
     fn echo(&mut self, service: &NamespacedName, port: &ServicePort) -> SocketAddr;
+
+    /// The address of a backend for hosts that no Ingress names.
+    fn unknown_host(&self) -> SocketAddr;
 
     /// A certificate for these hosts.
     ///
@@ -57,6 +64,8 @@ pub struct Overlay<S> {
     secrets: BTreeSet<NamespacedName>,
     made_slices: BTreeMap<NamespacedName, Arc<EndpointSlice>>,
     made_secrets: BTreeMap<NamespacedName, (BTreeSet<Arc<str>>, Arc<Secret>)>,
+    /// An Ingress for all other hosts and what belongs to it, while there is no other.
+    made_for_unknown_hosts: Vec<Object>,
     announcements: BTreeSet<Announcement>,
 }
 
@@ -73,12 +82,23 @@ impl<S: StandIn> Overlay<S> {
             secrets: BTreeSet::new(),
             made_slices: BTreeMap::new(),
             made_secrets: BTreeMap::new(),
+            made_for_unknown_hosts: Vec::new(),
             announcements: BTreeSet::new(),
         }
     }
 
     /// Takes one event of the source and returns what the controller is to get in its place, in this order.
     pub fn apply(&mut self, event: Event) -> Vec<Event> {
+        match event {
+            Event::Batch(events) => events
+                .into_iter()
+                .flat_map(|event| self.apply(event))
+                .collect(),
+            event => self.apply_one(event),
+        }
+    }
+
+    fn apply_one(&mut self, event: Event) -> Vec<Event> {
         let touched = self.remember(&event);
         let mut before = Vec::new();
         let mut after = Vec::new();
@@ -97,11 +117,17 @@ impl<S: StandIn> Overlay<S> {
                     && self.made_secrets.contains_key(&reference.name);
             }
         }
+        self.make_for_unknown_hosts(&mut before, &mut after);
         if !deleted_is_made_again {
             before.push(self.pass(event));
         }
         before.append(&mut after);
         before
+    }
+
+    /// Whether every kind was listed: from here on, what is not there is missing.
+    pub fn is_complete(&self) -> bool {
+        self.listed.len() == Kind::ALL.len()
     }
 
     /// The Ingresses as they are now, for the list of URLs.
@@ -152,6 +178,13 @@ impl<S: StandIn> Overlay<S> {
                         .values()
                         .flat_map(|ingress| tls_secrets(ingress)),
                 );
+            }
+            Event::Batch(events) => {
+                for event in events {
+                    let of_event = self.remember(event);
+                    touched.services.extend(of_event.services);
+                    touched.secrets.extend(of_event.secrets);
+                }
             }
         }
         touched
@@ -279,14 +312,35 @@ impl<S: StandIn> Overlay<S> {
                 self.announcements.insert(announcement);
             }
         }
-        let is_service_event = kind_of(event) == Kind::Service;
-        if is_service_event && self.backends.iter().any(|backend| backend.service == *name) {
+        if concerns_services(event) && self.backends.iter().any(|backend| backend.service == *name)
+        {
             let own = self
                 .slices
                 .values()
                 .filter(|slice| service_of(slice).as_ref() == Some(name));
             before
                 .extend(own.map(|slice| Event::Apply(Object::EndpointSlice(self.stripped(slice)))));
+        }
+    }
+
+    /// Whoever asks for a host that nobody serves is told which hosts there are, unless an Ingress is for every host.
+    fn make_for_unknown_hosts(&mut self, before: &mut Vec<Event>, after: &mut Vec<Event>) {
+        let is_for_every_host = |ingress: &Arc<Ingress>| {
+            ingress.default_backend.is_some()
+                || ingress.rules.iter().any(|rule| rule.host.is_none())
+        };
+        let wanted = self.is_complete() && !self.ingresses.values().any(is_for_every_host);
+        if wanted && self.made_for_unknown_hosts.is_empty() {
+            self.made_for_unknown_hosts = made_for_unknown_hosts(self.stand_in.unknown_host());
+            before.extend(
+                self.made_for_unknown_hosts
+                    .iter()
+                    .cloned()
+                    .map(Event::Apply),
+            );
+        } else if !wanted {
+            let gone = self.made_for_unknown_hosts.drain(..);
+            after.extend(gone.map(|object| Event::Delete(object.reference())));
         }
     }
 
@@ -374,11 +428,19 @@ impl<S: StandIn> Overlay<S> {
                     ),
                     _ => {}
                 }
+                let made = self.made_for_unknown_hosts.iter().filter(|made| {
+                    let reference = made.reference();
+                    reference.kind == kind && listed(&reference.name)
+                });
+                objects.extend(made.cloned());
                 Event::Replace {
                     kind,
                     namespace,
                     objects,
                 }
+            }
+            Event::Batch(events) => {
+                Event::Batch(events.into_iter().map(|event| self.pass(event)).collect())
             }
         }
     }
@@ -490,44 +552,12 @@ fn tls_hosts(ingress: &Ingress, secret: &str) -> Vec<Arc<str>> {
         .collect()
 }
 
-fn kind_of(event: &Event) -> Kind {
+fn concerns_services(event: &Event) -> bool {
     match event {
-        Event::Apply(object) => object.reference().kind,
-        Event::Delete(reference) => reference.kind,
-        Event::Replace { kind, .. } => *kind,
-    }
-}
-
-fn made_slice(service: &NamespacedName, port: &ServicePort, address: SocketAddr) -> EndpointSlice {
-    let name = format!("isobath-run-{}-{}", service.name, port.port);
-    EndpointSlice {
-        metadata: made_metadata(NamespacedName::new(service.namespace.clone(), name)),
-        service: Some(service.name.clone()),
-        address_type: if address.is_ipv4() {
-            AddressType::V4
-        } else {
-            AddressType::V6
-        },
-        ports: vec![EndpointPort {
-            name: port.name.clone(),
-            port: Some(address.port()),
-        }],
-        endpoints: vec![Endpoint {
-            addresses: vec![address.ip()],
-            ready: true,
-            serving: true,
-            terminating: false,
-            zone: None,
-        }],
-    }
-}
-
-fn made_metadata(name: NamespacedName) -> Metadata {
-    Metadata {
-        name,
-        uid: "".into(),
-        created: None,
-        annotations: BTreeMap::new(),
+        Event::Apply(object) => object.reference().kind == Kind::Service,
+        Event::Delete(reference) => reference.kind == Kind::Service,
+        Event::Replace { kind, .. } => *kind == Kind::Service,
+        Event::Batch(events) => events.iter().any(concerns_services),
     }
 }
 

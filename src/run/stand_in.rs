@@ -14,19 +14,24 @@ use super::overlay::StandIn;
 #[derive(Debug)]
 pub struct Local {
     echo: Echo,
+    unknown_host: SocketAddr,
 }
 
 impl Local {
-    /// Hands out backends of `echo`.
+    /// Hands out backends of `echo`; `unknown_host` answers where no Ingress has a rule.
     #[must_use]
-    pub fn new(echo: Echo) -> Self {
-        Self { echo }
+    pub fn new(echo: Echo, unknown_host: SocketAddr) -> Self {
+        Self { echo, unknown_host }
     }
 }
 
 impl StandIn for Local {
     fn echo(&mut self, service: &NamespacedName, port: &ServicePort) -> SocketAddr {
         self.echo.address(service, port.port)
+    }
+
+    fn unknown_host(&self) -> SocketAddr {
+        self.unknown_host
     }
 
     fn certificate(&mut self, hosts: &BTreeSet<Arc<str>>) -> Result<TlsCertificate, String> {

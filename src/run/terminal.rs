@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use tokio::sync::{mpsc, watch};
 
-use crate::k8s::{Event, Kind};
+use crate::k8s::Event;
 use crate::xds::{Published, Snapshot};
 
 use super::overlay::{Announcement, Overlay, StandIn};
@@ -23,14 +23,12 @@ pub async fn overlay<S: StandIn>(
     http: SocketAddr,
     https: SocketAddr,
 ) {
-    let mut lists = 0;
     let mut told = false;
     while let Some(event) = listed.recv().await {
-        lists += usize::from(matches!(event, Event::Replace { .. }));
-        for event in overlay.apply(event) {
-            if overlaid.send(event).await.is_err() {
-                return;
-            }
+        // What stands in for something comes with what it stands in for.
+        let events = overlay.apply(event);
+        if overlaid.send(Event::Batch(events)).await.is_err() {
+            return;
         }
         for announcement in overlay.announcements() {
             announce(&announcement);
@@ -42,7 +40,7 @@ pub async fn overlay<S: StandIn>(
             differs
         });
         // Once all is listed, a back end for a Service that nobody has is most likely a slip of the pen.
-        if !told && lists >= Kind::ALL.len() {
+        if !told && overlay.is_complete() {
             told = true;
             for backend in overlay.unused_backends() {
                 eprintln!(

@@ -83,6 +83,11 @@ impl Store {
                     self.set(object, dirty);
                 }
             }
+            Event::Batch(events) => {
+                for event in events {
+                    self.apply(event, dirty);
+                }
+            }
         }
     }
 

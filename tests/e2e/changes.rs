@@ -109,6 +109,25 @@ async fn many_endpoints_to_none_and_back() {
     assert_eq!(stand.envoy.modifications().await, before);
 }
 
+/// What one file brings is taken in together: nobody is told of a Service that is missing for a moment.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_ingress_and_its_service_in_one_file() {
+    let web = Backend::start("web").await;
+    let authority = Authority::new();
+    let stand = Stand::start(&[]).await;
+    for round in 0..20 {
+        let name = format!("web-{round}");
+        let host = format!("{name}.test");
+        let mut objects = vec![site(&name, &host, &format!("{name}:80")).tls(&[], &name)];
+        objects.extend(app(&name, &[&web]));
+        objects.push(authority.leaf(&[&*host]).secret(&name));
+        stand.isobath.write("web.yaml", &objects);
+        becomes(&stand, &host, "/", "web").await;
+    }
+    let log = stand.isobath.log();
+    assert!(!log.contains("NotFound"), "{log}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn an_ingress_is_added_edited_and_deleted() {
     let authority = Authority::new();

@@ -16,7 +16,7 @@ use crate::support::client::{self, Answer, Connection, Tls, Version};
 use crate::support::envoy;
 use crate::support::eventually::eventually;
 use crate::support::isobath::BINARY;
-use crate::support::manifest::{self, Manifest, service, site};
+use crate::support::manifest::{self, Manifest, ingress, service, site};
 use crate::support::port::Port;
 use crate::support::process::Process;
 
@@ -246,6 +246,29 @@ async fn what_is_missing_is_stood_in_for_and_a_saved_file_is_served() {
     );
     assert_eq!(served(&run, "more.localhost").await.backend(), "own");
     run.says("more.localhost").await;
+    // Who asks for a host that nobody names is told which there are, as long as no Ingress is for all hosts.
+    let nobody = || {
+        client::get(
+            run.http.address(),
+            Version::H1,
+            None,
+            "nobody.localhost",
+            "/",
+        )
+    };
+    let answer = nobody().await.unwrap();
+    assert_eq!(answer.status, 404);
+    let text = answer.text();
+    assert!(text.contains("the host nobody.localhost"), "{text}");
+    assert!(text.contains("http://more.localhost:"), "{text}");
+    let every = ingress("every").default_backend("web:80");
+    write(manifests.path(), "every.yaml", &[every]);
+    eventually("every host has a back end", async || {
+        let answer = nobody().await?;
+        ensure!(answer.status == 200, "{}", answer.status);
+        Ok(())
+    })
+    .await;
     // A file that is wrong is named, and the rest goes on.
     fs::write(manifests.path().join("wrong.yaml"), "a: [\n").unwrap();
     run.says("wrong.yaml").await;

@@ -217,6 +217,7 @@ impl Mirror {
                 self.objects.retain(|(other, _)| *other != kind);
                 self.objects.extend(objects.iter().map(shown));
             }
+            Event::Batch(events) => events.into_iter().for_each(|event| self.apply(event)),
         }
     }
 

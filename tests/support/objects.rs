@@ -127,16 +127,29 @@ pub fn ingress() -> impl Strategy<Value = Object> {
 }
 
 pub fn service() -> impl Strategy<Value = Object> {
-    (
+    let annotations = prop::collection::vec(
+        select(
+            &[
+                ("projectcontour.io/max-connections", "5"),
+                ("projectcontour.io/max-requests", "5"),
+                ("projectcontour.io/max-requests", "50"),
+                ("projectcontour.io/upstream-protocol.tls", "80"),
+                ("projectcontour.io/upstream-protocol.h2", "http,443"),
+            ][..],
+        ),
+        0..3,
+    );
+    let service = (
         select(&NAMESPACES[..]),
         select(&SERVICES[..2]),
         select(&[None, Some("kubernetes.io/h2c")][..]),
         any::<bool>(),
         select(&["http", "", "other"][..]),
-    )
-        .prop_map(|(namespace, name, app_protocol, affinity, port_name)| {
+    );
+    (service, annotations).prop_map(
+        |((namespace, name, app_protocol, affinity, port_name), annotations)| {
             Object::Service(Arc::new(Service {
-                metadata: metadata(namespace, name, None, &[]),
+                metadata: metadata(namespace, name, None, &annotations),
                 service_type: ServiceType::Endpoints,
                 ports: vec![ServicePort {
                     name: port_name.into(),
@@ -152,7 +165,8 @@ pub fn service() -> impl Strategy<Value = Object> {
                 publish_not_ready_addresses: false,
                 load_balancer: Vec::new(),
             }))
-        })
+        },
+    )
 }
 
 pub fn endpoint_slice() -> impl Strategy<Value = Object> {
@@ -259,9 +273,9 @@ pub fn object() -> impl Strategy<Value = Object> {
     prop_oneof![4 => ingress(), 2 => service(), 2 => endpoint_slice(), 2 => secret(), 1 => other()]
 }
 
-/// A step of a history: an event, and whether the builder builds after it.
-pub fn step() -> impl Strategy<Value = (Event, bool)> {
-    let event = prop_oneof![
+/// One event, which touches some objects or replaces a kind's.
+fn event() -> impl Strategy<Value = Event> {
+    prop_oneof![
         6 => object().prop_map(Event::Apply),
         2 => object().prop_map(|object| Event::Delete(object.reference())),
         1 => (prop::collection::vec(object(), 0..4), select(&Kind::ALL[..]), prop::option::of(select(&NAMESPACES[..])))
@@ -274,6 +288,14 @@ pub fn step() -> impl Strategy<Value = (Event, bool)> {
                     .filter(|object| namespace.is_none_or(|namespace| &*object.reference().name.namespace == namespace))
                     .collect(),
             }),
+    ]
+}
+
+/// A step of a history: an event or several at once, and whether the builder builds after it.
+pub fn step() -> impl Strategy<Value = (Event, bool)> {
+    let event = prop_oneof![
+        8 => event(),
+        1 => prop::collection::vec(event(), 0..4).prop_map(Event::Batch),
     ];
     (event, any::<bool>())
 }
@@ -282,33 +304,39 @@ pub fn step() -> impl Strategy<Value = (Event, bool)> {
 pub fn replay(events: &[(Event, bool)]) -> BTreeMap<ObjectRef, Object> {
     let mut objects = BTreeMap::new();
     for (event, _) in events {
-        match event.clone() {
-            Event::Apply(object) => {
-                objects.insert(object.reference(), object);
-            }
-            Event::Delete(reference) => {
-                objects.remove(&reference);
-            }
-            Event::Replace {
-                kind,
-                namespace,
-                objects: listed,
-            } => {
-                objects.retain(|reference: &ObjectRef, _| {
-                    reference.kind != kind
-                        || namespace
-                            .as_ref()
-                            .is_some_and(|ns| *ns != reference.name.namespace)
-                });
-                objects.extend(
-                    listed
-                        .into_iter()
-                        .map(|object| (object.reference(), object)),
-                );
+        take_in(&mut objects, event.clone());
+    }
+    objects
+}
+
+fn take_in(objects: &mut BTreeMap<ObjectRef, Object>, event: Event) {
+    match event {
+        Event::Apply(object) => {
+            objects.insert(object.reference(), object);
+        }
+        Event::Delete(reference) => {
+            objects.remove(&reference);
+        }
+        Event::Replace {
+            kind,
+            namespace,
+            objects: listed,
+        } => {
+            objects.retain(|reference, _| {
+                reference.kind != kind
+                    || namespace
+                        .as_ref()
+                        .is_some_and(|ns| *ns != reference.name.namespace)
+            });
+            let listed = listed.into_iter();
+            objects.extend(listed.map(|object| (object.reference(), object)));
+        }
+        Event::Batch(events) => {
+            for event in events {
+                take_in(objects, event);
             }
         }
     }
-    objects
 }
 
 /// Another number of cases comes from proptest's own environment variable.

@@ -1,8 +1,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use crate::k8s::{
-    IngressBackend, IngressPath, IngressRule, IngressTls, Invalid, KeyAlgorithm, PathType,
-    PrivateKeyPem, ServiceBackendPort, SessionAffinity,
+    EndpointPort, IngressBackend, IngressPath, IngressRule, IngressTls, Invalid, KeyAlgorithm,
+    PathType, PrivateKeyPem, ServiceBackendPort, SessionAffinity,
 };
 
 use super::*;
@@ -13,6 +13,10 @@ struct Fake;
 impl StandIn for Fake {
     fn echo(&mut self, _: &NamespacedName, port: &ServicePort) -> SocketAddr {
         ([127, 0, 0, 1], port.port + 10_000).into()
+    }
+
+    fn unknown_host(&self) -> SocketAddr {
+        ([127, 0, 0, 1], 404).into()
     }
 
     fn certificate(&mut self, hosts: &BTreeSet<Arc<str>>) -> Result<TlsCertificate, String> {
@@ -171,6 +175,7 @@ fn lines(events: &[Event]) -> Vec<String> {
             all.sort();
             format!("list of {kind}: {}", all.join("; "))
         }
+        Event::Batch(events) => format!("together: {}", lines(events).join(", ")),
     });
     lines.collect()
 }
@@ -428,4 +433,45 @@ fn an_invalid_secret_is_there() {
             ),
         ],
     );
+}
+
+/// Once all is listed, and while no Ingress is for every host, there is one that says which hosts there are.
+#[test]
+fn unknown_hosts_are_told_of_the_others() {
+    let mut overlay = check(&[], vec![]);
+    for kind in Kind::ALL {
+        overlay.apply(replace(kind, vec![]));
+    }
+    let made = overlay.made_for_unknown_hosts.clone();
+    assert_eq!(
+        made.iter().map(line).collect::<Vec<_>>(),
+        [
+            "Service unknown-hosts",
+            "slice isobath-run-unknown-hosts-80 127.0.0.1 =404",
+            "Ingress unknown-hosts"
+        ]
+    );
+    // Among others it stays, and a list of others does not end it.
+    let web = || Object::Ingress(Arc::new(ingress("web", &[("a.localhost", "/")])));
+    for (event, expected) in [
+        (Event::Apply(web()), "apply Ingress web"),
+        (
+            replace(Kind::Ingress, vec![web()]),
+            "list of Ingress: Ingress unknown-hosts; Ingress web",
+        ),
+    ] {
+        assert_eq!(lines(&overlay.apply(event)), [expected]);
+    }
+    let every = || Object::Ingress(Arc::new(ingress("every", &[("*", "/")])));
+    let gone = made
+        .iter()
+        .map(|object| format!("delete {}", object.reference()));
+    let gone: Vec<_> = ["apply Ingress every".to_owned()]
+        .into_iter()
+        .chain(gone)
+        .collect();
+    assert_eq!(lines(&overlay.apply(Event::Apply(every()))), gone);
+    let back = lines(&overlay.apply(delete(Kind::Ingress, "every")));
+    assert_eq!(back.len(), 4, "{back:?}");
+    assert_eq!(overlay.ingresses().count(), 1, "it is nobody's URL");
 }

@@ -106,8 +106,11 @@ impl Merge {
     }
 
     /// The file can't be read or parsed: it keeps what it had.
-    pub(super) fn break_file(&mut self, path: &Path, problem: Problem) -> Vec<Event> {
+    pub(super) fn break_file(&mut self, path: &Path, mut problem: Problem) -> Vec<Event> {
         let file = self.files.entry(path.to_owned()).or_default();
+        if !file.content.objects.is_empty() {
+            problem.reason.push_str("; what it had before stays");
+        }
         file.broken = Some(problem);
         self.set_gone(path, false)
     }

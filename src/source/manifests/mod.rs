@@ -103,7 +103,7 @@ impl Manifests {
         );
     }
 
-    /// Sends the complete list of each kind, then every change.
+    /// Sends the complete list of each kind, then every change: what one look at the files found is one batch.
     ///
     /// # Errors
     ///
@@ -117,8 +117,8 @@ impl Manifests {
         } = self;
         let mut changes = reader.replaces();
         loop {
-            for event in changes {
-                let sent = events.send(event).await;
+            if !changes.is_empty() {
+                let sent = events.send(Event::Batch(changes)).await;
                 sent.context("nobody receives the objects of the manifests any more")?;
             }
             wait(&inbox, reader.deadline()).await;

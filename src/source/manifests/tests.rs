@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::PathBuf;
@@ -26,6 +26,8 @@ fn service(name: &str, port: u16) -> String {
 struct Fixture {
     directory: TempDir,
     events: mpsc::Receiver<Event>,
+    /// Those of the last batch that were not looked at yet.
+    batch: VecDeque<Event>,
     problems: watch::Receiver<Arc<[Problem]>>,
     source: JoinSet<anyhow::Result<Infallible>>,
     objects: BTreeMap<ObjectRef, Object>,
@@ -58,6 +60,7 @@ impl Fixture {
         let mut fixture = Self {
             directory,
             events,
+            batch: VecDeque::new(),
             problems,
             source,
             objects: BTreeMap::new(),
@@ -91,21 +94,27 @@ impl Fixture {
         fs::write(self.path(name), text).unwrap();
     }
 
+    /// The next single event.
     async fn next(&mut self) -> Event {
-        timeout(PATIENCE, self.events.recv())
-            .await
-            .expect("no event in time")
-            .expect("the source ended")
+        loop {
+            if let Some(event) = self.batch.pop_front() {
+                return event;
+            }
+            match timeout(PATIENCE, self.events.recv()).await {
+                Ok(Some(Event::Batch(events))) => self.batch.extend(events),
+                other => panic!("{other:?}; have {:?}", self.services()),
+            }
+        }
     }
 
     /// Receives changes until the Services and their ports are these.
     async fn check(&mut self, expected: &[(&str, u16)]) {
         while self.services() != expected {
-            match timeout(PATIENCE, self.events.recv()).await {
-                Ok(Some(Event::Apply(object))) => {
+            match self.next().await {
+                Event::Apply(object) => {
                     self.objects.insert(object.reference(), object);
                 }
-                Ok(Some(Event::Delete(reference))) => {
+                Event::Delete(reference) => {
                     assert!(self.objects.remove(&reference).is_some(), "{reference}");
                 }
                 other => panic!(
@@ -149,6 +158,7 @@ impl Fixture {
     /// Ends it, having seen that nothing but the received changes was ever sent.
     async fn end(mut self, changes: usize) {
         assert_eq!(self.changes, changes);
+        assert!(self.batch.is_empty(), "{:?}", self.batch);
         assert!(self.events.try_recv().is_err(), "more was sent");
         drop(self.events);
         // The source notices when it has something to send.
@@ -200,6 +210,20 @@ async fn files_are_created_changed_and_deleted() {
     fixture.write("d.yaml", &service("d", 1));
     fixture.check(&[("a", 1), ("d", 1)]).await;
     fixture.end(6).await;
+}
+
+/// Else an Ingress would be without its Service for a moment, which is told and answers 503.
+#[tokio::test]
+async fn the_objects_of_one_file_change_together() {
+    let mut fixture = Fixture::start(&[]).await;
+    let both = [service("a", 1), service("b", 2)].join("---\n");
+    for (text, count) in [(&*both, 2), ("", 2), (&*both, 2)] {
+        fixture.write("all.yaml", text);
+        match timeout(PATIENCE, fixture.events.recv()).await {
+            Ok(Some(Event::Batch(events))) => assert_eq!(events.len(), count, "{events:?}"),
+            other => panic!("{other:?}"),
+        }
+    }
 }
 
 #[tokio::test]
@@ -359,7 +383,9 @@ async fn a_file_breaks_and_is_repaired() {
 
     fixture.write("a.yaml", "apiVersion: v1\nkind: Service: no\n");
     fixture
-        .check_problems(&["a.yaml:2:14: mapping values are not allowed in this context"])
+        .check_problems(&[
+            "a.yaml:2:14: mapping values are not allowed in this context; what it had before stays",
+        ])
         .await;
     // All else goes on.
     fixture.write("b.yaml", &service("b", 1));
@@ -368,8 +394,8 @@ async fn a_file_breaks_and_is_repaired() {
     fixture.write("s.yaml", "apiVersion: v1\nkind: Secret\nmetadata: {name: s}\nstringData:\n  marker: a\n  marker: marker\n");
     fixture
         .check_problems(&[
-            "a.yaml:2:14: mapping values are not allowed in this context",
-            "s.yaml:6:3: a key is given twice in one mapping",
+            "a.yaml:2:14: mapping values are not allowed in this context; what it had before stays",
+            "s.yaml:6:3: a key is given twice in one mapping; what it had before stays",
         ])
         .await;
     fixture.write("s.yaml", secret);
@@ -386,11 +412,12 @@ async fn a_file_breaks_and_is_repaired() {
         ("hello", "a.yaml:1:1: a document is not an object"),
     ] {
         fixture.write("a.yaml", text);
-        fixture.check_problems(&[problem]).await;
+        let problem = format!("{problem}; what it had before stays");
+        fixture.check_problems(&[&*problem]).await;
     }
     fs::write(fixture.path("a.yaml"), b"\xff\xfe").unwrap();
     fixture
-        .check_problems(&["a.yaml: it is not UTF-8 text"])
+        .check_problems(&["a.yaml: it is not UTF-8 text; what it had before stays"])
         .await;
     // A broken file that is removed is no problem any more, and neither has it objects.
     fs::remove_file(fixture.path("a.yaml")).unwrap();

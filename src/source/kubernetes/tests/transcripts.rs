@@ -158,6 +158,7 @@ fn shown(event: &Event) -> String {
             let namespace = namespace.as_deref().unwrap_or("all");
             format!("replace {kind} of {namespace}: {names}")
         }
+        Event::Batch(events) => events.iter().map(shown).collect(),
     }
 }
 
