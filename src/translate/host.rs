@@ -39,6 +39,9 @@ pub fn host(input: Input<'_>, host: &Host) -> HostUnit {
     } else {
         choose(input, host, &ingresses, &mut problems)
     };
+    if choice.is_none() {
+        table.report_redirects_to_nowhere(&mut problems);
+    }
     let http = table.is_named.then(|| table.virtual_host(Listener::Http));
     let https = choice.map(|choice| {
         if !table.is_named
@@ -297,6 +300,35 @@ impl<'a> Table<'a> {
         VirtualHost {
             host: self.host.clone(),
             routes: entries.filter_map(|entry| entry.route(listener)).collect(),
+        }
+    }
+
+    /// `force-ssl-redirect` is obeyed without a certificate too: whoever asks for it does not want to be served in
+    /// clear because a Secret is gone. A Secret that is named and not there is told already; that none is named is
+    /// told here.
+    fn report_redirects_to_nowhere(&self, problems: &mut Vec<Problem>) {
+        // A redirect keeps the host of the request, and of those that nobody names any could have a certificate.
+        if self.host.is_any() {
+            return;
+        }
+        let redirecting: BTreeMap<_, _> = self
+            .entries
+            .iter()
+            .filter(|entry| entry.only_redirects_http())
+            .map(|entry| (&entry.ingress.metadata.name, entry.ingress))
+            .collect();
+        for ingress in redirecting.into_values() {
+            if self.input.store.tls_of(ingress, &self.host).is_empty() {
+                let message = format!(
+                    "host {} is redirected to HTTPS, where it has no certificate: no entry of spec.tls is about it",
+                    self.host
+                );
+                problems.push(Problem::new(
+                    reference(ingress),
+                    reason::HTTPS_NOT_SERVED,
+                    message,
+                ));
+            }
         }
     }
 

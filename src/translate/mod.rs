@@ -94,6 +94,8 @@ pub mod reason {
     pub const TLS_HOST_MISSING: &str = "TLSHostMissing";
     /// A host is served with the certificate of an older Ingress.
     pub const TLS_HOST_CONFLICT: &str = "TLSHostConflict";
+    /// A host is redirected to HTTPS, where nothing serves it.
+    pub const HTTPS_NOT_SERVED: &str = "HTTPSNotServed";
     /// A certificate does not name a host that it is to serve.
     pub const CERTIFICATE_NAME_MISMATCH: &str = "CertificateNameMismatch";
     /// A path of a host is served by an older Ingress.
