@@ -6,10 +6,10 @@
 #[path = "support/objects.rs"]
 mod objects;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use isobath::k8s::{Event, NamespacedName, Object};
-use isobath::model::Host;
+use isobath::model::{Host, TlsServer};
 use isobath::store::{ClassSelection, Dirty, Store};
 use isobath::translate::{self, Input, Options};
 use objects::{cases, object};
@@ -91,6 +91,60 @@ proptest! {
             }
         }
     }
+
+}
+
+proptest! {
+    #![proptest_config(cases(5_000))]
+
+    /// Whatever the objects are, now or later: a name says everything about what it names (S-14). Else one tenant's
+    /// settings would hold for another's, or old ones for new ones.
+    #[test]
+    fn a_name_has_one_meaning(
+        now in prop::collection::vec(object(), 1..12),
+        later in prop::collection::vec(object(), 1..12),
+    ) {
+        let mut names = BTreeMap::new();
+        named(&now, &mut names)?;
+        named(&later, &mut names)?;
+    }
+}
+
+/// Clusters and TLS servers of all units, by name: a name that stands for two different ones panics.
+fn named(objects: &[Object], names: &mut BTreeMap<String, String>) -> Result<(), TestCaseError> {
+    let options = Options::default();
+    let store = store(objects);
+    let input = Input {
+        store: &store,
+        options: &options,
+    };
+    let mut add = |name: String, value: String| {
+        let first = names.entry(name.clone()).or_insert_with(|| value.clone());
+        prop_assert_eq!(&*first, &value, "{} has two meanings", name);
+        Ok(())
+    };
+    for host in input.store.hosts() {
+        let unit = translate::host(input, host);
+        for (name, backend) in &unit.clusters {
+            let (cluster, _) =
+                translate::cluster(input, backend).expect("a cluster that is named exists");
+            add(format!("cluster {name}"), format!("{cluster:?}"))?;
+        }
+        if let Some(https) = &unit.https {
+            let TlsServer {
+                name,
+                certificates,
+                settings,
+                owner,
+            } = &https.server;
+            let meaning = format!(
+                "{certificates:?} {settings:?} {owner:?} {:?}",
+                https.secrets
+            );
+            add(format!("server {name}"), meaning)?;
+        }
+    }
+    Ok(())
 }
 
 /// Whether an Ingress of the Secret's own namespace serves the host, or that namespace delegated the Secret.
