@@ -185,11 +185,13 @@ fn check_external_name(input: Input<'_>, name: &str) -> Result<(), &'static str>
     let forbidden = [
         "localhost",
         "localdomain",
+        "localdomain4",
+        "localdomain6",
         "local",
         "internal",
         "svc",
-        "ip6-localhost",
-        "ip6-loopback",
+        // Contour's name for 127.0.0.1, which its documentation is full of.
+        "local.projectcontour.io",
     ];
     if !name.contains('.') || forbidden.into_iter().any(is_below) {
         return Err("leads inside the cluster");
