@@ -118,6 +118,13 @@ impl Store {
         spoken.map_or_else(Vec::new, |spoken| spoken.tls(ingress, host))
     }
 
+    /// How many hosts the TLS entries of a served Ingress name; one that two entries name counts twice.
+    #[must_use]
+    pub fn tls_hosts(&self, ingress: &Ingress) -> usize {
+        let spoken = self.spoken.get(&ingress.metadata.name);
+        spoken.map_or(0, Spoken::tls_hosts)
+    }
+
     /// Whether a served Ingress names the host.
     #[must_use]
     pub fn names_host(&self, host: &Host) -> bool {

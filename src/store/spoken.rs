@@ -53,6 +53,11 @@ impl Spoken {
             .filter_map(|rule| ingress.rules.get(*rule))
     }
 
+    /// How many hosts the TLS entries name.
+    pub fn tls_hosts(&self) -> usize {
+        self.tls.len()
+    }
+
     /// The TLS entries that are about a host, as written: they name it, or they name none and a rule does.
     pub fn tls<'a>(&self, ingress: &'a Ingress, host: &Host) -> Vec<&'a IngressTls> {
         let name = host.as_str();

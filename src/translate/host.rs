@@ -22,7 +22,7 @@ use crate::model::{
 use crate::store::Store;
 
 use super::policy::{IngressPolicy, ingress_policy};
-use super::{BackendPort, HostUnit, HttpsHost, Input, backend, certificate, path, reason};
+use super::{BackendPort, HostUnit, HttpsHost, Input, backend, certificate, path, reason, size};
 
 /// Translates one host. A host that nobody names any more comes out empty.
 #[must_use]
@@ -47,7 +47,8 @@ pub fn host(input: Input<'_>, host: &Host) -> HostUnit {
         if !table.is_named
             && let Some(wildcard) = host.covering_wildcard()
         {
-            table.take_routes_of(&wildcard);
+            table.take_routes_of(&wildcard, &ingresses);
+            problems.append(&mut table.problems);
         }
         HttpsHost {
             server: choice.server,
@@ -162,10 +163,28 @@ impl<'a> Table<'a> {
     }
 
     /// The routes of the wildcard above this host, for a host that has a certificate and nothing else. Problems
-    /// and conflicts are told by the wildcard's own unit.
-    fn take_routes_of(&mut self, wildcard: &Host) {
+    /// and conflicts are told by the wildcard's own unit. They are not taken where those who name such hosts name so
+    /// many that the copies would be more than one object may make.
+    fn take_routes_of(&mut self, wildcard: &Host, ingresses: &[&'a Arc<Ingress>]) {
+        let store = self.input.store;
+        let above = store.ingresses_of(wildcard);
+        let rules = above
+            .iter()
+            .flat_map(|ingress| store.rules_of(ingress, Some(wildcard.as_str())));
+        let paths = rules.map(|rule| rule.paths.len()).sum();
+        for ingress in ingresses {
+            let hosts = store.tls_hosts(ingress);
+            if !size::may_copy(hosts, paths) {
+                let message = format!(
+                    "the {hosts} TLS hosts do not take the {paths} paths of {wildcard}: more than {} routes",
+                    size::MAX_COPIES
+                );
+                self.report(ingress, reason::TOO_MANY_ROUTES, message);
+                return;
+            }
+        }
         let mut table = Self::new(self.input, wildcard);
-        table.merge(&self.input.store.ingresses_of(wildcard));
+        table.merge(&above);
         self.entries = table.entries;
         self.clusters = table.clusters;
     }
@@ -383,9 +402,12 @@ fn paths_of<'a>(
         let is_named = rules.peek().is_some();
         return (is_named, rules.flat_map(|rule| &rule.paths).collect());
     }
-    // A host under `tls` only.
+    // A host under `tls` only. That it would be too much is told once for the object, not by each of its hosts.
     let hostless = store.rules_of(ingress, None);
     let paths: Vec<_> = hostless.flat_map(|rule| &rule.paths).collect();
+    if !size::may_copy(store.tls_hosts(ingress), paths.len()) {
+        return (false, Vec::new());
+    }
     (!paths.is_empty(), paths)
 }
 

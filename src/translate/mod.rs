@@ -15,6 +15,7 @@ mod path;
 mod policy;
 mod regex;
 mod service_policy;
+mod size;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -104,6 +105,8 @@ pub mod reason {
     pub const PATH_NOT_VALID: &str = "PathNotValid";
     /// An annotation's value is ignored.
     pub const ANNOTATION_NOT_VALID: &str = "AnnotationNotValid";
+    /// An Ingress, or the wildcard above its hosts, would multiply to more routes than one object may make.
+    pub const TOO_MANY_ROUTES: &str = "TooManyRoutes";
     /// The object is wrong as a whole.
     pub const OBJECT_NOT_VALID: &str = "ObjectNotValid";
 }

@@ -4,7 +4,7 @@ use crate::k8s::{Ingress, Kind, ObjectRef, Problem};
 
 use super::host::can_rewrite;
 use super::policy::ingress_policy;
-use super::{Input, reason};
+use super::{Input, reason, size};
 
 /// The problems of an object by itself: that it is wrong as a whole, its annotations, its TLS entries.
 #[must_use]
@@ -43,6 +43,14 @@ fn ingress_problems(object: &ObjectRef, ingress: &Ingress) -> Vec<Problem> {
             );
             report(reason::TLS_HOST_MISSING, message);
         }
+    }
+    let (hosts, copies) = (size::tls_hosts(ingress), size::hostless_paths(ingress));
+    if !size::may_copy(hosts, copies) {
+        let message = format!(
+            "the {copies} paths without a host do not hold for the {hosts} TLS hosts: more than {} routes",
+            size::MAX_COPIES
+        );
+        report(reason::TOO_MANY_ROUTES, message);
     }
     let mut paths = ingress.rules.iter().flat_map(|rule| &rule.paths);
     if policy.rewrite_prefix.is_some()
