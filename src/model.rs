@@ -102,12 +102,12 @@ pub struct VirtualHost {
 }
 
 impl VirtualHost {
-    /// A host that redirects every request to HTTPS and does nothing else.
+    /// A host that redirects every request to HTTPS (see [`Redirect::to_https`]) and does nothing else.
     #[must_use]
-    pub fn https_redirect(host: Host, owner: Owner) -> Self {
+    pub fn https_redirect(host: Host, owner: Owner, port: Option<u16>) -> Self {
         let redirect = Route {
             matches: RouteMatch::path(PathMatch::PathPrefix("/".into())),
-            action: RouteAction::Redirect(Redirect::to_https()),
+            action: RouteAction::Redirect(Redirect::to_https(port)),
             request_headers: HeaderModifier::default(),
             response_headers: HeaderModifier::default(),
             owner,
@@ -121,8 +121,13 @@ impl VirtualHost {
     /// Whether it is one of [`Self::https_redirect`]: all of these are alike but for their names.
     #[must_use]
     pub fn is_https_redirect(&self) -> bool {
-        matches!(&self.routes[..], [route]
-            if *self == Self::https_redirect(self.host.clone(), route.owner.clone()))
+        let [route] = &self.routes[..] else {
+            return false;
+        };
+        let RouteAction::Redirect(redirect) = &route.action else {
+            return false;
+        };
+        *self == Self::https_redirect(self.host.clone(), route.owner.clone(), redirect.port)
     }
 }
 
@@ -268,11 +273,12 @@ pub struct Redirect {
 }
 
 impl Redirect {
-    /// The redirect from HTTP to HTTPS: 301, as Contour answers.
+    /// The redirect from HTTP to HTTPS: 301, as Contour answers. Without a port the request's stays, unless it is 80.
     #[must_use]
-    pub fn to_https() -> Self {
+    pub fn to_https(port: Option<u16>) -> Self {
         Self {
             scheme: Some("https"),
+            port,
             status: 301,
             ..Self::default()
         }

@@ -51,13 +51,17 @@ pub struct Run {
 impl Run {
     fn core(&self, place: &Place) -> builder::Args {
         let [http, https, stats] = place.addresses;
+        let mut edge = self.edge.clone();
+        // Whoever is redirected comes from the port of HTTP, which is seldom 80 on a laptop.
+        edge.envoy_https_redirect_to
+            .get_or_insert_with(|| https.port());
         builder::Args {
             ingress_class: self.ingress_class.clone(),
             allow_external_names: self.allow_external_names,
             envoy_http_address: http,
             envoy_https_address: https,
             envoy_stats_address: stats,
-            edge: self.edge.clone(),
+            edge,
         }
     }
 

@@ -76,6 +76,15 @@ pub struct EdgeArgs {
         value_parser = duration
     )]
     pub envoy_stream_idle_timeout: Duration,
+    /// The port in the Location of a redirect to HTTPS, where clients do not reach that by 443; without it the port of
+    /// the request stays, unless it is 80.
+    #[arg(
+        long,
+        env = "ISOBATH_ENVOY_HTTPS_REDIRECT_TO",
+        value_name = "PORT",
+        value_parser = clap::value_parser!(u16).range(1..)
+    )]
+    pub envoy_https_redirect_to: Option<u16>,
     /// What becomes of an escaped slash (%2F, %5C) in a path. `keep` is for back ends that need it, and that no path
     /// of an Ingress protects.
     #[arg(
@@ -139,6 +148,7 @@ impl Args {
             },
             options: Options {
                 allow_external_names: self.allow_external_names,
+                https_port: self.edge.envoy_https_redirect_to,
             },
             listeners: listener::Config {
                 http: self.envoy_http_address,

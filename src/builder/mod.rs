@@ -159,7 +159,7 @@ impl Builder {
         }
         touched.changed |= self.build_secrets(&dirty);
         if touched.redirects {
-            let (key, part) = route::redirects(&self.redirects);
+            let (key, part) = route::redirects(&self.redirects, self.options.https_port);
             let part = (!self.redirects.is_empty()).then(|| (key.clone(), part));
             touched.http_table |= replace(&mut self.http_table, Some(&key), part.as_ref());
         }

@@ -107,8 +107,11 @@ const REDIRECTS: &str = ">https";
 /// virtual host for all of them, because each virtual host of a table costs Envoy 13–19 µs whenever anything in the
 /// table changes. It names no owner, so it changes with the set of hosts and with nothing else.
 #[must_use]
-pub fn redirects<'a>(hosts: impl IntoIterator<Item = &'a Host>) -> (Arc<str>, Part) {
-    let redirect = RouteAction::Redirect(Redirect::to_https());
+pub fn redirects<'a>(
+    hosts: impl IntoIterator<Item = &'a Host>,
+    port: Option<u16>,
+) -> (Arc<str>, Part) {
+    let redirect = RouteAction::Redirect(Redirect::to_https(port));
     let table = pb::RouteConfiguration {
         virtual_hosts: vec![pb::VirtualHost {
             name: REDIRECTS.to_owned(),

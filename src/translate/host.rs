@@ -10,6 +10,9 @@
 //!   those of the wildcard above it, and answers 404 where there is none.
 //! - A host that only redirects to HTTPS redirects every path, those that HTTPS answers 404 included.
 //! - A wildcard's certificate covers the exact hosts below it that bring none themselves.
+//! - A name too deep for the wildcard above it is nobody's: 404, and not the rules without a host. Envoy finds the host
+//!   before the path, so those rules would have to be copied into the virtual host of every wildcard: one tenant's
+//!   thousand paths times another's thousand wildcards, in everybody's table.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -313,12 +316,15 @@ impl<'a> Table<'a> {
             && let Some(first) = self.entries.first()
             && self.entries.iter().all(Entry::only_redirects_http)
         {
-            return VirtualHost::https_redirect(self.host.clone(), first.owner());
+            let port = self.input.options.https_port;
+            return VirtualHost::https_redirect(self.host.clone(), first.owner(), port);
         }
         let entries = self.entries.iter();
         VirtualHost {
             host: self.host.clone(),
-            routes: entries.filter_map(|entry| entry.route(listener)).collect(),
+            routes: entries
+                .filter_map(|entry| entry.route(listener, self.input.options.https_port))
+                .collect(),
         }
     }
 
@@ -371,10 +377,10 @@ impl Entry<'_> {
         }
     }
 
-    fn route(&self, listener: Listener) -> Option<Route> {
+    fn route(&self, listener: Listener, https_port: Option<u16>) -> Option<Route> {
         let on_http = listener == Listener::Http && !self.is_acme;
         let action = if on_http && self.only_redirects_http() {
-            RouteAction::Redirect(Redirect::to_https())
+            RouteAction::Redirect(Redirect::to_https(https_port))
         } else if on_http && !self.policy.allow_http {
             return None;
         } else {

@@ -47,6 +47,8 @@ pub struct Options {
     /// Whether Services of type ExternalName are served: off unless asked for, because they can point a proxy
     /// at names inside the cluster (hardening, S-02).
     pub allow_external_names: bool,
+    /// The port in the location of redirects to HTTPS; without it the request's stays, unless it is 80.
+    pub https_port: Option<u16>,
 }
 
 /// What one host comes to.

@@ -11,7 +11,8 @@ use crate::support::backend::Backend;
 use crate::support::certificate::Authority;
 use crate::support::client::{Connection, Version};
 use crate::support::isobath::Isobath;
-use crate::support::manifest::{Manifest, app, site};
+use crate::support::manifest::PathType::Prefix;
+use crate::support::manifest::{Manifest, app, ingress, site};
 use crate::support::stand::Stand;
 
 async fn stand(manifests: &[Manifest], flags: &[&str]) -> Stand {
@@ -88,6 +89,42 @@ async fn time_limits() {
     ];
     let stand = stand(&manifests, &flags).await;
     check(&stand, &[("slow.test", "/", "slow")], PLAIN).await;
+}
+
+/// Whoever is redirected to HTTPS comes from the port of HTTP.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_port_of_https() {
+    let (_backends, mut manifests) = apps(&["web"]).await;
+    let authority = Authority::new();
+    let forced = |name: &str, host: &str| {
+        site(name, host, "web:80")
+            .annotate("ingress.kubernetes.io/force-ssl-redirect", "true")
+            .tls(&[], "certificate")
+    };
+    manifests.extend([
+        forced("exact", "a.test"),
+        // Not every path: no host of redirects alone.
+        forced("mixed", "b.test"),
+        ingress("open").rule("b.test", &[("/open", Prefix, "web:80")]),
+        forced("wild", "*.c.test"),
+        authority
+            .leaf(&["a.test", "b.test", "*.c.test"])
+            .secret("certificate"),
+    ]);
+    let hosts = ["a.test", "b.test", "x.c.test"];
+    for (flags, ports) in [
+        (&[][..], ["", "", ":8080"]),
+        (&["--envoy-https-redirect-to", "8443"], [":8443"; 3]),
+    ] {
+        let stand = stand(&manifests, flags).await;
+        for host in hosts {
+            for (asked, told) in ["", ":80", ":8080"].into_iter().zip(ports) {
+                let answer = stand.get(&format!("{host}{asked}"), "/x?y").await.unwrap();
+                let location = format!("https://{host}{told}/x?y");
+                assert_eq!(answer.header("location"), location, "{flags:?} {asked}");
+            }
+        }
+    }
 }
 
 /// Who the client is: the peer, what a trusted proxy says, or what the PROXY header says.

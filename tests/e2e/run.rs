@@ -214,6 +214,21 @@ async fn what_is_missing_is_stood_in_for_and_a_saved_file_is_served() {
         serde_json::from_slice(&served(&run, "sealed.localhost").await.body).unwrap();
     assert!(echo.is_object(), "{echo}");
 
+    // On the other port, which a redirect names.
+    let forced = site("forced", "forced.localhost", "web:80")
+        .annotate("ingress.kubernetes.io/force-ssl-redirect", "true")
+        .tls(&[], "forced");
+    write(manifests.path(), "forced.yaml", &[forced]);
+    let http = run.http.address();
+    let host = format!("forced.localhost:{}", http.port());
+    let location = format!("https://forced.localhost:{}/x", run.https.address().port());
+    eventually("a redirect leads to the port of HTTPS", async || {
+        let answer = client::get(http, Version::H1, None, &host, "/x").await?;
+        ensure!(answer.header("location") == location, "{answer:?}");
+        Ok(())
+    })
+    .await;
+
     // A certificate for the host, announced.
     let output = run.process.output();
     assert!(

@@ -261,7 +261,7 @@ pub fn all() -> Vec<(&'static str, ResourceType, Resource)> {
                     "a.example.com",
                     vec![simple(
                         path("/"),
-                        RouteAction::Redirect(Redirect::to_https()),
+                        RouteAction::Redirect(Redirect::to_https(None)),
                     )],
                 )],
             ),
@@ -510,7 +510,10 @@ fn actions() -> Vec<Route> {
         simple(path("/nobody"), RouteAction::Forward(forward(&[]))),
         simple(path("/answer"), RouteAction::DirectResponse(418)),
         simple(path("/no-status"), RouteAction::DirectResponse(42)),
-        simple(path("/secure"), RouteAction::Redirect(Redirect::to_https())),
+        simple(
+            path("/secure"),
+            RouteAction::Redirect(Redirect::to_https(None)),
+        ),
         simple(
             path("/away"),
             RouteAction::Redirect(Redirect {

@@ -187,7 +187,7 @@ async fn redirects() {
     };
     let element = |path: &str| PathMatch::PathPrefix(path.into());
     let routes = vec![
-        route(element("/secure"), away(Redirect::to_https())),
+        route(element("/secure"), away(Redirect::to_https(None))),
         route(
             element("/see-other"),
             away(Redirect {

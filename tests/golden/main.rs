@@ -82,6 +82,8 @@ fn check(input: &Path) {
             selection.manifests = flags["manifests"].as_bool().unwrap_or(true);
             selection.name = flags["ingress-class"].as_str().map(Arc::from);
             options.allow_external_names = flags["allow-external-names"].as_bool().unwrap_or(false);
+            let port = flags["https-redirect-port"].as_u64();
+            options.https_port = port.and_then(|port| port.try_into().ok());
             continue;
         }
         let store = store.get_or_insert_with(|| Store::new(selection.clone()));

@@ -72,6 +72,7 @@ fn builder(seed: u64) -> Builder {
         },
         options: Options {
             allow_external_names: seed % 4 < 2,
+            https_port: None,
         },
         listeners: listener::Config {
             http: "0.0.0.0:8080".parse().unwrap(),
