@@ -81,9 +81,14 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // Both fail only for a child that is gone already.
+        // `isobath supervise` can't end its command when it is killed itself; in a pod the kernel does.
+        let orphans = children(self.pid());
+        // All of these fail only for a child that is gone already.
         let _ = self.child.kill();
         let _ = self.child.wait();
+        for orphan in orphans {
+            let _ = kill(orphan, Signal::SIGKILL);
+        }
         if std::thread::panicking() {
             eprintln!(
                 "--- end of {}'s output\n{}",
@@ -92,6 +97,21 @@ impl Drop for Process {
             );
         }
     }
+}
+
+/// The processes that this one has started and not yet waited for.
+fn children(parent: Pid) -> Vec<Pid> {
+    let threads = fs::read_dir(format!("/proc/{parent}/task"));
+    let lists = threads
+        .into_iter()
+        .flatten()
+        .flatten()
+        .filter_map(|thread| fs::read_to_string(thread.path().join("children")).ok());
+    let ids = lists.flat_map(|list| {
+        let ids = list.split_whitespace().map(str::parse);
+        ids.filter_map(Result::ok).collect::<Vec<i32>>()
+    });
+    ids.map(Pid::from_raw).collect()
 }
 
 /// The last lines of a text.
