@@ -1,16 +1,17 @@
 #!/bin/sh
-# Provides etcd, kube-apiserver and kube-controller-manager for tests, and prints the folder that holds them.
+# Provides etcd, kube-apiserver, kube-controller-manager and kubectl for tests, and prints the folder that holds them.
 #
-# With KUBEBUILDER_ASSETS set (as envtest users have it) that folder is checked and printed. Else the
-# three are built once from the Go module beside this script into a cache outside the checkout, named
-# by the hash of go.mod and go.sum, so that another pin is another folder and nothing is ever rebuilt.
+# With KUBEBUILDER_ASSETS set (as envtest users have it) that folder is checked and printed; its kubectl may be
+# missing where one is on the PATH. Else the four are built once from the Go module beside this script into a cache
+# outside the checkout, named by the hash of go.mod and go.sum, so that another pin is another folder and nothing
+# is ever rebuilt.
 #
 #   KUBEBUILDER_ASSETS="$(tests/control-plane/build.sh)" cargo test
 #   tests/control-plane/build.sh --cached    # never builds: prints the folder if it is there, else exits 1
 set -eu
 
 here=$(cd "$(dirname "$0")" && pwd)
-programs="etcd kube-apiserver kube-controller-manager"
+programs="etcd kube-apiserver kube-controller-manager kubectl"
 
 complete() {
     for program in $programs; do
@@ -21,6 +22,9 @@ complete() {
 if [ -n "${KUBEBUILDER_ASSETS:-}" ]; then
     for program in $programs; do
         if [ ! -x "$KUBEBUILDER_ASSETS/$program" ]; then
+            if [ "$program" = kubectl ] && command -v kubectl >/dev/null; then
+                continue
+            fi
             echo "control-plane: KUBEBUILDER_ASSETS=$KUBEBUILDER_ASSETS has no $program" >&2
             exit 1
         fi
@@ -64,6 +68,7 @@ build() {
 build etcd go.etcd.io/etcd/server/v3
 build kube-apiserver k8s.io/kubernetes/cmd/kube-apiserver
 build kube-controller-manager k8s.io/kubernetes/cmd/kube-controller-manager
+build kubectl k8s.io/kubernetes/cmd/kubectl
 
 # Somebody else may have finished first; theirs is as good.
 mv -T "$aside" "$target" 2>/dev/null || complete "$target"

@@ -6,6 +6,8 @@ use std::process::Command;
 
 use serde_json::Value;
 
+use crate::control_plane::kubectl;
+
 /// Every overlay; each has a rendered file.
 pub(crate) const OVERLAYS: [&str; 6] = [
     "hostport",
@@ -29,11 +31,11 @@ pub(crate) fn read(path: impl AsRef<Path>) -> String {
 
 /// What `kubectl kustomize` makes of a folder of `deploy`.
 pub(crate) fn kustomize(folder: &str) -> String {
-    let output = Command::new("kubectl")
+    let output = Command::new(kubectl())
         .arg("kustomize")
         .arg(deploy().join(folder))
         .output()
-        .expect("kubectl is installed");
+        .expect("kubectl is in KUBEBUILDER_ASSETS or installed");
     assert!(
         output.status.success(),
         "{folder}: {}",

@@ -1,8 +1,8 @@
 //! A real control plane for tests: etcd and kube-apiserver (and, where asked for, kube-controller-manager),
 //! ready in about 3 seconds, ended by their process ids when the value is dropped.
 //!
-//! The programs come from `KUBEBUILDER_ASSETS`, which `make` sets (`tests/control-plane/build.sh` builds
-//! them once). Without it a test is skipped with a loud line, except on CI (`CI=true`), where it fails:
+//! The programs, and kubectl, come from `KUBEBUILDER_ASSETS`, which `make` sets (`tests/control-plane/build.sh`
+//! builds them once). Without it a test is skipped with a loud line, except on CI (`CI=true`), where it fails:
 //! a test that nobody runs proves nothing.
 //!
 //! Users are client certificates signed by the plane's own CA, so any name can have one at any time; RBAC
@@ -150,7 +150,7 @@ impl ControlPlane {
     /// As [`Self::kubectl`]; where it fails, what it said about it.
     pub fn try_kubectl(&self, user: &str, args: &[&str], stdin: &str) -> Result<String, String> {
         use std::io::Write as _;
-        let mut child = Command::new("kubectl")
+        let mut child = Command::new(kubectl())
             .arg("--kubeconfig")
             .arg(self.kubeconfig(user))
             .args(args)
@@ -158,7 +158,7 @@ impl ControlPlane {
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
-            .expect("kubectl is installed");
+            .expect("kubectl is in KUBEBUILDER_ASSETS or installed");
         child
             .stdin
             .take()
@@ -171,6 +171,29 @@ impl ControlPlane {
         } else {
             Err(String::from_utf8_lossy(&output.stderr).into_owned())
         }
+    }
+
+    /// Says what in a cluster a kubelet or a cloud would say of an object; `namespace` is empty for those that have
+    /// none.
+    pub fn patch_status(
+        &self,
+        namespace: &str,
+        kind: &str,
+        name: &str,
+        status: &serde_json::Value,
+    ) {
+        let namespace = format!("--namespace={namespace}");
+        let patch = format!("--patch={}", serde_json::json!({ "status": status }));
+        let line = [
+            "patch",
+            kind,
+            name,
+            &namespace,
+            "--subresource=status",
+            "--type=merge",
+            &patch,
+        ];
+        self.kubectl(ADMIN, &line, "");
     }
 
     /// Lets `user` do what the RBAC `rules` (YAML or JSON list of PolicyRules) say, in the whole cluster.
@@ -208,6 +231,19 @@ impl ControlPlane {
         self.api_server = None;
         self.spawn_api_server();
         self.ready().await.unwrap();
+    }
+
+    /// Starts the API server again with a certificate of a new authority. Clients with a kubeconfig of this control
+    /// plane trust both from then on.
+    pub async fn rotate_authority(&mut self) -> Authority {
+        let next = Authority::new("the isobath test CA's successor");
+        let server = next.server();
+        write(self.dir(), "server.crt", &server.certificate);
+        write(self.dir(), "server.key", &server.key);
+        let both = format!("{}{}", self.ca.certificate, next.certificate);
+        write(self.dir(), "ca.crt", &both);
+        self.restart_api_server().await;
+        next
     }
 
     fn prepare(assets: &Path, api_server_flags: &[&str]) -> Self {
@@ -414,6 +450,14 @@ impl Authority {
             key: key.serialize_pem(),
         }
     }
+}
+
+/// The kubectl of the API server's own version; where there is none the one that is installed.
+pub fn kubectl() -> PathBuf {
+    std::env::var_os("KUBEBUILDER_ASSETS")
+        .map(|assets| PathBuf::from(assets).join("kubectl"))
+        .filter(|program| program.is_file())
+        .unwrap_or_else(|| "kubectl".into())
 }
 
 /// A client from a kubeconfig, with kube's own retries turned off.
