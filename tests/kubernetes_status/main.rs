@@ -1,0 +1,21 @@
+//! Status, Events and the Lease on a real API server, with exactly the rights of `deploy/base`.
+//!
+//! | file | about |
+//! |---|---|
+//! | `addresses` | the addresses of Ingresses come and go with the class, and where they come from |
+//! | `replicas` | of several replicas one writes, and another takes over |
+//! | `events` | problems and refusals are told on the objects, once |
+//! | `rights` | without a right there is a warning, and everything else goes on |
+//! | `corner` | two namespaces of the control plane, and a user with rights |
+//! | `replica` | the parts of a process that write, with a small controller in the place of the real one |
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+#[path = "../support/control_plane.rs"]
+mod control_plane;
+
+mod addresses;
+mod corner;
+mod events;
+mod replica;
+mod replicas;
+mod rights;
