@@ -20,7 +20,7 @@ use super::transport::{self, Timing};
 
 /// A connection takes milliseconds in a cluster and is given up here, so that a lost one is an exit within
 /// 60 s of its loss.
-const CONNECT_WITHIN: Duration = Duration::from_secs(5);
+pub(super) const CONNECT_WITHIN: Duration = Duration::from_secs(5);
 
 /// No usable configuration. One clear sentence, for an exit with code 2.
 #[derive(Debug, thiserror::Error)]

@@ -18,6 +18,7 @@ use tracing::{debug, warn};
 
 use crate::k8s::Event;
 
+use super::client::CONNECT_WITHIN;
 use super::error::{Cause, one_line};
 use super::frame::Lines;
 use super::list_watch::{Input, ListWatch, Request, Step};
@@ -28,9 +29,12 @@ use super::resource::Resource;
 const LONGEST_REFUSAL: usize = 64 << 10;
 /// A watch that lasted less than this brought nothing but work.
 const BRIEF: Duration = Duration::from_secs(1);
+/// How long the answer may take that follows a silent watch. As long as a connection: the request may go out on
+/// another one that lay idle and is dead as well.
+const AFTER_SILENCE: Duration = CONNECT_WITHIN;
 
-/// The times of a list-watch. The defaults are the design's: a half-open connection is noticed within
-/// 60 s, at `watch + watch_spread + margin`, and then connecting fails within 5 s.
+/// The times of a list-watch. The defaults are the design's: a half-open connection is noticed and the
+/// process ended within 60 s, at `watch + watch_spread + margin`, and then 5 s for the attempt to go on.
 #[derive(Clone, Debug)]
 pub struct Timing {
     /// The server is asked to end each watch after this time at least, in whole seconds.
@@ -64,12 +68,13 @@ pub(super) async fn run(
     events: &mpsc::Sender<Event>,
     metrics: &Metrics,
 ) -> Cause {
-    let exchange = Exchange {
+    let mut exchange = Exchange {
         client,
         resource,
         timing,
         events,
         metrics,
+        answer: timing.answer,
     };
     let mut step = Step::Send;
     loop {
@@ -99,17 +104,20 @@ struct Exchange<'a> {
     timing: &'a Timing,
     events: &'a mpsc::Sender<Event>,
     metrics: &'a Metrics,
+    /// How long the next answer may take.
+    answer: Duration,
 }
 
 impl Exchange<'_> {
     /// One request and all of its answer.
-    async fn once(&self, machine: &mut ListWatch) -> Result<Step, Cause> {
+    async fn once(&mut self, machine: &mut ListWatch) -> Result<Step, Cause> {
+        let within = std::mem::replace(&mut self.answer, self.timing.answer);
         let request = machine.request();
         let lasts = self.timing.watch + random_part(self.timing.watch_spread);
         let lasts = Duration::from_secs(lasts.as_secs().max(1));
         let http = self.resource.request(&request, lasts)?;
         debug!(uri = %http.uri(), "asking");
-        let response = match send(self.client, http, self.timing.answer).await {
+        let response = match send(self.client, http, within).await {
             Ok(response) => response,
             Err(input) => return self.tell(machine, input).await,
         };
@@ -141,7 +149,7 @@ impl Exchange<'_> {
     }
 
     async fn watch(
-        &self,
+        &mut self,
         machine: &mut ListWatch,
         mut body: Body,
         deadline: Instant,
@@ -170,6 +178,9 @@ impl Exchange<'_> {
             }
         };
         self.metrics.watched(kind, end);
+        if matches!(end, End::Silent) {
+            self.answer = self.timing.answer.min(AFTER_SILENCE);
+        }
         let brief = opened.elapsed() < BRIEF;
         self.tell(machine, Input::Ended { brief }).await
     }
