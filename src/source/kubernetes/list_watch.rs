@@ -34,6 +34,9 @@ pub(super) const PAGE: u32 = 500;
 
 /// What is waited for where the server names no time, and between attempts that got nowhere.
 const PAUSE: Duration = Duration::from_secs(1);
+/// What is waited for at most before a list whose predecessors' watches brought nothing. Lists are what a server that
+/// is short of memory suffers from: client-go's reflector goes as far.
+const LONGEST_RELIST_PAUSE: Duration = Duration::from_secs(30);
 /// No server has a reason to ask for more.
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 /// How often a version may be unknown to the server before a new list is asked for.
@@ -110,6 +113,8 @@ pub(super) struct ListWatch {
     repeated: bool,
     /// Lists and watches in a row that brought nothing.
     barren: u32,
+    /// Lists in a row that were asked for because their predecessor's version was gone before anything else came.
+    relists: u32,
     /// Times in a row that the server did not know the version yet.
     unknown_version: u32,
 }
@@ -154,6 +159,7 @@ impl ListWatch {
             seen: None,
             repeated: false,
             barren: 0,
+            relists: 0,
             unknown_version: 0,
         }
     }
@@ -309,6 +315,7 @@ impl ListWatch {
                 if *last != version {
                     *last = version.into_owned();
                     self.barren = 0;
+                    self.relists = 0;
                 }
             }
             State::Paging { .. } => {
@@ -418,13 +425,21 @@ impl ListWatch {
         } else {
             State::paging(Some(PAGE))
         };
-        self.pause(true)
+        self.relists = self.relists.saturating_add(1);
+        match self.pause(true) {
+            Step::SendAfter(pause) => {
+                let doubled = pause * (1 << (self.relists - 1).min(5));
+                Step::SendAfter(doubled.min(LONGEST_RELIST_PAUSE))
+            }
+            step => step,
+        }
     }
 
     /// At once, unless attempts in a row came to nothing: then a loop would only be a burden to the server.
     fn pause(&mut self, brief: bool) -> Step {
         if !brief {
             self.barren = 0;
+            self.relists = 0;
             return Step::Send;
         }
         self.barren += 1;

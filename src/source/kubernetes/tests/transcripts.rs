@@ -13,7 +13,7 @@ use std::time::Duration;
 use crate::k8s::{Event, Kind, Object, decode};
 use crate::source::kubernetes::list_watch::{Input, ListWatch, Request, Step};
 
-fn check(transcript: &str) {
+pub(super) fn check(transcript: &str) {
     let transcript: String = transcript
         .lines()
         .map(str::trim)
@@ -332,82 +332,6 @@ fn a_version_that_is_gone() {
          = send
          ? watch 8",
     );
-}
-
-/// A server whose every watch is gone at once is not asked in a tight loop.
-#[test]
-fn attempts_that_come_to_nothing_are_paced() {
-    check(
-        "? streaming list
-         < opened
-         = read
-         < bookmark 9 all sent
-         + replace Service of ns: nothing
-         = read
-         < ended at once
-         = send
-         ? watch 9
-         < opened
-         = read
-         < ended at once
-         = wait 1 s
-         ? watch 9
-         < 410
-         = wait 1 s
-         ? streaming list
-         < opened
-         = read
-         < bookmark 10 all sent
-         + replace Service of ns: nothing
-         = read
-         < added a 11
-         + apply ns/a
-         = read
-         < ended at once
-         = send
-         ? watch 11",
-    );
-}
-
-/// 429 is waited for as long as the server says, wherever it comes (K-22); a version that this replica has not
-/// reached yet too, but not for ever (K-06).
-#[test]
-fn waiting_as_told() {
-    let too_large = r#"504 {"kind":"Status","code":504,"reason":"Timeout","message":"Timeout: Too large resource version: 9, current: 3","details":{"causes":[{"reason":"ResourceVersionTooLarge","message":"Too large resource version"}],"retryAfterSeconds":2}}"#;
-    check(&format!(
-        "? streaming list
-         < 429 retry-after=7
-         = wait 7 s
-         ? streaming list
-         < opened
-         = read
-         < added a 3
-         = read
-         < error {{\"kind\":\"Status\",\"code\":429,\"details\":{{\"retryAfterSeconds\":2}}}}
-         = wait 2 s
-         ? streaming list
-         < 422
-         = send
-         ? list 500
-         < 200 page 9 a p2
-         = send
-         ? list 500 after p2
-         < 429 retry-after=86400
-         = wait 60 s
-         ? list 500 after p2
-         < 429
-         = wait 1 s
-         ? list 500 after p2
-         < 200 page 9 b
-         + replace Service of ns: ns/a, ns/b
-         = send
-         ? watch 9
-         {}
-         < {too_large}
-         = send
-         ? list 500",
-        format!("< {too_large}\n= wait 2 s\n? watch 9\n").repeat(5)
-    ));
 }
 
 /// A connection that broke is one more attempt, and not two.
