@@ -62,7 +62,11 @@ pub async fn serve(args: Serve) -> anyhow::Result<()> {
     let mut supervisor = Supervisor::new();
     supervisor.add_signals()?;
     let mut plane = ControlPlane::bind(&args.xds, &args.admin).await?;
-    let source = Source::open(&args.source, args.core.ingress_class.as_deref()).await?;
+    let source = Source::open(&args.source, args.core.ingress_class.as_deref());
+    let Some(source) = supervisor.before(source).await else {
+        return supervisor.run().await;
+    };
+    let source = source?;
     let config = args.core.config(source.is_manifests());
     let (events, received) = mpsc::channel(EVENTS);
     let outputs = plane.control(&mut supervisor, config, &source, received);

@@ -23,7 +23,12 @@ pub struct Supervisor {
     tasks: JoinSet<anyhow::Result<()>>,
     names: HashMap<Id, Task>,
     stop: watch::Sender<bool>,
+    /// The first end, where it came before [`Self::run`].
+    ended: Option<End>,
 }
+
+/// How a task ended.
+type End = Result<(Id, anyhow::Result<()>), JoinError>;
 
 /// What is known of a task beside its handle.
 #[derive(Clone, Copy, Debug)]
@@ -78,6 +83,7 @@ impl Supervisor {
             tasks: JoinSet::new(),
             names: HashMap::new(),
             stop: watch::Sender::new(false),
+            ended: None,
         }
     }
 
@@ -124,14 +130,30 @@ impl Supervisor {
         Ok(())
     }
 
+    /// Waits for something without which the next tasks can't be made. `None`: a task ended first, for instance on a
+    /// signal, and there is nothing left to do but [`Self::run`].
+    pub async fn before<T>(&mut self, something: impl Future<Output = T>) -> Option<T> {
+        tokio::select! {
+            Some(ended) = self.tasks.join_next_with_id() => {
+                self.ended = Some(ended);
+                None
+            }
+            something = something => Some(something),
+        }
+    }
+
     /// Runs until the first task ends, then stops the others and waits for them, at most [`GRACE`].
     ///
     /// # Errors
     ///
     /// The first task's reason, with its name.
     pub async fn run(mut self) -> anyhow::Result<()> {
-        let Some(first) = self.tasks.join_next_with_id().await else {
-            return Err(anyhow!("no task was started"));
+        let first = match self.ended.take() {
+            Some(ended) => ended,
+            None => {
+                let first = self.tasks.join_next_with_id().await;
+                first.ok_or_else(|| anyhow!("no task was started"))?
+            }
         };
         let (task, result) = self.take(first);
         let result = match result {
@@ -173,10 +195,7 @@ impl Supervisor {
         }
     }
 
-    fn take(
-        &mut self,
-        ended: Result<(Id, anyhow::Result<()>), JoinError>,
-    ) -> (Task, anyhow::Result<()>) {
+    fn take(&mut self, ended: End) -> (Task, anyhow::Result<()>) {
         let (id, result) = match ended {
             Ok((id, result)) => (id, result),
             // Where the panic hook of `log` is installed no panic comes this far.

@@ -103,7 +103,12 @@ pub async fn run(args: Run) -> anyhow::Result<()> {
     let admin_address = plane.admin_address()?;
 
     let core = args.core(&place);
-    let source = Source::open(&args.source(&place), core.ingress_class.as_deref()).await?;
+    let source = args.source(&place);
+    let source = Source::open(&source, core.ingress_class.as_deref());
+    let Some(source) = supervisor.before(source).await else {
+        return supervisor.run().await;
+    };
+    let source = source?;
     let (events, listed) = mpsc::channel(EVENTS);
     let (overlaid, received) = mpsc::channel(EVENTS);
     let config = core.config(source.is_manifests());

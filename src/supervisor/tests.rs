@@ -56,6 +56,21 @@ async fn the_first_result_is_the_result_of_all() {
     .await;
 }
 
+/// What is waited for before further tasks can be added does not outlive the first end.
+#[tokio::test(start_paused = true)]
+async fn a_start_is_given_up_when_a_task_ends() {
+    let stopped = Arc::new(AtomicBool::new(false));
+    let mut supervisor = Supervisor::new();
+    assert_eq!(supervisor.before(async { 1 }).await, Some(1));
+    supervisor.add("obedient", obedient(&stopped));
+    assert_eq!(supervisor.before(async { 2 }).await, Some(2));
+    supervisor.add_finite("signals", |_| async { Ok(()) });
+    let never = std::future::pending::<()>();
+    assert_eq!(supervisor.before(never).await, None);
+    supervisor.run().await.unwrap();
+    assert!(stopped.load(Ordering::SeqCst));
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_late_failure_does_not_replace_the_reason() {
     check(Ok(()), |supervisor| {

@@ -7,6 +7,7 @@ use std::process::{Command, Output};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use nix::sys::signal::Signal;
+use tokio::io::AsyncReadExt as _;
 
 use crate::check::apps;
 use crate::support::certificate::Authority;
@@ -117,6 +118,28 @@ async fn signals_end_it_in_order_and_the_socket_can_be_bound_again() {
     assert!(text.contains(&socket[5..]), "{text}");
     isobath.process().assert_running();
     isobath.ready().await;
+}
+
+/// A stop is a stop, also while the API server has not said yet what it serves.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_signal_while_the_api_server_does_not_answer() {
+    let server = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let kubeconfig = folder.path().join("kubeconfig");
+    let text = format!(
+        "{{apiVersion: v1, kind: Config, current-context: a, contexts: [{{name: a, context: {{cluster: a, user: a}}}}], \
+         clusters: [{{name: a, cluster: {{server: 'http://{}'}}}}], users: [{{name: a, user: {{token: a}}}}]}}",
+        server.local_addr().unwrap()
+    );
+    fs::write(&kubeconfig, text).unwrap();
+    let mut isobath = Isobath::of_cluster(&kubeconfig, &[]);
+    isobath.spawn();
+    // It is asked, and says nothing.
+    let (mut asked, _) = server.accept().await.unwrap();
+    let mut request = [0; 4];
+    asked.read_exact(&mut request).await.unwrap();
+    assert_eq!(&request, b"GET ");
+    assert_eq!(isobath.terminate().await.code(), Some(0));
 }
 
 /// I10: a private key leaves over SDS and in no other way.

@@ -1,4 +1,4 @@
-//! The real `isobath serve` on a directory of manifests.
+//! The real `isobath serve`, on a directory of manifests or on an API server.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -19,8 +19,8 @@ use super::process::Process;
 /// The binary under test.
 pub(crate) const BINARY: &str = env!("CARGO_BIN_EXE_isobath");
 
-/// A control plane, its directory of manifests and its sockets. It can be ended and started again on the same
-/// ones.
+/// A control plane, its directory of manifests (where it reads one) and its sockets. It can be ended and started
+/// again on the same ones.
 #[derive(Debug)]
 pub(crate) struct Isobath {
     process: Option<Process>,
@@ -31,6 +31,9 @@ pub(crate) struct Isobath {
     https: Port,
     stats: Port,
     arguments: Vec<String>,
+    /// Whether it reads the directory, rather than what its arguments or its environment name.
+    manifests: bool,
+    environment: Vec<(String, String)>,
 }
 
 impl Isobath {
@@ -47,6 +50,23 @@ impl Isobath {
         this
     }
 
+    /// Takes ports for one that reads from the API server of this kubeconfig, at once; nothing runs.
+    pub(crate) fn of_cluster(kubeconfig: &Path, arguments: &[&str]) -> Self {
+        let kubeconfig = kubeconfig.to_str().unwrap();
+        let arguments = [&["--kubeconfig", kubeconfig], arguments].concat();
+        Self::of_environment(&arguments, &[])
+    }
+
+    /// The same for one that finds its API server by its environment, as in a pod.
+    pub(crate) fn of_environment(arguments: &[&str], environment: &[(&str, &str)]) -> Self {
+        let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+        Self {
+            manifests: false,
+            environment: environment.iter().map(owned).collect(),
+            ..Self::prepare(&[&["--start-jitter", "0s"], arguments].concat())
+        }
+    }
+
     /// Takes ports and makes an empty directory of manifests; nothing runs.
     pub(crate) fn prepare(arguments: &[&str]) -> Self {
         // A short prefix: the path of a Unix socket holds 107 bytes.
@@ -61,6 +81,8 @@ impl Isobath {
             https: Port::take(),
             stats: Port::take(),
             arguments: arguments.iter().map(ToString::to_string).collect(),
+            manifests: true,
+            environment: Vec::new(),
         }
     }
 
@@ -74,10 +96,20 @@ impl Isobath {
     pub(crate) fn spawn(&mut self) {
         assert!(self.process.is_none(), "it runs");
         let mut command = Command::new(BINARY);
+        command.arg("serve");
+        if self.manifests {
+            command.arg("--manifests").arg(self.manifests());
+        }
+        for name in [
+            "KUBECONFIG",
+            "KUBERNETES_SERVICE_HOST",
+            "KUBERNETES_SERVICE_PORT",
+        ] {
+            command.env_remove(name);
+        }
+        let environment = self.environment.iter();
         command
-            .arg("serve")
-            .arg("--manifests")
-            .arg(self.manifests())
+            .envs(environment.map(|(name, value)| (name, value)))
             .args(["--xds-address", &self.xds_address()])
             .args(["--admin-address", &self.admin.address().to_string()])
             .args(["--metrics-address", &self.metrics.address().to_string()])
@@ -116,6 +148,14 @@ impl Isobath {
         let mut process = self.process.take().expect("it runs");
         process.signal(signal);
         process.end().await
+    }
+
+    /// Waits until the process ends by itself; its exit status and the last line that it logged.
+    pub(crate) async fn ends(&mut self) -> (ExitStatus, String) {
+        let mut process = self.process.take().expect("it runs");
+        let status = process.end().await;
+        let log = self.log();
+        (status, log.lines().last().unwrap_or_default().to_owned())
     }
 
     /// Takes note that the process has ended by itself.
