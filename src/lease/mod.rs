@@ -180,6 +180,8 @@ impl Elector {
         // Renew, read, write: a further refusal means that others are faster, and is no failure.
         for _ in 0..3 {
             let asked = Instant::now();
+            // A refusal may have taken until the deadline: the flag falls before any further call.
+            self.publish(self.election.leads(asked));
             let limit = match self.election.leads_until() {
                 Some(until) if asked < until => CALL_LIMIT.min(until - asked),
                 _ => CALL_LIMIT,
@@ -266,6 +268,7 @@ mod tests {
         Answers,
         Hangs,
         Fails(u16),
+        FailsAfter(Duration, u16),
     }
 
     /// An API server with one Lease.
@@ -292,6 +295,10 @@ mod tests {
                 let (code, answer) = match mood {
                     Mood::Hangs => std::future::pending().await,
                     Mood::Fails(code) => (code, json!({"code": code, "message": "no"})),
+                    Mood::FailsAfter(time, code) => {
+                        tokio::time::sleep(time).await;
+                        (code, json!({"code": code, "message": "no"}))
+                    }
                     Mood::Answers => server.lock().unwrap().answer(&head.method, &body),
                 };
                 let body = Body::from(serde_json::to_vec(&answer).unwrap());
@@ -400,6 +407,23 @@ mod tests {
                 .sum();
             assert!(failed > 5, "{mood:?}: {failed}");
         }
+    }
+
+    /// The refusal of a renewal comes at the very deadline: what follows is no leader's call.
+    #[tokio::test(start_paused = true)]
+    async fn a_term_ends_between_two_calls() {
+        let server = Arc::new(Mutex::new(Server::default()));
+        let mut a = start(&server, "a");
+        until(&mut a, true).await;
+        let mood = |mood| server.lock().unwrap().mood = mood;
+        mood(Mood::Fails(500));
+        tokio::time::sleep(Duration::from_secs(7)).await;
+        // The renewal at 8 s is answered at 10 s, and then nothing is any more.
+        mood(Mood::FailsAfter(Duration::from_secs(2), 409));
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        mood(Mood::Hangs);
+        let stopped = until(&mut a, false).await;
+        assert!(stopped <= Duration::from_secs(1), "{stopped:?}");
     }
 
     #[tokio::test(start_paused = true)]
