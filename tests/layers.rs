@@ -187,6 +187,44 @@ fn the_core_is_pure() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
+/// Who reads the wall clock, and what for. It may be wrong by hours and jump: nothing is decided by it. Intervals and
+/// deadlines are measured on the monotonic clock.
+const WALL_CLOCK: &[(&str, &str)] = &[
+    (
+        "lease/mod.rs",
+        "tells the writes of a Lease apart, and others when it was",
+    ),
+    (
+        "log.rs",
+        "the time of a line that is written beside the log",
+    ),
+    ("run/certificate.rs", "a laptop's certificate begins now"),
+    ("status/event.rs", "says when an Event was"),
+    ("status/problems.rs", "warns of certificates that end"),
+];
+
+#[test]
+fn the_wall_clock_decides_nothing() {
+    let words = [
+        "Timestamp::now",
+        "Zoned::now",
+        "SystemTime::now",
+        "UtcDateTime",
+    ];
+    let mut readers = BTreeSet::new();
+    for (path, text) in sources() {
+        let code = code(&text);
+        if words.iter().any(|word| code.contains(word)) {
+            readers.insert(path.to_str().unwrap().to_owned());
+        }
+    }
+    let known: BTreeSet<_> = WALL_CLOCK
+        .iter()
+        .map(|(path, _)| (*path).to_owned())
+        .collect();
+    assert_eq!(readers, known);
+}
+
 #[test]
 fn only_the_supervisor_spawns_and_nothing_is_called_helper() {
     let mut wrong = Vec::new();
