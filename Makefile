@@ -53,9 +53,12 @@ test: $(ENVOY_READY) ## Run every test, with a real Envoy and a real Kubernetes 
 	export ISOBATH_TEST_ENVOY="$(ENVOY_PATH)"; \
 	set -x; cargo test --locked
 
-soak: $(ENVOY_READY) ## Kill the control plane a hundred times under traffic, replace a pod fifty times
+soak: $(ENVOY_READY) ## The long forms: 100 kills under traffic, 50 pods replaced, 1,000 certificates, 200 slow starts
 	ISOBATH_SOAK=1 ISOBATH_TEST_ENVOY="$(ENVOY_PATH)" cargo test --locked --test e2e kills_under_traffic
+	ISOBATH_SOAK=1 ISOBATH_TEST_ENVOY="$(ENVOY_PATH)" cargo test --locked --test e2e a_certificate_is_rotated
 	ISOBATH_SOAK=1 ISOBATH_TEST_ENVOY="$(ENVOY_PATH)" cargo test --locked --test deploy replacing_a_pod
+	assets="$$(tests/control-plane/build.sh)" && \
+		ISOBATH_SOAK=1 KUBEBUILDER_ASSETS="$$assets" cargo test --locked --test cluster the_first_answer_is_complete
 
 check: fmt clippy docs ## Check format, lints and documentation, warnings denied
 
@@ -91,7 +94,7 @@ figures: $(ENVOY_READY) ## Measure the release binary beside the limit, with stu
 envoy: $(ENVOY_READY) ## Set up the pinned Envoy and print its path
 	@echo "$(ENVOY_PATH)"
 
-control-plane: ## Build etcd and kube-apiserver for the tests once, and print their folder
+control-plane: ## Build a Kubernetes control plane and kubectl for the tests once, and print their folder
 	@tests/control-plane/build.sh
 
 flamegraph: ## Fetch a flame graph of a running isobath and say where it lies

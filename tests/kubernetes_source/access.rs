@@ -232,20 +232,7 @@ async fn optional_kinds() {
             .all(|(kind, _)| *kind != Kind::TlsCertificateDelegation)
     );
 
-    let crd = r#"
-apiVersion: apiextensions.k8s.io/v1
-kind: CustomResourceDefinition
-metadata: {name: tlscertificatedelegations.projectcontour.io}
-spec:
-  group: projectcontour.io
-  scope: Namespaced
-  names: {kind: TLSCertificateDelegation, plural: tlscertificatedelegations, singular: tlscertificatedelegation}
-  versions:
-  - name: v1
-    served: true
-    storage: true
-    schema: {openAPIV3Schema: {type: object, x-kubernetes-preserve-unknown-fields: true}}
-"#;
+    let crd = include_str!("../data/tlscertificatedelegations.yaml");
     rig.plane.kubectl(ADMIN, &["apply", "-f", "-"], crd);
     rig.plane.kubectl(
         ADMIN,

@@ -51,6 +51,7 @@ pub(crate) struct Ads {
     responses: Streaming<DeltaDiscoveryResponse>,
     held: Served,
     asked: BTreeSet<(String, String)>,
+    first: BTreeMap<String, BTreeSet<String>>,
 }
 
 impl Ads {
@@ -84,6 +85,7 @@ impl Ads {
             responses,
             held: Served::new(),
             asked: BTreeSet::new(),
+            first: BTreeMap::new(),
         })
     }
 
@@ -146,6 +148,10 @@ impl Ads {
             resources: Vec::new(),
             removed: response.removed_resources.clone(),
         };
+        let names = response.resources.iter();
+        let names = names.map(|resource| resource.name.clone());
+        let first = self.first.entry(response.type_url.clone());
+        first.or_insert_with(|| names.collect());
         for name in response.removed_resources {
             self.held.remove(&(response.type_url.clone(), name));
         }
@@ -158,6 +164,11 @@ impl Ads {
             );
         }
         Ok(push)
+    }
+
+    /// The names in the first response of each type.
+    pub(crate) fn first(&self) -> &BTreeMap<String, BTreeSet<String>> {
+        &self.first
     }
 
     /// What the stream holds now.

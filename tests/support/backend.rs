@@ -65,17 +65,22 @@ pub(crate) struct Backend {
 impl Backend {
     /// Serves HTTP/1.1 and HTTP/2 with prior knowledge (h2c), without TLS.
     pub(crate) async fn start(name: &str) -> Self {
-        Self::serve(name, None).await
+        Self::serve(name, Ipv4Addr::LOCALHOST, None).await
+    }
+
+    /// The same on another address of this host.
+    pub(crate) async fn start_at(name: &str, ip: Ipv4Addr) -> Self {
+        Self::serve(name, ip, None).await
     }
 
     /// Serves HTTP/1.1 and HTTP/2, as ALPN decides, over TLS with this certificate.
     pub(crate) async fn tls(name: &str, leaf: &Leaf) -> Self {
         let acceptor = TlsAcceptor::from(Arc::new(leaf.server_config(&["h2", "http/1.1"])));
-        Self::serve(name, Some(acceptor)).await
+        Self::serve(name, Ipv4Addr::LOCALHOST, Some(acceptor)).await
     }
 
-    async fn serve(name: &str, tls: Option<TlsAcceptor>) -> Self {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+    async fn serve(name: &str, ip: Ipv4Addr, tls: Option<TlsAcceptor>) -> Self {
+        let listener = TcpListener::bind((ip, 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
         let state = Arc::new(State {
             name: name.to_owned(),

@@ -15,6 +15,7 @@
 )]
 
 use std::convert::Infallible;
+use std::hash::{BuildHasher as _, RandomState};
 use std::net::SocketAddr;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::sync::{Arc, Mutex};
@@ -61,8 +62,6 @@ pub enum Cut {
 /// What happens to a request, or to its answer.
 #[derive(Clone)]
 pub enum Fault {
-    /// It waits before it is passed on.
-    Delay(Duration),
     /// It gets this answer and is not passed on: status, headers, body.
     Answer(u16, Vec<(&'static str, String)>, Bytes),
     /// The answer's body is cut after so many bytes, and its connection with it.
@@ -110,6 +109,7 @@ struct Shared {
     mode: watch::Sender<Mode>,
     cut: watch::Sender<(u64, Cut)>,
     rules: Mutex<Vec<Rule>>,
+    latency: Mutex<Duration>,
     recorded: Mutex<Vec<Recorded>>,
 }
 
@@ -151,6 +151,7 @@ impl FaultProxy {
             mode: watch::Sender::new(Mode::Pass),
             cut: watch::Sender::new((0, Cut::Close)),
             rules: Mutex::default(),
+            latency: Mutex::default(),
             recorded: Mutex::default(),
         });
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -188,6 +189,11 @@ impl FaultProxy {
             fault,
             left: times,
         });
+    }
+
+    /// From now on every request waits a random part of this time before anything else happens to it.
+    pub fn slow_down(&self, most: Duration) {
+        *self.shared.latency.lock().unwrap() = most;
     }
 
     /// Forgets all rules.
@@ -298,6 +304,9 @@ async fn answer(request: Request<Incoming>, shared: Arc<Shared>) -> Response<Bod
             .get("authorization")
             .map(|value| value.to_str().unwrap().to_owned()),
     });
+    let latency = *shared.latency.lock().unwrap();
+    let part = RandomState::new().hash_one(()) % 1024;
+    tokio::time::sleep(latency * u32::try_from(part).unwrap() / 1024).await;
     passing(&shared).await;
     let fault = {
         let mut rules = shared.rules.lock().unwrap();
@@ -310,7 +319,6 @@ async fn answer(request: Request<Incoming>, shared: Arc<Shared>) -> Response<Bod
         })
     };
     match &fault {
-        Some(Fault::Delay(time)) => tokio::time::sleep(*time).await,
         Some(Fault::Answer(status, headers, body)) => {
             let mut response = Response::builder().status(*status);
             for (name, value) in headers {

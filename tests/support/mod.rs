@@ -15,6 +15,7 @@ pub(crate) mod eventually;
 pub(crate) mod isobath;
 pub(crate) mod load;
 pub(crate) mod manifest;
+pub(crate) mod network;
 pub(crate) mod port;
 pub(crate) mod process;
 pub(crate) mod stand;

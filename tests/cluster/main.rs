@@ -1,0 +1,39 @@
+//! The whole, as a cluster has it: the real binary with exactly the rights that `deploy/` gives it, a real API
+//! server that kubectl speaks to, a real Envoy, real requests.
+//!
+//! | file | about |
+//! |---|---|
+//! | `traffic` | objects are created, changed and deleted with kubectl, and traffic follows |
+//! | `outage` | the API server is killed and comes back under traffic |
+//! | `endpoints` | the EndpointSlices of kube-controller-manager, from Services and Pods |
+//! | `rights` | each right taken away in turn |
+//! | `starts` | starts with slow, paged lists, and an xDS client that can't wait |
+//! | `storm` | a namespace is deleted with all that is in it |
+//! | `replicas` | two of them on one API server |
+//! | `laptop` | `isobath run` beside a live cluster |
+//! | `pod` | the configuration that a pod finds |
+//! | `installation` | the API server with what `deploy/base` puts into it |
+//!
+//! What a single part does with faults is in `kubernetes_source` and `kubernetes_status`.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+#[path = "../e2e/check.rs"]
+#[allow(dead_code, reason = "tables are for e2e")]
+mod check;
+#[path = "../support/control_plane.rs"]
+mod control_plane;
+#[path = "../support/fault_proxy.rs"]
+mod fault_proxy;
+#[path = "../support/mod.rs"]
+mod support;
+
+mod endpoints;
+mod installation;
+mod laptop;
+mod outage;
+mod pod;
+mod replicas;
+mod rights;
+mod starts;
+mod storm;
+mod traffic;

@@ -1,0 +1,90 @@
+//! The API server is killed and comes back under traffic: no request notices, and nothing that changed meanwhile is
+//! missed.
+
+use crate::check::Transport;
+use crate::installation::{HOME, Installation, becomes, cluster_service, our_site, slice};
+use crate::support::backend::Backend;
+use crate::support::certificate::Authority;
+use crate::support::client::Tls;
+use crate::support::load::Load;
+use crate::support::network::{address, alone};
+
+#[test]
+fn the_api_server_is_killed_under_traffic() {
+    alone(async || {
+        let Some(mut cluster) = Installation::start().await else {
+            return;
+        };
+        let authority = Authority::new();
+        let one = Backend::start_at("one", address(2)).await;
+        let two = Backend::start_at("two", address(3)).await;
+        cluster.apply(&[
+            cluster_service("one"),
+            cluster_service("two"),
+            slice("one", one.address()),
+            slice("two", two.address()),
+            our_site("stays", "stays.test", "one:80").tls(&["stays.test"], "stays"),
+            our_site("moves", "moves.test", "one:80"),
+            our_site("goes", "goes.test", "one:80"),
+            authority.leaf(&["stays.test"]).secret("stays"),
+        ]);
+        let mut stand = cluster.stand().await;
+        let tls = Tls {
+            trust: authority.trust(),
+            ..Tls::sni("stays.test")
+        };
+        let mut targets = stand.http_traffic("stays.test");
+        targets.extend(stand.https_traffic("stays.test", &tls));
+        let load = Load::start(targets).await;
+        let before = stand.envoy.modifications().await;
+
+        cluster.plane.kill_api_server();
+        for restart in 0..3 {
+            let (status, last) = stand.isobath.ends().await;
+            assert_eq!(status.code(), Some(1), "{last}");
+            let (_, reason) = last.split_once("fatal: ").unwrap();
+            assert!(reason.contains("list-watch of "), "{restart}: {reason}");
+            assert!(
+                reason.contains(": the API server can't be reached: "),
+                "{restart}: {reason}"
+            );
+            load.more(30).await;
+            // What a supervisor would do.
+            stand.isobath.spawn();
+        }
+        stand.isobath.ends().await;
+
+        // It comes back, and things happen that nobody watches; a watch would be told of the version's end (410).
+        cluster.plane.restart_api_server().await;
+        cluster.delete("ingress", "goes");
+        cluster.apply(&[
+            our_site("moves", "moves.test", "two:80"),
+            our_site("comes", "comes.test", "two:80"),
+        ]);
+        becomes(&stand, Transport::Http1, "goes.test", "/", "one").await;
+        assert_eq!(stand.envoy.modifications().await, before);
+
+        stand.isobath.restart().await;
+        for (host, want) in [
+            ("comes.test", "two"),
+            ("moves.test", "two"),
+            ("goes.test", "404"),
+            ("stays.test", "one"),
+        ] {
+            becomes(&stand, Transport::Http1, host, "/", want).await;
+        }
+        load.more(30).await;
+        let report = load.stop_without_failure().await;
+        assert_eq!(report.closed, 0, "no connection is drained");
+        let after = stand.envoy.modifications().await;
+        for what in [
+            "listener_manager.listener_modified",
+            "cluster_manager.cluster_removed",
+        ] {
+            assert_eq!(after[what], before[what], "{what}");
+        }
+
+        // The same process from here on: what it missed while it could not look is written now.
+        cluster.kubectl(&["-n", HOME, "get", "lease", "isobath"], "");
+    });
+}
