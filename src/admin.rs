@@ -3,13 +3,17 @@
 //! Two listeners: `--metrics-address` faces the pod's network and has `/healthz`, `/readyz` and `/metrics` and nothing
 //! else; `--admin-address` is for people in the pod (`kubectl port-forward`) and has `/debug/…` too. No page changes
 //! anything, asks anyone else, or shows a private key; none waits for the controller (I9).
+//!
+//! The admin address is on loopback, which is Envoy's too: whoever owns a name that an ExternalName Service leads to can
+//! let it point there. So the admin listener refuses what a proxy has forwarded.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 use axum::Router;
-use axum::extract::{Query, State};
+use axum::extract::{Query, Request, State};
 use axum::http::{StatusCode, header};
+use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use tokio::net::TcpListener;
@@ -100,6 +104,7 @@ impl Bound {
     pub async fn serve(self, sources: Sources, stop: Stop) -> anyhow::Result<()> {
         let admin = probes()
             .merge(debug(&sources.pages))
+            .layer(middleware::from_fn(refuse_forwarded))
             .with_state(sources.clone());
         let metrics = probes().with_state(sources);
         tokio::join!(
@@ -144,6 +149,16 @@ fn debug(pages: &Pages) -> Router<Sources> {
         );
     }
     router
+}
+
+/// Envoy writes `x-forwarded-for` on every request from outside, and no annotation can take it away. Nobody who is in
+/// the pod writes it.
+async fn refuse_forwarded(request: Request, next: Next) -> Response {
+    if request.headers().contains_key("x-forwarded-for") {
+        let why = "these pages are not for requests that a proxy forwards\n";
+        return (StatusCode::FORBIDDEN, why).into_response();
+    }
+    next.run(request).await
 }
 
 async fn healthz(State(sources): State<Sources>) -> Response {

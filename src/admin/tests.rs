@@ -12,8 +12,18 @@ use crate::supervisor::Supervisor;
 
 /// A request over a real socket; returns the status and the rest of the answer, head included.
 async fn request(address: SocketAddr, method: &str, path: &str) -> (u16, String) {
+    request_with(address, method, path, "").await
+}
+
+/// The same with another header.
+async fn request_with(
+    address: SocketAddr,
+    method: &str,
+    path: &str,
+    header: &str,
+) -> (u16, String) {
     let mut stream = TcpStream::connect(address).await.unwrap();
-    let head = format!("{method} {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+    let head = format!("{method} {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n{header}\r\n");
     stream.write_all(head.as_bytes()).await.unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).await.unwrap();
@@ -82,6 +92,12 @@ async fn each_listener_has_its_pages_and_no_others() {
             assert_eq!(status, on_admin, "{method} {path} on admin: {answer}");
             let (status, answer) = request(metrics, method, path).await;
             assert_eq!(status, on_metrics, "{method} {path} on metrics: {answer}");
+            // What comes through a proxy, by whichever way it found loopback.
+            let forwarded = "X-Forwarded-For: 203.0.113.7\r\n";
+            let (status, _) = request_with(admin, method, path, forwarded).await;
+            assert_eq!(status, 403, "{method} {path} through a proxy");
+            let (status, _) = request_with(metrics, method, path, forwarded).await;
+            assert_eq!(status, on_metrics, "{method} {path} through a proxy");
         }
         let (_, index) = request(admin, "GET", "/debug").await;
         assert!(index.contains("/debug/xds") && index.contains("/debug/pprof/profile"));

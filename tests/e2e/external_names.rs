@@ -105,7 +105,22 @@ async fn names_are_looked_up_whole() {
         let rule = (&*format!("/{name}"), Prefix, &*format!("{name}:{port}"));
         manifests.push(ingress(name).rule("all.test", &[rule]));
     }
-    let isobath = Isobath::start_with(&manifests, &["--allow-external-names"]).await;
+    let mut isobath = Isobath::prepare(&["--allow-external-names"]);
+    // A name that its owner lets point to the pod's loopback, where the admin pages are.
+    let mut admin = external("admin", "shop.example", &backend);
+    admin.0["spec"]["ports"][0]["port"] = isobath.admin().port().into();
+    let admin_port = format!("admin:{}", isobath.admin().port());
+    manifests.extend([
+        admin,
+        ingress("admin")
+            .annotate(
+                "isobath.dev/request-headers",
+                "X-Forwarded-Proto:\nX-Request-Id:",
+            )
+            .rule("admin.test", &[("/healthz", Prefix, &admin_port)]),
+    ]);
+    isobath.write("manifests.yaml", &manifests);
+    isobath.restart().await;
     let directory = isobath.directory();
     let path = bootstrap(directory, &isobath.xds_address());
     let mut file = OpenOptions::new().append(true).open(&path).unwrap();
@@ -142,6 +157,7 @@ async fn names_are_looked_up_whole() {
             ("all.test", "/sneaky", "503"),
             ("all.test", "/inside", "503"),
             ("all.test", "/local", "503"),
+            ("admin.test", "/healthz", "403"),
         ],
         PLAIN,
     )
