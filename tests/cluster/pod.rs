@@ -25,6 +25,8 @@ fn the_service_account_of_the_pod() {
         let environment = [
             ("KUBERNETES_SERVICE_HOST", "127.0.0.1"),
             ("KUBERNETES_SERVICE_PORT", &*port),
+            // Names no file, so it does not stand before the ServiceAccount.
+            ("KUBECONFIG", ""),
         ];
         let mut isobath = Isobath::of_environment(&["--pod-name", "pod"], &environment);
 

@@ -76,7 +76,9 @@ async fn config(args: &Args) -> Result<kube::Config, ConfigurationError> {
         ..KubeConfigOptions::default()
     };
     let in_pod = std::env::var_os("KUBERNETES_SERVICE_HOST").is_some();
-    let asked_for = args.context.is_some() || std::env::var_os("KUBECONFIG").is_some();
+    // Set to nothing is not set, as for kubectl.
+    let named = std::env::var_os("KUBECONFIG").is_some_and(|files| !files.is_empty());
+    let asked_for = args.context.is_some() || named;
     let kubeconfig = match &args.kubeconfig {
         Some(path) => Kubeconfig::read_from(path),
         None if in_pod && !asked_for => {
