@@ -187,7 +187,7 @@ fn the_core_is_pure() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
-/// Who reads the wall clock, and what for. It may be wrong by hours and jump: nothing is decided by it. Intervals and
+/// K-19: who reads the wall clock, and what for. It may be wrong by hours and jump: nothing is decided by it. Intervals and
 /// deadlines are measured on the monotonic clock.
 const WALL_CLOCK: &[(&str, &str)] = &[
     (

@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use crate::check::{Transport, answer};
 use crate::control_plane::{ADMIN, ControlPlane};
+use crate::fault_proxy::{FaultProxy, Upstream};
 use crate::support::eventually::eventually;
 use crate::support::isobath::Isobath;
 use crate::support::manifest::{Manifest, endpoint_slice, service, site, text};
@@ -63,9 +64,26 @@ impl Installation {
         self.plane.kubeconfig_with_token_file(&name, server, &token)
     }
 
+    /// A proxy to the API server, for whoever brings a token.
+    pub(crate) async fn proxy(&self) -> FaultProxy {
+        let authority = self.plane.authority();
+        let server = authority.server();
+        let upstream = Upstream {
+            address: self.plane.address(),
+            ca: authority.certificate().to_owned(),
+            identity: None,
+        };
+        FaultProxy::start(upstream, &server.certificate, &server.key).await
+    }
+
     /// Isobath as this pod, with the rights of the ServiceAccount; nothing runs yet.
     pub(crate) fn isobath(&self, pod: &str, arguments: &[&str]) -> Isobath {
-        let kubeconfig = self.kubeconfig(self.plane.address());
+        self.isobath_at(self.plane.address(), pod, arguments)
+    }
+
+    /// The same, by way of this address.
+    pub(crate) fn isobath_at(&self, server: SocketAddr, pod: &str, arguments: &[&str]) -> Isobath {
+        let kubeconfig = self.kubeconfig(server);
         let arguments = [
             &["--pod-name", pod, "--pod-namespace", HOME][..],
             &["--ingress-status-address", ADDRESS],

@@ -1,13 +1,19 @@
 //! The API server is killed and comes back under traffic: no request notices, and nothing that changed meanwhile is
 //! missed.
 
+use std::time::{Duration, Instant};
+
+use tokio::time::sleep;
+
 use crate::check::Transport;
-use crate::installation::{HOME, Installation, becomes, cluster_service, our_site, slice};
+use crate::fault_proxy::Mode;
+use crate::installation::{Installation, becomes, cluster_service, our_site, slice};
 use crate::support::backend::Backend;
 use crate::support::certificate::Authority;
 use crate::support::client::Tls;
 use crate::support::load::Load;
 use crate::support::network::{address, alone};
+use crate::support::stand::Stand;
 
 #[test]
 fn the_api_server_is_killed_under_traffic() {
@@ -83,8 +89,46 @@ fn the_api_server_is_killed_under_traffic() {
         ] {
             assert_eq!(after[what], before[what], "{what}");
         }
+    });
+}
 
-        // The same process from here on: what it missed while it could not look is written now.
-        cluster.kubectl(&["-n", HOME, "get", "lease", "isobath"], "");
+/// K-05 with the real times: nothing passes between the two any more, and nothing ends.
+#[test]
+#[ignore = "a minute of silence: make soak"]
+fn a_half_open_connection_is_noticed_within_60_seconds() {
+    alone(async || {
+        let Some(cluster) = Installation::start().await else {
+            return;
+        };
+        let web = Backend::start_at("web", address(2)).await;
+        cluster.apply(&[
+            cluster_service("web"),
+            slice("web", web.address()),
+            our_site("web", "web.test", "web:80"),
+        ]);
+        let proxy = cluster.proxy().await;
+        let mut isobath = cluster.isobath_at(proxy.address(), "pod", &[]);
+        isobath.restart().await;
+        let mut stand = Stand::on(isobath).await;
+        let load = Load::start(stand.http_traffic("web.test")).await;
+
+        proxy.set_mode(Mode::BlackHole);
+        let start = Instant::now();
+        while stand.isobath.process().ended().is_none() {
+            assert!(start.elapsed() < Duration::from_secs(65), "not noticed");
+            sleep(Duration::from_millis(100)).await;
+        }
+        let noticed = start.elapsed();
+        let (status, last) = stand.isobath.ends().await;
+        println!("ended after {noticed:?}: {last}");
+        assert_eq!(status.code(), Some(1), "{last}");
+        assert!(last.contains("the API server can't be reached: "), "{last}");
+        assert!(noticed <= Duration::from_secs(60), "{noticed:?}");
+
+        proxy.heal();
+        stand.isobath.restart().await;
+        cluster.apply(&[our_site("new", "new.test", "web:80")]);
+        becomes(&stand, Transport::Http1, "new.test", "/", "web").await;
+        load.stop_without_failure().await;
     });
 }

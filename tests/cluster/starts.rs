@@ -12,7 +12,7 @@ use bytes::Bytes;
 use futures::future::join;
 use tokio::time::{sleep, timeout};
 
-use crate::fault_proxy::{Fault, FaultProxy, Upstream};
+use crate::fault_proxy::{Fault, FaultProxy};
 use crate::installation::{HOME, Installation, cluster_service, our_site};
 use crate::support::ads::{Ads, CDS, EDS, LDS, RDS, SDS, Served};
 use crate::support::certificate::Authority;
@@ -84,16 +84,9 @@ async fn the_first_answer_is_complete() {
     println!("{starts} starts, every first answer complete");
 }
 
-/// A proxy that brings the ServiceAccount's token along, knows no streaming lists, has small pages and takes its time.
+/// A proxy that knows no streaming lists, has small pages and takes its time.
 async fn slow_and_paged(cluster: &Installation) -> FaultProxy {
-    let authority = cluster.plane.authority();
-    let server = authority.server();
-    let upstream = Upstream {
-        address: cluster.plane.address(),
-        ca: authority.certificate().to_owned(),
-        identity: None,
-    };
-    let proxy = FaultProxy::start(upstream, &server.certificate, &server.key).await;
+    let proxy = cluster.proxy().await;
     proxy.slow_down(SLOW);
     proxy.on(
         usize::MAX,

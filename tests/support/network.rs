@@ -55,7 +55,8 @@ pub(crate) fn alone<T: AsyncFnOnce()>(body: T) {
         .trim_end_matches("::{{closure}}");
     let output = unshare()
         .arg(std::env::current_exe().unwrap())
-        .args(["--exact", name, "--nocapture", "--test-threads=1"])
+        .args(["--exact", name, "--include-ignored"])
+        .args(["--nocapture", "--test-threads=1"])
         .env(INSIDE, mount_namespace())
         .output()
         .unwrap();
