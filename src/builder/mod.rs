@@ -74,7 +74,7 @@ pub struct Builder {
 #[derive(Debug, Default)]
 struct HostState {
     http_key: Option<Arc<str>>,
-    clusters: BTreeMap<Arc<str>, BackendPort>,
+    clusters: Box<[Arc<str>]>,
 }
 
 #[derive(Debug)]
@@ -230,7 +230,7 @@ impl Builder {
             });
             state.users += 1;
         }
-        for name in old.clusters.keys() {
+        for name in &old.clusters {
             if let Some(state) = self.clusters.get_mut(name) {
                 state.users -= 1;
                 if state.users == 0 {
@@ -241,7 +241,7 @@ impl Builder {
         self.problems.set(Unit::Host(host.clone()), unit.problems);
         let state = HostState {
             http_key: rendered.map(|(key, _)| key),
-            clusters: unit.clusters,
+            clusters: unit.clusters.into_keys().collect(),
         };
         if self.store.names_host(host) {
             self.hosts.insert(host.clone(), state);
