@@ -12,9 +12,9 @@ use hyper::body::Incoming;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::sync::mpsc;
 use tonic::server::{Grpc, StreamingService};
-use tonic_prost::ProstCodec;
 
 use super::Shared;
+use super::codec::Codec;
 use super::session::Session;
 use crate::xds::delta::Delta;
 use crate::xds::message::Protocol;
@@ -100,7 +100,7 @@ async fn stream<P: Protocol>(
     request: http::Request<Incoming>,
     shared: Shared,
 ) -> http::Response<tonic::body::Body> {
-    Grpc::new(ProstCodec::<P::Response, P::Request>::default())
+    Grpc::new(Codec::<P>::default())
         .apply_max_message_size_config(Some(REQUEST_LIMIT), None)
         .streaming(Aggregated::<P>(shared, PhantomData), request)
         .await

@@ -99,6 +99,8 @@ impl<P: Protocol> Session<P> {
                 );
                 return Ok(Some(response));
             }
+            // Once for all that was sent and answered since the stream waited last.
+            self.report.publish(self.stream.report());
             let deadline = self.stream.deadline(now.into_std());
             tokio::select! {
                 request = self.requests.message() => match request? {
@@ -121,7 +123,7 @@ impl<P: Protocol> Session<P> {
         }
     }
 
-    /// Metrics, log and reports of what has happened.
+    /// Metrics and log of what has happened.
     fn tell(&mut self) {
         if !self.known
             && let Some(node) = self.stream.node()
@@ -159,7 +161,6 @@ impl<P: Protocol> Session<P> {
                 Event::Acknowledged { .. } | Event::SnapshotAcknowledged { .. } => {}
             }
         }
-        self.report.publish(self.stream.report());
     }
 }
 
