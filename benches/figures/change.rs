@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
+use isobath::xds::Variant;
 use tokio::time::sleep;
 
 use crate::child::Child;
@@ -132,6 +133,23 @@ pub async fn measure(
     let bytes: Vec<f64> = turns.iter().map(|turn| turn.bytes).collect();
     let row = report.add(&format!("{name}, bytes"), hosts, "B", median(&bytes));
     change.bytes.map(|target| row.target(target));
+    Ok(())
+}
+
+/// The same change for a client that speaks the state of the world; it must be one response.
+pub async fn by_state_of_the_world(
+    report: &mut Report,
+    hosts: usize,
+    plane: &Plane,
+    change: &Change<'_>,
+) -> Result<()> {
+    let mut client = Client::connect_by(&plane.socket(), Variant::Sotw).await?;
+    client.everything().await?;
+    let turn = turn(&plane.stub, &plane.child, &mut client, &[1], change, 0).await?;
+    let (name, hosts) = (format!("{}, state of the world", change.name), Some(hosts));
+    let p50 = median(&turn.times);
+    report.add(&format!("{name} → client, p50"), hosts, "ms", p50);
+    report.add(&format!("{name}, bytes"), hosts, "B", turn.bytes);
     Ok(())
 }
 

@@ -1,6 +1,7 @@
-//! A bare xDS client: delta ADS over a Unix socket, subscribed as Envoy is, every response acknowledged at once.
+//! A bare xDS client: ADS over a Unix socket, delta or state of the world, subscribed as Envoy is, every response
+//! acknowledged at once.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -16,8 +17,10 @@ use envoy_types::pb::envoy::extensions::filters::network::http_connection_manage
 use envoy_types::pb::envoy::extensions::transport_sockets::tls::v3::DownstreamTlsContext;
 use http::uri::PathAndQuery;
 use hyper_util::rt::TokioIo;
-use isobath::xds::ResourceType;
-use isobath::xds::wire::{DeltaDiscoveryRequest, DeltaDiscoveryResponse, Node};
+use isobath::xds::wire::{
+    DeltaDiscoveryRequest, DeltaDiscoveryResponse, DiscoveryRequest, DiscoveryResponse, Named, Node,
+};
+use isobath::xds::{ResourceType, Variant};
 use prost::Message as _;
 use tokio::net::UnixStream;
 use tokio::sync::mpsc;
@@ -26,7 +29,7 @@ use tokio_stream::wrappers::UnboundedReceiverStream;
 use tonic::client::Grpc;
 use tonic::transport::Endpoint;
 
-use crate::raw::{DELTA, Raw};
+use crate::raw::{DELTA, Raw, SOTW};
 
 /// One response.
 pub struct Arrival {
@@ -54,8 +57,13 @@ impl Drop for Client {
 }
 
 impl Client {
-    /// Opens a stream and asks for all clusters and listeners, and for what they refer to.
+    /// Opens a delta stream and asks for all clusters and listeners, and for what they refer to.
     pub async fn connect(socket: &Path) -> Result<Self> {
+        Self::connect_by(socket, Variant::Delta).await
+    }
+
+    /// The same with either variant.
+    pub async fn connect_by(socket: &Path, variant: Variant) -> Result<Self> {
         let socket = socket.to_owned();
         // Windows as Envoy 1.40 has them.
         let channel = Endpoint::from_static("http://xds")
@@ -70,13 +78,18 @@ impl Client {
         grpc.ready().await?;
         let (requests, receiver) = mpsc::unbounded_channel();
         let mut session = Session {
+            variant,
             requests,
             asked: BTreeSet::new(),
             unanswered: BTreeSet::new(),
+            last: BTreeMap::new(),
         };
         session.ask(ResourceType::Cluster, []);
         session.ask(ResourceType::Listener, []);
-        let path = PathAndQuery::from_static(DELTA);
+        let path = PathAndQuery::from_static(match variant {
+            Variant::Delta => DELTA,
+            Variant::Sotw => SOTW,
+        });
         let requests = tonic::Request::new(UnboundedReceiverStream::new(receiver));
         let mut responses = grpc.streaming(requests, path, Raw).await?.into_inner();
         let (sender, arrivals) = mpsc::unbounded_channel();
@@ -159,35 +172,77 @@ impl Client {
 }
 
 struct Session {
+    variant: Variant,
     requests: mpsc::UnboundedSender<Bytes>,
     asked: BTreeSet<(ResourceType, String)>,
     unanswered: BTreeSet<(ResourceType, String)>,
+    /// Version and nonce of the last response, which a request for the state of the world repeats.
+    last: BTreeMap<ResourceType, (String, String)>,
+}
+
+/// A response of either variant.
+struct Answer {
+    type_url: String,
+    version: String,
+    nonce: String,
+    resources: Vec<(String, Bytes)>,
+    removed: Vec<String>,
+}
+
+impl Answer {
+    fn decode(variant: Variant, raw: Bytes) -> Result<Self> {
+        Ok(match variant {
+            Variant::Delta => {
+                let response = DeltaDiscoveryResponse::decode(raw)?;
+                let resources = response.resources.into_iter().map(|resource| {
+                    let content = resource.resource.context("a resource without content")?;
+                    Ok((resource.name, content.value))
+                });
+                Self {
+                    type_url: response.type_url,
+                    version: String::new(),
+                    nonce: response.nonce,
+                    resources: resources.collect::<Result<_>>()?,
+                    removed: response.removed_resources,
+                }
+            }
+            Variant::Sotw => {
+                let response = DiscoveryResponse::decode(raw)?;
+                // The name is the first field of each of the five types.
+                let resources = response.resources.into_iter().map(|content| {
+                    let named = Named::decode(content.value.clone())?;
+                    Ok((named.name, content.value))
+                });
+                Self {
+                    type_url: response.type_url,
+                    version: response.version_info,
+                    nonce: response.nonce,
+                    resources: resources.collect::<Result<_>>()?,
+                    removed: Vec::new(),
+                }
+            }
+        })
+    }
 }
 
 impl Session {
     fn take(&mut self, at: Instant, raw: Bytes) -> Result<Arrival> {
-        let response = DeltaDiscoveryResponse::decode(raw.clone())?;
-        let resource_type = ResourceType::from_type_url(&response.type_url)
+        let answer = Answer::decode(self.variant, raw.clone())?;
+        let resource_type = ResourceType::from_type_url(&answer.type_url)
             .context("a type that nobody asked for")?;
-        self.send(&DeltaDiscoveryRequest {
-            type_url: response.type_url,
-            response_nonce: response.nonce,
-            ..DeltaDiscoveryRequest::default()
-        });
-        let mut resources = Vec::with_capacity(response.resources.len());
-        for resource in response.resources {
-            let value = resource
-                .resource
-                .context("a resource without content")?
-                .value;
-            if !self.unanswered.is_empty() {
-                self.unanswered
-                    .remove(&(resource_type, resource.name.clone()));
+        let last = (answer.version, answer.nonce);
+        self.last.insert(resource_type, last);
+        self.acknowledge(resource_type);
+        let resources = answer.resources;
+        for name in resources
+            .iter()
+            .map(|(name, _)| name)
+            .chain(&answer.removed)
+        {
+            if self.unanswered.is_empty() {
+                break;
             }
-            resources.push((resource.name, value));
-        }
-        for name in response.removed_resources {
-            self.unanswered.remove(&(resource_type, name));
+            self.unanswered.remove(&(resource_type, name.clone()));
         }
         match resource_type {
             ResourceType::Cluster => {
@@ -223,18 +278,49 @@ impl Session {
         }
     }
 
-    fn ask(&self, resource_type: ResourceType, names: impl IntoIterator<Item = String>) {
-        self.send(&DeltaDiscoveryRequest {
-            node: Some(Node {
-                id: "figures".into(),
+    fn acknowledge(&self, resource_type: ResourceType) {
+        match self.variant {
+            Variant::Delta => self.send(&DeltaDiscoveryRequest {
+                type_url: resource_type.type_url().into(),
+                response_nonce: self.last[&resource_type].1.clone(),
+                ..DeltaDiscoveryRequest::default()
             }),
-            type_url: resource_type.type_url().into(),
-            resource_names_subscribe: names.into_iter().collect(),
-            ..DeltaDiscoveryRequest::default()
+            Variant::Sotw => self.ask(resource_type, []),
+        }
+    }
+
+    /// Asks for these names, which `self.asked` has already.
+    fn ask(&self, resource_type: ResourceType, names: impl IntoIterator<Item = String>) {
+        let node = Some(Node {
+            id: "figures".into(),
+        });
+        let type_url = resource_type.type_url().into();
+        if self.variant == Variant::Delta {
+            return self.send(&DeltaDiscoveryRequest {
+                node,
+                type_url,
+                resource_names_subscribe: names.into_iter().collect(),
+                ..DeltaDiscoveryRequest::default()
+            });
+        }
+        let last = self.last.get(&resource_type).cloned();
+        let (version_info, response_nonce) = last.unwrap_or_default();
+        let from = (resource_type, String::new());
+        let of_type = self.asked.range(from..);
+        self.send(&DiscoveryRequest {
+            node,
+            type_url,
+            version_info,
+            response_nonce,
+            resource_names: of_type
+                .take_while(|(of, _)| *of == resource_type)
+                .map(|(_, name)| name.clone())
+                .collect(),
+            ..DiscoveryRequest::default()
         });
     }
 
-    fn send(&self, request: &DeltaDiscoveryRequest) {
+    fn send(&self, request: &impl prost::Message) {
         // Fails only when the stream is over, which its reader tells.
         let _ = self.requests.send(request.encode_to_vec().into());
     }

@@ -1,6 +1,6 @@
 //! Many events: churn at a rate, a roll of many Services at once, changes that mean nothing, and many clients.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
@@ -15,7 +15,7 @@ use crate::client::{Arrival, Client};
 use crate::null::Script;
 use crate::objects::{Endpoints, Kind, Object, World, endpoint_slice, ingress, service, touched};
 use crate::plane::{Null, Plane};
-use crate::report::{Report, Target, ms, summary};
+use crate::report::{Report, Target, median, ms, summary};
 use crate::start::since;
 use crate::stub::Stub;
 
@@ -79,14 +79,57 @@ impl Pending {
     }
 }
 
+/// The null control plane with a client: it answers each change of endpoints with one assignment.
+pub struct Limit {
+    null: Null,
+    client: Client,
+}
+
+impl Limit {
+    pub async fn start(script: &Script) -> Result<Self> {
+        let null = Null::start(script, Kind::EndpointSlice).await?;
+        let mut client = Client::connect(&null.socket()).await?;
+        client.settled().await?;
+        Ok(Self { null, client })
+    }
+
+    /// Changes at a rate, or at once; the times to the client in order, and the CPU of all.
+    async fn play(&mut self, count: u32, rate: Option<u32>) -> Result<(Vec<f64>, f64)> {
+        self.client.quiet(Duration::from_millis(50)).await;
+        let cpu = self.null.child.cpu();
+        let (mut sent, mut times) = (VecDeque::new(), Vec::new());
+        let start = tokio::time::Instant::now();
+        let slice = |index: u32| endpoint_slice(index as usize, Endpoints::Serial(FIRST + index));
+        if rate.is_none() {
+            let stamp = self.null.stub.apply_all((0..count).map(slice).collect());
+            sent.extend((0..count).map(|_| stamp));
+        }
+        let mut arrived = |arrival: &Arrival, sent: &mut VecDeque<Instant>| {
+            times.extend(sent.pop_front().map(|stamp| since(stamp, arrival.at)));
+        };
+        for index in 0..rate.map_or(0, |_| count) {
+            let object = slice(index);
+            sleep_until(start + Duration::from_secs(1) * index / rate.unwrap_or(1)).await;
+            sent.push_back(self.null.stub.apply(object));
+            while let Some(arrival) = self.client.try_next() {
+                arrived(&arrival, &mut sent);
+            }
+        }
+        while !sent.is_empty() {
+            arrived(&self.client.next().await?, &mut sent);
+        }
+        Ok((times, ms(self.null.child.cpu() - cpu)))
+    }
+}
+
 /// Endpoints change at this rate, each time of another Service.
 pub async fn churn(
     report: &mut Report,
     world: &World,
     plane: &Plane,
     client: &mut Client,
-    rate: u32,
-    time: Duration,
+    limit: &mut Limit,
+    (rate, time): (u32, Duration),
 ) -> Result<()> {
     let first = FIRST + rate * 1000;
     let mut pending = Pending::default();
@@ -106,17 +149,24 @@ pub async fn churn(
     while !pending.of.is_empty() {
         pending.arrived(&client.next().await?)?;
     }
+    let cpu = ms(plane.child.cpu() - cpu);
     let times = summary(&pending.times);
+    let (null_times, null_cpu) = limit.play(count, Some(rate)).await?;
+    let null = summary(&null_times);
     let name = format!("endpoint churn at {rate}/s");
     let hosts = Some(world.hosts);
-    report.add(&format!("{name} → client, p50"), hosts, "ms", times.p50);
-    report.add(&format!("{name} → client, p99"), hosts, "ms", times.p99);
-    report.add(
-        &format!("{name}, CPU per event"),
-        hosts,
-        "ms",
-        ms(plane.child.cpu() - cpu) / f64::from(count),
-    );
+    report
+        .add(&format!("{name} → client, p50"), hosts, "ms", times.p50)
+        .against(null.p50);
+    report
+        .add(&format!("{name} → client, p99"), hosts, "ms", times.p99)
+        .against(null.p99);
+    let events = f64::from(count);
+    let per_event = format!("{name}, CPU per event");
+    report
+        .add(&per_event, hosts, "ms", cpu / events)
+        .against(null_cpu / events)
+        .target(Target::AtMost(0.2));
     #[allow(clippy::cast_precision_loss)]
     let bytes = (client.received() - received) as f64 / f64::from(count);
     report.add(&format!("{name}, bytes per event"), hosts, "B", bytes);
@@ -129,10 +179,12 @@ pub async fn roll(
     world: &World,
     plane: &Plane,
     client: &mut Client,
+    limit: &mut Limit,
 ) -> Result<()> {
     const SERVICES: u32 = 500;
     let mut last = Vec::new();
     let mut cpus = Vec::new();
+    let (mut null_last, mut null_cpus) = (Vec::new(), Vec::new());
     for round in 0..5 {
         let first = FIRST + 0x8_0000 + round * SERVICES;
         let objects = (0..SERVICES)
@@ -149,20 +201,27 @@ pub async fn roll(
         }
         last.push(pending.times.iter().copied().fold(0.0, f64::max));
         cpus.push(ms(plane.child.cpu() - cpu));
+        let (times, cpu) = limit.play(SERVICES, None).await?;
+        null_last.push(times.iter().copied().fold(0.0, f64::max));
+        null_cpus.push(cpu);
     }
     let hosts = Some(world.hosts);
-    report.add(
-        "500 Services rolled at once → last at the client",
-        hosts,
-        "ms",
-        summary(&last).p50,
-    );
-    report.add(
-        "500 Services rolled at once, CPU",
-        hosts,
-        "ms",
-        summary(&cpus).p50,
-    );
+    report
+        .add(
+            "500 Services rolled at once → last at the client",
+            hosts,
+            "ms",
+            median(&last),
+        )
+        .against(median(&null_last));
+    report
+        .add(
+            "500 Services rolled at once, CPU",
+            hosts,
+            "ms",
+            median(&cpus),
+        )
+        .against(median(&null_cpus));
     Ok(())
 }
 
@@ -272,15 +331,10 @@ pub async fn fan_out(
     report: &mut Report,
     world: &World,
     plane: &Plane,
-    initial: &[Arrival],
-    answers: [&Arrival; 2],
+    script: &Script,
 ) -> Result<()> {
     let hosts = Some(world.hosts);
-    let mut script = Script::new(initial);
-    for answer in answers {
-        script.answer(std::slice::from_ref(answer));
-    }
-    let null = Null::start(&script, Kind::EndpointSlice).await?;
+    let null = Null::start(script, Kind::EndpointSlice).await?;
     let mut clients = Vec::new();
     let mut null_clients = Vec::new();
     for count in [1, 10, 100, 1000] {

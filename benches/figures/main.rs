@@ -12,6 +12,7 @@ mod chart;
 mod child;
 mod client;
 mod download;
+mod envoy;
 mod load;
 mod null;
 mod objects;
@@ -21,6 +22,7 @@ mod raw;
 mod report;
 mod start;
 mod stub;
+mod traffic;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -30,6 +32,7 @@ use anyhow::Result;
 use clap::Parser as _;
 
 use change::Change;
+use null::Script;
 use objects::{Endpoints, Kind, World, endpoint_slice, ingress};
 use plane::Setup;
 use report::{Report, Target};
@@ -71,6 +74,8 @@ enum Role {
     Null(null::Args),
     /// Be the bare download
     Download { api: SocketAddr },
+    /// Measure what a change costs Envoy under each way to tell it
+    Envoy(envoy::Args),
 }
 
 #[tokio::main]
@@ -79,7 +84,7 @@ async fn main() -> Result<()> {
     match cli.role {
         Some(Role::Null(args)) => return null::run(args).await,
         Some(Role::Download { api }) => return download::run(api).await,
-        None => {}
+        Some(Role::Envoy(_)) | None => {}
     }
     let wanted = |name: &str| cli.only.is_empty() || cli.only.iter().any(|only| only == name);
     let mut report = Report {
@@ -90,6 +95,10 @@ async fn main() -> Result<()> {
     // A thousand clients on each side; children inherit it.
     let (_, hard) = nix::sys::resource::getrlimit(nix::sys::resource::Resource::RLIMIT_NOFILE)?;
     nix::sys::resource::setrlimit(nix::sys::resource::Resource::RLIMIT_NOFILE, hard, hard)?;
+    if let Some(Role::Envoy(args)) = &cli.role {
+        envoy::run(&mut report, cli.envoy.as_deref(), args).await?;
+        return finish(&report, &cli.output.join("envoy"));
+    }
     let setup = Setup::new(cli.isobath.clone())?;
     if wanted("empty") {
         start::empty(&mut report, &setup).await?;
@@ -117,9 +126,13 @@ async fn main() -> Result<()> {
             "No Envoy was named (ISOBATH_TEST_ENVOY): the figures with one are left out.".into(),
         );
     }
-    report.write(&cli.output)?;
+    finish(&report, &cli.output)
+}
+
+fn finish(report: &Report, output: &std::path::Path) -> Result<()> {
+    report.write(output)?;
     println!("{}", report.table());
-    println!("also as JSON and SVG in {}", cli.output.display());
+    println!("also as JSON and SVG in {}", output.display());
     Ok(())
 }
 
@@ -139,24 +152,29 @@ async fn size(
     let mut client = plane.client().await?;
     let initial = client.everything().await?;
     if wanted("start") {
-        start::idle(report, &plane, Some(hosts)).await;
+        start::idle(report, &plane.child, "idle CPU, one client", Some(hosts)).await;
     }
     if wanted("change") {
         changes(report, &world, &plane, &mut client, &initial).await?;
     }
-    if wanted("load") {
-        for (rate, time) in [(10, 3), (100, 3), (1000, 5)] {
-            load::churn(
-                report,
-                &world,
-                &plane,
-                &mut client,
-                rate,
-                Duration::from_secs(time),
-            )
-            .await?;
+    let mut script = Script::new(&initial);
+    if wanted("load") || wanted("fan-out") {
+        for serial in [0x70_0001, 0x70_0002] {
+            client.quiet(Duration::from_millis(50)).await;
+            let slice = endpoint_slice(3, Endpoints::Serial(serial));
+            plane.stub.apply(slice);
+            script.answer(&[client.next().await?]);
         }
-        load::roll(report, &world, &plane, &mut client).await?;
+    }
+    if wanted("load") {
+        let mut limit = load::Limit::start(&script).await?;
+        for (rate, seconds) in [(10, 3), (100, 3), (1000, 5)] {
+            let time = Duration::from_secs(seconds);
+            let at = (rate, time);
+            load::churn(report, &world, &plane, &mut client, &mut limit, at).await?;
+        }
+        load::roll(report, &world, &plane, &mut client, &mut limit).await?;
+        drop(limit);
         load::nothing(report, &world, &mut plane, &mut client).await?;
         if hosts >= 10_000 {
             load::flood(report, &world, &mut plane, &mut client).await?;
@@ -168,18 +186,7 @@ async fn size(
         proxy::measure(report, envoy, &world, &plane, setup).await?;
     }
     if wanted("fan-out") && hosts <= 1000 {
-        let mut answers = Vec::new();
-        for serial in [0x70_0001, 0x70_0002] {
-            client.quiet(Duration::from_millis(50)).await;
-            plane
-                .stub
-                .apply(endpoint_slice(3, Endpoints::Serial(serial)));
-            answers.push(client.next().await?);
-        }
-        let mut again = plane.client().await?;
-        let initial = again.everything().await?;
-        drop(again);
-        load::fan_out(report, &world, &plane, &initial, [&answers[0], &answers[1]]).await?;
+        load::fan_out(report, &world, &plane, &script).await?;
     }
     plane.child.alive()
 }
@@ -257,7 +264,7 @@ async fn changes(
     for change in &of {
         change::measure(report, hosts, plane, client, initial, change).await?;
     }
-    Ok(())
+    change::by_state_of_the_world(report, hosts, plane, &of[0]).await
 }
 
 fn machine() -> String {

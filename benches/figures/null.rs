@@ -3,26 +3,23 @@
 //! gRPC library.
 
 use std::collections::VecDeque;
-use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::Result;
 use bytes::Bytes;
-use futures::stream::{BoxStream, StreamExt as _};
+use futures::stream::StreamExt as _;
 use http_body_util::{BodyExt as _, Empty};
-use hyper::body::Incoming;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::rt::TokioIo;
 use isobath::xds::ResourceType;
 use isobath::xds::wire::DeltaDiscoveryRequest;
 use prost::Message as _;
-use tokio::net::{TcpStream, UnixListener};
+use tokio::net::TcpStream;
 use tokio::sync::watch;
-use tonic::server::{Grpc, StreamingService};
 
 use crate::client::Arrival;
-use crate::raw::Raw;
+use crate::raw::{Responses, serve};
 
 /// What it answers.
 #[derive(Default)]
@@ -143,20 +140,9 @@ pub async fn run(args: Args) -> Result<()> {
             .collect(),
         events,
     });
-    let listener = UnixListener::bind(&args.socket)?;
-    tokio::spawn(async move {
-        while let Ok((connection, _)) = listener.accept().await {
-            let shared = shared.clone();
-            tokio::spawn(async move {
-                let service =
-                    hyper::service::service_fn(move |request| answer(request, shared.clone()));
-                let _ = hyper::server::conn::http2::Builder::new(TokioExecutor::new())
-                    .timer(TokioTimer::new())
-                    .serve_connection(TokioIo::new(connection), service)
-                    .await;
-            });
-        }
-    });
+    let _server = serve(&args.socket, move |requests| {
+        Session::begin(requests, &shared)
+    })?;
     let connection = TcpStream::connect(args.api).await?;
     connection.set_nodelay(true)?;
     let (mut sender, connection) =
@@ -174,38 +160,6 @@ pub async fn run(args: Args) -> Result<()> {
     anyhow::bail!("the watch is over")
 }
 
-async fn answer(
-    request: http::Request<Incoming>,
-    shared: Arc<Shared>,
-) -> Result<http::Response<tonic::body::Body>, Infallible> {
-    Ok(Grpc::new(Raw).streaming(Service(shared), request).await)
-}
-
-struct Service(Arc<Shared>);
-
-impl StreamingService<Bytes> for Service {
-    type Response = Bytes;
-    type ResponseStream = BoxStream<'static, Result<Bytes, tonic::Status>>;
-    type Future =
-        futures::future::Ready<Result<tonic::Response<Self::ResponseStream>, tonic::Status>>;
-
-    fn call(&mut self, request: tonic::Request<tonic::Streaming<Bytes>>) -> Self::Future {
-        let mut events = self.0.events.clone();
-        let answered = *events.borrow_and_update();
-        let session = Session {
-            answered,
-            events,
-            requests: request.into_inner(),
-            shared: self.0.clone(),
-            asked: [false; 5],
-            queue: VecDeque::new(),
-            awaited: None,
-        };
-        let stream = futures::stream::try_unfold(session, Session::next).boxed();
-        futures::future::ready(Ok(tonic::Response::new(stream)))
-    }
-}
-
 struct Session {
     requests: tonic::Streaming<Bytes>,
     events: watch::Receiver<usize>,
@@ -218,6 +172,21 @@ struct Session {
 }
 
 impl Session {
+    fn begin(requests: tonic::Streaming<Bytes>, shared: &Arc<Shared>) -> Responses {
+        let mut events = shared.events.clone();
+        let answered = *events.borrow_and_update();
+        let session = Self {
+            answered,
+            events,
+            requests,
+            shared: shared.clone(),
+            asked: [false; 5],
+            queue: VecDeque::new(),
+            awaited: None,
+        };
+        futures::stream::try_unfold(session, Self::next).boxed()
+    }
+
     async fn next(mut self) -> Result<Option<(Bytes, Self)>, tonic::Status> {
         loop {
             if self.awaited.is_none()

@@ -1,5 +1,8 @@
 //! Kubernetes objects as a cluster holds them: with managedFields, last-applied annotations, status and all.
 
+use std::net::SocketAddrV4;
+
+use base64::Engine as _;
 use rcgen::{CertificateParams, KeyPair};
 use serde_json::{Value, json};
 
@@ -80,8 +83,8 @@ pub struct World {
 pub enum Endpoints {
     /// Three made-up addresses, the first of which tells this number.
     Serial(u32),
-    /// One endpoint at this port of the loopback interface.
-    Local(u16),
+    /// One endpoint at this address.
+    At(SocketAddrV4),
 }
 
 impl World {
@@ -106,6 +109,14 @@ impl World {
         }
         objects.push(ingress(host, "/"));
         objects
+    }
+
+    /// The certificates of all Secrets, as PEM.
+    pub fn certificates(&self) -> [String; 2] {
+        self.pairs.each_ref().map(|pair| {
+            let pem = base64::engine::general_purpose::STANDARD.decode(&pair.certificate);
+            String::from_utf8(pem.unwrap()).unwrap()
+        })
     }
 
     /// The Secret of a host with TLS. Odd serials hold another certificate than even ones.
@@ -139,7 +150,6 @@ fn namespace(host: usize) -> String {
 }
 
 fn pair() -> Pair {
-    use base64::Engine as _;
     let base64 = base64::engine::general_purpose::STANDARD;
     let key = KeyPair::generate().unwrap();
     let mut params = CertificateParams::new(vec!["*.figures.example".to_owned()]).unwrap();
@@ -243,7 +253,7 @@ pub fn endpoint_slice(host: usize, endpoints: Endpoints) -> Object {
                 8080,
             )
         }
-        Endpoints::Local(port) => (vec!["127.0.0.1".to_owned()], port),
+        Endpoints::At(address) => (vec![address.ip().to_string()], address.port()),
     };
     let endpoints: Vec<Value> = addresses
         .iter()

@@ -1,22 +1,13 @@
 //! With a real Envoy: from the write of an Ingress to its first answer, with ours and with null in turn, while
 //! steady traffic must not fail.
 
-use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, ensure};
-use bytes::Bytes;
-use http_body_util::{BodyExt as _, Empty, Full};
-use hyper::client::conn::http1::SendRequest;
-use hyper_util::rt::TokioIo;
+use anyhow::{Result, ensure};
 use isobath::envoy::bootstrap::{Bootstrap, XdsServer};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::task::JoinHandle;
 use tokio::time::sleep;
 
 use crate::child::{Child, ready};
@@ -26,6 +17,7 @@ use crate::objects::{Endpoints, Kind, World, endpoint_slice, host_name, ingress}
 use crate::plane::{Null, Plane, Setup};
 use crate::report::{Report, Target, ms, summary};
 use crate::stub::Stub;
+use crate::traffic::{Backend, Probe, Steady, TlsProbe, Traffic};
 
 /// Hosts that are added, and endpoints that change.
 const CHANGES: usize = 20;
@@ -33,114 +25,17 @@ const CHANGES: usize = 20;
 const LONGEST: Duration = Duration::from_secs(30);
 /// Hosts with TLS are those whose number divides by five; these are plain and new.
 const FIRST_NEW: usize = 1_000_001;
-
-/// A back end that says who it is.
-struct Backend {
-    port: u16,
-    task: JoinHandle<()>,
-}
-
-impl Drop for Backend {
-    fn drop(&mut self) {
-        self.task.abort();
-    }
-}
-
-impl Backend {
-    async fn start(name: &'static str) -> Result<Self> {
-        let listener = TcpListener::bind("127.0.0.1:0").await?;
-        let port = listener.local_addr()?.port();
-        let task = tokio::spawn(async move {
-            while let Ok((connection, _)) = listener.accept().await {
-                tokio::spawn(async move {
-                    let service = hyper::service::service_fn(move |_| async move {
-                        let body = Full::new(Bytes::from_static(name.as_bytes()));
-                        Ok::<_, Infallible>(http::Response::new(body))
-                    });
-                    let _ = hyper::server::conn::http1::Builder::new()
-                        .serve_connection(TokioIo::new(connection), service)
-                        .await;
-                });
-            }
-        });
-        Ok(Self { port, task })
-    }
-}
-
-/// A connection to Envoy that is kept.
-struct Probe {
-    address: SocketAddr,
-    sender: Option<SendRequest<Empty<Bytes>>>,
-}
-
-impl Probe {
-    fn new(address: SocketAddr) -> Self {
-        Self {
-            address,
-            sender: None,
-        }
-    }
-
-    async fn get(&mut self, host: &str) -> Result<(u16, Bytes)> {
-        if self.sender.as_ref().is_none_or(SendRequest::is_closed) {
-            let connection = TcpStream::connect(self.address).await?;
-            connection.set_nodelay(true)?;
-            let (sender, connection) =
-                hyper::client::conn::http1::handshake(TokioIo::new(connection)).await?;
-            tokio::spawn(connection);
-            self.sender = Some(sender);
-        }
-        let sender = self.sender.as_mut().context("no connection")?;
-        sender.ready().await?;
-        let request = http::Request::get("/")
-            .header("host", host)
-            .body(Empty::new())?;
-        let response = sender.send_request(request).await?;
-        let status = response.status().as_u16();
-        Ok((status, response.into_body().collect().await?.to_bytes()))
-    }
-}
-
-/// Requests to one host, every few milliseconds, and those that failed.
-struct Traffic {
-    stop: Arc<AtomicBool>,
-    failed: Arc<AtomicU64>,
-    task: JoinHandle<u64>,
-}
-
-impl Traffic {
-    fn start(address: SocketAddr, host: String) -> Self {
-        let (stop, failed) = (
-            Arc::new(AtomicBool::new(false)),
-            Arc::new(AtomicU64::new(0)),
-        );
-        let (stopped, failures) = (stop.clone(), failed.clone());
-        let task = tokio::spawn(async move {
-            let mut probe = Probe::new(address);
-            let mut sent = 0;
-            while !stopped.load(Ordering::Relaxed) {
-                if !matches!(probe.get(&host).await, Ok((200, _))) {
-                    failures.fetch_add(1, Ordering::Relaxed);
-                }
-                sent += 1;
-                sleep(Duration::from_millis(2)).await;
-            }
-            sent
-        });
-        Self { stop, failed, task }
-    }
-
-    async fn end(self) -> Result<(u64, u64)> {
-        self.stop.store(true, Ordering::Relaxed);
-        Ok((self.task.await?, self.failed.load(Ordering::Relaxed)))
-    }
-}
+/// And these are new with TLS.
+const FIRST_NEW_TLS: usize = 1_500_000;
+/// The hosts of the steady traffic: in clear, and with TLS.
+const STEADY: [usize; 2] = [FIRST_NEW - 10, FIRST_NEW_TLS - 10];
 
 /// What one Envoy showed.
 #[derive(Default)]
 struct Seen {
     live: f64,
     added: Vec<f64>,
+    added_tls: Vec<f64>,
     changed: Vec<f64>,
     requests: u64,
     errors: u64,
@@ -155,47 +50,39 @@ pub async fn measure(
     setup: &Setup,
 ) -> Result<()> {
     let backends = [Backend::start("a").await?, Backend::start("b").await?];
-    // The host of the steady traffic.
-    let steady = FIRST_NEW - 10;
-    plane
-        .stub
-        .apply_all(world.host(steady, Endpoints::Local(backends[0].port)));
+    for host in STEADY {
+        let objects = world.host(host, Endpoints::At(backends[0].address));
+        plane.stub.apply_all(objects);
+    }
     let mut client = plane.client().await?;
     let initial = client.everything().await?;
     let mut script = Script::new(&initial);
+    let play = Play {
+        world,
+        setup,
+        backends: &backends,
+    };
     let seen = {
-        let (mut proxy, live) = start_envoy(envoy, plane.socket(), setup).await?;
+        let (mut running, live) = start_envoy(envoy, plane.socket(), setup.stats).await?;
         let mut seen = Seen {
             live,
             ..Seen::default()
         };
         let record = Some((&mut client, &mut script));
-        play(
-            world,
-            &plane.stub,
-            setup,
-            &backends,
-            steady,
-            record,
-            &mut seen,
-        )
-        .await?;
-        proxy.alive()?;
+        play.run(&plane.stub, record, &mut seen).await?;
+        running.child.alive()?;
         seen
     };
     let null = Null::start(&script, Kind::Ingress).await?;
     let mut null_client = Client::connect(&null.socket()).await?;
     null_client.everything().await?;
-    let (mut proxy, live) = start_envoy(envoy, null.socket(), setup).await?;
+    let (mut running, live) = start_envoy(envoy, null.socket(), setup.stats).await?;
     let mut limit = Seen {
         live,
         ..Seen::default()
     };
-    play(
-        world, &null.stub, setup, &backends, steady, None, &mut limit,
-    )
-    .await?;
-    proxy.alive()?;
+    play.run(&null.stub, None, &mut limit).await?;
+    running.child.alive()?;
 
     let hosts = Some(world.hosts);
     report
@@ -207,6 +94,16 @@ pub async fn measure(
     report
         .add("new host → 200 through Envoy, p99", hosts, "ms", ours.p99)
         .against(null.p99);
+    let (ours, null) = (summary(&seen.added_tls), summary(&limit.added_tls));
+    report
+        .add(
+            "new TLS host → 200 through Envoy, p50",
+            hosts,
+            "ms",
+            ours.p50,
+        )
+        .against(null.p50)
+        .target(Target::Ratio(1.1));
     let (ours, null) = (summary(&seen.changed), summary(&limit.changed));
     report
         .add(
@@ -232,69 +129,100 @@ pub async fn measure(
     Ok(())
 }
 
-/// New hosts, then changed endpoints, under traffic.
-async fn play(
-    world: &World,
-    stub: &Stub,
-    setup: &Setup,
-    backends: &[Backend; 2],
-    steady: usize,
-    mut record: Option<(&mut Client, &mut Script)>,
-    seen: &mut Seen,
-) -> Result<()> {
-    let mut probe = Probe::new(setup.http);
-    wait_for(
-        &mut probe,
-        &host_name(steady),
-        |status, _| status == 200,
-        &mut seen.errors,
-    )
-    .await?;
-    let traffic = Traffic::start(setup.http, host_name(steady));
-    for index in 0..CHANGES {
-        // Plain hosts: those with TLS divide by five.
-        let host = FIRST_NEW + index * 5;
-        let name = host_name(host);
-        let (status, _) = probe.get(&name).await?;
-        ensure!(
-            status == 404,
-            "a host that is not there yet answers {status}"
-        );
-        let stamp = stub.apply_all(world.host(host, Endpoints::Local(backends[0].port)));
-        let at = wait_for(
-            &mut probe,
-            &name,
-            |status, _| status == 200,
-            &mut seen.errors,
-        )
-        .await?;
-        seen.added.push(ms(at - stamp));
-        take(&mut record).await;
-    }
-    for index in 0..CHANGES {
-        let backend = &backends[(index + 1) % 2];
-        let expected = ["a", "b"][(index + 1) % 2];
-        let host = FIRST_NEW;
-        // Null answers to Ingresses only, whatever they say.
-        let mut objects = vec![endpoint_slice(host, Endpoints::Local(backend.port))];
-        if record.is_none() {
-            objects.push(ingress(host, "/"));
+/// What both Envoys go through.
+struct Play<'a> {
+    world: &'a World,
+    setup: &'a Setup,
+    backends: &'a [Backend; 2],
+}
+
+impl Play<'_> {
+    /// New hosts, then changed endpoints, under traffic. With ours, which is recorded, more happens after that.
+    async fn run(
+        &self,
+        stub: &Stub,
+        mut record: Option<(&mut Client, &mut Script)>,
+        seen: &mut Seen,
+    ) -> Result<()> {
+        let (world, first) = (self.world, Endpoints::At(self.backends[0].address));
+        let mut probe = Probe::new(self.setup.http);
+        let certificates = world.certificates();
+        let tls = TlsProbe::new(self.setup.https, certificates.iter().map(String::as_str))?;
+        let [plain_host, tls_host] = STEADY.map(host_name);
+        let ok = |status: u16, _: &[u8]| status == 200;
+        wait_for(&mut probe, &plain_host, ok, &mut seen.errors).await?;
+        tls.until_ok(&tls_host).await?;
+        let traffic = [
+            Traffic::start(Steady::Plain(Probe::new(self.setup.http)), plain_host),
+            Traffic::start(Steady::Tls(tls.clone()), tls_host),
+        ];
+        for index in 0..CHANGES {
+            // Plain hosts: those with TLS divide by five.
+            let host = FIRST_NEW + index * 5;
+            let name = host_name(host);
+            let (status, _) = probe.get(&name).await?;
+            ensure!(
+                status == 404,
+                "a host that is not there yet answers {status}"
+            );
+            let stamp = stub.apply_all(world.host(host, first));
+            let at = wait_for(&mut probe, &name, ok, &mut seen.errors).await?;
+            seen.added.push(ms(at - stamp));
+            take(&mut record).await;
         }
-        let stamp = stub.apply_all(objects);
-        let at = wait_for(
-            &mut probe,
-            &host_name(host),
-            |status, body| status == 200 && body == expected.as_bytes(),
-            &mut seen.errors,
-        )
-        .await?;
-        seen.changed.push(ms(at - stamp));
-        take(&mut record).await;
+        for index in 0..CHANGES / 2 {
+            let host = FIRST_NEW_TLS + index * 5;
+            let stamp = stub.apply_all(world.host(host, first));
+            let at = tls.until_ok(&host_name(host)).await?;
+            seen.added_tls.push(ms(at - stamp));
+            take(&mut record).await;
+        }
+        for index in 0..CHANGES {
+            let backend = &self.backends[(index + 1) % 2];
+            let expected = ["a", "b"][(index + 1) % 2];
+            let host = FIRST_NEW;
+            // Null answers to Ingresses only, whatever they say.
+            let mut objects = vec![endpoint_slice(host, Endpoints::At(backend.address))];
+            if record.is_none() {
+                objects.push(ingress(host, "/"));
+            }
+            let stamp = stub.apply_all(objects);
+            let changed = |status: u16, body: &[u8]| status == 200 && body == expected.as_bytes();
+            let name = host_name(host);
+            let at = wait_for(&mut probe, &name, changed, &mut seen.errors).await?;
+            seen.changed.push(ms(at - stamp));
+            take(&mut record).await;
+        }
+        if record.is_some() {
+            self.disturb(stub).await;
+        }
+        for traffic in traffic {
+            let (requests, errors) = traffic.end().await?;
+            seen.requests += requests;
+            seen.errors += errors;
+        }
+        Ok(())
     }
-    let (requests, errors) = traffic.end().await?;
-    seen.requests = requests;
-    seen.errors += errors;
-    Ok(())
+
+    /// The rest of what happens in a cluster: Services rolled, paths edited, certificates rotated, the one in use too.
+    async fn disturb(&self, stub: &Stub) {
+        for round in 0..10 {
+            let first = 0x90_0000 + round * 500;
+            let mut objects: Vec<_> = (0..500)
+                .map(|host| {
+                    let serial = Endpoints::Serial(first + u32::try_from(host).unwrap());
+                    endpoint_slice(host, serial)
+                })
+                .collect();
+            let round = round as usize;
+            objects.push(self.world.secret(STEADY[1], round + 1));
+            objects.push(self.world.secret(500, round + 1));
+            objects.push(ingress(500, ["/a", "/b"][round % 2]));
+            objects.push(ingress(501, ["/a", "/b"][round % 2]));
+            stub.apply_all(objects);
+            sleep(Duration::from_millis(300)).await;
+        }
+    }
 }
 
 async fn take(record: &mut Option<(&mut Client, &mut Script)>) {
@@ -328,7 +256,12 @@ async fn wait_for(
     }
 }
 
-async fn start_envoy(envoy: &Path, socket: PathBuf, setup: &Setup) -> Result<(Running, f64)> {
+/// Starts Envoy for the control plane at this socket; how long it took until it was live.
+pub async fn start_envoy(
+    envoy: &Path,
+    socket: PathBuf,
+    stats: SocketAddr,
+) -> Result<(Running, f64)> {
     let directory = tempfile::Builder::new().prefix("iso-").tempdir()?;
     let bootstrap = Bootstrap {
         xds: XdsServer::Unix(socket),
@@ -349,7 +282,7 @@ async fn start_envoy(envoy: &Path, socket: PathBuf, setup: &Setup) -> Result<(Ru
         "error",
     ]);
     let mut child = Child::start(&mut command, &directory.path().join("envoy.log"))?;
-    let live = ready(setup.stats, "/ready", &mut child).await?;
+    let live = ready(stats, "/ready", &mut child).await?;
     let running = Running {
         child,
         _directory: directory,
@@ -358,13 +291,7 @@ async fn start_envoy(envoy: &Path, socket: PathBuf, setup: &Setup) -> Result<(Ru
 }
 
 /// An Envoy with its files.
-struct Running {
-    child: Child,
+pub struct Running {
+    pub child: Child,
     _directory: tempfile::TempDir,
-}
-
-impl Running {
-    fn alive(&mut self) -> Result<()> {
-        self.child.alive()
-    }
 }

@@ -80,20 +80,24 @@ pub async fn paged(report: &mut Report, world: &World, setup: &Setup) -> Result<
 }
 
 /// Nothing happens.
-pub async fn idle(report: &mut Report, plane: &Plane, hosts: Option<usize>) {
+pub async fn idle(report: &mut Report, child: &Child, name: &str, hosts: Option<usize>) {
     const TIME: Duration = Duration::from_secs(5);
-    let before = plane.child.cpu();
+    let before = child.cpu();
     sleep(TIME).await;
-    let share = (plane.child.cpu() - before).as_secs_f64() / TIME.as_secs_f64() * 100.0;
+    let share = (child.cpu() - before).as_secs_f64() / TIME.as_secs_f64() * 100.0;
     report
-        .add("idle CPU, one client", hosts, "% of a core", share)
+        .add(name, hosts, "% of a core", share)
         .target(Target::AtMost(0.1));
 }
 
-/// A start without any object, from a directory of manifests.
+/// The binary itself, and a start without any object, from a directory of manifests.
 pub async fn empty(report: &mut Report, setup: &Setup) -> Result<()> {
+    const TIMES: usize = 9;
+    #[allow(clippy::cast_precision_loss)]
+    let size = std::fs::metadata(&setup.isobath)?.len() as f64 / f64::from(1 << 20);
+    report.add("size of the binary, with its symbols", None, "MiB", size);
     let (mut accepted, mut memory) = (vec![], vec![]);
-    for _ in 0..9 {
+    for turn in 0..TIMES {
         let directory = tempfile::Builder::new().prefix("iso-").tempdir()?;
         let manifests = directory.path().join("manifests");
         std::fs::create_dir(&manifests)?;
@@ -112,6 +116,9 @@ pub async fn empty(report: &mut Report, setup: &Setup) -> Result<()> {
         accepted.push(ms(answered));
         sleep(Duration::from_millis(200)).await;
         memory.push(child.memory().0);
+        if turn == TIMES - 1 {
+            idle(report, &child, "idle CPU, no objects", None).await;
+        }
     }
     report
         .add(

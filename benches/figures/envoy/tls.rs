@@ -1,0 +1,405 @@
+//! Ways to bring TLS hosts, each with a certificate of its own.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, bail, ensure};
+use bytes::Bytes;
+use envoy_types::pb::envoy::config::common::mutation_rules::v3::{HeaderMutation, header_mutation};
+use envoy_types::pb::envoy::config::core::v3::header_value_option::HeaderAppendAction;
+use envoy_types::pb::envoy::config::core::v3::{
+    ConfigSource, HeaderValue, HeaderValueOption, TypedExtensionConfig, transport_socket,
+};
+use envoy_types::pb::envoy::config::listener::v3 as pb;
+use envoy_types::pb::envoy::extensions::filters::network::http_connection_manager::v3 as hcm;
+use envoy_types::pb::envoy::extensions::http::early_header_mutation::header_mutation::v3 as early;
+use envoy_types::pb::envoy::extensions::transport_sockets::tls::cert_mappers::sni::v3::Sni;
+use envoy_types::pb::envoy::extensions::transport_sockets::tls::cert_selectors::on_demand_secret::v3 as on_demand;
+use envoy_types::pb::envoy::extensions::transport_sockets::tls::v3 as tls;
+use envoy_types::util::pack_any;
+use hcm::http_connection_manager::RouteSpecifier;
+use hcm::scoped_routes::scope_key_builder::fragment_builder::header_value_extractor::ExtractType;
+use hcm::scoped_routes::scope_key_builder::{FragmentBuilder, fragment_builder};
+use hcm::scoped_routes::{ConfigSpecifier, ScopeKeyBuilder};
+use imbl::OrdMap;
+use isobath::envoy::edge::Edge;
+use isobath::envoy::{filter_chain, listener, route, secret, server_name};
+use isobath::model::{Certificate, Host, TlsServer, TlsSettings};
+use isobath::tls::{KeyAlgorithm, PrivateKeyPem};
+use isobath::xds::{Part, Resource};
+use prost::Message as _;
+
+use super::plain::scope;
+use super::server::Type;
+use super::{CHANGES, Stand, add_changes, cpu_since, owner, virtual_host};
+use crate::child::free_port;
+use crate::objects::host_name;
+use crate::report::{Report, ms};
+use crate::traffic::TlsProbe;
+
+/// The header that carries the server name to the scopes.
+const SCOPE: &str = "x-scope";
+/// A new host that takes longer does not come.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// Server names that nobody owns, and that a stranger sends.
+const STRANGE: usize = 2_000;
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Way {
+    /// Chains in the listener, as it is.
+    Listener,
+    /// The same with connection managers that do nothing but route: what the size of a chain costs.
+    ListenerBare,
+    /// FCDS: names in the listener, each chain a resource of its own, its certificate by SDS.
+    Discovery,
+    /// The same with the certificate in the chain, which Isobath must not do: a key leaves over SDS only.
+    DiscoveryInline,
+    /// One chain, whose certificate is fetched when a client asks for it, and SRDS by the server name.
+    OnDemand,
+}
+
+impl Way {
+    pub const ALL: [Self; 5] = [
+        Self::Listener,
+        Self::ListenerBare,
+        Self::Discovery,
+        Self::DiscoveryInline,
+        Self::OnDemand,
+    ];
+
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Listener => "listener",
+            Self::ListenerBare => "listener-bare",
+            Self::Discovery => "discovery",
+            Self::DiscoveryInline => "discovery-inline",
+            Self::OnDemand => "on-demand",
+        }
+    }
+}
+
+/// What the listener is made of so far.
+struct Hosts<'a> {
+    stand: &'a Stand,
+    way: Way,
+    head: Part,
+    parts: OrdMap<Arc<str>, Arc<Part>>,
+    pem: (String, String),
+}
+
+pub async fn measure(report: &mut Report, envoy: &Path, way: Way, hosts: usize) -> Result<()> {
+    let mut stand = Stand::new().await?;
+    let name = format!("TLS hosts by {}", way.name());
+    let https = free_port()?;
+    let config = listener::Config {
+        http: free_port()?,
+        https,
+        stats: stand.stats,
+        edge: Edge::default(),
+    };
+    let bytes = listener::stats(&config).bytes().clone();
+    stand.server.put(Type::Listener, listener::STATS, bytes);
+    let key = rcgen::KeyPair::generate()?;
+    let certificate =
+        rcgen::CertificateParams::new(vec!["*.figures.example".to_owned()])?.self_signed(&key)?;
+    let probe = TlsProbe::new(https, [certificate.pem().as_str()])?;
+    let mut all = Hosts {
+        stand: &stand,
+        way,
+        head: listener::https_head(&config),
+        parts: OrdMap::new(),
+        pem: (certificate.pem(), key.serialize_pem()),
+    };
+    if way == Way::OnDemand {
+        all.share_one_chain()?;
+    }
+    for host in 0..hosts {
+        all.add(&host_name(host))?;
+    }
+    all.put_listener(true);
+    let running = stand.envoy(report, envoy, &name, hosts).await?;
+    probe.until_ok(&host_name(hosts / 2)).await?;
+    let resident = |report: &mut Report, when: &str| {
+        let name = format!("{name}: Envoy's RSS{when}");
+        let (now, _) = running.child.memory();
+        report.add(&name, Some(hosts), "MiB", now);
+    };
+    resident(report, "");
+    let mut changes = Vec::new();
+    for host in hosts..hosts + CHANGES {
+        let host = host_name(host);
+        let cpu = running.child.cpu();
+        let listener_changes = all.add(&host)?;
+        all.put_listener(listener_changes);
+        let stamp = Instant::now();
+        stand.server.flush();
+        let Ok(at) = tokio::time::timeout(PATIENCE, probe.until_ok(&host)).await else {
+            let note = format!(
+                "{name}, {hosts} of them: a new one is not served within {PATIENCE:?}; {} secrets are asked for, all \
+                 from before.",
+                stand.server.asked(Type::Secret)
+            );
+            report.notes.push(note);
+            return Ok(());
+        };
+        stand.server.settled().await?;
+        changes.push((ms(at? - stamp), cpu_since(&running, cpu).await));
+    }
+    add_changes(report, &format!("{name}: new host"), hosts, &changes);
+    resident(report, " after 10 new hosts");
+    let asked = stand.server.asked(Type::Secret);
+    let cpu = running.child.cpu();
+    for stranger in 0..STRANGE {
+        let host = format!("stranger-{stranger}.figures.example");
+        ensure!(probe.get(&host).await.is_err(), "a strange name is served");
+    }
+    let cpu = cpu_since(&running, cpu).await;
+    resident(report, " after 2,000 strange names");
+    let per_name = format!("{name}: Envoy's CPU per strange name");
+    #[allow(clippy::cast_precision_loss)]
+    report.add(&per_name, Some(hosts), "ms", cpu / STRANGE as f64);
+    #[allow(clippy::cast_precision_loss)]
+    let more = (stand.server.asked(Type::Secret) - asked) as f64;
+    let subscribed = format!("{name}: secrets asked for because of strange names");
+    report.add(&subscribed, Some(hosts), "", more);
+    // The control plane is gone: a host that nobody has asked for yet.
+    drop(all);
+    stand.server = super::Server::start(&stand.directory.path().join("nowhere.sock"))?;
+    let status = match probe.get(&host_name(hosts / 3)).await {
+        Ok(status) => f64::from(status),
+        Err(_) => 0.0,
+    };
+    let unseen = format!("{name}: answer of an unused host without control plane");
+    report.add(&unseen, Some(hosts), "", status);
+    Ok(())
+}
+
+impl Hosts<'_> {
+    /// Brings a host; returns whether the listener differs.
+    fn add(&mut self, host: &str) -> Result<bool> {
+        let server = &self.stand.server;
+        // On demand, secrets are named as clients name them.
+        let name: Arc<str> = match self.way {
+            Way::OnDemand => host.into(),
+            _ => format!("team/tls-{host}").into(),
+        };
+        let (key, part) = virtual_host(host, true);
+        let (any, misdirected) = route::misdirected(&Host::any());
+        let parts = OrdMap::from_iter([(key, Arc::new(part)), (any, Arc::new(misdirected))]);
+        let table = Resource::composite(name.clone(), route::table_head(&name), parts);
+        server.put(Type::Route, &name, table.bytes().clone());
+        let certificate = secret::secret(&Certificate {
+            name: name.clone(),
+            chain: self.pem.0.as_str().into(),
+            key: PrivateKeyPem::new(self.pem.1.clone()),
+            key_algorithm: KeyAlgorithm::Ecdsa,
+            not_after: jiff::Timestamp::MAX,
+            owner: owner("Secret", host),
+        });
+        if self.way != Way::DiscoveryInline {
+            server.put(Type::Secret, &name, certificate.bytes().clone());
+        }
+        if self.way == Way::OnDemand {
+            server.put(Type::Scope, host, scope(host, &name));
+            return Ok(false);
+        }
+        let (key, mut part) = chain(&name);
+        if self.way == Way::ListenerBare {
+            part.bytes = with_managers(&part.bytes, |manager| {
+                let whole = std::mem::take(manager);
+                manager.stat_prefix = whole.stat_prefix;
+                manager.route_specifier = whole.route_specifier;
+                manager.http_filters = whole.http_filters;
+            })?;
+        }
+        if matches!(self.way, Way::Listener | Way::ListenerBare) {
+            self.parts.insert(key, Arc::new(part));
+        } else {
+            let mut chain = only_chain(&part.bytes)?;
+            if self.way == Way::DiscoveryInline {
+                edit_tls(&mut chain, |common| {
+                    common.tls_certificate_sds_secret_configs.clear();
+                    let secret = tls::Secret::decode(certificate.bytes().clone())?;
+                    if let Some(tls::secret::Type::TlsCertificate(inline)) = secret.r#type {
+                        common.tls_certificates = vec![inline];
+                    }
+                    Ok(())
+                })?;
+            }
+            let bytes = chain.encode_to_vec().into();
+            server.put(Type::FilterChain, &name, bytes);
+        }
+        let (key, part) = server_name::server_name(&Host::new(host), &name);
+        self.parts.insert(key, Arc::new(part));
+        Ok(true)
+    }
+
+    fn put_listener(&self, changed: bool) {
+        if !changed {
+            return;
+        }
+        let parts = self.parts.clone();
+        let name = listener::HTTPS;
+        let resource = Resource::composite(name.into(), self.head.clone(), parts);
+        let mut bytes = resource.bytes().to_vec();
+        if matches!(self.way, Way::Discovery | Way::DiscoveryInline) {
+            let discovery = pb::Listener {
+                // A listener without any chain of its own is replaced as a whole for every change.
+                filter_chains: vec![pb::FilterChain {
+                    name: "none".to_owned(),
+                    ..pb::FilterChain::default()
+                }],
+                fcds_config: Some(pb::listener::FcdsConfig {
+                    name: String::new(),
+                    config_source: Some(ads()),
+                }),
+                ..pb::Listener::default()
+            };
+            bytes.extend(discovery.encode_to_vec());
+        }
+        self.stand.server.put(Type::Listener, name, bytes.into());
+    }
+
+    /// One chain for every name: its certificate by the name that the client sends, its table by the same.
+    fn share_one_chain(&mut self) -> Result<()> {
+        let (key, part) = chain("shared");
+        let mut bytes = scoped_by(&part.bytes, SCOPE, Some("%REQUESTED_SERVER_NAME%"))?;
+        let mut chain = only_chain(&bytes)?;
+        edit_tls(&mut chain, |common| {
+            common.tls_certificate_sds_secret_configs.clear();
+            common.custom_tls_certificate_selector = Some(TypedExtensionConfig {
+                name: "on-demand".to_owned(),
+                typed_config: Some(pack_any(on_demand::Config {
+                    config_source: Some(ads()),
+                    certificate_mapper: Some(TypedExtensionConfig {
+                        name: "sni".to_owned(),
+                        typed_config: Some(pack_any(Sni {
+                            default_value: "none".to_owned(),
+                        })),
+                    }),
+                    prefetch_secret_names: Vec::new(),
+                })),
+            });
+            Ok(())
+        })?;
+        bytes = pb::Listener {
+            filter_chains: vec![chain],
+            ..pb::Listener::default()
+        }
+        .encode_to_vec()
+        .into();
+        let part = Part { bytes, ..part };
+        self.parts.insert(key, Arc::new(part));
+        let (key, part) = server_name::server_name(&Host::any(), "shared");
+        self.parts.insert(key, Arc::new(part));
+        Ok(())
+    }
+}
+
+fn chain(name: &str) -> (Arc<str>, Part) {
+    let server = TlsServer {
+        name: name.into(),
+        certificates: vec![name.into()],
+        settings: TlsSettings::default(),
+        owner: owner("Secret", name),
+    };
+    filter_chain::filter_chain(&server, &Edge::default())
+}
+
+fn edit_tls(
+    chain: &mut pb::FilterChain,
+    edit: impl FnOnce(&mut tls::CommonTlsContext) -> Result<()>,
+) -> Result<()> {
+    let socket = chain.transport_socket.as_mut().context("no TLS")?;
+    let Some(transport_socket::ConfigType::TypedConfig(any)) = &mut socket.config_type else {
+        bail!("no TLS");
+    };
+    let mut context = tls::DownstreamTlsContext::decode(&*any.value)?;
+    edit(context.common_tls_context.as_mut().context("no TLS")?)?;
+    // "On demand certificates are not integrated with session resumption support"; alike for all ways.
+    context.session_ticket_keys_type = Some(
+        tls::downstream_tls_context::SessionTicketKeysType::DisableStatelessSessionResumption(true),
+    );
+    context.disable_stateful_session_resumption = true;
+    *any = pack_any(context);
+    Ok(())
+}
+
+fn only_chain(listener: &Bytes) -> Result<pb::FilterChain> {
+    let mut listener = pb::Listener::decode(listener.clone())?;
+    listener.filter_chains.pop().context("no chain")
+}
+
+fn ads() -> ConfigSource {
+    use envoy_types::pb::envoy::config::core::v3 as core;
+    ConfigSource {
+        resource_api_version: core::ApiVersion::V3.into(),
+        config_source_specifier: Some(core::config_source::ConfigSourceSpecifier::Ads(
+            core::AggregatedConfigSource::default(),
+        )),
+        ..ConfigSource::default()
+    }
+}
+
+/// The listener (or fragment of one) with other connection managers.
+fn with_managers(
+    listener: &Bytes,
+    edit: impl Fn(&mut hcm::HttpConnectionManager),
+) -> Result<Bytes> {
+    let mut listener = pb::Listener::decode(listener.clone())?;
+    let chains = listener.filter_chains.iter_mut();
+    for filter in chains.flat_map(|chain| &mut chain.filters) {
+        let Some(pb::filter::ConfigType::TypedConfig(any)) = &mut filter.config_type else {
+            bail!("a filter without configuration");
+        };
+        let mut manager = hcm::HttpConnectionManager::decode(&*any.value)?;
+        edit(&mut manager);
+        *any = pack_any(manager);
+    }
+    Ok(listener.encode_to_vec().into())
+}
+
+/// The same with scopes by a header instead of one table; `value` is what the header is set to before.
+pub fn scoped_by(listener: &Bytes, header: &str, value: Option<&str>) -> Result<Bytes> {
+    with_managers(listener, |manager| {
+        let extractor = fragment_builder::HeaderValueExtractor {
+            name: header.to_owned(),
+            extract_type: Some(ExtractType::Index(0)),
+            ..Default::default()
+        };
+        manager.route_specifier = Some(RouteSpecifier::ScopedRoutes(hcm::ScopedRoutes {
+            name: "scopes".to_owned(),
+            scope_key_builder: Some(ScopeKeyBuilder {
+                fragments: vec![FragmentBuilder {
+                    r#type: Some(fragment_builder::Type::HeaderValueExtractor(extractor)),
+                }],
+            }),
+            rds_config_source: Some(ads()),
+            config_specifier: Some(ConfigSpecifier::ScopedRds(hcm::ScopedRds {
+                scoped_rds_config_source: Some(ads()),
+                srds_resources_locator: String::new(),
+            })),
+        }));
+        let Some(value) = value else {
+            return;
+        };
+        let set = HeaderValueOption {
+            header: Some(HeaderValue {
+                key: header.to_owned(),
+                value: value.to_owned(),
+                ..HeaderValue::default()
+            }),
+            append_action: HeaderAppendAction::OverwriteIfExistsOrAdd.into(),
+            ..HeaderValueOption::default()
+        };
+        manager.early_header_mutation_extensions = vec![TypedExtensionConfig {
+            name: "envoy.http.early_header_mutation.header_mutation".to_owned(),
+            typed_config: Some(pack_any(early::HeaderMutation {
+                mutations: vec![HeaderMutation {
+                    action: Some(header_mutation::Action::Append(set)),
+                }],
+            })),
+        }];
+    })
+}
