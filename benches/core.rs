@@ -1,8 +1,20 @@
-//! What one change costs in the incremental core, at 1,000 and at 10,000 hosts: the ratio of the two is I4.
+//! What one change costs on its way through the program, at 1,000 and at 10,000 hosts: the ratio of the two is I4.
 //!
-//! `cargo bench --bench core` prints both; figures of different machines don't compare, ratios do.
+//! - `change`, `start`: the incremental core, from decoded objects to a snapshot;
+//! - `decode`: the door, from JSON to an object;
+//! - `push`: one stream, from a snapshot to the encoded response.
+//!
+//! `cargo bench --bench core` prints them; figures of different machines don't compare, ratios do.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
+
+#[path = "core/decode.rs"]
+mod decode;
+#[path = "figures/objects.rs"]
+#[allow(dead_code, reason = "the figures use the rest of it")]
+mod objects;
+#[path = "core/push.rs"]
+mod push;
 
 use std::collections::BTreeMap;
 use std::hint::black_box;
@@ -209,5 +221,5 @@ fn start(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, change, wide, start);
+criterion_group!(benches, change, wide, start, decode::decode, push::push);
 criterion_main!(benches);
