@@ -246,7 +246,10 @@ async fn wait_for(
         match &answer {
             Ok((status, body)) if wanted(*status, body) => return Ok(at),
             Ok((200 | 404, _)) => {}
-            _ => *errors += 1,
+            answer => {
+                eprintln!("      {host} failed: {answer:?}");
+                *errors += 1;
+            }
         }
         ensure!(
             start.elapsed() < LONGEST,

@@ -190,11 +190,12 @@ impl Traffic {
         let task = tokio::spawn(async move {
             let mut sent = 0;
             while !stopped.load(Ordering::Relaxed) {
-                let well = match &mut client {
-                    Steady::Plain(probe) => matches!(probe.get(&host).await, Ok((200, _))),
-                    Steady::Tls(probe) => matches!(probe.get(&host).await, Ok(200)),
+                let status = match &mut client {
+                    Steady::Plain(probe) => probe.get(&host).await.map(|(status, _)| status),
+                    Steady::Tls(probe) => probe.get(&host).await,
                 };
-                if !well {
+                if !matches!(status, Ok(200)) {
+                    eprintln!("      {host} failed: {status:?}");
                     failures.fetch_add(1, Ordering::Relaxed);
                 }
                 sent += 1;
