@@ -218,6 +218,8 @@ pub enum RouteAction {
 pub struct Forward {
     /// Cluster names with their weights; with none of them the answer is 503.
     pub backends: Vec<WeightedCluster>,
+    /// The Service that they are of, for statistics; it need not exist. `None` where there are several.
+    pub service: Option<Arc<str>>,
     /// Time-out of the whole response, `None` for no limit.
     pub timeout: Option<Duration>,
     /// Retries beyond the defaults of every route.

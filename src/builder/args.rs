@@ -105,6 +105,16 @@ pub struct EdgeArgs {
     /// Take the client's address from a PROXY header, which every connection for HTTP and HTTPS must then begin with.
     #[arg(long, env = "ISOBATH_ENVOY_PROXY_PROTOCOL")]
     pub envoy_proxy_protocol: bool,
+    /// Whether Envoy counts requests, their time and bytes by namespace, Ingress, Service and host (envoy_ingress_* in
+    /// its /metrics).
+    #[arg(
+        long,
+        env = "ISOBATH_ENVOY_INGRESS_METRICS",
+        value_name = "BOOL",
+        default_value_t = true,
+        action = clap::ArgAction::Set
+    )]
+    pub envoy_ingress_metrics: bool,
 }
 
 /// `--envoy-escaped-slashes`.
@@ -133,6 +143,7 @@ impl EdgeArgs {
             },
             trusted_hops: self.envoy_trusted_hops,
             proxy_protocol: self.envoy_proxy_protocol,
+            ingress_metrics: self.envoy_ingress_metrics,
         }
     }
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use imbl::OrdMap;
 
 use crate::envoy::edge::Edge;
+use crate::envoy::route::Purpose;
 use crate::envoy::{filter_chain, listener, route, server_name};
 use crate::k8s::NamespacedName;
 use crate::model::Host;
@@ -133,7 +134,11 @@ impl HttpsListener {
             }
         });
         server.hosts += 1;
-        let virtual_host = route::virtual_host(&unit.virtual_host, true);
+        let purpose = Purpose {
+            tls: true,
+            ingress_metrics: self.edge.ingress_metrics,
+        };
+        let virtual_host = route::virtual_host(&unit.virtual_host, purpose);
         if replace(&mut server.table, None, Some(&virtual_host)) {
             self.touched_tables.insert(name.clone());
         }

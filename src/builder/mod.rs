@@ -14,6 +14,7 @@ use std::sync::Arc;
 
 use imbl::{OrdMap, OrdSet};
 
+use crate::envoy::route::Purpose;
 use crate::envoy::{cluster, endpoint, listener, route, secret};
 use crate::k8s::{Event, Kind, NamespacedName, ObjectRef};
 use crate::model::Host;
@@ -33,7 +34,7 @@ pub struct Config {
     pub classes: ClassSelection,
     /// How objects are read.
     pub options: Options,
-    /// Where Envoy listens.
+    /// Where Envoy listens, and how.
     pub listeners: listener::Config,
 }
 
@@ -54,6 +55,7 @@ pub struct Translated {
 #[derive(Debug)]
 pub struct Builder {
     options: Options,
+    ingress_metrics: bool,
     store: Store,
     dirty: Dirty,
     is_first: bool,
@@ -107,6 +109,7 @@ impl Builder {
         }
         let mut builder = Self {
             options: config.options,
+            ingress_metrics: config.listeners.edge.ingress_metrics,
             store: Store::new(config.classes),
             dirty: Dirty::default(),
             is_first: true,
@@ -212,7 +215,11 @@ impl Builder {
             false => self.redirects.remove(host).is_some(),
         };
         let http = unit.http.as_ref().filter(|_| !redirects);
-        let rendered = http.map(|http| route::virtual_host(http, false));
+        let purpose = Purpose {
+            tls: false,
+            ingress_metrics: self.ingress_metrics,
+        };
+        let rendered = http.map(|http| route::virtual_host(http, purpose));
         let old_key = old.http_key.as_ref();
         touched.http_table |= replace(&mut self.http_table, old_key, rendered.as_ref());
         self.https.set(host, unit.https.as_ref());

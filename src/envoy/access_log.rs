@@ -7,11 +7,6 @@ use prost::Name;
 
 use super::encode::{nested, struct_bytes};
 
-/// Key of the route metadata that names the object which asked for the route.
-pub(super) const METADATA_NAMESPACE: &str = "isobath";
-/// The field in it.
-pub(super) const METADATA_OWNER: &str = "owner";
-
 /// Envoy writes the JSON itself (`json_format`), so nothing that a client sends can forge a line or a field
 /// (CVE-2025-25294 was a format made by hand). Names as in Contour's JSON log where both have the field. The query
 /// is not logged: it is where tokens and personal data are. The path is the one after a rewrite: Envoy keeps the
@@ -25,7 +20,7 @@ const FIELDS: [(&str, &str); 21] = [
     ("duration", "%DURATION%"),
     ("grpc_status", "%GRPC_STATUS%"),
     ("method", "%REQ(:METHOD)%"),
-    ("owner", "%METADATA(ROUTE:isobath:owner)%"),
+    ("owner", "%ROUTE_NAME%"),
     ("path", "%PATH(NQ:ORIG_OR_PATH)%"),
     ("protocol", "%PROTOCOL%"),
     ("request_id", "%REQ(X-REQUEST-ID)%"),

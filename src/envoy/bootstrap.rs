@@ -29,6 +29,9 @@ const REGEX_PROGRAM_WARNING: u64 = 10_000;
 /// Requests of one connection that are begun in one turn of the event loop (CVE-2023-44487, rapid reset): without a
 /// limit one client keeps a worker from all others.
 const MAX_REQUESTS_PER_CYCLE: u64 = 10;
+/// After one to two of these Envoy forgets a counter of the Ingress metrics that nothing was added to: hosts come and
+/// go, and their counters would stay for as long as Envoy runs. It must be a multiple of the flush interval (5 s).
+const STATS_EVICTION: &str = "3600s";
 
 /// What differs between installations.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -194,6 +197,7 @@ impl Bootstrap {
             // Statistics of a host are made when it is first used: Envoy starts several times faster with thousands.
             "deferred_stat_options": {"enable_deferred_creation_stats": true},
             "stats_config": stats_config(),
+            "stats_eviction_interval": STATS_EVICTION,
         })
     }
 

@@ -18,6 +18,8 @@ pub struct Edge {
     pub trusted_hops: u32,
     /// Whether every connection begins with a PROXY header.
     pub proxy_protocol: bool,
+    /// Whether requests are counted by Ingress, Service and host.
+    pub ingress_metrics: bool,
 }
 
 impl Default for Edge {
@@ -28,6 +30,7 @@ impl Default for Edge {
             escaped_slashes: EscapedSlashes::default(),
             trusted_hops: 0,
             proxy_protocol: false,
+            ingress_metrics: true,
         }
     }
 }

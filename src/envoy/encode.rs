@@ -21,8 +21,17 @@ pub(super) fn part(
     references: BTreeSet<Reference>,
     owners: BTreeSet<&Owner>,
 ) -> Part {
+    encoded_part(message.encode_to_vec(), references, owners)
+}
+
+/// A fragment that is already encoded as a part.
+pub(super) fn encoded_part(
+    bytes: Vec<u8>,
+    references: BTreeSet<Reference>,
+    owners: BTreeSet<&Owner>,
+) -> Part {
     Part {
-        bytes: message.encode_to_vec().into(),
+        bytes: bytes.into(),
         references: references.into_iter().collect(),
         owners: owners
             .into_iter()
@@ -114,7 +123,7 @@ pub(super) fn struct_bytes(fields: &[(&str, &str)]) -> Vec<u8> {
 }
 
 /// A `google.protobuf.Struct` of one text.
-pub(super) fn text_struct(name: &str, value: &str) -> protobuf::Struct {
+fn text_struct(name: &str, value: &str) -> protobuf::Struct {
     let value = protobuf::Value {
         kind: Some(protobuf::value::Kind::StringValue(value.to_owned())),
     };

@@ -12,9 +12,9 @@ use envoy_types::pb::envoy::extensions::filters::network::http_connection_manage
 use envoy_types::util::pack_any;
 use hcm::http_connection_manager as inner;
 
-use super::access_log;
 use super::edge::{Edge, EscapedSlashes};
 use super::encode::{ads, bool_value, duration, seconds, u32_value};
+use super::{access_log, ingress_metrics};
 
 /// Keep-alive connections without requests.
 const IDLE_TIMEOUT: u64 = 3600;
@@ -24,13 +24,17 @@ const REQUEST_HEADERS_TIMEOUT: u64 = 10;
 /// The network filter for requests from outside, with its routes from the table of that name by RDS.
 #[must_use]
 pub fn edge(stat_prefix: &str, table: &str, edge: &Edge) -> Filter {
+    let mut access_log = vec![access_log::json()];
+    if edge.ingress_metrics {
+        access_log.extend(ingress_metrics::loggers());
+    }
     filter(hcm::HttpConnectionManager {
         stat_prefix: stat_prefix.to_owned(),
         route_specifier: Some(inner::RouteSpecifier::Rds(hcm::Rds {
             config_source: Some(ads()),
             route_config_name: table.to_owned(),
         })),
-        access_log: vec![access_log::json()],
+        access_log,
         http_filters: vec![router()],
         // On every route: a back end that does not speak WebSocket refuses the upgrade itself.
         upgrade_configs: vec![inner::UpgradeConfig {

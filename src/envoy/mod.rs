@@ -26,6 +26,7 @@ pub mod endpoint;
 pub mod filter_chain;
 mod header;
 pub mod http_connection_manager;
+pub mod ingress_metrics;
 pub mod json;
 pub mod listener;
 mod path;

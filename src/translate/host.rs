@@ -297,6 +297,10 @@ impl<'a> Table<'a> {
         let rewrite = policy.rewrite_prefix.clone().filter(|_| !is_acme);
         RouteAction::Forward(Forward {
             backends,
+            service: match backend {
+                IngressBackend::Service { name, .. } => Some(name.clone()),
+                IngressBackend::Resource { .. } | IngressBackend::Missing => None,
+            },
             timeout: policy.timeout,
             retry: policy.retry.clone(),
             rewrite: rewrite.and_then(|prefix| match path {

@@ -7,11 +7,20 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use clap::{Arg, CommandFactory as _};
+use isobath::envoy::ingress_metrics;
 
 use crate::manifest::deploy;
 
-/// The commands of an installation; `--help` has the others.
-const COMMANDS: [&str; 5] = ["serve", "bootstrap", "drain", "supervise", "install"];
+/// Those of an installation first.
+const COMMANDS: [&str; 7] = [
+    "serve",
+    "bootstrap",
+    "drain",
+    "supervise",
+    "install",
+    "xds",
+    "run",
+];
 
 fn cell(text: &str) -> String {
     let words: Vec<_> = text.split_whitespace().collect();
@@ -133,12 +142,38 @@ fn document() -> String {
     flags(&mut out);
     out.push_str(
         "\n## Metrics\n\nOf Isobath, on `--metrics-address` and `--admin-address`. Counters have `_total` at the end, histograms `_bucket`, \
-         `_sum` and\n`_count`. Beside them the usual `process_*`. Envoy's own are on `--envoy-stats-address`.\n\n| metric | |\n|---|---|\n",
+         `_sum` and\n`_count`. Beside them the usual `process_*`.\n\n| metric | |\n|---|---|\n",
     );
     for (name, help) in metrics() {
         writeln!(out, "| `{name}` | {help} |").unwrap();
     }
+    out.push_str(
+        "\nOf Envoy, on `--envoy-stats-address`, beside its own: by `namespace`, `ingress`, `service` and `host` as objects name them. \
+         What no\nroute took (unknown hosts and paths, hosts that only redirect to HTTPS) has none of these labels. A counter to which \
+         nothing was added for\none to two hours is forgotten, and begins at 0 when it is used again.\n\n| metric | |\n|---|---|\n",
+    );
+    let (name, help) = ingress_metrics::REQUESTS;
+    let sums = ingress_metrics::SUMS.map(|(name, _, help)| (name, help));
+    for (name, help) in [(name, help)].into_iter().chain(sums) {
+        writeln!(out, "| `{}` | {help} |", ingress_metrics::exposed(name)).unwrap();
+    }
     out
+}
+
+#[test]
+fn every_command_is_in_the_reference() {
+    let mut command = isobath::cli::Cli::command();
+    command.build();
+    let mut all: Vec<&str> = command
+        .get_subcommands()
+        .filter(|command| !command.is_hide_set())
+        .map(clap::Command::get_name)
+        .filter(|name| !["help", "version"].contains(name))
+        .collect();
+    all.sort_unstable();
+    let mut shown = COMMANDS;
+    shown.sort_unstable();
+    assert_eq!(all, shown);
 }
 
 #[test]

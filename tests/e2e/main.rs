@@ -20,6 +20,7 @@ mod expressions;
 mod external_names;
 mod harness;
 mod hosts;
+mod ingress_metrics;
 mod paths;
 mod restart;
 mod routing;

@@ -13,11 +13,12 @@ use prost_reflect::prost_types::{FileDescriptorProto, FileDescriptorSet};
 use crate::golden;
 
 /// The files of the messages that we serve, or put into an `Any`.
-const ROOTS: [&str; 15] = [
+const ROOTS: [&str; 16] = [
     "envoy/config/cluster/v3/cluster.proto",
     "envoy/config/endpoint/v3/endpoint.proto",
     "envoy/config/listener/v3/listener.proto",
     "envoy/config/route/v3/route.proto",
+    "envoy/extensions/access_loggers/stats/v3/stats.proto",
     "envoy/extensions/access_loggers/stream/v3/stream.proto",
     "envoy/extensions/filters/http/health_check/v3/health_check.proto",
     "envoy/extensions/filters/http/router/v3/router.proto",

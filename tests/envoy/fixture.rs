@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use imbl::OrdMap;
 use isobath::envoy::edge::Edge;
+use isobath::envoy::route::Purpose;
 use isobath::envoy::{cluster, endpoint, filter_chain, listener, route, secret, server_name};
 use isobath::k8s::{KeyAlgorithm, PrivateKeyPem};
 use isobath::model::{
@@ -16,6 +17,15 @@ use isobath::model::{
 use isobath::xds::{Part, Resource, ResourceType};
 
 use crate::ads::Resources;
+
+/// The tables for clear text.
+pub const CLEAR: Purpose = Purpose {
+    tls: false,
+    ingress_metrics: true,
+};
+
+/// The tables for TLS.
+pub const TLS: Purpose = Purpose { tls: true, ..CLEAR };
 
 pub fn owner(name: &str) -> Owner {
     Owner {
@@ -35,6 +45,7 @@ pub fn forward(clusters: &[&str]) -> Forward {
                 weight: 1,
             })
             .collect(),
+        service: Some("store".into()),
         timeout: None,
         retry: None,
         rewrite: None,
@@ -142,7 +153,7 @@ impl World {
 
     /// A virtual host for clear text.
     pub fn http(mut self, host: &str, routes: Vec<Route>) -> Self {
-        let (key, part) = route::virtual_host(&virtual_host(host, routes), false);
+        let (key, part) = route::virtual_host(&virtual_host(host, routes), CLEAR);
         let table = self.tables.get_mut(listener::HTTP).unwrap();
         table.insert(key, part.into());
         self
@@ -159,7 +170,7 @@ impl World {
         let (key, part) = route::misdirected(&Host::any());
         let mut table = OrdMap::unit(key, part.into());
         for (host, cluster) in hosts {
-            let (key, part) = route::virtual_host(&virtual_host(host, all_to(cluster)), true);
+            let (key, part) = route::virtual_host(&virtual_host(host, all_to(cluster)), TLS);
             table.insert(key, part.into());
         }
         self.tables.insert(server.to_owned(), table);

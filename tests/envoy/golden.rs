@@ -11,6 +11,7 @@ use envoy_types::pb::envoy::config::cluster::v3::Cluster as ClusterPb;
 use imbl::OrdMap;
 use isobath::envoy::bootstrap::{Args, XdsServer};
 use isobath::envoy::edge::Edge;
+use isobath::envoy::route::Purpose;
 use isobath::envoy::{cluster, endpoint, filter_chain, json, listener, route, secret, server_name};
 use isobath::k8s::PrivateKeyPem;
 use isobath::model::{
@@ -23,7 +24,8 @@ use isobath::xds::{Part, Resource, ResourceType};
 use prost::Message;
 
 use crate::fixture::{
-    all_to, assignment, cluster_of, forward, owner, route as simple, tls_server, virtual_host,
+    CLEAR, TLS, all_to, assignment, cluster_of, forward, owner, route as simple, tls_server,
+    virtual_host,
 };
 
 /// Whether this run rewrites what it would compare.
@@ -181,7 +183,7 @@ fn parts_name_what_they_need() {
             simple(path("/b"), RouteAction::Forward(forward(&["web/b"]))),
         ],
     );
-    let part = route::virtual_host(&host, false).1;
+    let part = route::virtual_host(&host, CLEAR).1;
     assert_eq!(names(&part), ["cds web/a", "cds web/b"]);
     assert_eq!(
         part.owners.iter().map(|o| &**o).collect::<Vec<_>>(),
@@ -267,6 +269,20 @@ pub fn all() -> Vec<(&'static str, ResourceType, Resource)> {
             ),
         ),
         (
+            "route-without-labels",
+            Rds,
+            table(
+                "http",
+                [route::virtual_host(
+                    &virtual_host("a.example.com", all_to("web/shop:80")),
+                    Purpose {
+                        ingress_metrics: false,
+                        ..CLEAR
+                    },
+                )],
+            ),
+        ),
+        (
             "route-tls",
             Rds,
             table(
@@ -274,10 +290,7 @@ pub fn all() -> Vec<(&'static str, ResourceType, Resource)> {
                 [
                     route::misdirected(&Host::any()),
                     route::misdirected(&Host::new("other.example.com")),
-                    route::virtual_host(
-                        &virtual_host("*.example.com", all_to("web/shop:80")),
-                        true,
-                    ),
+                    route::virtual_host(&virtual_host("*.example.com", all_to("web/shop:80")), TLS),
                 ],
             ),
         ),
@@ -358,7 +371,13 @@ fn https_with_hosts() -> Resource {
             &tls_server("web/shop", &["web/shop-ec", "web/shop-rsa"]),
             &Edge::default(),
         ),
-        filter_chain::filter_chain(&strict, &Edge::default()),
+        filter_chain::filter_chain(
+            &strict,
+            &Edge {
+                ingress_metrics: false,
+                ..Edge::default()
+            },
+        ),
         server_name::server_name(&Host::new("a.example.com"), "web/shop"),
         server_name::server_name(&Host::new("b.example.com"), "web/two"),
         server_name::server_name(&Host::new("*.com"), "web/two"),
@@ -373,7 +392,7 @@ fn table(name: &str, parts: impl IntoIterator<Item = (Arc<str>, Part)>) -> Resou
 }
 
 fn routes(host: &str, routes: Vec<Route>) -> (Arc<str>, Part) {
-    route::virtual_host(&virtual_host(host, routes), false)
+    route::virtual_host(&virtual_host(host, routes), CLEAR)
 }
 
 fn collect(parts: impl IntoIterator<Item = (Arc<str>, Part)>) -> OrdMap<Arc<str>, Arc<Part>> {

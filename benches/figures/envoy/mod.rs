@@ -15,6 +15,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
+use isobath::envoy::route::Purpose;
 use isobath::envoy::{cluster, endpoint, route};
 use isobath::model::{
     CircuitBreakers, Cluster, Discovery, EndpointAddress, Forward, HeaderModifier, Host,
@@ -171,6 +172,7 @@ fn virtual_host(host: &str, tls: bool) -> (Arc<str>, Part) {
             cluster: BACKEND.into(),
             weight: 1,
         }],
+        service: Some("web".into()),
         timeout: None,
         retry: None,
         rewrite: None,
@@ -184,7 +186,11 @@ fn virtual_host(host: &str, tls: bool) -> (Arc<str>, Part) {
         owner: owner("Ingress", host),
     }];
     let host = Host::new(host);
-    route::virtual_host(&VirtualHost { host, routes }, tls)
+    let purpose = Purpose {
+        tls,
+        ingress_metrics: true,
+    };
+    route::virtual_host(&VirtualHost { host, routes }, purpose)
 }
 
 fn owner(kind: &'static str, name: &str) -> Owner {
