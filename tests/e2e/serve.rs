@@ -2,6 +2,8 @@
 
 use std::fs;
 use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
 use std::process::{Command, Output};
 
 use base64::Engine as _;
@@ -140,6 +142,48 @@ async fn a_signal_while_the_api_server_does_not_answer() {
     asked.read_exact(&mut request).await.unwrap();
     assert_eq!(&request, b"GET ");
     assert_eq!(isobath.terminate().await.code(), Some(0));
+}
+
+/// Keys travel over the socket, so who is not Isobath's user gets nothing (S-22): the file keeps others out, and where its
+/// mode was changed the kernel's word about the peer does.
+#[tokio::test(flavor = "multi_thread")]
+async fn another_user_gets_nothing_over_the_socket() {
+    if !nix::unistd::Uid::effective().is_root() {
+        assert!(std::env::var_os("CI").is_none(), "CI runs as root");
+        eprintln!("SKIPPED: only root can become another user");
+        return;
+    }
+    let isobath = Isobath::start(&[]).await;
+    let open = |path: &Path, mode| {
+        fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    };
+    // Where that user can run it.
+    let folder = tempfile::tempdir().unwrap();
+    open(folder.path(), 0o755);
+    open(isobath.directory(), 0o755);
+    let program = folder.path().join("isobath");
+    let installed = Command::new(BINARY).arg("install").arg(&program).status();
+    assert!(installed.unwrap().success());
+    let ask = |user: &str| {
+        Command::new("setpriv")
+            .args(["--reuid", user, "--regid", user, "--clear-groups", "--"])
+            .arg(&program)
+            .args(["xds", "lds", "--xds-address", &isobath.xds_address()])
+            .output()
+            .expect("setpriv, of util-linux")
+    };
+    for (mode, expected) in [(0o600, "Permission denied"), (0o666, "")] {
+        open(&isobath.xds(), mode);
+        let output = ask("12345");
+        let text = String::from_utf8_lossy(&output.stderr);
+        assert!(!output.status.success(), "{mode:o}: {text}");
+        assert!(text.contains(expected), "{mode:o}: {text}");
+        assert_eq!(output.stdout, b"", "{mode:o}");
+    }
+    let refused = isobath.metrics().await["isobath_xds_rejected_connections_total"];
+    assert!(refused >= 1.0, "{refused}");
+    let own = ask("0");
+    assert!(own.status.success() && !own.stdout.is_empty(), "{own:?}");
 }
 
 /// I10: a private key leaves over SDS and in no other way.
