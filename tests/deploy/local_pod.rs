@@ -1,4 +1,5 @@
-//! A pod of the manifests as processes of this machine: its own commands, with paths and ports of the test.
+//! A pod of the manifests as processes of this machine: its own commands, with paths of the test, and with ports of the
+//! test or in a network namespace.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -9,6 +10,7 @@ use nix::sys::signal::Signal;
 use tempfile::TempDir;
 
 use crate::manifest::{Workload, rendered, strings, workloads};
+use crate::namespace::Namespace;
 use crate::support::client::{self, Version};
 use crate::support::envoy;
 use crate::support::eventually::eventually;
@@ -17,36 +19,78 @@ use crate::support::process::Process;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_isobath");
 
+/// The flags of the pod's addresses.
+const ADDRESSES: [&str; 5] = [
+    "ISOBATH_ENVOY_HTTP_ADDRESS",
+    "ISOBATH_ENVOY_HTTPS_ADDRESS",
+    "ISOBATH_ENVOY_STATS_ADDRESS",
+    "ISOBATH_METRICS_ADDRESS",
+    "ISOBATH_ADMIN_ADDRESS",
+];
+
+/// An address by its place in [`ADDRESSES`], and its port in the manifest.
+type Place = (usize, u16);
+const HTTP: Place = (0, 8080);
+const STATS: Place = (2, 8002);
+const METRICS: Place = (3, 8003);
+
+/// What the pod's processes listen on.
+enum Network {
+    /// Free ports of this machine.
+    Ports([Port; 5]),
+    /// The ports of the manifest.
+    Namespace(Namespace),
+}
+
+impl Network {
+    fn address(&self, (index, port): Place) -> SocketAddr {
+        match self {
+            Self::Ports(ports) => ports[index].address(),
+            Self::Namespace(namespace) => SocketAddr::new(namespace.address(), port),
+        }
+    }
+
+    fn command(&self, program: &str) -> Command {
+        match self {
+            Self::Ports(_) => Command::new(program),
+            Self::Namespace(namespace) => namespace.command(program),
+        }
+    }
+}
+
 /// The containers `isobath` and `envoy` of the DaemonSet of `hostport`, and what they share.
 pub(crate) struct LocalPod {
     pub(crate) sidecar: Process,
     pub(crate) envoy: Process,
     hook: Vec<String>,
-    ports: [Port; 5],
+    network: Network,
     // Last: the sockets of the others are in it.
     folder: TempDir,
 }
 
 impl LocalPod {
-    /// Starts what the kubelet would, in its order; `environment` says what to serve.
+    /// Starts what the kubelet would, in its order, on free ports of this machine; `environment` says what to serve.
     pub(crate) async fn start(environment: &[(&str, PathBuf)]) -> Self {
+        let ports = Network::Ports([(); 5].map(|()| Port::take()));
+        Self::start_on(ports, environment).await
+    }
+
+    /// The same in a network namespace, on the ports of the manifest.
+    pub(crate) async fn start_in(namespace: Namespace, environment: &[(&str, PathBuf)]) -> Self {
+        Self::start_on(Network::Namespace(namespace), environment).await
+    }
+
+    async fn start_on(network: Network, environment: &[(&str, PathBuf)]) -> Self {
         let folder = tempfile::Builder::new().prefix("iso-").tempdir().unwrap();
         let objects = rendered("hostport");
         let all = workloads(&objects);
         let pod = &all[0];
-        let ports = [(); 5].map(|()| Port::take());
-        let mut sidecar = isobath(&local(&folder, &arguments(pod, "isobath")));
-        for (name, port) in [
-            "ISOBATH_ENVOY_HTTP_ADDRESS",
-            "ISOBATH_ENVOY_HTTPS_ADDRESS",
-            "ISOBATH_ENVOY_STATS_ADDRESS",
-            "ISOBATH_METRICS_ADDRESS",
-            "ISOBATH_ADMIN_ADDRESS",
-        ]
-        .iter()
-        .zip(&ports)
-        {
-            sidecar.env(name, port.address().to_string());
+        let mut sidecar = network.command(PROGRAM);
+        sidecar.args(local(&folder, &arguments(pod, "isobath")));
+        if let Network::Ports(ports) = &network {
+            for (name, port) in ADDRESSES.iter().zip(ports) {
+                sidecar.env(name, port.address().to_string());
+            }
         }
         sidecar.envs(environment.iter().map(|(name, value)| (name, value)));
         let mut sidecar = Process::start(
@@ -56,12 +100,12 @@ impl LocalPod {
         );
         eventually("the sidecar has started", async || {
             sidecar.assert_running();
-            answers(ports[3].address(), "/readyz").await
+            answers(network.address(METRICS), "/readyz").await
         })
         .await;
         let bootstrap = local(&folder, &arguments(pod, "bootstrap"));
         assert!(isobath(&bootstrap).status().unwrap().success());
-        let mut command = Command::new(envoy::binary());
+        let mut command = network.command(envoy::binary().to_str().unwrap());
         command
             .args(local(&folder, &arguments(pod, "envoy")))
             .args(["--concurrency", "2", "--log-level", "warning"]);
@@ -71,7 +115,7 @@ impl LocalPod {
             sidecar,
             envoy: data_plane,
             hook: local(&folder, &strings(hook)),
-            ports,
+            network,
             folder,
         };
         eventually("Envoy is ready", async || this.ready().await).await;
@@ -85,15 +129,15 @@ impl LocalPod {
 
     /// The startup probe of the sidecar.
     pub(crate) async fn started(&self) -> anyhow::Result<()> {
-        answers(self.ports[3].address(), "/readyz").await
+        answers(self.network.address(METRICS), "/readyz").await
     }
 
     pub(crate) fn http(&self) -> SocketAddr {
-        self.ports[0].address()
+        self.network.address(HTTP)
     }
 
     pub(crate) fn stats(&self) -> SocketAddr {
-        self.ports[2].address()
+        self.network.address(STATS)
     }
 
     pub(crate) fn admin_socket(&self) -> PathBuf {

@@ -16,6 +16,8 @@ mod image;
 mod local_pod;
 mod manifest;
 mod monitoring;
+mod namespace;
+mod outside;
 mod pods;
 mod reference;
 mod references;
