@@ -1,13 +1,10 @@
-//! What the release binary is: a static position-independent executable that needs no loader, with its relocations made
-//! read-only before `main` (Cure53 found Contour's without; reference CON-01-001).
-//!
-//! `make build` runs this with `ISOBATH_TEST_BINARIES`, the paths of what it built, separated by colons. Without it the
-//! reader is checked against the test build, which is not static.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
+//! What the file is: a static position-independent executable that needs no loader, with its relocations made read-only
+//! before `main` (Cure53 found Contour's without; reference CON-01-001).
 
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::Path;
+
+use crate::subject::{Subject, release_binaries};
 
 // elf.h
 const ET_DYN: u16 = 3;
@@ -28,7 +25,7 @@ const SHT_SYMTAB: u32 = 2;
 
 /// The parts of a 64-bit little-endian ELF file that matter here.
 #[derive(Debug)]
-struct Elf {
+pub(crate) struct Elf {
     kind: u16,
     machine: u16,
     interpreter: bool,
@@ -43,7 +40,7 @@ struct Elf {
 }
 
 impl Elf {
-    fn read(path: &Path) -> Self {
+    pub(crate) fn read(path: &Path) -> Self {
         let bytes = fs::read(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
         assert_eq!(&bytes[..6], b"\x7fELF\x02\x01", "{}", path.display());
         let mut elf = Self {
@@ -98,6 +95,20 @@ impl Elf {
         }
     }
 
+    /// Whether it runs without anything else on the file system.
+    pub(crate) fn is_static(&self) -> bool {
+        !self.interpreter && self.needed == 0
+    }
+
+    /// The name of its architecture, as Rust has it.
+    pub(crate) fn architecture(&self) -> &'static str {
+        match self.machine {
+            EM_X86_64 => "x86_64",
+            EM_AARCH64 => "aarch64",
+            other => panic!("machine {other}"),
+        }
+    }
+
     /// What keeps it from being the release that we want.
     fn faults(&self) -> Vec<&'static str> {
         [
@@ -132,7 +143,7 @@ fn number(bytes: &[u8], at: usize, length: usize) -> u64 {
 
 #[test]
 fn the_reader_sees_that_the_test_build_is_not_static() {
-    let elf = Elf::read(Path::new(env!("CARGO_BIN_EXE_isobath")));
+    let elf = Elf::read(Subject::of_this_test().path());
     assert_eq!(
         elf.faults(),
         ["needs a loader", "needs shared libraries"],
@@ -142,26 +153,16 @@ fn the_reader_sees_that_the_test_build_is_not_static() {
 
 #[test]
 fn release_binaries_are_static_and_hardened() {
-    let Some(paths) = std::env::var_os("ISOBATH_TEST_BINARIES") else {
-        eprintln!("release binaries are checked by `make build`");
-        return;
-    };
-    let paths: Vec<PathBuf> = std::env::split_paths(&paths).collect();
-    assert!(!paths.is_empty());
-    for path in paths {
-        let elf = Elf::read(&path);
+    for subject in release_binaries() {
+        let path = subject.path();
+        let elf = Elf::read(path);
         assert!(
             elf.faults().is_empty(),
             "{}: {:?}",
             path.display(),
             elf.faults()
         );
-        let machine = match elf.machine {
-            EM_X86_64 => "x86_64",
-            EM_AARCH64 => "aarch64",
-            other => panic!("{}: machine {other}", path.display()),
-        };
-        let bytes = fs::read(&path).unwrap();
+        let bytes = fs::read(path).unwrap();
         let checkout = env!("CARGO_MANIFEST_DIR").as_bytes();
         assert!(
             !bytes
@@ -174,17 +175,10 @@ fn release_binaries_are_static_and_hardened() {
             assert!(elf.crates, "{}: no list of its crates", path.display());
         }
         eprintln!(
-            "{}: {machine}, {:.1} MB",
+            "{}: {}, {:.1} MB",
             path.display(),
+            elf.architecture(),
             bytes.len() as f64 / 1e6
         );
-        if machine == std::env::consts::ARCH {
-            let output = Command::new(&path).arg("version").output().unwrap();
-            let version = String::from_utf8(output.stdout).unwrap();
-            assert_eq!(
-                version.trim(),
-                concat!("isobath ", env!("CARGO_PKG_VERSION"))
-            );
-        }
     }
 }
