@@ -13,7 +13,7 @@ use prost_reflect::prost_types::{FileDescriptorProto, FileDescriptorSet};
 use crate::golden;
 
 /// The files of the messages that we serve, or put into an `Any`.
-const ROOTS: [&str; 16] = [
+const ROOTS: [&str; 17] = [
     "envoy/config/cluster/v3/cluster.proto",
     "envoy/config/endpoint/v3/endpoint.proto",
     "envoy/config/listener/v3/listener.proto",
@@ -22,6 +22,7 @@ const ROOTS: [&str; 16] = [
     "envoy/extensions/access_loggers/stream/v3/stream.proto",
     "envoy/extensions/filters/http/health_check/v3/health_check.proto",
     "envoy/extensions/filters/http/router/v3/router.proto",
+    "envoy/extensions/filters/listener/proxy_protocol/v3/proxy_protocol.proto",
     "envoy/extensions/filters/listener/tls_inspector/v3/tls_inspector.proto",
     "envoy/extensions/filters/network/direct_response/v3/config.proto",
     "envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager.proto",

@@ -226,6 +226,19 @@ pub fn all() -> Vec<(&'static str, ResourceType, Resource)> {
     let config = addresses();
     vec![
         ("listener-http", Lds, listener::http(&config)),
+        (
+            "listener-behind-a-proxy",
+            Lds,
+            listener::http(&listener::Config {
+                edge: Edge {
+                    proxy_protocol: true,
+                    trusted_hops: 1,
+                    ingress_metrics: false,
+                    ..config.edge
+                },
+                ..config
+            }),
+        ),
         ("listener-stats", Lds, listener::stats(&config)),
         ("listener-https-empty", Lds, https([])),
         ("listener-https", Lds, https_with_hosts()),
