@@ -123,7 +123,7 @@ impl Serve {
         for name in ["manifests", "run"] {
             std::fs::create_dir(folder.path().join(name)).unwrap();
         }
-        write(folder.path(), manifests);
+        write(folder.path(), &manifest::text(manifests));
         let (mut command, inside) = match place {
             Place::Here => (subject.command(&[]), folder.path().to_owned()),
             Place::Pod => (in_a_pod(subject, folder.path()), PathBuf::from("/")),
@@ -153,8 +153,8 @@ impl Serve {
     }
 
     /// Replaces its manifests.
-    pub(crate) fn write(&self, manifests: &[Manifest]) {
-        write(self.folder.path(), manifests);
+    pub(crate) fn write(&self, text: &str) {
+        write(self.folder.path(), text);
     }
 
     /// Its `--xds-address`.
@@ -200,8 +200,8 @@ fn in_a_pod(subject: &Subject, folder: &Path) -> Command {
 }
 
 /// In one step, so that no half of it is ever read.
-fn write(folder: &Path, manifests: &[Manifest]) {
+fn write(folder: &Path, text: &str) {
     let new = folder.join("new");
-    std::fs::write(&new, manifest::text(manifests)).unwrap();
+    std::fs::write(&new, text).unwrap();
     std::fs::rename(new, folder.join("manifests/all.yaml")).unwrap();
 }
