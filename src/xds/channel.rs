@@ -7,6 +7,7 @@ use std::time::Instant;
 use xxhash_rust::xxh3::Xxh3;
 
 use super::refusal::{Containment, Refused};
+use super::report::Rejected;
 use super::subscription::Subscription;
 use super::{Resource, ResourceType};
 
@@ -78,8 +79,12 @@ pub struct Channel {
     pub refused: Refused,
     /// Sets of resources that the client refused, and why: none of them is sent again.
     pub refused_sets: RefusedSets,
+    /// The version of the last response.
+    pub sent_version: Option<Arc<str>>,
     /// The version of the last acknowledged response.
     pub acknowledged_version: Option<Arc<str>>,
+    /// The last answered response, if it was refused.
+    pub rejected: Option<Rejected>,
     /// When the last response was acknowledged.
     pub acknowledged_at: Option<Instant>,
 }
@@ -102,7 +107,9 @@ impl Channel {
             containment: None,
             refused: Refused::default(),
             refused_sets: RefusedSets::default(),
+            sent_version: None,
             acknowledged_version: None,
+            rejected: None,
             acknowledged_at: None,
         }
     }

@@ -29,7 +29,7 @@ pub mod wire;
 pub use address::Address;
 pub use message::{Ask, RefusalText, Request, Response, Variant};
 pub use metrics::Metrics;
-pub use report::{RefusedUnit, Reports, StreamReport, TypeReport};
+pub use report::{RefusedUnit, Rejected, Reports, StreamReport, TypeReport};
 pub use resource::{Part, Reference, Resource, ResourceType};
 pub use snapshot::Snapshot;
 

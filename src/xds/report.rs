@@ -40,12 +40,25 @@ pub struct TypeReport {
     pub waiting: usize,
     /// The nonce of the last response; 0 before the first.
     pub sent: u64,
+    /// The version of the last response.
+    pub sent_version: Option<Arc<str>>,
     /// The version of the last response that was acknowledged.
     pub acknowledged_version: Option<Arc<str>>,
     /// The version of the response that waits for its answer.
     pub pending_version: Option<Arc<str>>,
+    /// The last response, if it was refused; what is left out because of it is told by the stream.
+    pub rejected: Option<Rejected>,
     /// Whether the bad part of a refused response is being looked for.
     pub containing: bool,
+}
+
+/// A response that was refused.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Rejected {
+    /// Its version.
+    pub version: Arc<str>,
+    /// What the client said, bounded; a fixed text for secrets.
+    pub reason: Arc<str>,
 }
 
 /// One stream.

@@ -61,6 +61,8 @@ pub enum Event {
     ResponseRefused {
         /// Its type.
         resource_type: ResourceType,
+        /// Its version.
+        version: Arc<str>,
         /// What the client said, bounded; a fixed text for secrets.
         reason: Arc<str>,
     },
@@ -187,8 +189,10 @@ impl Stream {
                     held: channel.held.len(),
                     waiting: channel.due.len() + channel.farewells.len(),
                     sent: channel.last_nonce,
+                    sent_version: channel.sent_version.clone(),
                     acknowledged_version: channel.acknowledged_version.clone(),
                     pending_version: channel.pending.as_ref().map(|p| p.version.clone()),
+                    rejected: channel.rejected.clone(),
                     containing: channel.containment.is_some(),
                 })
                 .collect(),

@@ -151,10 +151,12 @@ impl<P: Protocol> Session<P> {
                 ),
                 Event::ResponseRefused {
                     resource_type,
+                    version,
                     reason,
                 } => tracing::info!(
                     stream = self.report.number(),
                     r#type = %resource_type,
+                    version = %version,
                     reason = %reason,
                     "a response was refused"
                 ),

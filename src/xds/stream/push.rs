@@ -388,6 +388,7 @@ impl Stream {
             return None;
         }
         channel.last_nonce = nonce;
+        channel.sent_version = Some(version.clone());
         channel.pending = Some(pending);
         self.follow(resource_type, &batch.news);
         Some(Response {

@@ -9,6 +9,7 @@ use crate::xds::ResourceType;
 use crate::xds::channel::Pending;
 use crate::xds::message::{Ask, RefusalText, Request, Variant};
 use crate::xds::refusal::{Containment, Unit};
+use crate::xds::report::Rejected;
 use crate::xds::subscription::Change;
 
 /// Longest node identifier that is kept, in characters.
@@ -178,6 +179,7 @@ impl Stream {
             channel.renewed.remove(resource.name());
         }
         channel.acknowledged_version = Some(pending.version);
+        channel.rejected = None;
         channel.acknowledged_at = Some(now);
         if let Some(containment) = &mut channel.containment {
             containment.acknowledged();
@@ -201,10 +203,16 @@ impl Stream {
         for name in std::mem::take(&mut channel.renewed) {
             channel.asked(&name);
         }
+        let (version, reason) = (pending.version.clone(), text.quote(resource_type));
+        channel.rejected = Some(Rejected {
+            version: version.clone(),
+            reason: reason.clone(),
+        });
         self.contain(resource_type, pending, text);
         self.events.push(Event::ResponseRefused {
             resource_type,
-            reason: text.quote(resource_type),
+            version,
+            reason,
         });
     }
 

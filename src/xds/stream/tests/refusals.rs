@@ -50,6 +50,39 @@ fn a_named_cluster() {
     );
 }
 
+/// What is seen of one type: the version that was sent, taken, or refused and why.
+#[test]
+fn what_is_reported() {
+    let mut script = Script::new(Variant::Delta, "c:a=1");
+    let seen = |script: &Script| {
+        let report = script.stream.report().types.remove(0);
+        let rejected = report
+            .rejected
+            .map(|it| (it.version, it.reason.to_string()));
+        let versions = [
+            report.sent_version,
+            report.acknowledged_version,
+            report.pending_version,
+        ];
+        (versions, rejected)
+    };
+    script.input("> c").unwrap();
+    let ([first, taken, pending], rejected) = seen(&script);
+    assert!(first.is_some() && pending == first);
+    assert_eq!((taken, rejected), (None, None));
+    script.input("> c ok").unwrap();
+    assert_eq!(seen(&script), ([first.clone(), first.clone(), None], None));
+    script.input("! c:a=bad").unwrap();
+    script.input("> c no:a is bad").unwrap();
+    let ([second, taken, pending], rejected) = seen(&script);
+    assert!(second.is_some() && second != first);
+    assert_eq!((taken, pending), (first, None));
+    assert_eq!(rejected, Some((second.unwrap(), "a is bad".to_owned())));
+    script.input("! c:a=2").unwrap();
+    script.input("> c ok").unwrap();
+    assert_eq!(seen(&script).1, None, "all is well again");
+}
+
 /// The message names nothing: halves.
 #[test]
 fn an_unnamed_cluster() {
@@ -195,7 +228,10 @@ fn a_refused_secret_is_not_quoted() {
         refused(&script),
         [format!("sds:s owner-of-s ({})", RefusalText::SECRET)]
     );
-    let shown = format!("{:?} {:?}", script.events, script.stream);
+    let report = script.stream.report();
+    let rejected = report.types[0].rejected.as_ref().unwrap();
+    assert_eq!(&*rejected.reason, RefusalText::SECRET);
+    let shown = format!("{:?} {:?} {report:?}", script.events, script.stream);
     assert!(!shown.contains("PRIVATE") && !shown.contains("MIIE"));
 }
 
