@@ -3,7 +3,8 @@
 //! An error at decode makes Envoy refuse a whole response, and its message may name nothing (`toolbox.md`, NACKs).
 //! So the units that were new in that response are sent again in ever smaller sets until each bad one is alone:
 //! first those that the message does not name, which are probably good and should wait least, else one half. What
-//! was taken stays sent. No set is sent twice, and a unit that is found bad is left out until its bytes change.
+//! was taken stays sent. No set is sent twice, and a unit is left out, until its bytes change, if it was refused alone
+//! or is the one that a message names and without which the others are taken.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -158,11 +159,27 @@ impl Refused {
 #[derive(Debug)]
 enum Group {
     /// At least one of them is bad, as this reason says.
-    Bad(Vec<Unit>, Arc<str>),
+    Bad(Vec<Unit>, Arc<str>, Evidence),
     /// At least one of them all is bad: of the second ones, as this reason says.
     Named(Vec<Unit>, Vec<Unit>, Arc<str>),
     /// Nothing is known of them.
     Untried(Vec<Unit>),
+}
+
+impl Group {
+    /// Whether it is one unit that is bad because the others were not.
+    fn is_conclusion(&self) -> bool {
+        matches!(self, Self::Bad(units, _, Evidence::Concluded) if units.len() == 1)
+    }
+}
+
+/// Why units are known to have a bad one among them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Evidence {
+    /// The client has refused just them, or has named them and taken the others.
+    Seen,
+    /// It has refused them with others, and then taken the others.
+    Concluded,
 }
 
 /// The set that is tried now.
@@ -170,8 +187,8 @@ enum Group {
 pub struct Trial {
     /// What is sent, beside what the client has taken already.
     pub units: Vec<Unit>,
-    /// What holds a bad unit if all of `units` are good, and the reason for it.
-    rest: Option<(Vec<Unit>, Arc<str>)>,
+    /// What holds a bad unit if all of `units` are good, the reason for it, and what that will be known by.
+    rest: Option<(Vec<Unit>, Arc<str>, Evidence)>,
 }
 
 /// The search for the bad units of one refused response.
@@ -230,11 +247,11 @@ impl Containment {
                         // was right, and if not, it was not the whole story. Nothing is left out on its word alone.
                         self.trial = Some(Trial {
                             units: others,
-                            rest: Some((named, reason)),
+                            rest: Some((named, reason, Evidence::Seen)),
                         });
                     }
                 }
-                Group::Bad(mut units, reason) => {
+                Group::Bad(mut units, reason, evidence) => {
                     let before = units.len();
                     units.retain(|unit| alive(unit));
                     if units.len() != before {
@@ -244,13 +261,22 @@ impl Containment {
                         let rest = units.split_off(units.len().div_ceil(2));
                         self.trial = Some(Trial {
                             units,
-                            rest: Some((rest, reason)),
+                            rest: Some((rest, reason, Evidence::Concluded)),
                         });
+                    } else if !units.is_empty() && evidence == Evidence::Concluded {
+                        // The last one that is left may be as good as the others: Envoy refuses a Secret whose
+                        // key is another's once, keeps it, and takes it when it comes again. So nothing is left
+                        // out that was not refused by itself; but all that may be good is sent before it.
+                        if self.open.iter().all(Group::is_conclusion) {
+                            self.trial = Some(Trial { units, rest: None });
+                        } else {
+                            self.open.insert(0, Group::Bad(units, reason, evidence));
+                        }
                     } else if !units.is_empty() && !self.carried.is_empty() {
                         // What was only sent again was refused along with it each time: without it first.
                         self.trial = Some(Trial {
                             units: Vec::new(),
-                            rest: Some((units, reason)),
+                            rest: Some((units, reason, Evidence::Seen)),
                         });
                     } else if let Some(unit) = units.pop() {
                         refuse(unit, reason);
@@ -269,11 +295,11 @@ impl Containment {
     /// The set was taken: if it was split off a bad one, the other half is bad.
     pub fn acknowledged(&mut self) {
         if let Some(Trial {
-            rest: Some((rest, reason)),
+            rest: Some((rest, reason, evidence)),
             ..
         }) = self.trial.take()
         {
-            self.open.push(Group::Bad(rest, reason));
+            self.open.push(Group::Bad(rest, reason, evidence));
         }
     }
 
@@ -291,7 +317,7 @@ impl Containment {
         if !trial.units.is_empty() {
             self.carried.extend(carried);
         }
-        if let Some((rest, _)) = trial.rest {
+        if let Some((rest, ..)) = trial.rest {
             self.open.push(Group::Untried(rest));
         }
         self.blame(trial.units, text, quote);
@@ -300,7 +326,7 @@ impl Containment {
     /// The set could not be sent, because it would be empty: nothing was learnt.
     pub fn skipped(&mut self) {
         if let Some(Trial {
-            rest: Some((rest, _)),
+            rest: Some((rest, ..)),
             ..
         }) = self.trial.take()
         {
@@ -325,8 +351,8 @@ impl Containment {
         };
         match (named.is_empty(), others.is_empty()) {
             (false, false) => self.open.push(Group::Named(others, named, quote)),
-            (false, true) => self.open.push(Group::Bad(named, quote)),
-            (true, _) => self.open.push(Group::Bad(others, quote)),
+            (false, true) => self.open.push(Group::Bad(named, quote, Evidence::Seen)),
+            (true, _) => self.open.push(Group::Bad(others, quote, Evidence::Seen)),
         }
     }
 }
@@ -387,8 +413,8 @@ mod tests {
         for bad in 0..200 {
             let (found, sent) = search(200, &[bad].into(), "");
             assert_eq!(found, [bad].into());
-            // Eight halvings; where the first half is the bad one, the second is tried too.
-            assert!(sent.len() <= 16, "{} responses", sent.len());
+            // Eight halvings; where the first half is the bad one, the second is tried too; and the last one alone.
+            assert!(sent.len() <= 17, "{} responses", sent.len());
         }
     }
 
@@ -398,6 +424,38 @@ mod tests {
         assert_eq!(found, [137].into());
         assert_eq!(sent.len(), 1);
         assert_eq!(sent[0].len(), 199, "the good ones at once");
+    }
+
+    /// Envoy and a Secret with another's key: refused once, kept, and taken from then on.
+    #[test]
+    fn a_client_that_changes_its_mind_costs_nobody_anything() {
+        let text = RefusalText::new(String::new());
+        for first_taken in 0..12 {
+            let suspects: Vec<Unit> = (0..40).map(unit).collect();
+            let mut containment = Containment::new(suspects, BTreeMap::new(), &text, "why".into());
+            let mut sent = 0;
+            let mut taken = BTreeSet::new();
+            let mut found = Vec::new();
+            while let Some(trial) = containment.next(|_| true, |unit, _| found.push(unit.hash)) {
+                let units: Vec<u64> = trial.units.iter().map(|unit| unit.hash).collect();
+                sent += 1;
+                if units.contains(&13) && sent <= first_taken {
+                    containment.refused(&text, "why".into(), BTreeMap::new());
+                } else {
+                    taken.extend(units);
+                    containment.acknowledged();
+                }
+            }
+            assert!(
+                found.is_empty() || found == [13],
+                "{first_taken}: {found:?}"
+            );
+            assert_eq!(
+                taken.len() + found.len(),
+                40,
+                "{first_taken}: all others are taken"
+            );
+        }
     }
 
     #[test]
