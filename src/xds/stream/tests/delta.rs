@@ -8,6 +8,21 @@ fn check(transcript: &str) {
     play(Variant::Delta, transcript);
 }
 
+/// Of each word for a subscription a variant reads its own: `+` one, `=` the other.
+fn check_both(transcript: &str) {
+    for variant in [Variant::Delta, Variant::Sotw] {
+        let of_other = |word: &&str| match variant {
+            Variant::Delta => word.starts_with('='),
+            Variant::Sotw => word.starts_with('+'),
+        };
+        let lines = transcript.lines().map(|line| {
+            let words = line.split_whitespace().filter(|word| !of_other(word));
+            words.collect::<Vec<_>>().join(" ")
+        });
+        play(variant, &lines.collect::<Vec<_>>().join("\n"));
+    }
+}
+
 /// As Envoy starts: CDS, EDS, then LDS, RDS, SDS.
 #[test]
 fn a_fresh_envoy() {
@@ -32,10 +47,10 @@ fn a_fresh_envoy() {
     );
 }
 
-/// X-01: a nonce is of one type; that of another is no answer.
+/// X-01: a nonce is of one type; that of another is no answer. In either variant.
 #[test]
 fn nonces_are_of_one_type() {
-    check(
+    check_both(
         "! c:a=1 l:x=1
         > c
         < c 1 a=1
@@ -272,47 +287,51 @@ fn removals() {
     );
 }
 
-/// X-25: the node of the first request counts.
+/// X-25: the node of the first request counts, in either variant.
 #[test]
 fn the_node_is_that_of_the_first_request() {
-    let mut script = Script::new(Variant::Delta, "");
-    let request = |node: Option<&str>| Request {
-        type_url: "some.other/Type".into(),
-        node: node.map(String::from),
-        ..Request::default()
-    };
-    let now = script.now;
-    for node in [Some("envoy-1"), None, Some(""), Some("other")] {
-        script.stream.request(request(node), now).unwrap();
-        assert_eq!(script.stream.node().map(|node| &**node), Some("envoy-1"));
+    for variant in [Variant::Delta, Variant::Sotw] {
+        let mut script = Script::new(variant, "");
+        let request = |node: Option<&str>| Request {
+            type_url: "some.other/Type".into(),
+            node: node.map(String::from),
+            ..Request::default()
+        };
+        let now = script.now;
+        for node in [Some("envoy-1"), None, Some(""), Some("other")] {
+            script.stream.request(request(node), now).unwrap();
+            assert_eq!(script.stream.node().map(|node| &**node), Some("envoy-1"));
+        }
     }
 }
 
-/// X-26.
+/// X-26, in either variant.
 #[test]
 fn types() {
-    let mut script = Script::new(Variant::Delta, "");
-    let now = script.now;
-    assert_eq!(
-        script.stream.request(Request::default(), now),
-        Err(Violation::NoType)
-    );
-    let request = Request {
-        type_url: "type.googleapis.com/envoy.service.runtime.v3.Runtime".into(),
-        ..Request::default()
-    };
-    assert_eq!(script.stream.request(request, now), Ok(()));
-    assert!(script.stream.poll(now).is_none());
+    for variant in [Variant::Delta, Variant::Sotw] {
+        let mut script = Script::new(variant, "");
+        let now = script.now;
+        assert_eq!(
+            script.stream.request(Request::default(), now),
+            Err(Violation::NoType)
+        );
+        let request = Request {
+            type_url: "type.googleapis.com/envoy.service.runtime.v3.Runtime".into(),
+            ..Request::default()
+        };
+        assert_eq!(script.stream.request(request, now), Ok(()));
+        assert!(script.stream.poll(now).is_none());
+    }
 }
 
-/// X-27: equal bytes are no change.
+/// X-27: equal bytes are no change, in either variant.
 #[test]
 fn no_change_no_push() {
-    check(
+    check_both(
         "! c:a=1 e:a=1
         > c
         < c 1 a=1
-        > e +a
+        > e +a =a
         < e 2 a=1
         > c ok
         > e ok

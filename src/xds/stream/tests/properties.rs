@@ -141,6 +141,7 @@ impl Client {
 
     fn receive(&mut self, response: Response) {
         let of = response.resource_type;
+        //
         let names: BTreeSet<&Arc<str>> = response.resources.iter().map(|r| r.name()).collect();
         assert_eq!(names.len(), response.resources.len(), "a name twice");
         if self.variant == Variant::Sotw {
@@ -152,6 +153,7 @@ impl Client {
                 assert!(self.wants[&of].contains(name), "{name} unasked");
             }
         }
+        // X-05, and of sets that were found by a search too.
         let set: Vec<_> = response
             .resources
             .iter()
@@ -161,6 +163,7 @@ impl Client {
             set.is_empty() || !self.refused.contains(&set),
             "sent again after it was refused: {set:?}"
         );
+        //
         if of == ResourceType::Route {
             for route in &response.resources {
                 for cluster in route.references() {

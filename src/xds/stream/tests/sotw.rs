@@ -1,7 +1,9 @@
 //! The state-of-the-world variant, rule by rule.
 
-use super::script::{Script, check as play};
-use crate::xds::message::Variant;
+use super::script::{Script, check as play, line, type_of};
+use crate::xds::message::{Protocol as _, Variant};
+use crate::xds::sotw::Sotw;
+use crate::xds::wire;
 
 fn check(transcript: &str) {
     play(Variant::Sotw, transcript);
@@ -62,7 +64,26 @@ fn a_renewed_interest_that_crosses_a_response() {
     );
 }
 
-/// X-05.
+/// X-04: a refusal is one by its `error_detail` alone, and one that comes too late is nothing: no answer, and no
+/// renewed interest.
+#[test]
+fn answers_are_counted_once() {
+    check(
+        "! c:a=1 e:a=1
+        > c
+        < c 1 a=1
+        > e =a
+        < e 2 a=1
+        > c ok
+        > e ok
+        > c no:too late
+        > e no:too late
+        ! c:a=2
+        < c 3 a=2",
+    );
+}
+
+/// X-05: after a refusal nothing is sent until something changes.
 #[test]
 fn a_refusal_is_not_answered_with_the_same() {
     let mut script = Script::new(Variant::Sotw, "c:a=bad");
@@ -242,4 +263,32 @@ fn an_empty_wildcard_is_answered() {
         ! c:a=1
         < c 2 a=1",
     );
+}
+
+/// X-14: a reconnect. The version and the nonce that a first request carries are of another stream, and not believed:
+/// it is answered in full.
+#[test]
+fn claims_are_not_believed() {
+    let world = "c:a=1 e:a=1 l:x=1 r:r=1 s:s=1";
+    for (name, of) in [("a", "c"), ("a", "e"), ("x", "l"), ("r", "r"), ("s", "s")] {
+        let mut script = Script::new(Variant::Sotw, world);
+        let resource_type = type_of(of);
+        let wanted = script.snapshot.get(resource_type, name).unwrap();
+        let names = match resource_type.has_wildcard() {
+            true => Vec::new(),
+            false => vec![name.to_owned()],
+        };
+        let request = wire::DiscoveryRequest {
+            version_info: wanted.version().to_string(),
+            type_url: resource_type.type_url().into(),
+            resource_names: names,
+            response_nonce: "1".into(),
+            ..wire::DiscoveryRequest::default()
+        };
+        let now = script.now;
+        script.stream.request(Sotw::parse(request), now).unwrap();
+        let response = script.stream.poll(now).unwrap();
+        assert_eq!(line(&response), format!("{of} 1 {name}=1"));
+        assert!(script.stream.poll(now).is_none());
+    }
 }
