@@ -18,7 +18,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 #[path = "../e2e/check.rs"]
-#[allow(dead_code, reason = "tables are for e2e")]
+#[allow(dead_code, unused_imports, reason = "tables are for e2e")]
 mod check;
 #[path = "../support/control_plane.rs"]
 mod control_plane;

@@ -6,10 +6,9 @@
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use crate::support::backend::Backend;
 use crate::support::client::{self, Tls, Version};
-use crate::support::manifest::{Manifest, app};
 use crate::support::stand::Stand;
+pub(crate) use crate::support::stand::apps;
 
 /// One request and its answer: host, path, answer.
 pub(crate) type Row = (&'static str, &'static str, &'static str);
@@ -99,16 +98,4 @@ pub(crate) async fn word(
             .trim_end()
             .to_owned(),
     }
-}
-
-/// One back end for each name, and the Services that lead to them.
-pub(crate) async fn apps(names: &[&str]) -> (Vec<Backend>, Vec<Manifest>) {
-    let mut backends = Vec::new();
-    let mut manifests = Vec::new();
-    for name in names {
-        let backend = Backend::start(name).await;
-        manifests.extend(app(name, &[&backend]));
-        backends.push(backend);
-    }
-    (backends, manifests)
 }

@@ -1,69 +1,19 @@
-//! The control plane ends, in order or not, and comes back: Envoy and its clients do not notice.
+//! The control plane ends, in order or not, and comes back: Envoy and its clients do not notice. `tests/soak` does it
+//! many times.
 
 use std::process::Command;
 
 use crate::check::apps;
-use crate::support::backend::Backend;
-use crate::support::certificate::Authority;
-use crate::support::client::Tls;
 use crate::support::eventually::eventually;
 use crate::support::isobath::{BINARY, Isobath};
 use crate::support::load::Load;
-use crate::support::manifest::{Manifest, service, site, slice};
+use crate::support::manifest::{Manifest, site};
 use crate::support::process::Process;
 use crate::support::stand::Stand;
 
-/// A stand with plain and TLS hosts, and traffic for all of them.
-async fn stand_under_traffic() -> (Stand, Load, Vec<Backend>) {
-    let authority = Authority::new();
-    let (mut backends, mut manifests) = apps(&["plain", "sealed", "wild"]).await;
-    manifests.extend([
-        site("plain", "plain.test", "plain:80"),
-        site("sealed", "sealed.test", "sealed:80").tls(&["sealed.test"], "sealed"),
-        site("wild", "*.wild.test", "wild:80").tls(&["*.wild.test"], "wild"),
-        // What can't be served is not served after a restart either.
-        site("broken", "broken.test", "nowhere:80").tls(&[], "missing"),
-        site("fence", "fence.test", "fence:80"),
-        service("fence"),
-        authority.leaf(&["sealed.test"]).secret("sealed"),
-        authority.leaf(&["*.wild.test"]).secret("wild"),
-    ]);
-    let stand = Stand::start(&manifests).await;
-    let trusting = |name: &str| Tls {
-        trust: authority.trust(),
-        ..Tls::sni(name)
-    };
-    let mut targets = stand.http_traffic("plain.test");
-    targets.extend(stand.https_traffic("sealed.test", &trusting("sealed.test")));
-    targets.push(
-        stand
-            .https_traffic("a.wild.test", &trusting("a.wild.test"))
-            .remove(1),
-    );
-    backends.push(Backend::start("fence").await);
-    let load = Load::start(targets).await;
-    (stand, load, backends)
-}
-
-/// Waits until Envoy has taken a change of one assignment of endpoints, which moves no counter of
-/// [`crate::support::envoy::Envoy::modifications`]: whatever the new stream had to say before is said.
-async fn fence(stand: &Stand, backend: &Backend, on: bool) {
-    let (slices, status): (Vec<Manifest>, _) = match on {
-        true => (vec![slice("fence", backend)], 200),
-        false => (vec![], 503),
-    };
-    stand.isobath.write("fence.yaml", &slices);
-    eventually("the fence has arrived", async || {
-        let answer = stand.get("fence.test", "/").await?;
-        anyhow::ensure!(answer.status == status, "{}", answer.status);
-        Ok(())
-    })
-    .await;
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_restart_moves_nothing() {
-    let (mut stand, load, backends) = stand_under_traffic().await;
+    let (mut stand, load, backends) = Stand::under_traffic().await;
     let before = stand.envoy.modifications().await;
     for (round, in_order) in [true, false].into_iter().enumerate() {
         if in_order {
@@ -74,7 +24,7 @@ async fn a_restart_moves_nothing() {
         }
         load.more(30).await;
         stand.isobath.restart().await;
-        fence(&stand, &backends[3], round % 2 == 0).await;
+        stand.fence(&backends[3], round % 2 == 0).await;
         load.more(30).await;
         assert_eq!(
             stand.envoy.modifications().await,
@@ -82,32 +32,6 @@ async fn a_restart_moves_nothing() {
             "SIGTERM: {in_order}"
         );
     }
-    let report = load.stop_without_failure().await;
-    assert_eq!(report.closed, 0, "no connection is drained");
-}
-
-/// Ten kills under traffic; a hundred with `ISOBATH_SOAK=1` (`make soak`).
-#[tokio::test(flavor = "multi_thread")]
-async fn kills_under_traffic() {
-    let rounds = match std::env::var_os("ISOBATH_SOAK") {
-        Some(value) if value == "1" => 100,
-        _ => 10,
-    };
-    let (mut stand, load, backends) = stand_under_traffic().await;
-    let before = stand.envoy.modifications().await;
-    for round in 0..rounds {
-        stand.isobath.kill().await;
-        stand.isobath.spawn();
-        if round % 3 == 1 {
-            // Again while it starts.
-            stand.isobath.kill().await;
-            stand.isobath.spawn();
-        }
-        stand.isobath.ready().await;
-        fence(&stand, &backends[3], round % 2 == 0).await;
-    }
-    load.more(30).await;
-    assert_eq!(stand.envoy.modifications().await, before);
     let report = load.stop_without_failure().await;
     assert_eq!(report.closed, 0, "no connection is drained");
 }
@@ -190,7 +114,7 @@ async fn an_envoy_that_came_first() {
 /// A node is emptied: `isobath drain` asks every connection to close, and no request is lost.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_drain_loses_no_request() {
-    let (stand, load, _backends) = stand_under_traffic().await;
+    let (stand, load, _backends) = Stand::under_traffic().await;
     let mut command = Command::new(BINARY);
     command
         .args(["drain", "--delay", "300ms", "--timeout", "60s"])
@@ -198,10 +122,10 @@ async fn a_drain_loses_no_request() {
         .arg(stand.envoy.admin());
     let output = stand.isobath.directory().join("drain.log");
     let mut drain = Process::start("isobath drain", &mut command, &output);
-    // The five connections that were to be kept.
+    // The six connections that were to be kept.
     eventually("kept connections are asked to close", async || {
         let closed = load.report().closed;
-        anyhow::ensure!(closed >= 5, "{closed}");
+        anyhow::ensure!(closed >= 6, "{closed}");
         Ok(())
     })
     .await;

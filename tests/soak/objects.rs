@@ -4,12 +4,6 @@
 //!
 //! `ISOBATH_SOAK=1` takes a million of them instead of the ordinary number; `ISOBATH_SEED` another sequence.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
-
-mod generate;
-mod product;
-mod random;
-
 use std::collections::BTreeMap;
 use std::thread;
 
@@ -26,7 +20,8 @@ use isobath::translate::{Options, reason};
 use isobath::xds::{Resource, ResourceType, Snapshot};
 use prost::Message;
 
-use generate::Generator;
+use crate::generate::Generator;
+use crate::rounds;
 
 const ORDINARY: usize = 20_000;
 const SOAK: usize = 1_000_000;
@@ -64,7 +59,7 @@ impl Drop for Guard<'_> {
     }
 }
 
-fn builder(seed: u64) -> Builder {
+pub(crate) fn builder(seed: u64) -> Builder {
     Builder::new(Config {
         classes: ClassSelection {
             name: None,
@@ -193,10 +188,7 @@ fn decoded_name(resource_type: ResourceType, resource: &Resource) -> String {
 
 #[test]
 fn nothing_panics_and_everything_has_a_reason() {
-    let objects = match std::env::var_os("ISOBATH_SOAK") {
-        Some(_) => SOAK,
-        None => ORDINARY,
-    };
+    let objects = rounds(ORDINARY, SOAK);
     let seed = std::env::var("ISOBATH_SEED").map_or(SEED, |seed| seed.parse().expect("a number"));
     println!("{objects} objects, seed {seed}");
     let threads: Vec<_> = (0..THREADS)

@@ -19,7 +19,7 @@ struct Case {
 }
 
 fn check(case: Case) {
-    let mut builder = super::builder(0);
+    let mut builder = crate::objects::builder(0);
     let mut size = 0;
     let mut last = None;
     for object in &case.objects {

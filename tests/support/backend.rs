@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -52,6 +52,7 @@ struct State {
     requests: AtomicU64,
     connections: AtomicU64,
     delay_ms: AtomicU64,
+    fails: AtomicBool,
 }
 
 /// A running back end; dropping it closes its port and its connections.
@@ -65,28 +66,34 @@ pub(crate) struct Backend {
 impl Backend {
     /// Serves HTTP/1.1 and HTTP/2 with prior knowledge (h2c), without TLS.
     pub(crate) async fn start(name: &str) -> Self {
-        Self::serve(name, Ipv4Addr::LOCALHOST, None).await
+        Self::start_at(name, Ipv4Addr::LOCALHOST).await
     }
 
     /// The same on another address of this host.
     pub(crate) async fn start_at(name: &str, ip: Ipv4Addr) -> Self {
-        Self::serve(name, ip, None).await
+        Self::at(name, (ip, 0).into()).await
+    }
+
+    /// The same on an address and a port that the test chooses.
+    pub(crate) async fn at(name: &str, address: SocketAddr) -> Self {
+        Self::serve(name, address, None).await
     }
 
     /// Serves HTTP/1.1 and HTTP/2, as ALPN decides, over TLS with this certificate.
     pub(crate) async fn tls(name: &str, leaf: &Leaf) -> Self {
         let acceptor = TlsAcceptor::from(Arc::new(leaf.server_config(&["h2", "http/1.1"])));
-        Self::serve(name, Ipv4Addr::LOCALHOST, Some(acceptor)).await
+        Self::serve(name, (Ipv4Addr::LOCALHOST, 0).into(), Some(acceptor)).await
     }
 
-    async fn serve(name: &str, ip: Ipv4Addr, tls: Option<TlsAcceptor>) -> Self {
-        let listener = TcpListener::bind((ip, 0)).await.unwrap();
+    async fn serve(name: &str, address: SocketAddr, tls: Option<TlsAcceptor>) -> Self {
+        let listener = TcpListener::bind(address).await.unwrap();
         let address = listener.local_addr().unwrap();
         let state = Arc::new(State {
             name: name.to_owned(),
             requests: AtomicU64::new(0),
             connections: AtomicU64::new(0),
             delay_ms: AtomicU64::new(0),
+            fails: AtomicBool::new(false),
         });
         let task = tokio::spawn(accept(listener, state.clone(), tls));
         Self {
@@ -120,6 +127,11 @@ impl Backend {
     pub(crate) fn delay(&self, delay: Duration) {
         let millis = u64::try_from(delay.as_millis()).unwrap();
         self.state.delay_ms.store(millis, Ordering::Relaxed);
+    }
+
+    /// From now on answers 503.
+    pub(crate) fn fail(&self) {
+        self.state.fails.store(true, Ordering::Relaxed);
     }
 }
 
@@ -185,6 +197,9 @@ async fn answer(
     let delay = Duration::from_millis(state.delay_ms.load(Ordering::Relaxed));
     if !delay.is_zero() {
         tokio::time::sleep(delay).await;
+    }
+    if state.fails.load(Ordering::Relaxed) {
+        return plain(503, "told to fail".to_owned());
     }
     let mut headers = BTreeMap::<String, String>::new();
     for (name, value) in &head.headers {

@@ -6,6 +6,8 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result, ensure};
 
+use nix::sys::signal::Signal;
+
 use super::client::Connection;
 use super::eventually::eventually;
 use super::process::Process;
@@ -20,6 +22,16 @@ pub(crate) struct Envoy {
 impl Envoy {
     /// Starts Envoy with a bootstrap whose admin listens on the socket `admin`. It is not ready yet.
     pub(crate) fn start(bootstrap: &Path, admin: &Path, log: &Path) -> Self {
+        Self::start_with(bootstrap, admin, log, &[])
+    }
+
+    /// The same with more arguments.
+    pub(crate) fn start_with(
+        bootstrap: &Path,
+        admin: &Path,
+        log: &Path,
+        arguments: &[&str],
+    ) -> Self {
         let mut command = Command::new(binary());
         command
             .arg("--config-path")
@@ -29,7 +41,8 @@ impl Envoy {
             .args(["--concurrency", "2", "--log-level", "warning"])
             // What a pod's resolv.conf says.
             .env("LOCALDOMAIN", "svc.cluster.local")
-            .env("RES_OPTIONS", "ndots:5");
+            .env("RES_OPTIONS", "ndots:5")
+            .args(arguments);
         Self {
             process: Process::start("Envoy", &mut command, log),
             admin: admin.to_owned(),
@@ -76,6 +89,12 @@ impl Envoy {
         )
         .await
         .unwrap()
+    }
+
+    /// Kills it: nothing is asked of it at the end.
+    pub(crate) async fn kill(mut self) {
+        self.process.signal(Signal::SIGKILL);
+        self.process.end().await;
     }
 
     /// Its process.

@@ -171,7 +171,9 @@ impl Isobath {
 
     /// The same with any text.
     pub(crate) fn write_text(&self, file: &str, text: &str) {
-        let staged = self.directory.path().join("staged");
+        // Of its own for each file: two may be written at a time.
+        let staged = format!("staged-{}", file.replace('/', "-"));
+        let staged = self.directory.path().join(staged);
         fs::write(&staged, text).unwrap();
         fs::rename(staged, self.manifests().join(file)).unwrap();
     }

@@ -1,6 +1,7 @@
 //! Constant traffic while something happens, every failure counted.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -11,6 +12,9 @@ use tokio::task::JoinSet;
 
 use super::client::{Connection, Tls, Version};
 use super::eventually::eventually;
+
+/// Between two requests of a worker: a rate that two cores bear beside everything else.
+const PAUSE: Duration = Duration::from_millis(4);
 
 /// What each worker sends, again and again.
 #[derive(Clone, Debug)]
@@ -40,8 +44,61 @@ pub(crate) struct Report {
     pub(crate) backends: BTreeMap<String, u64>,
     /// How many connections the server closed between two requests of those that wanted to keep theirs.
     pub(crate) closed: u64,
+    /// How many connections were opened.
+    pub(crate) connections: u64,
     /// The longest time that one took.
     pub(crate) slowest: Duration,
+    /// How many took so many milliseconds; the last entry stands for all that took longer.
+    milliseconds: Vec<u64>,
+    /// How long there has been traffic.
+    pub(crate) elapsed: Duration,
+}
+
+impl Report {
+    /// Longer times than this many milliseconds are told apart by [`Report::slowest`] only.
+    const LONGEST: usize = 2000;
+
+    fn took(&mut self, time: Duration) {
+        self.slowest = self.slowest.max(time);
+        let millisecond = usize::try_from(time.as_millis()).unwrap_or(Self::LONGEST);
+        let millisecond = millisecond.min(Self::LONGEST);
+        if self.milliseconds.len() <= millisecond {
+            self.milliseconds.resize(millisecond + 1, 0);
+        }
+        self.milliseconds[millisecond] += 1;
+    }
+
+    /// The time, to the millisecond, within which 99 of 100 requests ended.
+    fn p99(&self) -> Duration {
+        let mut rest = self.requests / 100;
+        let slow = self.milliseconds.iter().enumerate().rev();
+        for (millisecond, count) in slow {
+            if *count > rest {
+                return Duration::from_millis(u64::try_from(millisecond).unwrap() + 1);
+            }
+            rest -= count;
+        }
+        Duration::ZERO
+    }
+}
+
+/// The figures, as a soak prints them.
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let rate = self.requests as f64 / self.elapsed.as_secs_f64();
+        write!(
+            f,
+            "{} requests in {:.1?} ({rate:.0}/s) on {} connections, {} failed, p99 {:?}, slowest {:.1?}, {} \
+             connections drained",
+            self.requests,
+            self.elapsed,
+            self.connections,
+            self.failures.len(),
+            self.p99(),
+            self.slowest,
+            self.closed,
+        )
+    }
 }
 
 /// Running traffic. It ends with [`Load::stop`], or unseen when dropped.
@@ -50,11 +107,17 @@ pub(crate) struct Load {
     report: Arc<Mutex<Report>>,
     stop: Arc<AtomicBool>,
     workers: JoinSet<()>,
+    begin: Instant,
 }
 
 impl Load {
     /// Starts one worker per target and waits until each has had its first answer of 200.
     pub(crate) async fn start(targets: impl IntoIterator<Item = Target>) -> Self {
+        Self::paced(PAUSE, targets).await
+    }
+
+    /// The same with another pause between two requests of a worker.
+    pub(crate) async fn paced(pause: Duration, targets: impl IntoIterator<Item = Target>) -> Self {
         let report = Arc::new(Mutex::new(Report::default()));
         let stop = Arc::new(AtomicBool::new(false));
         let mut workers = JoinSet::new();
@@ -63,18 +126,21 @@ impl Load {
                 once(&target, &mut None).await.map(drop)
             })
             .await;
-            workers.spawn(work(target, report.clone(), stop.clone()));
+            workers.spawn(work(target, pause, report.clone(), stop.clone()));
         }
         Self {
             report,
             stop,
             workers,
+            begin: Instant::now(),
         }
     }
 
     /// What has been seen so far.
     pub(crate) fn report(&self) -> Report {
-        self.report.lock().unwrap().clone()
+        let mut report = self.report.lock().unwrap().clone();
+        report.elapsed = self.begin.elapsed();
+        report
     }
 
     /// Waits until this many more requests have ended: what was just done has been under traffic.
@@ -123,7 +189,7 @@ impl Load {
     }
 }
 
-async fn work(target: Target, report: Arc<Mutex<Report>>, stop: Arc<AtomicBool>) {
+async fn work(target: Target, pause: Duration, report: Arc<Mutex<Report>>, stop: Arc<AtomicBool>) {
     let begin = Instant::now();
     let mut connection = None;
     while !stop.load(Ordering::Relaxed) {
@@ -132,6 +198,7 @@ async fn work(target: Target, report: Arc<Mutex<Report>>, stop: Arc<AtomicBool>)
             report.lock().unwrap().closed += u64::from(!target.reconnect);
         }
         let start = Instant::now();
+        let is_new = target.reconnect || connection.is_none();
         let mut result = once(&target, &mut connection).await;
         if result.as_ref().is_err_and(was_not_sent) {
             // The server said that it would close after the last response, and just did: a client takes another one.
@@ -142,7 +209,8 @@ async fn work(target: Target, report: Arc<Mutex<Report>>, stop: Arc<AtomicBool>)
         {
             let mut report = report.lock().unwrap();
             report.requests += 1;
-            report.slowest = report.slowest.max(start.elapsed());
+            report.connections += u64::from(is_new);
+            report.took(start.elapsed());
             match result {
                 Ok(backend) => *report.backends.entry(backend).or_default() += 1,
                 Err(error) => {
@@ -153,8 +221,7 @@ async fn work(target: Target, report: Arc<Mutex<Report>>, stop: Arc<AtomicBool>)
                 }
             }
         }
-        // A rate that two cores bear beside everything else; nothing is asserted about it.
-        tokio::time::sleep(Duration::from_millis(4)).await;
+        tokio::time::sleep(pause).await;
     }
 }
 

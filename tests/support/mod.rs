@@ -19,3 +19,4 @@ pub(crate) mod network;
 pub(crate) mod port;
 pub(crate) mod process;
 pub(crate) mod stand;
+pub(crate) mod xds_proxy;

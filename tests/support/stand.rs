@@ -5,11 +5,14 @@ use std::process::Command;
 
 use anyhow::Result;
 
+use super::backend::Backend;
+use super::certificate::Authority;
 use super::client::{self, Answer, Tls, Version};
 use super::envoy::Envoy;
+use super::eventually::eventually;
 use super::isobath::{BINARY, Isobath};
-use super::load::Target;
-use super::manifest::Manifest;
+use super::load::{Load, Target};
+use super::manifest::{Manifest, app, service, site, slice};
 
 /// A control plane and its Envoy, both ready. Dropping it ends both.
 #[derive(Debug)]
@@ -28,14 +31,47 @@ impl Stand {
 
     /// Starts an Envoy for a control plane that runs.
     pub(crate) async fn on(isobath: Isobath) -> Self {
-        let directory = isobath.directory();
-        let bootstrap = bootstrap(directory, &isobath.xds_address());
-        let log = directory.join("envoy.log");
-        let mut envoy = Envoy::start(&bootstrap, &directory.join("admin.sock"), &log);
+        let socket = isobath.xds();
+        Self::behind(isobath, &socket, &[]).await
+    }
+
+    /// Starts an Envoy that reaches the control plane by this socket, with more arguments.
+    pub(crate) async fn behind(isobath: Isobath, socket: &Path, arguments: &[&str]) -> Self {
+        let mut envoy = envoy(&isobath, socket, arguments);
         envoy.live().await;
         let counted = envoy.stats("update_rejected").await.unwrap();
         assert!(!counted.is_empty(), "Envoy counts refusals");
         Self { envoy, isobath }
+    }
+
+    /// Plain and TLS hosts, all of them under traffic over kept and new connections of both versions: about 1,000
+    /// requests a second. The fourth back end is for [`Stand::fence`].
+    pub(crate) async fn under_traffic() -> (Self, Load, Vec<Backend>) {
+        let authority = Authority::new();
+        let (mut backends, mut manifests) = apps(&["plain", "sealed", "wild"]).await;
+        manifests.extend([
+            site("plain", "plain.test", "plain:80"),
+            site("sealed", "sealed.test", "sealed:80").tls(&["sealed.test"], "sealed"),
+            site("wild", "*.wild.test", "wild:80").tls(&["*.wild.test"], "wild"),
+            // What can't be served is not served after a restart either.
+            site("broken", "broken.test", "nowhere:80").tls(&[], "missing"),
+            site("fence", "fence.test", "fence:80"),
+            service("fence"),
+            authority.leaf(&["sealed.test"]).secret("sealed"),
+            authority.leaf(&["*.wild.test"]).secret("wild"),
+        ]);
+        let stand = Self::start(&manifests).await;
+        let mut targets = stand.http_traffic("plain.test");
+        for host in ["sealed.test", "a.wild.test"] {
+            let tls = Tls {
+                trust: authority.trust(),
+                ..Tls::sni(host)
+            };
+            targets.extend(stand.https_traffic(host, &tls));
+        }
+        backends.push(Backend::start("fence").await);
+        let load = Load::start(targets).await;
+        (stand, load, backends)
     }
 
     /// Ends the Envoy and gives the control plane back.
@@ -52,6 +88,23 @@ impl Stand {
     pub(crate) async fn get_tls(&self, version: Version, host: &str, path: &str) -> Result<Answer> {
         let tls = Tls::sni(host);
         client::get(self.isobath.https(), version, Some(&tls), host, path).await
+    }
+
+    /// Waits until Envoy has taken a change of one assignment of endpoints, which moves no counter of
+    /// [`Envoy::modifications`]: whatever a new stream had to say before is said. It takes a host `fence.test` of a
+    /// Service `fence` that has no other endpoint.
+    pub(crate) async fn fence(&self, backend: &Backend, on: bool) {
+        let (slices, status): (Vec<Manifest>, _) = match on {
+            true => (vec![slice("fence", backend)], 200),
+            false => (vec![], 503),
+        };
+        self.isobath.write("fence.yaml", &slices);
+        eventually("the fence has arrived", async || {
+            let answer = self.get("fence.test", "/").await?;
+            anyhow::ensure!(answer.status == status, "{}", answer.status);
+            Ok(())
+        })
+        .await;
     }
 
     /// Plain traffic for one host: over a kept HTTP/1.1 and a kept HTTP/2 connection, and over new ones.
@@ -80,6 +133,26 @@ impl Stand {
         }
         targets
     }
+}
+
+/// Starts an Envoy in the control plane's directory, and does not wait for it.
+pub(crate) fn envoy(isobath: &Isobath, socket: &Path, arguments: &[&str]) -> Envoy {
+    let directory = isobath.directory();
+    let bootstrap = bootstrap(directory, &format!("unix:{}", socket.display()));
+    let admin = directory.join("admin.sock");
+    Envoy::start_with(&bootstrap, &admin, &directory.join("envoy.log"), arguments)
+}
+
+/// One back end for each name, and the Services that lead to them.
+pub(crate) async fn apps(names: &[&str]) -> (Vec<Backend>, Vec<Manifest>) {
+    let mut backends = Vec::new();
+    let mut manifests = Vec::new();
+    for name in names {
+        let backend = Backend::start(name).await;
+        manifests.extend(app(name, &[&backend]));
+        backends.push(backend);
+    }
+    (backends, manifests)
 }
 
 /// Has `isobath bootstrap` write Envoy's bootstrap into the directory.
