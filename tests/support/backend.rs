@@ -4,9 +4,9 @@
 use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::Duration;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::{Request, Response};
@@ -53,6 +53,7 @@ struct State {
     connections: AtomicU64,
     delay_ms: AtomicU64,
     fails: AtomicBool,
+    last: Mutex<Option<Instant>>,
 }
 
 /// A running back end; dropping it closes its port and its connections.
@@ -94,6 +95,7 @@ impl Backend {
             connections: AtomicU64::new(0),
             delay_ms: AtomicU64::new(0),
             fails: AtomicBool::new(false),
+            last: Mutex::default(),
         });
         let task = tokio::spawn(accept(listener, state.clone(), tls));
         Self {
@@ -116,6 +118,11 @@ impl Backend {
     /// How many requests it has received.
     pub(crate) fn requests(&self) -> u64 {
         self.state.requests.load(Ordering::Relaxed)
+    }
+
+    /// When it has received the last one.
+    pub(crate) fn last(&self) -> Option<Instant> {
+        *self.state.last.lock().unwrap()
     }
 
     /// How many connections it has accepted.
@@ -186,6 +193,7 @@ async fn answer(
     tls: Option<Option<String>>,
 ) -> Response<Full<Bytes>> {
     state.requests.fetch_add(1, Ordering::Relaxed);
+    *state.last.lock().unwrap() = Some(Instant::now());
     if request.headers().contains_key(http::header::UPGRADE) {
         return upgrade(request);
     }
