@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
 use isobath::envoy::bootstrap::{Bootstrap, XdsServer};
 use tokio::time::sleep;
 
@@ -59,6 +59,7 @@ pub async fn measure(
     let mut script = Script::new(&initial);
     let play = Play {
         world,
+        plane,
         setup,
         backends: &backends,
     };
@@ -132,6 +133,7 @@ pub async fn measure(
 /// What both Envoys go through.
 struct Play<'a> {
     world: &'a World,
+    plane: &'a Plane,
     setup: &'a Setup,
     backends: &'a [Backend; 2],
 }
@@ -144,7 +146,7 @@ impl Play<'_> {
         mut record: Option<(&mut Client, &mut Script)>,
         seen: &mut Seen,
     ) -> Result<()> {
-        let (world, first) = (self.world, Endpoints::At(self.backends[0].address));
+        let world = self.world;
         let mut probe = Probe::new(self.setup.http);
         let certificates = world.certificates();
         let tls = TlsProbe::new(self.setup.https, certificates.iter().map(String::as_str))?;
@@ -165,14 +167,14 @@ impl Play<'_> {
                 status == 404,
                 "a host that is not there yet answers {status}"
             );
-            let stamp = stub.apply_all(world.host(host, first));
+            let stamp = self.add(stub, host, record.is_some()).await?;
             let at = wait_for(&mut probe, &name, ok, &mut seen.errors).await?;
             seen.added.push(ms(at - stamp));
             take(&mut record).await;
         }
         for index in 0..CHANGES / 2 {
             let host = FIRST_NEW_TLS + index * 5;
-            let stamp = stub.apply_all(world.host(host, first));
+            let stamp = self.add(stub, host, record.is_some()).await?;
             let at = tls.until_ok(&host_name(host)).await?;
             seen.added_tls.push(ms(at - stamp));
             take(&mut record).await;
@@ -202,6 +204,21 @@ impl Play<'_> {
             seen.errors += errors;
         }
         Ok(())
+    }
+
+    /// Adds a host: its Ingress when ours has taken in what it names. Kinds come by watches of their own, and an Ingress
+    /// whose Service is not known yet answers 503 until it is.
+    async fn add(&self, stub: &Stub, host: usize, ours: bool) -> Result<Instant> {
+        let mut objects = self
+            .world
+            .host(host, Endpoints::At(self.backends[0].address));
+        let ingress = objects.pop().context("a host without Ingress")?;
+        let (seen, others) = (self.plane.events().await?, objects.len() as u64);
+        stub.apply_all(objects);
+        while ours && self.plane.events().await? < seen + others {
+            sleep(Duration::from_millis(1)).await;
+        }
+        Ok(stub.apply(ingress))
     }
 
     /// The rest of what happens in a cluster: Services rolled, paths edited, certificates rotated, the one in use too.
