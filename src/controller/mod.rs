@@ -103,14 +103,6 @@ impl Controller {
             if received == 0 {
                 bail!("the source of events is gone");
             }
-            // Objects that are applied together come by as many watches as they have kinds. What has arrived of them is
-            // read first, or a new host would answer 503 until its Service is there. This waits for nothing.
-            tokio::task::yield_now().await;
-            while batch.len() < BATCH
-                && let Ok(event) = self.events.try_recv()
-            {
-                batch.push(event);
-            }
             for event in batch.drain(..) {
                 self.awaited.see(&event);
                 self.metrics.count_event(&event);
