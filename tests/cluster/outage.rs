@@ -94,7 +94,6 @@ fn the_api_server_is_killed_under_traffic() {
 
 /// K-05 with the real times: nothing passes between the two any more, and nothing ends.
 #[test]
-#[ignore = "a minute of silence: make soak"]
 fn a_half_open_connection_is_noticed_within_60_seconds() {
     alone(async || {
         let Some(cluster) = Installation::start().await else {

@@ -1,37 +1,16 @@
 //! A network namespace of a pod, joined by a cable to the one that this process is in.
 //!
-//! [`apart`] puts the whole test into one of its own first, so that nothing is changed in the machine's network, and
-//! everything is gone with the processes.
+//! [`alone`](crate::support::network::alone) puts the whole test into one of its own first, so that nothing is changed
+//! in the machine's network, and everything is gone with the processes.
 
 use std::io::{BufRead as _, BufReader};
 use std::net::{IpAddr, Ipv4Addr};
 use std::process::{Child, Command, Stdio};
 
 /// The near end of the cable.
-const NEAR: &str = "10.97.0.1/24";
+const NEAR: &str = "10.97.1.1/24";
 /// The far end, in the pod.
-const FAR: Ipv4Addr = Ipv4Addr::new(10, 97, 0, 2);
-
-/// Runs a test of this program that is marked `#[ignore]` in a network namespace of its own, and fails if it fails.
-pub(crate) fn apart(test: &str) {
-    let mut command = Command::new("unshare");
-    if !nix::unistd::Uid::effective().is_root() {
-        command.args(["--user", "--map-root-user"]);
-    }
-    let output = command
-        .args(["--net", "--kill-child", "--fork", "--"])
-        .arg(std::env::current_exe().unwrap())
-        .args(["--exact", test, "--ignored", "--nocapture"])
-        .output()
-        .expect("unshare, of util-linux");
-    let (stdout, stderr) = (
-        String::from_utf8_lossy(&output.stdout),
-        String::from_utf8_lossy(&output.stderr),
-    );
-    assert!(output.status.success(), "{stdout}\n{stderr}");
-    assert!(stdout.contains("1 passed"), "{stdout}\n{stderr}");
-    eprintln!("{stderr}");
-}
+const FAR: Ipv4Addr = Ipv4Addr::new(10, 97, 1, 2);
 
 /// The pod's network; it ends with this value.
 pub(crate) struct Namespace {

@@ -15,10 +15,11 @@ use tokio::time::timeout;
 
 use crate::local_pod::LocalPod;
 use crate::manifest::{list, rendered, workloads};
-use crate::namespace::{Namespace, apart};
+use crate::namespace::Namespace;
 use crate::support::certificate::Authority;
 use crate::support::envoy;
 use crate::support::manifest;
+use crate::support::network::alone;
 
 /// Of everything on the wire.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -69,11 +70,9 @@ const SPELLINGS: [&str; 28] = [
 
 #[test]
 fn only_declared_ports_answer_and_nothing_on_them_changes_anything() {
-    apart("outside::scan");
+    alone(async || scan().await);
 }
 
-#[tokio::test]
-#[ignore = "run in a network namespace of its own by the test above"]
 async fn scan() {
     let folder = tempfile::tempdir().unwrap();
     let manifests = [
