@@ -47,7 +47,7 @@ const CLASSES: [(&str, u32, u32); 6] = [
 /// Before the names of all of them, after Envoy's own `envoy_`.
 const PREFIX: &str = "ingress";
 
-/// The counter with the label [`CLASS`], and what it counts.
+/// The counter with the label `envoy.response_code_class`, and what it counts.
 pub const REQUESTS: (&str, &str) = (
     "requests_total",
     "Requests, also by envoy_response_code_class: 2 is 2xx, 0 is a client that left before it was answered",
