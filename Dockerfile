@@ -31,7 +31,8 @@ ARG PROFILE=release
 # Frame pointers and unwind tables are for /debug/pprof/profile: panic = "abort" would leave the tables out. The paths of
 # the machine that built are no part of the binary.
 ARG RUSTFLAGS="-C force-frame-pointers=yes -C force-unwind-tables=yes -C relocation-model=pie -C target-feature=+crt-static --remap-path-prefix=/build=. --remap-path-prefix=/usr/local/cargo=cargo"
-ENV RUSTFLAGS=${RUSTFLAGS}
+# zig takes "no debug information" for "no symbols", and rustc's -static-pie for -static (see `-pie` below).
+ENV RUSTFLAGS=${RUSTFLAGS} CARGO_PROFILE_RELEASE_STRIP=none
 WORKDIR /build
 RUN case "${TARGETARCH}" in \
       amd64) echo "x86_64-unknown-linux-${LIBC}" ;; \
@@ -44,6 +45,7 @@ RUN mkdir -p src benches \
  && echo 'fn main() {}' > src/main.rs \
  && touch src/lib.rs \
  && echo 'fn main() {}' > benches/core.rs \
+ && if [ "${CARGO_BUILD}" = zigbuild ]; then export RUSTFLAGS="${RUSTFLAGS} -C link-arg=-pie"; fi \
  && cargo ${CARGO_BUILD} --locked --profile "${PROFILE}" --target "$(cat /target)" --bin isobath \
  && rm -rf src benches
 
@@ -55,6 +57,7 @@ COPY benches benches
 COPY src src
 # The files keep their times, which may be older than the empty crate's: touched, they count as changed.
 RUN touch src/main.rs src/lib.rs \
+ && if [ "${CARGO_BUILD}" = zigbuild ]; then export RUSTFLAGS="${RUSTFLAGS} -C link-arg=-pie"; fi \
  && cargo ${CARGO_BUILD} --locked --profile "${PROFILE}" --target "$(cat /target)" --bin isobath \
  && install -D "target/$(cat /target)/$(test "${PROFILE}" = dev && echo debug || echo "${PROFILE}")/isobath" /out/isobath
 

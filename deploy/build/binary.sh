@@ -45,7 +45,8 @@ arguments="--locked --release --target $target --bin isobath"
 
 if has cargo-zigbuild && has_target; then
 	echo "isobath: cargo zigbuild for $target" >&2
-	RUSTFLAGS="$flags" cargo $auditable zigbuild $arguments >&2
+	# zig takes rustc's -static-pie for -static, and "no debug information" for "no symbols", which profiles need.
+	CARGO_PROFILE_RELEASE_STRIP=none RUSTFLAGS="$flags -C link-arg=-pie" cargo $auditable zigbuild $arguments >&2
 elif has_target && has "$arch-linux-musl-gcc"; then
 	echo "isobath: cargo with $arch-linux-musl-gcc for $target" >&2
 	env "CARGO_TARGET_${variable}_LINKER=$arch-linux-musl-gcc" "CC_$(echo "$target" | tr - _)=$arch-linux-musl-gcc" \

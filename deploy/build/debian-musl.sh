@@ -75,7 +75,8 @@ python3 -m venv "$folder/zig"
 "$folder/zig/bin/python" -m pip install --quiet --disable-pip-version-check ziglang==$zig cargo-zigbuild==$zigbuild
 cat >"$folder/aarch64/cargo" <<EOF
 $common
-export RUSTFLAGS="\$RUSTFLAGS -C link-self-contained=no" PATH='$folder/zig/bin':\$PATH
+# zig takes rustc's -static-pie for -static, and "no debug information" for "no symbols", which profiles need.
+export RUSTFLAGS="\$RUSTFLAGS -C link-self-contained=no -C link-arg=-pie" CARGO_PROFILE_RELEASE_STRIP=none PATH='$folder/zig/bin':\$PATH
 export CARGO_ZIGBUILD_ZIG_PATH='$folder/zig/bin/python-zig'
 auditable=
 if [ "\$1" = auditable ]; then auditable=auditable && shift; fi
