@@ -3,7 +3,7 @@
 //! The listener is bound at start and accepted from only once there is a snapshot (I5). A client that never
 //! reads costs one response per type, which is all that may be unacknowledged, and the names that it may hold.
 
-mod codec;
+mod body;
 mod connection;
 mod session;
 

@@ -168,6 +168,13 @@ impl Subscription {
         change
     }
 
+    /// Keeps this memory for a name that is subscribed: a resource has its own name once for all clients.
+    pub fn share(&mut self, name: &Arc<str>) {
+        if self.names.contains(name) {
+            self.names.replace(name.clone());
+        }
+    }
+
     fn insert(&mut self, name: &str) -> Arc<str> {
         if let Some(name) = self.names.get(name) {
             return name.clone();

@@ -2,19 +2,19 @@
 
 use std::convert::Infallible;
 use std::future::Future;
-use std::marker::PhantomData;
 use std::pin::Pin;
 use std::time::Duration;
 
 use futures::StreamExt;
-use futures::stream::{BoxStream, FuturesUnordered};
+use futures::stream::FuturesUnordered;
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::sync::mpsc;
-use tonic::server::{Grpc, StreamingService};
+use tonic::metadata::GRPC_CONTENT_TYPE;
+use tonic_prost::ProstDecoder;
 
 use super::Shared;
-use super::codec::Codec;
+use super::body::Body;
 use super::session::Session;
 use crate::xds::delta::Delta;
 use crate::xds::message::Protocol;
@@ -89,36 +89,34 @@ async fn answer(
     shared: Shared,
 ) -> Result<http::Response<tonic::body::Body>, Infallible> {
     Ok(match request.uri().path() {
-        DELTA => stream::<Delta>(request, shared).await,
-        SOTW => stream::<Sotw>(request, shared).await,
+        DELTA => stream::<Delta>(request, &shared),
+        SOTW => stream::<Sotw>(request, &shared),
         _ => tonic::Status::unimplemented("Isobath serves the aggregated discovery service only")
             .into_http(),
     })
 }
 
-async fn stream<P: Protocol>(
+/// One method of the service, without tonic's own frame around it: the generated service knows the generated messages
+/// only, and see [`Body`].
+fn stream<P: Protocol>(
     request: http::Request<Incoming>,
-    shared: Shared,
+    shared: &Shared,
 ) -> http::Response<tonic::body::Body> {
-    Grpc::new(Codec::<P>::default())
-        .apply_max_message_size_config(Some(REQUEST_LIMIT), None)
-        .streaming(Aggregated::<P>(shared, PhantomData), request)
-        .await
-}
-
-/// One method of the service. Written out because the generated service knows the generated messages only.
-struct Aggregated<P>(Shared, PhantomData<fn() -> P>);
-
-impl<P: Protocol> StreamingService<P::Request> for Aggregated<P> {
-    type Response = P::Response;
-    type ResponseStream = BoxStream<'static, Result<Self::Response, tonic::Status>>;
-    type Future =
-        futures::future::Ready<Result<tonic::Response<Self::ResponseStream>, tonic::Status>>;
-
-    fn call(&mut self, request: tonic::Request<tonic::Streaming<P::Request>>) -> Self::Future {
-        futures::future::ready(
-            Session::<P>::begin(request.into_inner(), &self.0)
-                .map(|session| tonic::Response::new(session.responses().boxed())),
-        )
+    let requests = tonic::Streaming::new_request(
+        ProstDecoder::<P::Request>::default(),
+        request.into_body(),
+        None,
+        Some(REQUEST_LIMIT),
+    );
+    match Session::<P>::begin(requests, shared) {
+        Err(status) => status.into_http(),
+        Ok(session) => {
+            let body = Body::new(session.responses().boxed());
+            let mut response = http::Response::new(tonic::body::Body::new(body));
+            response
+                .headers_mut()
+                .insert(http::header::CONTENT_TYPE, GRPC_CONTENT_TYPE);
+            response
+        }
     }
 }

@@ -138,7 +138,13 @@ impl Stream {
             channel.drop_unnamed();
         }
         for name in &change.asked {
-            channel.asked(name);
+            match self.target.get(resource_type, name) {
+                Some(resource) => {
+                    channel.subscription.share(resource.name());
+                    channel.asked(resource.name());
+                }
+                None => channel.asked(name),
+            }
         }
         if change.asked_all {
             // Also when there is nothing: the client's first fetch ends with the answer.
