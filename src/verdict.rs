@@ -19,6 +19,8 @@ pub struct Statuses {
     pub problems: OrdMap<ObjectRef, ObjectProblems>,
     /// When each certificate in use ends (`notAfter`), by Secret.
     pub certificates: OrdMap<NamespacedName, jiff::Timestamp>,
+    /// `metadata.uid` of the Services and Secrets that clusters and certificates are made from: Envoy may refuse one.
+    pub owners: OrdMap<ObjectRef, Arc<str>>,
 }
 
 /// What the status task has to know of an Ingress.

@@ -25,7 +25,7 @@ use crate::xds::{Part, Resource, ResourceType, Snapshot};
 
 pub use args::{Args, EdgeArgs};
 use https::HttpsListener;
-use problems::{Problems, Unit};
+use problems::{Problems, Unit, uid};
 
 /// What the operator decided, as far as the core is concerned.
 #[derive(Clone, Debug)]
@@ -259,8 +259,15 @@ impl Builder {
         let Some(state) = self.clusters.get(name) else {
             return false;
         };
+        let service = ObjectRef {
+            kind: Kind::Service,
+            name: state.backend.service.clone(),
+        };
         if state.users == 0 {
-            self.clusters_of.remove(&state.backend.service, name);
+            let was_last = self.clusters_of.remove(&service.name, name);
+            if was_last {
+                self.statuses.owners.remove(&service);
+            }
             self.clusters.remove(name);
             self.problems.set(Unit::Cluster(name.clone()), Vec::new());
             let cluster = self.snapshot.remove(ResourceType::Cluster, name);
@@ -278,6 +285,7 @@ impl Builder {
             return false;
         };
         self.problems.set(Unit::Cluster(name.clone()), problems);
+        self.own(service);
         self.put(ResourceType::Cluster, cluster::cluster(&model))
     }
 
@@ -318,9 +326,14 @@ impl Builder {
             } else {
                 None
             };
+            let owner = ObjectRef {
+                kind: Kind::Secret,
+                name: name.clone(),
+            };
             changed |= match certificate {
                 None => {
                     self.statuses.certificates.remove(name);
+                    self.statuses.owners.remove(&owner);
                     self.snapshot.remove(ResourceType::Secret, &resource)
                 }
                 Some(certificate) => {
@@ -328,6 +341,7 @@ impl Builder {
                     self.statuses
                         .certificates
                         .insert(name.clone(), certificate.not_after);
+                    self.own(owner);
                     self.put(ResourceType::Secret, secret::secret(&certificate))
                 }
             };
@@ -353,6 +367,14 @@ impl Builder {
         }
         self.problems
             .publish(&self.store, &dirty.objects, &mut self.statuses.problems);
+    }
+
+    /// Something is made from this object.
+    fn own(&mut self, owner: ObjectRef) {
+        let uid = uid(&self.store, &owner);
+        if self.statuses.owners.get(&owner) != Some(&uid) {
+            self.statuses.owners.insert(owner, uid);
+        }
     }
 
     fn put_http_table(&mut self) {

@@ -86,7 +86,8 @@ impl Problems {
     }
 }
 
-fn uid(store: &Store, object: &ObjectRef) -> Arc<str> {
+/// `metadata.uid` of an object, empty where it is not known.
+pub fn uid(store: &Store, object: &ObjectRef) -> Arc<str> {
     let metadata = match object.kind {
         Kind::Ingress => store.ingress(&object.name).map(|ingress| &ingress.metadata),
         Kind::Service => store.service(&object.name).map(|service| &service.metadata),

@@ -28,7 +28,7 @@ use super::problems::changes;
 use super::queue::{Pace, Queue};
 use super::{CALL_LIMIT, CONTROLLER, FORBIDDEN_PAUSE, Metrics};
 use crate::api_call::{Failure, Trouble, within};
-use crate::k8s::{Kind, NamespacedName, ObjectRef, Problem};
+use crate::k8s::{Kind, ObjectRef, Problem};
 use crate::pod::Pod;
 use crate::verdict::{ObjectProblems, Refusal, Statuses};
 
@@ -337,18 +337,11 @@ fn of_refusals(refusals: &[Refusal], statuses: &Statuses) -> BTreeMap<String, Te
 }
 
 fn uid_of(object: &ObjectRef, statuses: &Statuses) -> Arc<str> {
-    let ingress =
-        |name: &NamespacedName| statuses.ingresses.get(name).map(|facts| facts.uid.clone());
-    (object.kind == Kind::Ingress)
-        .then(|| ingress(&object.name))
-        .flatten()
-        .or_else(|| {
-            statuses
-                .problems
-                .get(object)
-                .map(|object| object.uid.clone())
-        })
-        .unwrap_or_else(|| "".into())
+    let uid = match object.kind {
+        Kind::Ingress => statuses.ingresses.get(&object.name).map(|facts| &facts.uid),
+        _ => statuses.owners.get(object),
+    };
+    uid.cloned().unwrap_or_default()
 }
 
 impl Telling {
@@ -414,6 +407,7 @@ mod tests {
     #![allow(clippy::unwrap_used, clippy::expect_used)]
 
     use super::*;
+    use crate::k8s::NamespacedName;
 
     fn object(name: &str) -> ObjectRef {
         ObjectRef::new(Kind::Ingress, "shop", name)
@@ -485,6 +479,7 @@ mod tests {
         };
         let refusals = [
             refusal("Ingress shop/web"),
+            refusal("Secret shop/tls"),
             refusal("Pod a/b"),
             refusal("nonsense"),
             refusal(""),
@@ -498,9 +493,16 @@ mod tests {
         statuses
             .ingresses
             .insert(NamespacedName::new("shop", "web"), facts);
+        let secret = ObjectRef::new(Kind::Secret, "shop", "tls");
+        statuses.owners.insert(secret.clone(), "8".into());
         let told = of_refusals(&refusals, &statuses);
-        assert_eq!(told.len(), 1);
-        let telling = told.values().next().unwrap();
-        assert_eq!((&*telling.uid, &telling.object), ("7", &object("web")));
+        let told: Vec<(&str, &ObjectRef)> = told
+            .values()
+            .map(|telling| (&*telling.uid, &telling.object))
+            .collect();
+        assert_eq!(told.len(), 2);
+        for wanted in [("7", &object("web")), ("8", &secret)] {
+            assert!(told.contains(&wanted), "{told:?}");
+        }
     }
 }

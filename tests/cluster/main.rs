@@ -7,6 +7,7 @@
 //! | `outage` | the API server is killed and comes back under traffic |
 //! | `endpoints` | the EndpointSlices of kube-controller-manager, from Services and Pods |
 //! | `rights` | each right taken away in turn |
+//! | `refusals` | what Envoy refuses is told on the Service or Secret that it was made from |
 //! | `starts` | starts with slow, paged lists, and an xDS client that can't wait |
 //! | `storm` | a namespace is deleted with all that is in it |
 //! | `replicas` | two of them on one API server |
@@ -32,6 +33,7 @@ mod installation;
 mod laptop;
 mod outage;
 mod pod;
+mod refusals;
 mod replicas;
 mod rights;
 mod starts;
