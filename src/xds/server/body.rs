@@ -2,8 +2,8 @@
 //!
 //! Each response has memory of its own, which is gone when HTTP/2 has sent it. tonic encodes all responses of a stream
 //! into one buffer, whose memory it takes again for the next: a client that holds everything and waits for changes would
-//! keep its largest response in memory for ever, 630 KB at 1,000 hosts and ten times that at 10,000 (seen in
-//! `/debug/pprof/heap` under `make figures`, 1,000 clients).
+//! keep its largest response in memory for ever, 630 KB at 1,000 hosts (seen in `/debug/pprof/heap` under `make figures`,
+//! 1,000 clients).
 
 use std::convert::Infallible;
 use std::pin::Pin;
