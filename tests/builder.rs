@@ -41,7 +41,7 @@ fn dump(snapshot: &Snapshot) -> Vec<(ResourceType, Arc<str>, Arc<str>, bytes::By
                 resource_type,
                 resource.name().clone(),
                 resource.version().clone(),
-                resource.bytes().clone(),
+                resource.bytes(),
             )
         })
     });

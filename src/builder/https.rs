@@ -6,6 +6,7 @@ use std::sync::Arc;
 use imbl::OrdMap;
 
 use crate::envoy::edge::Edge;
+use crate::envoy::filter_chain::Manager;
 use crate::envoy::route::Purpose;
 use crate::envoy::{filter_chain, listener, route, server_name};
 use crate::k8s::NamespacedName;
@@ -19,6 +20,7 @@ use super::replace;
 #[derive(Debug)]
 pub struct HttpsListener {
     edge: Edge,
+    manager: Manager,
     head: Part,
     /// Filter chains and the entries that choose one by SNI.
     parts: OrdMap<Arc<str>, Arc<Part>>,
@@ -54,6 +56,7 @@ impl HttpsListener {
     pub fn new(config: &listener::Config) -> Self {
         Self {
             edge: config.edge,
+            manager: Manager::new(&config.edge),
             head: listener::https_head(config),
             parts: OrdMap::new(),
             servers: BTreeMap::new(),
@@ -116,7 +119,7 @@ impl HttpsListener {
     fn enter(&mut self, host: &Host, unit: &HttpsHost) {
         let name = &unit.server.name;
         let server = self.servers.entry(name.clone()).or_insert_with(|| {
-            let (chain_key, part) = filter_chain::filter_chain(&unit.server, &self.edge);
+            let (chain_key, part) = filter_chain::filter_chain(&unit.server, &self.manager);
             self.parts.insert(chain_key.clone(), Arc::new(part));
             self.touched = true;
             self.touched_tables.insert(name.clone());

@@ -8,9 +8,10 @@ use std::time::Duration;
 use envoy_types::pb::envoy::config::core::v3 as core;
 use envoy_types::pb::google::protobuf;
 use prost::Message;
+use prost::encoding::{WireType, encode_key, encode_varint, encoded_len_varint, key_len};
 
 use crate::model::Owner;
-use crate::xds::{Part, Reference, ResourceType};
+use crate::xds::{Encoded, Part, Reference, ResourceType};
 
 /// Ten years. Envoy refuses a whole response over a duration that its clocks can't hold, and that is data.
 const LONGEST: Duration = Duration::from_secs(315_360_000);
@@ -26,17 +27,23 @@ pub(super) fn part(
 
 /// A fragment that is already encoded as a part.
 pub(super) fn encoded_part(
-    bytes: Vec<u8>,
+    bytes: impl Into<Encoded>,
     references: BTreeSet<Reference>,
     owners: BTreeSet<&Owner>,
 ) -> Part {
+    let owners = owners.into_iter();
     Part {
         bytes: bytes.into(),
-        references: references.into_iter().collect(),
-        owners: owners
-            .into_iter()
-            .map(|owner| Arc::from(owner.to_string()))
-            .collect(),
+        references: slice(references.into_iter()),
+        owners: slice(owners.map(|owner| Arc::from(owner.to_string()))),
+    }
+}
+
+/// Most parts lack one or the other: the empty slice is one for all of them, where collecting would make it anew.
+fn slice<T>(items: impl ExactSizeIterator<Item = T>) -> Arc<[T]> {
+    match items.len() {
+        0 => Arc::default(),
+        _ => items.collect(),
     }
 }
 
@@ -134,7 +141,16 @@ fn text_struct(name: &str, value: &str) -> protobuf::Struct {
 
 /// A length-delimited field around bytes that are already encoded.
 pub(super) fn nested(tag: u32, bytes: &[u8]) -> Vec<u8> {
-    let mut field = Vec::with_capacity(bytes.len() + 8);
-    prost::encoding::bytes::encode(tag, &bytes.to_vec(), &mut field);
+    nested_before(tag, bytes, 0)
+}
+
+/// A length-delimited field around bytes that are already encoded, less its last ones: so many follow elsewhere.
+pub(super) fn nested_before(tag: u32, bytes: &[u8], following: usize) -> Vec<u8> {
+    let length = bytes.len() + following;
+    let head = key_len(tag) + encoded_len_varint(length as u64);
+    let mut field = Vec::with_capacity(head + bytes.len());
+    encode_key(tag, WireType::LengthDelimited, &mut field);
+    encode_varint(length as u64, &mut field);
+    field.extend_from_slice(bytes);
     field
 }

@@ -24,16 +24,20 @@ const REQUEST_HEADERS_TIMEOUT: u64 = 10;
 /// The network filter for requests from outside, with its routes from the table of that name by RDS.
 #[must_use]
 pub fn edge(stat_prefix: &str, table: &str, edge: &Edge) -> Filter {
+    filter(hcm::HttpConnectionManager {
+        route_specifier: Some(rds(table)),
+        ..without_routes(stat_prefix, edge)
+    })
+}
+
+/// What all managers of one listener have in common: everything but their routes.
+pub(super) fn without_routes(stat_prefix: &str, edge: &Edge) -> hcm::HttpConnectionManager {
     let mut access_log = vec![access_log::json()];
     if edge.ingress_metrics {
         access_log.extend(ingress_metrics::loggers());
     }
-    filter(hcm::HttpConnectionManager {
+    hcm::HttpConnectionManager {
         stat_prefix: stat_prefix.to_owned(),
-        route_specifier: Some(inner::RouteSpecifier::Rds(hcm::Rds {
-            config_source: Some(ads()),
-            route_config_name: table.to_owned(),
-        })),
         access_log,
         http_filters: vec![router()],
         // On every route: a back end that does not speak WebSocket refuses the upgrade itself.
@@ -42,6 +46,14 @@ pub fn edge(stat_prefix: &str, table: &str, edge: &Edge) -> Filter {
             ..Default::default()
         }],
         ..edge_defaults(edge)
+    }
+}
+
+/// Routes from the table of that name.
+pub(super) fn rds(table: &str) -> inner::RouteSpecifier {
+    inner::RouteSpecifier::Rds(hcm::Rds {
+        config_source: Some(ads()),
+        route_config_name: table.to_owned(),
     })
 }
 
@@ -126,9 +138,12 @@ fn escaped_slashes(action: EscapedSlashes) -> inner::PathWithEscapedSlashesActio
     }
 }
 
+/// The name of the network filter.
+pub(super) const NAME: &str = "envoy.filters.network.http_connection_manager";
+
 pub(super) fn filter(manager: hcm::HttpConnectionManager) -> Filter {
     Filter {
-        name: "envoy.filters.network.http_connection_manager".to_owned(),
+        name: NAME.to_owned(),
         config_type: Some(ConfigType::TypedConfig(pack_any(manager))),
     }
 }

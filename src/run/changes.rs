@@ -71,14 +71,12 @@ const fn word(resource_type: ResourceType) -> &'static str {
 mod tests {
     use std::sync::Arc;
 
-    use bytes::Bytes;
-
     use super::*;
     use crate::xds::Part;
 
     fn part(bytes: &'static str) -> Part {
         Part {
-            bytes: Bytes::from_static(bytes.as_bytes()),
+            bytes: bytes.as_bytes().into(),
             references: Arc::from([]),
             owners: Arc::from([]),
         }

@@ -39,7 +39,7 @@ impl Protocol for Delta {
                     version: resource.version().to_string(),
                     resource: Some(wire::Any {
                         type_url: type_url.into(),
-                        value: resource.bytes().clone(),
+                        value: resource.bytes(),
                     }),
                     name: resource.name().to_string(),
                 })

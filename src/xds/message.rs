@@ -143,7 +143,7 @@ impl Response {
     pub fn length(&self) -> usize {
         self.resources
             .iter()
-            .map(|resource| resource.bytes().len())
+            .map(|resource| resource.length())
             .sum()
     }
 }

@@ -3,7 +3,7 @@
 //! Nothing in here knows what the bytes mean: neither Kubernetes nor Envoy's resources appear, only their names,
 //! their types and what they refer to. The protocol is a state machine without IO; `server` alone has sockets.
 //!
-//! - `resource`, `snapshot`: what there is;
+//! - `part`, `resource`, `snapshot`: what there is;
 //! - `wire`, `message`, `delta`, `sotw`: requests and responses of the two variants;
 //! - `subscription`, `channel`, `refusal`, `removal`, `stream`: what one client is sent, and when;
 //! - `report`, `metrics`: what others see of it;
@@ -14,6 +14,7 @@ pub mod channel;
 pub mod delta;
 pub mod message;
 mod metrics;
+mod part;
 pub mod refusal;
 pub mod removal;
 mod report;
@@ -29,8 +30,9 @@ pub mod wire;
 pub use address::Address;
 pub use message::{Ask, RefusalText, Request, Response, Variant};
 pub use metrics::Metrics;
+pub use part::{Encoded, Part, Reference};
 pub use report::{RefusedUnit, Rejected, Reports, StreamReport, TypeReport};
-pub use resource::{Part, Reference, Resource, ResourceType};
+pub use resource::{Resource, ResourceType};
 pub use snapshot::Snapshot;
 
 /// A snapshot that clients may be sent, and when it was ready.

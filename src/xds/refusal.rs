@@ -10,7 +10,6 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use imbl::ordmap::DiffItem;
-use xxhash_rust::xxh3::xxh3_64;
 
 use super::message::RefusalText;
 use super::{Part, Resource};
@@ -31,7 +30,7 @@ impl Unit {
         Self {
             name: resource.name().clone(),
             key: key.cloned(),
-            hash: xxh3_64(&part.bytes),
+            hash: part.bytes.hash(),
         }
     }
 
@@ -78,7 +77,7 @@ impl Unit {
             None => resource.head(),
             Some(key) => resource.parts().get(key)?,
         };
-        (xxh3_64(&part.bytes) == self.hash).then_some(part)
+        (part.bytes.hash() == self.hash).then_some(part)
     }
 }
 
@@ -120,7 +119,7 @@ impl Refused {
     pub fn whole(&self, resource: &Resource) -> bool {
         self.of(resource.name())
             .and_then(|units| units.get(&None))
-            .is_some_and(|refusal| refusal.hash == xxh3_64(&resource.head().bytes))
+            .is_some_and(|refusal| refusal.hash == resource.head().bytes.hash())
     }
 
     /// Leaves a unit out.

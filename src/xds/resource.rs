@@ -2,11 +2,13 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, LazyLock, OnceLock};
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::{Bytes, BytesMut};
 use imbl::OrdMap;
-use xxhash_rust::xxh3::{Xxh3, xxh3_64};
+use xxhash_rust::xxh3::Xxh3;
+
+use super::{Part, Reference};
 
 /// The types that Isobath serves. **The order is the order of a push**: make before break.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -79,52 +81,23 @@ impl fmt::Display for ResourceType {
     }
 }
 
-/// A resource that another one needs.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Reference {
-    /// Its type.
-    pub resource_type: ResourceType,
-    /// Its name.
-    pub name: Arc<str>,
-}
-
-/// One unit of a resource: a virtual host of a table, a filter chain of a listener, or a whole cluster,
-/// assignment or secret. A refusal is contained per part.
-#[derive(Clone)]
-pub struct Part {
-    /// Encoded fields of the resource's message. Fields of a message concatenate: that is protobuf's own rule.
-    pub bytes: Bytes,
-    /// What it needs to work.
-    pub references: Arc<[Reference]>,
-    /// The objects it was made from, as logs and metrics name them; empty for parts that no object owns.
-    pub owners: Arc<[Arc<str>]>,
-}
-
-impl fmt::Debug for Part {
-    /// Length only: the bytes of a secret hold a private key (I10).
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Part")
-            .field("length", &self.bytes.len())
-            .field("references", &self.references)
-            .field("owners", &self.owners)
-            .finish_non_exhaustive()
-    }
-}
-
-impl PartialEq for Part {
-    fn eq(&self, other: &Self) -> bool {
-        self.bytes == other.bytes && self.owners == other.owners
-    }
-}
-
 /// One resource: the fields that are always there (`head`), then its parts in the order of their keys.
+///
+/// A cluster is one of ten thousand and has no parts, so what only composite resources need stands apart.
 pub struct Resource {
     name: Arc<str>,
     head: Part,
+    version: OnceLock<Arc<str>>,
+    composite: Option<Box<Composite>>,
+}
+
+struct Composite {
     parts: OrdMap<Arc<str>, Arc<Part>>,
     /// Concatenated on first use, once for all streams.
-    encoded: OnceLock<(Bytes, Arc<str>)>,
+    bytes: OnceLock<Bytes>,
 }
+
+static NO_PARTS: LazyLock<OrdMap<Arc<str>, Arc<Part>>> = LazyLock::new(OrdMap::new);
 
 impl Resource {
     /// A resource that is one unit.
@@ -136,11 +109,17 @@ impl Resource {
     /// A resource of many units.
     #[must_use]
     pub fn composite(name: Arc<str>, head: Part, parts: OrdMap<Arc<str>, Arc<Part>>) -> Self {
+        let composite = (!parts.is_empty()).then(|| {
+            Box::new(Composite {
+                parts,
+                bytes: OnceLock::new(),
+            })
+        });
         Self {
             name,
             head,
-            parts,
-            encoded: OnceLock::new(),
+            version: OnceLock::new(),
+            composite,
         }
     }
 
@@ -159,64 +138,74 @@ impl Resource {
     /// Its parts by key; none where the resource is one unit.
     #[must_use]
     pub fn parts(&self) -> &OrdMap<Arc<str>, Arc<Part>> {
-        &self.parts
+        match &self.composite {
+            Some(composite) => &composite.parts,
+            None => &NO_PARTS,
+        }
     }
 
     /// The encoded message.
     #[must_use]
-    pub fn bytes(&self) -> &Bytes {
-        &self.encoded().0
+    pub fn bytes(&self) -> Bytes {
+        match &self.composite {
+            Some(composite) => composite.bytes.get_or_init(|| self.concatenated()).clone(),
+            None => self.head.bytes.to_bytes(),
+        }
+    }
+
+    /// Length of the encoded message.
+    #[must_use]
+    pub fn length(&self) -> usize {
+        self.units().map(|part| part.bytes.len()).sum()
     }
 
     /// The hash of the bytes, 16 hexadecimal digits: same bytes, same version (I3).
     #[must_use]
     pub fn version(&self) -> &Arc<str> {
-        &self.encoded().1
+        self.version.get_or_init(|| {
+            let mut hasher = Xxh3::new();
+            for part in self.units() {
+                part.bytes.hash_into(&mut hasher);
+            }
+            format!("{:016x}", hasher.digest()).into()
+        })
     }
 
     /// All that it needs.
     pub fn references(&self) -> impl Iterator<Item = &Reference> {
-        self.head
-            .references
-            .iter()
-            .chain(self.parts.values().flat_map(|part| part.references.iter()))
+        self.units().flat_map(|part| part.references.iter())
     }
 
     /// The same resource less the parts of these keys.
     #[must_use]
     pub fn without(&self, keys: &BTreeSet<Arc<str>>) -> Self {
-        let mut parts = self.parts.clone();
+        let mut parts = self.parts().clone();
         for key in keys {
             parts.remove(key);
         }
         Self::composite(self.name.clone(), self.head.clone(), parts)
     }
 
-    fn encoded(&self) -> &(Bytes, Arc<str>) {
-        self.encoded.get_or_init(|| {
-            if self.parts.is_empty() {
-                let hash = xxh3_64(&self.head.bytes);
-                return (self.head.bytes.clone(), format!("{hash:016x}").into());
-            }
-            let length = self
-                .parts
-                .values()
-                .map(|part| part.bytes.len())
-                .sum::<usize>();
-            let mut bytes = BytesMut::with_capacity(self.head.bytes.len() + length);
-            let mut hasher = Xxh3::new();
-            for part in std::iter::once(&self.head).chain(self.parts.values().map(|part| &**part)) {
-                bytes.put_slice(&part.bytes);
-                hasher.update(&part.bytes);
-            }
-            (bytes.freeze(), format!("{:016x}", hasher.digest()).into())
-        })
+    fn units(&self) -> impl Iterator<Item = &Part> {
+        std::iter::once(&self.head).chain(self.parts().values().map(|part| &**part))
+    }
+
+    fn concatenated(&self) -> Bytes {
+        let mut bytes = BytesMut::with_capacity(self.length());
+        for part in self.units() {
+            part.bytes.put_into(&mut bytes);
+        }
+        bytes.freeze()
     }
 }
 
 impl PartialEq for Resource {
     fn eq(&self, other: &Self) -> bool {
-        std::ptr::eq(self, other) || (self.name == other.name && self.bytes() == other.bytes())
+        let same_bytes = || match (&self.composite, &other.composite) {
+            (None, None) => self.head.bytes == other.head.bytes,
+            _ => self.bytes() == other.bytes(),
+        };
+        std::ptr::eq(self, other) || (self.name == other.name && same_bytes())
     }
 }
 

@@ -35,7 +35,7 @@ impl Protocol for Sotw {
                 .iter()
                 .map(|resource| wire::Any {
                     type_url: type_url.into(),
-                    value: resource.bytes().clone(),
+                    value: resource.bytes(),
                 })
                 .collect(),
             type_url: type_url.into(),

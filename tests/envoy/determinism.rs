@@ -38,7 +38,7 @@ fn print_digest() {
     let mut hasher = Xxh3::new();
     for (name, _, resource) in golden::all() {
         hasher.update(name.as_bytes());
-        hasher.update(resource.bytes());
+        hasher.update(&resource.bytes());
     }
     println!("\ndigest {:016x}", hasher.digest());
 }

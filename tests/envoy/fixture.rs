@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use imbl::OrdMap;
 use isobath::envoy::edge::Edge;
+use isobath::envoy::filter_chain::Manager;
 use isobath::envoy::route::Purpose;
 use isobath::envoy::{cluster, endpoint, filter_chain, listener, route, secret, server_name};
 use isobath::k8s::{KeyAlgorithm, PrivateKeyPem};
@@ -164,8 +165,10 @@ impl World {
         let names: Vec<&str> = hosts.iter().map(|(host, _)| *host).collect();
         let certificate = certificate(&format!("web/{server}"), &names);
         self.insert(ResourceType::Secret, &secret::secret(&certificate));
-        let (key, part) =
-            filter_chain::filter_chain(&tls_server(server, &[&certificate.name]), &config().edge);
+        let (key, part) = filter_chain::filter_chain(
+            &tls_server(server, &[&certificate.name]),
+            &Manager::new(&config().edge),
+        );
         self.https.insert(key, part.into());
         let (key, part) = route::misdirected(&Host::any());
         let mut table = OrdMap::unit(key, part.into());
@@ -235,7 +238,7 @@ impl World {
 
     fn insert(&mut self, resource_type: ResourceType, resource: &Resource) {
         let key = (resource_type, resource.name().to_string());
-        self.others.insert(key, resource.bytes().clone());
+        self.others.insert(key, resource.bytes());
     }
 }
 

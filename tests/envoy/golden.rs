@@ -11,6 +11,7 @@ use envoy_types::pb::envoy::config::cluster::v3::Cluster as ClusterPb;
 use imbl::OrdMap;
 use isobath::envoy::bootstrap::{Args, XdsServer};
 use isobath::envoy::edge::Edge;
+use isobath::envoy::filter_chain::Manager;
 use isobath::envoy::route::Purpose;
 use isobath::envoy::{cluster, endpoint, filter_chain, json, listener, route, secret, server_name};
 use isobath::k8s::PrivateKeyPem;
@@ -36,7 +37,7 @@ pub fn rewriting() -> bool {
 #[test]
 fn renderings() {
     for (name, resource_type, resource) in all() {
-        let shown = json::readable(resource_type.type_url(), resource.bytes());
+        let shown = json::readable(resource_type.type_url(), &resource.bytes());
         check(&format!("{name}.json"), &pretty(&shown));
         assert!(!shown.to_string().contains("unreadable"), "{name}");
     }
@@ -116,7 +117,7 @@ fn addresses_of_control_planes() {
 #[test]
 fn config_source_bytes_are_an_abi() {
     const ADS: [u8; 4] = [0x1a, 0x00, 0x30, 0x02];
-    let bytes = cluster::cluster(&cluster_of("web/shop:80")).bytes().clone();
+    let bytes = cluster::cluster(&cluster_of("web/shop:80")).bytes();
     let eds = ClusterPb::decode(bytes)
         .unwrap()
         .eds_cluster_config
@@ -125,9 +126,10 @@ fn config_source_bytes_are_an_abi() {
         .unwrap();
     assert_eq!(eds.encode_to_vec(), ADS);
     // SdsSecretConfig { name: "web/one", sds_config: ADS } and Rds { config_source: ADS, route_config_name: "s" }.
-    let chain = filter_chain::filter_chain(&tls_server("s", &["web/one"]), &Edge::default())
+    let chain = filter_chain::filter_chain(&tls_server("s", &["web/one"]), &manager())
         .1
-        .bytes;
+        .bytes
+        .to_bytes();
     let sds = [b"\x0a\x07web/one\x12\x04".as_slice(), &ADS].concat();
     let rds = [b"\x0a\x04".as_slice(), &ADS, b"\x12\x01s"].concat();
     for expected in [sds, rds] {
@@ -153,9 +155,9 @@ fn keys_are_never_shown() {
     let url = ResourceType::Secret.type_url();
     let cut = &resource.bytes()[..resource.bytes().len() - 3];
     for shown in [
-        json::readable(url, resource.bytes()).to_string(),
+        json::readable(url, &resource.bytes()).to_string(),
         json::readable(url, cut).to_string(),
-        json::readable("type.googleapis.com/unknown.Type", resource.bytes()).to_string(),
+        json::readable("type.googleapis.com/unknown.Type", &resource.bytes()).to_string(),
         format!("{resource:?} {:?}", resource.head()),
     ] {
         assert!(!shown.contains("MARKER"), "{shown}");
@@ -189,8 +191,7 @@ fn parts_name_what_they_need() {
         part.owners.iter().map(|o| &**o).collect::<Vec<_>>(),
         ["Ingress web/shop"]
     );
-    let part =
-        filter_chain::filter_chain(&tls_server("s", &["web/rsa", "web/ec"]), &Edge::default()).1;
+    let part = filter_chain::filter_chain(&tls_server("s", &["web/rsa", "web/ec"]), &manager()).1;
     assert_eq!(names(&part), ["rds s", "sds web/ec", "sds web/rsa"]);
     assert_eq!(
         names(cluster::cluster(&cluster_of("web/a")).head()),
@@ -373,6 +374,10 @@ fn https(parts: impl IntoIterator<Item = (Arc<str>, Part)>) -> Resource {
     )
 }
 
+fn manager() -> Manager {
+    Manager::new(&Edge::default())
+}
+
 fn https_with_hosts() -> Resource {
     let mut strict = tls_server("web/two", &["web/two"]);
     strict.settings = TlsSettings {
@@ -382,14 +387,14 @@ fn https_with_hosts() -> Resource {
     https([
         filter_chain::filter_chain(
             &tls_server("web/shop", &["web/shop-ec", "web/shop-rsa"]),
-            &Edge::default(),
+            &manager(),
         ),
         filter_chain::filter_chain(
             &strict,
-            &Edge {
+            &Manager::new(&Edge {
                 ingress_metrics: false,
                 ..Edge::default()
-            },
+            }),
         ),
         server_name::server_name(&Host::new("a.example.com"), "web/shop"),
         server_name::server_name(&Host::new("b.example.com"), "web/two"),

@@ -176,7 +176,7 @@ fn check_snapshot(snapshot: &Snapshot) -> usize {
 }
 
 fn decoded_name(resource_type: ResourceType, resource: &Resource) -> String {
-    let bytes = resource.bytes().clone();
+    let bytes = resource.bytes();
     match resource_type {
         ResourceType::Listener => Listener::decode(bytes).unwrap().name,
         ResourceType::Route => RouteConfiguration::decode(bytes).unwrap().name,

@@ -46,7 +46,8 @@ fn check(case: Case) {
         assert_eq!(reasons.iter().filter(|reason| **reason == told).count(), 1);
     }
     let table = builder.snapshot().get(ResourceType::Route, "http").unwrap();
-    let served = table.bytes().windows(case.served.len());
+    let bytes = table.bytes();
+    let served = bytes.windows(case.served.len());
     assert!(
         served
             .into_iter()
@@ -58,7 +59,7 @@ fn bytes(snapshot: &Snapshot) -> usize {
     ResourceType::ALL
         .into_iter()
         .flat_map(|resource_type| snapshot.resources(resource_type).values())
-        .map(|resource| resource.bytes().len())
+        .map(|resource| resource.length())
         .sum()
 }
 

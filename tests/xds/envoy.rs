@@ -5,7 +5,6 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use anyhow::{Result, ensure};
-use bytes::Bytes;
 use envoy_types::pb::envoy::config::cluster::v3::Cluster;
 use envoy_types::pb::envoy::config::cluster::v3::cluster::{
     ClusterDiscoveryType, DiscoveryType, EdsClusterConfig,
@@ -49,7 +48,7 @@ const GOOD: usize = 20;
 
 fn part(message: &impl Message, owner: &str, references: Vec<Reference>) -> Part {
     Part {
-        bytes: Bytes::from(message.encode_to_vec()),
+        bytes: message.encode_to_vec().into(),
         references: references.into(),
         owners: Arc::new([owner.into()]),
     }

@@ -4,7 +4,6 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use clap::Parser;
 use envoy_types::pb::envoy::config::core::v3::Node;
 use envoy_types::pb::envoy::service::discovery::v3::aggregated_discovery_service_client::AggregatedDiscoveryServiceClient;
@@ -131,11 +130,11 @@ pub(crate) async fn connect(path: PathBuf) -> Channel {
         .unwrap()
 }
 
-pub(crate) fn resource(name: &str, bytes: impl Into<Bytes>) -> Arc<Resource> {
+pub(crate) fn resource(name: &str, bytes: impl AsRef<[u8]>) -> Arc<Resource> {
     Arc::new(Resource::whole(
         name.into(),
         Part {
-            bytes: bytes.into(),
+            bytes: bytes.as_ref().into(),
             references: Arc::new([]),
             owners: Arc::new(["Ingress shop/web".into()]),
         },

@@ -91,7 +91,7 @@ impl Stand {
             hash_source_ip: false,
             owner: owner("Service", BACKEND),
         });
-        server.put(Type::Cluster, BACKEND, of_cluster.bytes().clone());
+        server.put(Type::Cluster, BACKEND, of_cluster.bytes());
         let address = EndpointAddress {
             ip: (*backend.address.ip()).into(),
             port: backend.address.port(),
@@ -100,7 +100,7 @@ impl Stand {
             cluster: BACKEND.into(),
             localities: BTreeMap::from([("".into(), BTreeSet::from([address]))]),
         });
-        server.put(Type::Endpoint, BACKEND, assignment.bytes().clone());
+        server.put(Type::Endpoint, BACKEND, assignment.bytes());
         Ok(Self {
             server,
             directory,

@@ -52,9 +52,9 @@ pub async fn measure(report: &mut Report, envoy: &Path, way: Way, hosts: usize) 
         edge: Edge::default(),
     };
     let server = &stand.server;
-    let bytes = listener::stats(&config).bytes().clone();
+    let bytes = listener::stats(&config).bytes();
     server.put(Type::Listener, listener::STATS, bytes);
-    let mut bytes = listener::http(&config).bytes().clone();
+    let mut bytes = listener::http(&config).bytes();
     if way == Way::Scopes {
         bytes = scoped_by(&bytes, ":authority", None)?;
     }
@@ -106,7 +106,7 @@ fn add(stand: &Stand, way: Way, host: &str, table: &mut OrdMap<Arc<str>, Arc<Par
             let parts = OrdMap::unit(key, Arc::new(part));
             let own = Resource::composite(host.into(), route::table_head(host), parts);
             let server = &stand.server;
-            server.put(Type::Route, host, own.bytes().clone());
+            server.put(Type::Route, host, own.bytes());
             server.put(Type::Scope, host, scope(host, host));
         }
     }
@@ -116,7 +116,7 @@ fn put_table(stand: &Stand, way: Way, table: &OrdMap<Arc<str>, Arc<Part>>) {
     if way == Way::Table {
         let name = listener::HTTP;
         let all = Resource::composite(name.into(), route::table_head(name), table.clone());
-        let bytes = all.bytes().clone();
+        let bytes = all.bytes();
         stand.server.put(Type::Route, name, bytes);
     }
 }

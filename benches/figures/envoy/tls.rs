@@ -24,6 +24,7 @@ use hcm::scoped_routes::scope_key_builder::{FragmentBuilder, fragment_builder};
 use hcm::scoped_routes::{ConfigSpecifier, ScopeKeyBuilder};
 use imbl::OrdMap;
 use isobath::envoy::edge::Edge;
+use isobath::envoy::filter_chain::Manager;
 use isobath::envoy::{filter_chain, listener, route, secret, server_name};
 use isobath::model::{Certificate, Host, TlsServer, TlsSettings};
 use isobath::tls::{KeyAlgorithm, PrivateKeyPem};
@@ -98,7 +99,7 @@ pub async fn measure(report: &mut Report, envoy: &Path, way: Way, hosts: usize) 
         stats: stand.stats,
         edge: Edge::default(),
     };
-    let bytes = listener::stats(&config).bytes().clone();
+    let bytes = listener::stats(&config).bytes();
     stand.server.put(Type::Listener, listener::STATS, bytes);
     let key = rcgen::KeyPair::generate()?;
     let certificate =
@@ -188,7 +189,7 @@ impl Hosts<'_> {
         let (any, misdirected) = route::misdirected(&Host::any());
         let parts = OrdMap::from_iter([(key, Arc::new(part)), (any, Arc::new(misdirected))]);
         let table = Resource::composite(name.clone(), route::table_head(&name), parts);
-        server.put(Type::Route, &name, table.bytes().clone());
+        server.put(Type::Route, &name, table.bytes());
         let certificate = secret::secret(&Certificate {
             name: name.clone(),
             chain: self.pem.0.as_str().into(),
@@ -198,7 +199,7 @@ impl Hosts<'_> {
             owner: owner("Secret", host),
         });
         if self.way != Way::DiscoveryInline {
-            server.put(Type::Secret, &name, certificate.bytes().clone());
+            server.put(Type::Secret, &name, certificate.bytes());
         }
         if self.way == Way::OnDemand {
             server.put(Type::Scope, host, scope(host, &name));
@@ -206,21 +207,23 @@ impl Hosts<'_> {
         }
         let (key, mut part) = chain(&name);
         if self.way == Way::ListenerBare {
-            part.bytes = with_managers(&part.bytes, |manager| {
+            part.bytes = with_managers(&part.bytes.to_bytes(), |manager| {
                 let whole = std::mem::take(manager);
                 manager.stat_prefix = whole.stat_prefix;
                 manager.route_specifier = whole.route_specifier;
                 manager.http_filters = whole.http_filters;
-            })?;
+            })?
+            .to_vec()
+            .into();
         }
         if matches!(self.way, Way::Listener | Way::ListenerBare) {
             self.parts.insert(key, Arc::new(part));
         } else {
-            let mut chain = only_chain(&part.bytes)?;
+            let mut chain = only_chain(&part.bytes.to_bytes())?;
             if self.way == Way::DiscoveryInline {
                 edit_tls(&mut chain, |common| {
                     common.tls_certificate_sds_secret_configs.clear();
-                    let secret = tls::Secret::decode(certificate.bytes().clone())?;
+                    let secret = tls::Secret::decode(certificate.bytes())?;
                     if let Some(tls::secret::Type::TlsCertificate(inline)) = secret.r#type {
                         common.tls_certificates = vec![inline];
                     }
@@ -264,7 +267,11 @@ impl Hosts<'_> {
     /// One chain for every name: its certificate by the name that the client sends, its table by the same.
     fn share_one_chain(&mut self) -> Result<()> {
         let (key, part) = chain("shared");
-        let mut bytes = scoped_by(&part.bytes, SCOPE, Some("%REQUESTED_SERVER_NAME%"))?;
+        let bytes = scoped_by(
+            &part.bytes.to_bytes(),
+            SCOPE,
+            Some("%REQUESTED_SERVER_NAME%"),
+        )?;
         let mut chain = only_chain(&bytes)?;
         edit_tls(&mut chain, |common| {
             common.tls_certificate_sds_secret_configs.clear();
@@ -283,13 +290,15 @@ impl Hosts<'_> {
             });
             Ok(())
         })?;
-        bytes = pb::Listener {
+        let bytes = pb::Listener {
             filter_chains: vec![chain],
             ..pb::Listener::default()
         }
-        .encode_to_vec()
-        .into();
-        let part = Part { bytes, ..part };
+        .encode_to_vec();
+        let part = Part {
+            bytes: bytes.into(),
+            ..part
+        };
         self.parts.insert(key, Arc::new(part));
         let (key, part) = server_name::server_name(&Host::any(), "shared");
         self.parts.insert(key, Arc::new(part));
@@ -304,7 +313,7 @@ fn chain(name: &str) -> (Arc<str>, Part) {
         settings: TlsSettings::default(),
         owner: owner("Secret", name),
     };
-    filter_chain::filter_chain(&server, &Edge::default())
+    filter_chain::filter_chain(&server, &Manager::new(&Edge::default()))
 }
 
 fn edit_tls(

@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Instant;
 
-use bytes::Bytes;
 use prost::Message;
 
 use super::walk::altered_references;
@@ -435,7 +434,7 @@ fn stand_in(resource_type: ResourceType, name: &Arc<str>) -> Option<Arc<Resource
     Some(Arc::new(Resource::whole(
         name.clone(),
         Part {
-            bytes: Bytes::from(named.encode_to_vec()),
+            bytes: named.encode_to_vec().into(),
             references: Arc::new([]),
             owners: Arc::new([]),
         },

@@ -440,7 +440,7 @@ impl Play {
                 let bad: BTreeSet<Arc<str>> = resource
                     .parts()
                     .iter()
-                    .filter(|(_, part)| part.bytes.windows(3).any(|w| w == b"bad"))
+                    .filter(|(_, part)| part.bytes.to_bytes().windows(3).any(|w| w == b"bad"))
                     .map(|(key, _)| key.clone())
                     .collect();
                 let good = contents(&resource.without(&bad));

@@ -19,7 +19,6 @@ use std::fmt::Write;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
 use imbl::OrdMap;
 
 use super::super::{Event, Stream, Timing, Violation};
@@ -48,7 +47,7 @@ fn part(text: &str) -> Part {
         })
         .collect();
     Part {
-        bytes: Bytes::from(label.to_owned()),
+        bytes: label.as_bytes().into(),
         references: references.into(),
         owners: Arc::new([]),
     }
@@ -66,7 +65,9 @@ pub(super) fn resource(text: &str) -> Resource {
         .filter_map(|text| text.split_once('='))
         .map(|(key, text)| {
             let mut part = part(text);
-            part.bytes = Bytes::from([b" ", key.as_bytes(), b":", &part.bytes].concat());
+            part.bytes = [b" ", key.as_bytes(), b":", &part.bytes.to_bytes()]
+                .concat()
+                .into();
             part.owners = Arc::new([format!("owner-of-{key}").into()]);
             (Arc::from(key), Arc::new(part))
         })
