@@ -16,7 +16,6 @@ mod objects;
 #[path = "core/push.rs"]
 mod push;
 
-use std::collections::BTreeMap;
 use std::hint::black_box;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -52,7 +51,7 @@ fn metadata(host: usize, name: String, annotations: &[(&str, &str)]) -> Metadata
         annotations: annotations
             .iter()
             .map(|(k, v)| (Arc::from(*k), Arc::from(*v)))
-            .collect::<BTreeMap<_, _>>(),
+            .collect(),
     }
 }
 
@@ -67,22 +66,22 @@ fn ingress(host: usize, path: &str) -> Object {
         ),
         class_name: None,
         default_backend: None,
-        tls: vec![IngressTls {
-            hosts: vec![name.clone()],
+        tls: Box::new([IngressTls {
+            hosts: Box::new([name.clone()]),
             secret_name: Some(format!("tls-{}", host % 100).into()),
-        }],
-        rules: vec![IngressRule {
+        }]),
+        rules: Box::new([IngressRule {
             host: Some(name),
-            paths: vec![IngressPath {
+            paths: Box::new([IngressPath {
                 path: path.into(),
                 path_type: PathType::Prefix,
                 backend: IngressBackend::Service {
                     name: format!("web-{host}").into(),
                     port: ServiceBackendPort::Number(80),
                 },
-            }],
-        }],
-        load_balancer: Vec::new(),
+            }]),
+        }]),
+        load_balancer: Arc::default(),
     }))
 }
 
@@ -90,21 +89,21 @@ fn service(host: usize) -> Object {
     Object::Service(Arc::new(Service {
         metadata: metadata(host, format!("web-{host}"), &[]),
         service_type: ServiceType::Endpoints,
-        ports: vec![ServicePort {
+        ports: Box::new([ServicePort {
             name: "http".into(),
             port: 80,
             app_protocol: None,
-        }],
-        ip_families: vec![IpFamily::V4],
+        }]),
+        ip_families: Box::new([IpFamily::V4]),
         session_affinity: SessionAffinity::None,
         publish_not_ready_addresses: false,
-        load_balancer: Vec::new(),
+        load_balancer: Arc::default(),
     }))
 }
 
 fn endpoint_slice(host: usize, last: u8) -> Object {
     let endpoints = (0..3).map(|index| Endpoint {
-        addresses: vec![IpAddr::from([10, 0, index, last])],
+        address: IpAddr::from([10, 0, index, last]),
         ready: true,
         serving: true,
         terminating: false,
@@ -114,10 +113,10 @@ fn endpoint_slice(host: usize, last: u8) -> Object {
         metadata: metadata(host, format!("web-{host}-abcde"), &[]),
         service: Some(format!("web-{host}").into()),
         address_type: AddressType::V4,
-        ports: vec![EndpointPort {
+        ports: Box::new([EndpointPort {
             name: "http".into(),
             port: Some(8080),
-        }],
+        }]),
         endpoints: endpoints.collect(),
     }))
 }
@@ -200,8 +199,8 @@ fn wide(criterion: &mut Criterion) {
                     return false;
                 };
                 let mut wide = Ingress::clone(&one);
-                wide.rules.extend(rules.iter().cloned());
-                wide.tls.extend(tls.iter().cloned());
+                wide.rules = one.rules.iter().chain(&rules).cloned().collect();
+                wide.tls = one.tls.iter().chain(&tls).cloned().collect();
                 builder.apply(Event::Apply(Object::Ingress(Arc::new(wide))));
                 black_box(builder.build())
             });

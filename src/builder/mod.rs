@@ -418,6 +418,6 @@ fn facts(store: &Store, object: &ObjectRef) -> Option<IngressFacts> {
     Some(IngressFacts {
         uid: ingress.metadata.uid.clone(),
         served: store.serves(ingress),
-        load_balancer: ingress.load_balancer.clone().into(),
+        load_balancer: ingress.load_balancer.clone(),
     })
 }

@@ -15,9 +15,9 @@ pub struct EndpointSlice {
     /// `addressType`. Slices of type `FQDN` have no endpoints here.
     pub address_type: AddressType,
     /// `ports`, TCP only.
-    pub ports: Vec<EndpointPort>,
+    pub ports: Box<[EndpointPort]>,
     /// `endpoints`.
-    pub endpoints: Vec<Endpoint>,
+    pub endpoints: Box<[Endpoint]>,
 }
 
 /// `addressType`.
@@ -43,8 +43,8 @@ pub struct EndpointPort {
 /// One of `endpoints`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Endpoint {
-    /// `addresses`: interchangeable ones, of which consumers use the first.
-    pub addresses: Vec<IpAddr>,
+    /// The first of `addresses`: they are interchangeable, and consumers use the first.
+    pub address: IpAddr,
     /// `conditions.ready`, where missing means true.
     pub ready: bool,
     /// `conditions.serving`, where missing means the value of `ready`.

@@ -14,11 +14,11 @@ pub struct Ingress {
     /// `spec.defaultBackend`.
     pub default_backend: Option<IngressBackend>,
     /// `spec.tls`.
-    pub tls: Vec<IngressTls>,
+    pub tls: Box<[IngressTls]>,
     /// `spec.rules`.
-    pub rules: Vec<IngressRule>,
+    pub rules: Box<[IngressRule]>,
     /// `status.loadBalancer.ingress`, which the status writer compares before it writes. No route depends on it.
-    pub load_balancer: Vec<LoadBalancerAddress>,
+    pub load_balancer: Arc<[LoadBalancerAddress]>,
 }
 
 impl Ingress {
@@ -45,7 +45,7 @@ impl Ingress {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IngressTls {
     /// Host names, lower-case; `*.example.com` stands for one label. Empty: the hosts of the rules.
-    pub hosts: Vec<Arc<str>>,
+    pub hosts: Box<[Arc<str>]>,
     /// The Secret's name as written.
     pub secret_name: Option<Arc<str>>,
 }
@@ -56,7 +56,7 @@ pub struct IngressRule {
     /// The host, lower-case; `None` for every host.
     pub host: Option<Arc<str>>,
     /// `http.paths`; empty where `http` is missing.
-    pub paths: Vec<IngressPath>,
+    pub paths: Box<[IngressPath]>,
 }
 
 /// One of `http.paths`.

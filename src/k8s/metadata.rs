@@ -16,7 +16,34 @@ pub struct Metadata {
     /// than any time, so that a given time wins over none.
     pub created: Option<jiff::Timestamp>,
     /// The annotations with a meaning to Isobath; all others are dropped while decoding.
-    pub annotations: BTreeMap<Arc<str>, Arc<str>>,
+    pub annotations: Annotations,
+}
+
+/// Annotations by key. Most objects have none and others one or two, for which a map would be an allocation of
+/// eleven's size.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Annotations(Box<[(Arc<str>, Arc<str>)]>);
+
+impl Annotations {
+    /// The value of one.
+    #[must_use]
+    pub fn get(&self, key: &str) -> Option<&Arc<str>> {
+        let place = self.0.binary_search_by(|(held, _)| (**held).cmp(key));
+        Some(&self.0[place.ok()?].1)
+    }
+
+    /// All of them, sorted by key.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().map(|(key, value)| (&**key, &**value))
+    }
+}
+
+impl FromIterator<(Arc<str>, Arc<str>)> for Annotations {
+    /// Of two values of one key the last holds, as in a map.
+    fn from_iter<I: IntoIterator<Item = (Arc<str>, Arc<str>)>>(entries: I) -> Self {
+        let entries: BTreeMap<_, _> = entries.into_iter().collect();
+        Self(entries.into_iter().collect())
+    }
 }
 
 impl Metadata {

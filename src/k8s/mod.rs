@@ -1,8 +1,9 @@
 //! What Kubernetes says, as slim typed objects.
 //!
 //! Objects are decoded at the door ([`decode`]): what Isobath does not use is never kept, and what
-//! is wrong becomes [`Object::Invalid`], which is data like any other object. Nothing in here knows
-//! of hosts, routes or Envoy, and nothing in here does IO.
+//! is wrong becomes [`Object::Invalid`], which is data like any other object. Lists are boxed slices: an object never
+//! grows, there are ten thousands of them, and a vector keeps room for four. Nothing in here knows of hosts, routes or
+//! Envoy, and nothing in here does IO.
 
 mod certificate;
 mod decode;
@@ -24,7 +25,7 @@ pub use ingress::{
     Ingress, IngressBackend, IngressClass, IngressPath, IngressRule, IngressTls,
     LoadBalancerAddress, PathType, ServiceBackendPort, TlsCertificateDelegation,
 };
-pub use metadata::Metadata;
+pub use metadata::{Annotations, Metadata};
 pub use problem::Problem;
 pub use reference::{Kind, NamespacedName, ObjectRef};
 pub use secret::{Secret, TlsCertificate};

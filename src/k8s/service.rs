@@ -12,15 +12,15 @@ pub struct Service {
     /// `spec.type`.
     pub service_type: ServiceType,
     /// `spec.ports`, TCP only.
-    pub ports: Vec<ServicePort>,
+    pub ports: Box<[ServicePort]>,
     /// `spec.ipFamilies`, in order of preference; empty in manifests that do not say.
-    pub ip_families: Vec<IpFamily>,
+    pub ip_families: Box<[IpFamily]>,
     /// `spec.sessionAffinity`.
     pub session_affinity: SessionAffinity,
     /// `spec.publishNotReadyAddresses`.
     pub publish_not_ready_addresses: bool,
     /// `status.loadBalancer.ingress`, which the status writer copies for `--envoy-service`.
-    pub load_balancer: Vec<super::LoadBalancerAddress>,
+    pub load_balancer: Arc<[super::LoadBalancerAddress]>,
 }
 
 /// `spec.type`.

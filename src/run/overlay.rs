@@ -472,7 +472,11 @@ impl<S: StandIn> Overlay<S> {
             return slice.clone();
         }
         let mut stripped = EndpointSlice::clone(slice);
-        stripped.ports.retain(|port| !taken.contains(&port.name));
+        let left = slice
+            .ports
+            .iter()
+            .filter(|port| !taken.contains(&port.name));
+        stripped.ports = left.cloned().collect();
         Arc::new(stripped)
     }
 }

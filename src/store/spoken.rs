@@ -94,14 +94,13 @@ fn tls_host(ingress: &Ingress, (entry, host): (usize, usize)) -> &str {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
     use std::sync::Arc;
 
     use proptest::prelude::*;
     use proptest::sample::select;
 
     use super::*;
-    use crate::k8s::{Metadata, NamespacedName};
+    use crate::k8s::{Annotations, Metadata, NamespacedName};
 
     const HOSTS: [&str; 4] = ["a.test", "*.test", "b.a.test", "a.tes"];
 
@@ -109,10 +108,10 @@ mod tests {
         let host = || select(&HOSTS[..]).prop_map(Arc::<str>::from);
         let rule = prop::option::of(host()).prop_map(|host| IngressRule {
             host,
-            paths: Vec::new(),
+            paths: Box::default(),
         });
         let tls = prop::collection::vec(host(), 0..4).prop_map(|hosts| IngressTls {
-            hosts,
+            hosts: hosts.into(),
             secret_name: None,
         });
         let rules = prop::collection::vec(rule, 0..8);
@@ -121,13 +120,13 @@ mod tests {
                 name: NamespacedName::new("default", "web"),
                 uid: "".into(),
                 created: None,
-                annotations: BTreeMap::new(),
+                annotations: Annotations::default(),
             },
             class_name: None,
             default_backend: None,
-            tls,
-            rules,
-            load_balancer: Vec::new(),
+            tls: tls.into(),
+            rules: rules.into(),
+            load_balancer: Arc::default(),
         })
     }
 

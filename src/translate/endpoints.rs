@@ -88,13 +88,13 @@ fn collect(
                 Usable::Ready => endpoint.ready || service.publish_not_ready_addresses,
                 Usable::Terminating => endpoint.serving && endpoint.terminating,
             };
-            // The addresses of one endpoint are interchangeable; consumers use the first (API docs).
-            let Some(ip) = endpoint.addresses.first().filter(|_| is_usable) else {
+            if !is_usable {
                 continue;
-            };
+            }
+            let ip = endpoint.address;
             let zone = endpoint.zone.clone().unwrap_or_default();
             let known = zones
-                .entry(EndpointAddress { ip: *ip, port })
+                .entry(EndpointAddress { ip, port })
                 .or_insert_with(|| zone.clone());
             if zone < *known {
                 *known = zone;

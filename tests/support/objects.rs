@@ -76,7 +76,7 @@ pub fn rule() -> impl Strategy<Value = IngressRule> {
     let host = prop_oneof![4 => select(&HOSTS[..]).prop_map(Some), 1 => Just(None)];
     (host, prop::collection::vec(path, 0..3)).prop_map(|(host, paths)| IngressRule {
         host: host.map(Arc::from),
-        paths,
+        paths: paths.into(),
     })
 }
 
@@ -118,9 +118,9 @@ pub fn ingress() -> impl Strategy<Value = Object> {
                     metadata: metadata(namespace, name, age, &annotations),
                     class_name: None,
                     default_backend,
-                    tls,
-                    rules,
-                    load_balancer: Vec::new(),
+                    tls: tls.into(),
+                    rules: rules.into(),
+                    load_balancer: Arc::default(),
                 }))
             },
         )
@@ -151,19 +151,19 @@ pub fn service() -> impl Strategy<Value = Object> {
             Object::Service(Arc::new(Service {
                 metadata: metadata(namespace, name, None, &annotations),
                 service_type: ServiceType::Endpoints,
-                ports: vec![ServicePort {
+                ports: Box::new([ServicePort {
                     name: port_name.into(),
                     port: 80,
                     app_protocol: app_protocol.map(Arc::from),
-                }],
-                ip_families: Vec::new(),
+                }]),
+                ip_families: Box::default(),
                 session_affinity: if affinity {
                     SessionAffinity::ClientIp
                 } else {
                     SessionAffinity::None
                 },
                 publish_not_ready_addresses: false,
-                load_balancer: Vec::new(),
+                load_balancer: Arc::default(),
             }))
         },
     )
@@ -172,7 +172,7 @@ pub fn service() -> impl Strategy<Value = Object> {
 pub fn endpoint_slice() -> impl Strategy<Value = Object> {
     let endpoint =
         (1..5_u8, any::<bool>(), any::<bool>()).prop_map(|(last, ready, terminating)| Endpoint {
-            addresses: vec![IpAddr::from([10, 0, 0, last])],
+            address: IpAddr::from([10, 0, 0, last]),
             ready,
             serving: true,
             terminating,
@@ -190,11 +190,11 @@ pub fn endpoint_slice() -> impl Strategy<Value = Object> {
                 metadata: metadata(namespace, name, None, &[]),
                 service: service.map(Arc::from),
                 address_type: AddressType::V4,
-                ports: vec![EndpointPort {
+                ports: Box::new([EndpointPort {
                     name: port.into(),
                     port: Some(8080),
-                }],
-                endpoints,
+                }]),
+                endpoints: endpoints.into(),
             }))
         })
 }

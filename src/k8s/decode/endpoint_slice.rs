@@ -77,10 +77,7 @@ impl<'a> Wire<'a> for SliceWire<'a> {
         at_most("endpoints", self.endpoints.0.len(), MAX_ENDPOINTS)?;
         let mut endpoints = Vec::with_capacity(self.endpoints.0.len());
         for (index, Struct(wire)) in self.endpoints.0.iter().enumerate() {
-            let endpoint = endpoint(index, wire, address_type, rules)?;
-            if address_type != AddressType::Fqdn {
-                endpoints.push(endpoint);
-            }
+            endpoints.extend(endpoint(index, wire, address_type, rules)?);
         }
         let service = self.metadata.0.label("kubernetes.io/service-name");
         Ok(Object::EndpointSlice(Arc::new(EndpointSlice {
@@ -88,13 +85,13 @@ impl<'a> Wire<'a> for SliceWire<'a> {
             service: service.filter(|name| !name.is_empty()),
             address_type,
             ports,
-            endpoints,
+            endpoints: endpoints.into(),
         })))
     }
 }
 
 /// `validatePorts`. The number is checked by nobody: one that is none is kept as no number.
-fn ports(wires: &[Struct<PortWire<'_>>]) -> Result<Vec<EndpointPort>, Refusal> {
+fn ports(wires: &[Struct<PortWire<'_>>]) -> Result<Box<[EndpointPort]>, Refusal> {
     const MAX_PORTS: usize = 20_000;
     at_most("ports", wires.len(), MAX_PORTS)?;
     let mut ports = Vec::with_capacity(wires.len());
@@ -133,16 +130,16 @@ fn ports(wires: &[Struct<PortWire<'_>>]) -> Result<Vec<EndpointPort>, Refusal> {
             });
         }
     }
-    Ok(ports)
+    Ok(ports.into())
 }
 
-/// `validateEndpoints`, one of them.
+/// `validateEndpoints`, one of them; none where its addresses are names.
 fn endpoint(
     index: usize,
     wire: &EndpointWire<'_>,
     address_type: AddressType,
     rules: Rules,
-) -> Result<Endpoint, Refusal> {
+) -> Result<Option<Endpoint>, Refusal> {
     const MAX_ADDRESSES: usize = 100;
     let texts = &wire.addresses.0;
     let at = format!("endpoints[{index}].addresses");
@@ -150,7 +147,7 @@ fn endpoint(
         return Err(required(at, "must contain at least 1 address"));
     }
     at_most(&at, texts.len(), MAX_ADDRESSES)?;
-    let mut addresses = Vec::with_capacity(texts.len());
+    let mut first = None;
     for (index, text) in texts.iter().enumerate() {
         let v6 = match address_type {
             AddressType::V4 => false,
@@ -160,22 +157,17 @@ fn endpoint(
                 continue;
             }
         };
-        addresses.push(validate::endpoint_address(
-            &at,
-            index,
-            text.as_str(),
-            v6,
-            rules,
-        )?);
+        let address = validate::endpoint_address(&at, index, text.as_str(), v6, rules)?;
+        first.get_or_insert(address);
     }
     let conditions = &wire.conditions.0;
     let ready = conditions.ready.unwrap_or(true);
     let zone = wire.zone.as_ref().map(|zone| Arc::from(zone.as_str()));
-    Ok(Endpoint {
-        addresses,
+    Ok(first.map(|address| Endpoint {
+        address,
         ready,
         serving: conditions.serving.unwrap_or(ready),
         terminating: conditions.terminating.unwrap_or(false),
         zone: zone.filter(|zone: &Arc<str>| !zone.is_empty()),
-    })
+    }))
 }

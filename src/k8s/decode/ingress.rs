@@ -176,7 +176,7 @@ fn tls_entry(at: &str, wire: &TlsWire<'_>, rules: Rules) -> Result<IngressTls, R
         validate::dns_subdomain(format_args!("{at}.secretName"), secret)?;
     }
     Ok(IngressTls {
-        hosts,
+        hosts: hosts.into(),
         secret_name: (!secret.is_empty()).then(|| Arc::from(secret)),
     })
 }
@@ -202,7 +202,7 @@ fn rule(at: &str, wire: &RuleWire<'_>) -> Result<IngressRule, Refusal> {
     }
     Ok(IngressRule {
         host: (!host.is_empty()).then(|| lower_case(host)),
-        paths,
+        paths: paths.into(),
     })
 }
 

@@ -1,12 +1,11 @@
 //! `metadata`, and the fields that several kinds share.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde::Deserialize;
 
 use super::super::validate::{self, Refusal, Verdict, required};
-use super::super::{Kind, LoadBalancerAddress, Metadata, NamespacedName};
+use super::super::{Annotations, Kind, LoadBalancerAddress, Metadata, NamespacedName};
 use super::json::{List, Struct, Text, TextMap};
 
 /// `ObjectMeta`.
@@ -98,7 +97,7 @@ impl MetadataWire<'_> {
         Ok(())
     }
 
-    fn kept_annotations(&self) -> BTreeMap<Arc<str>, Arc<str>> {
+    fn kept_annotations(&self) -> Annotations {
         /// Prefixes of the keys that mean something to Isobath.
         const KEPT: [&str; 5] = [
             "ingress.kubernetes.io/",
@@ -147,7 +146,7 @@ struct AddressWire<'a> {
 
 impl StatusWire<'_> {
     /// The addresses; of an entry with both, the `ip` first.
-    pub(super) fn addresses(&self) -> Vec<LoadBalancerAddress> {
+    pub(super) fn addresses(&self) -> Arc<[LoadBalancerAddress]> {
         let mut addresses = Vec::new();
         for Struct(entry) in &self.load_balancer.0.ingress.0 {
             if !entry.ip.is_empty() {
@@ -158,6 +157,9 @@ impl StatusWire<'_> {
                 addresses.push(LoadBalancerAddress::Hostname(hostname));
             }
         }
-        addresses
+        if addresses.is_empty() {
+            return Arc::default();
+        }
+        addresses.into()
     }
 }

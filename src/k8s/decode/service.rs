@@ -98,7 +98,7 @@ impl<'a> Wire<'a> for ServiceWire<'a> {
             metadata,
             service_type,
             ports: ports(&spec.ports.0)?,
-            ip_families,
+            ip_families: ip_families.into(),
             session_affinity,
             publish_not_ready_addresses: spec.publish_not_ready_addresses.0,
             load_balancer: self.status.0.addresses(),
@@ -118,7 +118,7 @@ fn external_name(name: &str) -> Result<ServiceType, Refusal> {
 
 /// `validateServicePort` and the two rules on duplicates. Those of other protocols than TCP are checked and
 /// left out.
-fn ports(wires: &[Struct<PortWire<'_>>]) -> Result<Vec<ServicePort>, Refusal> {
+fn ports(wires: &[Struct<PortWire<'_>>]) -> Result<Box<[ServicePort]>, Refusal> {
     let mut ports = Vec::with_capacity(wires.len());
     let mut names = BTreeSet::new();
     let mut numbers = BTreeSet::new();
@@ -153,7 +153,7 @@ fn ports(wires: &[Struct<PortWire<'_>>]) -> Result<Vec<ServicePort>, Refusal> {
             });
         }
     }
-    Ok(ports)
+    Ok(ports.into())
 }
 
 /// The protocol of a port, TCP where none is given.

@@ -67,7 +67,6 @@ fn ingress() {
         port,
     };
     let annotations: Vec<_> = ingress.metadata.annotations.iter().collect();
-    let annotations: Vec<_> = annotations.iter().map(|(k, v)| (&***k, &***v)).collect();
     assert_eq!(
         annotations,
         [
@@ -93,28 +92,28 @@ fn ingress() {
         })
     );
     assert_eq!(
-        ingress.tls,
+        *ingress.tls,
         [
             IngressTls {
-                hosts: vec!["a.example.com".into(), "*.b.example.com".into()],
+                hosts: Box::new(["a.example.com".into(), "*.b.example.com".into()]),
                 secret_name: Some("cert".into()),
             },
             IngressTls {
-                hosts: vec![],
+                hosts: Box::default(),
                 secret_name: None
             },
         ]
     );
     let empty = |host: Option<&str>| IngressRule {
         host: host.map(Arc::from),
-        paths: vec![],
+        paths: Box::default(),
     };
     assert_eq!(
-        ingress.rules,
+        *ingress.rules,
         [
             IngressRule {
                 host: Some("a.example.com".into()),
-                paths: vec![
+                paths: Box::new([
                     IngressPath {
                         path: "/x".into(),
                         path_type: PathType::Exact,
@@ -125,7 +124,7 @@ fn ingress() {
                         path_type: PathType::ImplementationSpecific,
                         backend: service("1s", ServiceBackendPort::Name("http".into())),
                     },
-                ],
+                ]),
             },
             empty(Some("b.example.com")),
             empty(None),
@@ -133,7 +132,7 @@ fn ingress() {
         ]
     );
     assert_eq!(
-        ingress.load_balancer,
+        *ingress.load_balancer,
         [
             LoadBalancerAddress::Ip("192.0.2.1".into()),
             LoadBalancerAddress::Hostname("lb.example.com".into()),
@@ -189,11 +188,11 @@ fn service() {
         panic!("not a Service");
     };
     assert_eq!(service.service_type, ServiceType::Endpoints);
-    assert_eq!(service.ip_families, [IpFamily::V6, IpFamily::V4]);
+    assert_eq!(*service.ip_families, [IpFamily::V6, IpFamily::V4]);
     assert_eq!(service.session_affinity, SessionAffinity::ClientIp);
     assert!(service.publish_not_ready_addresses);
     assert_eq!(
-        service.ports,
+        *service.ports,
         [
             ServicePort {
                 name: "http".into(),
@@ -208,7 +207,7 @@ fn service() {
         ]
     );
     assert_eq!(
-        service.load_balancer,
+        *service.load_balancer,
         [LoadBalancerAddress::Ip("not checked".into())]
     );
     let object = json!({
@@ -243,30 +242,29 @@ fn endpoint_slice() {
     let Object::EndpointSlice(slice) = valid(Kind::EndpointSlice, &object) else {
         panic!("not a slice");
     };
-    let endpoint =
-        |addresses: &[&str], (ready, serving, terminating), zone: Option<&str>| Endpoint {
-            addresses: addresses.iter().map(|ip| ip.parse().unwrap()).collect(),
-            ready,
-            serving,
-            terminating,
-            zone: zone.map(Arc::from),
-        };
+    let endpoint = |address: &str, (ready, serving, terminating), zone: Option<&str>| Endpoint {
+        address: address.parse().unwrap(),
+        ready,
+        serving,
+        terminating,
+        zone: zone.map(Arc::from),
+    };
     assert_eq!(slice.service.as_deref(), Some("s"));
     assert_eq!(slice.address_type, AddressType::V4);
     assert_eq!(
-        slice.ports,
+        *slice.ports,
         [("", Some(8080)), ("all", None), ("zero", None)].map(|(name, port)| EndpointPort {
             name: name.into(),
             port
         })
     );
     assert_eq!(
-        slice.endpoints,
+        *slice.endpoints,
         [
-            endpoint(&["10.0.0.1", "10.0.0.2"], (true, true, false), Some("z")),
-            endpoint(&["10.0.0.7"], (false, false, false), None),
-            endpoint(&["10.0.0.3"], (false, true, true), None),
-            endpoint(&["10.0.0.4"], (true, true, false), None),
+            endpoint("10.0.0.1", (true, true, false), Some("z")),
+            endpoint("10.0.0.7", (false, false, false), None),
+            endpoint("10.0.0.3", (false, true, true), None),
+            endpoint("10.0.0.4", (true, true, false), None),
         ]
     );
 }

@@ -1,12 +1,12 @@
 //! The objects that stand in for what a cluster would bring.
 
-use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 use crate::k8s::{
-    AddressType, Endpoint, EndpointPort, EndpointSlice, Ingress, IngressBackend, Metadata,
-    NamespacedName, Object, Service, ServiceBackendPort, ServicePort, ServiceType, SessionAffinity,
+    AddressType, Annotations, Endpoint, EndpointPort, EndpointSlice, Ingress, IngressBackend,
+    Metadata, NamespacedName, Object, Service, ServiceBackendPort, ServicePort, ServiceType,
+    SessionAffinity,
 };
 
 pub(super) fn made_slice(
@@ -23,17 +23,17 @@ pub(super) fn made_slice(
         } else {
             AddressType::V6
         },
-        ports: vec![EndpointPort {
+        ports: Box::new([EndpointPort {
             name: port.name.clone(),
             port: Some(address.port()),
-        }],
-        endpoints: vec![Endpoint {
-            addresses: vec![address.ip()],
+        }]),
+        endpoints: Box::new([Endpoint {
+            address: address.ip(),
             ready: true,
             serving: true,
             terminating: false,
             zone: None,
-        }],
+        }]),
     }
 }
 
@@ -49,11 +49,11 @@ pub(super) fn made_for_unknown_hosts(address: SocketAddr) -> Vec<Object> {
     let service = Service {
         metadata: made_metadata(name.clone()),
         service_type: ServiceType::Endpoints,
-        ports: vec![port],
-        ip_families: Vec::new(),
+        ports: Box::new([port]),
+        ip_families: Box::default(),
         session_affinity: SessionAffinity::None,
         publish_not_ready_addresses: false,
-        load_balancer: Vec::new(),
+        load_balancer: Arc::default(),
     };
     let ingress = Ingress {
         metadata: made_metadata(name.clone()),
@@ -62,9 +62,9 @@ pub(super) fn made_for_unknown_hosts(address: SocketAddr) -> Vec<Object> {
             name: name.name,
             port: ServiceBackendPort::Number(80),
         }),
-        tls: Vec::new(),
-        rules: Vec::new(),
-        load_balancer: Vec::new(),
+        tls: Box::default(),
+        rules: Box::default(),
+        load_balancer: Arc::default(),
     };
     vec![
         Object::Service(Arc::new(service)),
@@ -78,6 +78,6 @@ pub(super) fn made_metadata(name: NamespacedName) -> Metadata {
         name,
         uid: "".into(),
         created: None,
-        annotations: BTreeMap::new(),
+        annotations: Annotations::default(),
     }
 }

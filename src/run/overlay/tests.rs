@@ -43,31 +43,32 @@ fn name(name: &str) -> NamespacedName {
 pub(in crate::run) fn ingress(ingress: &str, rules: &[(&str, &str)]) -> Ingress {
     let rules = rules.iter().map(|(host, path)| IngressRule {
         host: (*host != "*").then(|| (*host).into()),
-        paths: vec![IngressPath {
+        paths: Box::new([IngressPath {
             path: (*path).into(),
             path_type: PathType::Prefix,
             backend: IngressBackend::Service {
                 name: "web".into(),
                 port: ServiceBackendPort::Number(80),
             },
-        }],
+        }]),
     });
     Ingress {
         metadata: made_metadata(name(ingress)),
         class_name: None,
         default_backend: None,
-        tls: Vec::new(),
+        tls: Box::default(),
         rules: rules.collect(),
-        load_balancer: Vec::new(),
+        load_balancer: Arc::default(),
     }
 }
 
 /// The Ingress with one more entry of `tls`.
 pub(in crate::run) fn tls(mut ingress: Ingress, secret: &str, hosts: &[&str]) -> Ingress {
-    ingress.tls.push(IngressTls {
+    let added = IngressTls {
         hosts: hosts.iter().map(|host| (*host).into()).collect(),
         secret_name: Some(secret.into()),
-    });
+    };
+    ingress.tls = ingress.tls.into_iter().chain([added]).collect();
     ingress
 }
 
@@ -83,10 +84,10 @@ fn service(service: &str, ports: &[(&str, u16)]) -> Object {
                 app_protocol: None,
             })
             .collect(),
-        ip_families: Vec::new(),
+        ip_families: Box::default(),
         session_affinity: SessionAffinity::None,
         publish_not_ready_addresses: false,
-        load_balancer: Vec::new(),
+        load_balancer: Arc::default(),
     }))
 }
 
@@ -153,7 +154,7 @@ fn line(object: &Object) -> String {
             let ports: Vec<_> = ports.collect();
             format!(
                 "slice {name} {} {}",
-                slice.endpoints[0].addresses[0],
+                slice.endpoints[0].address,
                 ports.join(",")
             )
         }
