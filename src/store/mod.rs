@@ -8,6 +8,7 @@ mod class;
 mod dirty;
 mod index;
 mod ingress;
+mod objects;
 mod spoken;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -24,6 +25,7 @@ use crate::k8s::{
 };
 use crate::model::Host;
 
+use objects::Objects;
 use spoken::Spoken;
 
 /// All objects, by kind and name.
@@ -31,13 +33,13 @@ use spoken::Spoken;
 pub struct Store {
     selection: ClassSelection,
     classes: BTreeMap<Arc<str>, Arc<IngressClass>>,
-    ingresses: HashMap<NamespacedName, Arc<Ingress>>,
-    services: HashMap<NamespacedName, Arc<Service>>,
-    slices: HashMap<NamespacedName, Arc<EndpointSlice>>,
-    secrets: HashMap<NamespacedName, Arc<Secret>>,
+    ingresses: Objects<Ingress>,
+    services: Objects<Service>,
+    slices: Objects<EndpointSlice>,
+    secrets: Objects<Secret>,
     delegations: BTreeMap<NamespacedName, Arc<TlsCertificateDelegation>>,
     invalid: BTreeMap<Kind, BTreeMap<NamespacedName, Arc<Invalid>>>,
-    /// Where each served Ingress speaks of its hosts.
+    /// Where each served Ingress speaks of its hosts, where that is not seen at a glance.
     spoken: HashMap<NamespacedName, Spoken>,
     /// Host → served Ingresses that name it, by rule or by TLS. `*` also has those with a default backend.
     by_host: Index<Host, NamespacedName>,
@@ -107,22 +109,23 @@ impl Store {
         host: Option<&str>,
     ) -> impl Iterator<Item = &'a IngressRule> + use<'a> {
         let spoken = self.spoken.get(&ingress.metadata.name);
-        let rules = spoken.map(|spoken| spoken.rules(ingress, host));
-        rules.into_iter().flatten()
+        spoken::rules(spoken, ingress, host)
     }
 
     /// The TLS entries of a served Ingress that are about a host: they name it, or they name none and a rule does.
     #[must_use]
     pub fn tls_of<'a>(&self, ingress: &'a Ingress, host: &Host) -> Vec<&'a IngressTls> {
         let spoken = self.spoken.get(&ingress.metadata.name);
-        spoken.map_or_else(Vec::new, |spoken| spoken.tls(ingress, host))
+        spoken::tls(spoken, ingress, host)
     }
 
     /// How many hosts the TLS entries of a served Ingress name; one that two entries name counts twice.
     #[must_use]
     pub fn tls_hosts(&self, ingress: &Ingress) -> usize {
-        let spoken = self.spoken.get(&ingress.metadata.name);
-        spoken.map_or(0, Spoken::tls_hosts)
+        match self.spoken.get(&ingress.metadata.name) {
+            Some(spoken) => spoken.tls_hosts(),
+            None => ingress.tls.iter().map(|tls| tls.hosts.len()).sum(),
+        }
     }
 
     /// Whether a served Ingress names the host.
@@ -210,10 +213,10 @@ impl Store {
                     .map(|name| NamespacedName::new("", name.clone()))
                     .collect()
             }
-            Kind::Ingress => self.ingresses.keys().cloned().collect(),
-            Kind::Service => self.services.keys().cloned().collect(),
-            Kind::EndpointSlice => self.slices.keys().cloned().collect(),
-            Kind::Secret => self.secrets.keys().cloned().collect(),
+            Kind::Ingress => self.ingresses.names().cloned().collect(),
+            Kind::Service => self.services.names().cloned().collect(),
+            Kind::EndpointSlice => self.slices.names().cloned().collect(),
+            Kind::Secret => self.secrets.names().cloned().collect(),
             Kind::TlsCertificateDelegation => self.delegations.keys().cloned().collect(),
         };
         let invalid = self.invalid.get(&kind).into_iter().flat_map(BTreeMap::keys);
@@ -293,8 +296,9 @@ impl Store {
         });
         let status_only = matches!((&old, &ingress), (Some(old), Some(new)) if old.same_spec(new));
         if status_only {
-            self.ingresses
-                .extend(ingress.map(|ingress| (name, ingress)));
+            if let Some(ingress) = ingress {
+                self.ingresses.insert(ingress);
+            }
             return;
         }
         if let Some(old) = old {
@@ -309,13 +313,15 @@ impl Store {
             if self.serves(&ingress) {
                 self.index(&ingress, dirty);
             }
-            self.ingresses.insert(name, ingress);
+            self.ingresses.insert(ingress);
         }
     }
 
     fn index(&mut self, ingress: &Ingress, dirty: &mut Dirty) {
         let name = &ingress.metadata.name;
-        self.spoken.insert(name.clone(), Spoken::new(ingress));
+        if Spoken::pays(ingress) {
+            self.spoken.insert(name.clone(), Spoken::new(ingress));
+        }
         for host in hosts(ingress) {
             let is_new = self.by_host.insert(host.clone(), name.clone());
             if let (true, Some(wildcard)) = (is_new, host.covering_wildcard()) {
@@ -424,9 +430,9 @@ impl Store {
         dirty.services.insert(name.clone());
         dirty.endpoints.insert(name.clone());
         match service {
-            Some(service) => self.services.insert(name, service),
+            Some(service) => self.services.insert(service),
             None => self.services.remove(&name),
-        };
+        }
     }
 
     fn set_slice(
@@ -451,9 +457,9 @@ impl Store {
             dirty.endpoints.insert(service);
         }
         match slice {
-            Some(slice) => self.slices.insert(name, slice),
+            Some(slice) => self.slices.insert(slice),
             None => self.slices.remove(&name),
-        };
+        }
     }
 
     fn set_secret(&mut self, name: NamespacedName, secret: Option<Arc<Secret>>, dirty: &mut Dirty) {
@@ -482,9 +488,9 @@ impl Store {
         });
         dirty.secrets.insert(name.clone());
         match secret {
-            Some(secret) => self.secrets.insert(name, secret),
+            Some(secret) => self.secrets.insert(secret),
             None => self.secrets.remove(&name),
-        };
+        }
     }
 
     fn set_delegation(

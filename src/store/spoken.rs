@@ -6,6 +6,41 @@
 use crate::k8s::{Ingress, IngressRule, IngressTls};
 use crate::model::Host;
 
+/// Whoever looks through so few rules and TLS hosts is not slower than who looks them up. Most Ingresses have one.
+const FEW: usize = 16;
+
+/// The rules of an Ingress for a host, those without a host for `None`. All are looked through without its [`Spoken`].
+pub fn rules<'a>(
+    spoken: Option<&'a Spoken>,
+    ingress: &'a Ingress,
+    host: Option<&str>,
+) -> impl Iterator<Item = &'a IngressRule> + use<'a> {
+    let (found, all) = match spoken {
+        Some(spoken) => (Some(spoken.rules(ingress, host)), None),
+        None => {
+            let is_hosts = |rule: &&IngressRule| rule.host.as_deref() == host;
+            let rules: Vec<_> = ingress.rules.iter().filter(is_hosts).collect();
+            (None, Some(rules))
+        }
+    };
+    let found = found.into_iter().flatten();
+    found.chain(all.into_iter().flatten())
+}
+
+/// The TLS entries of an Ingress that are about a host, as written: they name it, or they name none and a rule does.
+/// All are looked through without its [`Spoken`].
+pub fn tls<'a>(spoken: Option<&Spoken>, ingress: &'a Ingress, host: &Host) -> Vec<&'a IngressTls> {
+    if let Some(spoken) = spoken {
+        return spoken.tls(ingress, host);
+    }
+    let is_ruled = || rules(None, ingress, Some(host.as_str())).next().is_some();
+    let is_about = |tls: &&IngressTls| match &*tls.hosts {
+        [] => is_ruled(),
+        hosts => hosts.iter().any(|named| **named == *host.as_str()),
+    };
+    ingress.tls.iter().filter(is_about).collect()
+}
+
 /// Positions in `spec.rules` and `spec.tls` of one Ingress, sorted by host and then as written.
 #[derive(Debug, Default)]
 pub struct Spoken {
@@ -17,6 +52,12 @@ pub struct Spoken {
 }
 
 impl Spoken {
+    /// Whether the Ingress is so long that looking up is faster than looking through.
+    pub fn pays(ingress: &Ingress) -> bool {
+        let tls_hosts = || ingress.tls.iter().map(|tls| tls.hosts.len());
+        ingress.rules.len() + ingress.tls.len() + tls_hosts().sum::<usize>() > FEW
+    }
+
     /// Looks through the Ingress once.
     pub fn new(ingress: &Ingress) -> Self {
         let mut rules: Box<[usize]> = (0..ingress.rules.len()).collect();
@@ -142,6 +183,8 @@ mod tests {
                 let rules: Vec<_> = ingress.rules.iter().filter(is_hosts).map(std::ptr::from_ref).collect();
                 let found: Vec<_> = spoken.rules(&ingress, host).map(std::ptr::from_ref).collect();
                 prop_assert_eq!(&found, &rules);
+                let seen: Vec<_> = super::rules(None, &ingress, host).map(std::ptr::from_ref).collect();
+                prop_assert_eq!(&seen, &rules);
                 let Some(name) = host else { continue };
                 let covers = |tls: &&IngressTls| match &*tls.hosts {
                     [] => !rules.is_empty(),
@@ -150,7 +193,10 @@ mod tests {
                 let entries: Vec<_> = ingress.tls.iter().filter(covers).map(std::ptr::from_ref).collect();
                 let found = spoken.tls(&ingress, &Host::new(name));
                 let found: Vec<_> = found.into_iter().map(std::ptr::from_ref).collect();
-                prop_assert_eq!(found, entries);
+                prop_assert_eq!(&found, &entries);
+                let seen = super::tls(None, &ingress, &Host::new(name));
+                let seen: Vec<_> = seen.into_iter().map(std::ptr::from_ref).collect();
+                prop_assert_eq!(seen, entries);
             }
         }
     }
