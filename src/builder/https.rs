@@ -79,6 +79,13 @@ impl HttpsListener {
         }
     }
 
+    /// Makes its maps as small as they can be.
+    pub fn pack(&mut self) {
+        self.hosts = std::mem::take(&mut self.hosts).into_iter().collect();
+        self.servers = std::mem::take(&mut self.servers).into_iter().collect();
+        self.secrets = std::mem::take(&mut self.secrets).into_iter().collect();
+    }
+
     /// Whether a served host needs the Secret.
     pub fn uses(&self, secret: &NamespacedName) -> bool {
         self.secrets.contains_key(secret)

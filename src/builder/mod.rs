@@ -21,7 +21,7 @@ use crate::model::Host;
 use crate::store::{ClassSelection, Dirty, Index, Store};
 use crate::translate::{self, BackendPort, Input, Options};
 use crate::verdict::{IngressFacts, Statuses};
-use crate::xds::{Part, Resource, ResourceType, Snapshot};
+use crate::xds::{Part, Resource, ResourceType, Snapshot, packed};
 
 pub use args::{Args, EdgeArgs};
 use https::HttpsListener;
@@ -137,8 +137,9 @@ impl Builder {
     /// Builds what was touched. Returns whether the snapshot differs from the one before; the first always does.
     pub fn build(&mut self) -> bool {
         let dirty = std::mem::take(&mut self.dirty);
+        let is_first = std::mem::take(&mut self.is_first);
         let mut touched = Touched {
-            changed: std::mem::take(&mut self.is_first),
+            changed: is_first,
             ..Touched::default()
         };
         for host in &dirty.hosts {
@@ -172,6 +173,9 @@ impl Builder {
         }
         touched.changed |= self.https.publish(&mut self.snapshot);
         self.judge(&dirty);
+        if is_first {
+            self.pack();
+        }
         touched.changed
     }
 
@@ -347,6 +351,20 @@ impl Builder {
             };
         }
         changed
+    }
+
+    /// The first build files everything there is in the order of its names, which leaves every map half empty.
+    fn pack(&mut self) {
+        self.store.pack();
+        self.clusters_of.pack();
+        self.hosts = std::mem::take(&mut self.hosts).into_iter().collect();
+        self.clusters = std::mem::take(&mut self.clusters).into_iter().collect();
+        self.https.pack();
+        self.snapshot.pack();
+        let statuses = &mut self.statuses;
+        statuses.ingresses = packed(&statuses.ingresses);
+        statuses.certificates = packed(&statuses.certificates);
+        statuses.owners = packed(&statuses.owners);
     }
 
     fn judge(&mut self, dirty: &Dirty) {

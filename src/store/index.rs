@@ -94,6 +94,16 @@ impl<K: Ord, V: Ord + Clone> Index<K, V> {
         self.entries.get(key).into_iter().flat_map(Values::iter)
     }
 
+    /// Makes it anew with every node full: one that was filled in order has nodes that are half empty.
+    pub fn pack(&mut self) {
+        let entries = std::mem::take(&mut self.entries);
+        let packed = entries.into_iter().map(|(key, values)| match values {
+            Values::Many(values) => (key, Values::Many(values.into_iter().collect())),
+            one => (key, one),
+        });
+        self.entries = packed.collect();
+    }
+
     /// Whether anything is filed under the key.
     pub fn contains_key<Q: Ord + ?Sized>(&self, key: &Q) -> bool
     where

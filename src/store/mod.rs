@@ -205,6 +205,17 @@ impl Store {
         valid + self.invalid.get(&kind).map_or(0, BTreeMap::len)
     }
 
+    /// Makes the indexes as small as they can be, which costs a walk over all of them: for the one time when they were
+    /// filled in order.
+    pub fn pack(&mut self) {
+        self.by_host.pack();
+        self.below.pack();
+        self.by_class.pack();
+        self.by_service.pack();
+        self.by_secret.pack();
+        self.slices_by_service.pack();
+    }
+
     fn references(&self, kind: Kind, namespace: Option<&str>) -> Vec<ObjectRef> {
         let names: Vec<NamespacedName> = match kind {
             Kind::IngressClass => {

@@ -33,7 +33,7 @@ pub use metrics::Metrics;
 pub use part::{Encoded, Part, Reference};
 pub use report::{RefusedUnit, Rejected, Reports, StreamReport, TypeReport};
 pub use resource::{Resource, ResourceType};
-pub use snapshot::Snapshot;
+pub use snapshot::{Snapshot, packed};
 
 /// A snapshot that clients may be sent, and when it was ready.
 #[derive(Clone, Debug)]

@@ -26,6 +26,13 @@ impl Snapshot {
         self.resources[resource_type as usize].get(name)
     }
 
+    /// Makes its maps as small as they can be. Snapshots from before share nothing with it any more.
+    pub fn pack(&mut self) {
+        for resources in &mut self.resources {
+            *resources = packed(resources);
+        }
+    }
+
     /// Puts a resource in, in the place of the one of its name.
     pub fn insert(&mut self, resource_type: ResourceType, resource: Arc<Resource>) {
         self.resources[resource_type as usize].insert(resource.name().clone(), resource);
@@ -37,4 +44,16 @@ impl Snapshot {
             .remove(name)
             .is_some()
     }
+}
+
+/// The same map with full nodes. One that was filled in order has half empty ones: a full node was split whenever its
+/// last key came, and nothing came into its first half again. Every other key in order leaves such nodes, and the keys
+/// between them then fill each up.
+#[must_use]
+pub fn packed<K: Ord + Clone, V: Clone>(map: &OrdMap<K, V>) -> OrdMap<K, V> {
+    let every_other = |first| map.iter().skip(first).step_by(2);
+    let entries = every_other(0).chain(every_other(1));
+    entries
+        .map(|(key, value)| (key.clone(), value.clone()))
+        .collect()
 }
