@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use xxhash_rust::xxh3::Xxh3;
 
+use super::held::{Held, Holdings};
 use super::refusal::{Containment, Refused};
 use super::report::Rejected;
 use super::subscription::Subscription;
@@ -18,19 +19,6 @@ pub enum Due {
     Changed,
     /// The client asked for it, or needs it for something else that was sent: to be sent in any case.
     Asked,
-}
-
-/// What the client holds of one resource.
-#[derive(Clone, Debug, Default)]
-pub struct Held {
-    /// What it was sent last, and did not refuse.
-    pub sent: Option<Arc<Resource>>,
-    /// What it acknowledged last.
-    pub accepted: Option<Arc<Resource>>,
-    /// The response that brought it when the client did not have it.
-    pub since: u64,
-    /// The last acknowledged response that contained it.
-    pub acknowledged: u64,
 }
 
 /// A response that was sent and not yet answered.
@@ -58,7 +46,7 @@ pub struct Channel {
     /// What the client wants.
     pub subscription: Subscription,
     /// What it holds, by name.
-    pub held: BTreeMap<Arc<str>, Held>,
+    pub held: Holdings,
     /// What may have to be sent.
     pub due: BTreeMap<Arc<str>, Due>,
     /// Names to be taken from the client.
@@ -96,7 +84,7 @@ impl Channel {
         Self {
             resource_type,
             subscription: Subscription::new(resource_type),
-            held: BTreeMap::new(),
+            held: Holdings::default(),
             due: BTreeMap::new(),
             farewells: BTreeSet::new(),
             must_answer: false,
@@ -114,18 +102,6 @@ impl Channel {
         }
     }
 
-    /// What the client was sent last of a resource.
-    #[must_use]
-    pub fn sent(&self, name: &str) -> Option<&Arc<Resource>> {
-        self.held.get(name)?.sent.as_ref()
-    }
-
-    /// What the client took last of a resource.
-    #[must_use]
-    pub fn accepted(&self, name: &str) -> Option<&Arc<Resource>> {
-        self.held.get(name)?.accepted.as_ref()
-    }
-
     /// A resource may differ from what the client holds.
     pub fn changed(&mut self, name: &Arc<str>) {
         if self.subscription.covers(name) {
@@ -141,7 +117,7 @@ impl Channel {
     }
 
     /// The client does not want a resource any more: nothing of it is kept or sent.
-    pub fn drop_name(&mut self, name: &str) {
+    pub fn drop_name(&mut self, name: &Arc<str>) {
         self.held.remove(name);
         self.due.remove(name);
         self.farewells.remove(name);
@@ -152,7 +128,7 @@ impl Channel {
     pub fn drop_unnamed(&mut self) {
         let unnamed: Vec<Arc<str>> = self
             .held
-            .keys()
+            .names()
             .chain(self.due.keys())
             .chain(&self.farewells)
             .filter(|name| !self.subscription.covers(name))

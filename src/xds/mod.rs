@@ -5,15 +5,17 @@
 //!
 //! - `part`, `resource`, `snapshot`: what there is;
 //! - `wire`, `message`, `delta`, `sotw`: requests and responses of the two variants;
-//! - `subscription`, `channel`, `refusal`, `removal`, `stream`: what one client is sent, and when;
+//! - `overlay`, `subscription`, `held`, `channel`, `refusal`, `removal`, `stream`: what one client is sent, and when;
 //! - `report`, `metrics`: what others see of it;
 //! - `address`, `transport`, `server`: sockets, TLS and gRPC.
 
 mod address;
 pub mod channel;
 pub mod delta;
+pub mod held;
 pub mod message;
 mod metrics;
+pub mod overlay;
 mod part;
 pub mod refusal;
 pub mod removal;

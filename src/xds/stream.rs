@@ -228,14 +228,26 @@ impl Stream {
         &mut self.channels[resource_type as usize]
     }
 
+    /// All that was to be sent is sent and answered.
     fn note_acknowledged(&mut self, now: Instant) {
         let quiet = self.channels.iter().all(|channel| {
-            channel.pending.is_none() && channel.due.is_empty() && channel.farewells.is_empty()
+            channel.pending.is_none()
+                && channel.due.is_empty()
+                && channel.farewells.is_empty()
+                && channel.containment.is_none()
         });
-        if quiet && let Some(published) = self.unacknowledged.take() {
+        if !quiet {
+            return;
+        }
+        if let Some(published) = self.unacknowledged.take() {
             self.events.push(Event::SnapshotAcknowledged {
                 after: now.saturating_duration_since(published),
             });
+        }
+        for channel in &mut self.channels {
+            let target = self.target.resources(channel.resource_type);
+            channel.held.settle(target, self.nonce);
+            channel.subscription.settle(target);
         }
     }
 }

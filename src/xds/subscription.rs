@@ -6,16 +6,33 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use super::ResourceType;
+use imbl::OrdMap;
+
+use super::overlay::{Entry, Overlay};
+use super::{Resource, ResourceType};
 
 /// The special name that subscribes to everything, for the types that have a wildcard.
 const WILDCARD: &str = "*";
+
+/// A name is subscribed to.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Named;
+
+impl Entry for Named {
+    fn shared(_: &Arc<Resource>, _: u64) -> Self {
+        Self
+    }
+
+    fn is_shared(&self, _: &Resource) -> bool {
+        true
+    }
+}
 
 /// What a client is subscribed to, of one type on one stream.
 #[derive(Clone, Debug)]
 pub struct Subscription {
     resource_type: ResourceType,
-    names: BTreeSet<Arc<str>>,
+    names: Overlay<Named>,
     /// Length of all names, so that a stream can bound what it remembers.
     bytes: usize,
     wildcard: bool,
@@ -43,7 +60,7 @@ impl Subscription {
     pub fn new(resource_type: ResourceType) -> Self {
         Self {
             resource_type,
-            names: BTreeSet::new(),
+            names: Overlay::default(),
             bytes: 0,
             wildcard: false,
             requested: false,
@@ -65,7 +82,7 @@ impl Subscription {
 
     /// The names asked for.
     #[must_use]
-    pub fn names(&self) -> &BTreeSet<Arc<str>> {
+    pub fn names(&self) -> &Overlay<Named> {
         &self.names
     }
 
@@ -113,13 +130,14 @@ impl Subscription {
                 change.dropped_all |= std::mem::take(&mut self.wildcard);
                 continue;
             }
-            self.remove(name);
+            let name: Arc<str> = name.as_str().into();
+            self.remove(&name);
             if self.wildcard {
                 // The client deletes what it unsubscribes from, though the wildcard still covers it: it is to be
                 // told again, or told that it does not exist.
-                change.asked.push(name.as_str().into());
+                change.asked.push(name);
             } else {
-                change.dropped.push(name.as_str().into());
+                change.dropped.push(name);
             }
         }
         change
@@ -149,7 +167,7 @@ impl Subscription {
             .collect();
         let gone: Vec<Arc<str>> = self
             .names
-            .iter()
+            .names()
             .filter(|name| !wanted.contains(&***name))
             .cloned()
             .collect();
@@ -168,25 +186,22 @@ impl Subscription {
         change
     }
 
-    /// Keeps this memory for a name that is subscribed: a resource has its own name once for all clients.
-    pub fn share(&mut self, name: &Arc<str>) {
-        if self.names.contains(name) {
-            self.names.replace(name.clone());
-        }
+    /// The names that are those of resources are kept once for all clients.
+    pub fn settle(&mut self, target: &OrdMap<Arc<str>, Arc<Resource>>) {
+        self.names.settle(target, 0);
     }
 
     fn insert(&mut self, name: &str) -> Arc<str> {
-        if let Some(name) = self.names.get(name) {
-            return name.clone();
-        }
         let name: Arc<str> = name.into();
-        self.bytes += name.len();
-        self.names.insert(name.clone());
+        if !self.names.contains(&name) {
+            self.bytes += name.len();
+            self.names.get_or_insert(&name);
+        }
         name
     }
 
-    fn remove(&mut self, name: &str) {
-        if self.names.remove(name) {
+    fn remove(&mut self, name: &Arc<str>) {
+        if self.names.remove(name).is_some() {
             self.bytes -= name.len();
         }
     }
@@ -219,12 +234,13 @@ mod tests {
                 };
                 subscription.delta(&of('+'), &of('-'));
             }
-            let mut held: Vec<&str> = subscription.names().iter().map(|name| &**name).collect();
+            let mut held: Vec<&str> = subscription.names().names().map(|name| &**name).collect();
+            held.sort_unstable();
             if subscription.wildcard() {
                 held.insert(0, "*");
             }
             assert_eq!(held.join(","), *expected, "after {request:?} of {steps:?}");
-            let bytes: usize = subscription.names().iter().map(|name| name.len()).sum();
+            let bytes: usize = subscription.names().names().map(|name| name.len()).sum();
             assert_eq!(subscription.bytes(), bytes);
         }
     }

@@ -71,7 +71,7 @@ impl Stream {
                 waiting.insert(name, why);
                 continue;
             }
-            let sent = self.channel(resource_type).sent(&name).cloned();
+            let sent = self.channel(resource_type).held.sent(&name).cloned();
             match self.wanted(resource_type, &name) {
                 Some(resource) => {
                     let changed = sent
@@ -130,9 +130,9 @@ impl Stream {
         let channel = self.channel(resource_type);
         let names: BTreeSet<&Arc<str>> = if channel.subscription.wildcard() {
             let target = self.target.resources(resource_type).keys();
-            target.chain(channel.held.keys()).collect()
+            target.chain(channel.held.names()).collect()
         } else {
-            channel.subscription.names().iter().collect()
+            channel.subscription.names().names().collect()
         };
         names
             .into_iter()
@@ -145,7 +145,7 @@ impl Stream {
         let channel = self.channel(resource_type);
         let Some(resource) = self.base(resource_type, name) else {
             if self.removals.contains(resource_type, name) {
-                return channel.sent(name).cloned();
+                return channel.held.sent(name).cloned();
             }
             return stand_in(resource_type, name)
                 .filter(|stand_in| !channel.refused.whole(stand_in));
@@ -157,6 +157,7 @@ impl Stream {
             // What it took before it keeps; else it is answered as if the resource did not exist, so that it does
             // not wait for it.
             return channel
+                .held
                 .accepted(name)
                 .filter(|accepted| !channel.refused.whole(accepted))
                 .cloned()
@@ -242,7 +243,7 @@ impl Stream {
         let news = composed
             .values()
             .map(|resource| {
-                let before = channel.sent(resource.name()).cloned();
+                let before = channel.held.sent(resource.name()).cloned();
                 (resource.clone(), before)
             })
             .collect();
@@ -252,8 +253,9 @@ impl Stream {
             .collect();
         let full = self.variant == Variant::Sotw && resource_type.has_wildcard();
         let resources = if full && !composed.is_empty() {
-            for (name, held) in &self.channel(resource_type).held {
-                if let Some(accepted) = &held.accepted
+            let held = &self.channel(resource_type).held;
+            for name in held.names() {
+                if let Some(accepted) = held.accepted(name)
                     && !removed.contains(name)
                 {
                     composed
@@ -279,7 +281,7 @@ impl Stream {
         units: &[Unit],
     ) -> Option<Arc<Resource>> {
         let base = self.meant(resource_type, name)?;
-        let accepted = self.channel(resource_type).accepted(name);
+        let accepted = self.channel(resource_type).held.accepted(name);
         let mut head = accepted.map(|accepted| accepted.head().clone());
         let mut parts = accepted
             .map(|accepted| accepted.parts().clone())
@@ -325,7 +327,9 @@ impl Stream {
             },
         );
         // A client that was sent nothing under this name may wait for an answer.
-        if channel.sent(&unit.name).is_none() && channel.subscription.names().contains(&unit.name) {
+        if channel.held.sent(&unit.name).is_none()
+            && channel.subscription.names().contains(&unit.name)
+        {
             channel.asked(&unit.name);
         } else {
             channel.changed(&unit.name);
@@ -366,7 +370,7 @@ impl Stream {
             })
             .collect();
         for resource in &batch.resources {
-            let held = channel.held.entry(resource.name().clone()).or_default();
+            let held = channel.held.get_or_insert(resource.name());
             if held.sent.replace(resource.clone()).is_none() {
                 held.since = nonce;
             }

@@ -74,8 +74,8 @@ impl Stream {
                 {
                     let channel = self.channel_mut(resource_type);
                     for name in &names {
-                        if let Some(name) = channel.subscription.names().get(name.as_str()) {
-                            channel.renewed.insert(name.clone());
+                        if channel.subscription.names().contains(name) {
+                            channel.renewed.insert(name.as_str().into());
                         }
                     }
                 }
@@ -124,7 +124,7 @@ impl Stream {
             Ask::Sotw { names } => (channel.subscription.sotw(&names), Vec::new()),
         };
         if renewal && change == Change::default() {
-            change.asked = channel.subscription.names().iter().cloned().collect();
+            change.asked = channel.subscription.names().names().cloned().collect();
             change.asked_all = channel.subscription.wildcard();
         }
         for name in &change.dropped {
@@ -140,7 +140,6 @@ impl Stream {
         for name in &change.asked {
             match self.target.get(resource_type, name) {
                 Some(resource) => {
-                    channel.subscription.share(resource.name());
                     channel.asked(resource.name());
                 }
                 None => channel.asked(name),
@@ -149,7 +148,7 @@ impl Stream {
         if change.asked_all {
             // Also when there is nothing: the client's first fetch ends with the answer.
             channel.must_answer = true;
-            let held: Vec<Arc<str>> = channel.held.keys().cloned().collect();
+            let held: Vec<Arc<str>> = channel.held.names().cloned().collect();
             for name in self.target.resources(resource_type).keys().chain(&held) {
                 channel.asked(name);
             }
@@ -266,8 +265,9 @@ impl Stream {
         for (name, held) in refused.removed {
             if channel.subscription.covers(&name)
                 && let Some(held) = held
+                && !channel.held.contains(&name)
             {
-                channel.held.entry(name.clone()).or_insert(held);
+                *channel.held.get_or_insert(&name) = held;
             }
             if self.target.get(resource_type, &name).is_some() {
                 channel.changed(&name);

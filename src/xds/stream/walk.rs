@@ -72,7 +72,7 @@ impl Stream {
                     if resource_type == ResourceType::Listener {
                         // Nothing uses a listener: it goes with the push.
                         channel.changed(name);
-                    } else if channel.held.contains_key(name) {
+                    } else if channel.held.contains(name) {
                         self.removals.leave((resource_type, name.clone()));
                     }
                 }
@@ -97,7 +97,7 @@ impl Stream {
             else {
                 continue;
             };
-            if channel.sent(name).is_some()
+            if channel.held.sent(name).is_some()
                 && self.target.get(ResourceType::Endpoint, name).is_some()
             {
                 channel.refused.prune(name, Some(resource));
@@ -158,7 +158,7 @@ impl Stream {
         let Some(route) = self.base(ResourceType::Route, name) else {
             return Obstacle::None;
         };
-        let sent = self.channel(ResourceType::Route).sent(name);
+        let sent = self.channel(ResourceType::Route).held.sent(name);
         let mut worst = Obstacle::None;
         altered_references(route, sent.map(|sent| &**sent), |reference| {
             if reference.resource_type == ResourceType::Cluster && worst != Obstacle::Late {
@@ -179,10 +179,10 @@ impl Stream {
             return Obstacle::None;
         }
         // One that is refused now may have been taken in an earlier form, and be kept as such.
-        if clusters.refused.whole(cluster) && clusters.sent(name).is_none() {
+        if clusters.refused.whole(cluster) && clusters.held.sent(name).is_none() {
             return Obstacle::None;
         }
-        let Some(held) = clusters.held.get(name).filter(|held| held.sent.is_some()) else {
+        let Some(since) = clusters.held.since(name) else {
             return if clusters.pending.is_some() {
                 Obstacle::Late
             } else {
@@ -210,8 +210,8 @@ impl Stream {
                 refused
                     || endpoints
                         .held
-                        .get(&reference.name)
-                        .is_some_and(|assignment| assignment.acknowledged > held.since)
+                        .acknowledged(&reference.name)
+                        .is_some_and(|acknowledged| acknowledged > since)
             });
         if settled {
             Obstacle::None
@@ -253,7 +253,7 @@ impl Stream {
             });
         for (resource_type, name) in due {
             let channel = self.channel_mut(resource_type);
-            if channel.held.contains_key(&name) {
+            if channel.held.contains(&name) {
                 channel.due.remove(&name);
                 channel.farewells.insert(name);
             }
