@@ -1,5 +1,7 @@
 //! The xDS server in numbers. Each metric is documented where it is registered.
 
+use std::sync::Arc;
+
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -28,15 +30,22 @@ struct NackLabels {
 
 type Histograms = Family<TypeLabels, Histogram, fn() -> Histogram>;
 
+/// The series of one type, looked up once instead of for each response to each client. They exist from the start, which
+/// tells "none" from "not measured".
+#[derive(Clone, Debug)]
+struct OfType {
+    pushes: Counter,
+    resources: Counter,
+    bytes: Counter,
+    acknowledged: Histogram,
+    refused_responses: Counter,
+}
+
 /// Handles of the metrics; every clone counts into the same.
 #[derive(Clone, Debug)]
 pub struct Metrics {
     streams: Family<StreamLabels, Gauge>,
-    pushes: Family<TypeLabels, Counter>,
-    resources: Family<TypeLabels, Counter>,
-    bytes: Family<TypeLabels, Counter>,
-    acknowledged: Histograms,
-    refused_responses: Family<TypeLabels, Counter>,
+    types: Arc<[OfType; ResourceType::ALL.len()]>,
     nacks: Family<NackLabels, Counter>,
     snapshot: Histogram,
     rejected_connections: Counter,
@@ -45,26 +54,30 @@ pub struct Metrics {
 impl Metrics {
     /// Registers them; the registry is expected to add the prefix `isobath`.
     pub fn register(registry: &mut Registry) -> Self {
+        let [pushes, resources, bytes, refused_responses]: [Family<TypeLabels, Counter>; 4] =
+            Default::default();
+        let acknowledged: Histograms = Family::new_with_constructor(|| {
+            // 0.5 ms to 16 s: Envoy answers in milliseconds, and withholds a CDS answer for 15 s at most.
+            Histogram::new(exponential_buckets(0.000_5, 2.0, 16))
+        });
         let metrics = Self {
             streams: Family::default(),
-            pushes: Family::default(),
-            resources: Family::default(),
-            bytes: Family::default(),
-            acknowledged: Family::new_with_constructor(|| {
-                // 0.5 ms to 16 s: Envoy answers in milliseconds, and withholds a CDS answer for 15 s at most.
-                Histogram::new(exponential_buckets(0.000_5, 2.0, 16))
-            }),
-            refused_responses: Family::default(),
+            types: Arc::new(ResourceType::ALL.map(|resource_type| {
+                let labels = TypeLabels {
+                    r#type: resource_type.service(),
+                };
+                OfType {
+                    pushes: pushes.get_or_create_owned(&labels),
+                    resources: resources.get_or_create_owned(&labels),
+                    bytes: bytes.get_or_create_owned(&labels),
+                    acknowledged: acknowledged.get_or_create_owned(&labels),
+                    refused_responses: refused_responses.get_or_create_owned(&labels),
+                }
+            })),
             nacks: Family::default(),
             snapshot: Histogram::new(exponential_buckets(0.000_5, 2.0, 16)),
             rejected_connections: Counter::default(),
         };
-        // A series that exists from the start tells "none" from "not measured".
-        for resource_type in ResourceType::ALL {
-            let labels = TypeLabels::of(resource_type);
-            drop(metrics.pushes.get_or_create(&labels));
-            drop(metrics.refused_responses.get_or_create(&labels));
-        }
         for variant in [Variant::Delta, Variant::Sotw] {
             drop(metrics.streams.get_or_create(&StreamLabels::of(variant)));
         }
@@ -73,30 +86,26 @@ impl Metrics {
             "xDS streams that are connected",
             metrics.streams.clone(),
         );
-        registry.register(
-            "xds_pushes",
-            "Responses sent to xDS clients",
-            metrics.pushes.clone(),
-        );
+        registry.register("xds_pushes", "Responses sent to xDS clients", pushes);
         registry.register(
             "xds_pushed_resources",
             "Resources in responses to xDS clients",
-            metrics.resources.clone(),
+            resources,
         );
         registry.register(
             "xds_pushed_bytes",
             "Bytes of resources in responses to xDS clients",
-            metrics.bytes.clone(),
+            bytes,
         );
         registry.register(
             "xds_ack_seconds",
             "Time from a response to its acknowledgement",
-            metrics.acknowledged.clone(),
+            acknowledged,
         );
         registry.register(
             "xds_refused_responses",
             "Responses that a client refused (NACK), sets sent in search of a bad resource included",
-            metrics.refused_responses.clone(),
+            refused_responses,
         );
         registry.register(
             "xds_nack",
@@ -128,14 +137,14 @@ impl Metrics {
     }
 
     pub(super) fn pushed(&self, response: &Response) {
-        let labels = TypeLabels::of(response.resource_type);
-        self.pushes.get_or_create(&labels).inc();
-        self.resources
-            .get_or_create(&labels)
-            .inc_by(response.resources.len() as u64);
-        self.bytes
-            .get_or_create(&labels)
-            .inc_by(response.length() as u64);
+        let of = self.of(response.resource_type);
+        of.pushes.inc();
+        of.resources.inc_by(response.resources.len() as u64);
+        of.bytes.inc_by(response.length() as u64);
+    }
+
+    fn of(&self, resource_type: ResourceType) -> &OfType {
+        &self.types[resource_type as usize]
     }
 
     pub(super) fn rejected_connection(&self) {
@@ -148,14 +157,11 @@ impl Metrics {
                 resource_type,
                 after,
             } => {
-                self.acknowledged
-                    .get_or_create(&TypeLabels::of(*resource_type))
-                    .observe(after.as_secs_f64());
+                let of = self.of(*resource_type);
+                of.acknowledged.observe(after.as_secs_f64());
             }
             Event::ResponseRefused { resource_type, .. } => {
-                self.refused_responses
-                    .get_or_create(&TypeLabels::of(*resource_type))
-                    .inc();
+                self.of(*resource_type).refused_responses.inc();
             }
             Event::UnitRefused(unit) => {
                 let count = |owner: &str| {
@@ -185,14 +191,6 @@ pub(super) struct StreamGauge(Gauge);
 impl Drop for StreamGauge {
     fn drop(&mut self) {
         self.0.dec();
-    }
-}
-
-impl TypeLabels {
-    fn of(resource_type: ResourceType) -> Self {
-        Self {
-            r#type: resource_type.service(),
-        }
     }
 }
 
