@@ -5,6 +5,7 @@
 
 mod body;
 mod connection;
+mod requests;
 mod session;
 
 use std::future::Future;

@@ -18,7 +18,7 @@ use prost::Message;
 use tonic::Status;
 
 /// Before each message: whether it is compressed, and its length.
-const PREFIX: usize = 5;
+pub(super) const PREFIX: usize = 5;
 
 /// The responses of one stream.
 pub(super) struct Body<T> {

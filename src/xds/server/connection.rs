@@ -11,10 +11,10 @@ use hyper::body::Incoming;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::sync::mpsc;
 use tonic::metadata::GRPC_CONTENT_TYPE;
-use tonic_prost::ProstDecoder;
 
 use super::Shared;
 use super::body::Body;
+use super::requests::Requests;
 use super::session::Session;
 use crate::xds::delta::Delta;
 use crate::xds::message::Protocol;
@@ -76,10 +76,12 @@ pub(super) async fn serve(connection: Connection, shared: Shared) -> Result<(), 
     let mut connection = std::pin::pin!(connection);
     let mut work: FuturesUnordered<Work> = FuturesUnordered::new();
     loop {
+        // What the streams have to say goes to HTTP/2 before HTTP/2 is asked to write.
         tokio::select! {
+            biased;
+            Some(()) = work.next() => {}
             ended = &mut connection => return ended,
             Some(future) = handed_over.recv() => work.push(future),
-            Some(()) = work.next() => {}
         }
     }
 }
@@ -97,17 +99,12 @@ async fn answer(
 }
 
 /// One method of the service, without tonic's own frame around it: the generated service knows the generated messages
-/// only, and see [`Body`].
+/// only, and see [`Body`] and [`Requests`].
 fn stream<P: Protocol>(
     request: http::Request<Incoming>,
     shared: &Shared,
 ) -> http::Response<tonic::body::Body> {
-    let requests = tonic::Streaming::new_request(
-        ProstDecoder::<P::Request>::default(),
-        request.into_body(),
-        None,
-        Some(REQUEST_LIMIT),
-    );
+    let requests = Requests::new(request.into_body(), REQUEST_LIMIT);
     match Session::<P>::begin(requests, shared) {
         Err(status) => status.into_http(),
         Ok(session) => {

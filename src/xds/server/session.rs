@@ -9,6 +9,7 @@ use tokio::time::Instant;
 use tonic::Status;
 
 use super::Shared;
+use super::requests::Requests;
 use crate::xds::message::{Protocol, Response};
 use crate::xds::metrics::StreamGauge;
 use crate::xds::report::Entry;
@@ -17,7 +18,7 @@ use crate::xds::{Metrics, Published};
 
 /// One gRPC stream.
 pub(super) struct Session<P: Protocol> {
-    requests: tonic::Streaming<P::Request>,
+    requests: Requests<P::Request>,
     published: watch::Receiver<Option<Published>>,
     stream: Stream,
     identifier: Arc<str>,
@@ -30,10 +31,7 @@ pub(super) struct Session<P: Protocol> {
 
 impl<P: Protocol> Session<P> {
     /// Begins with the snapshot of this moment.
-    pub(super) fn begin(
-        requests: tonic::Streaming<P::Request>,
-        shared: &Shared,
-    ) -> Result<Self, Status> {
+    pub(super) fn begin(requests: Requests<P::Request>, shared: &Shared) -> Result<Self, Status> {
         let mut published = shared.published.clone();
         let Some(first) = published.borrow_and_update().clone() else {
             return Err(Status::unavailable("there is no configuration yet"));
