@@ -21,6 +21,8 @@ const PAUSE: Duration = Duration::from_millis(2);
 /// A kind of change.
 pub struct Change<'a> {
     pub name: &'a str,
+    /// Who is told.
+    pub variant: Variant,
     /// The kind whose line the null control plane answers.
     pub kind: Kind,
     /// The n-th change. Even ones are alike for the client, and so are odd ones, unless each is recorded.
@@ -51,7 +53,7 @@ pub async fn measure(
     initial: &[Arrival],
     change: &Change<'_>,
 ) -> Result<()> {
-    let mut script = Script::new(initial);
+    let mut script = Script::new(change.variant, initial);
     let mut serial = 0;
     let mut sizes = Vec::new();
     let recorded = if change.record_all {
@@ -74,7 +76,7 @@ pub async fn measure(
     #[allow(clippy::cast_precision_loss)]
     let recording_cpu = ms(plane.child.cpu() - before) / recorded as f64;
     let null = Null::start(&script, change.kind).await?;
-    let mut null_client = Client::connect(&null.socket()).await?;
+    let mut null_client = Client::connect_by(&null.socket(), change.variant).await?;
     null_client.everything().await?;
 
     let (mut turns, mut null_turns) = (Vec::new(), Vec::new());
@@ -133,23 +135,6 @@ pub async fn measure(
     let bytes: Vec<f64> = turns.iter().map(|turn| turn.bytes).collect();
     let row = report.add(&format!("{name}, bytes"), hosts, "B", median(&bytes));
     change.bytes.map(|target| row.target(target));
-    Ok(())
-}
-
-/// The same change for a client that speaks the state of the world; it must be one response.
-pub async fn by_state_of_the_world(
-    report: &mut Report,
-    hosts: usize,
-    plane: &Plane,
-    change: &Change<'_>,
-) -> Result<()> {
-    let mut client = Client::connect_by(&plane.socket(), Variant::Sotw).await?;
-    client.everything().await?;
-    let turn = turn(&plane.stub, &plane.child, &mut client, &[1], change, 0).await?;
-    let (name, hosts) = (format!("{}, state of the world", change.name), Some(hosts));
-    let p50 = median(&turn.times);
-    report.add(&format!("{name} → client, p50"), hosts, "ms", p50);
-    report.add(&format!("{name}, bytes"), hosts, "B", turn.bytes);
     Ok(())
 }
 

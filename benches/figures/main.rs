@@ -30,8 +30,10 @@ use std::time::Duration;
 
 use anyhow::Result;
 use clap::Parser as _;
+use isobath::xds::Variant;
 
 use change::Change;
+use client::Client;
 use null::Script;
 use objects::{Endpoints, Kind, World, endpoint_slice, ingress};
 use plane::Setup;
@@ -157,7 +159,7 @@ async fn size(
     if wanted("change") {
         changes(report, &world, &plane, &mut client, &initial).await?;
     }
-    let mut script = Script::new(&initial);
+    let mut script = Script::new(Variant::Delta, &initial);
     if wanted("load") || wanted("fan-out") {
         for serial in [0x70_0001, 0x70_0002] {
             client.quiet(Duration::from_millis(50)).await;
@@ -196,7 +198,7 @@ async fn changes(
     report: &mut Report,
     world: &World,
     plane: &plane::Plane,
-    client: &mut client::Client,
+    client: &mut Client,
     initial: &[client::Arrival],
 ) -> Result<()> {
     let hosts = world.hosts;
@@ -210,6 +212,7 @@ async fn changes(
     let added = |serial: usize| world.host(200_001 + serial * 5, Endpoints::Serial(1));
     let plain = Change {
         name: "",
+        variant: Variant::Delta,
         kind: Kind::Ingress,
         make: &path,
         record_all: false,
@@ -264,7 +267,17 @@ async fn changes(
     for change in &of {
         change::measure(report, hosts, plane, client, initial, change).await?;
     }
-    change::by_state_of_the_world(report, hosts, plane, &of[0]).await
+    let mut client = Client::connect_by(&plane.socket(), Variant::Sotw).await?;
+    let initial = client.everything().await?;
+    let change = Change {
+        name: "endpoint change, state of the world",
+        variant: Variant::Sotw,
+        kind: Kind::EndpointSlice,
+        make: &endpoints,
+        turns: 4,
+        ..plain
+    };
+    change::measure(report, hosts, plane, &mut client, &initial, &change).await
 }
 
 fn machine() -> String {

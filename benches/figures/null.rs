@@ -12,8 +12,8 @@ use bytes::Bytes;
 use futures::stream::StreamExt as _;
 use http_body_util::{BodyExt as _, Empty};
 use hyper_util::rt::TokioIo;
-use isobath::xds::ResourceType;
-use isobath::xds::wire::DeltaDiscoveryRequest;
+use isobath::xds::wire::{DeltaDiscoveryRequest, DiscoveryRequest};
+use isobath::xds::{ResourceType, Variant};
 use prost::Message as _;
 use tokio::net::TcpStream;
 use tokio::sync::watch;
@@ -22,8 +22,9 @@ use crate::client::Arrival;
 use crate::raw::{Responses, serve};
 
 /// What it answers.
-#[derive(Default)]
 pub struct Script {
+    /// To whom.
+    pub variant: Variant,
     /// To the first request of each type, in the order of [`ResourceType::ALL`].
     initial: [Vec<Vec<u8>>; 5],
     /// To each line, over and over.
@@ -32,8 +33,12 @@ pub struct Script {
 
 impl Script {
     /// From what another control plane said first.
-    pub fn new(initial: &[Arrival]) -> Self {
-        let mut script = Self::default();
+    pub fn new(variant: Variant, initial: &[Arrival]) -> Self {
+        let mut script = Self {
+            variant,
+            initial: Default::default(),
+            answers: Vec::new(),
+        };
         for arrival in initial {
             script.initial[arrival.resource_type as usize].push(arrival.raw.to_vec());
         }
@@ -55,6 +60,7 @@ impl Script {
             bytes.extend_from_slice(&(of.len() as u64).to_le_bytes());
             bytes.extend_from_slice(of);
         };
+        put(&[u8::from(self.variant == Variant::Sotw)]);
         for messages in &self.initial {
             put(&messages.len().to_le_bytes());
             messages.iter().for_each(|message| put(message));
@@ -80,7 +86,12 @@ impl Script {
         fn number(bytes: &[u8]) -> Result<usize> {
             Ok(usize::from_le_bytes(bytes.try_into()?))
         }
-        let mut script = Self::default();
+        let variant = if next()?[..] == [1] {
+            Variant::Sotw
+        } else {
+            Variant::Delta
+        };
+        let mut script = Self::new(variant, &[]);
         for messages in &mut script.initial {
             for _ in 0..number(&next()?)? {
                 messages.push(next()?.to_vec());
@@ -115,6 +126,7 @@ pub struct Args {
 }
 
 struct Shared {
+    variant: Variant,
     initial: [Vec<Bytes>; 5],
     answers: Vec<Vec<(ResourceType, Bytes)>>,
     events: watch::Receiver<usize>,
@@ -125,6 +137,7 @@ pub async fn run(args: Args) -> Result<()> {
     let script = Script::read(&args.script)?;
     let (lines, events) = watch::channel(0);
     let shared = Arc::new(Shared {
+        variant: script.variant,
         initial: script
             .initial
             .map(|messages| messages.into_iter().map(Bytes::from).collect()),
@@ -223,18 +236,27 @@ impl Session {
     }
 
     fn take(&mut self, request: Bytes) -> Result<(), tonic::Status> {
-        let request = DeltaDiscoveryRequest::decode(request)
-            .map_err(|error| tonic::Status::invalid_argument(error.to_string()))?;
-        let Some(resource_type) = ResourceType::from_type_url(&request.type_url) else {
+        let (type_url, nonce, refusal) = match self.shared.variant {
+            Variant::Delta => DeltaDiscoveryRequest::decode(request).map(|request| {
+                let nonce = request.response_nonce;
+                (request.type_url, nonce, request.error_detail)
+            }),
+            Variant::Sotw => DiscoveryRequest::decode(request).map(|request| {
+                let nonce = request.response_nonce;
+                (request.type_url, nonce, request.error_detail)
+            }),
+        }
+        .map_err(|error| tonic::Status::invalid_argument(error.to_string()))?;
+        let Some(resource_type) = ResourceType::from_type_url(&type_url) else {
             return Ok(());
         };
-        if let Some(error) = request.error_detail {
+        if let Some(error) = refusal {
             return Err(tonic::Status::internal(format!(
                 "refused: {}",
                 error.message
             )));
         }
-        if !request.response_nonce.is_empty() && self.awaited == Some(resource_type) {
+        if !nonce.is_empty() && self.awaited == Some(resource_type) {
             self.awaited = None;
         }
         let first = !std::mem::replace(&mut self.asked[resource_type as usize], true);

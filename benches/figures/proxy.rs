@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
 use isobath::envoy::bootstrap::{Bootstrap, XdsServer};
+use isobath::xds::Variant;
 use tokio::time::sleep;
 
 use crate::child::{Child, ready};
@@ -56,7 +57,7 @@ pub async fn measure(
     }
     let mut client = plane.client().await?;
     let initial = client.everything().await?;
-    let mut script = Script::new(&initial);
+    let mut script = Script::new(Variant::Delta, &initial);
     let play = Play {
         world,
         plane,
