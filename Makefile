@@ -77,13 +77,14 @@ docs:
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps
 
 # What can be had decides what is checked; licences and sources are checked by tests/supply_chain.rs in any case.
+DENY := cargo deny --config .ci/deny.toml
 supply-chain:
 	@if ! cargo deny --version >/dev/null 2>&1; then \
 		echo '### cargo-deny is not installed (cargo install --locked cargo-deny): advisories are NOT CHECKED' >&2; \
-	elif cargo deny --config .ci/deny.toml fetch db; then set -x; cargo deny --config .ci/deny.toml check; \
+	elif $(DENY) fetch db; then set -x; $(DENY) check --hide-inclusion-graph; \
 	else \
 		echo '### The advisory database cannot be fetched: advisories are NOT CHECKED' >&2; \
-		set -x; cargo deny --offline --config .ci/deny.toml check --disable-fetch bans licenses sources; \
+		set -x; $(DENY) --offline check --hide-inclusion-graph bans licenses sources; \
 	fi
 
 doc: ## Build the documentation of the crate: the map of the house and the invariants
@@ -140,7 +141,7 @@ musl-toolchain: ## On Debian, make a toolchain for `make build` out of its packa
 	@deploy/build/debian-musl.sh $(CACHE)/musl-toolchain
 
 deny: ## Check licences, sources and advisories with cargo deny
-	@if cargo deny --version >/dev/null 2>&1; then set -x; cargo deny check --config .ci/deny.toml; \
+	@if cargo deny --version >/dev/null 2>&1; then set -x; $(DENY) check; \
 	else echo '### cargo-deny is not installed (cargo install --locked cargo-deny): advisories are NOT CHECKED' >&2; exit 1; fi
 
 sbom: ## Write the list of what is in the binary, as CycloneDX
