@@ -72,7 +72,7 @@ impl HttpsListener {
     pub fn set(&mut self, host: &Host, unit: Option<&HttpsHost>) {
         let old = self.hosts.remove(host);
         if let Some(unit) = unit {
-            self.enter(host, unit);
+            self.enter(host, unit, old.as_ref());
         }
         if let Some(old) = old {
             self.leave(host, &old);
@@ -123,7 +123,7 @@ impl HttpsListener {
         changed
     }
 
-    fn enter(&mut self, host: &Host, unit: &HttpsHost) {
+    fn enter(&mut self, host: &Host, unit: &HttpsHost, old: Option<&HostState>) {
         let name = &unit.server.name;
         let server = self.servers.entry(name.clone()).or_insert_with(|| {
             let (chain_key, part) = filter_chain::filter_chain(&unit.server, &self.manager);
@@ -152,13 +152,20 @@ impl HttpsListener {
         if replace(&mut server.table, None, Some(&virtual_host)) {
             self.touched_tables.insert(name.clone());
         }
-        let server_name = server_name::server_name(host, name);
-        self.touched |= replace(&mut self.parts, None, Some(&server_name));
+        // It says which server a host has, and nothing else of either.
+        let server_name_key = match old.filter(|old| old.server == *name) {
+            Some(old) => old.server_name_key.clone(),
+            None => {
+                let server_name = server_name::server_name(host, name);
+                self.touched |= replace(&mut self.parts, None, Some(&server_name));
+                server_name.0
+            }
+        };
         let mut parts = vec![(name.clone(), virtual_host.0)];
         parts.extend(self.misdirect(host, name));
         let state = HostState {
             server: name.clone(),
-            server_name_key: server_name.0,
+            server_name_key,
             parts,
         };
         self.hosts.insert(host.clone(), state);

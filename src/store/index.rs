@@ -86,6 +86,19 @@ impl<K: Ord, V: Ord + Clone> Index<K, V> {
         is_gone
     }
 
+    /// Files the name under the keys of `named` instead of those of `left`; what is in both stays as it is.
+    pub fn refile(&mut self, left: &BTreeSet<K>, named: &BTreeSet<K>, value: &V)
+    where
+        K: Clone,
+    {
+        for key in left.difference(named) {
+            self.remove(key, value);
+        }
+        for key in named.difference(left) {
+            self.insert(key.clone(), value.clone());
+        }
+    }
+
     /// The names under the key, sorted.
     pub fn get<Q: Ord + ?Sized>(&self, key: &Q) -> impl Iterator<Item = &V> + use<'_, K, V, Q>
     where

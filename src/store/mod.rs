@@ -312,58 +312,55 @@ impl Store {
             }
             return;
         }
-        if let Some(old) = old {
-            self.by_class.remove(&class_of(&old), &name);
-            if self.serves(&old) {
-                self.unindex(&old, dirty);
+        let (old, new) = (old.as_deref(), ingress.as_deref());
+        let (old_class, new_class) = (old.map(class_of), new.map(class_of));
+        if old_class != new_class {
+            if let Some(class) = old_class {
+                self.by_class.remove(&class, &name);
             }
-            self.ingresses.remove(&name);
+            if let Some(class) = new_class {
+                self.by_class.insert(class, name.clone());
+            }
         }
-        if let Some(ingress) = ingress {
-            self.by_class.insert(class_of(&ingress), name.clone());
-            if self.serves(&ingress) {
-                self.index(&ingress, dirty);
-            }
-            self.ingresses.insert(ingress);
+        let old = old.filter(|old| self.serves(old));
+        let new = new.filter(|new| self.serves(new));
+        self.reindex(old, new, dirty);
+        match ingress {
+            Some(ingress) => self.ingresses.insert(ingress),
+            None => self.ingresses.remove(&name),
         }
     }
 
-    fn index(&mut self, ingress: &Ingress, dirty: &mut Dirty) {
-        let name = &ingress.metadata.name;
-        if Spoken::pays(ingress) {
-            self.spoken.insert(name.clone(), Spoken::new(ingress));
+    /// Files a served Ingress under what it names, in the place of what it named when it was `old`. Most edits change no
+    /// name, and then no index is looked into: in a large tree each look waits for keys that no cache holds.
+    fn reindex(&mut self, old: Option<&Ingress>, new: Option<&Ingress>, dirty: &mut Dirty) {
+        let Some(name) = old.or(new).map(|ingress| &ingress.metadata.name) else {
+            return;
+        };
+        match new.filter(|new| Spoken::pays(new)) {
+            Some(new) => self.spoken.insert(name.clone(), Spoken::new(new)),
+            None => self.spoken.remove(name),
+        };
+        let (left, named) = (named_by(old, hosts), named_by(new, hosts));
+        for host in left.difference(&named) {
+            let is_gone = self.by_host.remove(host, name);
+            if let (true, Some(wildcard)) = (is_gone, host.covering_wildcard()) {
+                self.below.remove(&wildcard, host);
+            }
         }
-        for host in hosts(ingress) {
+        for host in named.difference(&left) {
             let is_new = self.by_host.insert(host.clone(), name.clone());
             if let (true, Some(wildcard)) = (is_new, host.covering_wildcard()) {
                 self.below.insert(wildcard, host.clone());
             }
-            self.touch_host(host, dirty);
         }
-        for service in services(ingress) {
-            self.by_service.insert(service, name.clone());
+        for host in left.union(&named) {
+            self.touch_host(host.clone(), dirty);
         }
-        for secret in secrets(ingress) {
-            self.by_secret.insert(secret, name.clone());
-        }
-    }
-
-    fn unindex(&mut self, ingress: &Ingress, dirty: &mut Dirty) {
-        let name = &ingress.metadata.name;
-        self.spoken.remove(name);
-        for host in hosts(ingress) {
-            let is_gone = self.by_host.remove(&host, name);
-            if let (true, Some(wildcard)) = (is_gone, host.covering_wildcard()) {
-                self.below.remove(&wildcard, &host);
-            }
-            self.touch_host(host, dirty);
-        }
-        for service in services(ingress) {
-            self.by_service.remove(&service, name);
-        }
-        for secret in secrets(ingress) {
-            self.by_secret.remove(&secret, name);
-        }
+        let (left, named) = (named_by(old, services), named_by(new, services));
+        self.by_service.refile(&left, &named, name);
+        let (left, named) = (named_by(old, secrets), named_by(new, secrets));
+        self.by_secret.refile(&left, &named, name);
     }
 
     /// A wildcard brings certificates, and routes where there are none, to the exact hosts below it.
@@ -415,9 +412,9 @@ impl Store {
                 name: ingress.metadata.name.clone(),
             });
             if after {
-                self.index(ingress, dirty);
+                self.reindex(None, Some(ingress), dirty);
             } else {
-                self.unindex(ingress, dirty);
+                self.reindex(Some(ingress), None, dirty);
             }
         }
     }
@@ -528,4 +525,8 @@ impl Store {
             None => self.delegations.remove(&name),
         };
     }
+}
+
+fn named_by<T>(ingress: Option<&Ingress>, names: fn(&Ingress) -> BTreeSet<T>) -> BTreeSet<T> {
+    ingress.map_or_else(BTreeSet::new, names)
 }
