@@ -96,6 +96,8 @@ pub struct Refusal {
 #[derive(Debug, Default)]
 pub struct Refused {
     units: BTreeMap<Arc<str>, BTreeMap<Option<Arc<str>>, Refusal>>,
+    /// Whether it changed since [`take_changed`](Self::take_changed) was called last.
+    changed: bool,
 }
 
 impl Refused {
@@ -122,8 +124,14 @@ impl Refused {
             .is_some_and(|refusal| refusal.hash == resource.head().bytes.hash())
     }
 
+    /// Whether it changed since this was called last.
+    pub fn take_changed(&mut self) -> bool {
+        std::mem::take(&mut self.changed)
+    }
+
     /// Leaves a unit out.
     pub fn insert(&mut self, unit: &Unit, refusal: Refusal) {
+        self.changed = true;
         self.units
             .entry(unit.name.clone())
             .or_default()
@@ -147,6 +155,7 @@ impl Refused {
             })
         });
         let forgotten = units.len() != before;
+        self.changed |= forgotten;
         if units.is_empty() {
             self.units.remove(name);
         }

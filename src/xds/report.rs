@@ -1,6 +1,9 @@
-//! What others may see of the streams: finished values, published by each stream and read without waiting for it.
+//! What others may see of the streams: what each of them leaves out, published when it changes, and the whole of its
+//! state, which is put together when somebody asks: a report for each response to each of a thousand clients would cost
+//! a tenth of all (`make figures`, fan-out).
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::Serialize;
@@ -81,10 +84,26 @@ pub struct Reports {
     refused: watch::Sender<Arc<BTreeSet<RefusedUnit>>>,
 }
 
-#[derive(Debug, Default)]
+/// A stream as others see it.
+pub trait Reporting: Send + Sync {
+    /// Its state at this moment.
+    fn report(&self) -> StreamReport;
+}
+
+#[derive(Default)]
 struct Streams {
     last: u64,
-    reports: BTreeMap<u64, Arc<StreamReport>>,
+    streams: BTreeMap<u64, Arc<dyn Reporting>>,
+    /// What each of them leaves out, if anything.
+    refused: BTreeMap<u64, BTreeSet<RefusedUnit>>,
+}
+
+impl fmt::Debug for Streams {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Streams")
+            .field("last", &self.last)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Default for Reports {
@@ -99,8 +118,12 @@ impl Default for Reports {
 impl Reports {
     /// The streams by number, as they are now.
     #[must_use]
-    pub fn streams(&self) -> BTreeMap<u64, Arc<StreamReport>> {
-        self.lock().reports.clone()
+    pub fn streams(&self) -> BTreeMap<u64, StreamReport> {
+        let streams = self.lock().streams.clone();
+        streams
+            .into_iter()
+            .map(|(number, stream)| (number, stream.report()))
+            .collect()
     }
 
     /// What any stream leaves out: the current set, and every change of it.
@@ -111,11 +134,11 @@ impl Reports {
 
     /// A place for a new stream.
     #[must_use]
-    pub fn enter(&self) -> Entry {
+    pub fn enter(&self, stream: Arc<dyn Reporting>) -> Entry {
         let mut streams = self.lock();
         streams.last += 1;
         let number = streams.last;
-        streams.reports.insert(number, Arc::default());
+        streams.streams.insert(number, stream);
         drop(streams);
         Entry {
             reports: self.clone(),
@@ -123,33 +146,22 @@ impl Reports {
         }
     }
 
-    /// Nothing but pointers is moved under this lock, so that a panic cannot leave it half done.
+    /// Nothing is called under this lock that could panic and leave it half done.
     fn lock(&self) -> std::sync::MutexGuard<'_, Streams> {
         self.streams.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn replace(&self, number: u64, report: Option<Arc<StreamReport>>) {
+    fn replace(&self, number: u64, refused: BTreeSet<RefusedUnit>) {
         let mut streams = self.lock();
-        let old = match report {
-            Some(report) => streams.reports.insert(number, report),
-            None => streams.reports.remove(&number),
-        };
-        let now = streams.reports.get(&number);
-        let unchanged = match (&old, now) {
-            (Some(old), Some(new)) => old.refused == new.refused,
-            (Some(old), None) => old.refused.is_empty(),
-            (None, _) => false,
-        };
-        if unchanged {
-            return;
+        if refused.is_empty() {
+            streams.refused.remove(&number);
+        } else {
+            streams.refused.insert(number, refused);
         }
-        let reports: Vec<Arc<StreamReport>> = streams.reports.values().cloned().collect();
-        // Published in the order of the changes: a later union must not be overwritten by an earlier one.
+        let union: BTreeSet<RefusedUnit> = streams.refused.values().flatten().cloned().collect();
+        // Published in the order of the changes, under the lock: a later union must not be overwritten by an earlier
+        // one.
         self.refused.send_if_modified(|refused| {
-            let union: BTreeSet<RefusedUnit> = reports
-                .iter()
-                .flat_map(|report| report.refused.iter().cloned())
-                .collect();
             let modified = **refused != union;
             if modified {
                 *refused = Arc::new(union);
@@ -173,15 +185,16 @@ impl Entry {
         self.number
     }
 
-    /// Publishes a report.
-    pub fn publish(&self, report: StreamReport) {
-        self.reports.replace(self.number, Some(Arc::new(report)));
+    /// Publishes what the stream leaves out now.
+    pub fn refused(&self, refused: BTreeSet<RefusedUnit>) {
+        self.reports.replace(self.number, refused);
     }
 }
 
 impl Drop for Entry {
     fn drop(&mut self) {
-        self.reports.replace(self.number, None);
+        self.reports.lock().streams.remove(&self.number);
+        self.reports.replace(self.number, BTreeSet::new());
     }
 }
 
@@ -199,17 +212,23 @@ mod tests {
 
     use super::*;
 
-    fn refusing(resource: &str) -> StreamReport {
-        StreamReport {
-            refused: [RefusedUnit {
-                resource_type: ResourceType::Route,
-                resource: resource.into(),
-                part: Some("host".into()),
-                owners: Arc::new(["Ingress shop/web".into()]),
-                reason: "bad".into(),
-            }]
-            .into(),
-            ..StreamReport::default()
+    fn refusing(resource: &str) -> BTreeSet<RefusedUnit> {
+        BTreeSet::from([RefusedUnit {
+            resource_type: ResourceType::Route,
+            resource: resource.into(),
+            part: Some("host".into()),
+            owners: Arc::new(["Ingress shop/web".into()]),
+            reason: "bad".into(),
+        }])
+    }
+
+    impl Reporting for &'static str {
+        fn report(&self) -> StreamReport {
+            StreamReport {
+                variant: self,
+                refused: refusing("r"),
+                ..StreamReport::default()
+            }
         }
     }
 
@@ -217,17 +236,26 @@ mod tests {
     fn refusals_are_the_union_of_all_streams_and_leave_with_them() {
         let reports = Reports::default();
         let mut refused = reports.refused();
-        let (a, b) = (reports.enter(), reports.enter());
-        a.publish(refusing("r"));
-        b.publish(refusing("r"));
+        let (a, b) = (
+            reports.enter(Arc::new("delta")),
+            reports.enter(Arc::new("sotw")),
+        );
+        assert_eq!(reports.streams()[&b.number()].variant, "sotw");
+        a.refused(BTreeSet::new());
+        assert!(!refused.has_changed().unwrap(), "nothing, still");
+        a.refused(refusing("r"));
+        b.refused(refusing("r"));
         assert!(refused.has_changed().unwrap());
         assert_eq!(refused.borrow_and_update().len(), 1);
-        b.publish(refusing("s"));
+        b.refused(refusing("s"));
         assert_eq!(refused.borrow_and_update().len(), 2);
-        b.publish(refusing("s"));
+        b.refused(refusing("s"));
         assert!(!refused.has_changed().unwrap(), "no change, no news");
         drop(b);
         assert_eq!(refused.borrow_and_update().len(), 1);
+        a.refused(BTreeSet::new());
+        assert!(refused.borrow_and_update().is_empty());
+        a.refused(refusing("r"));
         drop(a);
         assert!(refused.borrow_and_update().is_empty());
         assert!(reports.streams().is_empty());
@@ -235,7 +263,7 @@ mod tests {
 
     #[test]
     fn a_report_reads_as_json() {
-        let json = serde_json::to_value(refusing("r")).unwrap();
+        let json = serde_json::to_value("delta".report()).unwrap();
         assert_eq!(json["refused"][0]["resource_type"], "rds");
         assert_eq!(json["refused"][0]["owners"][0], "Ingress shop/web");
     }

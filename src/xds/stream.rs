@@ -200,6 +200,16 @@ impl Stream {
         }
     }
 
+    /// The units that are left out on this stream, if they have changed since this was called last.
+    #[must_use]
+    pub fn take_refused(&mut self) -> Option<BTreeSet<RefusedUnit>> {
+        let mut changed = false;
+        for channel in &mut self.channels {
+            changed |= channel.refused.take_changed();
+        }
+        changed.then(|| self.refused())
+    }
+
     /// The units that are left out on this stream.
     #[must_use]
     pub fn refused(&self) -> BTreeSet<RefusedUnit> {

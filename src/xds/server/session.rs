@@ -1,7 +1,7 @@
 //! One gRPC stream: feeds requests, snapshots and time to the state machine, and hands on what comes out.
 
 use std::marker::PhantomData;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures::Stream as FuturesStream;
 use tokio::sync::watch;
@@ -12,15 +12,31 @@ use super::Shared;
 use super::requests::Requests;
 use crate::xds::message::{Protocol, Response};
 use crate::xds::metrics::StreamGauge;
-use crate::xds::report::Entry;
+use crate::xds::report::{Entry, Reporting, StreamReport};
 use crate::xds::stream::{Event, Stream, Violation};
 use crate::xds::{Metrics, Published};
+
+/// The state machine, which reports look into. Nobody else waits for it: it is locked for no longer than a step of it takes.
+struct Shown(Mutex<Stream>);
+
+impl Shown {
+    /// A step that panics ends the process.
+    fn lock(&self) -> MutexGuard<'_, Stream> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Reporting for Shown {
+    fn report(&self) -> StreamReport {
+        self.lock().report()
+    }
+}
 
 /// One gRPC stream.
 pub(super) struct Session<P: Protocol> {
     requests: Requests<P::Request>,
     published: watch::Receiver<Option<Published>>,
-    stream: Stream,
+    stream: Arc<Shown>,
     identifier: Arc<str>,
     metrics: Metrics,
     report: Entry,
@@ -36,18 +52,19 @@ impl<P: Protocol> Session<P> {
         let Some(first) = published.borrow_and_update().clone() else {
             return Err(Status::unavailable("there is no configuration yet"));
         };
+        let stream = Arc::new(Shown(Mutex::new(Stream::new(
+            P::VARIANT,
+            shared.timing,
+            first.snapshot,
+            first.at.into_std(),
+        ))));
         Ok(Self {
             requests,
             published,
-            stream: Stream::new(
-                P::VARIANT,
-                shared.timing,
-                first.snapshot,
-                first.at.into_std(),
-            ),
+            report: shared.reports.enter(stream.clone()),
+            stream,
             identifier: shared.identifier.clone(),
             metrics: shared.metrics.clone(),
-            report: shared.reports.enter(),
             known: false,
             _connected: shared.metrics.stream(P::VARIANT),
             protocol: PhantomData,
@@ -78,11 +95,11 @@ impl<P: Protocol> Session<P> {
             if self.published.has_changed().unwrap_or(false) {
                 let newest = self.published.borrow_and_update().clone();
                 if let Some(Published { snapshot, at }) = newest {
-                    self.stream.publish(snapshot, at.into_std());
+                    self.stream.lock().publish(snapshot, at.into_std());
                 }
             }
             let now = Instant::now();
-            let response = self.stream.poll(now.into_std());
+            let response = self.stream.lock().poll(now.into_std());
             self.tell();
             if let Some(response) = response {
                 self.metrics.pushed(&response);
@@ -98,12 +115,18 @@ impl<P: Protocol> Session<P> {
                 return Ok(Some(response));
             }
             // Once for all that was sent and answered since the stream waited last.
-            self.report.publish(self.stream.report());
-            let deadline = self.stream.deadline(now.into_std());
+            let (refused, deadline) = {
+                let mut stream = self.stream.lock();
+                (stream.take_refused(), stream.deadline(now.into_std()))
+            };
+            if let Some(refused) = refused {
+                self.report.refused(refused);
+            }
             tokio::select! {
                 request = self.requests.message() => match request? {
                     Some(request) => self
                         .stream
+                        .lock()
                         .request(P::parse(request), Instant::now().into_std())
                         .map_err(|violation| match violation {
                             Violation::NoType => Status::invalid_argument(violation.to_string()),
@@ -123,8 +146,12 @@ impl<P: Protocol> Session<P> {
 
     /// Metrics and log of what has happened.
     fn tell(&mut self) {
+        let (node, events) = {
+            let mut stream = self.stream.lock();
+            (stream.node().cloned(), stream.take_events())
+        };
         if !self.known
-            && let Some(node) = self.stream.node()
+            && let Some(node) = &node
         {
             self.known = true;
             tracing::info!(
@@ -134,12 +161,12 @@ impl<P: Protocol> Session<P> {
                 "an xDS client connected"
             );
         }
-        for event in self.stream.take_events() {
+        for event in events {
             self.metrics.event(&event);
             match event {
                 Event::UnitRefused(unit) => tracing::warn!(
                     stream = self.report.number(),
-                    node = self.stream.node().map(|node| &**node),
+                    node = node.as_deref(),
                     r#type = %unit.resource_type,
                     resource = %unit.resource,
                     part = unit.part.as_deref(),
