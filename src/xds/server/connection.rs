@@ -1,15 +1,16 @@
 //! One connection: HTTP/2 and the two methods of the aggregated discovery service, all in the task that calls.
 
 use std::convert::Infallible;
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::Poll;
 use std::time::Duration;
 
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::sync::mpsc;
 use tonic::metadata::GRPC_CONTENT_TYPE;
 
 use super::Shared;
@@ -43,18 +44,24 @@ const SOTW: &str =
 
 type Work = Pin<Box<dyn Future<Output = ()> + Send>>;
 
-/// hyper's streams become work of the connection's own task instead of tasks that nobody owns.
-#[derive(Clone, Debug)]
-struct Executor(mpsc::UnboundedSender<Work>);
+/// hyper's streams become work of the connection's own task instead of tasks that nobody owns. At most `STREAMS` wait in
+/// here for the task to take them.
+#[derive(Clone, Default)]
+struct Executor(Arc<Mutex<Vec<Work>>>);
+
+impl Executor {
+    /// Nothing panics while this is locked.
+    fn lock(&self) -> MutexGuard<'_, Vec<Work>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
 
 impl<F> hyper::rt::Executor<F> for Executor
 where
     F: Future + Send + 'static,
 {
     fn execute(&self, future: F) {
-        // Fails only when the connection is over, and its streams with it. Unbounded in form only: hyper hands over
-        // at most `STREAMS` at a time.
-        let _ = self.0.send(Box::pin(async move {
+        self.lock().push(Box::pin(async move {
             future.await;
         }));
     }
@@ -62,9 +69,9 @@ where
 
 /// Serves a connection until it ends.
 pub(super) async fn serve(connection: Connection, shared: Shared) -> Result<(), hyper::Error> {
-    let (sender, mut handed_over) = mpsc::unbounded_channel();
+    let executor = Executor::default();
     let service = hyper::service::service_fn(move |request| answer(request, shared.clone()));
-    let mut builder = hyper::server::conn::http2::Builder::new(Executor(sender));
+    let mut builder = hyper::server::conn::http2::Builder::new(executor.clone());
     let connection = builder
         .timer(TokioTimer::new())
         .keep_alive_interval(KEEP_ALIVE_INTERVAL)
@@ -75,15 +82,21 @@ pub(super) async fn serve(connection: Connection, shared: Shared) -> Result<(), 
         .serve_connection(TokioIo::new(connection), service);
     let mut connection = std::pin::pin!(connection);
     let mut work: FuturesUnordered<Work> = FuturesUnordered::new();
-    loop {
-        // What the streams have to say goes to HTTP/2 before HTTP/2 is asked to write.
-        tokio::select! {
-            biased;
-            Some(()) = work.next() => {}
-            ended = &mut connection => return ended,
-            Some(future) = handed_over.recv() => work.push(future),
+    poll_fn(|context| {
+        loop {
+            // What the streams have to say goes to HTTP/2 before HTTP/2 is asked to write.
+            while let Poll::Ready(Some(())) = work.poll_next_unpin(context) {}
+            if let Poll::Ready(ended) = connection.as_mut().poll(context) {
+                return Poll::Ready(ended);
+            }
+            let handed_over = std::mem::take(&mut *executor.lock());
+            if handed_over.is_empty() {
+                return Poll::Pending;
+            }
+            work.extend(handed_over);
         }
-    }
+    })
+    .await
 }
 
 async fn answer(
