@@ -73,6 +73,9 @@ LABEL org.opencontainers.image.title="isobath" \
       org.opencontainers.image.revision="${REVISION}" \
       org.opencontainers.image.created="${CREATED}" \
       org.opencontainers.image.source="${SOURCE}"
+# mimalloc keeps what was freed for a second before it gives it back, and looks at it only when something is allocated: a
+# process that is at rest after its first list-watch would keep all of that (make figures, RSS at 100,000 hosts).
+ENV MIMALLOC_PURGE_DELAY=10
 COPY --from=build /out/isobath /usr/local/bin/isobath
 USER 65532:65532
 ENTRYPOINT ["/usr/local/bin/isobath"]

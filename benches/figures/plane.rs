@@ -105,6 +105,8 @@ pub fn isobath(
     let (metrics, admin) = (free_port()?, free_port()?);
     let mut command = Command::new(&setup.isobath);
     command
+        // As in the image.
+        .env("MIMALLOC_PURGE_DELAY", "10")
         .arg("serve")
         .args(source)
         .arg("--xds-address")

@@ -101,3 +101,12 @@ fn licences_are_listed_alike() {
         )
     );
 }
+
+#[test]
+fn the_figures_are_those_of_the_image() {
+    let dockerfile = read("Dockerfile");
+    let delay = instructions(&dockerfile, "ENV MIMALLOC_PURGE_DELAY=")[0];
+    let figures = read("benches/figures/plane.rs");
+    let environment = format!(".env(\"MIMALLOC_PURGE_DELAY\", \"{delay}\")");
+    assert!(figures.contains(&environment), "{environment}");
+}
