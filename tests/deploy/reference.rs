@@ -211,3 +211,37 @@ fn variables_are_named_after_their_flags() {
         }
     }
 }
+
+/// What people read names flags and variables that there are.
+#[test]
+fn readmes_name_what_there_is() {
+    const OF_ENVOY: [&str; 2] = ["concurrency", "drain-time-s"];
+    const OF_TESTS: [&str; 1] = ["ISOBATH_SOAK"];
+    let mut command = isobath::cli::Cli::command();
+    command.build();
+    let flags: Vec<&str> = command
+        .get_subcommands()
+        .flat_map(clap::Command::get_arguments)
+        .filter_map(Arg::get_long)
+        .chain(OF_ENVOY)
+        .collect();
+    let variable = |flag: &&str| format!("ISOBATH_{}", flag.to_uppercase().replace('-', "_"));
+    let variables: Vec<String> = flags.iter().map(variable).collect();
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let word = |text: &str| -> String {
+        let inside = |c: &char| c.is_ascii_alphanumeric() || ['-', '_'].contains(c);
+        text.chars().take_while(inside).collect()
+    };
+    for readme in ["README.md", "deploy/README.md"] {
+        let text = fs::read_to_string(root.join(readme)).unwrap();
+        for (at, _) in text.match_indices("`--") {
+            let flag = word(&text[at + 3..]);
+            assert!(flags.contains(&&*flag), "{readme} names --{flag}");
+        }
+        for (at, _) in text.match_indices("ISOBATH_") {
+            let name = word(&text[at..]);
+            let known = name == "ISOBATH_" || OF_TESTS.contains(&&*name);
+            assert!(known || variables.contains(&name), "{readme} names {name}");
+        }
+    }
+}
