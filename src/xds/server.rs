@@ -140,11 +140,13 @@ impl Bound {
         reports: Reports,
     ) -> anyhow::Result<()> {
         let mut shutdown = std::pin::pin!(shutdown);
+        // In this order, here and below: when the process stops, the publisher may be the first to be gone.
         tokio::select! {
+            biased;
+            () = &mut shutdown => return Ok(()),
             first = published.wait_for(Option::is_some) => {
                 first.map_err(|_| anyhow::anyhow!("nobody publishes snapshots any more"))?;
             }
-            () = &mut shutdown => return Ok(()),
         }
         let shared = Shared {
             published: published.clone(),
@@ -156,11 +158,12 @@ impl Bound {
         let mut connections = JoinSet::new();
         loop {
             tokio::select! {
+                biased;
                 () = &mut shutdown => return Ok(()),
+                gone = closed(&mut published) => return gone,
                 Some(ended) = connections.join_next() => {
                     ended.map_err(|error| anyhow::anyhow!("the task of an xDS connection: {error}"))?;
                 }
-                gone = closed(&mut published) => return gone,
                 accepted = self.listener.accept(), if connections.len() < CONNECTIONS => match accepted {
                     Ok(incoming) => {
                         connections.spawn(converse(incoming, shared.clone()));

@@ -275,3 +275,30 @@ async fn ends_with_the_publisher() {
     assert!(error.to_string().contains("nobody publishes"), "{error}");
     drop(stop);
 }
+
+/// When the process stops, the publisher may be the first to be gone: no error.
+#[tokio::test]
+async fn stops_before_it_misses_the_publisher() {
+    for serves in [false, true] {
+        // Sixteen times, as whichever is seen first would be a matter of luck.
+        for _ in 0..16 {
+            let server = Server::start(&[]).await;
+            if serves {
+                server.publish(&Snapshot::default());
+                tokio::task::yield_now().await;
+            }
+            let Server {
+                task,
+                publish,
+                stop,
+                ..
+            } = server;
+            drop((publish, stop));
+            tokio::time::timeout(SOON, task)
+                .await
+                .expect("it ends")
+                .unwrap()
+                .unwrap();
+        }
+    }
+}
