@@ -128,9 +128,12 @@ impl Bound {
     /// Serves until `shutdown`; then all connections end, and `Ok` is the result. Accepts nothing before the first
     /// snapshot. `identifier` is what clients are told as `control_plane.identifier`.
     ///
+    /// It does not watch over the publisher, which would wake its task for each snapshot: when the controller ends, the
+    /// supervisor ends the process.
+    ///
     /// # Errors
     ///
-    /// If the task of a connection panicked, or the publisher of snapshots is gone.
+    /// If the task of a connection panicked, or the publisher is gone before its first snapshot.
     pub async fn serve(
         self,
         mut published: watch::Receiver<Option<Published>>,
@@ -140,7 +143,7 @@ impl Bound {
         reports: Reports,
     ) -> anyhow::Result<()> {
         let mut shutdown = std::pin::pin!(shutdown);
-        // In this order, here and below: when the process stops, the publisher may be the first to be gone.
+        // In this order: when the process stops, the publisher may be the first to be gone.
         tokio::select! {
             biased;
             () = &mut shutdown => return Ok(()),
@@ -158,9 +161,7 @@ impl Bound {
         let mut connections = JoinSet::new();
         loop {
             tokio::select! {
-                biased;
                 () = &mut shutdown => return Ok(()),
-                gone = closed(&mut published) => return gone,
                 Some(ended) = connections.join_next() => {
                     ended.map_err(|error| anyhow::anyhow!("the task of an xDS connection: {error}"))?;
                 }
@@ -176,11 +177,6 @@ impl Bound {
             }
         }
     }
-}
-
-async fn closed(published: &mut watch::Receiver<Option<Published>>) -> anyhow::Result<()> {
-    while published.changed().await.is_ok() {}
-    anyhow::bail!("nobody publishes snapshots any more")
 }
 
 async fn converse(incoming: Incoming, shared: Shared) {
