@@ -38,10 +38,11 @@ pub struct Change<'a> {
 }
 
 /// What one turn showed.
-struct Turn {
-    times: Vec<f64>,
-    cpu: f64,
-    bytes: f64,
+pub struct Turn {
+    pub times: Vec<f64>,
+    /// Milliseconds for each change.
+    pub cpu: f64,
+    pub bytes: f64,
 }
 
 /// Measures a change.
@@ -138,7 +139,8 @@ pub async fn measure(
     Ok(())
 }
 
-async fn turn(
+/// Makes a change some times; each has as many responses as `sizes` says.
+pub async fn turn(
     stub: &Stub,
     child: &Child,
     client: &mut Client,

@@ -20,6 +20,7 @@ mod plane;
 mod proxy;
 mod raw;
 mod report;
+mod slope;
 mod start;
 mod stub;
 mod traffic;
@@ -53,7 +54,7 @@ struct Cli {
     /// Worlds to measure only a start in
     #[arg(long, value_delimiter = ',', default_value = "100000")]
     starts: Vec<usize>,
-    /// Leave out all but these: start, change, load, fan-out, proxy, empty
+    /// Leave out all but these: start, change, slope, load, fan-out, proxy, empty
     #[arg(long, value_delimiter = ',')]
     only: Vec<String>,
     /// Where figures.md, figures.json and figures.svg go
@@ -113,16 +114,10 @@ async fn main() -> Result<()> {
             start::cold(&mut report, &World::new(*hosts), &setup, 1).await?;
         }
     }
-    for figure in ["endpoint change, CPU", "path of a TLS host, CPU"] {
-        report.slope(figure, Some(1.2));
+    if wanted("change") || wanted("slope") {
+        slopes(&mut report, &setup).await?;
     }
-    for figure in [
-        "endpoint change → client, p50",
-        "path of a TLS host → client, p50",
-        "RSS after start",
-    ] {
-        report.slope(figure, None);
-    }
+    report.slope("RSS after start");
     if cli.envoy.is_none() {
         report.notes.push(
             "No Envoy was named (ISOBATH_TEST_ENVOY): the figures with one are left out.".into(),
@@ -193,6 +188,46 @@ async fn size(
     plane.child.alive()
 }
 
+const PLAIN: Change<'static> = Change {
+    name: "",
+    variant: Variant::Delta,
+    kind: Kind::Ingress,
+    make: &|_| Vec::new(),
+    record_all: false,
+    turns: 10,
+    per_turn: 50,
+    cpu: None,
+    bytes: None,
+    p50: None,
+    p99: None,
+};
+
+const ENDPOINTS: Change<'static> = Change {
+    name: "endpoint change",
+    kind: Kind::EndpointSlice,
+    make: &|serial| {
+        let serial = [10, 11][serial % 2];
+        vec![endpoint_slice(500, Endpoints::Serial(serial))]
+    },
+    ..PLAIN
+};
+
+const PATH: Change<'static> = Change {
+    name: "path of a TLS host",
+    make: &|serial| vec![ingress(500, ["/a", "/b"][serial % 2])],
+    ..PLAIN
+};
+
+/// What these cost at one size and at ten times that.
+async fn slopes(report: &mut Report, setup: &Setup) -> Result<()> {
+    let of = [ENDPOINTS, PATH].map(|change| Change {
+        turns: 20,
+        per_turn: 20,
+        ..change
+    });
+    slope::measure(report, setup, &of).await
+}
+
 /// One object changes.
 async fn changes(
     report: &mut Report,
@@ -202,44 +237,25 @@ async fn changes(
     initial: &[client::Arrival],
 ) -> Result<()> {
     let hosts = world.hosts;
-    let endpoints = |serial: usize| {
-        let serial = 10 + u32::try_from(serial % 2).unwrap();
-        vec![endpoint_slice(500, Endpoints::Serial(serial))]
-    };
-    let path_of_tls = |serial: usize| vec![ingress(500, ["/a", "/b"][serial % 2])];
     let path = |serial: usize| vec![ingress(501, ["/a", "/b"][serial % 2])];
     let rotated = |serial: usize| vec![world.secret(500, serial + 1)];
     let added = |serial: usize| world.host(200_001 + serial * 5, Endpoints::Serial(1));
     let plain = Change {
-        name: "",
-        variant: Variant::Delta,
-        kind: Kind::Ingress,
         make: &path,
-        record_all: false,
-        turns: 10,
-        per_turn: 50,
-        cpu: None,
-        bytes: None,
-        p50: None,
-        p99: None,
+        ..PLAIN
     };
     let of = [
         Change {
-            name: "endpoint change",
-            kind: Kind::EndpointSlice,
-            make: &endpoints,
             cpu: Some(Target::AtMost(0.2)),
             bytes: Some(Target::AtMost(1024.0)),
             p50: (hosts == 10_000).then_some(Target::Ratio(1.5)),
             p99: (hosts == 10_000).then_some(Target::Ratio(3.0)),
-            ..plain
+            ..ENDPOINTS
         },
         Change {
-            name: "path of a TLS host",
-            make: &path_of_tls,
             cpu: Some(Target::AtMost(0.2)),
             bytes: Some(Target::AtMost(1024.0)),
-            ..plain
+            ..PATH
         },
         Change {
             name: "certificate rotated",
@@ -272,10 +288,8 @@ async fn changes(
     let change = Change {
         name: "endpoint change, state of the world",
         variant: Variant::Sotw,
-        kind: Kind::EndpointSlice,
-        make: &endpoints,
         turns: 4,
-        ..plain
+        ..ENDPOINTS
     };
     change::measure(report, hosts, plane, &mut client, &initial, &change).await
 }

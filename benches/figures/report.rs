@@ -106,7 +106,7 @@ impl Report {
     }
 
     /// Adds value(10 k) ÷ value(1 k) of a figure.
-    pub fn slope(&mut self, figure: &str, most: Option<f64>) {
+    pub fn slope(&mut self, figure: &str) {
         let of = |hosts| {
             let mut rows = self.rows.iter();
             rows.find(|row| row.figure == figure && row.hosts == Some(hosts))
@@ -114,10 +114,7 @@ impl Report {
         };
         if let (Some(small), Some(large)) = (of(1_000), of(10_000)) {
             let name = format!("slope 10k ÷ 1k: {figure}");
-            let row = self.add(&name, None, "×", large / small);
-            if let Some(most) = most {
-                row.target(Target::AtMost(most));
-            }
+            self.add(&name, None, "×", large / small);
         }
     }
 
