@@ -57,10 +57,6 @@ impl<T> Default for Overlay<T> {
 }
 
 impl<T: Entry> Overlay<T> {
-    /// From how many new differences on it is worth while to look for those that are none any more: one is about 100
-    /// bytes, and a look costs a walk down the map for each. The small worlds of tests shall show what sharing does.
-    const DIFFERENCES: usize = if cfg!(test) { 2 } else { 32 };
-
     /// How many entries there are.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -140,8 +136,13 @@ impl<T: Entry> Overlay<T> {
     /// Lets `target` stand for all entries that it can stand for, at the cost of what differs. `nonce` is the last
     /// response.
     pub fn settle(&mut self, target: &OrdMap<Arc<str>, Arc<Resource>>, nonce: u64) {
+        // With the first new difference: what it replaced, which may be a table of megabytes, lives on in here for as long
+        // as it is shared, and the streams of a fleet would each keep another one. But those differences that stay are
+        // looked through again only when an eighth is new.
+        self.kept = self.kept.min(self.own.len());
+        let new = self.own.len() - self.kept;
         // A client that wants little of what there is would have more differences than entries.
-        if self.own.len() < Self::DIFFERENCES + 2 * self.kept || self.len < target.len() / 2 {
+        if new <= self.kept / 8 || self.len < target.len() / 2 {
             return;
         }
         let own = std::mem::take(&mut self.own);

@@ -158,3 +158,18 @@ fn a_client_that_wants_little_shares_nothing() {
     assert!(holdings.shared.is_empty());
     assert_eq!(holdings.own.len(), 40);
 }
+
+#[test]
+fn what_was_replaced_is_let_go() {
+    let mut target = of(0..100);
+    let mut holdings = taken(0..100);
+    holdings.settle(&target, 9);
+    let old = Arc::downgrade(target.get(&name(3)).unwrap());
+    let new = resource(3, 1);
+    target.insert(name(3), new.clone());
+    *holdings.get_mut(&name(3)).unwrap() = Held::shared(&new, 10);
+    assert!(old.upgrade().is_some(), "still shared");
+    holdings.settle(&target, 10);
+    assert!(old.upgrade().is_none());
+    assert!(holdings.own.is_empty());
+}
