@@ -3,6 +3,16 @@
 //! The release binary runs as a child against a stub API server, and so does a null control plane that answers with
 //! recorded bytes; both are looked at by the same bare xDS client, in turns of one run. Figures of different machines
 //! do not compare, their ratios do.
+//!
+//! What misses its target, and what limits it (`perf record` on two cores, 10,000 hosts unless said):
+//!
+//! - A start takes 16 times the bare copy of the same bytes. The lists are there after two fifths of it (their JSON, at 2
+//!   to 3 µs an object, is a sixth of all CPU, the kernel a fifth); the rest is the first build on one thread. Its
+//!   profile is flat: comparing names in ordered maps is a tenth of all, nothing else more than 3 %.
+//! - The CPU of an event at 10 and 100 a second: between two events both cores fall asleep and their caches are others'.
+//!   Null's event costs two to three times as much then, too; ours keeps to twice that.
+//! - A thousand clients: null needs more than the target for its thousand writes, acknowledgements and wake-ups. Of what is
+//!   ours beyond that, a third is HTTP/2 and tokio, a fifth the state machine.
 
 #![allow(dead_code, reason = "each scenario reads what it needs")]
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
