@@ -6,10 +6,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use clap::Parser;
 use envoy_types::pb::envoy::config::cluster::v3::Cluster as ClusterPb;
 use imbl::OrdMap;
-use isobath::envoy::bootstrap::{Args, XdsServer};
 use isobath::envoy::edge::Edge;
 use isobath::envoy::filter_chain::Manager;
 use isobath::envoy::route::Purpose;
@@ -40,76 +38,6 @@ fn renderings() {
         let shown = json::readable(resource_type.type_url(), &resource.bytes());
         check(&format!("{name}.json"), &pretty(&shown));
         assert!(!shown.to_string().contains("unreadable"), "{name}");
-    }
-}
-
-#[test]
-fn bootstraps() {
-    let run = |arguments: &[&str]| {
-        #[derive(Parser)]
-        struct Cli {
-            #[command(flatten)]
-            args: Args,
-        }
-        let cli = Cli::try_parse_from([&["bootstrap"], arguments].concat()).unwrap();
-        cli.args.render()
-    };
-    check("bootstrap.json", &run(&["envoy.json"]).unwrap());
-    let tls = [
-        "--xds-address=isobath.web:8001",
-        "--xds-ca-file=/certs/ca.crt",
-        "--xds-cert-file=/certs/tls.crt",
-        "--xds-key-file=/certs/tls.key",
-        "--admin-socket=/tmp/admin.sock",
-        "--node-id=node-1",
-        "--envoy-max-heap-bytes=1073741824",
-    ];
-    check("bootstrap-tls.yaml", &run(&tls).unwrap());
-    assert!(
-        run(&["--xds-address=isobath.web:8001"])
-            .unwrap_err()
-            .to_string()
-            .contains("TLS")
-    );
-}
-
-#[test]
-fn addresses_of_control_planes() {
-    let tcp = |host: &str, port| {
-        Ok(XdsServer::Tcp {
-            host: host.to_owned(),
-            port,
-            tls: None,
-        })
-    };
-    let cases = [
-        (
-            "unix:/run/xds.sock",
-            Ok(XdsServer::Unix("/run/xds.sock".into())),
-        ),
-        ("127.0.0.1:8001", tcp("127.0.0.1", 8001)),
-        ("[::1]:8001", tcp("::1", 8001)),
-        ("localhost:8001", tcp("localhost", 8001)),
-        ("unix:", Err("`unix:` needs the path of a socket")),
-        (
-            "/run/xds.sock",
-            Err("`/run/xds.sock` is neither `unix:PATH` nor `HOST:PORT`"),
-        ),
-        ("localhost:http", Err("`http` is not a port")),
-        (":8001", Err("`:8001` names no host")),
-        (
-            "10.0.0.1:8001",
-            Err(
-                "the control plane at 10.0.0.1:8001 is reached over a network, which needs TLS: name a CA, a certificate and a key",
-            ),
-        ),
-    ];
-    for (address, expected) in cases {
-        assert_eq!(
-            XdsServer::parse(address, None),
-            expected.map_err(str::to_owned),
-            "{address}"
-        );
     }
 }
 
@@ -200,7 +128,8 @@ fn parts_name_what_they_need() {
     assert_eq!(names(listener::http(&addresses()).head()), ["rds http"]);
 }
 
-fn check(name: &str, found: &str) {
+/// Compares a rendering with its file.
+pub fn check(name: &str, found: &str) {
     let path: PathBuf = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("tests/envoy/golden")
         .join(name);

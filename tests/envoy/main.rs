@@ -8,6 +8,7 @@
 mod access_log;
 mod ads;
 mod backend;
+mod bootstrap;
 mod client;
 mod descriptors;
 mod determinism;
