@@ -165,22 +165,26 @@ impl Subscription {
             .map(String::as_str)
             .filter(|name| *name != WILDCARD)
             .collect();
-        let gone: Vec<Arc<str>> = self
-            .names
-            .names()
-            .filter(|name| !wanted.contains(&***name))
-            .cloned()
-            .collect();
-        for name in gone {
-            self.remove(&name);
-            if !wildcard {
-                change.dropped.push(name);
-            }
-        }
-        for name in wanted {
+        for name in &wanted {
             if !self.names.contains(name) {
                 let name = self.insert(name);
                 change.asked.push(name);
+            }
+        }
+        // It has all that is wanted by now. If that is all it has, nothing is gone: so it is with every
+        // acknowledgement, which repeats all names.
+        if self.names.len() > wanted.len() {
+            let gone: Vec<Arc<str>> = self
+                .names
+                .names()
+                .filter(|name| !wanted.contains(&***name))
+                .cloned()
+                .collect();
+            for name in gone {
+                self.remove(&name);
+                if !wildcard {
+                    change.dropped.push(name);
+                }
             }
         }
         change
