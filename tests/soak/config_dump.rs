@@ -1,5 +1,6 @@
 //! Whether Envoy has what it is meant to have: its configuration dump against what the control plane serves now.
 
+use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context as _, Result, ensure};
@@ -26,11 +27,13 @@ use crate::support::stand::Stand;
 type Configuration = BTreeMap<(&'static str, String), String>;
 
 /// Waits until Envoy has exactly what a new client of the control plane is served, and returns how many resources
-/// that is.
+/// that is. Both are read anew each time: what was written last may not have been read when this is called.
 pub(crate) async fn agrees(stand: &Stand) -> usize {
-    let mut ads = Ads::connect(&stand.isobath.xds()).await.unwrap();
-    let intended = intended(&ads.everything().await.unwrap());
+    let count = Cell::new(0);
     eventually("Envoy has what is intended", async || -> Result<()> {
+        let mut ads = Ads::connect(&stand.isobath.xds()).await?;
+        let intended = intended(&ads.everything().await?);
+        count.set(intended.len());
         let active = active(&stand.envoy).await?;
         let differences: BTreeSet<_> = intended
             .keys()
@@ -47,7 +50,7 @@ pub(crate) async fn agrees(stand: &Stand) -> usize {
         Ok(())
     })
     .await;
-    intended.len()
+    count.get()
 }
 
 fn intended(served: &Served) -> Configuration {
