@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::io::Write as _;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -67,6 +67,9 @@ async fn profile(
     let Ok(turn) = turn.try_acquire_owned() else {
         return (StatusCode::CONFLICT, "another profile is being taken\n").into_response();
     };
+    if let Err(error) = prepare() {
+        return failure(&error);
+    }
     let guard = match ProfilerGuardBuilder::default().frequency(FREQUENCY).build() {
         Ok(guard) => guard,
         Err(error) => return failure(&error.into()),
@@ -83,6 +86,19 @@ async fn profile(
         Ok(Err(error)) => failure(&error),
         Err(error) => failure(&error.into()),
     }
+}
+
+/// Takes the first sample of the process here, once. The unwinder looks through the process's libraries with it and
+/// allocates for that, in the handler of the signal: a thread that was just inside the allocator would wait for itself for
+/// ever (seen with glibc's). This one is not; and the timer, at one second of CPU, has no time to come first.
+fn prepare() -> anyhow::Result<()> {
+    static DONE: OnceLock<()> = OnceLock::new();
+    if DONE.get().is_none() {
+        let _guard = ProfilerGuardBuilder::default().frequency(1).build()?;
+        nix::sys::signal::raise(nix::sys::signal::Signal::SIGPROF)?;
+        DONE.get_or_init(|| ());
+    }
+    Ok(())
 }
 
 fn parameters(query: &BTreeMap<String, String>) -> Result<(Duration, Format), String> {
