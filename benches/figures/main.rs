@@ -11,8 +11,8 @@
 //!   profile is flat: comparing names in ordered maps is a tenth of all, nothing else more than 3 %.
 //! - The CPU of an event at 10 and 100 a second: between two events both cores fall asleep and their caches are others'.
 //!   Null's event costs two to three times as much then, too; ours keeps to twice that.
-//! - A thousand clients: null needs more than the target for its thousand writes, acknowledgements and wake-ups. Of what is
-//!   ours beyond that, a third is HTTP/2 and tokio, a fifth the state machine.
+//! - A thousand clients: null needs more than the target for its thousand writes, acknowledgements and wake-ups. Of our
+//!   CPU a third is HTTP/2 and tokio, a fifth the kernel's, and less than a fifth the state machine's.
 
 #![allow(dead_code, reason = "each scenario reads what it needs")]
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]

@@ -152,7 +152,7 @@ impl Bound {
             }
         }
         let shared = Shared {
-            published: published.clone(),
+            published,
             timing: self.timing,
             identifier: identifier.into(),
             metrics,

@@ -16,9 +16,9 @@ const WILDCARD: &str = "*";
 
 /// A name is subscribed to.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Named;
+pub struct Subscribed;
 
-impl Entry for Named {
+impl Entry for Subscribed {
     fn shared(_: &Arc<Resource>, _: u64) -> Self {
         Self
     }
@@ -32,7 +32,7 @@ impl Entry for Named {
 #[derive(Clone, Debug)]
 pub struct Subscription {
     resource_type: ResourceType,
-    names: Overlay<Named>,
+    names: Overlay<Subscribed>,
     /// Length of all names, so that a stream can bound what it remembers.
     bytes: usize,
     wildcard: bool,
@@ -82,7 +82,7 @@ impl Subscription {
 
     /// The names asked for.
     #[must_use]
-    pub fn names(&self) -> &Overlay<Named> {
+    pub fn names(&self) -> &Overlay<Subscribed> {
         &self.names
     }
 

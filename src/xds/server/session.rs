@@ -99,8 +99,11 @@ impl<P: Protocol> Session<P> {
                 }
             }
             let now = Instant::now();
-            let response = self.stream.lock().poll(now.into_std());
-            self.tell();
+            let (response, events) = {
+                let mut stream = self.stream.lock();
+                (stream.poll(now.into_std()), stream.take_events())
+            };
+            self.tell(events);
             if let Some(response) = response {
                 self.metrics.pushed(&response);
                 tracing::debug!(
@@ -145,13 +148,10 @@ impl<P: Protocol> Session<P> {
     }
 
     /// Metrics and log of what has happened.
-    fn tell(&mut self) {
-        let (node, events) = {
-            let mut stream = self.stream.lock();
-            (stream.node().cloned(), stream.take_events())
-        };
+    fn tell(&mut self, events: Vec<Event>) {
+        let node = || self.stream.lock().node().cloned();
         if !self.known
-            && let Some(node) = &node
+            && let Some(node) = node()
         {
             self.known = true;
             tracing::info!(
@@ -166,7 +166,7 @@ impl<P: Protocol> Session<P> {
             match event {
                 Event::UnitRefused(unit) => tracing::warn!(
                     stream = self.report.number(),
-                    node = node.as_deref(),
+                    node = node().as_deref(),
                     r#type = %unit.resource_type,
                     resource = %unit.resource,
                     part = unit.part.as_deref(),

@@ -138,12 +138,7 @@ impl Stream {
             channel.drop_unnamed();
         }
         for name in &change.asked {
-            match self.target.get(resource_type, name) {
-                Some(resource) => {
-                    channel.asked(resource.name());
-                }
-                None => channel.asked(name),
-            }
+            channel.asked(name);
         }
         if change.asked_all {
             // Also when there is nothing: the client's first fetch ends with the answer.
