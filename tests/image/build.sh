@@ -8,12 +8,12 @@
 # Proves: the context has what is compiled and nothing else; a change under src/ compiles this crate only; the image has
 # the binary and nothing else, runs as 65532, and its program starts.
 #
-# Layers are kept in ISOBATH_CACHE from one run to the next, up to a bound.
+# The dependencies' layers are kept in ISOBATH_CACHE from one run to the next, up to a bound; the others are not.
 set -eu
 
 checkout="$(cd "$(dirname "$0")/../.." && pwd)"
 cache="${ISOBATH_CACHE:-$checkout/target}/image"
-most_kibibytes=$((12 * 1024 * 1024))
+most_kibibytes=$((4 * 1024 * 1024))
 most_context=$((6 * 1024))
 
 say() { echo "image: $*" >&2; }
@@ -94,16 +94,18 @@ say "the context has $size KiB"
 builder rm "$container" >/dev/null
 builder rmi localhost/isobath-context >/dev/null
 
-# tag, file of the log
+# tag, file of the log, further options
 build() {
+	tag="$1" log="$2"
+	shift 2
 	if ! timeout 1500 buildah --root "$cache/storage" --runroot "$work/run" --storage-driver overlay \
 		build --isolation chroot --layers --pull-never --platform linux/amd64 \
 		--volume /usr:/usr:ro --volume "$sysroot:$sysroot:ro" --volume "$cargo_home:$cargo_home:ro" \
 		--build-arg TOOLCHAIN="$toolchain" --build-arg RUST_IMAGE="$toolchain" --build-arg RUNTIME_IMAGE="$runtime" \
 		--build-arg LIBC=gnu --build-arg CARGO_BUILD=build --build-arg PROFILE=dev \
 		--build-arg VERSION=0.0.0-test --build-arg REVISION=none \
-		--tag "$1" "$context" >"$2" 2>&1; then
-		tail -n 40 "$2" >&2
+		--tag "$tag" "$@" "$context" >"$log" 2>&1; then
+		tail -n 40 "$log" >&2
 		fail "the Dockerfile does not build"
 	fi
 }
@@ -115,7 +117,8 @@ build localhost/isobath-image:first "$work/first.log"
 say "first build: $(elapsed), compiled $(compiled "$work/first.log" | wc -l) crates"
 
 started="$(date +%s)"
-echo '// A change.' >>"$context/src/main.rs"
+# A change that no run made before: a layer is found by its content, and a commit is tried more than once.
+echo "// A change of $(date +%s.%N)." >>"$context/src/main.rs"
 build localhost/isobath-image:second "$work/second.log"
 [ "$(compiled "$work/second.log")" = isobath ] || fail "a change under src/ compiled: $(compiled "$work/second.log" | tr '\n' ' ')"
 say "second build, after a change under src/: $(elapsed), compiled this crate only"
@@ -136,3 +139,8 @@ version="$(builder run --isolation chroot "$container" -- /usr/local/bin/isobath
 expected="isobath $(sed -n 's/^version = "\(.*\)"/\1/p' "$checkout/Cargo.toml" | head -n 1)"
 [ "$version" = "$expected" ] || fail "the image's program says $version"
 say "its program, alone in an empty image, says: $version"
+
+build localhost/isobath-dependencies "$work/dependencies.log" --target dependencies
+builder rm --all >/dev/null
+builder rmi localhost/isobath-image:first localhost/isobath-image:second localhost/isobath-image:third >/dev/null
+builder rmi --prune >/dev/null
