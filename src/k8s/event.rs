@@ -8,7 +8,7 @@ use super::{
 };
 
 /// One change of the set of objects. Sources send nothing else, whether they read an API server or files.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Event {
     /// The object is now this one, whatever it was before.
     Apply(Object),

@@ -15,6 +15,8 @@ use super::service::protocol;
 #[serde(default, rename_all = "camelCase")]
 pub(super) struct SliceWire<'a> {
     #[serde(borrow)]
+    kind: Text<'a>,
+    #[serde(borrow)]
     metadata: Struct<MetadataWire<'a>>,
     #[serde(borrow)]
     address_type: Text<'a>,
@@ -55,6 +57,10 @@ struct ConditionsWire {
 }
 
 impl<'a> Wire<'a> for SliceWire<'a> {
+    fn kind(&self) -> &str {
+        self.kind.as_str()
+    }
+
     fn metadata(&self) -> &MetadataWire<'a> {
         &self.metadata.0
     }

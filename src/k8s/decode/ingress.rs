@@ -17,6 +17,8 @@ use super::metadata::{MetadataWire, StatusWire};
 #[serde(default)]
 pub(super) struct IngressWire<'a> {
     #[serde(borrow)]
+    kind: Text<'a>,
+    #[serde(borrow)]
     metadata: Struct<MetadataWire<'a>>,
     #[serde(borrow)]
     spec: Struct<SpecWire<'a>>,
@@ -111,6 +113,10 @@ struct ResourceWire<'a> {
 }
 
 impl<'a> Wire<'a> for IngressWire<'a> {
+    fn kind(&self) -> &str {
+        self.kind.as_str()
+    }
+
     fn metadata(&self) -> &MetadataWire<'a> {
         &self.metadata.0
     }
@@ -302,6 +308,8 @@ fn lower_case(host: &str) -> Arc<str> {
 #[serde(default)]
 pub(super) struct ClassWire<'a> {
     #[serde(borrow)]
+    kind: Text<'a>,
+    #[serde(borrow)]
     metadata: Struct<MetadataWire<'a>>,
     #[serde(borrow)]
     spec: Struct<ClassSpecWire<'a>>,
@@ -315,6 +323,10 @@ struct ClassSpecWire<'a> {
 }
 
 impl<'a> Wire<'a> for ClassWire<'a> {
+    fn kind(&self) -> &str {
+        self.kind.as_str()
+    }
+
     fn metadata(&self) -> &MetadataWire<'a> {
         &self.metadata.0
     }
@@ -342,6 +354,8 @@ impl<'a> Wire<'a> for ClassWire<'a> {
 #[serde(default)]
 pub(super) struct DelegationWire<'a> {
     #[serde(borrow)]
+    kind: Text<'a>,
+    #[serde(borrow)]
     metadata: Struct<MetadataWire<'a>>,
     #[serde(borrow)]
     spec: Struct<DelegationSpecWire<'a>>,
@@ -364,6 +378,10 @@ struct DelegationEntryWire<'a> {
 }
 
 impl<'a> Wire<'a> for DelegationWire<'a> {
+    fn kind(&self) -> &str {
+        self.kind.as_str()
+    }
+
     fn metadata(&self) -> &MetadataWire<'a> {
         &self.metadata.0
     }

@@ -39,12 +39,12 @@ pub fn decode(kind: Kind, json: &str) -> Result<Object, Undecodable> {
 /// [`Undecodable`] when the text is no JSON object with a `metadata.name`.
 pub fn decode_versioned(kind: Kind, json: &str, rules: Rules) -> Result<Decoded, Undecodable> {
     let decoded = match kind {
-        Kind::IngressClass => read::<ingress::ClassWire<'_>>(json, rules),
-        Kind::Ingress => read::<ingress::IngressWire<'_>>(json, rules),
-        Kind::Service => read::<service::ServiceWire<'_>>(json, rules),
-        Kind::EndpointSlice => read::<endpoint_slice::SliceWire<'_>>(json, rules),
-        Kind::Secret => read::<secret::SecretWire<'_>>(json, rules),
-        Kind::TlsCertificateDelegation => read::<ingress::DelegationWire<'_>>(json, rules),
+        Kind::IngressClass => read::<ingress::ClassWire<'_>>(kind, json, rules),
+        Kind::Ingress => read::<ingress::IngressWire<'_>>(kind, json, rules),
+        Kind::Service => read::<service::ServiceWire<'_>>(kind, json, rules),
+        Kind::EndpointSlice => read::<endpoint_slice::SliceWire<'_>>(kind, json, rules),
+        Kind::Secret => read::<secret::SecretWire<'_>>(kind, json, rules),
+        Kind::TlsCertificateDelegation => read::<ingress::DelegationWire<'_>>(kind, json, rules),
     };
     decoded.or_else(|Refusal(reason)| {
         let head = head(kind, json)?;
@@ -54,6 +54,7 @@ pub fn decode_versioned(kind: Kind, json: &str, rules: Rules) -> Result<Decoded,
                 reason: shorten(reason),
             })),
             resource_version: head.resource_version,
+            says_kind: false,
         })
     })
 }
@@ -99,6 +100,8 @@ pub struct Decoded {
     pub object: Object,
     /// `metadata.resourceVersion`, opaque; `None` where it has none.
     pub resource_version: Option<String>,
+    /// Whether a valid object says itself that it is of the kind as which it was decoded.
+    pub says_kind: bool,
 }
 
 /// What [`head`] finds.
@@ -131,18 +134,22 @@ trait Wire<'a>: Default + Deserialize<'a> {
     /// Whether its values must stay out of messages.
     const SECRET: bool = false;
 
+    fn kind(&self) -> &str;
+
     fn metadata(&self) -> &MetadataWire<'a>;
 
     fn check(self, rules: Rules) -> Result<Object, Refusal>;
 }
 
-fn read<'a, W: Wire<'a>>(json: &'a str, rules: Rules) -> Result<Decoded, Refusal> {
+fn read<'a, W: Wire<'a>>(kind: Kind, json: &'a str, rules: Rules) -> Result<Decoded, Refusal> {
     let json::Struct(wire) = serde_json::from_str::<json::Struct<W>>(json)
         .map_err(|error| misshapen::<W>(json, &error))?;
     let resource_version = wire.metadata().resource_version();
+    let says_kind = wire.kind() == kind.name();
     Ok(Decoded {
         object: wire.check(rules)?,
         resource_version,
+        says_kind,
     })
 }
 

@@ -21,6 +21,8 @@ use super::metadata::MetadataWire;
 #[serde(default)]
 pub(super) struct SecretWire<'a> {
     #[serde(borrow)]
+    kind: Text<'a>,
+    #[serde(borrow)]
     metadata: Struct<MetadataWire<'a>>,
     #[serde(borrow, rename = "type")]
     secret_type: Text<'a>,
@@ -30,6 +32,10 @@ pub(super) struct SecretWire<'a> {
 
 impl<'a> Wire<'a> for SecretWire<'a> {
     const SECRET: bool = true;
+
+    fn kind(&self) -> &str {
+        self.kind.as_str()
+    }
 
     fn metadata(&self) -> &MetadataWire<'a> {
         &self.metadata.0

@@ -15,6 +15,8 @@ use super::metadata::{MetadataWire, StatusWire};
 #[serde(default)]
 pub(super) struct ServiceWire<'a> {
     #[serde(borrow)]
+    kind: Text<'a>,
+    #[serde(borrow)]
     metadata: Struct<MetadataWire<'a>>,
     #[serde(borrow)]
     spec: Struct<SpecWire<'a>>,
@@ -53,6 +55,10 @@ struct PortWire<'a> {
 }
 
 impl<'a> Wire<'a> for ServiceWire<'a> {
+    fn kind(&self) -> &str {
+        self.kind.as_str()
+    }
+
     fn metadata(&self) -> &MetadataWire<'a> {
         &self.metadata.0
     }

@@ -8,7 +8,7 @@ use bytes::{Bytes, BytesMut};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::k8s::{Kind, NamespacedName};
+use crate::k8s::{Decoded, Kind, NamespacedName, Object, Rules, Undecodable, decode_versioned};
 
 use super::error::{Cause, one_line};
 
@@ -19,63 +19,62 @@ const LONGEST_LINE: usize = 16 << 20;
 /// (<https://kubernetes.io/docs/reference/using-api/api-concepts/#streaming-lists>).
 const INITIAL_EVENTS_END: &str = "k8s.io/initial-events-end";
 
-/// Cuts a body that comes in chunks of any size into lines.
+/// Cuts a body that comes in chunks of any size at the ends of its lines.
 #[derive(Default)]
 pub(super) struct Lines {
     buffer: BytesMut,
-    /// How much of the buffer is known to hold no line end.
-    searched: usize,
+    /// Where the last whole line ends.
+    whole: usize,
 }
 
 impl Lines {
     /// Takes the next chunk.
-    pub(super) fn push(&mut self, chunk: &[u8]) {
+    pub(super) fn push(&mut self, chunk: &[u8]) -> Result<(), Cause> {
+        if let Some(at) = memchr::memrchr(b'\n', chunk) {
+            self.whole = self.buffer.len() + at + 1;
+        }
         self.buffer.extend_from_slice(chunk);
+        if self.buffer.len() - self.whole > LONGEST_LINE {
+            return Err(Cause::Undecodable("a watch line without end".to_owned()));
+        }
+        Ok(())
     }
 
-    /// The next whole line without its end. What is left when the body ends was cut off, and is nothing.
-    pub(super) fn next(&mut self) -> Result<Option<Bytes>, Cause> {
-        loop {
-            let rest = &self.buffer[self.searched..];
-            let Some(at) = memchr::memchr(b'\n', rest) else {
-                self.searched = self.buffer.len();
-                if self.searched > LONGEST_LINE {
-                    return Err(Cause::Undecodable("a watch line without end".to_owned()));
-                }
-                return Ok(None);
-            };
-            let mut line = self.buffer.split_to(self.searched + at + 1);
-            self.searched = 0;
-            line.truncate(line.len() - 1);
-            if !line.is_empty() {
-                return Ok(Some(line.freeze()));
-            }
-        }
+    /// How many bytes of whole lines there are.
+    pub(super) fn whole(&self) -> usize {
+        self.whole
+    }
+
+    /// Takes all whole lines. What is left when the body ends was cut off, and is nothing.
+    pub(super) fn take(&mut self) -> Bytes {
+        let whole = std::mem::take(&mut self.whole);
+        self.buffer.split_to(whole).freeze()
     }
 }
 
-/// One line of a watch.
-pub(super) enum Frame<'a> {
+/// One line of a watch, decoded.
+#[derive(Debug)]
+pub(super) enum Frame {
     /// `ADDED` or `MODIFIED`: the object is now this one.
     Applied {
         /// Its name.
         name: NamespacedName,
         /// Its `metadata.resourceVersion`.
-        version: Cow<'a, str>,
-        /// Its JSON.
-        object: &'a str,
+        version: String,
+        /// The object, where it has at least a name.
+        object: Result<Object, Undecodable>,
     },
     /// `DELETED`.
     Deleted {
         /// Its name.
         name: NamespacedName,
         /// Its `metadata.resourceVersion`.
-        version: Cow<'a, str>,
+        version: String,
     },
     /// `BOOKMARK`: everything up to this version was sent.
     Bookmark {
         /// Its `metadata.resourceVersion`.
-        version: Cow<'a, str>,
+        version: String,
         /// Whether it ends the initial events of a streaming list.
         initial_events_end: bool,
     },
@@ -83,15 +82,30 @@ pub(super) enum Frame<'a> {
     Error(Status),
 }
 
-impl<'a> Frame<'a> {
-    pub(super) fn parse(kind: Kind, line: &'a [u8]) -> Result<Self, Cause> {
+impl Frame {
+    /// Reads whole lines. What one line means depends on no other, so any thread may do it.
+    pub(super) fn read(kind: Kind, lines: &[u8]) -> impl Iterator<Item = Result<Self, Cause>> {
+        let mut rest = lines;
+        std::iter::from_fn(move || {
+            while let Some(at) = memchr::memchr(b'\n', rest) {
+                let (line, after) = (&rest[..at], &rest[at + 1..]);
+                rest = after;
+                if !line.is_empty() {
+                    return Some(Self::parse(kind, line));
+                }
+            }
+            None
+        })
+    }
+
+    fn parse(kind: Kind, line: &[u8]) -> Result<Self, Cause> {
         // Whatever is odd about a line is said by the one that reads all of it.
         if let Some((event, object)) = cut(line)
             && let Ok(frame) = Self::of_object(kind, event, object)
         {
             return Ok(frame);
         }
-        let envelope: Envelope<'a> =
+        let envelope: Envelope<'_> =
             serde_json::from_slice(line).map_err(|error| undecodable("a watch line", &error))?;
         let object = envelope.object.get();
         if envelope.event == "ERROR" {
@@ -103,8 +117,34 @@ impl<'a> Frame<'a> {
         Self::of_object(kind, &envelope.event, object)
     }
 
-    fn of_object(kind: Kind, event: &str, object: &'a str) -> Result<Self, Cause> {
-        let head: Head<'a> =
+    fn of_object(kind: Kind, event: &str, object: &str) -> Result<Self, Cause> {
+        if !matches!(event, "ADDED" | "MODIFIED") {
+            return Self::of_head(kind, event, object);
+        }
+        match decode_versioned(kind, object, Rules::Stored) {
+            // Nothing is left to look for.
+            Ok(Decoded {
+                object,
+                resource_version: Some(version),
+                says_kind: true,
+            }) => Ok(Self::Applied {
+                name: object.reference().name,
+                version,
+                object: Ok(object),
+            }),
+            decoded => {
+                let mut frame = Self::of_head(kind, event, object)?;
+                if let Self::Applied { object, .. } = &mut frame {
+                    *object = decoded.map(|decoded| decoded.object);
+                }
+                Ok(frame)
+            }
+        }
+    }
+
+    /// What the head of an object says; an object that is applied is nameless at first.
+    fn of_head(kind: Kind, event: &str, object: &str) -> Result<Self, Cause> {
+        let head: Head<'_> =
             serde_json::from_str(object).map_err(|error| undecodable("an event", &error))?;
         if head.kind != kind.name() {
             return Err(Cause::Undecodable(format!(
@@ -112,7 +152,7 @@ impl<'a> Frame<'a> {
             )));
         }
         let metadata = head.metadata;
-        let version = metadata.resource_version;
+        let version = metadata.resource_version.into_owned();
         if version.is_empty() {
             return Err(Cause::Undecodable(
                 "an event without resourceVersion".to_owned(),
@@ -138,7 +178,7 @@ impl<'a> Frame<'a> {
             "ADDED" | "MODIFIED" => Ok(Self::Applied {
                 name,
                 version,
-                object,
+                object: Err(Undecodable::Nameless),
             }),
             "DELETED" => Ok(Self::Deleted { name, version }),
             other => Err(Cause::Undecodable(format!(

@@ -26,9 +26,6 @@ use super::error::{Cause, one_line};
 use super::frame::{Frame, Status};
 use super::page::Page;
 
-/// How an object's JSON becomes an object. An error means that it has not even a name.
-pub(super) type Decode = fn(Kind, &str) -> Result<Object, Undecodable>;
-
 /// Objects of one page, as client-go's and kubectl's pagers ask for.
 pub(super) const PAGE: u32 = 500;
 
@@ -64,8 +61,10 @@ pub(super) enum Request {
 /// What came.
 #[derive(Debug)]
 pub(super) enum Input<'a> {
-    /// A whole answer: to a list, or one other than 200 to a watch.
-    Answer {
+    /// A list was answered with 200.
+    Page(Page),
+    /// An answer other than 200.
+    Refusal {
         /// Its HTTP status.
         status: u16,
         /// Its Retry-After, where it has one.
@@ -76,7 +75,7 @@ pub(super) enum Input<'a> {
     /// A watch was answered with 200: lines follow.
     Opened,
     /// A line of a watch.
-    Line(&'a [u8]),
+    Line(Frame),
     /// A watch is over, at its end or anywhere else.
     Ended {
         /// Whether it lasted less than a second.
@@ -103,7 +102,6 @@ pub(super) enum Step {
 pub(super) struct ListWatch {
     kind: Kind,
     namespace: Option<Arc<str>>,
-    decode: Decode,
     state: State,
     /// Whether the server is believed to have streaming lists.
     streams: bool,
@@ -147,11 +145,10 @@ impl State {
 }
 
 impl ListWatch {
-    pub(super) fn new(kind: Kind, namespace: Option<Arc<str>>, decode: Decode) -> Self {
+    pub(super) fn new(kind: Kind, namespace: Option<Arc<str>>) -> Self {
         Self {
             kind,
             namespace,
-            decode,
             state: State::Streaming {
                 objects: BTreeMap::new(),
             },
@@ -203,13 +200,11 @@ impl ListWatch {
                 // A streaming list gathers anew with each attempt, a page is asked for again.
                 Ok(Step::Send)
             }
-            Input::Answer {
-                status: 200, body, ..
-            } => {
+            Input::Page(page) => {
                 self.repeated = false;
-                self.page(body, events)
+                self.page(page, events)
             }
-            Input::Answer {
+            Input::Refusal {
                 status,
                 retry_after,
                 body,
@@ -224,12 +219,12 @@ impl ListWatch {
                 self.repeated = false;
                 Ok(Step::Read)
             }
-            Input::Line(line) => self.line(line, events),
+            Input::Line(frame) => self.line(frame, events),
             Input::Ended { brief } => Ok(self.ended(brief)),
         }
     }
 
-    fn page(&mut self, body: &[u8], events: &mut Vec<Event>) -> Result<Step, Cause> {
+    fn page(&mut self, page: Page, events: &mut Vec<Event>) -> Result<Step, Cause> {
         let State::Paging {
             objects,
             version,
@@ -241,38 +236,36 @@ impl ListWatch {
                 "a watch was answered with a list".to_owned(),
             ));
         };
-        let page = Page::parse(self.kind, body)?;
-        for item in &page.items {
-            match (self.decode)(self.kind, item.get()) {
+        for item in page.items {
+            match item {
                 Ok(object) => objects.push(object),
                 Err(why) => nameless(self.kind, &why),
             }
         }
-        let first = version.get_or_insert_with(|| page.version.into_owned());
+        let first = version.get_or_insert(page.version);
         match page.next {
             None => {
                 let (objects, version) = (std::mem::take(objects), std::mem::take(first));
                 self.listed(objects, version, events)
             }
-            Some(next) if continue_token.as_deref() == Some(&*next) || limit.is_none() => Err(
+            Some(next) if continue_token.as_ref() == Some(&next) || limit.is_none() => Err(
                 Cause::Undecodable("a list whose pages do not come to an end".to_owned()),
             ),
             Some(next) => {
-                *continue_token = Some(next.into_owned());
+                *continue_token = Some(next);
                 Ok(Step::Send)
             }
         }
     }
 
-    fn line(&mut self, line: &[u8], events: &mut Vec<Event>) -> Result<Step, Cause> {
-        let frame = Frame::parse(self.kind, line)?;
+    fn line(&mut self, frame: Frame, events: &mut Vec<Event>) -> Result<Step, Cause> {
         if let Frame::Error(status) = frame {
             let retry_after = status.retry_after();
             return self.refused(&status, retry_after);
         }
         match &mut self.state {
             State::Streaming { objects } => match frame {
-                Frame::Applied { name, object, .. } => match (self.decode)(self.kind, object) {
+                Frame::Applied { name, object, .. } => match object {
                     Ok(object) => {
                         objects.insert(name, object);
                     }
@@ -286,7 +279,6 @@ impl ListWatch {
                     initial_events_end: true,
                 } => {
                     let objects = std::mem::take(objects).into_values().collect();
-                    let version = version.into_owned();
                     self.listed(objects, version, events)?;
                 }
                 Frame::Bookmark { .. } | Frame::Error(_) => {}
@@ -296,7 +288,7 @@ impl ListWatch {
                     Frame::Applied {
                         version, object, ..
                     } => {
-                        match (self.decode)(self.kind, object) {
+                        match object {
                             Ok(object) => events.push(Event::Apply(object)),
                             Err(why) => nameless(self.kind, &why),
                         }
@@ -313,7 +305,7 @@ impl ListWatch {
                 self.seen = self.seen.max(version.parse().ok());
                 self.unknown_version = 0;
                 if *last != version {
-                    *last = version.into_owned();
+                    *last = version;
                     self.barren = 0;
                     self.relists = 0;
                 }

@@ -181,7 +181,7 @@ impl Kubernetes {
         let mut tasks = JoinSet::new();
         for (kind, namespace) in self.watched {
             let resource = Resource::new(kind, namespace.clone());
-            let machine = ListWatch::new(kind, namespace.clone(), crate::k8s::decode);
+            let machine = ListWatch::new(kind, namespace.clone());
             let (client, timing) = (self.client.clone(), self.timing.clone());
             let (events, metrics) = (events.clone(), self.metrics.clone());
             tasks.spawn(async move {

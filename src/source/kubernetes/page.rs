@@ -1,30 +1,31 @@
 //! One page of a list: `{"kind": "IngressList", "metadata": {…}, "items": […]}`.
 //!
-//! Items stay bytes here: one that can't be decoded must not spoil the page.
+//! An item that can't be decoded must not spoil the page: it is one of its own.
 
 use std::borrow::Cow;
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::k8s::Kind;
+use crate::k8s::{Kind, Object, Undecodable, decode};
 
 use super::error::Cause;
 use super::frame::undecodable;
 
 /// A page whose envelope is sound.
-pub(super) struct Page<'a> {
+#[derive(Debug)]
+pub(super) struct Page {
     /// `metadata.resourceVersion`.
-    pub(super) version: Cow<'a, str>,
+    pub(super) version: String,
     /// `metadata.continue`: there are more pages.
-    pub(super) next: Option<Cow<'a, str>>,
-    /// The objects' bytes.
-    pub(super) items: Vec<&'a RawValue>,
+    pub(super) next: Option<String>,
+    /// The objects, where they have at least a name.
+    pub(super) items: Vec<Result<Object, Undecodable>>,
 }
 
-impl<'a> Page<'a> {
-    pub(super) fn parse(kind: Kind, body: &'a [u8]) -> Result<Self, Cause> {
-        let envelope: Envelope<'a> =
+impl Page {
+    pub(super) fn parse(kind: Kind, body: &[u8]) -> Result<Self, Cause> {
+        let envelope: Envelope<'_> =
             serde_json::from_slice(body).map_err(|error| undecodable("a list", &error))?;
         if envelope.kind.strip_suffix("List") != Some(kind.name()) {
             return Err(Cause::Undecodable(format!(
@@ -37,10 +38,11 @@ impl<'a> Page<'a> {
                 "a list without resourceVersion".to_owned(),
             ));
         }
+        let items = envelope.items.unwrap_or_default();
         Ok(Self {
-            version: envelope.metadata.resource_version,
-            next: Some(envelope.metadata.next).filter(|token| !token.is_empty()),
-            items: envelope.items.unwrap_or_default(),
+            version: envelope.metadata.resource_version.into_owned(),
+            next: Some(envelope.metadata.next.into_owned()).filter(|token| !token.is_empty()),
+            items: items.iter().map(|item| decode(kind, item.get())).collect(),
         })
     }
 }

@@ -3,7 +3,8 @@
 //! No rule of the protocol is in here. What is in here is time: how long a watch may last, and how long
 //! nothing may come before a connection counts as dead.
 
-use std::future::poll_fn;
+use std::collections::VecDeque;
+use std::future::{poll_fn, ready};
 use std::hash::{BuildHasher as _, Hasher as _};
 use std::pin::Pin;
 use std::time::Duration;
@@ -13,20 +14,26 @@ use http::{Response, StatusCode, header};
 use hyper::body::Body as _;
 use kube::client::Body;
 use tokio::sync::mpsc;
-use tokio::time::{Instant, sleep, timeout, timeout_at};
+use tokio::task::{JoinError, JoinHandle, spawn_blocking};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tracing::{debug, warn};
 
 use crate::k8s::Event;
 
 use super::client::CONNECT_WITHIN;
 use super::error::{Cause, one_line};
-use super::frame::Lines;
+use super::frame::{Frame, Lines};
 use super::list_watch::{Input, ListWatch, Request, Step};
 use super::metrics::{End, Metrics};
+use super::page::Page;
 use super::resource::Resource;
 
 /// A refusal's body is a `Status` of some hundred bytes; what is longer is not read on.
 const LONGEST_REFUSAL: usize = 64 << 10;
+/// From so many bytes on it pays to decode them elsewhere: some thirty objects.
+pub(super) const BULK: usize = 64 << 10;
+/// So many parts of a list are decoded at one time, or wait for it.
+const MOST_DECODING: usize = 4;
 /// A watch that lasted less than this brought nothing but work.
 const BRIEF: Duration = Duration::from_secs(1);
 /// How long the answer may take that follows a silent watch. As long as a connection: the request may go out on
@@ -135,19 +142,26 @@ impl Exchange<'_> {
         machine: &mut ListWatch,
         response: Response<Body>,
     ) -> Result<Step, Cause> {
-        match read(response, self.timing.answer).await {
-            Ok(answer) => {
-                let input = Input::Answer {
-                    status: answer.status,
-                    retry_after: answer.retry_after,
-                    body: &answer.body,
-                };
-                self.tell(machine, input).await
-            }
-            Err(input) => self.tell(machine, input).await,
+        let answer = match read(response, self.timing.answer).await {
+            Ok(answer) => answer,
+            Err(input) => return self.tell(machine, input).await,
+        };
+        if answer.status != StatusCode::OK.as_u16() {
+            let input = Input::Refusal {
+                status: answer.status,
+                retry_after: answer.retry_after,
+                body: &answer.body,
+            };
+            return self.tell(machine, input).await;
         }
+        let kind = machine.kind();
+        let parse = move || Page::parse(kind, &answer.body);
+        let page = decoded(spawn_blocking(parse).await)??;
+        self.tell(machine, Input::Page(page)).await
     }
 
+    /// Lines are taken in their order. Single ones are decoded at once; many, as a list brings them, by other threads,
+    /// while the next ones come in.
     async fn watch(
         &mut self,
         machine: &mut ListWatch,
@@ -156,27 +170,52 @@ impl Exchange<'_> {
     ) -> Result<Step, Cause> {
         let kind = machine.kind();
         let opened = Instant::now();
+        let silent = sleep_until(deadline);
+        tokio::pin!(silent);
         let mut lines = Lines::default();
-        let end = loop {
-            match timeout_at(deadline, chunk(&mut body)).await {
-                Ok(Some(Ok(bytes))) => lines.push(&bytes),
-                Ok(None) => break End::Ended,
-                Ok(Some(Err(error))) => {
-                    debug!(%kind, %error, "a watch was cut");
-                    break End::Cut;
+        let mut decoding: VecDeque<JoinHandle<Vec<_>>> = VecDeque::new();
+        let mut open = true;
+        let mut end = End::Ended;
+        loop {
+            let whole = lines.whole();
+            let frames = tokio::select! {
+                biased;
+                Some(decoded) = next(&mut decoding) => decoded?,
+                came = chunk(&mut body), if open && whole < BULK => {
+                    match came {
+                        Some(Ok(bytes)) => lines.push(&bytes)?,
+                        None => open = false,
+                        Some(Err(error)) => {
+                            debug!(%kind, %error, "a watch was cut");
+                            (open, end) = (false, End::Cut);
+                        }
+                    }
+                    continue;
                 }
-                Err(_) => {
+                // Nothing more has come by now.
+                () = ready(()), if whole > 0 && decoding.len() < MOST_DECODING => {
+                    let bytes = lines.take();
+                    let decode = move || Frame::read(kind, &bytes).collect();
+                    if whole >= BULK || !decoding.is_empty() {
+                        decoding.push_back(spawn_blocking(decode));
+                        continue;
+                    }
+                    decode()
+                }
+                () = &mut silent, if open => {
                     warn!(%kind, "a watch was silent beyond its end: its connection is given up");
-                    break End::Silent;
+                    (open, end) = (false, End::Silent);
+                    continue;
                 }
-            }
-            while let Some(line) = lines.next()? {
-                let step = self.tell(machine, Input::Line(&line)).await?;
+                else => break,
+            };
+            for frame in frames {
+                let step = self.tell(machine, Input::Line(frame?)).await?;
                 if step != Step::Read {
                     return Ok(step);
                 }
             }
-        };
+        }
         self.metrics.watched(kind, end);
         if matches!(end, End::Silent) {
             self.answer = self.timing.answer.min(AFTER_SILENCE);
@@ -199,6 +238,17 @@ impl Exchange<'_> {
         }
         Ok(step)
     }
+}
+
+/// The next lines that were decoded elsewhere, in their order; `None` when none are. Safe to use in `select!`.
+async fn next<T>(decoding: &mut VecDeque<JoinHandle<T>>) -> Option<Result<T, Cause>> {
+    let done = decoding.front_mut()?.await;
+    decoding.pop_front();
+    Some(decoded(done))
+}
+
+fn decoded<T>(done: Result<T, JoinError>) -> Result<T, Cause> {
+    done.map_err(|error| Cause::Undecodable(format!("the decoder failed: {error}")))
 }
 
 /// A whole answer.

@@ -1,7 +1,7 @@
 //! Watch lines as a server may write them: what they mean does not depend on how their envelope is written.
 
 use super::super::frame::Frame;
-use crate::k8s::Kind;
+use crate::k8s::{Kind, decode};
 
 const OBJECT: &str = r#"{"kind":"Service","apiVersion":"v1","metadata":{"name":"web","namespace":"shop","resourceVersion":"7","annotations":{"k8s.io/initial-events-end":"true"}}}"#;
 
@@ -13,13 +13,17 @@ fn check(line: &[u8], expected: &str) {
     } else {
         line
     };
-    let meaning = match Frame::parse(Kind::Service, line) {
+    let mut frames = Frame::read(Kind::Service, &[line, b"\n"].concat()).collect::<Vec<_>>();
+    assert_eq!(frames.len(), 1, "{text}");
+    let meaning = match frames.remove(0) {
         Ok(Frame::Applied {
             name,
             version,
             object,
         }) => {
-            assert_eq!(object, OBJECT);
+            let object = object.unwrap();
+            assert_eq!(object, decode(Kind::Service, OBJECT).unwrap());
+            assert_eq!(object.reference().name, name);
             format!("applied {name} {version}")
         }
         Ok(Frame::Deleted { name, version }) => format!("deleted {name} {version}"),

@@ -10,8 +10,10 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::k8s::{Event, Kind, Object, decode};
+use crate::k8s::{Event, Kind, Object};
+use crate::source::kubernetes::frame::Frame;
 use crate::source::kubernetes::list_watch::{Input, ListWatch, Request, Step};
+use crate::source::kubernetes::page::Page;
 
 pub(super) fn check(transcript: &str) {
     let transcript: String = transcript
@@ -19,7 +21,7 @@ pub(super) fn check(transcript: &str) {
         .map(str::trim)
         .filter(|line| !line.is_empty())
         .fold(String::new(), |all, line| all + line + "\n");
-    let mut machine = ListWatch::new(Kind::Service, Some(Arc::from("ns")), decode);
+    let mut machine = ListWatch::new(Kind::Service, Some(Arc::from("ns")));
     let mut played = request(&machine);
     for line in transcript.lines() {
         let Some(came) = line.strip_prefix("< ") else {
@@ -101,7 +103,11 @@ fn feed(
                 }
                 rest => rest.join(" "),
             };
-            let input = Input::Answer {
+            if *status == "200" {
+                let page = Page::parse(Kind::Service, body.as_bytes())?;
+                return machine.handle(Input::Page(page), events);
+            }
+            let input = Input::Refusal {
                 status: status.parse().unwrap(),
                 retry_after,
                 body: body.as_bytes(),
@@ -129,7 +135,11 @@ fn feed(
         ["error", rest @ ..] => format!(r#"{{"type":"ERROR","object":{}}}"#, rest.join(" ")),
         other => other.join(" "),
     };
-    machine.handle(Input::Line(line.as_bytes()), events)
+    let mut step = Ok(Step::Read);
+    for frame in Frame::read(Kind::Service, (line + "\n").as_bytes()) {
+        step = machine.handle(Input::Line(frame?), events);
+    }
+    step
 }
 
 fn shown(event: &Event) -> String {
