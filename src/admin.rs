@@ -8,7 +8,7 @@
 //! let it point there. So the admin listener refuses what a proxy has forwarded.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 
 use axum::Router;
 use axum::extract::{Query, Request, State};
@@ -16,7 +16,6 @@ use axum::http::{StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use tokio::net::TcpListener;
 
 use crate::http::{self, Limits};
 use crate::metrics::{self, Exposition};
@@ -80,10 +79,10 @@ impl Bound {
     /// # Errors
     ///
     /// When one can't be bound; the text names the address and its flag.
-    pub async fn bind(args: &Args) -> anyhow::Result<Self> {
+    pub fn bind(args: &Args) -> anyhow::Result<Self> {
         Ok(Self {
-            admin: http::bind(args.admin_address, "--admin-address").await?,
-            metrics: http::bind(args.metrics_address, "--metrics-address").await?,
+            admin: http::bind(args.admin_address, "--admin-address")?,
+            metrics: http::bind(args.metrics_address, "--metrics-address")?,
         })
     }
 
@@ -100,17 +99,17 @@ impl Bound {
     ///
     /// # Errors
     ///
-    /// None today; the signature is that of every task.
+    /// When the runtime can't take the listeners.
     pub async fn serve(self, sources: Sources, stop: Stop) -> anyhow::Result<()> {
         let admin = probes()
             .merge(debug(&sources.pages))
             .layer(middleware::from_fn(refuse_forwarded))
             .with_state(sources.clone());
         let metrics = probes().with_state(sources);
-        tokio::join!(
+        tokio::try_join!(
             http::serve(self.admin, admin, Limits::PAGES, stop.clone()),
             http::serve(self.metrics, metrics, Limits::PAGES, stop),
-        );
+        )?;
         Ok(())
     }
 }

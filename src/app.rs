@@ -99,7 +99,7 @@ impl ControlPlane {
         let (readiness, first) = Readiness::new("first snapshot");
         Ok(Self {
             xds: xds.clone().bind().await.map_err(bind_error)?,
-            admin: admin::Bound::bind(admin).await?,
+            admin: admin::Bound::bind(admin)?,
             metrics: Metrics::new(),
             reports: xds::Reports::default(),
             heartbeat: Heartbeat::new(),
@@ -213,7 +213,8 @@ impl ControlPlane {
             metrics: self.metrics.share(),
             pages,
         };
-        supervisor.add("admin", |stop| self.admin.serve(sources, stop));
+        let admin = self.admin;
+        supervisor.add_thread("admin", |stop| admin.serve(sources, stop));
     }
 }
 

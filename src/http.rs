@@ -5,7 +5,7 @@
 //! it ends, they end (I8).
 
 use std::collections::VecDeque;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -13,7 +13,6 @@ use axum::Router;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::service::TowerToHyperService;
-use tokio::net::TcpListener;
 use tokio::task::{AbortHandle, JoinSet};
 
 use crate::supervisor::Stop;
@@ -38,20 +37,33 @@ impl Limits {
 /// After a failed `accept` (out of file descriptors): without a pause the loop would spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// Binds a TCP listener.
+/// Binds a TCP listener for [`serve`].
 ///
 /// # Errors
 ///
 /// Naming the address and `flag`, the flag that moves it.
-pub async fn bind(address: SocketAddr, flag: &str) -> anyhow::Result<TcpListener> {
-    TcpListener::bind(address)
-        .await
-        .with_context(|| format!("can't listen on {address} (see {flag})"))
+pub fn bind(address: SocketAddr, flag: &str) -> anyhow::Result<TcpListener> {
+    let listener = TcpListener::bind(address);
+    let listener = listener.and_then(|listener| {
+        listener.set_nonblocking(true)?;
+        Ok(listener)
+    });
+    listener.with_context(|| format!("can't listen on {address} (see {flag})"))
 }
 
-/// Serves HTTP/1.1 and HTTP/2 with prior knowledge until asked to stop. Open requests are cut then: nobody's data
-/// goes through these servers.
-pub async fn serve(listener: TcpListener, router: Router, limits: Limits, mut stop: Stop) {
+/// Serves HTTP/1.1 and HTTP/2 with prior knowledge until asked to stop, on the runtime that it is called on. Open requests
+/// are cut then: nobody's data goes through these servers.
+///
+/// # Errors
+///
+/// When the runtime can't take the listener, which must not block.
+pub async fn serve(
+    listener: TcpListener,
+    router: Router,
+    limits: Limits,
+    mut stop: Stop,
+) -> anyhow::Result<()> {
+    let listener = tokio::net::TcpListener::from_std(listener).context("can't serve a listener")?;
     let mut builder = Builder::new(TokioExecutor::new());
     builder
         .http1()
@@ -61,7 +73,7 @@ pub async fn serve(listener: TcpListener, router: Router, limits: Limits, mut st
     let mut by_age: VecDeque<AbortHandle> = VecDeque::new();
     loop {
         tokio::select! {
-            () = stop.requested() => return,
+            () = stop.requested() => return Ok(()),
             Some(_) = connections.join_next() => by_age.retain(|connection| !connection.is_finished()),
             accepted = listener.accept() => match accepted {
                 Ok((stream, _)) => {

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 use tokio::task::{Id, JoinError, JoinSet};
 
 /// How long tasks may take to end once they are asked to. Half of kubelet's shortest usual grace period (10 s), so that
@@ -99,6 +99,18 @@ impl Supervisor {
         F: Future<Output = anyhow::Result<()>> + Send + 'static,
     {
         self.spawn(name, false, task);
+    }
+
+    /// As [`Self::add`], on a thread and a runtime of its own: for what must neither wait for the event path nor make it
+    /// wait. When it does not stop in time its thread is left behind, and ends with the process.
+    pub fn add_thread<F>(
+        &mut self,
+        name: &'static str,
+        task: impl FnOnce(Stop) -> F + Send + 'static,
+    ) where
+        F: Future<Output = anyhow::Result<()>> + 'static,
+    {
+        self.add(name, |stop| on_thread(name, || task(stop)));
     }
 
     /// Adds a task whose `Ok` is an orderly end of the process, for instance the one that waits for signals.
@@ -207,6 +219,26 @@ impl Supervisor {
         };
         (self.names.remove(&id).unwrap_or(unknown), result)
     }
+}
+
+async fn on_thread<F>(
+    name: &'static str,
+    task: impl FnOnce() -> F + Send + 'static,
+) -> anyhow::Result<()>
+where
+    F: Future<Output = anyhow::Result<()>>,
+{
+    let (ended, end) = oneshot::channel();
+    let run = move || {
+        let mut runtime = tokio::runtime::Builder::new_current_thread();
+        let runtime = runtime.enable_all().build();
+        let runtime = runtime.context("can't start its runtime");
+        // Nobody waits for the result of one that was aborted.
+        let _ = ended.send(runtime.and_then(|runtime| runtime.block_on(task())));
+    };
+    let thread = std::thread::Builder::new().name(name.into());
+    thread.spawn(run).context("can't start its thread")?;
+    end.await.context("its thread is gone")?
 }
 
 #[cfg(test)]

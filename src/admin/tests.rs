@@ -41,7 +41,7 @@ async fn serve<F: Future<Output = ()> + Send + 'static>(
         admin_address: any,
         metrics_address: any,
     };
-    let bound = Bound::bind(&args).await.unwrap();
+    let bound = Bound::bind(&args).unwrap();
     let (admin, metrics) = bound.addresses().unwrap();
     let check = check(admin, metrics);
     let mut supervisor = Supervisor::new();
@@ -144,15 +144,15 @@ async fn healthz_tells_a_stuck_loop() {
     .await;
 }
 
-#[tokio::test]
-async fn a_taken_port_is_an_error_that_names_the_flag() {
-    let taken = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+#[test]
+fn a_taken_port_is_an_error_that_names_the_flag() {
+    let taken = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let address = taken.local_addr().unwrap();
     let args = Args {
         admin_address: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
         metrics_address: address,
     };
-    let error = format!("{:#}", Bound::bind(&args).await.unwrap_err());
+    let error = format!("{:#}", Bound::bind(&args).unwrap_err());
     assert!(
         error.starts_with(&format!(
             "can't listen on {address} (see --metrics-address): "

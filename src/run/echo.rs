@@ -1,7 +1,7 @@
 //! The built-in backend: answers every request with what it received, as JSON.
 
 use std::collections::BTreeMap;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener as StdListener};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::sync::Arc;
 
 use anyhow::Context as _;
@@ -13,7 +13,6 @@ use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
 use futures::StreamExt as _;
 use serde::Serialize;
-use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
@@ -46,7 +45,7 @@ pub struct Echo {
 #[derive(Debug)]
 pub struct Server(mpsc::UnboundedReceiver<Listener>);
 
-type Listener = (StdListener, Option<Arc<str>>);
+type Listener = (TcpListener, Option<Arc<str>>);
 
 /// Binds the common listener, on loopback and any free port.
 ///
@@ -96,22 +95,24 @@ impl Server {
     ///
     /// When a listener can't be taken over by the runtime.
     pub async fn run(mut self, mut stop: Stop) -> anyhow::Result<()> {
-        let mut servers = JoinSet::new();
+        let mut servers: JoinSet<anyhow::Result<()>> = JoinSet::new();
         loop {
             let (listener, service) = tokio::select! {
                 () = stop.requested() => return Ok(()),
+                Some(ended) = servers.join_next() => {
+                    ended?.context("an echo backend")?;
+                    continue;
+                }
                 Some(next) = self.0.recv() => next,
             };
-            let listener =
-                TcpListener::from_std(listener).context("can't serve an echo backend")?;
             let router = Router::new().fallback(answer).with_state(service);
             servers.spawn(http::serve(listener, router, LIMITS, stop.clone()));
         }
     }
 }
 
-pub(super) fn listen() -> std::io::Result<(SocketAddr, StdListener)> {
-    let listener = StdListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+pub(super) fn listen() -> std::io::Result<(SocketAddr, TcpListener)> {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
     listener.set_nonblocking(true)?;
     Ok((listener.local_addr()?, listener))
 }

@@ -1,14 +1,13 @@
 //! What a request gets for a host that no Ingress names: a 404 that says which hosts there are. In a cluster it is a
 //! 404 without a word, because strangers ask there.
 
-use std::net::{SocketAddr, TcpListener as StdListener};
+use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 
 use anyhow::Context as _;
 use axum::Router;
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
-use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 use crate::http;
@@ -18,7 +17,7 @@ use super::echo;
 
 /// Listens and does not answer yet.
 #[derive(Debug)]
-pub struct Bound(StdListener);
+pub struct Bound(TcpListener);
 
 /// Binds it, on loopback and any free port.
 ///
@@ -38,10 +37,8 @@ impl Bound {
     ///
     /// When the listener can't be taken over by the runtime.
     pub async fn serve(self, urls: watch::Receiver<Arc<str>>, stop: Stop) -> anyhow::Result<()> {
-        let listener = TcpListener::from_std(self.0).context("can't answer for unknown hosts")?;
         let router = Router::new().fallback(answer).with_state(urls);
-        http::serve(listener, router, echo::LIMITS, stop).await;
-        Ok(())
+        http::serve(self.0, router, echo::LIMITS, stop).await
     }
 }
 

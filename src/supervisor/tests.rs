@@ -10,7 +10,7 @@ use super::*;
 /// A task that runs until it is asked to stop, and says that it did.
 fn obedient(
     stopped: &Arc<AtomicBool>,
-) -> impl FnOnce(Stop) -> futures::future::BoxFuture<'static, anyhow::Result<()>> {
+) -> impl FnOnce(Stop) -> futures::future::BoxFuture<'static, anyhow::Result<()>> + Send + use<> {
     let stopped = stopped.clone();
     move |mut stop| {
         Box::pin(async move {
@@ -123,4 +123,34 @@ async fn stop_is_seen_by_those_who_ask_late() {
     late.requested().await;
     drop(supervisor);
     stop.requested().await;
+}
+
+/// A task on a thread of its own is stopped with the rest, and its end is the end of all; it runs while this thread does
+/// not.
+#[tokio::test]
+async fn a_thread_is_a_task_like_the_others() {
+    let stopped = Arc::new(AtomicBool::new(false));
+    let mut supervisor = Supervisor::new();
+    supervisor.add_thread("admin", obedient(&stopped));
+    supervisor.add_finite("signals", |_| async { Ok(()) });
+    supervisor.run().await.unwrap();
+    assert!(stopped.load(Ordering::SeqCst));
+
+    check(Err("task admin ended: port 1 is taken"), |supervisor| {
+        supervisor.add_thread("admin", |_| async { Err(anyhow!("port 1 is taken")) });
+    })
+    .await;
+    check(
+        Err("task admin ended: its thread is gone: channel closed"),
+        |supervisor| {
+            supervisor.add_thread("admin", |_| async { panic!("out of cheese") });
+        },
+    )
+    .await;
+
+    let (here, there) = std::sync::mpsc::channel();
+    let mut supervisor = Supervisor::new();
+    supervisor.add_thread("admin", |_| async move { Ok(here.send(())?) });
+    supervisor.add("busy", |_| async move { Ok(there.recv()?) });
+    assert!(supervisor.run().await.is_err());
 }
