@@ -140,7 +140,11 @@ fn secret(namespace: usize, serial: usize) -> Object {
 }
 
 fn loaded(hosts: usize) -> Builder {
-    let mut builder = builder();
+    loaded_on(1, hosts)
+}
+
+fn loaded_on(threads: usize, hosts: usize) -> Builder {
+    let mut builder = builder().with_threads(threads);
     for host in 0..hosts {
         builder.apply(Event::Apply(service(host)));
         builder.apply(Event::Apply(endpoint_slice(host, 1)));
@@ -217,9 +221,11 @@ fn start(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("start");
     group.sample_size(10);
     for hosts in [1_000, 10_000] {
-        group.bench_with_input(BenchmarkId::new("all", hosts), &hosts, |bencher, &hosts| {
-            bencher.iter_with_large_drop(|| loaded(hosts));
-        });
+        for (name, threads) in [("all", 1), ("all on two threads", 2)] {
+            group.bench_with_input(BenchmarkId::new(name, hosts), &hosts, |bencher, &hosts| {
+                bencher.iter_with_large_drop(|| loaded_on(threads, hosts));
+            });
+        }
     }
     group.finish();
 }

@@ -10,7 +10,7 @@ use tokio::sync::{mpsc, watch};
 
 use crate::admin::{self, Heartbeat, Pages, Readiness};
 use crate::builder::{self, Builder};
-use crate::cli::UsageError;
+use crate::cli::{self, UsageError};
 use crate::controller::{self, Awaited, Controller, Outputs};
 use crate::k8s::Event;
 use crate::lease::{self, Elector};
@@ -126,7 +126,7 @@ impl ControlPlane {
         events: mpsc::Receiver<Event>,
     ) -> Outputs {
         let (controller, outputs) = Controller::new(
-            Builder::new(config),
+            Builder::new(config).with_threads(cli::threads()),
             Awaited::new(source.watched(), &self.readiness),
             events,
             controller::Metrics::register(self.metrics.registry()),

@@ -10,12 +10,13 @@ use std::sync::Arc;
 
 use isobath::builder::{Builder, Config};
 use isobath::envoy::listener;
-use isobath::k8s::Event;
+use isobath::k8s::{Event, Kind, decode};
 use isobath::store::ClassSelection;
 use isobath::translate::Options;
 use isobath::xds::{ResourceType, Snapshot};
 use objects::{cases, replay, step};
 use proptest::prelude::*;
+use serde_json::json;
 
 fn builder() -> Builder {
     Builder::new(Config {
@@ -105,5 +106,60 @@ proptest! {
         }
         prop_assert!(!scratch.build());
         prop_assert_eq!(scratch.translated(), translated);
+    }
+}
+
+/// A host with a Service, an EndpointSlice and a Secret that is not there.
+fn host(number: usize) -> [Event; 3] {
+    let metadata = |labels: serde_json::Value| json!({ "name": format!("web-{number}"), "namespace": "shop", "labels": labels });
+    let backend =
+        json!({ "service": { "name": format!("web-{number}"), "port": { "number": 80 } } });
+    let ingress = json!({
+        "metadata": metadata(json!({})),
+        "spec": {
+            "rules": [{
+                "host": format!("{number}.example.com"),
+                "http": { "paths": [{ "path": "/", "pathType": "Prefix", "backend": backend }] },
+            }],
+            "tls": [{ "hosts": [format!("{number}.example.com")], "secretName": "missing" }],
+        },
+    });
+    let service = json!({
+        "metadata": metadata(json!({})),
+        "spec": { "ports": [{ "port": 80, "protocol": "TCP" }] },
+    });
+    let slice = json!({
+        "metadata": metadata(json!({ "kubernetes.io/service-name": format!("web-{number}") })),
+        "addressType": "IPv4",
+        "ports": [{ "port": 8080, "protocol": "TCP" }],
+        "endpoints": [{ "addresses": [format!("10.0.{}.{}", number / 250, number % 250 + 1)] }],
+    });
+    [
+        (Kind::Ingress, ingress),
+        (Kind::Service, service),
+        (Kind::EndpointSlice, slice),
+    ]
+    .map(|(kind, object)| Event::Apply(decode(kind, &object.to_string()).unwrap()))
+}
+
+/// Many units are made on several threads.
+#[test]
+fn threads_make_no_difference() {
+    let built = |threads: usize| {
+        let mut builder = builder().with_threads(threads);
+        for event in (0..1500).flat_map(host) {
+            builder.apply(event);
+        }
+        builder.build();
+        builder
+    };
+    let alone = built(1);
+    assert_eq!(alone.translated().endpoints, 1500);
+    check_closed(alone.snapshot());
+    for threads in [2, 3, 5] {
+        let together = built(threads);
+        assert_eq!(dump(alone.snapshot()), dump(together.snapshot()));
+        assert_eq!(alone.statuses(), together.statuses());
+        assert_eq!(alone.translated(), together.translated());
     }
 }

@@ -5,21 +5,18 @@ use std::sync::Arc;
 
 use imbl::OrdMap;
 
-use crate::envoy::edge::Edge;
 use crate::envoy::filter_chain::Manager;
-use crate::envoy::route::Purpose;
 use crate::envoy::{filter_chain, listener, route, server_name};
 use crate::k8s::NamespacedName;
 use crate::model::Host;
-use crate::translate::HttpsHost;
 use crate::xds::{Part, Resource, ResourceType, Snapshot};
 
+use super::render::RenderedHttps;
 use super::replace;
 
 /// TLS servers by name with their hosts; a server without hosts is gone, with its chain, table and secrets.
 #[derive(Debug)]
 pub struct HttpsListener {
-    edge: Edge,
     manager: Manager,
     head: Part,
     /// Filter chains and the entries that choose one by SNI.
@@ -55,7 +52,6 @@ impl HttpsListener {
     /// A listener without hosts.
     pub fn new(config: &listener::Config) -> Self {
         Self {
-            edge: config.edge,
             manager: Manager::new(&config.edge),
             head: listener::https_head(config),
             parts: OrdMap::new(),
@@ -69,7 +65,7 @@ impl HttpsListener {
     }
 
     /// Serves the host as the unit says, or no longer.
-    pub fn set(&mut self, host: &Host, unit: Option<&HttpsHost>) {
+    pub fn set(&mut self, host: &Host, unit: Option<RenderedHttps>) {
         let old = self.hosts.remove(host);
         if let Some(unit) = unit {
             self.enter(host, unit, old.as_ref());
@@ -123,7 +119,7 @@ impl HttpsListener {
         changed
     }
 
-    fn enter(&mut self, host: &Host, unit: &HttpsHost, old: Option<&HostState>) {
+    fn enter(&mut self, host: &Host, unit: RenderedHttps, old: Option<&HostState>) {
         let name = &unit.server.name;
         let server = self.servers.entry(name.clone()).or_insert_with(|| {
             let (chain_key, part) = filter_chain::filter_chain(&unit.server, &self.manager);
@@ -144,12 +140,8 @@ impl HttpsListener {
             }
         });
         server.hosts += 1;
-        let purpose = Purpose {
-            tls: true,
-            ingress_metrics: self.edge.ingress_metrics,
-        };
-        let virtual_host = route::virtual_host(&unit.virtual_host, purpose);
-        if replace(&mut server.table, None, Some(&virtual_host)) {
+        let key = unit.virtual_host.0.clone();
+        if replace(&mut server.table, None, Some(unit.virtual_host)) {
             self.touched_tables.insert(name.clone());
         }
         // It says which server a host has, and nothing else of either.
@@ -157,11 +149,12 @@ impl HttpsListener {
             Some(old) => old.server_name_key.clone(),
             None => {
                 let server_name = server_name::server_name(host, name);
-                self.touched |= replace(&mut self.parts, None, Some(&server_name));
-                server_name.0
+                let key = server_name.0.clone();
+                self.touched |= replace(&mut self.parts, None, Some(server_name));
+                key
             }
         };
-        let mut parts = vec![(name.clone(), virtual_host.0)];
+        let mut parts = vec![(name.clone(), key)];
         parts.extend(self.misdirect(host, name));
         let state = HostState {
             server: name.clone(),
@@ -180,7 +173,7 @@ impl HttpsListener {
         }
         let (key, part) = route::misdirected(host);
         let table = &mut self.servers.get_mut(above)?.table;
-        if replace(table, None, Some(&(key.clone(), part))) {
+        if replace(table, None, Some((key.clone(), part))) {
             self.touched_tables.insert(above.clone());
         }
         Some((above.clone(), key))

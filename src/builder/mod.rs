@@ -8,14 +8,14 @@
 mod args;
 mod https;
 mod problems;
+mod render;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use imbl::{OrdMap, OrdSet};
 
-use crate::envoy::route::Purpose;
-use crate::envoy::{cluster, endpoint, listener, route, secret};
+use crate::envoy::{listener, route, secret};
 use crate::k8s::{Event, Kind, NamespacedName, ObjectRef};
 use crate::model::Host;
 use crate::store::{ClassSelection, Dirty, Index, Store};
@@ -26,6 +26,7 @@ use crate::xds::{Part, Resource, ResourceType, Snapshot, packed};
 pub use args::{Args, EdgeArgs};
 use https::HttpsListener;
 use problems::{Problems, Unit, uid};
+use render::{RenderedHost, Renderer, each};
 
 /// What the operator decided, as far as the core is concerned.
 #[derive(Clone, Debug)]
@@ -56,6 +57,7 @@ pub struct Translated {
 pub struct Builder {
     options: Options,
     ingress_metrics: bool,
+    threads: usize,
     store: Store,
     dirty: Dirty,
     is_first: bool,
@@ -110,6 +112,7 @@ impl Builder {
         let mut builder = Self {
             options: config.options,
             ingress_metrics: config.listeners.edge.ingress_metrics,
+            threads: 1,
             store: Store::new(config.classes),
             dirty: Dirty::default(),
             is_first: true,
@@ -129,6 +132,13 @@ impl Builder {
         builder
     }
 
+    /// Shares a build of many units, as the first is, between so many threads. The result is the same.
+    #[must_use]
+    pub fn with_threads(mut self, threads: usize) -> Self {
+        self.threads = threads;
+        self
+    }
+
     /// Takes in one event. What it touches is built by the next [`Builder::build`].
     pub fn apply(&mut self, event: Event) {
         self.store.apply(event, &mut self.dirty);
@@ -142,9 +152,7 @@ impl Builder {
             changed: is_first,
             ..Touched::default()
         };
-        for host in &dirty.hosts {
-            self.build_host(host, &mut touched);
-        }
+        self.build_hosts(&dirty, &mut touched);
         for service in &dirty.services {
             touched
                 .clusters
@@ -155,17 +163,13 @@ impl Builder {
                 .endpoints
                 .extend(self.clusters_of.get(service).cloned());
         }
-        for name in &touched.clusters {
-            touched.changed |= self.build_cluster(name);
-        }
-        for name in &touched.endpoints {
-            touched.changed |= self.build_endpoints(name);
-        }
+        touched.changed |= self.build_clusters(&touched.clusters);
+        touched.changed |= self.build_endpoints(&touched.endpoints);
         touched.changed |= self.build_secrets(&dirty);
         if touched.redirects {
             let (key, part) = route::redirects(&self.redirects, self.options.https_port);
             let part = (!self.redirects.is_empty()).then(|| (key.clone(), part));
-            touched.http_table |= replace(&mut self.http_table, Some(&key), part.as_ref());
+            touched.http_table |= replace(&mut self.http_table, Some(&key), part);
         }
         if touched.http_table {
             self.put_http_table();
@@ -203,30 +207,40 @@ impl Builder {
         self.translated
     }
 
-    fn build_host(&mut self, host: &Host, touched: &mut Touched) {
-        self.translated.hosts += 1;
-        let input = Input {
+    fn renderer(&self) -> Renderer<'_> {
+        Renderer {
+            input: self.input(),
+            ingress_metrics: self.ingress_metrics,
+        }
+    }
+
+    fn input(&self) -> Input<'_> {
+        Input {
             store: &self.store,
             options: &self.options,
-        };
-        let unit = translate::host(input, host);
+        }
+    }
+
+    fn build_hosts(&mut self, dirty: &Dirty, touched: &mut Touched) {
+        let hosts: Vec<&Host> = dirty.hosts.iter().collect();
+        let renderer = self.renderer();
+        let rendered = each(self.threads, &hosts, |host| renderer.host(host));
+        for (host, rendered) in hosts.into_iter().zip(rendered) {
+            self.file_host(host, rendered, touched);
+        }
+    }
+
+    fn file_host(&mut self, host: &Host, unit: RenderedHost, touched: &mut Touched) {
+        self.translated.hosts += 1;
         let old = self.hosts.remove(host).unwrap_or_default();
-        let redirects = unit.http.as_ref().is_some_and(|http| {
-            http.is_https_redirect() && !host.is_any() && host.wildcard_suffix().is_none()
-        });
-        touched.redirects |= match redirects {
+        touched.redirects |= match unit.redirects {
             true => self.redirects.insert(host.clone()).is_none(),
             false => self.redirects.remove(host).is_some(),
         };
-        let http = unit.http.as_ref().filter(|_| !redirects);
-        let purpose = Purpose {
-            tls: false,
-            ingress_metrics: self.ingress_metrics,
-        };
-        let rendered = http.map(|http| route::virtual_host(http, purpose));
+        let http_key = unit.http.as_ref().map(|(key, _)| key.clone());
         let old_key = old.http_key.as_ref();
-        touched.http_table |= replace(&mut self.http_table, old_key, rendered.as_ref());
-        self.https.set(host, unit.https.as_ref());
+        touched.http_table |= replace(&mut self.http_table, old_key, unit.http);
+        self.https.set(host, unit.https);
         // First take, then let go: a cluster that is still named keeps its state.
         for (name, backend) in &unit.clusters {
             let state = self.clusters.entry(name.clone()).or_insert_with(|| {
@@ -251,7 +265,7 @@ impl Builder {
         }
         self.problems.set(Unit::Host(host.clone()), unit.problems);
         let state = HostState {
-            http_key: rendered.map(|(key, _)| key),
+            http_key,
             clusters: unit.clusters.into_keys().collect(),
         };
         if self.store.names_host(host) {
@@ -259,61 +273,73 @@ impl Builder {
         }
     }
 
-    fn build_cluster(&mut self, name: &Arc<str>) -> bool {
-        let Some(state) = self.clusters.get(name) else {
-            return false;
-        };
-        let service = ObjectRef {
-            kind: Kind::Service,
-            name: state.backend.service.clone(),
-        };
-        if state.users == 0 {
-            let was_last = self.clusters_of.remove(&service.name, name);
-            if was_last {
-                self.statuses.owners.remove(&service);
-            }
-            self.clusters.remove(name);
-            self.problems.set(Unit::Cluster(name.clone()), Vec::new());
-            let cluster = self.snapshot.remove(ResourceType::Cluster, name);
-            let endpoints = self.snapshot.remove(ResourceType::Endpoint, name);
-            return cluster || endpoints;
+    /// Builds the clusters that some host names, and lets go of the others.
+    fn build_clusters(&mut self, names: &BTreeSet<Arc<str>>) -> bool {
+        let mut changed = false;
+        let (used, unused): (Vec<_>, Vec<_>) = names
+            .iter()
+            .filter_map(|name| self.clusters.get_key_value(name))
+            .map(|(name, state)| (name.clone(), state.backend.clone(), state.users))
+            .partition(|(_, _, users)| *users > 0);
+        let renderer = self.renderer();
+        let rendered = each(self.threads, &used, |(_, backend, _)| {
+            renderer.cluster(backend)
+        });
+        for ((name, backend, _), rendered) in used.into_iter().zip(rendered) {
+            self.translated.clusters += 1;
+            // The hosts that name a cluster are translated whenever its Service changes, so it can't be named when
+            // its Service or port is gone.
+            let Some((resource, problems)) = rendered else {
+                continue;
+            };
+            self.problems.set(Unit::Cluster(name), problems);
+            self.own(ObjectRef {
+                kind: Kind::Service,
+                name: backend.service,
+            });
+            changed |= self.put(ResourceType::Cluster, resource);
         }
-        self.translated.clusters += 1;
-        let input = Input {
-            store: &self.store,
-            options: &self.options,
-        };
-        // The hosts that name a cluster are translated whenever its Service changes, so it can't be named when
-        // its Service or port is gone.
-        let Some((model, problems)) = translate::cluster(input, &state.backend) else {
-            return false;
-        };
-        self.problems.set(Unit::Cluster(name.clone()), problems);
-        self.own(service);
-        self.put(ResourceType::Cluster, cluster::cluster(&model))
+        for (name, backend, _) in unused {
+            changed |= self.let_go(&name, backend.service);
+        }
+        changed
     }
 
-    fn build_endpoints(&mut self, name: &Arc<str>) -> bool {
-        let Some(state) = self.clusters.get(name) else {
-            return false;
-        };
-        let has_assignment = self
-            .snapshot
-            .get(ResourceType::Cluster, name)
-            .is_some_and(|cluster| cluster.references().next().is_some());
-        if !has_assignment {
-            return false;
+    fn let_go(&mut self, cluster: &Arc<str>, service: NamespacedName) -> bool {
+        let was_last = self.clusters_of.remove(&service, cluster);
+        if was_last {
+            self.statuses.owners.remove(&ObjectRef {
+                kind: Kind::Service,
+                name: service,
+            });
         }
-        self.translated.endpoints += 1;
-        let input = Input {
-            store: &self.store,
-            options: &self.options,
-        };
-        let assignment = translate::load_assignment(input, name, &state.backend);
-        self.put(
-            ResourceType::Endpoint,
-            endpoint::load_assignment(&assignment),
-        )
+        self.clusters.remove(cluster);
+        self.problems
+            .set(Unit::Cluster(cluster.clone()), Vec::new());
+        let removed = self.snapshot.remove(ResourceType::Cluster, cluster);
+        self.snapshot.remove(ResourceType::Endpoint, cluster) || removed
+    }
+
+    /// Builds the load assignments of the clusters that have one.
+    fn build_endpoints(&mut self, names: &BTreeSet<Arc<str>>) -> bool {
+        let assigned: Vec<_> = names
+            .iter()
+            .filter(|name| {
+                let cluster = self.snapshot.get(ResourceType::Cluster, name);
+                cluster.is_some_and(|cluster| cluster.references().next().is_some())
+            })
+            .filter_map(|name| Some((name, &self.clusters.get(name)?.backend)))
+            .collect();
+        let renderer = self.renderer();
+        let rendered = each(self.threads, &assigned, |(name, backend)| {
+            renderer.load_assignment(name, backend)
+        });
+        let mut changed = false;
+        for resource in rendered {
+            self.translated.endpoints += 1;
+            changed |= self.put(ResourceType::Endpoint, resource);
+        }
+        changed
     }
 
     fn build_secrets(&mut self, dirty: &Dirty) -> bool {
@@ -321,12 +347,8 @@ impl Builder {
         let touched = self.https.take_touched_secrets();
         for name in touched.iter().chain(&dirty.secrets) {
             let resource = name.to_string();
-            let input = Input {
-                store: &self.store,
-                options: &self.options,
-            };
             let certificate = if self.https.uses(name) {
-                translate::certificate(input, name)
+                translate::certificate(self.input(), name)
             } else {
                 None
             };
@@ -368,12 +390,12 @@ impl Builder {
     }
 
     fn judge(&mut self, dirty: &Dirty) {
-        let input = Input {
-            store: &self.store,
-            options: &self.options,
-        };
-        for object in &dirty.objects {
-            let problems = translate::object_problems(input, object);
+        let objects: Vec<&ObjectRef> = dirty.objects.iter().collect();
+        let input = self.input();
+        let problems = each(self.threads, &objects, |object| {
+            translate::object_problems(input, object)
+        });
+        for (object, problems) in objects.into_iter().zip(problems) {
             self.problems.set(Unit::Object(object.clone()), problems);
             if object.kind == Kind::Ingress {
                 let facts = facts(&self.store, object);
@@ -416,16 +438,16 @@ impl Builder {
 fn replace(
     parts: &mut OrdMap<Arc<str>, Arc<Part>>,
     old_key: Option<&Arc<str>>,
-    new: Option<&(Arc<str>, Part)>,
+    new: Option<(Arc<str>, Part)>,
 ) -> bool {
     let mut changed = false;
-    if let Some(old_key) = old_key.filter(|old| new.is_none_or(|(key, _)| key != *old)) {
+    if let Some(old_key) = old_key.filter(|old| new.as_ref().is_none_or(|(key, _)| key != *old)) {
         changed |= parts.remove(old_key).is_some();
     }
     if let Some((key, part)) = new
-        && parts.get(key).is_none_or(|current| **current != *part)
+        && parts.get(&key).is_none_or(|current| **current != part)
     {
-        parts.insert(key.clone(), Arc::new(part.clone()));
+        parts.insert(key, Arc::new(part));
         changed = true;
     }
     changed

@@ -11,7 +11,7 @@ mod ingress;
 mod objects;
 mod spoken;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 pub use class::{CONTROLLER, ClassSelection, DEFAULT_CLASS, class_of};
@@ -75,10 +75,11 @@ impl Store {
                 namespace,
                 objects,
             } => {
-                let listed: BTreeSet<ObjectRef> = objects.iter().map(Object::reference).collect();
-                for reference in self.references(kind, namespace.as_deref()) {
-                    if !listed.contains(&reference) {
-                        self.delete(&reference, dirty);
+                let known = self.references(kind, namespace.as_deref());
+                if !known.is_empty() {
+                    let listed: HashSet<_> = objects.iter().map(Object::reference).collect();
+                    for reference in known.iter().filter(|known| !listed.contains(known)) {
+                        self.delete(reference, dirty);
                     }
                 }
                 for object in objects {
