@@ -21,7 +21,7 @@ use jiff::SignedDuration;
 
 use crate::envoy::bootstrap;
 use crate::run::tether;
-use crate::{app, drain, inspect, install, log, supervise};
+use crate::{app, drain, inspect, install, log, supervise, xds};
 
 /// Exit code: a task ended.
 pub const FATAL: u8 = 1;
@@ -106,10 +106,18 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Cli, ExitC
 #[must_use]
 pub fn run(cli: Cli) -> ExitCode {
     let result = match cli.command {
-        Command::Serve(args) => block_on(async {
-            app::serve(*args).await?;
-            Ok(ExitCode::SUCCESS)
-        }),
+        Command::Serve(args) => {
+            let is_beside_envoy = matches!(args.xds.xds_address, xds::Address::Unix(_));
+            let serve = async {
+                app::serve(*args).await?;
+                Ok(ExitCode::SUCCESS)
+            };
+            if is_beside_envoy {
+                block_on(serve)
+            } else {
+                block_on_threads(serve)
+            }
+        }
         Command::Run(args) => block_on(async {
             app::run(*args).await?;
             Ok(ExitCode::SUCCESS)
@@ -172,16 +180,30 @@ pub fn duration(text: &str) -> Result<Duration, String> {
 /// else.
 const THREADS: usize = 4;
 
-/// Runs the event path on this thread, from the watch to the wire. On several, each event woke one after the other: half
-/// as much again of its CPU, and a quarter of its latency (`make figures`, with and without `taskset`). What is long is
-/// done elsewhere: lists are decoded by the runtime's blocking threads, the admin pages have a thread of their own.
+/// Runs everything on this thread, from the watch to the wire. On several, each event woke one after the other: half as
+/// much again of its CPU, and a quarter of its latency (`make figures`, with and without `taskset`). What is long is done
+/// elsewhere: lists are decoded by the runtime's blocking threads, the admin pages have a thread of their own.
 fn block_on(work: impl Future<Output = anyhow::Result<ExitCode>>) -> anyhow::Result<ExitCode> {
-    tokio::runtime::Builder::new_current_thread()
-        .max_blocking_threads(threads())
-        .enable_all()
-        .build()
-        .context("can't start the runtime")?
-        .block_on(work)
+    run_on(tokio::runtime::Builder::new_current_thread(), work)
+}
+
+/// The same on several threads, for a control plane of many Envoys: their handshakes and what they are sent at a start are
+/// more than one thread should have to do.
+fn block_on_threads(
+    work: impl Future<Output = anyhow::Result<ExitCode>>,
+) -> anyhow::Result<ExitCode> {
+    let mut runtime = tokio::runtime::Builder::new_multi_thread();
+    runtime.worker_threads(threads());
+    run_on(runtime, work)
+}
+
+fn run_on(
+    mut runtime: tokio::runtime::Builder,
+    work: impl Future<Output = anyhow::Result<ExitCode>>,
+) -> anyhow::Result<ExitCode> {
+    runtime.max_blocking_threads(threads()).enable_all();
+    let runtime = runtime.build().context("can't start the runtime")?;
+    runtime.block_on(work)
 }
 
 /// How many threads work in bulk is shared by.

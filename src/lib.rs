@@ -28,6 +28,14 @@
 //!
 //! Imports point one way, downwards in that picture; `tests/layers.rs` checks it.
 //!
+//! # Threads
+//!
+//! Beside one Envoy, that whole line is one thread: an event is read, built and sent without waking another. What would keep
+//! it is elsewhere: lists are decoded on blocking threads, in parts and in order ([`source::kubernetes`]); a build of many
+//! units is shared by threads that end with it ([`builder`]); the pages, profiles included, have a thread of their own
+//! ([`supervisor::Supervisor::add_thread`]), so that a probe is answered whatever else goes on. A control plane of many
+//! Envoys (xDS over TCP) runs its tasks on several threads; nothing but [`cli`] knows.
+//!
 //! # Where the next feature goes
 //!
 //! A new kind of object (HTTPProxy, Gateway API) is a type in [`k8s`], a set of indexes in [`store`] and a file
