@@ -8,6 +8,8 @@ use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
+use nix::time::clock_getcpuclockid;
+use nix::unistd::Pid;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpStream, UnixStream};
 
@@ -36,14 +38,11 @@ impl Child {
         })
     }
 
-    /// CPU time so far: the sum over its threads, in the kernel's nanoseconds.
+    /// CPU time so far, in the kernel's nanoseconds; that of threads which have ended is in it.
     pub fn cpu(&self) -> Duration {
-        let tasks = fs::read_dir(format!("/proc/{}/task", self.process.id()));
-        let of = tasks.into_iter().flatten().flatten().filter_map(|task| {
-            let text = fs::read_to_string(task.path().join("schedstat")).ok()?;
-            text.split(' ').next()?.parse::<u64>().ok()
-        });
-        Duration::from_nanos(of.sum())
+        let pid = i32::try_from(self.process.id()).unwrap();
+        let clock = clock_getcpuclockid(Pid::from_raw(pid)).unwrap();
+        clock.now().unwrap().into()
     }
 
     /// Resident memory in MiB, now and at most.
