@@ -12,9 +12,9 @@ use tower::BoxError;
 use crate::k8s::{Event, Kind};
 use crate::source::kubernetes::frame::Frame;
 use crate::source::kubernetes::list_watch::{Input, ListWatch};
-use crate::source::kubernetes::metrics::Metrics;
 use crate::source::kubernetes::transport::BULK;
-use crate::source::kubernetes::{Kubernetes, Timing};
+
+use super::time::{all, source};
 
 /// A line about one of seven Services, with an annotation that makes it as long as a real one.
 fn line(event: &str, version: usize) -> String {
@@ -71,22 +71,9 @@ async fn check(sizes: impl Iterator<Item = usize>) {
             Ok(Response::new(StreamBody::new(frames).boxed_unsync()))
         }
     });
-    let source = Kubernetes {
-        client: kube::Client::new(service, "default"),
-        watched: vec![(Kind::Service, None)],
-        start_jitter: std::time::Duration::ZERO,
-        timing: Timing::default(),
-        metrics: Metrics::default(),
-    };
-    let (sender, mut receiver) = mpsc::channel(1);
-    let events = async {
-        let mut events = Vec::new();
-        while let Some(event) = receiver.recv().await {
-            events.push(event);
-        }
-        events
-    };
-    let (_, events) = futures::future::join(source.run(sender), events).await;
+    let source = source(kube::Client::new(service, "default"));
+    let (sender, receiver) = mpsc::channel(1);
+    let (_, events) = futures::future::join(source.run(sender), all(receiver)).await;
     assert_eq!(events.len(), 1000);
     assert!(events == expected(&body));
 }

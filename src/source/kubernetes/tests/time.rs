@@ -96,7 +96,7 @@ fn asked_for(uri: &str) -> Duration {
     Duration::from_secs(seconds.parse().unwrap())
 }
 
-fn source(client: kube::Client) -> Kubernetes {
+pub(super) fn source(client: kube::Client) -> Kubernetes {
     Kubernetes {
         client,
         watched: vec![(Kind::Service, None)],
@@ -106,19 +106,21 @@ fn source(client: kube::Client) -> Kubernetes {
     }
 }
 
+/// The events until their sender is gone.
+pub(super) async fn all(mut receiver: mpsc::Receiver<Event>) -> Vec<Event> {
+    let mut events = Vec::new();
+    while let Some(event) = receiver.recv().await {
+        events.push(event);
+    }
+    events
+}
+
 /// Runs for at most so long; the error if it ended, when it ended, and the events.
 async fn run(source: Kubernetes, most: Duration) -> (Option<SourceError>, Duration, Vec<Event>) {
     let start = Instant::now();
-    let (sender, mut receiver) = mpsc::channel(1);
-    let events = async {
-        let mut events = Vec::new();
-        while let Some(event) = receiver.recv().await {
-            events.push(event);
-        }
-        events
-    };
+    let (sender, receiver) = mpsc::channel(1);
     let running = timeout(most, source.run(sender));
-    let (end, events) = futures::future::join(running, events).await;
+    let (end, events) = futures::future::join(running, all(receiver)).await;
     let error = end.ok().map(|Err(error)| error);
     (error, start.elapsed(), events)
 }
