@@ -128,12 +128,9 @@ impl Bound {
     /// Serves until `shutdown`; then all connections end, and `Ok` is the result. Accepts nothing before the first
     /// snapshot. `identifier` is what clients are told as `control_plane.identifier`.
     ///
-    /// It does not watch over the publisher, which would wake its task for each snapshot: when the controller ends, the
-    /// supervisor ends the process.
-    ///
     /// # Errors
     ///
-    /// If the task of a connection panicked, or the publisher is gone before its first snapshot.
+    /// If the task of a connection panicked, or the publisher of snapshots is gone.
     pub async fn serve(
         self,
         mut published: watch::Receiver<Option<Published>>,
@@ -143,7 +140,7 @@ impl Bound {
         reports: Reports,
     ) -> anyhow::Result<()> {
         let mut shutdown = std::pin::pin!(shutdown);
-        // In this order: when the process stops, the publisher may be the first to be gone.
+        // In this order, here and below: when the process stops, the publisher may be the first to be gone.
         tokio::select! {
             biased;
             () = &mut shutdown => return Ok(()),
@@ -152,7 +149,7 @@ impl Bound {
             }
         }
         let shared = Shared {
-            published,
+            published: published.clone(),
             timing: self.timing,
             identifier: identifier.into(),
             metrics,
@@ -161,7 +158,9 @@ impl Bound {
         let mut connections = JoinSet::new();
         loop {
             tokio::select! {
+                biased;
                 () = &mut shutdown => return Ok(()),
+                gone = closed(&mut published) => return gone,
                 Some(ended) = connections.join_next() => {
                     ended.map_err(|error| anyhow::anyhow!("the task of an xDS connection: {error}"))?;
                 }
@@ -177,6 +176,11 @@ impl Bound {
             }
         }
     }
+}
+
+async fn closed(published: &mut watch::Receiver<Option<Published>>) -> anyhow::Result<()> {
+    while published.changed().await.is_ok() {}
+    anyhow::bail!("nobody publishes snapshots any more")
 }
 
 async fn converse(incoming: Incoming, shared: Shared) {

@@ -255,6 +255,27 @@ async fn clients_that_never_read() {
     server.stop().await;
 }
 
+/// The end of the publisher is the end of the server, and an error: nobody may go on with a dead controller.
+#[tokio::test]
+async fn ends_with_the_publisher() {
+    let server = Server::start(&[]).await;
+    server.publish(&Snapshot::default());
+    let Server {
+        publish,
+        task,
+        stop,
+        ..
+    } = server;
+    drop(publish);
+    let error = tokio::time::timeout(SOON, task)
+        .await
+        .unwrap()
+        .unwrap()
+        .unwrap_err();
+    assert!(error.to_string().contains("nobody publishes"), "{error}");
+    drop(stop);
+}
+
 /// When the process stops, the publisher may be the first to be gone: no error.
 #[tokio::test]
 async fn stops_before_it_misses_the_publisher() {
