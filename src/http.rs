@@ -43,12 +43,18 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 ///
 /// Naming the address and `flag`, the flag that moves it.
 pub fn bind(address: SocketAddr, flag: &str) -> anyhow::Result<TcpListener> {
-    let listener = TcpListener::bind(address);
-    let listener = listener.and_then(|listener| {
-        listener.set_nonblocking(true)?;
-        Ok(listener)
-    });
-    listener.with_context(|| format!("can't listen on {address} (see {flag})"))
+    listen(address).with_context(|| format!("can't listen on {address} (see {flag})"))
+}
+
+/// The same without words.
+///
+/// # Errors
+///
+/// The kernel's.
+pub fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
+    let listener = TcpListener::bind(address)?;
+    listener.set_nonblocking(true)?;
+    Ok(listener)
 }
 
 /// Serves HTTP/1.1 and HTTP/2 with prior knowledge until asked to stop, on the runtime that it is called on. Open requests

@@ -100,10 +100,13 @@ pub fn each<T: Sync, R: Send>(
     items: &[T],
     make: impl Fn(&T) -> R + Sync,
 ) -> Vec<R> {
-    let threads = threads.min(items.len() / FEWEST).max(1);
-    let mut shares = items.chunks(items.len().div_ceil(threads).max(1));
-    let own = shares.next().unwrap_or_default();
     let make_all = |share: &[T]| share.iter().map(&make).collect::<Vec<R>>();
+    let threads = threads.min(items.len() / FEWEST);
+    if threads < 2 {
+        return make_all(items);
+    }
+    let mut shares = items.chunks(items.len().div_ceil(threads));
+    let own = shares.next().unwrap_or_default();
     thread::scope(|scope| {
         let started: Vec<_> = shares
             .map(|share| {

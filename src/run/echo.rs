@@ -112,8 +112,7 @@ impl Server {
 }
 
 pub(super) fn listen() -> std::io::Result<(SocketAddr, TcpListener)> {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
-    listener.set_nonblocking(true)?;
+    let listener = http::listen((Ipv4Addr::LOCALHOST, 0).into())?;
     Ok((listener.local_addr()?, listener))
 }
 

@@ -118,32 +118,24 @@ impl Frame {
     }
 
     fn of_object(kind: Kind, event: &str, object: &str) -> Result<Self, Cause> {
-        if !matches!(event, "ADDED" | "MODIFIED") {
-            return Self::of_head(kind, event, object);
-        }
-        match decode_versioned(kind, object, Rules::Stored) {
-            // Nothing is left to look for.
-            Ok(Decoded {
-                object,
-                resource_version: Some(version),
-                says_kind: true,
-            }) => Ok(Self::Applied {
-                name: object.reference().name,
-                version,
-                object: Ok(object),
-            }),
-            decoded => {
-                let mut frame = Self::of_head(kind, event, object)?;
-                if let Self::Applied { object, .. } = &mut frame {
-                    *object = decoded.map(|decoded| decoded.object);
+        let applied = match event {
+            "ADDED" | "MODIFIED" => match decode_versioned(kind, object, Rules::Stored) {
+                // Nothing is left to look for.
+                Ok(Decoded {
+                    object,
+                    resource_version: Some(version),
+                    says_kind: true,
+                }) => {
+                    return Ok(Self::Applied {
+                        name: object.reference().name,
+                        version,
+                        object: Ok(object),
+                    });
                 }
-                Ok(frame)
-            }
-        }
-    }
-
-    /// What the head of an object says; an object that is applied is nameless at first.
-    fn of_head(kind: Kind, event: &str, object: &str) -> Result<Self, Cause> {
+                decoded => Some(decoded.map(|decoded| decoded.object)),
+            },
+            _ => None,
+        };
         let head: Head<'_> =
             serde_json::from_str(object).map_err(|error| undecodable("an event", &error))?;
         if head.kind != kind.name() {
@@ -174,14 +166,14 @@ impl Frame {
             ));
         }
         let name = NamespacedName::new(&*metadata.namespace, &*metadata.name);
-        match event {
-            "ADDED" | "MODIFIED" => Ok(Self::Applied {
+        match (event, applied) {
+            (_, Some(object)) => Ok(Self::Applied {
                 name,
                 version,
-                object: Err(Undecodable::Nameless),
+                object,
             }),
-            "DELETED" => Ok(Self::Deleted { name, version }),
-            other => Err(Cause::Undecodable(format!(
+            ("DELETED", None) => Ok(Self::Deleted { name, version }),
+            (other, None) => Err(Cause::Undecodable(format!(
                 "an event of the unknown type {:?}",
                 one_line(other)
             ))),
