@@ -30,6 +30,8 @@ pub struct Choice {
     pub server: TlsServer,
     /// The Secrets.
     pub secrets: BTreeSet<NamespacedName>,
+    /// The Ingress whose TLS entry brings them.
+    pub ingress: NamespacedName,
 }
 
 /// Finds the certificates of a host among the Ingresses that name it in a TLS entry, oldest first. The first
@@ -51,6 +53,7 @@ pub fn choose(
         let choice = Choice {
             server: server(&secrets, settings),
             secrets: secrets.into_values().collect(),
+            ingress: ingress.metadata.name.clone(),
         };
         match &chosen {
             None => chosen = Some((choice, ingress)),

@@ -3,7 +3,11 @@
 //! The rules, each with a golden case:
 //!
 //! - Ingresses of any namespace that name the host are merged. Where two want the same path the older has it,
-//!   then the one whose `namespace/name` sorts first; the other is told, and its other paths are served.
+//!   then the one whose `namespace/name` sorts first; the other is told, and its other paths are served. Between
+//!   namespaces prefixes of one text are the same path, whatever their types.
+//! - The order of the routes is that of [`super::order`]: of two namespaces that share the host the younger one's regular
+//!   expressions take what the older one's paths leave. Both are told.
+//! - A path that is kept from plain HTTP answers 404 there, whatever other path would take its requests.
 //! - A host that an Ingress names under `tls` only takes that Ingress's rules without a host: they hold for all
 //!   of its hosts. A default backend comes last on every host that its Ingress names, and on `*`.
 //! - HTTPS serves what HTTP serves, less the redirects. A host with a certificate and no routes of its own takes
@@ -19,11 +23,12 @@ use std::sync::Arc;
 
 use crate::k8s::{Ingress, IngressBackend, IngressPath, Kind, ObjectRef, PathType, Problem};
 use crate::model::{
-    Forward, Host, Owner, PathMatch, PathRewrite, Redirect, Route, RouteAction, RouteMatch,
-    VirtualHost, WeightedCluster,
+    Forward, HeaderModifier, Host, Owner, PathMatch, PathRewrite, Redirect, Route, RouteAction,
+    RouteMatch, VirtualHost, WeightedCluster,
 };
 use crate::store::Store;
 
+use super::order::{self, Deferred, Ordered};
 use super::policy::{IngressPolicy, ingress_policy};
 use super::{BackendPort, HostUnit, HttpsHost, Input, backend, certificate, path, reason, size};
 
@@ -92,12 +97,38 @@ fn choose(
     ingresses: &[&Arc<Ingress>],
     problems: &mut Vec<Problem>,
 ) -> Option<certificate::Choice> {
-    certificate::choose(input, host, ingresses, problems).or_else(|| {
+    let above = || {
         let wildcard = host.covering_wildcard()?;
         let ingresses = input.store.ingresses_of(&wildcard);
         // What is wrong with the wildcard's Secrets is told by the wildcard's own unit.
         certificate::choose(input, &wildcard, &ingresses, &mut Vec::new())
-    })
+    };
+    let Some(own) = certificate::choose(input, host, ingresses, problems) else {
+        return above();
+    };
+    // A host that an older namespace covers by its own wildcard stays covered by it.
+    let older: BTreeSet<&str> = ingresses
+        .iter()
+        .map(|ingress| &ingress.metadata.name)
+        .take_while(|name| name.namespace != own.ingress.namespace)
+        .map(|name| &*name.namespace)
+        .collect();
+    if older.is_empty() {
+        return Some(own);
+    }
+    let Some(above) = above().filter(|above| older.contains(&*above.ingress.namespace)) else {
+        return Some(own);
+    };
+    let message = format!(
+        "host {host} is served with {} of Ingress {}, whose namespace named the host first",
+        above.server.name, above.ingress
+    );
+    let object = ObjectRef {
+        kind: Kind::Ingress,
+        name: own.ingress,
+    };
+    problems.push(Problem::new(object, reason::TLS_HOST_CONFLICT, message));
+    Some(above)
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -121,8 +152,9 @@ struct Table<'a> {
 
 struct Entry<'a> {
     path: PathMatch,
-    is_acme: bool,
     is_default: bool,
+    /// The rank of its namespace among those that name the host: 0 is the oldest.
+    owner: usize,
     policy: Arc<IngressPolicy>,
     ingress: &'a Arc<Ingress>,
     action: RouteAction,
@@ -161,8 +193,56 @@ impl<'a> Table<'a> {
                 self.add_default(ingress, policy, backend);
             }
         }
-        let rank = |entry: &Entry<'_>| (entry.is_default, path::rank(entry.is_acme, &entry.path));
-        self.entries.sort_by_cached_key(rank);
+        self.rank_owners(ingresses);
+        let deferred = order::arrange(&mut self.entries);
+        self.report_deferred(&deferred);
+    }
+
+    /// Namespaces by the oldest Ingress of each, which is the first in the order of age.
+    fn rank_owners(&mut self, ingresses: &[&Arc<Ingress>]) {
+        let mut ranks: BTreeMap<&str, usize> = BTreeMap::new();
+        for ingress in ingresses {
+            let rank = ranks.len();
+            ranks
+                .entry(&ingress.metadata.name.namespace)
+                .or_insert(rank);
+        }
+        for entry in &mut self.entries {
+            let namespace = &*entry.ingress.metadata.name.namespace;
+            entry.owner = ranks.get(namespace).copied().unwrap_or_default();
+        }
+    }
+
+    /// Both sides hear of an expression that waits for the paths of an older owner: each Ingress once on each side,
+    /// however many expressions or paths it has.
+    fn report_deferred(&mut self, deferred: &[Deferred]) {
+        let (mut told, mut told_older) = (BTreeSet::new(), BTreeSet::new());
+        for deferred in deferred {
+            let (Some(expression), Some(after)) = (
+                self.entries.get(deferred.expression),
+                self.entries.get(deferred.after),
+            ) else {
+                continue;
+            };
+            let (younger, older) = (expression.ingress, after.ingress);
+            let (expression, after) = (text(&expression.path), text(&after.path));
+            if told.insert(&younger.metadata.name) {
+                let message = format!(
+                    "the regular expression {expression:?} of host {} takes only what path {after:?} of Ingress {}, whose namespace named the host first, leaves to it; so do its other expressions",
+                    self.host, older.metadata.name
+                );
+                let problem = Problem::new(reference(younger), reason::PATH_DEFERRED, message);
+                self.problems.push(problem);
+            }
+            if told_older.insert(&older.metadata.name) {
+                let message = format!(
+                    "host {} is shared with Ingress {} of another namespace, whose regular expression {expression:?} takes only what path {after:?} leaves to it",
+                    self.host, younger.metadata.name
+                );
+                let problem = Problem::new(reference(older), reason::PATH_DEFERRED, message);
+                self.problems.push(problem);
+            }
+        }
     }
 
     /// The routes of the wildcard above this host, for a host that has a certificate and nothing else. Problems
@@ -209,7 +289,7 @@ impl<'a> Table<'a> {
                 return;
             }
         };
-        if let Some(winner) = self.taken.get(&matched) {
+        if let Some(winner) = self.taker(&matched, ingress) {
             let message = format!(
                 "path {:?} ({:?}) of host {} is already served by Ingress {}",
                 path.path, path.path_type, self.host, winner.metadata.name
@@ -218,8 +298,19 @@ impl<'a> Table<'a> {
             return;
         }
         self.taken.insert(matched.clone(), ingress);
-        let is_acme = path::is_acme_challenge(path);
-        self.push(ingress, policy, matched, is_acme, false, &path.backend);
+        self.push(ingress, policy, matched, false, &path.backend);
+    }
+
+    /// Who has the path already. In another namespace also he who has it as a wider type of path: the narrower one
+    /// would be tried first, and leave him nothing but the path itself.
+    fn taker(&self, path: &PathMatch, ingress: &Ingress) -> Option<&'a Arc<Ingress>> {
+        let namespace = &ingress.metadata.name.namespace;
+        let is_of_others = |winner: &&'a Arc<Ingress>| winner.metadata.name.namespace != *namespace;
+        let wider = || {
+            let mut paths = order::wider(path);
+            paths.find_map(|path| self.taken.get(&path).copied().filter(is_of_others))
+        };
+        self.taken.get(path).copied().or_else(wider)
     }
 
     fn add_default(
@@ -233,7 +324,7 @@ impl<'a> Table<'a> {
         match self.taken.get(&root) {
             None => {
                 self.taken.insert(root.clone(), ingress);
-                self.push(ingress, policy, root, false, true, backend);
+                self.push(ingress, policy, root, true, backend);
             }
             Some(winner) if winner.metadata.name == ingress.metadata.name => {}
             Some(winner) => {
@@ -251,18 +342,18 @@ impl<'a> Table<'a> {
         ingress: &'a Arc<Ingress>,
         policy: &Arc<IngressPolicy>,
         path: PathMatch,
-        is_acme: bool,
         is_default: bool,
         backend: &IngressBackend,
     ) {
+        let is_acme = path::is_acme_challenge(&path);
         let action = match &policy.redirect {
             Some(redirect) if !is_acme => RouteAction::Redirect(redirect.clone()),
             _ => self.forward(ingress, policy, &path, is_acme, backend),
         };
         self.entries.push(Entry {
             path,
-            is_acme,
             is_default,
+            owner: 0,
             policy: policy.clone(),
             ingress,
             action,
@@ -321,13 +412,20 @@ impl<'a> Table<'a> {
             && self.entries.iter().all(Entry::only_redirects_http)
         {
             let port = self.input.options.https_port;
-            return VirtualHost::https_redirect(self.host.clone(), first.owner(), port);
+            return VirtualHost::https_redirect(self.host.clone(), first.owner_object(), port);
         }
-        let entries = self.entries.iter();
+        // What no route takes is 404 anyway.
+        let is_open = |entry: &Entry<'_>| !entry.is_closed(listener);
+        let end = self
+            .entries
+            .iter()
+            .rposition(is_open)
+            .map_or(0, |at| at + 1);
+        let entries = self.entries.iter().take(end);
         VirtualHost {
             host: self.host.clone(),
             routes: entries
-                .filter_map(|entry| entry.route(listener, self.input.options.https_port))
+                .map(|entry| entry.route(listener, self.input.options.https_port))
                 .collect(),
         }
     }
@@ -369,10 +467,14 @@ impl<'a> Table<'a> {
 
 impl Entry<'_> {
     fn only_redirects_http(&self) -> bool {
-        self.policy.force_ssl_redirect && !self.is_acme
+        self.policy.force_ssl_redirect && !self.is_acme()
     }
 
-    fn owner(&self) -> Owner {
+    fn is_acme(&self) -> bool {
+        path::is_acme_challenge(&self.path)
+    }
+
+    fn owner_object(&self) -> Owner {
         let name = &self.ingress.metadata.name;
         Owner {
             kind: Kind::Ingress.name(),
@@ -381,22 +483,46 @@ impl Entry<'_> {
         }
     }
 
-    fn route(&self, listener: Listener, https_port: Option<u16>) -> Option<Route> {
-        let on_http = listener == Listener::Http && !self.is_acme;
-        let action = if on_http && self.only_redirects_http() {
-            RouteAction::Redirect(Redirect::to_https(https_port))
-        } else if on_http && !self.policy.allow_http {
-            return None;
+    /// Whether it has no answer on the listener: where the table goes on, its requests must not go on with it.
+    fn is_closed(&self, listener: Listener) -> bool {
+        let is_allowed = self.policy.allow_http || self.policy.force_ssl_redirect || self.is_acme();
+        listener == Listener::Http && !is_allowed
+    }
+
+    fn route(&self, listener: Listener, https_port: Option<u16>) -> Route {
+        // What we answer ourselves has none of the owner's headers: it is the same whether the host does only that or not.
+        let ours = if self.is_closed(listener) {
+            Some(RouteAction::DirectResponse(404))
+        } else if listener == Listener::Http && self.only_redirects_http() {
+            Some(RouteAction::Redirect(Redirect::to_https(https_port)))
         } else {
-            self.action.clone()
+            None
         };
-        Some(Route {
+        let headers = |modifier: &HeaderModifier| match ours {
+            Some(_) => HeaderModifier::default(),
+            None => modifier.clone(),
+        };
+        Route {
             matches: RouteMatch::path(self.path.clone()),
-            action,
-            request_headers: self.policy.request_headers.clone(),
-            response_headers: self.policy.response_headers.clone(),
-            owner: self.owner(),
-        })
+            request_headers: headers(&self.policy.request_headers),
+            response_headers: headers(&self.policy.response_headers),
+            owner: self.owner_object(),
+            action: ours.unwrap_or_else(|| self.action.clone()),
+        }
+    }
+}
+
+impl Ordered for Entry<'_> {
+    fn path(&self) -> &PathMatch {
+        &self.path
+    }
+
+    fn owner(&self) -> usize {
+        self.owner
+    }
+
+    fn is_default(&self) -> bool {
+        self.is_default
     }
 }
 
@@ -419,6 +545,15 @@ fn paths_of<'a>(
         return (false, Vec::new());
     }
     (!paths.is_empty(), paths)
+}
+
+fn text(path: &PathMatch) -> &str {
+    match path {
+        PathMatch::Exact(text)
+        | PathMatch::Regex(text)
+        | PathMatch::PathPrefix(text)
+        | PathMatch::StringPrefix(text) => text,
+    }
 }
 
 fn reference(ingress: &Ingress) -> ObjectRef {

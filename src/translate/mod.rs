@@ -11,6 +11,7 @@ mod certificate;
 mod endpoints;
 mod host;
 mod object;
+mod order;
 mod path;
 mod policy;
 mod regex;
@@ -103,6 +104,8 @@ pub mod reason {
     pub const CERTIFICATE_NAME_MISMATCH: &str = "CertificateNameMismatch";
     /// A path of a host is served by an older Ingress.
     pub const PATH_CONFLICT: &str = "PathConflict";
+    /// A regular expression takes only what the paths of an older owner of the host leave to it.
+    pub const PATH_DEFERRED: &str = "PathDeferred";
     /// A path's regular expression can't be used.
     pub const PATH_NOT_VALID: &str = "PathNotValid";
     /// An annotation's value is ignored.

@@ -1,14 +1,16 @@
-//! Paths of an Ingress: what they match, and in which order they are tried.
+//! Paths of an Ingress: what they match.
 
-use std::cmp::Reverse;
 use std::sync::Arc;
 
 use super::regex;
 use crate::k8s::{IngressPath, PathType};
 use crate::model::PathMatch;
 
-/// Where cert-manager's HTTP-01 solvers answer: such a path is neither redirected nor hidden from plain HTTP.
+/// Where ACME HTTP-01 solvers answer (RFC 8555, section 8.3): such a path is neither redirected nor hidden from plain HTTP.
 const ACME_CHALLENGE: &str = "/.well-known/acme-challenge/";
+
+/// All of them, by elements.
+const ACME_CHALLENGES: &str = "/.well-known/acme-challenge";
 
 /// What a path matches, by the documentation of `pathType`. `ImplementationSpecific` is a prefix of the string,
 /// or, with any of `^ + * [ ] %` in it, a regular expression for the whole path: Contour's rule.
@@ -37,6 +39,10 @@ pub fn path_match(path: &IngressPath) -> Result<PathMatch, String> {
         }
         // Every path, in both readings: one match, so that two Ingresses that want it both are told.
         PathType::ImplementationSpecific if &*text == "/" => Ok(PathMatch::PathPrefix("/".into())),
+        // As text it would take `/.well-known/acme-challenges` too, which is no challenge.
+        PathType::ImplementationSpecific if &*text == ACME_CHALLENGES => {
+            Ok(PathMatch::PathPrefix(text))
+        }
         PathType::ImplementationSpecific => Ok(PathMatch::StringPrefix(text)),
     }
 }
@@ -92,30 +98,17 @@ const fn is_unreserved(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~')
 }
 
-/// Whether the path is one of an ACME solver.
+/// Whether the path is one of an ACME solver: it takes challenges and nothing else. What an expression takes its text
+/// does not say (`/.well-known/acme-challenge/x|/.*`), so none is one.
 #[must_use]
-pub fn is_acme_challenge(path: &IngressPath) -> bool {
-    path.path.starts_with(ACME_CHALLENGE) || *path.path == *ACME_CHALLENGE.trim_end_matches('/')
-}
-
-/// The order of routes within a host: ACME solvers, then exact paths, regular expressions, prefixes; the longer
-/// first. Of two equal prefixes the one by elements is the narrower and comes first. The text decides the rest, so
-/// that the order depends on nothing else: backwards, as in Contour, which matters for two expressions of one length
-/// that take the same request.
-pub fn rank(acme: bool, path: &PathMatch) -> (bool, u8, Reverse<usize>, u8, Reverse<Arc<str>>) {
-    let (class, narrow, text) = match path {
-        PathMatch::Exact(text) => (0, 0, text),
-        PathMatch::Regex(text) => (1, 0, text),
-        PathMatch::PathPrefix(text) => (2, 0, text),
-        PathMatch::StringPrefix(text) => (2, 1, text),
-    };
-    (
-        !acme,
-        class,
-        Reverse(text.len()),
-        narrow,
-        Reverse(text.clone()),
-    )
+pub fn is_acme_challenge(path: &PathMatch) -> bool {
+    match path {
+        PathMatch::Exact(text) | PathMatch::StringPrefix(text) => text.starts_with(ACME_CHALLENGE),
+        PathMatch::PathPrefix(text) => {
+            text.starts_with(ACME_CHALLENGE) || **text == *ACME_CHALLENGES
+        }
+        PathMatch::Regex(_) => false,
+    }
 }
 
 #[cfg(test)]
@@ -172,5 +165,39 @@ mod tests {
             Ok(Regex("/v[0-9]+/.*".into())),
         );
         check(ImplementationSpecific, "/a%20b", Ok(Regex("/a%20b".into())));
+    }
+
+    #[test]
+    fn challenges_are_told_by_what_is_matched() {
+        use PathType::{Exact, ImplementationSpecific, Prefix};
+        let check = |path_type, path: &str, expected| {
+            let path = IngressPath {
+                path: path.into(),
+                path_type,
+                backend: crate::k8s::IngressBackend::Missing,
+            };
+            let matched = path_match(&path);
+            let got = matched.as_ref().is_ok_and(is_acme_challenge);
+            assert_eq!(got, expected, "{:?} is {matched:?}", path.path);
+        };
+        for path_type in [Exact, Prefix, ImplementationSpecific] {
+            check(path_type, "/.well-known/acme-challenge/t", true);
+            check(path_type, "/.well-known/acme-challengers", false);
+            check(path_type, "/.well-known", false);
+            check(path_type, "/", false);
+        }
+        // As the request's own path is spelt in the end.
+        check(Exact, "/%2ewell-known/acme-challenge/t", true);
+        check(Prefix, "/.well%2Dknown/%61cme-challenge", true);
+        check(Prefix, "/.well-known/acme-challenge", true);
+        check(ImplementationSpecific, "/.well-known/acme-challenge", true);
+        check(ImplementationSpecific, "/.well-known/acme-challenge/", true);
+        check(Exact, "/.well-known/acme-challenge", false);
+        for expression in [
+            "/.well-known/acme-challenge/x|/.*",
+            "/.well-known/acme-challenge/[^/]+",
+        ] {
+            check(ImplementationSpecific, expression, false);
+        }
     }
 }

@@ -141,6 +141,17 @@ async fn a_certificate_is_issued() {
     let (_backends, mut base) = apps(&["web"]).await;
     base.push(application("life").tls(&["life.test"], "life"));
     let stand = Stand::start(&base).await;
+    // Every path redirects, and no path is a challenge's: the request for one is redirected like the rest.
+    check(
+        &stand,
+        &[(
+            "life.test",
+            TOKEN,
+            "301 https://life.test/.well-known/acme-challenge/Zm9v-bar_baz",
+        )],
+        PLAIN,
+    )
+    .await;
     // Without the Secret there is no HTTPS to redirect to; the challenge comes through by HTTP.
     let mut challenge = solver_service(&solver_backend);
     challenge.push(solver("life.test", Exact));
