@@ -15,6 +15,8 @@ use x509_parser::prelude::X509Certificate;
 use x509_parser::public_key::PublicKey;
 use zeroize::Zeroizing;
 
+use super::text;
+
 const RSA: Oid<'static> = oid!(1.2.840.113549.1.1.1);
 const EC: Oid<'static> = oid!(1.2.840.10045.2.1);
 const ED25519: Oid<'static> = oid!(1.3.101.112);
@@ -118,12 +120,9 @@ pub(super) fn read(pem: &[u8]) -> Result<PrivateKeyDer<'static>, String> {
     if contains(b"BEGIN ENCRYPTED PRIVATE KEY") || contains(b"Proc-Type: 4,ENCRYPTED") {
         return Err("tls.key is encrypted, and there is nobody to ask for its password".into());
     }
-    PrivateKeyDer::from_pem_slice(pem).map_err(|error| {
-        match error {
-            rustls_pki_types::pem::Error::NoItemsFound => "tls.key has no PEM block PRIVATE KEY",
-            _ => "tls.key is not well-formed PEM",
-        }
-        .to_owned()
+    PrivateKeyDer::from_pem_slice(pem).map_err(|error| match error {
+        rustls_pki_types::pem::Error::NoItemsFound => text::no_key(pem),
+        _ => "tls.key is not well-formed PEM".to_owned(),
     })
 }
 

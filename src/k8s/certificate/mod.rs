@@ -7,6 +7,7 @@
 
 mod key;
 mod pem;
+mod text;
 
 use std::sync::Arc;
 
@@ -22,7 +23,9 @@ use super::{KeyAlgorithm, PrivateKeyPem, TlsCertificate};
 impl TlsCertificate {
     /// Parses and checks a chain (leaf first) and the leaf's key, both PEM.
     ///
-    /// Text around the PEM blocks, other blocks, CRLF, and keys of the forms PKCS#1, PKCS#8 and SEC1 are fine.
+    /// Text around the PEM blocks, other blocks, CRLF, byte order marks, blocks that follow each other without a line
+    /// end, and keys of the forms PKCS#1, PKCS#8 and SEC1 are fine: what each says is beyond doubt, and what Envoy gets
+    /// is written anew.
     ///
     /// # Errors
     ///
@@ -30,6 +33,11 @@ impl TlsCertificate {
     pub fn from_pem(chain: &[u8], key: &[u8]) -> Result<Self, String> {
         // A certificate message above 100 KiB is refused by OpenSSL's and BoringSSL's clients.
         const CHAIN_LIMIT: usize = 100 * 1024;
+        text::is_bytes_of_text("tls.crt", chain)?;
+        text::is_bytes_of_text("tls.key", key)?;
+        let in_lines = [text::blocks_in_lines(chain), text::blocks_in_lines(key)];
+        let chain = in_lines[0].as_ref().map_or(chain, |text| text.as_slice());
+        let key = in_lines[1].as_ref().map_or(key, |text| text.as_slice());
         let certificates = CertificateDer::pem_slice_iter(chain)
             .collect::<Result<Vec<_>, _>>()
             .map_err(|_| "tls.crt is not well-formed PEM".to_owned())?;
@@ -50,7 +58,7 @@ impl TlsCertificate {
             }
             leaf.get_or_insert(certificate);
         }
-        let leaf = leaf.ok_or("tls.crt has no PEM block CERTIFICATE")?;
+        let leaf = leaf.ok_or_else(|| text::no_certificate(chain, key))?;
         let key_algorithm = check_leaf(&leaf)?;
         let key = key::read(key)?;
         key::matches(&key, &Leaf::new(&leaf)?)?;

@@ -58,6 +58,17 @@ fn pairs_that_envoy_serves() {
     assert!(!pair.chain.contains("PRIVATE"));
     let chain = format!("{p256}{}", file!("rsa2048.crt"));
     check(&chain, file!("p256.key"), Ok(Ecdsa));
+
+    // What editors and `cat` do to files: the same pair, and no certificate of the chain is lost.
+    let clean = TlsCertificate::from_pem(chain.as_bytes(), file!("p256.key").as_bytes()).unwrap();
+    let mark = |text: &str| format!("\u{feff}{text}");
+    let marked = mark(p256) + &mark(file!("rsa2048.crt"));
+    let glued = format!("{}{}", p256.trim_end(), file!("rsa2048.crt"));
+    for chain in [marked, glued] {
+        let key = mark(file!("p256.key"));
+        let pair = TlsCertificate::from_pem(chain.as_bytes(), key.as_bytes()).unwrap();
+        assert_eq!(pair, clean);
+    }
 }
 
 #[test]
@@ -136,10 +147,20 @@ fn what_is_no_pair() {
     let no_chain = Err("tls.crt has no PEM block CERTIFICATE");
     check("", key, no_chain);
     check("hello", key, no_chain);
-    check(key, key, no_chain);
+    check(
+        key,
+        key,
+        Err("tls.crt holds a private key and no certificate"),
+    );
+    let swapped = "tls.crt holds the key and tls.key the certificate: they are the wrong way round";
+    check(key, chain, Err(swapped));
     let no_key = Err("tls.key has no PEM block PRIVATE KEY");
     check(chain, "", no_key);
-    check(chain, chain, no_key);
+    check(
+        chain,
+        chain,
+        Err("tls.key holds a certificate and no private key"),
+    );
     let cut = &chain[..chain.len() / 2];
     check(cut, key, Err("tls.crt is not well-formed PEM"));
     check(

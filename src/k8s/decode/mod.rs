@@ -166,7 +166,9 @@ fn misshapen<'a, W: Wire<'a>>(json: &'a str, error: &serde_json::Error) -> Refus
             .into_iter()
             .find(|field| path.starts_with(field));
         return Refusal(match field {
-            Some(field) => format!("{field}: a value has the wrong JSON type"),
+            Some(field) => format!(
+                "{field}: a value has the wrong type; text that YAML reads as a number or a boolean stands in quotes"
+            ),
             None => "the object does not have the shape of a v1 Secret".to_owned(),
         });
     }
@@ -175,11 +177,31 @@ fn misshapen<'a, W: Wire<'a>>(json: &'a str, error: &serde_json::Error) -> Refus
     let message = message
         .rsplit_once(" at line ")
         .map_or(message.as_str(), |(message, _)| message);
+    let remedy = remedy(&path, message);
     Refusal(if path.is_empty() || path == "." {
         message.to_owned()
     } else {
-        format!("{path}: {message}")
+        format!("{path}: {message}{remedy}")
     })
+}
+
+/// What to do about a value of another type, where YAML makes one out of what everybody writes once.
+fn remedy(path: &str, message: &str) -> &'static str {
+    let Some((found, expected)) = message
+        .strip_prefix("invalid type: ")
+        .and_then(|types| types.rsplit_once(", expected "))
+    else {
+        return "";
+    };
+    let is_scalar = ["boolean", "integer", "floating"]
+        .iter()
+        .any(|kind| found.starts_with(kind));
+    match expected {
+        "a string" if is_scalar => "; put it in quotes",
+        "a 32-bit integer" if found.starts_with("string") => "; leave the quotes out",
+        "an object" if path.ends_with("service.port") => "; a port has a `number` or a `name`",
+        _ => "",
+    }
 }
 
 #[derive(Default, Deserialize)]

@@ -339,19 +339,19 @@ fn reasons_of_secrets_quote_nothing() {
     for (object, expected) in [
         (
             format!(r#"{{{meta},"data":{{"tls.key":["{MARKER}"]}}}}"#),
-            "data: a value has the wrong JSON type",
+            "data: a value has the wrong type; text that YAML reads as a number or a boolean stands in quotes",
         ),
         (
             format!(r#"{{{meta},"data":"{MARKER}"}}"#),
-            "data: a value has the wrong JSON type",
+            "data: a value has the wrong type; text that YAML reads as a number or a boolean stands in quotes",
         ),
         (
             format!(r#"{{{meta},"data":{{"{MARKER}":1}}}}"#),
-            "data: a value has the wrong JSON type",
+            "data: a value has the wrong type; text that YAML reads as a number or a boolean stands in quotes",
         ),
         (
             format!(r#"{{{meta},"type":{{"{MARKER}":1}}}}"#),
-            "type: a value has the wrong JSON type",
+            "type: a value has the wrong type; text that YAML reads as a number or a boolean stands in quotes",
         ),
         (
             format!(r#"{{{meta},"data":{{"{MARKER} ":""}}}}"#),
@@ -361,7 +361,7 @@ fn reasons_of_secrets_quote_nothing() {
             format!(
                 r#"{{"metadata":{{"name":"s","namespace":"n","annotations":{{"a":{{"{MARKER}":1}}}}}}}}"#
             ),
-            "metadata: a value has the wrong JSON type",
+            "metadata: a value has the wrong type; text that YAML reads as a number or a boolean stands in quotes",
         ),
         (
             format!(r#"{{{meta},"data":{{}},"data":{{"{MARKER}":""}}}}"#),
@@ -389,7 +389,7 @@ fn shapes() {
         ),
         (
             r#""spec":{"rules":[{"host":true}]}"#,
-            "spec.rules[0].host: invalid type: boolean `true`, expected a string",
+            "spec.rules[0].host: invalid type: boolean `true`, expected a string; put it in quotes",
         ),
         (
             r#""spec":{"rules":["x"]}"#,
@@ -397,7 +397,11 @@ fn shapes() {
         ),
         (
             r#""spec":{"defaultBackend":{"service":{"name":"s","port":{"number":"80"}}}}"#,
-            "spec.defaultBackend.service.port.number: invalid type: string \"80\", expected a 32-bit integer",
+            "spec.defaultBackend.service.port.number: invalid type: string \"80\", expected a 32-bit integer; leave the quotes out",
+        ),
+        (
+            r#""spec":{"defaultBackend":{"service":{"name":"s","port":80}}}"#,
+            "spec.defaultBackend.service.port: invalid type: integer `80`, expected an object; a port has a `number` or a `name`",
         ),
         (
             r#""spec":{"defaultBackend":{"service":{"name":"s","port":{"number":4294967376}}}}"#,
@@ -413,7 +417,7 @@ fn shapes() {
     check_reason(
         Kind::Ingress,
         r#"{"metadata":{"name":"i","namespace":"n","annotations":{"a":true}}}"#,
-        "metadata.annotations.a: invalid type: boolean `true`, expected a string",
+        "metadata.annotations.a: invalid type: boolean `true`, expected a string; put it in quotes",
     );
     check_reason(
         Kind::Ingress,
