@@ -3,6 +3,7 @@
 mod refusals;
 mod run;
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -59,6 +60,7 @@ pub struct Serve {
 ///
 /// The reason of the first task that ended; or why it could not start.
 pub async fn serve(args: Serve) -> anyhow::Result<()> {
+    say_start("serve");
     let mut supervisor = Supervisor::new();
     supervisor.add_signals()?;
     let mut plane = ControlPlane::bind(&args.xds, &args.admin).await?;
@@ -70,8 +72,9 @@ pub async fn serve(args: Serve) -> anyhow::Result<()> {
     let config = args.core.config(source.is_manifests());
     let (events, received) = mpsc::channel(EVENTS);
     let outputs = plane.control(&mut supervisor, config, &source, received);
-    if let Some(client) = source.client() {
-        plane.write_status(&mut supervisor, client, &args, &outputs)?;
+    match source.client() {
+        Some(client) => plane.write_status(&mut supervisor, client, &args, &outputs)?,
+        None => say_what_is_not_written(&args.status),
     }
     supervisor.add("source", |stop| source.run(events, stop));
     plane.serve(&mut supervisor, outputs, &args.pod);
@@ -117,6 +120,11 @@ impl ControlPlane {
         Ok(self.admin.addresses()?.0)
     }
 
+    /// What Envoys refuse, now and later.
+    pub fn refused(&self) -> watch::Receiver<Arc<BTreeSet<xds::RefusedUnit>>> {
+        self.reports.refused()
+    }
+
     /// Adds the controller, which owns the builder, and the reporter of problems.
     pub fn control(
         &mut self,
@@ -137,7 +145,8 @@ impl ControlPlane {
         let reporter = status::Reporter::default();
         reporter.register(self.metrics.registry());
         let statuses = outputs.statuses.clone();
-        supervisor.add("problems", |stop| stop.or(reporter.run(statuses)));
+        let locate = source.locator();
+        supervisor.add("problems", |stop| stop.or(reporter.run(statuses, locate)));
         outputs
     }
 
@@ -215,6 +224,42 @@ impl ControlPlane {
         };
         let admin = self.admin;
         supervisor.add_thread("admin", |stop| admin.serve(sources, stop));
+    }
+}
+
+/// The first line of the log: what runs, and with which flags. No flag holds a secret: those are in files.
+fn say_start(command: &str) {
+    let flags: Vec<_> = std::env::args_os()
+        .skip(1)
+        .map(|argument| argument.to_string_lossy().into_owned())
+        .collect();
+    let variables = std::env::vars_os().filter_map(|(name, value)| {
+        let name = name.to_str().filter(|name| name.starts_with("ISOBATH_"))?;
+        Some(format!("{name}={}", value.to_string_lossy()))
+    });
+    let mut variables: Vec<_> = variables.collect();
+    variables.sort();
+    tracing::info!(
+        version = env!("CARGO_PKG_VERSION"),
+        arguments = flags.join(" "),
+        environment = variables.join(" "),
+        "isobath {command} starts"
+    );
+}
+
+/// Flags that ask for something that manifests have no place for.
+fn say_what_is_not_written(status: &status::Args) {
+    let flags = [
+        (
+            "--ingress-status-address",
+            !status.ingress_status_address.is_empty(),
+        ),
+        ("--envoy-service", status.envoy_service.is_some()),
+    ];
+    for (flag, _) in flags.into_iter().filter(|(_, given)| *given) {
+        tracing::warn!(
+            "{flag} has no effect: with --manifests there is no API server to write addresses to; leave it out"
+        );
     }
 }
 

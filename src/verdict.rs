@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use imbl::OrdMap;
 
-use crate::k8s::{LoadBalancerAddress, NamespacedName, ObjectRef, Problem};
+use crate::k8s::{Ingress, LoadBalancerAddress, NamespacedName, ObjectRef, Problem};
 
 /// The verdicts on all objects at one moment.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -33,6 +33,8 @@ pub struct IngressFacts {
     pub served: bool,
     /// `status.loadBalancer.ingress` as last seen.
     pub load_balancer: Arc<[LoadBalancerAddress]>,
+    /// The Ingress that was judged, for whoever tells a person what became of it.
+    pub ingress: Option<Arc<Ingress>>,
 }
 
 /// The problems of one object.

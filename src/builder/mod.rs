@@ -459,5 +459,6 @@ fn facts(store: &Store, object: &ObjectRef) -> Option<IngressFacts> {
         uid: ingress.metadata.uid.clone(),
         served: store.serves(ingress),
         load_balancer: ingress.load_balancer.clone(),
+        ingress: Some(ingress.clone()),
     })
 }

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use tokio::sync::mpsc;
 
 use crate::cli::UsageError;
-use crate::k8s::{Event, Kind};
+use crate::k8s::{Event, Kind, ObjectRef};
 use crate::supervisor::Stop;
 
 use kubernetes::{ConnectError, Kubernetes};
@@ -23,8 +23,9 @@ use manifests::Manifests;
 #[derive(Clone, Debug, clap::Args)]
 #[group(skip)]
 pub struct Args {
-    /// Read objects from a directory of YAML and JSON files instead of an API server, and follow its changes
-    #[arg(long, env = "ISOBATH_MANIFESTS", value_name = "DIR", help_heading = "Manifests",
+    /// Read objects from a directory of YAML and JSON files (or from one file, or with - from standard input) instead of an
+    /// API server, and follow its changes
+    #[arg(long, env = "ISOBATH_MANIFESTS", value_name = "PATH", help_heading = "Manifests",
           conflicts_with_all = ["kubeconfig", "context", "watch_namespaces"])]
     pub manifests: Option<PathBuf>,
     /// The API server.
@@ -32,12 +33,15 @@ pub struct Args {
     pub kubernetes: kubernetes::Args,
 }
 
+/// Where an object stands, for those who can open the file.
+pub type Locator = Box<dyn Fn(&ObjectRef) -> Option<String> + Send + Sync>;
+
 /// A source that is ready to send.
 pub enum Source {
     /// An API server.
-    Kubernetes(Kubernetes),
+    Kubernetes(Box<Kubernetes>),
     /// A directory.
-    Manifests(Manifests),
+    Manifests(Box<Manifests>),
 }
 
 impl Source {
@@ -51,10 +55,10 @@ impl Source {
         if let Some(directory) = &args.manifests {
             let manifests =
                 Manifests::load(directory).map_err(|error| UsageError::new(error.to_string()))?;
-            return Ok(Self::Manifests(manifests));
+            return Ok(Self::Manifests(Box::new(manifests)));
         }
         match Kubernetes::connect(&args.kubernetes, ingress_class).await {
-            Ok(source) => Ok(Self::Kubernetes(source)),
+            Ok(source) => Ok(Self::Kubernetes(Box::new(source))),
             Err(ConnectError::Configuration(error)) => {
                 Err(UsageError::new(error.to_string()).into())
             }
@@ -74,6 +78,18 @@ impl Source {
         match self {
             Self::Kubernetes(source) => source.watched(),
             Self::Manifests(_) => Kind::ALL.into_iter().map(|kind| (kind, None)).collect(),
+        }
+    }
+
+    /// Says where an object stands, as `path:line:column`, where it is from a file.
+    #[must_use]
+    pub fn locator(&self) -> Locator {
+        match self {
+            Self::Kubernetes(_) => Box::new(|_| None),
+            Self::Manifests(source) => {
+                let origins = source.origins();
+                Box::new(move |object| Some(origins.borrow().get(object)?.to_string()))
+            }
         }
     }
 

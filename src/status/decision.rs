@@ -195,6 +195,7 @@ mod tests {
             uid: "1".into(),
             served,
             load_balancer: list(addresses),
+            ingress: None,
         }
     }
 

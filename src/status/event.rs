@@ -489,6 +489,7 @@ mod tests {
             uid: "7".into(),
             served: true,
             load_balancer: [].into(),
+            ingress: None,
         };
         statuses
             .ingresses

@@ -40,8 +40,12 @@ impl Reporter {
         );
     }
 
-    /// Follows `statuses` until it is closed.
-    pub async fn run(self, mut statuses: watch::Receiver<Arc<Statuses>>) {
+    /// Follows `statuses` until it is closed. `locate` says where an object stands, where that is known.
+    pub async fn run(
+        self,
+        mut statuses: watch::Receiver<Arc<Statuses>>,
+        locate: impl Fn(&ObjectRef) -> Option<String>,
+    ) {
         let mut told = OrdMap::new();
         let mut expiry = Expiry::default();
         let mut time = tokio::time::interval(expiry::INTERVAL);
@@ -51,7 +55,7 @@ impl Reporter {
                 let statuses = statuses.borrow_and_update();
                 (statuses.problems.clone(), statuses.certificates.clone())
             };
-            self.report(&told, &current);
+            self.report(&told, &current, &locate);
             told = current;
             if !expiry.has_seen(&certificates) {
                 expiry.report(&certificates, Timestamp::now());
@@ -67,21 +71,25 @@ impl Reporter {
         &self,
         before: &OrdMap<ObjectRef, ObjectProblems>,
         now: &OrdMap<ObjectRef, ObjectProblems>,
+        locate: impl Fn(&ObjectRef) -> Option<String>,
     ) {
         let mut lines = 0;
         for Change { over, new, .. } in changes(before, now) {
             for problem in over {
                 self.count(problem, -1);
                 if lines < LINES {
-                    info!(object = %problem.object, reason = problem.reason, "problem is over");
+                    let message = one_line(&problem.message);
+                    info!(object = %problem.object, reason = problem.reason, "put right: {message}");
                 }
                 lines += 1;
             }
             for problem in new {
                 self.count(problem, 1);
                 if lines < LINES {
-                    // Debug: what users wrote can hold line breaks.
-                    warn!(object = %problem.object, reason = problem.reason, message = ?problem.message);
+                    let place = locate(&problem.object).map(|place| place + ": ");
+                    let place = place.unwrap_or_default();
+                    let message = one_line(&problem.message);
+                    warn!(object = %problem.object, reason = problem.reason, "{place}{message}");
                 }
                 lines += 1;
             }
@@ -109,6 +117,19 @@ impl Reporter {
             self.problems.remove(&labels);
         }
     }
+}
+
+/// What users wrote can hold line breaks and worse.
+fn one_line(message: &str) -> String {
+    let mut line = String::with_capacity(message.len());
+    for letter in message.chars() {
+        if letter.is_control() {
+            line.extend(letter.escape_default());
+        } else {
+            line.push(letter);
+        }
+    }
+    line
 }
 
 /// The problems of one object that differ between two verdicts.
@@ -187,7 +208,7 @@ mod tests {
         let mut before = OrdMap::new();
         let mut check = |problems: &[(&str, &'static str)], expected: &[&str]| {
             let now = statuses(problems);
-            reporter.report(&before, &now);
+            reporter.report(&before, &now, |_| None);
             before = now;
             let mut text = String::new();
             prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();

@@ -109,6 +109,7 @@ impl Bench {
             uid: "1".into(),
             served: true,
             load_balancer: load_balancer.iter().map(|text| ip(text)).collect(),
+            ingress: None,
         };
         let name = NamespacedName::new("shop", name);
         self.statuses.send_modify(|statuses| {
@@ -229,7 +230,9 @@ async fn a_slow_server_delays_nobody_and_sees_the_newest_only() {
     let reporter = Reporter::default();
     let mut registry = prometheus_client::registry::Registry::default();
     reporter.register(&mut registry);
-    bench.tasks.spawn(reporter.run(bench.statuses.subscribe()));
+    bench
+        .tasks
+        .spawn(reporter.run(bench.statuses.subscribe(), |_| None));
 
     bench.serve("a", &[]);
     seconds(1).await;

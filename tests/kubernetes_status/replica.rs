@@ -90,7 +90,7 @@ impl Replica {
             writing.await;
             "writer"
         });
-        let reporting = reporter.run(statuses.subscribe());
+        let reporting = reporter.run(statuses.subscribe(), |_| None);
         tasks.spawn(async move {
             reporting.await;
             "reporter"
@@ -199,6 +199,7 @@ async fn mirror(api: Api<Ingress>, statuses: Arc<watch::Sender<Arc<Statuses>>>) 
                         served: object.spec.as_ref().unwrap().ingress_class_name.as_deref()
                             == Some("isobath"),
                         load_balancer: addresses(&object).into(),
+                        ingress: None,
                     };
                     ingresses.insert(name_of(&object), facts);
                 }

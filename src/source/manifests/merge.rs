@@ -8,16 +8,19 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use super::problem::Problem;
+use imbl::OrdMap;
+
+use super::problem::{MEANWHILE, Origin, Problem};
+use super::spans::Place;
 use crate::k8s::{Event, Kind, Object, ObjectRef};
 
 /// The objects of one file, as it was last read.
 #[derive(Debug, Default)]
 pub(super) struct Content {
-    /// The objects; of two with one name the first.
-    pub(super) objects: BTreeMap<ObjectRef, Object>,
-    /// Objects that the file has more than once.
-    pub(super) repeated: Vec<Problem>,
+    /// The objects, and where each stands; of two with one name the first.
+    pub(super) objects: BTreeMap<ObjectRef, (Object, Place)>,
+    /// What is wrong with the file though it can be read.
+    pub(super) problems: Vec<Problem>,
 }
 
 /// The files and the objects that come out of them.
@@ -28,6 +31,8 @@ pub(super) struct Merge {
     claims: BTreeMap<ObjectRef, BTreeSet<PathBuf>>,
     /// What each object is.
     winners: BTreeMap<ObjectRef, Object>,
+    /// Where each stands.
+    origins: OrdMap<ObjectRef, Origin>,
     /// Objects that more than one file has.
     conflicts: BTreeMap<ObjectRef, Vec<Problem>>,
     /// How many files have gone so far.
@@ -47,6 +52,11 @@ impl Merge {
     /// All objects, sorted by kind and name.
     pub(super) fn objects(&self) -> impl Iterator<Item = &Object> {
         self.winners.values()
+    }
+
+    /// Where each object stands.
+    pub(super) fn origins(&self) -> &OrdMap<ObjectRef, Origin> {
+        &self.origins
     }
 
     /// The complete list of each kind.
@@ -71,16 +81,11 @@ impl Merge {
         let mut problems = Vec::new();
         for file in self.files.values() {
             problems.extend(file.broken.iter().cloned());
-            problems.extend(file.content.repeated.iter().cloned());
+            problems.extend(file.content.problems.iter().cloned());
         }
         problems.extend(self.conflicts.values().flatten().cloned());
         problems.sort();
         problems
-    }
-
-    /// Why the last reading of a file failed.
-    pub(super) fn broken(&self, path: &Path) -> Option<&Problem> {
-        self.files.get(path)?.broken.as_ref()
     }
 
     /// Whether the file has any object, good ones of former times included.
@@ -109,7 +114,7 @@ impl Merge {
     pub(super) fn break_file(&mut self, path: &Path, mut problem: Problem) -> Vec<Event> {
         let file = self.files.entry(path.to_owned()).or_default();
         if !file.content.objects.is_empty() {
-            problem.reason.push_str("; what it had before stays");
+            problem.reason.push_str(MEANWHILE);
         }
         file.broken = Some(problem);
         self.set_gone(path, false)
@@ -180,8 +185,9 @@ impl Merge {
         let mut deleted = Vec::new();
         for reference in touched {
             self.conflicts.remove(reference);
-            let Some((winner, object)) = self.winner(reference) else {
+            let Some((winner, object, place)) = self.winner(reference) else {
                 self.claims.remove(reference);
+                self.origins.remove(reference);
                 if self.winners.remove(reference).is_some() {
                     deleted.push(Event::Delete(reference.clone()));
                 }
@@ -190,6 +196,10 @@ impl Merge {
             let problems = self.losers(reference, &winner);
             if !problems.is_empty() {
                 self.conflicts.insert(reference.clone(), problems);
+            }
+            let origin = Origin::new(&winner, place);
+            if self.origins.get(reference) != Some(&origin) {
+                self.origins.insert(reference.clone(), origin);
             }
             if self.winners.get(reference) != Some(&object) {
                 self.winners.insert(reference.clone(), object.clone());
@@ -200,13 +210,13 @@ impl Merge {
         applied
     }
 
-    fn winner(&self, reference: &ObjectRef) -> Option<(PathBuf, Object)> {
+    fn winner(&self, reference: &ObjectRef) -> Option<(PathBuf, Object, Place)> {
         let claims = self.claims.get(reference)?.iter();
         let (path, file) = claims
             .filter_map(|path| Some((path, self.files.get(path)?)))
             .min_by_key(|(path, file)| (file.gone.map(Reverse), *path))?;
-        let object = file.content.objects.get(reference)?;
-        Some((path.clone(), object.clone()))
+        let (object, place) = file.content.objects.get(reference)?;
+        Some((path.clone(), object.clone(), *place))
     }
 
     fn losers(&self, reference: &ObjectRef, winner: &Path) -> Vec<Problem> {
@@ -218,9 +228,10 @@ impl Merge {
                     .get(*path)
                     .is_some_and(|file| file.gone.is_none())
             })
-            .map(|path| {
+            .filter_map(|path| {
+                let (_, place) = self.files.get(path)?.content.objects.get(reference)?;
                 let reason = format!("{reference} is also in {}, which wins", winner.display());
-                Problem::of_file(path, reason)
+                Some(Problem::in_file(path, *place, reason))
             })
             .collect()
     }

@@ -4,10 +4,13 @@
 //! change only the files concerned are read again, and only objects that differ are sent on. Objects are judged
 //! by the API server's rules for new ones ([`Rules::Create`]), so a manifest that is fine here is fine in a cluster.
 //!
-//! A file that can't be parsed ends the start, with its place and the reason. One that breaks later keeps its last
-//! good objects, is reported the same way, and everything else goes on: this is the one place of Isobath where
-//! history counts (invariant I1), and it is never true after a restart. Of an object in two files the first
-//! path's is served, the other reported.
+//! Folders hold other things too: what is no object of Kubernetes is passed over and named. A file that was meant for us
+//! (it says `kind: Ingress`, or another kind that is read) and can't be parsed ends the start, with its place and the
+//! reason. One that breaks later keeps its last good objects, is reported the same way, and everything else goes on: this
+//! is the one place of Isobath where history counts (invariant I1), and it is never true after a restart. Of an object
+//! in two files the first path's is served, the other reported.
+//!
+//! The root can be one file, which is followed like a directory, or `-`, standard input, which is read once.
 //!
 //! A file is looked at when its writer has closed it, at once; there is no hold-off. Three things are waited for,
 //! because editors do them on the way to a save and serving them would be an outage: a file that
@@ -15,29 +18,38 @@
 //!
 //! Nothing in here may ever quote a file's content: it may be a Secret's.
 
+mod content;
+mod fields;
+mod file;
+mod foreign;
 mod merge;
 mod parse;
 mod problem;
 mod reader;
+mod spans;
 mod touched;
 mod tree;
 
 use std::convert::Infallible;
-use std::path::Path;
+use std::fs;
+use std::io::{self, IsTerminal as _};
+use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
+use imbl::OrdMap;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
 pub use self::parse::{Document, Documents, ParseError, parse_documents};
-pub use self::problem::{ManifestError, Problem};
+use self::problem::MEANWHILE;
+pub use self::problem::{ManifestError, Origin, Problem};
 use self::reader::{Patience, Reader};
 use self::touched::Inbox;
-use crate::k8s::{Event, Object};
+use crate::k8s::{Event, Object, ObjectRef};
 
 #[cfg(doc)]
 use crate::k8s::Rules;
@@ -48,38 +60,86 @@ pub const GONE_FOR_GOOD: Duration = Duration::from_millis(250);
 /// How long after the last write a file is read that its writer keeps open.
 pub const STILL_WRITING: Duration = Duration::from_secs(1);
 
+/// The root that is standard input.
+pub const STANDARD_INPUT: &str = "-";
+
+/// So many files that are passed over are named at a time: somebody's `node_modules` has thousands.
+const PASSED_OVER: usize = 10;
+
 /// A directory of manifests, read and watched.
 pub struct Manifests {
     reader: Reader,
     inbox: Inbox,
     problems: watch::Sender<Arc<[Problem]>>,
+    origins: watch::Sender<Origins>,
     count: Gauge,
 }
 
+/// Where each object stands.
+pub type Origins = OrdMap<ObjectRef, Origin>;
+
 impl Manifests {
-    /// Reads all of the directory, after its watch is set: what changes from here on, [`Manifests::run`] sees.
+    /// Reads all of a directory, or a file, after its watch is set: what changes from here on, [`Manifests::run`] sees.
+    /// [`STANDARD_INPUT`], and what is neither file nor directory (a pipe), are read to their end and no more.
     ///
     /// # Errors
     ///
-    /// The directory can't be read or watched, or one of its files is no manifest (the first one by path).
-    pub fn load(directory: &Path) -> Result<Self, ManifestError> {
-        Self::load_patiently(directory, Patience::default())
+    /// The root can't be read or watched, or a file that was meant for us is no manifest (the first one by path).
+    pub fn load(root: &Path) -> Result<Self, ManifestError> {
+        if root == Path::new(STANDARD_INPUT) {
+            let input = io::stdin();
+            if input.is_terminal() {
+                tracing::info!("reading manifests from standard input; Ctrl-D ends them");
+            }
+            return Self::of_text(Path::new("standard input"), file::read_once(input.lock()));
+        }
+        let unreadable = |cause| ManifestError::Unreadable {
+            path: root.to_owned(),
+            cause,
+        };
+        let metadata = fs::metadata(root).map_err(unreadable)?;
+        if !metadata.is_dir() && !metadata.is_file() {
+            let input = fs::File::open(root).map_err(unreadable)?;
+            return Self::of_text(root, file::read_once(input));
+        }
+        Self::load_patiently(root, Patience::default())
     }
 
-    fn load_patiently(directory: &Path, patience: Patience) -> Result<Self, ManifestError> {
-        let inbox = Inbox::new(directory);
-        let mut reader = Reader::new(directory, inbox.clone(), patience)?;
+    fn of_text(
+        name: &Path,
+        text: Result<zeroize::Zeroizing<String>, String>,
+    ) -> Result<Self, ManifestError> {
+        let text = text.map_err(|why| ManifestError::Broken(Problem::of_file(name, why)))?;
+        let reader = Reader::of_text(name, &text)?;
+        Ok(Self::with_reader(reader, Inbox::new(name)))
+    }
+
+    fn load_patiently(root: &Path, patience: Patience) -> Result<Self, ManifestError> {
+        let root = absolute(root).map_err(|cause| ManifestError::Unreadable {
+            path: root.to_owned(),
+            cause,
+        })?;
+        let inbox = Inbox::new(&root);
+        let mut reader = Reader::new(&root, inbox.clone(), patience)?;
         reader.start(Instant::now())?;
+        Ok(Self::with_reader(reader, inbox))
+    }
+
+    fn with_reader(mut reader: Reader, inbox: Inbox) -> Self {
         let problems = reader.problems();
         report(&[], &problems);
+        say(&mut reader);
+        let objects = reader.objects().count();
+        tracing::info!(objects, files = reader.files(), "read the manifests");
         let count = Gauge::default();
         count.set(as_gauge(problems.len()));
-        Ok(Self {
+        Self {
+            origins: watch::Sender::new(reader.origins().clone()),
             reader,
             inbox,
             problems: watch::Sender::new(problems.into()),
             count,
-        })
+        }
     }
 
     /// The objects as they stand, sorted by kind and name.
@@ -94,11 +154,17 @@ impl Manifests {
         self.problems.subscribe()
     }
 
+    /// Where each object stands, now and later: for every object that was sent, and never later than it.
+    #[must_use]
+    pub fn origins(&self) -> watch::Receiver<Origins> {
+        self.origins.subscribe()
+    }
+
     /// Adds the metric of problems; `registry` brings the prefix `isobath_`.
     pub fn register(&self, registry: &mut Registry) {
         registry.register(
             "manifest_problems",
-            "Files that can't be parsed and objects that another file has already; the log says which",
+            "What is wrong with files: they can't be parsed, objects are elsewhere already, fields or kinds are unknown; the log says which",
             self.count.clone(),
         );
     }
@@ -113,6 +179,7 @@ impl Manifests {
             mut reader,
             inbox,
             problems,
+            origins,
             count,
         } = self;
         let mut changes = reader.replaces();
@@ -132,6 +199,8 @@ impl Manifests {
                 .context("the reader of the manifests failed")?;
             reader = returned;
             changes = result?;
+            origins.send_replace(reader.origins().clone());
+            say(&mut reader);
             let found = reader.problems();
             count.set(as_gauge(found.len()));
             problems.send_if_modified(|known| {
@@ -162,14 +231,48 @@ async fn wait(inbox: &Inbox, deadline: Option<Instant>) {
     }
 }
 
+/// The path as the watch's events name it: files are known by their paths, and one must not have two. The last step is
+/// kept as it is, since it may be a link that is turned one day; `..` is no name and is resolved.
+fn absolute(root: &Path) -> io::Result<PathBuf> {
+    let absolute = std::path::absolute(root)?;
+    if !absolute
+        .components()
+        .any(|step| step == Component::ParentDir)
+    {
+        return Ok(absolute);
+    }
+    match (absolute.parent(), absolute.file_name()) {
+        (Some(parent), Some(name)) => Ok(fs::canonicalize(parent)?.join(name)),
+        _ => fs::canonicalize(root),
+    }
+}
+
 /// Logs what is new and what is over. Both lists are sorted.
 fn report(known: &[Problem], found: &[Problem]) {
     let is_in = |list: &[Problem], problem: &&Problem| list.binary_search(*problem).is_ok();
     for problem in found.iter().filter(|problem| !is_in(known, problem)) {
-        tracing::warn!(file = %problem.path.display(), "{problem}");
+        tracing::warn!("{problem}");
     }
     for problem in known.iter().filter(|problem| !is_in(found, problem)) {
-        tracing::info!(file = %problem.path.display(), "no longer: {problem}");
+        let problem = problem.to_string();
+        tracing::info!("put right: {}", problem.trim_end_matches(MEANWHILE));
+    }
+}
+
+/// Logs what is told once.
+fn say(reader: &mut Reader) {
+    for problem in reader.take_told() {
+        tracing::warn!("{problem}");
+    }
+    let passed_over = reader.take_passed_over();
+    for problem in passed_over.iter().take(PASSED_OVER) {
+        tracing::info!("{problem}");
+    }
+    if let Some(more) = passed_over.len().checked_sub(PASSED_OVER + 1) {
+        tracing::info!(
+            "passed over: {} more files without objects of Kubernetes",
+            more + 1
+        );
     }
 }
 

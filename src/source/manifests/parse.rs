@@ -4,7 +4,7 @@
 //! numbers, and so an error of the object), and an object becomes the JSON that the API server would get.
 //! No error quotes the text: it may be a Secret's.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::Path;
 
@@ -15,6 +15,9 @@ use serde_json::{Map, Value};
 use serde_saphyr::Spanned;
 use zeroize::Zeroizing;
 
+use super::fields::{self, Step, UnknownField};
+use super::foreign;
+use super::spans::{Place, Spans};
 use crate::k8s::Kind;
 
 /// What is in a file.
@@ -22,8 +25,10 @@ use crate::k8s::Kind;
 pub struct Documents {
     /// The objects of kinds that Isobath reads, in the order of the file.
     pub objects: Vec<Document>,
-    /// `apiVersion` and `kind` of the other ones.
-    pub ignored: BTreeSet<(String, String)>,
+    /// `apiVersion` and `kind` of the other ones, with the line of the document of the first of each.
+    pub others: BTreeMap<(String, String), u64>,
+    /// What is no object of Kubernetes, with the line and one sentence for the first of it.
+    pub skipped: Option<(u64, String)>,
 }
 
 /// One object of a file.
@@ -34,6 +39,10 @@ pub struct Document {
     pub json: Zeroizing<String>,
     /// Where its document begins, counted from 1.
     pub line: u64,
+    /// From its document to the object, where that is an item of a list.
+    pub(super) steps: Vec<Step>,
+    /// Fields that its kind does not have.
+    pub(super) unknown: Vec<UnknownField>,
 }
 
 /// Why a text is no manifest.
@@ -57,43 +66,77 @@ impl fmt::Debug for Document {
     }
 }
 
+impl Document {
+    /// Where something in the object stands, or the object itself.
+    pub(super) fn place(&self, spans: &Spans, path: &[Step]) -> Place {
+        let place = spans.place(self.line, self.steps.iter().chain(path));
+        place.unwrap_or((self.line, 1))
+    }
+
+    /// Whether it is an item of a list, so that its own place has to be looked up.
+    pub(super) fn is_item(&self) -> bool {
+        !self.steps.is_empty()
+    }
+}
+
 /// Takes the objects out of a text: JSON where the path ends in `.json`, YAML otherwise, of several documents.
 ///
-/// Lists (`List`, `IngressList` and so on) are taken apart, a missing namespace is `default`.
+/// Lists (`List`, `IngressList` and so on) are taken apart, a missing namespace is `default`. What is something else
+/// than Kubernetes' is passed over and named: folders hold other files too.
 ///
 /// # Errors
 ///
-/// The first place that is no YAML or JSON, or a document that is no Kubernetes object at all.
+/// The first place that can't be read, in a text that claims to hold an object of ours.
 pub fn parse_documents(path: &Path, text: &str) -> Result<Documents, ParseError> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let is_json = path
         .extension()
         .is_some_and(|extension| extension.eq_ignore_ascii_case("json"));
-    let documents = if is_json { json(text)? } else { yaml(text)? };
     let mut found = Documents::default();
+    let documents = match if is_json { json(text) } else { yaml(text) } {
+        Ok(documents) => documents,
+        Err(error) => {
+            if let Some(line) = foreign::template(text) {
+                found.skipped = Some((line, foreign::TEMPLATE.to_owned()));
+            } else if foreign::claims_to_be_ours(text) {
+                return Err(error);
+            } else {
+                let reason = format!("it names no object of Kubernetes ({})", error.reason);
+                found.skipped = Some((error.line, reason));
+            }
+            return Ok(found);
+        }
+    };
     for (line, Node(value)) in documents {
         if !value.is_null() {
-            found.add(value, line, None)?;
+            found.add(value, line, Vec::new(), None)?;
         }
     }
     Ok(found)
 }
 
 impl Documents {
+    fn skip(&mut self, line: u64, reason: &str) {
+        self.skipped
+            .get_or_insert_with(|| (line, reason.to_owned()));
+    }
+
     /// Adds an object, or the items of a list. An item of a typed list has its list's `kind` where it has none.
     fn add(
         &mut self,
         value: Value,
         line: u64,
+        steps: Vec<Step>,
         listed: Option<(&str, &str)>,
     ) -> Result<(), ParseError> {
-        let error = |reason: &str| ParseError {
+        let error = |reason: String| ParseError {
             line,
             column: 1,
-            reason: reason.to_owned(),
+            reason,
         };
         let Value::Object(mut object) = value else {
-            return Err(error("a document is not an object"));
+            self.skip(line, "it is no mapping, as an object of Kubernetes is");
+            return Ok(());
         };
         let field = |name: &str| match object.get(name) {
             Some(Value::String(text)) if !text.is_empty() => Some(text.clone()),
@@ -101,11 +144,21 @@ impl Documents {
         };
         let api_version = field("apiVersion").or_else(|| Some(listed?.0.to_owned()));
         let kind = field("kind").or_else(|| Some(listed?.1.to_owned()));
-        let Some(api_version) = api_version else {
-            return Err(error("an object has no apiVersion"));
-        };
+        let of_name = |kind: &str| Kind::ALL.into_iter().find(|known| known.name() == kind);
         let Some(kind) = kind else {
-            return Err(error("an object has no kind"));
+            self.skip(line, "it has no `kind`, as an object of Kubernetes has");
+            return Ok(());
+        };
+        let Some(api_version) = api_version else {
+            if let Some(known) = of_name(&kind) {
+                let version = known.api_version();
+                return Err(error(format!("{known} has no apiVersion; write {version}")));
+            }
+            self.skip(
+                line,
+                "it has no `apiVersion`, as an object of Kubernetes has",
+            );
+            return Ok(());
         };
         if let Some(item_kind) = kind.strip_suffix("List")
             && let Some(items) = object.remove("items")
@@ -113,19 +166,23 @@ impl Documents {
             let listed = (!item_kind.is_empty()).then_some((&*api_version, item_kind));
             return match items {
                 Value::Null => Ok(()),
-                Value::Array(items) => items
-                    .into_iter()
-                    .try_for_each(|item| self.add(item, line, listed)),
-                _ => Err(error("the items of a list are not a list")),
+                Value::Array(items) => {
+                    let mut items = items.into_iter().enumerate();
+                    items.try_for_each(|(index, item)| {
+                        let mut steps = steps.clone();
+                        steps.extend([Step::Key("items".to_owned()), Step::Index(index)]);
+                        self.add(item, line, steps, listed)
+                    })
+                }
+                _ => Err(error("the items of a list are not a list".to_owned())),
             };
         }
-        let known = Kind::ALL
-            .into_iter()
-            .find(|known| known.name() == kind && known.api_version() == api_version);
+        let known = of_name(&kind).filter(|known| known.api_version() == api_version);
         let Some(known) = known else {
-            self.ignored.insert((api_version, kind));
+            self.others.entry((api_version, kind)).or_insert(line);
             return Ok(());
         };
+        let unknown = fields::unknown(known, &mut object);
         if known.is_namespaced() {
             fill_in_namespace(&mut object);
         }
@@ -136,6 +193,8 @@ impl Documents {
             kind: known,
             json: Zeroizing::new(Value::Object(object).to_string()),
             line,
+            steps,
+            unknown,
         });
         Ok(())
     }
@@ -172,10 +231,10 @@ fn move_string_data(object: &mut Map<String, Value>) {
     }
 }
 
-fn yaml(text: &str) -> Result<Vec<(u64, Node)>, ParseError> {
-    // Room for some ten thousand objects in a file, and none for aliases that multiply: a manifest repeats a
-    // few nodes at most.
-    let options = serde_saphyr::options! {
+/// Room for some ten thousand objects in a file, and none for aliases that multiply: a manifest repeats a few nodes at
+/// most.
+pub(super) fn options() -> serde_saphyr::Options {
+    serde_saphyr::options! {
         budget: serde_saphyr::budget! {
             max_documents: 100_000,
             max_nodes: 10_000_000,
@@ -188,8 +247,11 @@ fn yaml(text: &str) -> Result<Vec<(u64, Node)>, ParseError> {
         },
         legacy_octal_numbers: true,
         with_snippet: false,
-    };
-    serde_saphyr::from_multiple_with_options::<Spanned<Node>>(text, options)
+    }
+}
+
+fn yaml(text: &str) -> Result<Vec<(u64, Node)>, ParseError> {
+    serde_saphyr::from_multiple_with_options::<Spanned<Node>>(text, options())
         .map(|documents| {
             documents
                 .into_iter()
@@ -223,7 +285,12 @@ fn yaml_reason(error: &serde_saphyr::Error) -> String {
             _ => "it is not valid YAML".to_owned(),
         },
         Error::DuplicateMappingKey { .. } => TWICE.to_owned(),
-        Error::UnknownAnchor { .. } => "an alias has no anchor".to_owned(),
+        // `host: *.example.com`, as everybody writes it once.
+        Error::UnknownAnchor { .. } => {
+            "a value that begins with `*` stands in quotes (\"*.example.com\"): without them it is an alias, and nothing \
+             has its name"
+                .to_owned()
+        }
         Error::AliasError { error, .. } => yaml_reason(error.without_snippet()),
         Error::AliasReplayLimitExceeded { .. }
         | Error::AliasExpansionLimitExceeded { .. }

@@ -2,8 +2,12 @@
 
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::parse::ParseError;
+
+/// What a reason ends with while the file is served as it was.
+pub(super) const MEANWHILE: &str = " (meanwhile it counts as it was before)";
 
 /// Something that is wrong with a file. It quotes nothing of the file's content.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -28,10 +32,15 @@ impl Problem {
 
     /// A problem of a place in the file.
     pub(super) fn at(path: &Path, error: ParseError) -> Self {
+        Self::in_file(path, (error.line, error.column), error.reason)
+    }
+
+    /// A problem of a place in the file.
+    pub(super) fn in_file(path: &Path, place: (u64, u64), reason: impl Into<String>) -> Self {
         Self {
             path: path.to_owned(),
-            place: Some((error.line, error.column)),
-            reason: error.reason,
+            place: Some(place),
+            reason: reason.into(),
         }
     }
 }
@@ -47,11 +56,37 @@ impl fmt::Display for Problem {
     }
 }
 
+/// Where an object stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Origin {
+    /// The file.
+    pub path: Arc<Path>,
+    /// Line and column, counted from 1: of the object, or of the field that makes it unusable.
+    pub place: (u64, u64),
+}
+
+impl Origin {
+    pub(super) fn new(path: &Path, place: (u64, u64)) -> Self {
+        Self {
+            path: path.into(),
+            place,
+        }
+    }
+}
+
+/// As compilers write it: `path:line:column`.
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (line, column) = self.place;
+        write!(f, "{}:{line}:{column}", self.path.display())
+    }
+}
+
 /// Why a directory of manifests can't be served at all. Each is for whoever gave the flag: one sentence, exit code 2.
 #[derive(Debug, thiserror::Error)]
 pub enum ManifestError {
     /// The directory is missing, no directory, or can't be read.
-    #[error("can't read the manifests in {}: {cause}", path.display())]
+    #[error("can't read the manifests {}: {cause}", path.display())]
     Unreadable {
         /// The directory.
         path: PathBuf,
@@ -59,7 +94,7 @@ pub enum ManifestError {
         cause: std::io::Error,
     },
     /// The directory can't be watched for changes.
-    #[error("can't watch the manifests in {}: {cause}", path.display())]
+    #[error("can't watch the manifests {}: {cause}", path.display())]
     Unwatchable {
         /// The directory.
         path: PathBuf,

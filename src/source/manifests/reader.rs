@@ -1,29 +1,30 @@
 //! Reads what has changed, when it has settled.
 
-use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use imbl::OrdMap;
 use tokio::time::Instant;
-use zeroize::Zeroizing;
 
-use super::merge::{Content, Merge};
-use super::parse::{Document, ParseError, parse_documents};
-use super::problem::{ManifestError, Problem};
+use super::content::{self, Told};
+use super::file::{self, Unread};
+use super::foreign;
+use super::merge::Merge;
+use super::problem::{MEANWHILE, ManifestError, Origin, Problem};
 use super::touched::{Inbox, Touch, Touched};
 use super::tree::{Found, Stamp, Tree};
 use super::{GONE_FOR_GOOD, STILL_WRITING};
-use crate::k8s::{Event, Kind, Object, Rules, decode_versioned};
+use crate::k8s::{Event, Object, ObjectRef};
 
-/// Larger files are no manifests.
-const SIZE_LIMIT: u64 = 64 * 1024 * 1024;
+/// How often it is looked whether the root is still what it was.
+const STANDING: Duration = Duration::from_secs(2);
 
 /// The one owner of the files' state. It blocks on the file system.
 pub(super) struct Reader {
-    tree: Tree,
+    /// `None` for what is read once.
+    tree: Option<Tree>,
     merge: Merge,
     /// The files of the tree, with the version that was read last.
     known: BTreeMap<PathBuf, Option<Stamp>>,
@@ -31,9 +32,19 @@ pub(super) struct Reader {
     waiting: BTreeMap<PathBuf, Wait>,
     /// Directories that can't be read.
     unreadable: Vec<Problem>,
+    /// The root is not there: when that is told, since it can be for a moment only, and how.
+    missing: Option<(Instant, Problem)>,
     patience: Patience,
-    /// Kinds of objects that were ignored, and logged.
-    ignored: BTreeSet<(String, String)>,
+    /// When the root is looked at, whatever happens.
+    look: Option<Instant>,
+    /// What is told once.
+    told: Told,
+    /// Files that hold something else than objects, and why they don't.
+    skipped: BTreeMap<PathBuf, String>,
+    /// The new ones among them, for whoever tells.
+    passed_over: Vec<Problem>,
+    /// Why a start can't go on: the first file that was meant for us and can't be read.
+    refusal: Option<Problem>,
 }
 
 /// How long files are waited for.
@@ -61,41 +72,83 @@ struct Wait {
 }
 
 impl Reader {
+    /// Of a directory, or one file, at an absolute path.
     pub(super) fn new(
-        directory: &Path,
+        root: &Path,
         inbox: Inbox,
         patience: Patience,
     ) -> Result<Self, ManifestError> {
         let handler = move |event| inbox.put(event);
         let watcher = notify::recommended_watcher(handler).map_err(|cause| {
-            let path = directory.to_owned();
+            let path = root.to_owned();
             ManifestError::Unwatchable { path, cause }
         })?;
-        Ok(Self {
-            tree: Tree::new(directory.to_owned(), watcher),
+        let tree = Tree::new(root.to_owned(), watcher);
+        Ok(Self::with_tree(Some(tree), patience))
+    }
+
+    /// Of a text that never changes, by a name for messages.
+    pub(super) fn of_text(name: &Path, text: &str) -> Result<Self, ManifestError> {
+        let mut reader = Self::with_tree(None, Patience::default());
+        reader.take(name, text);
+        match reader.refusal.take() {
+            Some(problem) => Err(ManifestError::Broken(problem)),
+            None => Ok(reader),
+        }
+    }
+
+    fn with_tree(tree: Option<Tree>, patience: Patience) -> Self {
+        Self {
+            tree,
             merge: Merge::default(),
             known: BTreeMap::new(),
             waiting: BTreeMap::new(),
             unreadable: Vec::new(),
+            missing: None,
             patience,
-            ignored: BTreeSet::new(),
-        })
+            look: None,
+            told: Told::default(),
+            skipped: BTreeMap::new(),
+            passed_over: Vec::new(),
+            refusal: None,
+        }
     }
 
-    /// Reads everything for the first time, when nothing may be wrong.
+    /// Reads everything for the first time, when nothing that is meant for us may be unreadable.
     pub(super) fn start(&mut self, now: Instant) -> Result<(), ManifestError> {
-        let found = self.tree.walk()?;
+        let Some(tree) = &mut self.tree else {
+            return Ok(());
+        };
+        let found = tree.walk()?;
+        self.look = Some(now + STANDING);
         let (dirty, _) = self.compare(found, now);
-        if let Some(problem) = self.unreadable.first() {
-            return Err(ManifestError::Broken(problem.clone()));
-        }
         for path in dirty {
             self.read(&path, true, now);
-            if let Some(problem) = self.merge.broken(&path) {
-                return Err(ManifestError::Broken(problem.clone()));
+            if let Some(problem) = self.refusal.take() {
+                return Err(ManifestError::Broken(problem));
             }
         }
         Ok(())
+    }
+
+    /// How many files have been found.
+    pub(super) fn files(&self) -> usize {
+        self.known.len()
+    }
+
+    /// Where each object stands.
+    pub(super) fn origins(&self) -> &OrdMap<ObjectRef, Origin> {
+        self.merge.origins()
+    }
+
+    /// What is passed over since the last call, to be told once.
+    pub(super) fn take_passed_over(&mut self) -> Vec<Problem> {
+        std::mem::take(&mut self.passed_over)
+    }
+
+    /// What is to be told once of objects, since the last call.
+    pub(super) fn take_told(&mut self) -> Vec<Problem> {
+        self.told.take()
     }
 
     pub(super) fn objects(&self) -> impl Iterator<Item = &Object> {
@@ -115,19 +168,29 @@ impl Reader {
 
     /// When [`Reader::refresh`] has something to do even if nothing happens.
     pub(super) fn deadline(&self) -> Option<Instant> {
-        self.waiting.values().map(|wait| wait.until).min()
+        let waiting = self.waiting.values().map(|wait| wait.until);
+        let missing = self.missing.iter().map(|(until, _)| *until);
+        let missing = missing.filter(|_| self.unreadable.is_empty());
+        waiting.chain(missing).chain(self.look).min()
     }
 
     /// Looks at what was touched and at what is due, and says what has changed.
     pub(super) fn refresh(&mut self, touched: Touched, now: Instant) -> anyhow::Result<Vec<Event>> {
+        let Some(tree) = &mut self.tree else {
+            return Ok(Vec::new());
+        };
         if let Some(failure) = touched.failure {
-            let root = self.tree.root().display();
+            let root = tree.root().display();
             anyhow::bail!("the watch of the manifests in {root} failed: {failure}");
         }
         for path in &touched.removed {
-            self.tree.forget(path);
+            tree.forget(path);
         }
-        let mut walk = touched.tree || (self.tree.is_aliased() && !touched.files.is_empty());
+        self.look = Some(now + STANDING);
+        let mut walk = touched.tree
+            || (tree.is_aliased() && !touched.files.is_empty())
+            || self.missing.is_some()
+            || tree.has_moved();
         let mut dirty = BTreeSet::new();
         for (path, touch) in touched.files {
             if touch == Touch::Done || is_link(&path) {
@@ -141,21 +204,12 @@ impl Reader {
             }
         }
         let due = self.take_due(now);
-        let mut gone = Vec::new();
-        if walk {
-            match self.tree.walk() {
-                Ok(found) => {
-                    let (changed, missing) = self.compare(found, now);
-                    dirty.extend(changed);
-                    gone = missing;
-                }
-                Err(ManifestError::Unreadable { path, cause }) => {
-                    let reason = format!("can't read the manifests: {cause}");
-                    self.unreadable = vec![Problem::of_file(&path, reason)];
-                }
-                Err(error) => return Err(error.into()),
-            }
-        }
+        let (found, gone) = if walk {
+            self.walk(now)?
+        } else {
+            Default::default()
+        };
+        dirty.extend(found);
         dirty.retain(|path| self.known.contains_key(path) && !due.contains(path));
         let mut changes = Vec::new();
         for path in dirty {
@@ -171,6 +225,30 @@ impl Reader {
             }
         }
         Ok(changes)
+    }
+
+    /// Walks the tree: the files to read, and those that are not there.
+    fn walk(&mut self, now: Instant) -> Result<(BTreeSet<PathBuf>, Vec<PathBuf>), ManifestError> {
+        let Some(tree) = &mut self.tree else {
+            return Ok(Default::default());
+        };
+        match tree.walk() {
+            Ok(found) => {
+                self.missing = None;
+                Ok(self.compare(found, now))
+            }
+            Err(ManifestError::Unreadable { path, cause }) => {
+                let reason = format!("can't read the manifests: {cause}{MEANWHILE}");
+                let until = now + self.patience.gone;
+                let problem = Problem::of_file(&path, reason);
+                let (until, problem) = self.missing.get_or_insert((until, problem));
+                if *until <= now {
+                    self.unreadable = vec![problem.clone()];
+                }
+                Ok(Default::default())
+            }
+            Err(error) => Err(error),
+        }
     }
 
     fn take_due(&mut self, now: Instant) -> BTreeSet<PathBuf> {
@@ -224,10 +302,11 @@ impl Reader {
 
     /// Reads one file. `settled` says that nothing more is waited for.
     fn read(&mut self, path: &Path, settled: bool, now: Instant) -> Vec<Event> {
-        let (stamp, text) = match load(path) {
+        let (stamp, text) = match file::load(path) {
             Ok(loaded) => loaded,
             Err(Unread::Missing) if settled => {
                 self.known.remove(path);
+                self.skipped.remove(path);
                 return self.merge.remove(path);
             }
             Err(Unread::Missing) => return self.wait(path, true, now),
@@ -241,99 +320,59 @@ impl Reader {
             return self.wait(path, false, now);
         }
         self.known.insert(path.to_owned(), Some(stamp));
-        match self.parse(path, &text) {
-            Ok(content) => self.merge.put(path, content),
-            Err(error) => self.merge.break_file(path, Problem::at(path, error)),
+        self.take(path, &text)
+    }
+
+    /// Takes in a file's text.
+    fn take(&mut self, path: &Path, text: &str) -> Vec<Event> {
+        match content::of(path, text, &mut self.told) {
+            Ok(content) if content.is_foreign && self.merge.has_objects(path) => {
+                // Whoever edits a manifest has it in this state for a moment.
+                let reason = content
+                    .skipped
+                    .map_or_else(String::new, |skipped| skipped.reason);
+                let problem =
+                    Problem::of_file(path, format!("it holds no object any more: {reason}"));
+                self.merge.break_file(path, problem)
+            }
+            Ok(content) => {
+                self.skip(path, content.skipped);
+                self.merge.put(path, content.content)
+            }
+            Err(error) => {
+                let problem = Problem::at(path, error);
+                self.refusal.get_or_insert_with(|| problem.clone());
+                self.merge.break_file(path, problem)
+            }
         }
+    }
+
+    /// Names a file, or a part of one, that is passed over: once, for as long as it is for the same reason.
+    fn skip(&mut self, path: &Path, skipped: Option<Problem>) {
+        let Some(skipped) = skipped else {
+            self.skipped.remove(path);
+            return;
+        };
+        if self.skipped.get(path) == Some(&skipped.reason) {
+            return;
+        }
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let advice = foreign::of_file(&name).map(|advice| format!(": {advice}"));
+        self.passed_over.push(Problem {
+            reason: format!(
+                "passed over: {}{}",
+                skipped.reason,
+                advice.unwrap_or_default()
+            ),
+            ..skipped.clone()
+        });
+        self.skipped.insert(path.to_owned(), skipped.reason);
     }
 
     fn wait(&mut self, path: &Path, gone: bool, now: Instant) -> Vec<Event> {
         let until = now + self.patience.gone;
         self.waiting.insert(path.to_owned(), Wait { until, gone });
         self.merge.set_gone(path, gone)
-    }
-
-    fn parse(&mut self, path: &Path, text: &str) -> Result<Content, ParseError> {
-        let documents = parse_documents(path, text)?;
-        let mut content = Content::default();
-        for document in &documents.objects {
-            let object = object(document)?;
-            let reference = object.reference();
-            let Entry::Vacant(vacant) = content.objects.entry(reference) else {
-                let error = ParseError {
-                    line: document.line,
-                    column: 1,
-                    reason: format!(
-                        "{} is in this file before, and the first one counts",
-                        object.reference()
-                    ),
-                };
-                content.repeated.push(Problem::at(path, error));
-                continue;
-            };
-            vacant.insert(object);
-        }
-        for (api_version, kind) in documents.ignored {
-            self.ignore(path, api_version, kind);
-        }
-        Ok(content)
-    }
-
-    /// Logs a kind of object that Isobath does not read, once.
-    fn ignore(&mut self, path: &Path, api_version: String, kind: String) {
-        let file = path.display();
-        if Kind::ALL.iter().any(|known| known.name() == kind) {
-            if self.ignored.insert((api_version.clone(), kind.clone())) {
-                tracing::warn!(%file, "{kind} objects of {api_version} are ignored: Isobath does not read that version");
-            }
-        } else if self.ignored.insert((api_version.clone(), kind.clone())) {
-            tracing::debug!(%file, "{kind} objects of {api_version} are ignored");
-        }
-    }
-}
-
-fn object(document: &Document) -> Result<Object, ParseError> {
-    decode_versioned(document.kind, &document.json, Rules::Create)
-        .map(|decoded| decoded.object)
-        .map_err(|error| ParseError {
-            line: document.line,
-            column: 1,
-            reason: format!("{} can't be used: {error}", document.kind),
-        })
-}
-
-enum Unread {
-    Missing,
-    Broken(Option<Stamp>, String),
-}
-
-fn load(path: &Path) -> Result<(Stamp, Zeroizing<String>), Unread> {
-    let unread = |stamp| {
-        move |error: io::Error| match error.kind() {
-            io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => Unread::Missing,
-            _ => Unread::Broken(stamp, format!("can't read it: {error}")),
-        }
-    };
-    let metadata = fs::metadata(path).map_err(unread(None))?;
-    if !metadata.is_file() {
-        return Err(Unread::Missing);
-    }
-    let stamp = Stamp::new(&metadata);
-    if metadata.len() > SIZE_LIMIT {
-        return Err(Unread::Broken(
-            Some(stamp),
-            "it is larger than 64 MiB".to_owned(),
-        ));
-    }
-    let bytes = fs::read(path)
-        .map(Zeroizing::new)
-        .map_err(unread(Some(stamp)))?;
-    match std::str::from_utf8(&bytes) {
-        Ok(text) => Ok((stamp, Zeroizing::new(text.to_owned()))),
-        Err(_) => Err(Unread::Broken(
-            Some(stamp),
-            "it is not UTF-8 text".to_owned(),
-        )),
     }
 }
 

@@ -34,8 +34,8 @@ pub(super) enum Touch {
 }
 
 impl Touched {
-    /// Adds one event.
-    pub(super) fn add(&mut self, event: notify::Result<Event>) {
+    /// Adds one event. With `any`, files of any name count, not only those that are named as manifests are.
+    pub(super) fn add(&mut self, event: notify::Result<Event>, any: bool) {
         let event = match event {
             Ok(event) => event,
             Err(error) => {
@@ -48,21 +48,21 @@ impl Touched {
         }
         match event.kind {
             EventKind::Access(AccessKind::Close(AccessMode::Write)) => {
-                self.touch(event, Touch::Done)
+                self.touch(event, Touch::Done, any)
             }
             // Reading, which we do ourselves.
             EventKind::Access(_) => {}
             EventKind::Modify(ModifyKind::Data(_) | ModifyKind::Any) => {
-                self.touch(event, Touch::Writing)
+                self.touch(event, Touch::Writing, any)
             }
             EventKind::Create(CreateKind::File) => {
                 // It may be a link, which is whole from the start: the walk sees that.
                 self.tree = true;
-                self.touch(event, Touch::Writing);
+                self.touch(event, Touch::Writing, any);
             }
             EventKind::Modify(ModifyKind::Name(RenameMode::To)) => {
                 self.tree = true;
-                self.touch(event, Touch::Done);
+                self.touch(event, Touch::Done, any);
             }
             // The two halves came before.
             EventKind::Modify(ModifyKind::Name(RenameMode::Both)) => self.tree = true,
@@ -77,9 +77,9 @@ impl Touched {
         }
     }
 
-    fn touch(&mut self, event: Event, touch: Touch) {
+    fn touch(&mut self, event: Event, touch: Touch, any: bool) {
         for path in event.paths {
-            if Tree::is_manifest(&path) {
+            if any || Tree::is_manifest(&path) {
                 self.files.insert(path, touch);
             }
         }
@@ -96,17 +96,20 @@ pub(super) struct Inbox(Arc<Shared>);
 
 #[derive(Debug)]
 struct Shared {
-    /// The absolute path of the directory of manifests.
+    /// The absolute path of the directory of manifests, or of the one file.
     root: PathBuf,
+    /// Whether it is one file. It may be a link to any of its neighbours.
+    is_file: bool,
     touched: Mutex<Touched>,
     wake: Notify,
 }
 
 impl Inbox {
-    /// An inbox for the directory and its parent.
+    /// An inbox for what is at an absolute path, and for its parent. (The watch names absolute paths.)
     pub(super) fn new(root: &Path) -> Self {
         Self(Arc::new(Shared {
-            root: std::path::absolute(root).unwrap_or_else(|_| root.to_owned()),
+            root: root.to_owned(),
+            is_file: root.is_file(),
             touched: Mutex::default(),
             wake: Notify::new(),
         }))
@@ -121,7 +124,7 @@ impl Inbox {
             return;
         }
         let mut touched = self.lock();
-        touched.add(event);
+        touched.add(event, self.0.is_file);
         if !touched.is_empty() {
             self.0.wake.notify_one();
         }
@@ -129,7 +132,7 @@ impl Inbox {
 
     /// Whether the path stands beside the directory: its parent is watched for the directory's sake only.
     fn is_neighbour(&self, path: &Path) -> bool {
-        path != self.0.root && path.parent() == self.0.root.parent()
+        !self.0.is_file && path != self.0.root && path.parent() == self.0.root.parent()
     }
 
     /// Takes everything that has happened.

@@ -45,9 +45,12 @@ pub(super) struct Found {
     pub(super) unreadable: Vec<Problem>,
 }
 
-/// A root directory and the watches below it.
+/// A root directory and the watches below it; or a root that is one file.
 pub(super) struct Tree {
+    /// Absolute, as the paths of the watch's events are.
     root: PathBuf,
+    /// What the root and its parent were at the last walk.
+    standing: Standing,
     watcher: RecommendedWatcher,
     /// Each watched directory: another one can take its path.
     watched: BTreeMap<PathBuf, Identity>,
@@ -60,10 +63,14 @@ pub(super) struct Tree {
 /// Device and inode.
 type Identity = (u64, u64);
 
+/// A path's last two steps, by what is there.
+type Standing = [Option<Identity>; 2];
+
 impl Tree {
     pub(super) fn new(root: PathBuf, watcher: RecommendedWatcher) -> Self {
         Self {
             root,
+            standing: Standing::default(),
             watcher,
             watched: BTreeMap::new(),
             paths: BTreeMap::new(),
@@ -73,6 +80,27 @@ impl Tree {
 
     pub(super) fn root(&self) -> &Path {
         &self.root
+    }
+
+    /// Whether something else is at the root's path now than at the last walk. A folder further up can be moved away and
+    /// another take its place, of which no watch tells.
+    pub(super) fn has_moved(&self) -> bool {
+        self.standing != self.standing()
+    }
+
+    fn standing(&self) -> Standing {
+        use std::os::unix::fs::MetadataExt;
+        let identity = |path: &Path| {
+            let metadata = fs::metadata(path).ok()?;
+            // A file's own changes are events, and an editor that renames makes another one each time.
+            let known = metadata.is_dir();
+            Some(if known {
+                (metadata.dev(), metadata.ino())
+            } else {
+                (0, 0)
+            })
+        };
+        [identity(&self.root), self.root.parent().and_then(identity)]
     }
 
     /// Whether an event about a file may mean another file too.
@@ -109,15 +137,23 @@ impl Tree {
         let mut found = Found::default();
         let mut needed = BTreeSet::new();
         self.aliased = false;
+        self.standing = self.standing();
         // The root itself can be removed, made anew, or be a link that is turned: its parent tells. Where the
         // parent can't be watched, that is all that is missing.
-        if let Ok(absolute) = std::path::absolute(&self.root)
-            && let Some(parent) = absolute.parent()
+        let root = self.root.clone();
+        if let Some(parent) = root.parent()
             && let Ok(identity) = self.watch(parent)
         {
             needed.insert(identity);
         }
-        let mut open = vec![(self.root.clone(), Vec::new())];
+        let mut open = Vec::new();
+        match fs::metadata(&root) {
+            Ok(metadata) if metadata.is_file() => {
+                self.watch_target(&root, &mut needed);
+                found.files.insert(root, Stamp::new(&metadata));
+            }
+            _ => open.push((root, Vec::new())),
+        }
         while let Some((directory, ancestors)) = open.pop() {
             let result = self.list(&directory, ancestors, &mut found, &mut needed, &mut open);
             match result {

@@ -77,17 +77,17 @@ fn other_objects_are_named() {
     let text = "apiVersion: apps/v1\nkind: Deployment\n---\napiVersion: extensions/v1beta1\nkind: Ingress\n---\napiVersion: v1\nkind: PodList\n";
     let documents = parse_documents(Path::new("a.yaml"), text).unwrap();
     assert!(documents.objects.is_empty());
-    let ignored: Vec<_> = documents
-        .ignored
+    let others: Vec<_> = documents
+        .others
         .iter()
-        .map(|(v, k)| format!("{v} {k}"))
+        .map(|((v, k), line)| format!("{line} {v} {k}"))
         .collect();
     assert_eq!(
-        ignored,
+        others,
         [
-            "apps/v1 Deployment",
-            "extensions/v1beta1 Ingress",
-            "v1 PodList"
+            "1 apps/v1 Deployment",
+            "4 extensions/v1beta1 Ingress",
+            "7 v1 PodList"
         ]
     );
 }
@@ -193,39 +193,51 @@ fn errors_have_places_and_no_values() {
         !error.reason.contains("marker") && !error.reason.is_empty(),
         "{error:?}"
     );
+    // Each in a file that was meant for us: one that was not is passed over for the same reason.
     for (path, text, line, column, reason) in [
-        ("a.yaml", "a: 1\nb: 2\na: 3\n", 3, 1, TWICE),
-        ("a.json", "{\"a\": 1,\n \"a\": 2}", 2, 8, TWICE),
+        ("a.yaml", "a: 1\nkind: Ingress\na: 3\n", 3, 1, TWICE),
+        (
+            "a.json",
+            "{\"kind\": \"List\",\n \"kind\": 2}",
+            2,
+            11,
+            TWICE,
+        ),
         (
             "a.yaml",
-            "a: b: c\n",
+            "kind: Ingress: c\n",
             1,
-            5,
+            14,
             "mapping values are not allowed in this context",
         ),
-        ("a.yaml", "a: *b\n", 1, 4, "an alias has no anchor"),
-        ("a.json", "{\"a\": 1,}", 1, 9, "trailing comma"),
-        ("a.json", "{\"a\": \n", 2, 0, "EOF while parsing a value"),
+        ("a.yaml", "kind: Secret\nb: *b\n", 2, 4, IN_QUOTES),
         (
             "a.yaml",
-            "---\nhello\n",
-            2,
+            "kind: Ingress\nspec:\n  rules:\n  - host: *.example.com\n",
+            4,
+            11,
+            IN_QUOTES,
+        ),
+        (
+            "a.json",
+            "{\"kind\": \"Ingress\",}",
             1,
-            "a document is not an object",
+            20,
+            "trailing comma",
+        ),
+        (
+            "a.json",
+            "{\"kind\": \"Ingress\", \"b\": \n",
+            2,
+            0,
+            "EOF while parsing a value",
         ),
         (
             "a.yaml",
             "kind: Service\n",
             1,
             1,
-            "an object has no apiVersion",
-        ),
-        (
-            "a.yaml",
-            "\napiVersion: v1\n",
-            2,
-            1,
-            "an object has no kind",
+            "Service has no apiVersion; write v1",
         ),
         (
             "a.yaml",
@@ -236,13 +248,62 @@ fn errors_have_places_and_no_values() {
         ),
         (
             "a.yaml",
-            "apiVersion: v1\nkind: List\nitems: [{}]\n",
+            "apiVersion: v1\nkind: List\nitems: [{kind: Ingress}]\n",
             1,
             1,
-            "an object has no apiVersion",
+            "Ingress has no apiVersion; write networking.k8s.io/v1",
         ),
     ] {
         check_error(path, text, line, column.max(1), reason);
+    }
+}
+
+const IN_QUOTES: &str = "a value that begins with `*` stands in quotes (\"*.example.com\"): without them it is an alias, and nothing has its name";
+
+#[test]
+fn what_is_not_for_us_is_passed_over_with_its_place() {
+    for (path, text, line, reason) in [
+        (
+            "a.yaml",
+            "---\nhello\n",
+            2,
+            "it is no mapping, as an object of Kubernetes is",
+        ),
+        (
+            "a.yaml",
+            "kind: X\n",
+            1,
+            "it has no `apiVersion`, as an object of Kubernetes has",
+        ),
+        (
+            "a.yaml",
+            "\napiVersion: v1\n",
+            2,
+            "it has no `kind`, as an object of Kubernetes has",
+        ),
+        (
+            "a.yaml",
+            "apiVersion: v1\nkind: List\nitems: [{}]\n",
+            1,
+            "it has no `kind`, as an object of Kubernetes has",
+        ),
+        (
+            "a.yaml",
+            "a: 1\nb: *b\n",
+            2,
+            &format!("it names no object of Kubernetes ({IN_QUOTES})"),
+        ),
+        (
+            "a.json",
+            "{\"a\": 1,}",
+            1,
+            "it names no object of Kubernetes (trailing comma)",
+        ),
+        ("a.yaml", "a: {{ b }}\n", 1, foreign::TEMPLATE),
+    ] {
+        let documents = parse_documents(Path::new(path), text).unwrap();
+        assert!(documents.objects.is_empty(), "{text}");
+        assert_eq!(documents.skipped, Some((line, reason.to_owned())), "{text}");
     }
 }
 
@@ -253,6 +314,7 @@ fn aliases_do_not_multiply() {
         let below = format!("*a{}", level - 1);
         text += &format!("a{level}: &a{level} [{}]\n", vec![below; 10].join(","));
     }
+    text += "kind: Ingress\n";
     let error = parse_documents(Path::new("a.yaml"), &text).unwrap_err();
     assert!(error.reason.contains("expand to too much"), "{error:?}");
 }
@@ -264,9 +326,12 @@ fn many_documents_are_fine() {
             .repeat(5000);
     let documents = parse_documents(Path::new("a.yaml"), &text).unwrap();
     assert_eq!(documents.objects.len(), 5000);
-    let deep = format!("a: {}", "[".repeat(10_000));
+    let deep = format!("kind: Ingress\na: {}", "[".repeat(10_000));
     assert!(parse_documents(Path::new("a.yaml"), &deep).is_err());
-    assert!(parse_documents(Path::new("a.json"), &"[".repeat(10_000)).is_err());
+    assert!(
+        parse_documents(Path::new("a.json"), &"[".repeat(10_000))
+            .is_ok_and(|found| found.skipped.is_some())
+    );
 }
 
 const MARKER: &str = "c2VjcmV0LW1hcmtlcg";
