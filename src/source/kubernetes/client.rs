@@ -1,5 +1,6 @@
 //! Configuration and client, as kubectl users expect them; and the one question of discovery.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::{HeaderValue, header};
@@ -38,7 +39,15 @@ pub struct ConfigurationError(String);
 ///
 /// No configuration, or one that can't be used.
 pub async fn connect(args: &Args) -> Result<kube::Client, ConfigurationError> {
+    Ok(connect_to(args).await?.0)
+}
+
+/// The same, with the URL of the API server, for messages.
+pub(super) async fn connect_to(
+    args: &Args,
+) -> Result<(kube::Client, Arc<str>), ConfigurationError> {
     let mut config = config(args).await?;
+    let server = config.cluster_url.to_string().into();
     config.default_retry = false;
     config.connect_timeout = Some(CONNECT_WITHIN);
     let agent = concat!("isobath/", env!("CARGO_PKG_VERSION"));
@@ -60,14 +69,15 @@ pub async fn connect(args: &Args) -> Result<kube::Client, ConfigurationError> {
             "the configuration of the Kubernetes client can't be used: {error}"
         )))
     })?;
-    Ok(match bearer {
+    let client = match bearer {
         Some(bearer) => builder
             .with_layer(&tower::util::MapRequestLayer::new(move |request| {
                 bearer.authorize(request)
             }))
             .build(),
         None => builder.build(),
-    })
+    };
+    Ok((client, server))
 }
 
 async fn config(args: &Args) -> Result<kube::Config, ConfigurationError> {

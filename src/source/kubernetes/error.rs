@@ -14,6 +14,8 @@ pub struct SourceError {
     pub kind: Kind,
     /// The namespace, `None` for all of them.
     pub namespace: Option<Arc<str>>,
+    /// The API server's URL, where it is known.
+    pub server: Option<Arc<str>>,
     /// Why.
     pub cause: Cause,
 }
@@ -60,6 +62,14 @@ pub enum ConnectError {
     /// The API server could not be asked what it serves.
     #[error(transparent)]
     Discovery(#[from] SourceError),
+    /// Nobody answers there. No kind is named: it is none's fault.
+    #[error("can't reach the API server at {server}: {why}")]
+    Unreachable {
+        /// Its URL.
+        server: Arc<str>,
+        /// What the client says.
+        why: String,
+    },
 }
 
 impl std::error::Error for SourceError {}
@@ -70,7 +80,12 @@ impl fmt::Display for SourceError {
         if let Some(namespace) = &self.namespace {
             write!(f, " in namespace {namespace}")?;
         }
-        write!(f, ": {}", self.cause)
+        match (&self.cause, &self.server) {
+            (Cause::Unreachable(why), Some(server)) => {
+                write!(f, ": the API server at {server} can't be reached: {why}")
+            }
+            (cause, _) => write!(f, ": {cause}"),
+        }
     }
 }
 

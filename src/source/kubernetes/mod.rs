@@ -86,6 +86,8 @@ pub struct Args {
 /// A source that is ready to list.
 pub struct Kubernetes {
     client: kube::Client,
+    /// The API server's URL, where it is known.
+    server: Option<Arc<str>>,
     watched: Vec<(Kind, Option<Arc<str>>)>,
     start_jitter: Duration,
     timing: Timing,
@@ -102,8 +104,19 @@ impl Kubernetes {
     /// [`ConnectError::Configuration`] where no usable configuration is found (exit 2),
     /// [`ConnectError::Discovery`] where the API server can't be asked.
     pub async fn connect(args: &Args, ingress_class: Option<&str>) -> Result<Self, ConnectError> {
-        let client = client(args).await?;
-        Self::with_client(client, args, ingress_class).await
+        let (client, server) = client::connect_to(args).await?;
+        let connected = Self::with_client(client, args, ingress_class).await;
+        match connected {
+            Ok(source) => Ok(Self {
+                server: Some(server),
+                ..source
+            }),
+            Err(ConnectError::Discovery(SourceError {
+                cause: Cause::Unreachable(why),
+                ..
+            })) => Err(ConnectError::Unreachable { server, why }),
+            Err(error) => Err(error),
+        }
     }
 
     /// As [`Self::connect`], with a client that is there already.
@@ -122,6 +135,7 @@ impl Kubernetes {
             .map_err(|cause| SourceError {
                 kind: Kind::TlsCertificateDelegation,
                 namespace: None,
+                server: None,
                 cause,
             })?;
         let namespaces: BTreeSet<&str> = args.watch_namespaces.iter().map(String::as_str).collect();
@@ -138,6 +152,7 @@ impl Kubernetes {
         }
         Ok(Self {
             client,
+            server: None,
             watched,
             start_jitter: args.start_jitter,
             timing,
@@ -184,12 +199,14 @@ impl Kubernetes {
             let machine = ListWatch::new(kind, namespace.clone());
             let (client, timing) = (self.client.clone(), self.timing.clone());
             let (events, metrics) = (events.clone(), self.metrics.clone());
+            let server = self.server.clone();
             tasks.spawn(async move {
                 let cause =
                     transport::run(&client, &resource, machine, &timing, &events, &metrics).await;
                 SourceError {
                     kind,
                     namespace,
+                    server,
                     cause,
                 }
             });

@@ -98,6 +98,7 @@ fn asked_for(uri: &str) -> Duration {
 
 pub(super) fn source(client: kube::Client) -> Kubernetes {
     Kubernetes {
+        server: None,
         client,
         watched: vec![(Kind::Service, None)],
         start_jitter: Duration::ZERO,
