@@ -5,6 +5,7 @@ use std::io::{self, IsTerminal as _, Write as _};
 use std::os::fd::AsFd as _;
 use std::panic::PanicHookInfo;
 
+use tracing::level_filters::LevelFilter;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
@@ -23,7 +24,9 @@ pub struct Args {
         global = true
     )]
     pub log_format: Format,
-    /// What is logged: a level (error, warn, info, debug, trace), or a list such as `info,isobath::xds=debug`.
+    /// What is logged: a level (error, warn, info, debug, trace) for the lines of Isobath, or a list such as
+    /// `info,isobath::xds=debug`. The targets are isobath::source, isobath::status, isobath::xds and so on, envoy, and the
+    /// names of libraries, whose lines are shown only where they are named.
     #[arg(
         long,
         env = "ISOBATH_LOG_LEVEL",
@@ -60,7 +63,8 @@ impl Format {
 /// the hook aborts.
 pub fn init(args: &Args) {
     let json = args.log_format.is_json();
-    let filter = EnvFilter::try_new(&args.log_level).unwrap_or_else(|_| EnvFilter::new("info"));
+    let filter = EnvFilter::try_new(ours(&args.log_level));
+    let filter = filter.unwrap_or_else(|_| EnvFilter::new(ours("info")));
     let registry = tracing_subscriber::registry().with(filter);
     let layer = tracing_subscriber::fmt::layer().with_writer(io::stderr);
     // An error means that a subscriber is there already: it stays.
@@ -84,6 +88,19 @@ pub fn fatal(error: &anyhow::Error) {
     // One line, whatever the causes say.
     let reason = format!("{error:#}").replace('\n', " ");
     tracing::error!("fatal: {reason}");
+}
+
+/// A level alone is one of our own lines and of Envoy's (`isobath run`). Libraries repeat what our lines say already, in
+/// words that nobody can act on (kube's ERROR for a failed request names no server): theirs are asked for by their names.
+fn ours(filter: &str) -> String {
+    let parts = filter
+        .split(',')
+        .map(str::trim)
+        .map(|part| match part.parse::<LevelFilter>() {
+            Ok(level) => format!("off,isobath={level},envoy={level}"),
+            Err(_) => part.to_owned(),
+        });
+    parts.collect::<Vec<_>>().join(",")
 }
 
 fn filter(value: &str) -> Result<String, String> {
@@ -149,6 +166,22 @@ mod tests {
         let object: serde_json::Value = serde_json::from_str(&line("a\nb", true)).unwrap();
         assert_eq!(object["message"], "a\nb");
         assert_eq!(object["level"], "ERROR");
+    }
+
+    #[test]
+    fn a_level_is_for_our_own_lines() {
+        for (filter, expected) in [
+            ("info", "off,isobath=info,envoy=info"),
+            ("off", "off,isobath=off,envoy=off"),
+            (
+                "warn, isobath::xds=debug",
+                "off,isobath=warn,envoy=warn,isobath::xds=debug",
+            ),
+            ("isobath=debug,h2=trace", "isobath=debug,h2=trace"),
+        ] {
+            assert_eq!(ours(filter), expected);
+            assert!(EnvFilter::try_new(ours(filter)).is_ok());
+        }
     }
 
     #[test]
