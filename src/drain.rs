@@ -15,7 +15,7 @@ use anyhow::{Context as _, bail};
 use serde::Deserialize;
 use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 
-mod admin;
+pub(crate) mod admin;
 
 use admin::Admin;
 

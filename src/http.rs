@@ -13,6 +13,8 @@ use axum::Router;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::service::TowerToHyperService;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
 use tokio::task::{AbortHandle, JoinSet};
 
 use crate::supervisor::Stop;
@@ -67,14 +69,24 @@ pub async fn serve(
     listener: TcpListener,
     router: Router,
     limits: Limits,
+    stop: Stop,
+) -> anyhow::Result<()> {
+    let serve = move |stream| connection(stream, router.clone(), limits);
+    accept(listener, serve, limits, stop).await
+}
+
+/// Hands each connection to `serve` until asked to stop.
+///
+/// # Errors
+///
+/// When the runtime can't take the listener, which must not block.
+pub async fn accept<F: Future<Output = ()> + Send + 'static>(
+    listener: TcpListener,
+    serve: impl Fn(TcpStream) -> F,
+    limits: Limits,
     mut stop: Stop,
 ) -> anyhow::Result<()> {
     let listener = tokio::net::TcpListener::from_std(listener).context("can't serve a listener")?;
-    let mut builder = Builder::new(TokioExecutor::new());
-    builder
-        .http1()
-        .timer(TokioTimer::new())
-        .header_read_timeout(limits.header_timeout);
     let mut connections = JoinSet::new();
     let mut by_age: VecDeque<AbortHandle> = VecDeque::new();
     loop {
@@ -86,11 +98,7 @@ pub async fn serve(
                     if by_age.len() >= limits.connections && let Some(oldest) = by_age.pop_front() {
                         oldest.abort();
                     }
-                    let (builder, service) = (builder.clone(), TowerToHyperService::new(router.clone()));
-                    by_age.push_back(connections.spawn(async move {
-                        // A client that goes away in mid-request is no news.
-                        let _ = builder.serve_connection(TokioIo::new(stream), service).await;
-                    }));
+                    by_age.push_back(connections.spawn(serve(stream)));
                 }
                 Err(error) => {
                     tracing::warn!(%error, "can't accept a connection");
@@ -99,4 +107,22 @@ pub async fn serve(
             },
         }
     }
+}
+
+/// Serves one connection to its end; one that is upgraded is somebody else's from then on.
+pub async fn connection(
+    stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    router: Router,
+    limits: Limits,
+) {
+    let mut builder = Builder::new(TokioExecutor::new());
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(limits.header_timeout);
+    let service = TowerToHyperService::new(router);
+    // A client that goes away in mid-request is no news.
+    let _ = builder
+        .serve_connection_with_upgrades(TokioIo::new(stream), service)
+        .await;
 }

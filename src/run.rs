@@ -1,8 +1,9 @@
 //! `isobath run`: the whole thing on one machine, without a cluster and without configuration.
 //!
-//! Manifests go in as a directory of YAML, a real Envoy comes up as a child, and what is missing is stood in for: an
-//! echo backend for every Service without endpoints, a certificate for every TLS host without a Secret. Everything is
-//! announced, nothing of it exists in any other mode, and the translation is the same as in a cluster.
+//! Manifests go in as YAML, a real Envoy comes up as a child, and what is missing is stood in for: an echo backend for
+//! every Service without endpoints, a certificate for every TLS host without a Secret. Everything is announced, nothing of
+//! it exists in any other mode, and the translation is the same as in a cluster. What is printed as served is read back
+//! from what Envoy is told ([`served`]), and what is not served is named with its reason ([`missing`]).
 
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
@@ -13,6 +14,9 @@ use tempfile::TempDir;
 use tokio::net::TcpStream;
 
 use crate::cli::UsageError;
+use crate::drain::admin::Admin;
+use crate::envoy::listener;
+use crate::source::manifests::STANDARD_INPUT;
 
 pub mod backend;
 pub mod certificate;
@@ -20,20 +24,27 @@ pub mod changes;
 pub mod echo;
 pub mod envoy;
 pub mod example;
+pub mod missing;
 pub mod overlay;
+pub mod sample;
+pub mod served;
 pub mod stand_in;
 pub mod terminal;
 pub mod tether;
 pub mod unknown_host;
 pub mod urls;
 
+/// How often it is looked whether Envoy listens.
+const POLL: Duration = Duration::from_millis(20);
+
 /// Flags of `isobath run`.
 #[derive(Clone, Debug, clap::Args)]
 #[group(skip)]
 pub struct Args {
-    /// A directory of Kubernetes manifests (YAML or JSON); without it a built-in example.
-    #[arg(value_name = "DIR")]
-    pub directory: Option<PathBuf>,
+    /// A directory of Kubernetes manifests (YAML or JSON), one such file, or - for standard input; without it a built-in
+    /// example.
+    #[arg(value_name = "PATH")]
+    pub path: Option<PathBuf>,
     /// The Envoy to start; without it `envoy` on PATH.
     #[arg(long, env = "ISOBATH_ENVOY", value_name = "PATH")]
     pub envoy: Option<PathBuf>,
@@ -78,8 +89,8 @@ pub struct Place {
     folder: TempDir,
     /// Envoy's program.
     pub envoy: PathBuf,
-    /// The manifests to read.
-    pub manifests: PathBuf,
+    /// The manifests to read; `None` for a cluster.
+    pub manifests: Option<PathBuf>,
     /// Whether they are the built-in example.
     pub is_example: bool,
     /// Where Envoy is to listen: HTTP, HTTPS, stats. A port 0 of the flags is a real port here.
@@ -87,36 +98,46 @@ pub struct Place {
 }
 
 impl Place {
-    /// Looks for Envoy, checks that the ports are free, and makes the folder.
+    /// Looks for Envoy, checks that the ports are free, and makes the folder. Of a cluster no manifests are read.
     ///
     /// # Errors
     ///
-    /// [`UsageError`] where a flag can put it right: no Envoy, a taken port, a directory that is none.
-    pub fn prepare(args: &Args) -> anyhow::Result<Self> {
+    /// [`UsageError`] where a flag can put it right: no Envoy, a taken port, a path where nothing is.
+    pub fn prepare(args: &Args, of_cluster: bool) -> anyhow::Result<Self> {
         let envoy = envoy::find(args.envoy.as_deref())?;
-        let addresses = [
+        // Held until all of them are, so that no two are the same.
+        let held = [
             free(args.envoy_http_address, "--envoy-http-address")?,
             free(args.envoy_https_address, "--envoy-https-address")?,
             free(args.envoy_stats_address, "--envoy-stats-address")?,
         ];
+        let addresses = [
+            held[0].local_addr()?,
+            held[1].local_addr()?,
+            held[2].local_addr()?,
+        ];
+        drop(held);
         let folder = tempfile::Builder::new()
             .prefix("isobath-run-")
             .tempdir()
             .context("can't make a temporary folder")?;
-        let manifests = match &args.directory {
-            Some(directory) if directory.is_dir() => directory.clone(),
-            Some(directory) => {
-                return Err(
-                    UsageError::new(format!("{} is no directory", directory.display())).into(),
-                );
+        let manifests = match &args.path {
+            Some(path) if path.exists() || path == Path::new(STANDARD_INPUT) => Some(path.clone()),
+            Some(path) => {
+                let sentence = format!("there is no file or directory {}", path.display());
+                return Err(UsageError::new(sentence).into());
             }
-            None => example::write(folder.path()).context("can't write the built-in example")?,
+            None if of_cluster => None,
+            None => {
+                let example = example::write(folder.path());
+                Some(example.context("can't write the built-in example")?)
+            }
         };
         Ok(Self {
             folder,
             envoy,
             manifests,
-            is_example: args.directory.is_none(),
+            is_example: args.path.is_none() && !of_cluster,
             addresses,
         })
     }
@@ -140,13 +161,31 @@ impl Place {
     }
 }
 
-/// Returns when something listens on all of `addresses`: URLs are printed when they work.
-pub async fn listening(addresses: &[SocketAddr]) {
+/// Returns when Envoy listens on all of `addresses`: URLs are printed when they work. Whoever answers at a port may be
+/// somebody else, so Envoy is asked too, at its admin socket.
+pub async fn listening(addresses: &[SocketAddr], envoy_admin: &Path) {
+    let admin = Admin::new(envoy_admin);
+    let names = [listener::HTTP, listener::HTTPS, listener::STATS];
+    loop {
+        // A line is `NAME::ADDRESS`.
+        let listeners = admin.get("/listeners").await.unwrap_or_default();
+        let is_there = |name: &str| {
+            let mut lines = listeners.lines();
+            lines.any(|line| {
+                line.strip_prefix(name)
+                    .is_some_and(|rest| rest.starts_with("::"))
+            })
+        };
+        if names.into_iter().all(is_there) {
+            break;
+        }
+        tokio::time::sleep(POLL).await;
+    }
     for address in addresses {
         // 0.0.0.0 is for listening only.
         let address = reachable(*address);
         while TcpStream::connect(address).await.is_err() {
-            tokio::time::sleep(Duration::from_millis(20)).await;
+            tokio::time::sleep(POLL).await;
         }
     }
 }
@@ -165,13 +204,13 @@ pub fn reachable(address: SocketAddr) -> SocketAddr {
 
 /// Envoy binds with `SO_REUSEPORT`, so that two of them would share a port in silence, and what it can't bind it only
 /// logs. A bind without that option tells.
-fn free(address: SocketAddr, flag: &str) -> anyhow::Result<SocketAddr> {
+fn free(address: SocketAddr, flag: &str) -> anyhow::Result<TcpListener> {
     let listener = TcpListener::bind(address).map_err(|error| {
         UsageError::new(format!(
             "can't listen on {address}: {error}; choose another address with {flag}"
         ))
     })?;
-    Ok(listener.local_addr()?)
+    Ok(listener)
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ use tokio::sync::{mpsc, watch};
 
 use crate::admin;
 use crate::builder;
+use crate::cli::UsageError;
 use crate::envoy::bootstrap::{Bootstrap, XdsServer};
 use crate::pod::Pod;
 use crate::run::envoy::Envoy;
@@ -65,11 +66,36 @@ impl Run {
         }
     }
 
+    fn of_cluster(&self) -> bool {
+        self.kubernetes.kubeconfig.is_some() || self.kubernetes.context.is_some()
+    }
+
+    /// Flags that speak of two sources: neither may win in silence.
+    fn check(&self) -> Result<(), UsageError> {
+        let flags = [
+            ("--kubeconfig", self.kubernetes.kubeconfig.is_some()),
+            ("--context", self.kubernetes.context.is_some()),
+            (
+                "--watch-namespaces",
+                !self.kubernetes.watch_namespaces.is_empty(),
+            ),
+        ];
+        let given = flags.iter().find(|(_, given)| *given);
+        match (&self.run.path, given) {
+            (Some(path), Some((flag, _))) => Err(UsageError::new(format!(
+                "{flag} names a cluster and {} manifests: leave one of them out",
+                path.display()
+            ))),
+            (None, Some((flag, _))) if !self.of_cluster() => Err(UsageError::new(format!(
+                "{flag} is about a cluster: name one with --kubeconfig or --context"
+            ))),
+            _ => Ok(()),
+        }
+    }
+
     fn source(&self, place: &Place) -> source::Args {
-        let of_cluster = self.kubernetes.kubeconfig.is_some() || self.kubernetes.context.is_some();
-        let from_cluster = of_cluster && self.run.directory.is_none();
         source::Args {
-            manifests: (!from_cluster).then(|| place.manifests.clone()),
+            manifests: place.manifests.clone(),
             // One laptop is no fleet.
             kubernetes: source::kubernetes::Args {
                 start_jitter: std::time::Duration::ZERO,
@@ -85,7 +111,9 @@ impl Run {
 ///
 /// The reason of the first task that ended; or why it could not start.
 pub async fn run(args: Run) -> anyhow::Result<()> {
-    let place = Place::prepare(&args.run)?;
+    args.check()?;
+    let place = Place::prepare(&args.run, args.of_cluster())?;
+    super::say_start("run");
     let mut supervisor = Supervisor::new();
     supervisor.add_signals()?;
     let xds = xds::server::Args {
@@ -111,33 +139,44 @@ pub async fn run(args: Run) -> anyhow::Result<()> {
     let source = source?;
     let (events, listed) = mpsc::channel(EVENTS);
     let (overlaid, received) = mpsc::channel(EVENTS);
-    let config = core.config(source.is_manifests());
+    let mut config = core.config(source.is_manifests());
+    config.listeners.edge.explains = true;
+    let selection = config.classes.clone();
     let outputs = plane.control(&mut supervisor, config, &source, received);
 
     let (echo, echo_server) = echo::bind()?;
     let (unknown_host, unknown_host_server) = unknown_host::bind()?;
     let stand_in = Local::new(echo, unknown_host);
-    let overlay = Overlay::new(stand_in, args.run.backend.clone());
+    let overlay = Overlay::new(
+        stand_in,
+        args.run.backend.clone(),
+        selection,
+        source.watched(),
+    );
     let (urls, known_urls) = watch::channel(Arc::from(""));
-    let of_unknown_host = known_urls.clone();
-    let [http, https, _] = place.addresses;
-    let overlay = terminal::overlay(overlay, listed, overlaid, urls, http, https);
+    let overlay = terminal::overlay(overlay, listed, overlaid);
     supervisor.add("echo backends", |stop| echo_server.run(stop));
     supervisor.add("unknown hosts", |stop| {
-        unknown_host_server.serve(of_unknown_host, stop)
+        unknown_host_server.serve(known_urls, stop)
     });
     supervisor.add("stand-ins", |stop| stop.or(overlay));
+    let locate = source.locator();
     supervisor.add("source", |stop| source.run(events, stop));
 
-    let snapshots = outputs.snapshots.clone();
-    let addresses = place.addresses;
-    supervisor.add("terminal", |stop| {
-        stop.or(terminal::tell(
-            snapshots,
-            known_urls,
-            addresses,
-            admin_address,
-        ))
+    let told = terminal::Told {
+        addresses: place.addresses,
+        admin: admin_address,
+        envoy_admin: place.admin_socket(),
+        xds: place.xds_socket(),
+        example: place.manifests.clone().filter(|_| place.is_example),
+        ingress_class: args.ingress_class.clone(),
+    };
+    let tell = terminal::tell(told, outputs.clone(), plane.refused(), locate, urls);
+    supervisor.add("terminal", |mut stop| async move {
+        tokio::select! {
+            () = stop.requested() => Ok(()),
+            ended = tell => ended,
+        }
     });
     plane.serve(&mut supervisor, outputs, &Pod::default());
 

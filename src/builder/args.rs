@@ -144,6 +144,7 @@ impl EdgeArgs {
             trusted_hops: self.envoy_trusted_hops,
             proxy_protocol: self.envoy_proxy_protocol,
             ingress_metrics: self.envoy_ingress_metrics,
+            explains: false,
         }
     }
 }

@@ -20,27 +20,27 @@ const TIMEOUT: Duration = Duration::from_secs(5);
 const LONGEST: usize = 4 << 20;
 
 #[derive(Debug)]
-pub(super) struct Admin {
+pub(crate) struct Admin {
     socket: PathBuf,
 }
 
 impl Admin {
-    pub(super) fn new(socket: &Path) -> Self {
+    pub(crate) fn new(socket: &Path) -> Self {
         Self {
             socket: socket.to_owned(),
         }
     }
 
-    pub(super) async fn get(&self, path: &str) -> anyhow::Result<String> {
+    pub(crate) async fn get(&self, path: &str) -> anyhow::Result<String> {
         self.call(Method::GET, path).await
     }
 
-    pub(super) async fn post(&self, path: &str) -> anyhow::Result<()> {
+    pub(crate) async fn post(&self, path: &str) -> anyhow::Result<()> {
         self.call(Method::POST, path).await.map(drop)
     }
 
     /// Whether nobody listens at the socket.
-    pub(super) async fn refuses(&self) -> bool {
+    pub(crate) async fn refuses(&self) -> bool {
         UnixStream::connect(&self.socket)
             .await
             .is_err_and(|error| error.kind() == ErrorKind::ConnectionRefused)

@@ -20,6 +20,8 @@ pub struct Edge {
     pub proxy_protocol: bool,
     /// Whether requests are counted by Ingress, Service and host.
     pub ingress_metrics: bool,
+    /// Whether Envoy's own answers say why: on a laptop.
+    pub explains: bool,
 }
 
 impl Default for Edge {
@@ -31,6 +33,7 @@ impl Default for Edge {
             trusted_hops: 0,
             proxy_protocol: false,
             ingress_metrics: true,
+            explains: false,
         }
     }
 }

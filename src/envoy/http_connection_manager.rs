@@ -14,7 +14,7 @@ use hcm::http_connection_manager as inner;
 
 use super::edge::{Edge, EscapedSlashes};
 use super::encode::{ads, bool_value, duration, seconds, u32_value};
-use super::{access_log, ingress_metrics};
+use super::{access_log, ingress_metrics, local_reply};
 
 /// Keep-alive connections without requests.
 const IDLE_TIMEOUT: u64 = 3600;
@@ -45,6 +45,7 @@ pub(super) fn without_routes(stat_prefix: &str, edge: &Edge) -> hcm::HttpConnect
             upgrade_type: "websocket".to_owned(),
             ..Default::default()
         }],
+        local_reply_config: edge.explains.then(local_reply::in_words),
         ..edge_defaults(edge)
     }
 }

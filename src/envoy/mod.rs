@@ -29,6 +29,7 @@ pub mod http_connection_manager;
 pub mod ingress_metrics;
 pub mod json;
 pub mod listener;
+mod local_reply;
 mod path;
 pub mod route;
 mod route_action;

@@ -5,19 +5,23 @@
 //! snapshot in between lacks anything.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use crate::controller::Scope;
 use crate::k8s::{
-    EndpointSlice, Event, Ingress, Kind, NamespacedName, Object, ObjectRef, Secret, Service,
-    ServicePort, ServiceType, TlsCertificate,
+    EndpointSlice, Event, Ingress, IngressClass, Kind, NamespacedName, Object, ObjectRef, Secret,
+    Service, ServicePort, ServiceType, TlsCertificate,
 };
+use crate::store::{ClassSelection, class_of};
 
 use super::backend::Backend;
 
+mod announcement;
 mod made;
 
+pub use announcement::Announcement;
+pub use made::MADE;
 use made::{made_for_unknown_hosts, made_metadata, made_slice};
 
 /// Makes what is missing.
@@ -37,26 +41,16 @@ pub trait StandIn {
     fn certificate(&mut self, hosts: &BTreeSet<Arc<str>>) -> Result<TlsCertificate, String>;
 }
 
-/// What the overlay did, for the person at the terminal.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Announcement {
-    /// An echo backend answers for a port of a Service without EndpointSlice.
-    Echo(NamespacedName, u16),
-    /// A `--backend` answers for a port of a Service.
-    Backend(NamespacedName, u16, SocketAddr),
-    /// A certificate was made for a Secret that does not exist, for these hosts.
-    Certificate(NamespacedName, Vec<Arc<str>>),
-    /// It could not be made.
-    NoCertificate(NamespacedName, String),
-}
-
 /// Keeps of the objects what it needs to see that something is missing.
 #[derive(Debug)]
 pub struct Overlay<S> {
     stand_in: S,
     backends: Vec<Backend>,
-    /// The kinds that were listed: before that, an object that is not there yet is not missing.
-    listed: BTreeSet<Kind>,
+    /// Which Ingresses are served: what the others lack is nobody's loss.
+    selection: ClassSelection,
+    /// The lists that are still to come: before that, an object that is not there yet is not missing.
+    awaited: BTreeSet<Scope>,
+    classes: BTreeMap<Arc<str>, Arc<IngressClass>>,
     services: BTreeMap<NamespacedName, Arc<Service>>,
     /// As the source said.
     slices: BTreeMap<NamespacedName, Arc<EndpointSlice>>,
@@ -70,12 +64,19 @@ pub struct Overlay<S> {
 }
 
 impl<S: StandIn> Overlay<S> {
-    /// An overlay that has seen nothing.
-    pub fn new(stand_in: S, backends: Vec<Backend>) -> Self {
+    /// An overlay that has seen nothing. `awaited` are the lists that the source makes.
+    pub fn new(
+        stand_in: S,
+        backends: Vec<Backend>,
+        selection: ClassSelection,
+        awaited: impl IntoIterator<Item = Scope>,
+    ) -> Self {
         Self {
             stand_in,
             backends,
-            listed: BTreeSet::new(),
+            selection,
+            awaited: awaited.into_iter().collect(),
+            classes: BTreeMap::new(),
             services: BTreeMap::new(),
             slices: BTreeMap::new(),
             ingresses: BTreeMap::new(),
@@ -102,13 +103,13 @@ impl<S: StandIn> Overlay<S> {
         let touched = self.remember(&event);
         let mut before = Vec::new();
         let mut after = Vec::new();
-        if self.listed.contains(&Kind::Service) && self.listed.contains(&Kind::EndpointSlice) {
+        if self.is_listed(Kind::Service) && self.is_listed(Kind::EndpointSlice) {
             for service in &touched.services {
                 self.make_slices(service, &event, &mut before, &mut after);
             }
         }
         let mut deleted_is_made_again = false;
-        if self.listed.contains(&Kind::Ingress) && self.listed.contains(&Kind::Secret) {
+        if self.is_listed(Kind::Ingress) && self.is_listed(Kind::Secret) {
             for secret in &touched.secrets {
                 self.make_secret(secret, &mut before, &mut after);
             }
@@ -125,14 +126,18 @@ impl<S: StandIn> Overlay<S> {
         before
     }
 
-    /// Whether every kind was listed: from here on, what is not there is missing.
+    /// Whether everything was listed: from here on, what is not there is missing.
     pub fn is_complete(&self) -> bool {
-        self.listed.len() == Kind::ALL.len()
+        self.awaited.is_empty()
     }
 
-    /// The Ingresses as they are now, for the list of URLs.
-    pub fn ingresses(&self) -> impl Iterator<Item = &Ingress> {
-        self.ingresses.values().map(|ingress| &**ingress)
+    fn is_listed(&self, kind: Kind) -> bool {
+        !self.awaited.iter().any(|(awaited, _)| *awaited == kind)
+    }
+
+    fn serves(&self, ingress: &Ingress) -> bool {
+        let class = class_of(ingress);
+        self.selection.serves(class.as_deref(), &self.classes)
     }
 
     /// What was done since the last call.
@@ -159,7 +164,7 @@ impl<S: StandIn> Overlay<S> {
                 namespace,
                 objects,
             } => {
-                self.listed.insert(*kind);
+                self.awaited.remove(&(*kind, namespace.clone()));
                 for name in self.names(*kind) {
                     if namespace
                         .as_ref()
@@ -173,11 +178,7 @@ impl<S: StandIn> Overlay<S> {
                 }
                 // The second kind of a pair to be listed: now everything of the first may lack something.
                 touched.services.extend(self.services.keys().cloned());
-                touched.secrets.extend(
-                    self.ingresses
-                        .values()
-                        .flat_map(|ingress| tls_secrets(ingress)),
-                );
+                touched.secrets.extend(self.all_secrets());
             }
             Event::Batch(events) => {
                 for event in events {
@@ -196,7 +197,13 @@ impl<S: StandIn> Overlay<S> {
             Kind::EndpointSlice => self.slices.keys().cloned().collect(),
             Kind::Ingress => self.ingresses.keys().cloned().collect(),
             Kind::Secret => self.secrets.iter().cloned().collect(),
-            Kind::IngressClass | Kind::TlsCertificateDelegation => Vec::new(),
+            Kind::IngressClass => {
+                let names = self.classes.keys();
+                names
+                    .map(|name| NamespacedName::new("", name.clone()))
+                    .collect()
+            }
+            Kind::TlsCertificateDelegation => Vec::new(),
         }
     }
 
@@ -224,7 +231,11 @@ impl<S: StandIn> Overlay<S> {
             Object::Invalid(_) if reference.kind == Kind::Secret => {
                 self.secrets.insert(name);
             }
-            Object::IngressClass(_) | Object::TlsCertificateDelegation(_) | Object::Invalid(_) => {}
+            Object::IngressClass(class) => {
+                self.classes.insert(name.name, class.clone());
+                touched.secrets.extend(self.all_secrets());
+            }
+            Object::TlsCertificateDelegation(_) | Object::Invalid(_) => {}
         }
     }
 
@@ -249,8 +260,19 @@ impl<S: StandIn> Overlay<S> {
                 self.secrets.remove(name);
                 touched.secrets.insert(name.clone());
             }
-            Kind::IngressClass | Kind::TlsCertificateDelegation => {}
+            Kind::IngressClass => {
+                if self.classes.remove(&name.name).is_some() {
+                    touched.secrets.extend(self.all_secrets());
+                }
+            }
+            Kind::TlsCertificateDelegation => {}
         }
+    }
+
+    /// The Secrets that Ingresses name, served or not.
+    fn all_secrets(&self) -> Vec<NamespacedName> {
+        let ingresses = self.ingresses.values();
+        ingresses.flat_map(|ingress| tls_secrets(ingress)).collect()
     }
 
     /// Brings the made slices of one Service up to date. Where a `--backend` takes a port, the Service's own slices
@@ -326,12 +348,14 @@ impl<S: StandIn> Overlay<S> {
     /// Whoever asks for a host that nobody serves is told which hosts there are, unless an Ingress is for every host.
     fn make_for_unknown_hosts(&mut self, before: &mut Vec<Event>, after: &mut Vec<Event>) {
         let is_for_every_host = |ingress: &Arc<Ingress>| {
-            ingress.default_backend.is_some()
-                || ingress.rules.iter().any(|rule| rule.host.is_none())
+            let is_any = ingress.default_backend.is_some()
+                || ingress.rules.iter().any(|rule| rule.host.is_none());
+            is_any && self.serves(ingress)
         };
         let wanted = self.is_complete() && !self.ingresses.values().any(is_for_every_host);
         if wanted && self.made_for_unknown_hosts.is_empty() {
-            self.made_for_unknown_hosts = made_for_unknown_hosts(self.stand_in.unknown_host());
+            let address = self.stand_in.unknown_host();
+            self.made_for_unknown_hosts = made_for_unknown_hosts(address, &self.selection);
             before.extend(
                 self.made_for_unknown_hosts
                     .iter()
@@ -354,6 +378,7 @@ impl<S: StandIn> Overlay<S> {
             .ingresses
             .values()
             .filter(|ingress| ingress.metadata.name.namespace == name.namespace)
+            .filter(|ingress| self.serves(ingress))
             .flat_map(|ingress| tls_hosts(ingress, &name.name))
             .collect();
         if self.secrets.contains(name) {
@@ -478,33 +503,6 @@ impl<S: StandIn> Overlay<S> {
             .filter(|port| !taken.contains(&port.name));
         stripped.ports = left.cloned().collect();
         Arc::new(stripped)
-    }
-}
-
-impl fmt::Display for Announcement {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Echo(service, port) => {
-                write!(
-                    f,
-                    "Service {service} has no endpoints: an echo backend answers for port {port}"
-                )
-            }
-            Self::Backend(service, port, address) => {
-                write!(
-                    f,
-                    "Service {service}: port {port} goes to {address} (--backend)"
-                )
-            }
-            Self::Certificate(secret, hosts) => write!(
-                f,
-                "Secret {secret} does not exist: made a certificate that no client trusts for {}",
-                hosts.join(", ")
-            ),
-            Self::NoCertificate(secret, sentence) => {
-                write!(f, "Secret {secret} does not exist, and {sentence}")
-            }
-        }
     }
 }
 

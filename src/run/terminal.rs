@@ -1,27 +1,32 @@
 //! What the person at the terminal is told, and the task that puts the overlay between source and controller.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use tokio::sync::{mpsc, watch};
 
+use crate::cli::UsageError;
+use crate::controller::Outputs;
+use crate::envoy::listener::{HTTP, HTTPS, STATS};
 use crate::k8s::Event;
-use crate::xds::{Published, Snapshot};
+use crate::source::Locator;
+use crate::xds::{RefusedUnit, ResourceType, Snapshot};
 
-use super::overlay::{Announcement, Overlay, StandIn};
-use super::{changes, listening, urls};
+use super::overlay::{Overlay, StandIn};
+use super::served::Served;
+use super::urls::View;
+use super::{changes, listening};
 
 /// Lines of one reload that are printed; a directory that is replaced whole is one event to a reader.
 const LINES: usize = 40;
 
-/// Passes events on through the overlay, announces what it made, and keeps the list of URLs.
+/// Passes events on through the overlay, and announces what it made.
 pub async fn overlay<S: StandIn>(
     mut overlay: Overlay<S>,
     mut listed: mpsc::Receiver<Event>,
     overlaid: mpsc::Sender<Event>,
-    list: watch::Sender<Arc<str>>,
-    http: SocketAddr,
-    https: SocketAddr,
 ) {
     let mut told = false;
     while let Some(event) = listed.recv().await {
@@ -31,14 +36,8 @@ pub async fn overlay<S: StandIn>(
             return;
         }
         for announcement in overlay.announcements() {
-            announce(&announcement);
+            println!("{announcement}");
         }
-        let text: Arc<str> = urls::list(overlay.ingresses(), http, https).into();
-        list.send_if_modified(|current| {
-            let differs = *current != text;
-            *current = text;
-            differs
-        });
         // Once all is listed, a back end for a Service that nobody has is most likely a slip of the pen.
         if !told && overlay.is_complete() {
             told = true;
@@ -52,64 +51,181 @@ pub async fn overlay<S: StandIn>(
     }
 }
 
-/// Prints the URLs once they work, and with every change what changed.
+/// What is told of a run.
+pub struct Told {
+    /// Where Envoy listens: HTTP, HTTPS, stats.
+    pub addresses: [SocketAddr; 3],
+    /// Where the pages of the control plane are.
+    pub admin: SocketAddr,
+    /// Envoy's own admin socket.
+    pub envoy_admin: PathBuf,
+    /// Where the control plane serves xDS.
+    pub xds: PathBuf,
+    /// The files of the built-in example, where it is that one.
+    pub example: Option<PathBuf>,
+    /// `--ingress-class`.
+    pub ingress_class: Option<String>,
+}
+
+/// Prints the URLs once they work, and with every change what changed. `list` always has the list of URLs.
+///
+/// # Errors
+///
+/// When Envoy refuses a listener, so that nothing works.
 pub async fn tell(
-    mut snapshots: watch::Receiver<Option<Published>>,
-    mut urls: watch::Receiver<Arc<str>>,
-    [http, https, stats]: [SocketAddr; 3],
-    admin: SocketAddr,
-) {
-    listening(&[http, https, stats]).await;
-    let mut shown = current(&mut snapshots);
-    print_urls(&mut urls);
-    println!(
-        "Pages about the control plane: http://{admin}/debug    Envoy's metrics: http://{stats}/metrics"
-    );
-    println!("Save a file and it is served; Ctrl-C ends both.\n");
-    while snapshots.changed().await.is_ok() {
-        let now = current(&mut snapshots);
-        let lines = changes::between(&shown, &now);
+    told: Told,
+    mut outputs: Outputs,
+    refused: watch::Receiver<Arc<BTreeSet<RefusedUnit>>>,
+    locate: Locator,
+    list: watch::Sender<Arc<str>>,
+) -> anyhow::Result<()> {
+    let (addresses, envoy_admin) = (told.addresses, told.envoy_admin.clone());
+    let mut teller = Teller {
+        told,
+        locate,
+        list,
+        served: Served::default(),
+    };
+    // The list is there before the first request for it can come.
+    let listens = listening(&addresses, &envoy_admin);
+    let refusal = refusal(refused);
+    tokio::pin!(listens, refusal);
+    loop {
+        tokio::select! {
+            () = &mut listens => break,
+            error = &mut refusal => return Err(error),
+            () = changed(&mut outputs.snapshots) => {}
+            () = changed(&mut outputs.statuses) => {}
+        }
+        teller.update(&mut outputs);
+    }
+    let mut shown = teller.update(&mut outputs);
+    teller.print_urls();
+    teller.print_places();
+    loop {
+        tokio::select! {
+            () = changed(&mut outputs.snapshots) => {}
+            () = changed(&mut outputs.statuses) => {}
+        }
+        let before = teller.list.borrow().clone();
+        let now = teller.update(&mut outputs);
+        print_changes(&shown, &now);
         shown = now;
-        for line in lines.iter().take(LINES) {
-            println!("{line}");
-        }
-        if lines.len() > LINES {
-            println!("… and {} more", lines.len() - LINES);
-        }
-        if urls.has_changed().unwrap_or(false) {
-            print_urls(&mut urls);
+        if *teller.list.borrow() != before {
+            teller.print_urls();
         }
     }
 }
 
-fn current(snapshots: &mut watch::Receiver<Option<Published>>) -> Arc<Snapshot> {
-    let published = snapshots.borrow_and_update();
-    published
-        .as_ref()
-        .map(|published| published.snapshot.clone())
-        .unwrap_or_default()
-}
-
-fn print_urls(urls: &mut watch::Receiver<Arc<str>>) {
-    println!("\nServed:\n{}", *urls.borrow_and_update());
-}
-
-fn announce(announcement: &Announcement) {
-    match announcement {
-        Announcement::Echo(service, port) => {
-            println!("Service {service}:{port} has no endpoints: an echo backend answers");
-        }
-        Announcement::Backend(service, port, address) => {
-            println!("Service {service}:{port} goes to {address}");
-        }
-        Announcement::Certificate(secret, hosts) => {
-            println!(
-                "Secret {secret} does not exist: made a certificate for {}",
-                hosts.join(", ")
-            );
-        }
-        Announcement::NoCertificate(secret, why) => {
-            println!("Secret {secret} does not exist, and no certificate could be made: {why}");
-        }
+/// Waits for a change. An end is another task's, and its reason the process's.
+async fn changed<T>(values: &mut watch::Receiver<T>) {
+    if values.changed().await.is_err() {
+        std::future::pending().await
     }
+}
+
+struct Teller {
+    told: Told,
+    locate: Locator,
+    list: watch::Sender<Arc<str>>,
+    served: Served,
+}
+
+impl Teller {
+    /// Brings the list up to date with snapshot and verdicts. They are of one build: the controller publishes both without
+    /// letting another task of this thread run in between.
+    fn update(&mut self, outputs: &mut Outputs) -> Arc<Snapshot> {
+        let snapshot = {
+            let published = outputs.snapshots.borrow_and_update();
+            let published = published.as_ref();
+            published
+                .map(|published| published.snapshot.clone())
+                .unwrap_or_default()
+        };
+        let statuses = outputs.statuses.borrow_and_update().clone();
+        self.served.update(&snapshot);
+        let [http, https, _] = self.told.addresses;
+        let view = View {
+            served: &self.served,
+            statuses: &statuses,
+            http,
+            https,
+            locate: &self.locate,
+            ingress_class: self.told.ingress_class.as_deref(),
+        };
+        let text: Arc<str> = view.list().into();
+        self.list.send_if_modified(|current| {
+            let differs = *current != text;
+            *current = text;
+            differs
+        });
+        snapshot
+    }
+
+    fn print_urls(&self) {
+        println!("\nServed:\n{}", *self.list.borrow());
+    }
+
+    fn print_places(&self) {
+        let Told {
+            addresses: [_, _, stats],
+            admin,
+            xds,
+            example,
+            ..
+        } = &self.told;
+        println!(
+            "Pages about the control plane: http://{admin}/debug    Envoy's metrics: http://{stats}/metrics"
+        );
+        println!(
+            "What Envoy is sent: isobath xds rds --xds-address unix:{}",
+            xds.display()
+        );
+        if let Some(example) = example {
+            println!("The example's files: {}", example.display());
+        }
+        println!("Save a file and it is served; Ctrl-C ends both.\n");
+    }
+}
+
+fn print_changes(shown: &Snapshot, now: &Snapshot) {
+    let lines = changes::between(shown, now);
+    for line in lines.iter().take(LINES) {
+        println!("{line}");
+    }
+    if lines.len() > LINES {
+        println!("… and {} more", lines.len() - LINES);
+    }
+}
+
+/// Waits until Envoy refuses one of its listeners, which is an end: somebody else has the port, or this Envoy does not
+/// know what it is told.
+async fn refusal(mut refused: watch::Receiver<Arc<BTreeSet<RefusedUnit>>>) -> anyhow::Error {
+    let is_listener =
+        |unit: &&RefusedUnit| unit.resource_type == ResourceType::Listener && unit.part.is_none();
+    loop {
+        if let Some(unit) = refused.borrow_and_update().iter().find(is_listener) {
+            return sentence(unit).into();
+        }
+        changed(&mut refused).await;
+    }
+}
+
+fn sentence(unit: &RefusedUnit) -> UsageError {
+    let flag = match &*unit.resource {
+        HTTP => "--envoy-http-address",
+        HTTPS => "--envoy-https-address",
+        STATS => "--envoy-stats-address",
+        _ => "another address",
+    };
+    let reason = unit.reason.trim();
+    let remedy = if reason.contains("bind") {
+        format!("; choose another address with {flag}")
+    } else {
+        String::new()
+    };
+    UsageError::new(format!(
+        "Envoy can't open its listener {}: {reason}{remedy}",
+        unit.resource
+    ))
 }

@@ -115,3 +115,82 @@ async fn every_service_port_has_its_address_up_to_a_bound() {
     })
     .await;
 }
+
+/// A client, and what drives it.
+async fn connect(address: SocketAddr) -> (http2::SendRequest<String>, JoinSet<()>) {
+    let io = TokioIo::new(TcpStream::connect(address).await.unwrap());
+    let (client, connection) = http2::handshake(TokioExecutor::new(), io).await.unwrap();
+    let mut driver = JoinSet::new();
+    driver.spawn(async { connection.await.unwrap_or_default() });
+    (client, driver)
+}
+
+#[tokio::test]
+async fn it_is_healthy_and_has_no_other_method() {
+    let (mut echo, server) = bind().unwrap();
+    let address = echo.address(&web(), 80);
+    serve(server, async move {
+        let (mut client, _driver) = connect(address).await;
+        let mut call = async |path: &str| {
+            let request = hyper::Request::post(format!("http://a.localhost{path}"))
+                .header("content-type", "application/grpc")
+                .body("\0\0\0\0\0".to_owned())
+                .unwrap();
+            client.send_request(request).await.unwrap()
+        };
+        let answer = call("/grpc.health.v1.Health/Check").await;
+        assert_eq!(answer.headers()["content-type"], "application/grpc");
+        let collected = http_body_util::BodyExt::collect(answer.into_body())
+            .await
+            .unwrap();
+        assert_eq!(collected.trailers().unwrap()["grpc-status"], "0");
+        assert_eq!(&collected.to_bytes()[..], b"\0\0\0\0\x02\x08\x01");
+        // A watch says it once and stays open.
+        let mut watch = call("/grpc.health.v1.Health/Watch").await.into_body();
+        let first = http_body_util::BodyExt::frame(&mut watch)
+            .await
+            .unwrap()
+            .unwrap();
+        assert_eq!(&first.into_data().unwrap()[..], b"\0\0\0\0\x02\x08\x01");
+        assert!(!hyper::body::Body::is_end_stream(&watch));
+        let answer = call("/shop.Cart/Add").await;
+        assert_eq!(answer.headers()["grpc-status"], "12");
+        assert!(
+            answer.headers()["grpc-message"]
+                .to_str()
+                .unwrap()
+                .contains("--backend")
+        );
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn it_sends_events_to_whoever_accepts_them() {
+    let (mut echo, server) = bind().unwrap();
+    let address = echo.address(&web(), 80);
+    serve(server, async move {
+        let (mut client, _driver) = connect(address).await;
+        let request = hyper::Request::get("http://a.localhost/news")
+            .header("accept", "text/event-stream")
+            .body(String::new())
+            .unwrap();
+        let answer = client.send_request(request).await.unwrap();
+        assert_eq!(answer.headers()["content-type"], "text/event-stream");
+        let mut body = answer.into_body();
+        let mut text = String::new();
+        while text.matches("\n\n").count() < 2 {
+            let frame = http_body_util::BodyExt::frame(&mut body)
+                .await
+                .unwrap()
+                .unwrap();
+            text += std::str::from_utf8(&frame.into_data().unwrap()).unwrap();
+        }
+        assert!(
+            text.starts_with("data: {\"service\":\"default/web:80\""),
+            "{text}"
+        );
+        assert!(text.ends_with("event: tick\ndata: 1\n\n"), "{text}");
+    })
+    .await;
+}

@@ -5,9 +5,14 @@ use std::sync::Arc;
 
 use crate::k8s::{
     AddressType, Annotations, Endpoint, EndpointPort, EndpointSlice, Ingress, IngressBackend,
-    Metadata, NamespacedName, Object, Service, ServiceBackendPort, ServicePort, ServiceType,
-    SessionAffinity,
+    IngressClass, Metadata, NamespacedName, Object, Service, ServiceBackendPort, ServicePort,
+    ServiceType, SessionAffinity,
 };
+
+use crate::store::{CONTROLLER, ClassSelection};
+
+/// Where it stands, and the name of its class.
+const NAMESPACE: &str = "isobath-run";
 
 pub(super) fn made_slice(
     service: &NamespacedName,
@@ -37,9 +42,27 @@ pub(super) fn made_slice(
     }
 }
 
-/// A default backend, its Service, and the endpoint that answers.
-pub(super) fn made_for_unknown_hosts(address: SocketAddr) -> Vec<Object> {
-    let name = NamespacedName::new("isobath-run", "unknown-hosts");
+/// The Ingress that is made for hosts that nobody names.
+pub const MADE: &str = "isobath-run/unknown-hosts";
+
+/// A default backend, its Service, and the endpoint that answers; of a class that is served.
+pub(super) fn made_for_unknown_hosts(
+    address: SocketAddr,
+    selection: &ClassSelection,
+) -> Vec<Object> {
+    let name = NamespacedName::new(NAMESPACE, "unknown-hosts");
+    let class = IngressClass {
+        metadata: made_metadata(NamespacedName::new("", NAMESPACE)),
+        controller: CONTROLLER.into(),
+        is_default: false,
+    };
+    // In manifests an Ingress needs no class, and one more class of ours would take the place of the assumed one.
+    let class_name = match (&selection.name, selection.manifests) {
+        (Some(name), _) => Some(name.clone()),
+        (None, true) => None,
+        (None, false) => Some(class.metadata.name.name.clone()),
+    };
+    let needs_class = selection.name.is_none() && !selection.manifests;
     let port = ServicePort {
         name: "".into(),
         port: 80,
@@ -57,7 +80,7 @@ pub(super) fn made_for_unknown_hosts(address: SocketAddr) -> Vec<Object> {
     };
     let ingress = Ingress {
         metadata: made_metadata(name.clone()),
-        class_name: None,
+        class_name,
         default_backend: Some(IngressBackend::Service {
             name: name.name,
             port: ServiceBackendPort::Number(80),
@@ -66,11 +89,15 @@ pub(super) fn made_for_unknown_hosts(address: SocketAddr) -> Vec<Object> {
         rules: Box::default(),
         load_balancer: Arc::default(),
     };
-    vec![
-        Object::Service(Arc::new(service)),
-        Object::EndpointSlice(Arc::new(slice)),
-        Object::Ingress(Arc::new(ingress)),
-    ]
+    let class = needs_class.then(|| Object::IngressClass(Arc::new(class)));
+    class
+        .into_iter()
+        .chain([
+            Object::Service(Arc::new(service)),
+            Object::EndpointSlice(Arc::new(slice)),
+            Object::Ingress(Arc::new(ingress)),
+        ])
+        .collect()
 }
 
 pub(super) fn made_metadata(name: NamespacedName) -> Metadata {

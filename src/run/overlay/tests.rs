@@ -181,10 +181,23 @@ fn lines(events: &[Event]) -> Vec<String> {
     lines.collect()
 }
 
+fn of_manifests(backends: Vec<Backend>) -> Overlay<Fake> {
+    let selection = ClassSelection {
+        name: None,
+        manifests: true,
+    };
+    Overlay::new(
+        Fake,
+        backends,
+        selection,
+        Kind::ALL.map(|kind| (kind, None)),
+    )
+}
+
 /// Every step is an event of the source and what the controller gets in its place.
 fn check(backends: &[&str], steps: Vec<(Event, &[&str])>) -> Overlay<Fake> {
     let backends = backends.iter().map(|text| text.parse().unwrap()).collect();
-    let mut overlay = Overlay::new(Fake, backends);
+    let mut overlay = of_manifests(backends);
     for (number, (event, expected)) in steps.into_iter().enumerate() {
         assert_eq!(lines(&overlay.apply(event)), expected, "step {number}");
     }
@@ -474,5 +487,75 @@ fn unknown_hosts_are_told_of_the_others() {
     assert_eq!(lines(&overlay.apply(Event::Apply(every()))), gone);
     let back = lines(&overlay.apply(delete(Kind::Ingress, "every")));
     assert_eq!(back.len(), 4, "{back:?}");
-    assert_eq!(overlay.ingresses().count(), 1, "it is nobody's URL");
+}
+
+fn of_class(name: &str, class: &str, host: &str) -> Ingress {
+    Ingress {
+        class_name: Some(class.into()),
+        ..tls(ingress(name, &[(host, "/")]), name, &[])
+    }
+}
+
+/// What an Ingress of another class lacks is nobody's loss, and it answers for no host.
+#[test]
+fn nothing_stands_in_for_what_is_not_served() {
+    let mut overlay = of_manifests(Vec::new());
+    let theirs = || Object::Ingress(Arc::new(of_class("theirs", "nginx", "*")));
+    overlay.apply(replace(Kind::Ingress, vec![theirs()]));
+    for kind in Kind::ALL.into_iter().filter(|kind| *kind != Kind::Ingress) {
+        overlay.apply(replace(kind, vec![]));
+    }
+    assert!(overlay.is_complete());
+    assert!(overlay.announcements().is_empty(), "no certificate is made");
+    assert_eq!(overlay.made_for_unknown_hosts.len(), 3, "`*` is free");
+    // The class comes to be ours.
+    let class = IngressClass {
+        metadata: made_metadata(NamespacedName::new("", "nginx")),
+        is_default: false,
+        controller: crate::store::CONTROLLER.into(),
+    };
+    let theirs = Object::Ingress(Arc::new(of_class("theirs", "nginx", "a.localhost")));
+    overlay.apply(Event::Apply(theirs));
+    let events = lines(&overlay.apply(Event::Apply(Object::IngressClass(Arc::new(class)))));
+    assert_eq!(
+        events,
+        [
+            "apply secret theirs for a.localhost",
+            "apply IngressClass nginx"
+        ]
+    );
+}
+
+/// In a cluster an Ingress needs a class, fewer kinds may be listed, and namespaces one by one.
+#[test]
+fn unknown_hosts_are_told_in_a_cluster_too() {
+    for (name, expected) in [(None, Some("isobath-run")), (Some("mine"), Some("mine"))] {
+        let selection = ClassSelection {
+            name: name.map(Arc::from),
+            manifests: false,
+        };
+        let lists = [
+            ("a", Kind::Service),
+            ("b", Kind::Service),
+            ("a", Kind::Ingress),
+        ];
+        let lists = lists.map(|(namespace, kind)| (kind, Some(Arc::from(namespace))));
+        let mut overlay = Overlay::new(Fake, Vec::new(), selection, lists.clone());
+        for (index, (kind, namespace)) in lists.into_iter().enumerate() {
+            assert!(!overlay.is_complete(), "{index} lists");
+            overlay.apply(Event::Replace {
+                kind,
+                namespace,
+                objects: Vec::new(),
+            });
+        }
+        let made = overlay.made_for_unknown_hosts.iter();
+        let class = made.clone().find_map(|object| match object {
+            Object::Ingress(ingress) => Some(ingress.class_name.clone()),
+            _ => None,
+        });
+        assert_eq!(class.flatten().as_deref(), expected);
+        let classes = made.filter(|object| matches!(object, Object::IngressClass(_)));
+        assert_eq!(classes.count(), usize::from(name.is_none()));
+    }
 }
