@@ -262,7 +262,7 @@ fn what_was_meant_for_us_is_told_with_its_place() {
 /// A place moves with its text, though the object stays what it is.
 #[tokio::test]
 async fn places_are_of_now() {
-    let mut fixture = Fixture::start(&[("a.yaml", &service("a", 1))]).await;
+    let fixture = Fixture::start(&[("a.yaml", &service("a", 1))]).await;
     assert_eq!(fixture.origin(Kind::Service, "a"), "a.yaml:1:1");
     fixture.write("a.yaml", &format!("# one\n# two\n{}", service("a", 1)));
     let mut origins = fixture.origins.clone();
