@@ -82,6 +82,14 @@ fn external(name: &str, external_name: &str, backend: &Backend) -> Manifest {
     service
 }
 
+/// The spellings that the translation refuses with this flag: those of a Service that the golden file has a problem for.
+fn refused_spellings() -> Vec<&'static str> {
+    let told = include_str!("../golden/cases/external-name-spellings.txt").lines();
+    let told = told.filter(|line| line.contains("ExternalNameNotAllowed"));
+    told.filter_map(|line| line.split_once("external name \"")?.1.split('"').next())
+        .collect()
+}
+
 /// `--allow-external-names`: a name of the outside is looked up and served. It is looked up as a whole name: the pod's
 /// search domains, which [`Envoy`] has here as in a pod, would make Services of other namespaces of it.
 #[tokio::test(flavor = "multi_thread")]
@@ -104,6 +112,14 @@ async fn names_are_looked_up_whole() {
     for name in names.keys() {
         let rule = (&*format!("/{name}"), Prefix, &*format!("{name}:{port}"));
         manifests.push(ingress(name).rule("all.test", &[rule]));
+    }
+    let refused = refused_spellings();
+    assert!(refused.len() > 40, "{refused:?}");
+    for (number, spelling) in refused.iter().enumerate() {
+        let name = format!("refused-{number}");
+        manifests.push(external(&name, spelling, &backend));
+        let rule = (&*format!("/{name}"), Prefix, &*format!("{name}:{port}"));
+        manifests.push(ingress(&name).rule("all.test", &[rule]));
     }
     let mut isobath = Isobath::prepare(&["--allow-external-names"]);
     // A name that its owner lets point to the pod's loopback, where the admin pages are.
@@ -162,6 +178,13 @@ async fn names_are_looked_up_whole() {
         PLAIN,
     )
     .await;
+    // Every other spelling of an address or of a name that leads inside: none is looked up, none is connected to.
+    let before = backend.requests();
+    for (number, spelling) in refused.iter().enumerate() {
+        let answer = stand.get("all.test", &format!("/refused-{number}")).await;
+        assert_eq!(answer.unwrap().status, 503, "{spelling}");
+    }
+    assert_eq!(backend.requests(), before);
     let asked = resolver.asked();
     let wanted = ["shop.example", "web.team"].map(str::to_owned);
     assert_eq!(asked, BTreeSet::from(wanted));
