@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::cli::duration;
+use crate::envoy::client_headers::KeptHeader;
 use crate::envoy::edge::{Edge, EscapedSlashes};
 use crate::envoy::listener;
 use crate::store::ClassSelection;
@@ -102,6 +103,15 @@ pub struct EdgeArgs {
         default_value_t = 0
     )]
     pub envoy_trusted_hops: u32,
+    /// A request header that is let through though strangers can write it, because a proxy in front does: one of those
+    /// that the README lists as removed, by name.
+    #[arg(
+        long,
+        env = "ISOBATH_ENVOY_KEEP_REQUEST_HEADER",
+        value_name = "NAME",
+        value_delimiter = ','
+    )]
+    pub envoy_keep_request_header: Vec<KeptHeader>,
     /// Take the client's address from a PROXY header, which every connection for HTTP and HTTPS must then begin with.
     #[arg(long, env = "ISOBATH_ENVOY_PROXY_PROTOCOL")]
     pub envoy_proxy_protocol: bool,
@@ -142,6 +152,7 @@ impl EdgeArgs {
                 SlashAction::Keep => EscapedSlashes::Keep,
             },
             trusted_hops: self.envoy_trusted_hops,
+            kept_headers: self.envoy_keep_request_header.iter().copied().collect(),
             proxy_protocol: self.envoy_proxy_protocol,
             ingress_metrics: self.envoy_ingress_metrics,
             explains: false,

@@ -273,6 +273,8 @@ fn runtime() -> Value {
         "re2.max_program_size.error_level": REGEX_PROGRAM_LIMIT,
         "re2.max_program_size.warn_level": REGEX_PROGRAM_WARNING,
         "http.max_requests_per_io_cycle": MAX_REQUESTS_PER_CYCLE,
+        // Without it, bytes behind a chunk are skipped up to the next line (1.40): a place for proxies to disagree.
+        "envoy.reloadable_features.strict_chunk_parsing": true,
         "envoy.resource_limits.listener.http.connection_limit": MAX_LISTENER_CONNECTIONS,
         "envoy.resource_limits.listener.https.connection_limit": MAX_LISTENER_CONNECTIONS,
     })

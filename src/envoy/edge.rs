@@ -3,10 +3,13 @@
 //! They are settings of the listeners, because Envoy has them nowhere else. A changed one is a changed listener: Envoy
 //! opens its ports anew and lets the old connections drain.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
+use super::client_headers::KeptHeader;
+
 /// The operator's decisions.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Edge {
     /// Until a whole request is received; zero for no limit.
     pub request_timeout: Duration,
@@ -16,6 +19,8 @@ pub struct Edge {
     pub escaped_slashes: EscapedSlashes,
     /// How many proxies in front are trusted to say, in `X-Forwarded-For`, who their client is.
     pub trusted_hops: u32,
+    /// What else a request may bring of [`super::client_headers::CLAIMS`].
+    pub kept_headers: BTreeSet<KeptHeader>,
     /// Whether every connection begins with a PROXY header.
     pub proxy_protocol: bool,
     /// Whether requests are counted by Ingress, Service and host.
@@ -31,6 +36,7 @@ impl Default for Edge {
             stream_idle_timeout: Duration::from_secs(300),
             escaped_slashes: EscapedSlashes::default(),
             trusted_hops: 0,
+            kept_headers: BTreeSet::new(),
             proxy_protocol: false,
             ingress_metrics: true,
             explains: false,

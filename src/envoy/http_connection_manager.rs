@@ -14,7 +14,7 @@ use hcm::http_connection_manager as inner;
 
 use super::edge::{Edge, EscapedSlashes};
 use super::encode::{ads, bool_value, duration, seconds, u32_value};
-use super::{access_log, ingress_metrics, local_reply};
+use super::{access_log, client_headers, ingress_metrics, local_reply, request_checks};
 
 /// Keep-alive connections without requests.
 const IDLE_TIMEOUT: u64 = 3600;
@@ -39,13 +39,14 @@ pub(super) fn without_routes(stat_prefix: &str, edge: &Edge) -> hcm::HttpConnect
     hcm::HttpConnectionManager {
         stat_prefix: stat_prefix.to_owned(),
         access_log,
-        http_filters: vec![router()],
+        early_header_mutation_extensions: vec![client_headers::removal(edge)],
+        http_filters: vec![request_checks::filter(), router()],
         // On every route: a back end that does not speak WebSocket refuses the upgrade itself.
         upgrade_configs: vec![inner::UpgradeConfig {
             upgrade_type: "websocket".to_owned(),
             ..Default::default()
         }],
-        local_reply_config: edge.explains.then(local_reply::in_words),
+        local_reply_config: Some(local_reply::config(edge.explains)),
         ..edge_defaults(edge)
     }
 }
@@ -114,6 +115,9 @@ pub(super) fn edge_defaults(edge: &Edge) -> hcm::HttpConnectionManager {
             max_concurrent_streams: u32_value(100),
             initial_stream_window_size: u32_value(64 * 1024),
             initial_connection_window_size: u32_value(1024 * 1024),
+            // A request that is malformed costs its stream (RFC 9113, 8.1.1) and not the others of the connection, which
+            // may be other people's behind one proxy. What breaks the connection's own state, or floods it, still ends it.
+            override_stream_error_on_invalid_http_message: bool_value(true),
             // Finds clients that vanished without closing.
             connection_keepalive: Some(core::KeepaliveSettings {
                 interval: seconds(60),

@@ -34,7 +34,7 @@ pub(super) const BUFFER_LIMIT: u32 = 32 * 1024;
 pub(super) const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Where Envoy listens, and how.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
     /// Clear text.
     pub http: SocketAddr,

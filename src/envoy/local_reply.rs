@@ -1,4 +1,5 @@
-//! What Envoy says when it answers in nobody's name, in words. For a laptop only: a stranger at an edge learns nothing.
+//! What Envoy says when it answers in nobody's name. In words for a laptop only: a stranger at an edge learns nothing but
+//! what is wrong with its own request.
 
 use accesslog::access_log_filter::FilterSpecifier;
 use accesslog::comparison_filter::Op;
@@ -6,6 +7,8 @@ use core::substitution_format_string::Format;
 use envoy_types::pb::envoy::config::accesslog::v3 as accesslog;
 use envoy_types::pb::envoy::config::core::v3 as core;
 use envoy_types::pb::envoy::extensions::filters::network::http_connection_manager::v3 as hcm;
+
+use super::request_checks;
 
 /// Which answers, and what they say. The first that fits is taken. Envoy fills in the fields; the text is plain, so
 /// nothing that a client sends is more than text.
@@ -46,26 +49,28 @@ enum Answer {
     Flag(&'static str),
 }
 
-/// All of them.
-pub(super) fn in_words() -> hcm::LocalReplyConfig {
+/// What [`request_checks`] refuses, and where it explains, everything else.
+pub(super) fn config(explains: bool) -> hcm::LocalReplyConfig {
+    let words = WORDS.iter().filter(|_| explains).map(in_words);
     hcm::LocalReplyConfig {
-        mappers: WORDS
-            .iter()
-            .map(|(answer, words)| hcm::ResponseMapper {
-                filter: Some(filter(*answer)),
-                body_format_override: Some(core::SubstitutionFormatString {
-                    omit_empty_values: true,
-                    format: Some(Format::TextFormatSource(core::DataSource {
-                        specifier: Some(core::data_source::Specifier::InlineString(
-                            (*words).to_owned(),
-                        )),
-                        ..Default::default()
-                    })),
-                    ..Default::default()
-                }),
+        mappers: request_checks::answers().chain(words).collect(),
+        ..Default::default()
+    }
+}
+
+fn in_words((answer, words): &(Answer, &str)) -> hcm::ResponseMapper {
+    hcm::ResponseMapper {
+        filter: Some(filter(*answer)),
+        body_format_override: Some(core::SubstitutionFormatString {
+            omit_empty_values: true,
+            format: Some(Format::TextFormatSource(core::DataSource {
+                specifier: Some(core::data_source::Specifier::InlineString(
+                    (*words).to_owned(),
+                )),
                 ..Default::default()
-            })
-            .collect(),
+            })),
+            ..Default::default()
+        }),
         ..Default::default()
     }
 }

@@ -19,6 +19,7 @@
 
 mod access_log;
 pub mod bootstrap;
+pub mod client_headers;
 pub mod cluster;
 pub mod edge;
 mod encode;
@@ -31,6 +32,7 @@ pub mod json;
 pub mod listener;
 mod local_reply;
 mod path;
+mod request_checks;
 pub mod route;
 mod route_action;
 mod route_match;

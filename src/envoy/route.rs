@@ -11,21 +11,6 @@ use super::{header, ingress_metrics, path, route_action, route_match};
 use crate::model::{Host, Redirect, Route, RouteAction, VirtualHost};
 use crate::xds::{Part, Reference, ResourceType};
 
-/// What only a proxy in front of a back end may say, and strangers do say: no request brings these in. (Envoy writes
-/// `x-forwarded-for` and `x-forwarded-proto` itself.) A route can still set them.
-const UNTRUSTED_HEADERS: [&str; 10] = [
-    "forwarded",
-    "x-forwarded-host",
-    "x-forwarded-port",
-    "x-forwarded-prefix",
-    "x-forwarded-scheme",
-    "x-forwarded-server",
-    "x-forwarded-ssl",
-    "x-original-url",
-    "x-real-ip",
-    "x-rewrite-url",
-];
-
 /// `RouteConfiguration.virtual_hosts`, `VirtualHost.routes`, `Route.metadata`: what is put together from encoded parts.
 const VIRTUAL_HOSTS: u32 = 2;
 const ROUTES: u32 = 3;
@@ -53,9 +38,6 @@ pub fn table_head(name: &str) -> Part {
         // `/a;x=1` is matched as it is, as Kubernetes compares elements: what follows the semicolon stays a part of
         // the element in the route and in the back end alike.
         ignore_path_parameters_in_path_matching: false,
-        request_headers_to_remove: UNTRUSTED_HEADERS.map(str::to_owned).into(),
-        // The table's removals first, then what routes set.
-        most_specific_header_mutations_wins: true,
         // `validate_clusters` stays unset (false by RDS): a missing cluster costs its own routes a 503, not the table.
         ..Default::default()
     };

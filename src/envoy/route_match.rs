@@ -96,7 +96,8 @@ fn exact(value: &str) -> matcher::StringMatcher {
     }
 }
 
-fn regex_matcher(expression: String) -> matcher::StringMatcher {
+/// The same as a matcher of texts.
+pub(super) fn regex_matcher(expression: String) -> matcher::StringMatcher {
     matcher::StringMatcher {
         match_pattern: Some(MatchPattern::SafeRegex(regex(&expression))),
         ..Default::default()

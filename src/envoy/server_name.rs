@@ -5,7 +5,7 @@
 //!
 //! The matcher is one message, written in fragments that the receiver merges:
 //!
-//! - an exact map at the top, one entry for each host;
+//! - an exact map at the top, two entries for each host (with and without a dot at the end);
 //! - its `on_no_match`: a list of suffixes, tried in the order of their fragments (longest first);
 //! - that list's `on_no_match`: the chain for every name and for none, where there is one.
 //!
@@ -22,8 +22,9 @@ use envoy_types::pb::xds::core::v3::TypedExtensionConfig;
 use envoy_types::pb::xds::r#type::matcher::v3 as matcher;
 use envoy_types::util::pack_any;
 use matcher::matcher::{MatcherType, OnMatch, matcher_list, matcher_tree, on_match};
+use prost::Message as _;
 
-use super::encode::own_part;
+use super::encode::encoded_part;
 use crate::model::Host;
 use crate::xds::Part;
 
@@ -49,23 +50,39 @@ pub(super) fn root() -> matcher::Matcher {
 /// key among the listener's parts.
 #[must_use]
 pub fn server_name(host: &Host, chain: &str) -> (Arc<str>, Part) {
-    let (key, matcher) = if host.is_any() {
-        ("name/*/~".into(), any(chain))
+    let (key, matchers) = if host.is_any() {
+        ("name/*/~".into(), vec![any(chain)])
     } else if let Some(suffix) = host.wildcard_suffix() {
         // Longer suffixes have smaller numbers, so the more special one is tried first.
         let order = LONGEST_NAME.saturating_sub(suffix.len());
         (
             format!("name/*/{order:03}{suffix}"),
-            wildcard(suffix, chain),
+            vec![wildcard(suffix, chain)],
         )
     } else {
-        (format!("name/{host}"), exact(host.as_str(), chain))
+        let names = [host.to_string(), with_dot(host.as_str())];
+        // A map of the generated type has a random order, so each entry is a fragment of its own.
+        let matchers = names.map(|name| exact(&name, chain));
+        (format!("name/{host}"), matchers.into())
     };
-    let fragment = Listener {
-        filter_chain_matcher: Some(matcher),
-        ..Default::default()
-    };
-    (key.into(), own_part(&fragment, BTreeSet::new()))
+    let fragments = matchers.into_iter().flat_map(|matcher| {
+        let fragment = Listener {
+            filter_chain_matcher: Some(matcher),
+            ..Default::default()
+        };
+        fragment.encode_to_vec()
+    });
+    let bytes: Vec<u8> = fragments.collect();
+    (
+        key.into(),
+        encoded_part(bytes, BTreeSet::new(), BTreeSet::new()),
+    )
+}
+
+/// The name as an absolute one. A ClientHello must not hold it so (RFC 6066, section 3), and programs that hand the
+/// host of their URL to OpenSSL do send it (Python's): they get what the Host of that request is served by.
+fn with_dot(name: &str) -> String {
+    format!("{name}.")
 }
 
 fn exact(host: &str, chain: &str) -> matcher::Matcher {
@@ -87,21 +104,15 @@ fn exact_map(host: &str, chain: &str) -> matcher_tree::TreeType {
 /// The suffix matches deeper names as well, and an empty label: the certificate may be shown to anybody, and the
 /// virtual host answers such names with 421.
 fn wildcard(suffix: &str, chain: &str) -> matcher::Matcher {
-    let predicate = matcher_list::predicate::MatchType::SinglePredicate(
-        matcher_list::predicate::SinglePredicate {
-            input: Some(input()),
-            matcher: Some(
-                matcher_list::predicate::single_predicate::Matcher::ValueMatch(
-                    matcher::StringMatcher {
-                        match_pattern: Some(matcher::string_matcher::MatchPattern::Suffix(
-                            suffix.to_owned(),
-                        )),
-                        ignore_case: true,
-                    },
-                ),
-            ),
-        },
-    );
+    let either = [suffix.to_owned(), with_dot(suffix)].map(|suffix| matcher_list::Predicate {
+        match_type: Some(matcher_list::predicate::MatchType::SinglePredicate(
+            ends_with(suffix),
+        )),
+    });
+    let predicate =
+        matcher_list::predicate::MatchType::OrMatcher(matcher_list::predicate::PredicateList {
+            predicate: either.into(),
+        });
     else_try(matcher::Matcher {
         matcher_type: Some(MatcherType::MatcherList(matcher::matcher::MatcherList {
             matchers: vec![matcher_list::FieldMatcher {
@@ -113,6 +124,17 @@ fn wildcard(suffix: &str, chain: &str) -> matcher::Matcher {
         })),
         ..Default::default()
     })
+}
+
+fn ends_with(suffix: String) -> matcher_list::predicate::SinglePredicate {
+    let suffix = matcher::StringMatcher {
+        match_pattern: Some(matcher::string_matcher::MatchPattern::Suffix(suffix)),
+        ignore_case: true,
+    };
+    matcher_list::predicate::SinglePredicate {
+        input: Some(input()),
+        matcher: Some(matcher_list::predicate::single_predicate::Matcher::ValueMatch(suffix)),
+    }
 }
 
 fn any(chain: &str) -> matcher::Matcher {

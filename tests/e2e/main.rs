@@ -11,6 +11,7 @@ mod support;
 
 mod acme;
 mod annotations;
+mod attack;
 mod backends;
 mod certificates;
 mod changes;

@@ -3,7 +3,6 @@
 use crate::check::{ALL, PLAIN, TLS, apps, check};
 use crate::support::backend::Backend;
 use crate::support::certificate::Authority;
-use crate::support::client::{self, Connection, Tls, Version};
 use crate::support::manifest::PathType::Prefix;
 use crate::support::manifest::{app, ingress, site};
 use crate::support::stand::Stand;
@@ -253,62 +252,4 @@ async fn http_and_https() {
         TLS,
     )
     .await;
-}
-
-/// What a client says about itself never reaches a back end as if Envoy had said it.
-#[tokio::test(flavor = "multi_thread")]
-async fn headers_at_the_edge() {
-    let (_backends, mut manifests) = apps(&["web"]).await;
-    let authority = Authority::new();
-    manifests.extend([
-        site("edge", "edge.test", "web:80").tls(&[], "certificate"),
-        authority.leaf(&["edge.test"]).secret("certificate"),
-    ]);
-    let stand = Stand::start(&manifests).await;
-    for (address, tls, scheme) in [
-        (stand.isobath.http(), None, "http"),
-        (stand.isobath.https(), Some(Tls::sni("edge.test")), "https"),
-    ] {
-        for version in [Version::H1, Version::H2] {
-            let mut connection = Connection::open(address, version, tls.as_ref())
-                .await
-                .unwrap();
-            let forged = [
-                ("x-forwarded-for", "203.0.113.7"),
-                ("x-forwarded-proto", "gopher"),
-                ("x-envoy-original-path", "/forged"),
-                ("x-envoy-upstream-rq-timeout-ms", "1"),
-                ("x-envoy-internal", "true"),
-                ("x-kept", "yes"),
-            ];
-            let answer = connection
-                .send(http::Method::POST, "edge.test", "/", &forged)
-                .await
-                .unwrap();
-            assert_eq!(answer.header("x-envoy-upstream-service-time"), "");
-            let echo = answer.echo();
-            assert_eq!(echo.method, "POST");
-            let header = |name: &str| echo.headers.get(name).map_or("", |value| &**value);
-            assert_eq!(header("x-forwarded-proto"), scheme);
-            // What the client said comes first, what Envoy saw comes last (of loopback it says its own address).
-            let forwarded = header("x-forwarded-for");
-            assert!(forwarded.starts_with("203.0.113.7,"), "{echo:?}");
-            assert_eq!(header("x-envoy-external-address"), "127.0.0.1");
-            assert_eq!(header("x-envoy-original-path"), "");
-            assert_eq!(header("x-envoy-upstream-rq-timeout-ms"), "");
-            assert_eq!(header("x-envoy-internal"), "");
-            assert_eq!(header("x-kept"), "yes");
-            let underscore = connection
-                .send(
-                    http::Method::GET,
-                    "edge.test",
-                    "/",
-                    &[("x_forwarded_for", "1.2.3.4")],
-                )
-                .await;
-            assert_ne!(underscore.map_or(0, |answer| answer.status), 200);
-        }
-    }
-    let stats = client::get(stand.isobath.stats(), Version::H1, None, "stats", "/ready").await;
-    assert_eq!(stats.unwrap().status, 200);
 }

@@ -153,9 +153,8 @@ pub fn all() -> Vec<(&'static str, ResourceType, Resource)> {
     use ResourceType::{
         Cluster as Cds, Endpoint as Eds, Listener as Lds, Route as Rds, Secret as Sds,
     };
-    let config = addresses();
     vec![
-        ("listener-http", Lds, listener::http(&config)),
+        ("listener-http", Lds, listener::http(&addresses())),
         (
             "listener-behind-a-proxy",
             Lds,
@@ -164,12 +163,12 @@ pub fn all() -> Vec<(&'static str, ResourceType, Resource)> {
                     proxy_protocol: true,
                     trusted_hops: 1,
                     ingress_metrics: false,
-                    ..config.edge
+                    ..Edge::default()
                 },
-                ..config
+                ..addresses()
             }),
         ),
-        ("listener-stats", Lds, listener::stats(&config)),
+        ("listener-stats", Lds, listener::stats(&addresses())),
         ("listener-https-empty", Lds, https([])),
         ("listener-https", Lds, https_with_hosts()),
         ("route-empty", Rds, table("http", [])),

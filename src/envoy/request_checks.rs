@@ -1,0 +1,92 @@
+//! Requests that are refused before any route sees them, whatever their host and path.
+//!
+//! - `TRACE` and its double `TRACK`: 405. A back end answers them with the request that it received, so a client reads
+//!   what was added on the way: a route's request headers may hold a credential of the back end
+//!   (`isobath.dev/request-headers`).
+//! - A Host that is none: 400, as RFC 9112 (3.2) asks. Envoy finds the virtual host of `a.test:@evil.test` by what stands
+//!   before the last colon and hands the whole to the back end, which makes links of it that lead to `evil.test`; and of
+//!   two Host lines it makes one name with a comma.
+//!
+//! All of it costs Envoy 1.40 about 10 KB for a TLS host (measured).
+
+use accesslog::access_log_filter::FilterSpecifier;
+use envoy_types::pb::envoy::config::accesslog::v3 as accesslog;
+use envoy_types::pb::envoy::config::core::v3 as core;
+use envoy_types::pb::envoy::config::rbac::v3 as rbac;
+use envoy_types::pb::envoy::config::route::v3::{
+    HeaderMatcher, header_matcher::HeaderMatchSpecifier,
+};
+use envoy_types::pb::envoy::extensions::filters::http::rbac::v3::Rbac;
+use envoy_types::pb::envoy::extensions::filters::network::http_connection_manager::v3 as hcm;
+
+use super::encode::u32_value;
+use super::http_connection_manager::http_filter;
+use super::route_match::{exact_header, regex_matcher};
+
+const METHODS: [&str; 2] = ["TRACE", "TRACK"];
+
+/// A name, an address, or nothing (HTTP/1.0), and a port. Underscores are in no DNS name, and in use.
+const HOST: &str = r"[A-Za-z0-9._-]*(:[0-9]*)?|\[[0-9A-Fa-f:.]*\](:[0-9]*)?";
+
+/// What is refused, with the status and the words of the answer.
+fn refused() -> impl Iterator<Item = (HeaderMatcher, u32, &'static str)> {
+    let methods = METHODS.map(|method| {
+        let header = exact_header(":method", method);
+        (header, 405, "this method is not served\n")
+    });
+    let host = HeaderMatcher {
+        name: ":authority".to_owned(),
+        header_match_specifier: Some(HeaderMatchSpecifier::StringMatch(regex_matcher(
+            HOST.to_owned(),
+        ))),
+        invert_match: true,
+        ..Default::default()
+    };
+    let host = (host, 400, "the Host is neither a name nor an address\n");
+    methods.into_iter().chain([host])
+}
+
+/// Refuses them with 403, the only status of this filter.
+pub(super) fn filter() -> hcm::HttpFilter {
+    let permissions = refused().map(|(header, ..)| rbac::Permission {
+        rule: Some(rbac::permission::Rule::Header(header)),
+    });
+    let policy = rbac::Policy {
+        permissions: permissions.collect(),
+        principals: vec![rbac::Principal {
+            identifier: Some(rbac::principal::Identifier::Any(true)),
+        }],
+        ..Default::default()
+    };
+    http_filter(
+        "envoy.filters.http.rbac",
+        Rbac {
+            rules: Some(rbac::Rbac {
+                action: rbac::rbac::Action::Deny.into(),
+                policies: [("refused".to_owned(), policy)].into(),
+                ..Default::default()
+            }),
+            ..Default::default()
+        },
+    )
+}
+
+/// Gives what Envoy answers to them by itself their status and words.
+pub(super) fn answers() -> impl Iterator<Item = hcm::ResponseMapper> {
+    refused().map(|(header, status, words)| {
+        let header = accesslog::HeaderFilter {
+            header: Some(header),
+        };
+        hcm::ResponseMapper {
+            filter: Some(accesslog::AccessLogFilter {
+                filter_specifier: Some(FilterSpecifier::HeaderFilter(header)),
+            }),
+            status_code: u32_value(status),
+            body: Some(core::DataSource {
+                specifier: Some(core::data_source::Specifier::InlineString(words.to_owned())),
+                ..Default::default()
+            }),
+            ..Default::default()
+        }
+    })
+}
