@@ -1,6 +1,6 @@
 //! `deploy/`: that the manifests are what the program, the API server and our own rules want of them.
 //!
-//! `ISOBATH_REWRITE=1 cargo test --test deploy rendered` writes the rendered files.
+//! `UPDATE_GOLDEN=1 cargo test --test deploy rendered` writes the rendered files.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 #[path = "../support/control_plane.rs"]
@@ -12,6 +12,8 @@ mod api_server;
 mod back_off;
 mod certificates;
 mod command_line;
+#[path = "../support/golden.rs"]
+mod golden;
 mod image;
 mod local_pod;
 mod manifest;

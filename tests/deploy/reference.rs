@@ -1,5 +1,5 @@
 //! `deploy/reference.md` is what the program says of itself: every flag of its command line, every metric that is registered.
-//! `ISOBATH_REWRITE=1 cargo test --test deploy reference_` writes it.
+//! `UPDATE_GOLDEN=1 cargo test --test deploy reference_` writes it.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use clap::{Arg, CommandFactory as _};
 use isobath::envoy::ingress_metrics;
 
+use crate::golden;
 use crate::manifest::deploy;
 
 /// Those of an installation first.
@@ -180,13 +181,13 @@ fn every_command_is_in_the_reference() {
 fn reference_is_what_the_program_has() {
     let path = deploy().join("reference.md");
     let now = document();
-    if std::env::var_os("ISOBATH_REWRITE").is_some_and(|value| value == "1") {
+    if golden::updates() {
         fs::write(&path, now).unwrap();
         return;
     }
     assert!(
         now == fs::read_to_string(&path).unwrap_or_default(),
-        "deploy/reference.md is not what the program has: ISOBATH_REWRITE=1 cargo test --test deploy reference_"
+        "deploy/reference.md is not what the program has: UPDATE_GOLDEN=1 cargo test --test deploy reference_"
     );
 }
 

@@ -2,6 +2,7 @@
 
 use std::fs;
 
+use crate::golden;
 use crate::manifest::{OVERLAYS, deploy, kustomize, read};
 
 #[test]
@@ -12,13 +13,13 @@ fn rendered_files_are_in_step() {
             "# Made of deploy/overlays/{overlay} by `kubectl kustomize`; change it there.\n{}",
             kustomize(&format!("overlays/{overlay}"))
         );
-        if std::env::var_os("ISOBATH_REWRITE").is_some_and(|value| value == "1") {
+        if golden::updates() {
             fs::write(&path, now).unwrap();
             continue;
         }
         assert!(
             now == fs::read_to_string(&path).unwrap_or_default(),
-            "deploy/rendered/{overlay}.yaml is not what the overlay comes to: ISOBATH_REWRITE=1 cargo test --test deploy rendered"
+            "deploy/rendered/{overlay}.yaml is not what the overlay comes to: UPDATE_GOLDEN=1 cargo test --test deploy rendered"
         );
     }
 }

@@ -1,6 +1,6 @@
 //! `src/envoy/descriptors.bin.gz`: envoy-types' own descriptor set, less what no resource of ours can reach.
 //!
-//! After an update of envoy-types: `ISOBATH_REWRITE=1 cargo test --test envoy descriptors`.
+//! After an update of envoy-types: `UPDATE_GOLDEN=1 cargo test --test envoy descriptors`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Read, Write};
@@ -10,7 +10,7 @@ use std::process::Command;
 use prost_reflect::prost::Message;
 use prost_reflect::prost_types::{FileDescriptorProto, FileDescriptorSet};
 
-use crate::golden;
+use crate::update;
 
 /// The files of the messages that we serve, or put into an `Any`.
 const ROOTS: [&str; 19] = [
@@ -40,7 +40,7 @@ fn descriptors_are_those_of_envoy_types() {
     let set = FileDescriptorSet::decode(&*std::fs::read(types_bin()).unwrap()).unwrap();
     let wanted = trimmed(set).encode_to_vec();
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/envoy/descriptors.bin.gz");
-    if golden::rewriting() {
+    if update::updates() {
         let mut file = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
         file.write_all(&wanted).unwrap();
         std::fs::write(&path, file.finish().unwrap()).unwrap();
@@ -51,7 +51,7 @@ fn descriptors_are_those_of_envoy_types() {
         .unwrap();
     assert!(
         found == wanted,
-        "descriptors.bin.gz is not what envoy-types has; ISOBATH_REWRITE=1 makes it anew"
+        "descriptors.bin.gz is not what envoy-types has; UPDATE_GOLDEN=1 makes it anew"
     );
 }
 

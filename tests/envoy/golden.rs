@@ -1,4 +1,4 @@
-//! Every rendering as JSON, compared with the files of `tests/envoy/golden/`. `ISOBATH_REWRITE=1` rewrites them.
+//! Every rendering as JSON, compared with the files of `tests/envoy/golden/`. `UPDATE_GOLDEN=1` writes them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
@@ -26,11 +26,7 @@ use crate::fixture::{
     CLEAR, TLS, all_to, assignment, cluster_of, forward, owner, route as simple, tls_server,
     virtual_host,
 };
-
-/// Whether this run rewrites what it would compare.
-pub fn rewriting() -> bool {
-    std::env::var_os("ISOBATH_REWRITE").is_some_and(|value| value == "1")
-}
+use crate::update;
 
 #[test]
 fn renderings() {
@@ -39,6 +35,23 @@ fn renderings() {
         check(&format!("{name}.json"), &pretty(&shown));
         assert!(!shown.to_string().contains("unreadable"), "{name}");
     }
+}
+
+/// What is no rendering any more would be read as if it were one.
+#[test]
+fn every_file_is_compared() {
+    let of_bootstrap = ["bootstrap.json", "bootstrap-tls.yaml"].map(str::to_owned);
+    let compared: BTreeSet<String> = all()
+        .into_iter()
+        .map(|(name, ..)| format!("{name}.json"))
+        .chain(of_bootstrap)
+        .collect();
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/envoy/golden");
+    let files: BTreeSet<String> = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|file| file.unwrap().file_name().into_string().unwrap())
+        .collect();
+    assert_eq!(files, compared);
 }
 
 /// Envoy keys subscriptions by these bytes: changed, they cost every TLS host of a listener 15 seconds.
@@ -133,14 +146,14 @@ pub fn check(name: &str, found: &str) {
     let path: PathBuf = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("tests/envoy/golden")
         .join(name);
-    if rewriting() {
+    if update::updates() {
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         std::fs::write(&path, found).unwrap();
     }
     let wanted = std::fs::read_to_string(&path).unwrap_or_default();
     assert!(
         wanted == found,
-        "{name} differs (ISOBATH_REWRITE=1 rewrites it); found:\n{found}"
+        "{name} differs (UPDATE_GOLDEN=1 writes it); found:\n{found}"
     );
 }
 

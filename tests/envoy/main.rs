@@ -20,3 +20,5 @@ mod proxy;
 mod routes;
 mod server_names;
 mod stats;
+#[path = "../support/golden.rs"]
+mod update;

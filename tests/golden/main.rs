@@ -1,16 +1,21 @@
 //! Golden cases of the translation: `cases/NAME.yaml` holds ordinary Kubernetes objects, `cases/NAME.txt` the
 //! model that they come to, one line a route, and the problems. `UPDATE_GOLDEN=1 cargo test --test golden` writes
-//! the second anew; a diff of it is what a review reads.
+//! the second anew; a diff of it is what a review reads, which is why it fails in CI, where nobody would read it.
 //!
 //! A Secret's `data` is `names` and `algorithm` here instead of real keys: what the door makes of keys has tests of
 //! its own.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
+#[path = "../support/golden.rs"]
+mod golden;
 mod print;
+mod repeated;
 
+use std::collections::BTreeSet;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::Arc;
 
 use isobath::k8s::*;
@@ -99,7 +104,7 @@ fn check(input: &Path) {
     );
 
     let output = input.with_extension("txt");
-    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+    if golden::updates() {
         fs::write(&output, got).unwrap();
         return;
     }
@@ -111,20 +116,44 @@ fn check(input: &Path) {
     );
 }
 
+/// The files of `cases` that end so.
+fn cases(extension: &str) -> BTreeSet<PathBuf> {
+    let cases = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/cases");
+    let files = fs::read_dir(cases)
+        .unwrap()
+        .map(|file| file.unwrap().path());
+    files
+        .filter(|path| path.extension().is_some_and(|found| found == extension))
+        .collect()
+}
+
 #[test]
 fn objects_come_to_the_stated_model() {
-    let cases = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/cases");
-    let mut inputs: Vec<_> = fs::read_dir(cases)
-        .unwrap()
-        .map(|entry| entry.unwrap().path())
-        .filter(|path| {
-            path.extension()
-                .is_some_and(|extension| extension == "yaml")
-        })
-        .collect();
-    inputs.sort();
+    let inputs = cases("yaml");
     assert!(inputs.len() > 20, "the cases are there");
     for input in inputs {
         check(&input);
     }
+}
+
+/// A result whose case was renamed or removed would be read as if it were still true.
+#[test]
+fn every_result_has_its_case() {
+    let cases_of = cases("yaml");
+    let orphans: Vec<PathBuf> = cases("txt")
+        .into_iter()
+        .filter(|output| !cases_of.contains(&output.with_extension("yaml")))
+        .collect();
+    assert!(orphans.is_empty(), "no case has these: {orphans:?}");
+}
+
+#[test]
+fn nothing_is_written_in_ci() {
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command.args(["--exact", "objects_come_to_the_stated_model"]);
+    command.env("UPDATE_GOLDEN", "1").env("CI", "true");
+    let output = command.output().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(!output.status.success(), "{said}");
+    assert!(said.contains("UPDATE_GOLDEN in CI"), "{said}");
 }
