@@ -59,7 +59,7 @@ proptest! {
         there in prop::collection::vec(object(), 1..8),
         added in prop::collection::vec(object(), 1..5),
     ) {
-        let options = Options::default();
+        let options = Options { allow_external_names: true, ..Options::default() };
         let there: Vec<Object> = there.into_iter().filter(|object| !is_of(object, ATTACKER)).collect();
         let added: Vec<Object> = added.into_iter().filter(|object| is_of(object, ATTACKER)).collect();
         let before = store(&there);
@@ -112,7 +112,10 @@ proptest! {
 
 /// Clusters and TLS servers of all units, by name: a name that stands for two different ones panics.
 fn named(objects: &[Object], names: &mut BTreeMap<String, String>) -> Result<(), TestCaseError> {
-    let options = Options::default();
+    let options = Options {
+        allow_external_names: true,
+        ..Options::default()
+    };
     let store = store(objects);
     let input = Input {
         store: &store,

@@ -14,18 +14,31 @@ pub const HOSTS: [&str; 6] = [
     "a.test", "b.test", "*.test", "x.a.test", "*.a.test", "c.test",
 ];
 pub const SERVICES: [&str; 3] = ["web", "api", "gone"];
-pub const SECRETS: [&str; 3] = ["rsa", "ecdsa", "broken"];
+pub const SECRETS: [&str; 3] = ["first", "second", "broken"];
 pub const NAMESPACES: [&str; 2] = ["east", "west"];
+const FAMILIES: [&[IpFamily]; 5] = [
+    &[],
+    &[IpFamily::V4],
+    &[IpFamily::V6],
+    &[IpFamily::V4, IpFamily::V6],
+    &[IpFamily::V6, IpFamily::V4],
+];
+
+/// An object that was created anew under its name has another one; a manifest has none.
+fn uid() -> impl Strategy<Value = &'static str> {
+    select(&["", "1", "2"][..])
+}
 
 pub fn metadata(
     namespace: &str,
     name: &str,
+    uid: &str,
     age: Option<i64>,
     annotations: &[(&str, &str)],
 ) -> Metadata {
     Metadata {
         name: NamespacedName::new(namespace, name),
-        uid: "".into(),
+        uid: uid.into(),
         created: age.map(|age| jiff::Timestamp::from_second(age).unwrap()),
         annotations: annotations
             .iter()
@@ -103,27 +116,44 @@ pub fn ingress() -> impl Strategy<Value = Object> {
         ),
         0..2,
     );
-    (
+    let metadata = (
         select(&NAMESPACES[..]),
         select(&["one", "two", "three"][..]),
+        uid(),
         prop::option::of(0..3_i64),
         annotations,
+    )
+        .prop_map(|(namespace, name, uid, age, annotations)| {
+            metadata(namespace, name, uid, age, &annotations)
+        });
+    (
+        metadata,
+        prop::option::weighted(0.2, select(&["isobath", "other"][..])),
         prop::option::weighted(0.2, backend()),
         prop::collection::vec(tls, 0..3),
         prop::collection::vec(rule(), 0..3),
+        addresses(),
     )
         .prop_map(
-            |(namespace, name, age, annotations, default_backend, tls, rules)| {
+            |(metadata, class, default_backend, tls, rules, load_balancer)| {
                 Object::Ingress(Arc::new(Ingress {
-                    metadata: metadata(namespace, name, age, &annotations),
-                    class_name: None,
+                    metadata,
+                    class_name: class.map(Arc::from),
                     default_backend,
                     tls: tls.into(),
                     rules: rules.into(),
-                    load_balancer: Arc::default(),
+                    load_balancer,
                 }))
             },
         )
+}
+
+fn addresses() -> impl Strategy<Value = Arc<[LoadBalancerAddress]>> {
+    let address = prop_oneof![
+        Just(LoadBalancerAddress::Ip("192.0.2.1".into())),
+        Just(LoadBalancerAddress::Hostname("lb.test".into())),
+    ];
+    prop::option::weighted(0.2, address).prop_map(|address| address.into_iter().collect())
 }
 
 pub fn service() -> impl Strategy<Value = Object> {
@@ -139,62 +169,108 @@ pub fn service() -> impl Strategy<Value = Object> {
         ),
         0..3,
     );
-    let service = (
+    let metadata = (
         select(&NAMESPACES[..]),
         select(&SERVICES[..2]),
-        select(&[None, Some("kubernetes.io/h2c")][..]),
-        any::<bool>(),
-        select(&["http", "", "other"][..]),
-    );
-    (service, annotations).prop_map(
-        |((namespace, name, app_protocol, affinity, port_name), annotations)| {
-            Object::Service(Arc::new(Service {
-                metadata: metadata(namespace, name, None, &annotations),
-                service_type: ServiceType::Endpoints,
-                ports: Box::new([ServicePort {
-                    name: port_name.into(),
-                    port: 80,
-                    app_protocol: app_protocol.map(Arc::from),
-                }]),
-                ip_families: Box::default(),
-                session_affinity: if affinity {
-                    SessionAffinity::ClientIp
-                } else {
-                    SessionAffinity::None
-                },
-                publish_not_ready_addresses: false,
-                load_balancer: Arc::default(),
-            }))
-        },
+        uid(),
+        annotations,
     )
+        .prop_map(|(namespace, name, uid, annotations)| {
+            metadata(namespace, name, uid, None, &annotations)
+        });
+    // Names of the outside, and one that is never allowed.
+    let outside = select(&["one.example.com", "two.example.com", "localhost"][..]);
+    let service_type = prop_oneof![
+        4 => Just(ServiceType::Endpoints),
+        1 => outside.prop_map(|name| ServiceType::ExternalName(name.into())),
+    ];
+    (
+        metadata,
+        service_type,
+        ports(),
+        select(&FAMILIES[..]),
+        any::<bool>(),
+        prop::bool::weighted(0.2),
+    )
+        .prop_map(
+            |(metadata, service_type, ports, families, affinity, not_ready)| {
+                Object::Service(Arc::new(Service {
+                    metadata,
+                    service_type,
+                    ports: ports.into(),
+                    ip_families: families.into(),
+                    session_affinity: if affinity {
+                        SessionAffinity::ClientIp
+                    } else {
+                        SessionAffinity::None
+                    },
+                    publish_not_ready_addresses: not_ready,
+                    load_balancer: Arc::default(),
+                }))
+            },
+        )
+}
+
+/// Port 80 under one name or another, and sometimes 81 beside it.
+fn ports() -> impl Strategy<Value = Vec<ServicePort>> {
+    let first = (
+        select(&["http", "", "other"][..]),
+        select(&[None, Some("kubernetes.io/h2c")][..]),
+    );
+    (first, prop::bool::weighted(0.2)).prop_map(|((name, app_protocol), has_second)| {
+        let port = |name: &str, port, app_protocol: Option<&str>| ServicePort {
+            name: name.into(),
+            port,
+            app_protocol: app_protocol.map(Arc::from),
+        };
+        let second = has_second.then(|| port("second", 81, None));
+        let first = port(name, 80, app_protocol);
+        [first].into_iter().chain(second).collect()
+    })
 }
 
 pub fn endpoint_slice() -> impl Strategy<Value = Object> {
-    let endpoint =
-        (1..5_u8, any::<bool>(), any::<bool>()).prop_map(|(last, ready, terminating)| Endpoint {
-            address: IpAddr::from([10, 0, 0, last]),
-            ready,
-            serving: true,
-            terminating,
-            zone: None,
+    let conditions = (any::<bool>(), any::<bool>(), any::<bool>());
+    let zone = select(&[None, Some("zone-a"), Some("zone-b")][..]);
+    let endpoint = (1..5_u8, conditions, zone);
+    let port = (
+        select(&["http", "", "second"][..]),
+        prop::option::weighted(0.9, select(&[8080, 8081_u16][..])),
+    )
+        .prop_map(|(name, port)| EndpointPort {
+            name: name.into(),
+            port,
         });
+    let metadata = (select(&NAMESPACES[..]), select(&["s1", "s2", "s3"][..]))
+        .prop_map(|(namespace, name)| metadata(namespace, name, "", None, &[]));
     (
-        select(&NAMESPACES[..]),
-        select(&["s1", "s2"][..]),
+        metadata,
         prop::option::weighted(0.9, select(&SERVICES[..2])),
-        select(&["http", ""][..]),
+        select(&[AddressType::V4, AddressType::V6][..]),
+        prop::collection::vec(port, 1..3),
         prop::collection::vec(endpoint, 0..3),
     )
-        .prop_map(|(namespace, name, service, port, endpoints)| {
+        .prop_map(|(metadata, service, address_type, ports, endpoints)| {
+            let address = |last: u8| match address_type {
+                AddressType::V6 => IpAddr::from([0x2001, 0xdb8, 0, 0, 0, 0, 0, last.into()]),
+                _ => IpAddr::from([10, 0, 0, last]),
+            };
+            let endpoints =
+                endpoints
+                    .into_iter()
+                    .map(|(last, (ready, serving, terminating), zone)| Endpoint {
+                        address: address(last),
+                        ready,
+                        serving,
+                        terminating,
+                        zone: zone.map(Arc::from),
+                    });
             Object::EndpointSlice(Arc::new(EndpointSlice {
-                metadata: metadata(namespace, name, None, &[]),
+                metadata,
                 service: service.map(Arc::from),
-                address_type: AddressType::V4,
-                ports: Box::new([EndpointPort {
-                    name: port.into(),
-                    port: Some(8080),
-                }]),
-                endpoints: endpoints.into(),
+                address_type,
+                ports: ports.into(),
+                endpoints: endpoints.collect(),
             }))
         })
 }
@@ -203,14 +279,17 @@ pub fn secret() -> impl Strategy<Value = Object> {
     (
         select(&NAMESPACES[..]),
         select(&SECRETS[..]),
+        uid(),
         0..3_u8,
+        any::<bool>(),
         0..2_u8,
     )
-        .prop_map(|(namespace, name, serial, names)| {
+        .prop_map(|(namespace, name, uid, serial, is_rsa, names)| {
             let certificate = TlsCertificate {
                 chain: format!("chain {serial}").into(),
                 key: PrivateKeyPem::new(format!("key {serial}")),
-                key_algorithm: if name == "rsa" {
+                // Whoever renews a certificate may take another kind of key.
+                key_algorithm: if is_rsa {
                     KeyAlgorithm::Rsa
                 } else {
                     KeyAlgorithm::Ecdsa
@@ -225,7 +304,7 @@ pub fn secret() -> impl Strategy<Value = Object> {
             };
             let is_broken = name == "broken" && serial > 0;
             Object::Secret(Arc::new(Secret {
-                metadata: metadata(namespace, name, None, &[]),
+                metadata: metadata(namespace, name, uid, None, &[]),
                 certificate: if is_broken {
                     Err("broken".into())
                 } else {
@@ -243,7 +322,7 @@ pub fn other() -> impl Strategy<Value = Object> {
     )
         .prop_map(|(name, ours, is_default)| {
             Object::IngressClass(Arc::new(IngressClass {
-                metadata: metadata("", name, None, &[]),
+                metadata: metadata("", name, "", None, &[]),
                 controller: if ours {
                     "isobath.dev/ingress-controller"
                 } else {
@@ -255,8 +334,8 @@ pub fn other() -> impl Strategy<Value = Object> {
         });
     let delegation = select(&["*", "east"][..]).prop_map(|target| {
         Object::TlsCertificateDelegation(Arc::new(TlsCertificateDelegation {
-            metadata: metadata("west", "all", None, &[]),
-            delegations: vec![("ecdsa".into(), vec![target.into()])],
+            metadata: metadata("west", "all", "", None, &[]),
+            delegations: vec![("second".into(), vec![target.into()])],
         }))
     });
     let invalid =
@@ -298,6 +377,31 @@ pub fn step() -> impl Strategy<Value = (Event, bool)> {
         1 => prop::collection::vec(event(), 0..4).prop_map(Event::Batch),
     ];
     (event, any::<bool>())
+}
+
+/// The object as it is created anew under its name: nothing but its identity is another one.
+fn created_anew(object: &Object) -> Object {
+    let mut object = object.clone();
+    let metadata = match &mut object {
+        Object::Ingress(ingress) => &mut Arc::make_mut(ingress).metadata,
+        Object::Service(service) => &mut Arc::make_mut(service).metadata,
+        Object::Secret(secret) => &mut Arc::make_mut(secret).metadata,
+        _ => return object,
+    };
+    metadata.uid = format!("after {}", metadata.uid).into();
+    object
+}
+
+/// Steps one after another. Among them are objects that are created anew while everything else is as it was.
+pub fn history() -> impl Strategy<Value = Vec<(Event, bool)>> {
+    let steps = prop_oneof![
+        8 => step().prop_map(|step| vec![step]),
+        1 => object().prop_map(|object| {
+            let anew = created_anew(&object);
+            vec![(Event::Apply(object), true), (Event::Apply(anew), true)]
+        }),
+    ];
+    prop::collection::vec(steps, 1..14).prop_map(|steps| steps.concat())
 }
 
 /// What the events come to, by the plainest means.
