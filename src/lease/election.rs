@@ -239,6 +239,9 @@ fn duration_of(lease: &Lease, timing: Timing) -> Duration {
 }
 
 #[cfg(test)]
+mod records;
+
+#[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, clippy::expect_used)]
 

@@ -6,4 +6,5 @@ mod order;
 mod properties;
 mod refusals;
 mod script;
+mod search;
 mod sotw;
