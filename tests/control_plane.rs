@@ -31,7 +31,7 @@ async fn users_are_told_apart_and_the_server_comes_back() {
     );
     // The authorizer watches the roles: a moment may pass.
     let mut granted = Err(refused);
-    for _ in 0..100 {
+    for _ in 0..1200 {
         granted = alice.request_text(list()).await;
         if granted.is_ok() {
             break;

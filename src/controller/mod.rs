@@ -135,3 +135,6 @@ impl Controller {
         });
     }
 }
+
+#[cfg(test)]
+mod tests;

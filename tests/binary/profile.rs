@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::io::Read as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::ensure;
 use flate2::read::GzDecoder;
@@ -26,6 +26,12 @@ mod encode;
 /// Hosts that are read and translated again and again while profiles are taken: by an optimised binary, and by another.
 const MANY_HOSTS: usize = 3000;
 const HOSTS: usize = 300;
+
+/// Samples that say something of where they were taken.
+const SAMPLES: i64 = 50;
+
+/// Bounds the wait for them: a hundred profiles and flame graphs take 200 s on any machine.
+const PATIENCE: Duration = Duration::from_secs(400);
 
 /// The memory limit of the manifests, in KiB.
 const LIMIT: u64 = 512 * 1024;
@@ -87,7 +93,11 @@ async fn profile(subject: &Subject, times: usize) {
 
     let mut seen = Seen::default();
     let mut connection = Connection::open(admin, Version::H1, None).await.unwrap();
-    for _ in 0..times {
+    let end = Instant::now() + PATIENCE;
+    let (mut profiles, mut pictures) = (0, 0);
+    // A sample is a hundredth of a second of processor time: on a busy machine a profile has few, or none.
+    while profiles < times || pictures < times || seen.samples < SAMPLES {
+        assert!(Instant::now() < end, "{pictures} flame graphs, {seen:?}");
         let answer = connection
             .get("admin", "/debug/pprof/profile?seconds=1")
             .await
@@ -98,6 +108,7 @@ async fn profile(subject: &Subject, times: usize) {
             .read_to_end(&mut bytes)
             .unwrap();
         seen.add(&encode::Profile::decode(&*bytes).unwrap());
+        profiles += 1;
         let answer = connection
             .get("admin", "/debug/pprof/profile?seconds=1&format=flamegraph")
             .await
@@ -105,10 +116,11 @@ async fn profile(subject: &Subject, times: usize) {
         assert_eq!(answer.status, 200, "{}", answer.text());
         let picture = answer.text();
         assert!(
-            picture.contains("<svg") && picture.contains("isobath::"),
+            picture.contains("<svg"),
             "{}",
             &picture[..picture.len().min(1000)]
         );
+        pictures += usize::from(picture.contains("isobath::"));
     }
     // It did not stall: its pages answer at once, and it goes on.
     let ready = connection.get("admin", "/readyz").await.unwrap();
@@ -118,7 +130,7 @@ async fn profile(subject: &Subject, times: usize) {
     let mut serve = load.join().unwrap();
     serve.process.assert_running();
     eprintln!(
-        "{}, {place:?}: {times} profiles and {times} flame graphs; {} samples, {} % topped by a name, {} % of this crate; at most {} MiB; {:#?}",
+        "{}, {place:?}: {profiles} profiles and {pictures} flame graphs with names; {} samples, {} % topped by a name, {} % of this crate; at most {} MiB; {:#?}",
         subject.path().display(),
         seen.samples,
         seen.named * 100 / seen.samples.max(1),
@@ -126,7 +138,6 @@ async fn profile(subject: &Subject, times: usize) {
         most / 1024,
         seen.busiest(),
     );
-    assert!(seen.samples >= 5 * times as i64, "{seen:?}");
     assert!(seen.named * 100 >= seen.samples * 90, "{seen:?}");
     assert!(seen.ours * 100 >= seen.samples * 50, "{seen:?}");
     assert!(most < LIMIT, "{most} KiB");

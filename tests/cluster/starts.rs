@@ -121,13 +121,13 @@ async fn patient(socket: &Path) -> Ads {
 /// What a stream was told first of each type.
 type First = BTreeMap<String, BTreeSet<String>>;
 
-/// Connects again and again and waits ever a little longer. Also returns what the streams were told that it gave up.
+/// Connects again and again and waits ever longer, so that it is served on any machine. Also returns what the streams were told that it gave up.
 async fn hasty(socket: &Path) -> (Ads, Vec<First>) {
     let whole = async {
         let mut given_up = Vec::new();
         let mut waits = Duration::from_millis(5);
         loop {
-            waits += Duration::from_millis(1);
+            waits += waits / 8;
             let Ok(Ok(mut ads)) = timeout(waits, Ads::connect(socket)).await else {
                 sleep(Duration::from_millis(1)).await;
                 continue;

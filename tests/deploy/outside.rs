@@ -22,7 +22,7 @@ use crate::support::manifest;
 use crate::support::network::alone;
 
 /// Of everything on the wire.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// What must not be reached: it stops, drains or changes an Envoy, or shows more than metrics.
 const TARGETS: [&str; 8] = [

@@ -4,6 +4,7 @@
 use std::process::Command;
 
 use crate::check::apps;
+use crate::support::client::{Connection, Version};
 use crate::support::eventually::eventually;
 use crate::support::isobath::{BINARY, Isobath};
 use crate::support::load::Load;
@@ -115,9 +116,14 @@ async fn an_envoy_that_came_first() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_drain_loses_no_request() {
     let (stand, load, _backends) = Stand::under_traffic().await;
+    // Who says nothing more is not told to go, and is waited for.
+    let mut silent = Connection::open(stand.isobath.http(), Version::H1, None)
+        .await
+        .unwrap();
+    assert_eq!(silent.get("plain.test", "/").await.unwrap().status, 200);
     let mut command = Command::new(BINARY);
     command
-        .args(["drain", "--delay", "300ms", "--timeout", "60s"])
+        .args(["drain", "--delay", "300ms", "--timeout", "600s"])
         .arg("--admin-socket")
         .arg(stand.envoy.admin());
     let output = stand.isobath.directory().join("drain.log");
@@ -132,6 +138,7 @@ async fn a_drain_loses_no_request() {
     // Who has not heard of it yet is served as before.
     load.more(100).await;
     drain.assert_running();
+    drop(silent);
     load.stop_without_failure().await;
     assert_eq!(drain.end().await.code(), Some(0), "{}", drain.output());
 }

@@ -27,7 +27,7 @@ pub fn envoy() -> Option<PathBuf> {
 }
 
 /// Bounds every wait for a condition.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A running Envoy; dropping it ends the process.
 pub struct Proxy {

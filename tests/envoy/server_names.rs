@@ -49,7 +49,7 @@ async fn ask(proxy: &Proxy, sni: Option<&str>, host: &str) -> String {
 
 /// Asks until the answer is this: workers take a listener some time after Envoy has counted it.
 async fn ask_until(proxy: &Proxy, sni: &str, expected: &str) {
-    for _ in 0..500 {
+    for _ in 0..3000 {
         if ask(proxy, Some(sni), sni).await == expected {
             return;
         }

@@ -245,7 +245,7 @@ async fn optional_kinds() {
         "",
     );
     let mut present = false;
-    for _ in 0..100 {
+    for _ in 0..1200 {
         let watched = rig.source().await.watched();
         present = watched
             .iter()
@@ -342,7 +342,7 @@ async fn granted_by_now(plane: &ControlPlane, user: &str, kinds: &[(&str, &str, 
         let root = if group.is_empty() { "api" } else { "apis" };
         let path = format!("/{root}/{}/{plural}", kind.api_version());
         let mut answer = Ok(String::new());
-        for _ in 0..100 {
+        for _ in 0..1200 {
             let request = http::Request::get(&path).body(Vec::new()).unwrap();
             answer = client.request_text(request).await;
             if answer.is_ok() {

@@ -1,7 +1,6 @@
 //! Watches that end, are cut, fall silent or are told that their version is gone.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use isobath::k8s::Kind;
 
@@ -130,7 +129,8 @@ async fn gone_versions_leave_no_ghosts() {
 }
 
 /// K-05: nothing passes, nothing ends. It is noticed when the watch should have ended; if the server is there
-/// again by then, the watch goes on, else the source ends. (With the real times: see the module's own tests.)
+/// again by then, the watch goes on, else the source ends. (When: see the module's own tests, whose clock stands still
+/// while something works.)
 #[tokio::test]
 async fn black_holes() {
     let Some(rig) = Rig::new("black-hole").await else {
@@ -147,22 +147,15 @@ async fn black_holes() {
     .await;
 
     rig.proxy.set_mode(Mode::BlackHole);
-    let start = Instant::now();
     let (error, _) = run.end().await;
     let error = error.to_string();
     assert!(
         error.contains(" in namespace black-hole: the API server can't be reached"),
         "{error}"
     );
-    // The watch of 1 s, the margin of 1 s, 5 s for the connection, and what a busy machine adds.
-    assert!(
-        start.elapsed() < Duration::from_secs(15),
-        "{:?}",
-        start.elapsed()
-    );
 }
 
-/// K-25, and the crash-only rule: the API server is killed. The source ends at once and says why.
+/// K-25, and the crash-only rule: the API server is killed. The source ends and says why.
 #[tokio::test]
 async fn a_killed_api_server_is_the_end() {
     let Some(mut plane) = ControlPlane::start().await else {
@@ -173,7 +166,6 @@ async fn a_killed_api_server_is_the_end() {
     let mut run = Run::start(crate::rig::source(&args).await);
     run.until_listed().await;
     plane.kill_api_server();
-    let start = Instant::now();
     let (error, _) = run.end().await;
     let text = error.to_string();
     assert_eq!(
@@ -183,11 +175,6 @@ async fn a_killed_api_server_is_the_end() {
              refused (os error 111)",
             error.kind
         )
-    );
-    assert!(
-        start.elapsed() < Duration::from_secs(5),
-        "{:?}",
-        start.elapsed()
     );
 
     // What the supervisor does: once more, from nothing.

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use crate::corner::{BY_ADDRESS, Corner, RBAC, until};
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn addresses_come_and_go_with_the_class() {
     let Some(corner) = Corner::new("addresses").await else {
         return;
@@ -102,7 +102,7 @@ async fn addresses_come_and_go_with_the_class() {
     replica.is_alive();
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_services_address_is_followed_and_stays_while_there_is_none() {
     let Some(corner) = Corner::new("service").await else {
         return;
@@ -140,11 +140,11 @@ async fn a_services_address_is_followed_and_stays_while_there_is_none() {
     );
     balance(json!([{"ip": "203.0.113.7"}]));
     corner.until_addresses("web", &["203.0.113.7"]).await;
-    assert_eq!(replica.writes("ok"), 5);
+    replica.has_written(5).await;
     replica.is_alive();
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nodes_with_a_ready_pod_are_published() {
     let Some(corner) = Corner::new("nodes").await else {
         return;
@@ -201,7 +201,7 @@ async fn nodes_with_a_ready_pod_are_published() {
     replica.is_alive();
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nodes_without_rights_and_a_missing_service_are_no_end() {
     let Some(corner) = Corner::new("sources").await else {
         return;

@@ -8,6 +8,9 @@
 //! | `rights` | without a right there is a warning, and everything else goes on |
 //! | `corner` | two namespaces of the control plane, and a user with rights |
 //! | `replica` | the parts of a process that write, with a small controller in the place of the real one |
+//!
+//! The tests run kubectl and wait for it, so that replicas have threads of their own: one that does not run loses its
+//! Lease.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 #[path = "../support/control_plane.rs"]

@@ -18,12 +18,13 @@ use prometheus_client::registry::Registry;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use crate::corner::{Corner, WITHIN};
+use crate::corner::{Corner, WITHIN, until};
 
-/// A term that is short enough for a test.
+/// A term that is short enough for a test in which it has to end, and longer than a busy machine keeps a replica from
+/// renewing it: who loses it writes anew what it can't know to be written.
 const TIMING: Timing = Timing {
-    lease_duration: Duration::from_secs(3),
-    renew_deadline: Duration::from_secs(2),
+    lease_duration: Duration::from_secs(10),
+    renew_deadline: Duration::from_secs(8),
     retry_period: Duration::from_millis(300),
 };
 
@@ -140,6 +141,27 @@ impl Replica {
     pub(crate) fn events(&self, result: &str) -> u64 {
         let writes = self.metric("event_writes_total", "result");
         writes.get(result).copied().unwrap_or(0)
+    }
+
+    /// Waits until it has counted so many writes, and sees that it has not written more often. Whoever asks the API
+    /// server sees an object before its writer has the answer, and that is when it counts.
+    pub(crate) async fn has_written(&self, times: u64) {
+        until("the writes are counted", || async {
+            self.writes("ok") >= times
+        })
+        .await;
+        let counts = self.metric("status_writes_total", "result");
+        assert_eq!(self.writes("ok"), times, "{counts:?}");
+    }
+
+    /// The same for Events.
+    pub(crate) async fn has_told(&self, times: u64) {
+        until("the Events are counted", || async {
+            self.events("ok") >= times
+        })
+        .await;
+        let counts = self.metric("event_writes_total", "result");
+        assert_eq!(self.events("ok"), times, "{counts:?}");
     }
 
     pub(crate) fn problems(&self, problems: &[(Problem, &str)]) {

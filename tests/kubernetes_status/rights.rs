@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use crate::corner::{BY_ADDRESS, Corner, RBAC, until};
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn without_a_right_it_warns_and_goes_on() {
     let Some(corner) = Corner::new("rights").await else {
         return;

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::{Read as _, Write as _};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -11,21 +11,23 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use crate::port::Port;
 use crate::process::{Reaped, envoy, eventually, isobath, output, text};
 
 /// An Envoy with one listener that answers by itself, and one of statistics.
 struct Stand {
     folder: TempDir,
-    http: SocketAddr,
-    stats: SocketAddr,
     envoy: Reaped,
+    // Given back when Envoy is gone.
+    http: Port,
+    stats: Port,
 }
 
 impl Stand {
     fn start(program: &Path) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let (http, stats) = (free_port(), free_port());
-        let envoy = start_envoy(program, folder.path(), http, stats);
+        let (http, stats) = (Port::take(), Port::take());
+        let envoy = start_envoy(program, folder.path(), http.address(), stats.address());
         let stand = Self {
             folder,
             http,
@@ -38,7 +40,8 @@ impl Stand {
 
     fn until_it_serves(&self) {
         eventually("Envoy", || {
-            TcpStream::connect(self.http).is_ok() && self.admin("GET", "/ready").contains("LIVE")
+            TcpStream::connect(self.http.address()).is_ok()
+                && self.admin("GET", "/ready").contains("LIVE")
         });
     }
 
@@ -67,13 +70,6 @@ impl Stand {
     fn log(&self) -> String {
         fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
     }
-}
-
-fn free_port() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap()
 }
 
 fn start_envoy(program: &Path, folder: &Path, http: SocketAddr, stats: SocketAddr) -> Reaped {
@@ -147,8 +143,8 @@ fn request(stream: &mut TcpStream) -> String {
 fn connections_are_asked_to_close_and_waited_for() {
     let Some(program) = envoy() else { return };
     let stand = Stand::start(&program);
-    let mut client = TcpStream::connect(stand.http).unwrap();
-    let mut scraper = TcpStream::connect(stand.stats).unwrap();
+    let mut client = TcpStream::connect(stand.http.address()).unwrap();
+    let mut scraper = TcpStream::connect(stand.stats.address()).unwrap();
     assert!(request(&mut client).starts_with("HTTP/1.1 200"));
     assert!(request(&mut scraper).starts_with("HTTP/1.1 200"));
 
@@ -167,7 +163,9 @@ fn connections_are_asked_to_close_and_waited_for() {
         "it waits while a client is connected"
     );
     // Whoever comes meanwhile is served.
-    assert!(request(&mut TcpStream::connect(stand.http).unwrap()).starts_with("HTTP/1.1 200"));
+    assert!(
+        request(&mut TcpStream::connect(stand.http.address()).unwrap()).starts_with("HTTP/1.1 200")
+    );
     // The client's next answer tells it to go, and its going ends the wait, though the scraper stays.
     let head = request(&mut client).to_lowercase();
     assert!(head.contains("connection: close"), "{head}");
@@ -184,7 +182,7 @@ fn connections_are_asked_to_close_and_waited_for() {
 fn the_wait_is_bounded() {
     let Some(program) = envoy() else { return };
     let stand = Stand::start(&program);
-    let mut client = TcpStream::connect(stand.http).unwrap();
+    let mut client = TcpStream::connect(stand.http.address()).unwrap();
     request(&mut client);
     let start = Instant::now();
     let status = stand
@@ -213,7 +211,12 @@ fn a_late_admin_is_waited_for() {
     eventually("a failed try", || {
         stand.log().contains("does not answer yet")
     });
-    stand.envoy = start_envoy(&program, stand.folder.path(), stand.http, stand.stats);
+    stand.envoy = start_envoy(
+        &program,
+        stand.folder.path(),
+        stand.http.address(),
+        stand.stats.address(),
+    );
     eventually("the end of the drain", || {
         drain.0.try_wait().unwrap().is_some()
     });
@@ -237,7 +240,12 @@ fn a_restarted_envoy_is_left_alone() {
     });
     stand.envoy.0.kill().unwrap();
     stand.envoy.0.wait().unwrap();
-    stand.envoy = start_envoy(&program, stand.folder.path(), stand.http, stand.stats);
+    stand.envoy = start_envoy(
+        &program,
+        stand.folder.path(),
+        stand.http.address(),
+        stand.stats.address(),
+    );
     stand.until_it_serves();
     eventually("the end of the drain", || {
         drain.0.try_wait().unwrap().is_some()

@@ -9,6 +9,8 @@
 mod ads;
 mod drain;
 mod exit_code;
+#[path = "../support/port.rs"]
+mod port;
 mod process;
 mod run;
 mod run_envoy;

@@ -133,7 +133,7 @@ impl Ads {
 
     /// Waits for the next response, acknowledges it and tells what it holds.
     pub(crate) async fn next(&mut self) -> Result<Push> {
-        let response = timeout(Duration::from_secs(30), self.responses.message())
+        let response = timeout(Duration::from_secs(60), self.responses.message())
             .await
             .context("no response within 30 s")??
             .context("the server ended the stream")?;

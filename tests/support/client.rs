@@ -26,7 +26,7 @@ use tokio_rustls::TlsConnector;
 use super::backend::Echo;
 
 /// No step of a client takes longer; a server that hangs is a failure.
-const LIMIT: Duration = Duration::from_secs(10);
+const LIMIT: Duration = Duration::from_secs(30);
 
 /// Offers TLS 1.2 and nothing newer.
 pub(crate) static TLS12: &[&SupportedProtocolVersion] = &[&rustls::version::TLS12];

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 /// How long a condition may take to come true: far beyond what anything takes on a busy machine, short enough
 /// for a test that fails.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Asks again until the answer is `Ok`, and panics with the last reason when [`PATIENCE`] ends.
 pub(crate) async fn eventually<T, E: Display>(
