@@ -8,7 +8,6 @@ mod awaited;
 mod metrics;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use anyhow::bail;
 use tokio::sync::{mpsc, watch};
@@ -26,9 +25,6 @@ use crate::xds::Published;
 
 /// Most events that are taken in before a build: a flood must not keep what it brings from being served.
 const BATCH: usize = 4096;
-
-/// How often an idle controller says that it lives.
-const HEARTBEAT: Duration = Duration::from_secs(5);
 
 /// The controller's task.
 #[derive(Debug)]
@@ -88,7 +84,7 @@ impl Controller {
     /// When the source is gone: without events there is nothing to control.
     pub async fn run(mut self, mut stop: Stop) -> anyhow::Result<()> {
         let mut batch = Vec::new();
-        let mut alive = tokio::time::interval(HEARTBEAT);
+        let mut alive = tokio::time::interval(Heartbeat::INTERVAL);
         alive.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             let received = tokio::select! {

@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use super::Metadata;
+use super::{Kind, Metadata, ObjectRef};
+
+/// `spec.controller` of the IngressClasses that are ours, and who reports our Events.
+pub const CONTROLLER: &str = "isobath.dev/ingress-controller";
 
 /// An Ingress. Field for field as in the API's `IngressSpec`, less what Isobath does not use.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,6 +25,15 @@ pub struct Ingress {
 }
 
 impl Ingress {
+    /// Which object it is.
+    #[must_use]
+    pub fn reference(&self) -> ObjectRef {
+        ObjectRef {
+            kind: Kind::Ingress,
+            name: self.metadata.name.clone(),
+        }
+    }
+
     /// Whether both are the same but for their status, which no route depends on.
     #[must_use]
     pub fn same_spec(&self, other: &Self) -> bool {

@@ -18,11 +18,11 @@ mod service;
 mod validate;
 
 pub use crate::tls::{KeyAlgorithm, PrivateKeyPem};
-pub use decode::{Decoded, Head, Undecodable, decode, decode_versioned, head, resource_version};
+pub use decode::{Decoded, Undecodable, decode, decode_versioned};
 pub use endpoint_slice::{AddressType, Endpoint, EndpointPort, EndpointSlice};
 pub use event::{Event, Invalid, Object};
 pub use ingress::{
-    Ingress, IngressBackend, IngressClass, IngressPath, IngressRule, IngressTls,
+    CONTROLLER, Ingress, IngressBackend, IngressClass, IngressPath, IngressRule, IngressTls,
     LoadBalancerAddress, PathType, ServiceBackendPort, TlsCertificateDelegation,
 };
 pub use metadata::{Annotations, Metadata};

@@ -3,10 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::k8s::{Ingress, IngressClass};
-
-/// `spec.controller` of the IngressClasses that are ours.
-pub const CONTROLLER: &str = "isobath.dev/ingress-controller";
+use crate::k8s::{CONTROLLER, Ingress, IngressClass};
 
 /// The class that manifests may name without bringing its IngressClass.
 pub const DEFAULT_CLASS: &str = "isobath";

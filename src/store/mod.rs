@@ -14,7 +14,7 @@ mod spoken;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
-pub use class::{CONTROLLER, ClassSelection, DEFAULT_CLASS, class_of};
+pub use class::{ClassSelection, DEFAULT_CLASS, class_of};
 pub use dirty::Dirty;
 pub use index::Index;
 pub use ingress::{hosts, secret_reference, secrets, services};
@@ -408,10 +408,7 @@ impl Store {
             if before == after {
                 continue;
             }
-            dirty.objects.insert(ObjectRef {
-                kind: Kind::Ingress,
-                name: ingress.metadata.name.clone(),
-            });
+            dirty.objects.insert(ingress.reference());
             if after {
                 self.reindex(None, Some(ingress), dirty);
             } else {

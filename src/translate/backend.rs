@@ -8,10 +8,10 @@ use crate::k8s::{
     IngressBackend, Kind, NamespacedName, ObjectRef, Problem, Service, ServiceBackendPort,
     ServicePort, ServiceType,
 };
-use crate::model::{Cluster, Discovery, Owner, UpstreamProtocol};
+use crate::model::{Cluster, Discovery, UpstreamProtocol};
 
 use super::service_policy::{ServicePolicy, service_policy};
-use super::{Input, annotation, reason};
+use super::{Input, annotation, owner, reason};
 
 /// One port of a Service: what a cluster is made from.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -110,11 +110,7 @@ pub fn cluster(input: Input<'_>, backend: &BackendPort) -> Option<(Cluster, Vec<
         protocol: policy.protocol,
         circuit_breakers: policy.circuit_breakers,
         hash_source_ip: policy.hash_source_ip,
-        owner: Owner {
-            kind: Kind::Service.name(),
-            namespace: backend.service.namespace.clone(),
-            name: backend.service.name.clone(),
-        },
+        owner: owner(Kind::Service, &backend.service),
     };
     Some((cluster, problems))
 }

@@ -3,12 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crate::k8s::{Ingress, KeyAlgorithm, Kind, NamespacedName, ObjectRef, Problem, TlsCertificate};
-use crate::model::{Certificate, Host, Owner, TlsServer, TlsSettings, TlsVersion};
+use crate::k8s::{Ingress, KeyAlgorithm, Kind, NamespacedName, Problem, TlsCertificate};
+use crate::model::{Certificate, Host, TlsServer, TlsSettings, TlsVersion};
 use crate::store::{Store, secret_reference};
 
 use super::policy::ingress_policy;
-use super::{Input, reason};
+use super::{Input, owner, reason};
 
 /// The certificate of a Secret, `None` where it is missing or broken, which is the same.
 #[must_use]
@@ -20,7 +20,7 @@ pub fn certificate(input: Input<'_>, secret: &NamespacedName) -> Option<Certific
         key: certificate.key.clone(),
         key_algorithm: certificate.key_algorithm,
         not_after: certificate.not_after,
-        owner: owner(secret),
+        owner: owner(Kind::Secret, secret),
     })
 }
 
@@ -59,7 +59,7 @@ pub fn choose(
             None => chosen = Some((choice, ingress)),
             Some((winner, _)) if winner.server.name == choice.server.name => {}
             Some((winner, older)) => problems.push(Problem::new(
-                reference(ingress),
+                ingress.reference(),
                 reason::TLS_HOST_CONFLICT,
                 format!(
                     "host {host} is served with {} of Ingress {}, which is older",
@@ -80,7 +80,7 @@ fn usable_secrets(
 ) -> BTreeMap<KeyAlgorithm, NamespacedName> {
     let mut secrets: BTreeMap<KeyAlgorithm, NamespacedName> = BTreeMap::new();
     let mut report =
-        |reason, message| problems.push(Problem::new(reference(ingress), reason, message));
+        |reason, message| problems.push(Problem::new(ingress.reference(), reason, message));
     for tls in input.store.tls_of(ingress, host) {
         // A missing name is told once for the entry, not for each of its hosts.
         let Some(name) = &tls.secret_name else {
@@ -182,7 +182,7 @@ fn server(secrets: &BTreeMap<KeyAlgorithm, NamespacedName>, settings: TlsSetting
         name: name.into(),
         certificates,
         settings,
-        owner: owner(&first),
+        owner: owner(Kind::Secret, &first),
     }
 }
 
@@ -190,20 +190,5 @@ const fn version(version: TlsVersion) -> &'static str {
     match version {
         TlsVersion::V1_2 => "1.2",
         TlsVersion::V1_3 => "1.3",
-    }
-}
-
-fn owner(secret: &NamespacedName) -> Owner {
-    Owner {
-        kind: Kind::Secret.name(),
-        namespace: secret.namespace.clone(),
-        name: secret.name.clone(),
-    }
-}
-
-fn reference(ingress: &Ingress) -> ObjectRef {
-    ObjectRef {
-        kind: Kind::Ingress,
-        name: ingress.metadata.name.clone(),
     }
 }

@@ -21,7 +21,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crate::k8s::{Ingress, IngressBackend, IngressPath, Kind, ObjectRef, PathType, Problem};
+use crate::k8s::{Ingress, IngressBackend, IngressPath, Kind, PathType, Problem};
 use crate::model::{
     Forward, HeaderModifier, Host, Owner, PathMatch, PathRewrite, Redirect, Route, RouteAction,
     RouteMatch, VirtualHost, WeightedCluster,
@@ -30,7 +30,9 @@ use crate::store::Store;
 
 use super::order::{self, Deferred, Ordered};
 use super::policy::{IngressPolicy, ingress_policy};
-use super::{BackendPort, HostUnit, HttpsHost, Input, backend, certificate, path, reason, size};
+use super::{
+    BackendPort, HostUnit, HttpsHost, Input, backend, certificate, owner, path, reason, size,
+};
 
 /// Translates one host. A host that nobody names any more comes out empty.
 #[must_use]
@@ -231,7 +233,7 @@ impl<'a> Table<'a> {
                     "the regular expression {expression:?} of host {} takes only what path {after:?} of Ingress {}, whose namespace named the host first, leaves to it; so do its other expressions",
                     self.host, older.metadata.name
                 );
-                let problem = Problem::new(reference(younger), reason::PATH_DEFERRED, message);
+                let problem = Problem::new(younger.reference(), reason::PATH_DEFERRED, message);
                 self.problems.push(problem);
             }
             if told_older.insert(&older.metadata.name) {
@@ -239,7 +241,7 @@ impl<'a> Table<'a> {
                     "host {} is shared with Ingress {} of another namespace, whose regular expression {expression:?} takes only what path {after:?} leaves to it",
                     self.host, younger.metadata.name
                 );
-                let problem = Problem::new(reference(older), reason::PATH_DEFERRED, message);
+                let problem = Problem::new(older.reference(), reason::PATH_DEFERRED, message);
                 self.problems.push(problem);
             }
         }
@@ -381,7 +383,7 @@ impl<'a> Table<'a> {
             }
             Err(problem) => {
                 self.problems
-                    .push(backend::problem(reference(ingress), problem));
+                    .push(backend::problem(ingress.reference(), problem));
                 (Vec::new(), false)
             }
         };
@@ -451,7 +453,7 @@ impl<'a> Table<'a> {
                     self.host
                 );
                 problems.push(Problem::new(
-                    reference(ingress),
+                    ingress.reference(),
                     reason::HTTPS_NOT_SERVED,
                     message,
                 ));
@@ -461,7 +463,7 @@ impl<'a> Table<'a> {
 
     fn report(&mut self, ingress: &Ingress, reason: &'static str, message: String) {
         self.problems
-            .push(Problem::new(reference(ingress), reason, message));
+            .push(Problem::new(ingress.reference(), reason, message));
     }
 }
 
@@ -475,12 +477,7 @@ impl Entry<'_> {
     }
 
     fn owner_object(&self) -> Owner {
-        let name = &self.ingress.metadata.name;
-        Owner {
-            kind: Kind::Ingress.name(),
-            namespace: name.namespace.clone(),
-            name: name.name.clone(),
-        }
+        owner(Kind::Ingress, &self.ingress.metadata.name)
     }
 
     /// Whether it has no answer on the listener: where the table goes on, its requests must not go on with it.
@@ -553,13 +550,6 @@ fn text(path: &PathMatch) -> &str {
         | PathMatch::Regex(text)
         | PathMatch::PathPrefix(text)
         | PathMatch::StringPrefix(text) => text,
-    }
-}
-
-fn reference(ingress: &Ingress) -> ObjectRef {
-    ObjectRef {
-        kind: Kind::Ingress,
-        name: ingress.metadata.name.clone(),
     }
 }
 

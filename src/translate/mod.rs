@@ -29,8 +29,8 @@ pub use object::object_problems;
 pub use policy::INGRESS_ANNOTATIONS;
 pub use service_policy::SERVICE_ANNOTATIONS;
 
-use crate::k8s::{NamespacedName, Problem};
-use crate::model::{TlsServer, VirtualHost};
+use crate::k8s::{Kind, NamespacedName, Problem};
+use crate::model::{Owner, TlsServer, VirtualHost};
 use crate::store::Store;
 
 /// What the translation reads: the objects, and what the operator decided.
@@ -79,6 +79,15 @@ pub struct HttpsHost {
 /// Reasons of problems: the words in Events and in the label `reason` of `isobath_object_problems`.
 pub mod reason {
     /// A backend names a Service that does not exist.
+/// The object that a part of the model is made from.
+fn owner(kind: Kind, name: &NamespacedName) -> Owner {
+    Owner {
+        kind: kind.name(),
+        namespace: name.namespace.clone(),
+        name: name.name.clone(),
+    }
+}
+
     pub const SERVICE_NOT_FOUND: &str = "ServiceNotFound";
     /// A backend names a port that its Service does not have.
     pub const SERVICE_PORT_NOT_FOUND: &str = "ServicePortNotFound";

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::k8s::{Ingress, Kind, ObjectRef, Problem};
+use crate::k8s::{Ingress, Problem};
 use crate::model::{HeaderModifier, Redirect, RetryPolicy, TlsSettings};
 
 use super::{annotation, reason, size};
@@ -166,10 +166,7 @@ impl Reader<'_> {
     }
 
     fn report(&mut self, message: String) {
-        let object = ObjectRef {
-            kind: Kind::Ingress,
-            name: self.ingress.metadata.name.clone(),
-        };
+        let object = self.ingress.reference();
         self.problems
             .push(Problem::new(object, reason::ANNOTATION_NOT_VALID, message));
     }

@@ -59,12 +59,8 @@ pub fn decode_versioned(kind: Kind, json: &str, rules: Rules) -> Result<Decoded,
     })
 }
 
-/// Finds name and version of an object and looks at nothing else: for DELETED events.
-///
-/// # Errors
-///
-/// [`Undecodable`] when the text is no JSON object with a `metadata.name`.
-pub fn head(kind: Kind, json: &str) -> Result<Head, Undecodable> {
+/// Finds name and version of an object and looks at nothing else.
+fn head(kind: Kind, json: &str) -> Result<Head, Undecodable> {
     let wire = loose(json)?;
     let name = wire
         .name
@@ -81,18 +77,6 @@ pub fn head(kind: Kind, json: &str) -> Result<Head, Undecodable> {
     })
 }
 
-/// Finds `metadata.resourceVersion` of an object or a list: for BOOKMARK events, which have no name.
-///
-/// # Errors
-///
-/// [`Undecodable::NotAnObject`] when the text is no JSON object.
-pub fn resource_version(json: &str) -> Result<Option<String>, Undecodable> {
-    Ok(loose(json)?
-        .resource_version
-        .0
-        .filter(|text| !text.is_empty()))
-}
-
 /// What [`decode_versioned`] finds.
 #[derive(Clone, Debug)]
 pub struct Decoded {
@@ -106,11 +90,10 @@ pub struct Decoded {
 
 /// What [`head`] finds.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Head {
-    /// Which object it is.
-    pub reference: ObjectRef,
+struct Head {
+    reference: ObjectRef,
     /// `metadata.resourceVersion`, opaque; `None` where it has none.
-    pub resource_version: Option<String>,
+    resource_version: Option<String>,
 }
 
 /// Why there is not even an [`Object::Invalid`].

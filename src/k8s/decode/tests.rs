@@ -435,7 +435,6 @@ fn heads() {
     };
     assert_eq!(head(Kind::Service, json), Ok(expected));
     let bookmark = r#"{"kind":"Service","metadata":{"resourceVersion":"9","creationTimestamp":null},"spec":{}}"#;
-    assert_eq!(resource_version(bookmark), Ok(Some("9".to_owned())));
     assert_eq!(
         decode(Kind::Service, bookmark).unwrap_err(),
         Undecodable::Nameless

@@ -37,6 +37,7 @@ use prometheus_client::registry::Registry;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
+use crate::cli::duration;
 use crate::k8s::{Event, Kind};
 
 pub use client::{ConfigurationError, connect as client};
@@ -235,13 +236,6 @@ fn namespace(text: &str) -> Result<String, String> {
     } else {
         Err("a namespace's name has lower-case letters, digits and inner dashes only".to_owned())
     }
-}
-
-fn duration(text: &str) -> Result<Duration, String> {
-    let duration: jiff::SignedDuration = text
-        .parse()
-        .map_err(|_| "expected a time such as 500ms, 3s or 1m".to_owned())?;
-    Duration::try_from(duration).map_err(|_| "a time is not negative".to_owned())
 }
 
 #[cfg(test)]

@@ -52,30 +52,17 @@ impl Stream {
     /// What differs between two snapshots becomes due, at the cost of what differs.
     fn note_changes(&mut self, resource_type: ResourceType, old: &Snapshot, new: &Snapshot) {
         let channel = &mut self.channels[resource_type as usize];
-        let differences = old
-            .resources(resource_type)
-            .diff(new.resources(resource_type));
-        for difference in differences {
-            match difference {
-                DiffItem::Add(name, resource)
-                | DiffItem::Update {
-                    new: (name, resource),
-                    ..
-                } => {
-                    self.removals.cancel(resource_type, name);
-                    channel.farewells.remove(name);
-                    channel.refused.prune(name, Some(resource));
-                    channel.changed(name);
-                }
-                DiffItem::Remove(name, _) => {
-                    channel.refused.prune(name, None);
-                    if resource_type == ResourceType::Listener {
-                        // Nothing uses a listener: it goes with the push.
-                        channel.changed(name);
-                    } else if channel.held.contains(name) {
-                        self.removals.leave((resource_type, name.clone()));
-                    }
-                }
+        for (name, resource) in differences(resource_type, old, new) {
+            channel.refused.prune(name, resource);
+            if resource.is_some() {
+                self.removals.cancel(resource_type, name);
+                channel.farewells.remove(name);
+                channel.changed(name);
+            } else if resource_type == ResourceType::Listener {
+                // Nothing uses a listener: it goes with the push.
+                channel.changed(name);
+            } else if channel.held.contains(name) {
+                self.removals.leave((resource_type, name.clone()));
             }
         }
     }
@@ -85,22 +72,12 @@ impl Stream {
         let newest = self.newest.0.clone();
         let old = std::mem::replace(&mut self.endpoints, newest.clone());
         let channel = &mut self.channels[ResourceType::Endpoint as usize];
-        let differences = old
-            .resources(ResourceType::Endpoint)
-            .diff(newest.resources(ResourceType::Endpoint));
-        for difference in differences {
-            let (DiffItem::Add(name, resource)
-            | DiffItem::Update {
-                new: (name, resource),
-                ..
-            }) = difference
-            else {
-                continue;
-            };
-            if channel.held.sent(name).is_some()
+        for (name, resource) in differences(ResourceType::Endpoint, &old, &newest) {
+            if resource.is_some()
+                && channel.held.sent(name).is_some()
                 && self.target.get(ResourceType::Endpoint, name).is_some()
             {
-                channel.refused.prune(name, Some(resource));
+                channel.refused.prune(name, resource);
                 channel.changed(name);
             }
         }
@@ -259,6 +236,23 @@ impl Stream {
             }
         }
     }
+}
+
+/// What differs between two snapshots, at the cost of what differs: names, and what they stand for now.
+fn differences<'a>(
+    resource_type: ResourceType,
+    old: &'a Snapshot,
+    new: &'a Snapshot,
+) -> impl Iterator<Item = (&'a Arc<str>, Option<&'a Resource>)> {
+    let (old, new) = (old.resources(resource_type), new.resources(resource_type));
+    old.diff(new).map(|difference| match difference {
+        DiffItem::Add(name, resource)
+        | DiffItem::Update {
+            new: (name, resource),
+            ..
+        } => (name, Some(&**resource)),
+        DiffItem::Remove(name, _) => (name, None),
+    })
 }
 
 /// The references of those parts of `new` that `old` does not have with the same bytes.

@@ -44,8 +44,11 @@ fn flags() {
         ("--watch-namespaces=a,", "lower-case letters"),
         ("--watch-namespaces=A", "lower-case letters"),
         ("--watch-namespaces=a/b", "lower-case letters"),
-        ("--start-jitter=-1s", "not negative"),
-        ("--start-jitter=soon", "such as 500ms"),
+        (
+            "--start-jitter=-1s",
+            "it is a length of time such as 90s, 5m or 500ms",
+        ),
+        ("--start-jitter=soon", "such as 90s"),
     ] {
         let message = args(&[flag]).unwrap_err();
         assert!(message.contains(sentence), "{flag}: {message}");
