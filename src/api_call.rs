@@ -3,6 +3,7 @@
 //! For the lease, status and Event writers, whose failures are never fatal: they back off, count, and warn once
 //! ([`Trouble`]). It never retries; when to try again is the caller's to know.
 
+use std::collections::BTreeSet;
 use std::error::Error as _;
 use std::fmt;
 use std::future::Future;
@@ -39,14 +40,29 @@ impl Failure {
         }
     }
 
+    /// Whether the object would be larger than the server takes. Where it is etcd that says so, Kubernetes 1.36 passes
+    /// it on as an internal error.
+    #[must_use]
+    pub fn is_too_large(&self) -> bool {
+        match self {
+            Self::Refused { code: 413, .. } => true,
+            Self::Refused {
+                code: 500, message, ..
+            } => message.contains("request is too large"),
+            _ => false,
+        }
+    }
+
     /// A word for a metric label, out of a small fixed set.
     #[must_use]
-    pub const fn label(&self) -> &'static str {
+    pub fn label(&self) -> &'static str {
         match self {
+            _ if self.is_too_large() => "too_large",
             Self::Refused { code: 403, .. } => "forbidden",
             Self::Refused { code: 404, .. } => "not_found",
             Self::Refused { code: 409, .. } => "conflict",
             Self::Refused { code: 429, .. } => "throttled",
+            Self::Refused { code: 500.., .. } => "server_error",
             Self::Refused { .. } => "refused",
             Self::TimedOut(_) => "timeout",
             Self::Broken(_) => "unreachable",
@@ -112,7 +128,9 @@ pub async fn within<T>(
 #[derive(Debug)]
 pub struct Trouble {
     activity: &'static str,
-    since: Option<(Instant, &'static str)>,
+    since: Option<Instant>,
+    /// The ways in which calls failed since then.
+    told: BTreeSet<&'static str>,
 }
 
 impl Trouble {
@@ -122,37 +140,29 @@ impl Trouble {
         Self {
             activity,
             since: None,
+            told: BTreeSet::new(),
         }
     }
 
-    /// A call failed. Warns if the last one went well or failed in another way.
+    /// A call failed. Warns if none failed in this way since the last time that all was well.
     pub fn failed(&mut self, about: &dyn fmt::Display, failure: &Failure) {
-        let label = failure.label();
-        match self.since {
-            Some((_, known)) if known == label => {
-                debug!(object = %about, error = %failure, "{} still fails", self.activity);
-            }
-            other => {
-                self.since = Some((other.map_or_else(Instant::now, |(since, _)| since), label));
-                warn!(object = %about, error = %failure,
-                    "{} fails; traffic is not affected, it will be tried again", self.activity);
-            }
+        self.since.get_or_insert_with(Instant::now);
+        if self.told.insert(failure.label()) {
+            warn!(object = %about, error = %failure,
+                "{} fails; traffic is not affected, it will be tried again", self.activity);
+        } else {
+            debug!(object = %about, error = %failure, "{} still fails", self.activity);
         }
     }
 
     /// A call went well.
     pub fn over(&mut self) {
-        if let Some((since, _)) = self.since.take() {
+        self.told.clear();
+        if let Some(since) = self.since.take() {
             info!(
                 seconds = since.elapsed().as_secs(),
                 "{} works again", self.activity
             );
         }
-    }
-
-    /// Whether the last call failed.
-    #[must_use]
-    pub const fn lasts(&self) -> bool {
-        self.since.is_some()
     }
 }

@@ -95,6 +95,7 @@ fn start(server: &Arc<Mutex<Server>>, pod: &str) -> Running {
     let pod = Pod {
         name: Some(pod.into()),
         namespace: Some("isobath".into()),
+        ..Pod::default()
     };
     let metrics = Metrics::default();
     let (elector, leads) = Elector::new(
@@ -148,7 +149,7 @@ async fn a_renewal_that_hangs_ends_the_term_before_others_begin_theirs() {
         assert!(calls < 60, "{mood:?}: {calls} calls in 5 minutes");
         server.lock().unwrap().mood = Mood::Answers;
         until(&mut a, true).await;
-        let failed: u64 = ["timeout", "refused", "forbidden", "throttled"]
+        let failed: u64 = ["timeout", "server_error", "forbidden", "throttled"]
             .into_iter()
             .map(|reason| a.metrics.errors.get_or_create(&[("reason", reason)]).get())
             .sum();

@@ -18,7 +18,8 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 use tracing::{info, warn};
 
-use super::{Addresses, CALL_LIMIT, Metrics};
+use super::writes::CALL_LIMIT;
+use super::{Addresses, Metrics};
 use crate::api_call::{Failure, Trouble, within};
 use crate::k8s::{LoadBalancerAddress, NamespacedName};
 

@@ -1,34 +1,33 @@
 //! Problems and refusals as Events (`events.k8s.io/v1`), where `kubectl describe` shows them.
 //!
-//! The name of an Event is made from what it says (object, uid, reason, message), so that whoever tells it a second
-//! time, after a restart or from another replica, is answered 409 and has nothing more to do.
+//! An Event is there when it was made by whom ever: its name follows from what it says ([`Telling`]).
 //! The API server forgets Events after an hour (`--event-ttl`), but problems stay: while one lasts its Event is
-//! touched every half hour (`series`), and made again where it is gone.
+//! touched every half hour (`series`), and made again where it is gone. Touching takes at most half of the calls,
+//! however many Events there are, so that it always comes to an end and news are told.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::StreamExt as _;
+use futures::stream::FuturesUnordered;
 use imbl::OrdMap;
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::ObjectReference;
 use k8s_openapi::api::events::v1::{Event, EventSeries};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
-use kube::api::{ObjectMeta, Patch, PatchParams, PostParams};
-use kube::runtime::utils::Backoff as _;
-use kube::runtime::watcher::DefaultBackoff;
+use kube::api::{Patch, PatchParams, PostParams};
 use kube::{Api, Client};
 use serde_json::json;
 use tokio::sync::watch;
 use tokio::time::Instant;
 use tracing::{debug, warn};
-use xxhash_rust::xxh3::xxh3_64;
 
-use super::problems::changes;
-use super::queue::{Pace, Queue};
-use super::{CALL_LIMIT, CONTROLLER, FORBIDDEN_PAUSE, Metrics};
-use crate::api_call::{Failure, Trouble, within};
-use crate::k8s::{Kind, ObjectRef, Problem};
+use super::queue::Pace;
+use super::telling::{self, News, Telling};
+use super::writes::{CALL_LIMIT, Fate, Turn, Writes, sleep_until};
+use super::{Metrics, Unwritten};
+use crate::api_call::{Failure, within};
+use crate::k8s::{NamespacedName, ObjectRef};
 use crate::pod::Pod;
 use crate::verdict::{ObjectProblems, Refusal, Statuses};
 
@@ -38,22 +37,8 @@ const PER_SECOND: u32 = 10;
 /// When an Event is touched again; half of the API server's default `--event-ttl`.
 const REFRESH: Duration = Duration::from_secs(1800);
 
-/// `note` and `reportingInstance` may not be longer.
-const NOTE_BYTES: usize = 1024;
+/// `reportingInstance` may not be longer.
 const INSTANCE_BYTES: usize = 128;
-
-/// The reason of Events about what Envoy refused.
-const REFUSED: &str = "RefusedByEnvoy";
-
-/// What one Event says, under the name that follows from it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Telling {
-    name: String,
-    object: ObjectRef,
-    uid: Arc<str>,
-    reason: &'static str,
-    note: String,
-}
 
 /// An Event that is there.
 #[derive(Clone, Copy, Debug)]
@@ -64,24 +49,38 @@ struct Told {
 
 /// Tells problems and refusals on the objects.
 pub(super) struct Writer {
-    client: Client,
-    instance: String,
+    calls: Calls,
     metrics: Metrics,
-    pace: Pace,
-    trouble: Trouble,
     /// Survives a term: what was told is told.
-    told: HashMap<String, Told>,
+    told: HashMap<NamespacedName, Told>,
+}
+
+/// What is told, and when again.
+#[derive(Default)]
+struct Present {
+    /// What was seen last, by where it comes from.
+    problems: OrdMap<ObjectRef, ObjectProblems>,
+    refused: OrdMap<ObjectRef, ObjectProblems>,
+    unwritten: OrdMap<ObjectRef, ObjectProblems>,
+    tellings: BTreeMap<NamespacedName, Telling>,
+}
+
+/// How one call ended.
+struct Ended {
+    telling: Telling,
+    /// `ok`, or `known` where the Event was there already.
+    result: Result<(Told, &'static str), Failure>,
 }
 
 impl Writer {
     pub(super) fn new(client: Client, pod: &Pod, metrics: Metrics) -> Self {
         let instance = pod.name.as_deref().unwrap_or("isobath");
         Self {
-            client,
-            instance: truncated(instance, INSTANCE_BYTES).to_owned(),
+            calls: Calls {
+                client,
+                instance: telling::truncated(instance, INSTANCE_BYTES).into(),
+            },
             metrics,
-            pace: Pace::new(PER_SECOND, 5 * PER_SECOND),
-            trouble: Trouble::with("writing Events"),
             told: HashMap::new(),
         }
     }
@@ -91,419 +90,184 @@ impl Writer {
         &mut self,
         mut statuses: watch::Receiver<Arc<Statuses>>,
         mut refusals: watch::Receiver<Arc<[Refusal]>>,
+        mut unwritten: watch::Receiver<Unwritten>,
     ) {
-        let mut seen = OrdMap::new();
-        let mut refused = BTreeMap::new();
-        let mut present: BTreeMap<String, Telling> = BTreeMap::new();
-        let mut queue = Queue::new();
-        let mut backoff = DefaultBackoff::default();
+        let pace = Pace::new(PER_SECOND, 5 * PER_SECOND);
+        let results = self.metrics.event_writes.clone();
+        let mut writes = Writes::new("writing Events", pace, results);
+        let mut present = Present::default();
+        let mut under_way = FuturesUnordered::new();
+        let mut is_news = true;
         loop {
-            let current = statuses.borrow_and_update().clone();
-            let mut news = of_problems(&seen, &current.problems);
-            seen = current.problems.clone();
-            let refusing = of_refusals(&refusals.borrow_and_update(), &current);
-            news.replace(&refused, &refusing);
-            refused = refusing;
-
+            if std::mem::take(&mut is_news) {
+                let statuses = statuses.borrow_and_update().clone();
+                let refusals = refusals.borrow_and_update().clone();
+                let unwritten = unwritten.borrow_and_update().clone();
+                let news = present.news(&statuses, &refusals, unwritten);
+                self.take_in(news, &mut present, &mut writes);
+            }
             let now = Instant::now();
-            for name in news.over {
-                present.remove(&name);
-                queue.remove(&name);
-            }
-            for telling in news.new {
-                let due = self
-                    .told
-                    .get(&telling.name)
-                    .map_or(now, |told| told.at + REFRESH);
-                queue.add(telling.name.clone(), due);
-                present.insert(telling.name.clone(), telling);
-            }
-            if self.told.len() > 2 * present.len() + 1000 {
-                self.told.retain(|_, told| now < told.at + 2 * REFRESH);
-            }
-
-            let Some(name) = queue.pop(now) else {
-                let due = queue.next_due();
-                tokio::select! {
-                    news = statuses.changed() => if news.is_err() { return },
-                    Ok(()) = refusals.changed() => refusals.mark_changed(),
-                    () = async {
-                        match due {
-                            Some(due) => tokio::time::sleep_until(due).await,
-                            None => std::future::pending().await,
-                        }
-                    } => {}
-                }
-                continue;
-            };
-            let Some(telling) = present.get(&name) else {
-                continue;
-            };
-            tokio::time::sleep_until(self.pace.take(now)).await;
-            match self.tell(telling).await {
-                Ok(told) => {
-                    self.trouble.over();
-                    backoff.reset();
-                    queue.add(name.clone(), told.at + REFRESH);
-                    self.told.insert(name, told);
-                }
-                Err(failure) => {
-                    self.count(failure.label());
-                    if let Some(pause) = self.after(telling, &failure, &mut queue, &mut backoff) {
-                        tokio::time::sleep(pause).await;
+            match writes.turn(now) {
+                Turn::Of(name) => {
+                    if let Some(telling) = present.tellings.get(&name)
+                        && writes.begin(&name, now)
+                    {
+                        let known = self.told.get(&name).copied();
+                        under_way.push(self.calls.clone().make(telling.clone(), known));
                     }
+                }
+                Turn::Wait(until) => tokio::select! {
+                    news = statuses.changed() => match news {
+                        Ok(()) => is_news = true,
+                        Err(_) => return,
+                    },
+                    // The other ends live as long as this term.
+                    Ok(()) = refusals.changed() => is_news = true,
+                    Ok(()) = unwritten.changed() => is_news = true,
+                    Some(ended) = under_way.next() => self.take_out(ended, &present, &mut writes),
+                    () = sleep_until(until) => {}
+                },
+            }
+            // A long list leaves no time for waiting.
+            is_news |= statuses.has_changed().unwrap_or(false);
+        }
+    }
+
+    fn take_in(&mut self, news: News, present: &mut Present, writes: &mut Writes) {
+        for name in news.over {
+            present.tellings.remove(&name);
+            writes.remove(&name);
+        }
+        let now = Instant::now();
+        let refresh = refresh(present.tellings.len() + news.new.len());
+        for telling in news.new {
+            let told = self.told.get(&telling.name);
+            writes.add(&telling.name, told.map_or(now, |told| told.at + refresh));
+            present.tellings.insert(telling.name.clone(), telling);
+        }
+        if self.told.len() > 2 * present.tellings.len() + 1000 {
+            self.told.retain(|_, told| now < told.at + 2 * REFRESH);
+        }
+    }
+
+    fn take_out(&mut self, ended: Ended, present: &Present, writes: &mut Writes) {
+        let Ended { telling, result } = ended;
+        let now = Instant::now();
+        match result {
+            Ok((told, result)) => {
+                writes.went_well(&telling.name, result, now);
+                if present.tellings.contains_key(&telling.name) {
+                    let again = told.at + refresh(present.tellings.len());
+                    writes.add(&telling.name, again);
+                }
+                self.told.insert(telling.name, told);
+            }
+            Err(failure) => {
+                if writes.failed(&telling.name, &failure, now) == Fate::Final {
+                    warn!(object = %telling.object, error = %failure, "the API server does not take the Event");
                 }
             }
         }
     }
+}
+
+/// After what time an Event is touched again where there are so many of them.
+fn refresh(events: usize) -> Duration {
+    let seconds = events as f64 * 2.0 / f64::from(PER_SECOND);
+    REFRESH.max(Duration::from_secs_f64(seconds))
+}
+
+impl Present {
+    /// What is to be told now, and what not any more.
+    fn news(
+        &mut self,
+        statuses: &Statuses,
+        refusals: &[Refusal],
+        unwritten: OrdMap<ObjectRef, ObjectProblems>,
+    ) -> News {
+        let refused = telling::of_refusals(refusals, statuses);
+        let mut news = News::default();
+        for (before, now) in [
+            (&mut self.problems, statuses.problems.clone()),
+            (&mut self.refused, refused),
+            (&mut self.unwritten, unwritten),
+        ] {
+            news.take_in(before, &now);
+            *before = now;
+        }
+        news
+    }
+}
+
+/// The calls to the API server.
+#[derive(Clone)]
+struct Calls {
+    client: Client,
+    instance: Arc<str>,
+}
+
+impl Calls {
+    async fn make(self, telling: Telling, known: Option<Told>) -> Ended {
+        let result = self.tell(&telling, known).await;
+        Ended { telling, result }
+    }
 
     /// Makes the Event, or touches it where it was told before.
-    async fn tell(&self, telling: &Telling) -> Result<Told, Failure> {
-        let api: Api<Event> = Api::namespaced(self.client.clone(), namespace_of(&telling.object));
+    async fn tell(
+        &self,
+        telling: &Telling,
+        known: Option<Told>,
+    ) -> Result<(Told, &'static str), Failure> {
+        let api: Api<Event> = Api::namespaced(self.client.clone(), &telling.name.namespace);
+        let told = |count| Told {
+            at: Instant::now(),
+            count,
+        };
         let wall = Timestamp::now();
-        if let Some(told) = self.told.get(&telling.name) {
-            let count = told.count.saturating_add(1);
+        if let Some(known) = known {
+            let count = known.count.saturating_add(1);
             let series = EventSeries {
                 count,
                 last_observed_time: MicroTime(wall),
             };
             let patch = Patch::Merge(json!({ "series": series }));
             let params = PatchParams::default();
-            let call = api.patch(&telling.name, &params, &patch);
+            let call = api.patch(&telling.name.name, &params, &patch);
             match within(CALL_LIMIT, call).await {
-                Ok(_) => {
-                    self.count("ok");
-                    return Ok(Told {
-                        at: Instant::now(),
-                        count,
-                    });
-                }
+                Ok(_) => return Ok((told(count), "ok")),
                 // Forgotten by the server: made anew below.
                 Err(failure) if failure.code() == Some(404) => {}
                 Err(failure) => return Err(failure),
             }
         }
-        let event = event(telling, &self.instance, wall);
+        let event = telling.event(&self.instance, wall);
         match within(CALL_LIMIT, api.create(&PostParams::default(), &event)).await {
             Ok(_) => {
-                self.count("ok");
                 debug!(object = %telling.object, reason = telling.reason, "Event written");
+                Ok((told(1), "ok"))
             }
             // Told by another replica, or by this one before its restart.
-            Err(failure) if failure.code() == Some(409) => self.count("known"),
-            Err(failure) => return Err(failure),
-        }
-        Ok(Told {
-            at: Instant::now(),
-            count: 1,
-        })
-    }
-
-    fn after(
-        &mut self,
-        telling: &Telling,
-        failure: &Failure,
-        queue: &mut Queue<String>,
-        backoff: &mut DefaultBackoff,
-    ) -> Option<Duration> {
-        let now = Instant::now();
-        match failure {
-            // The namespace is gone or going: so is the object.
-            Failure::Refused { code: 404, .. } => None,
-            Failure::Refused {
-                code: 403, message, ..
-            } if message.contains("being terminated") => None,
-            Failure::Refused { code: 403, .. } => {
-                self.trouble.failed(&telling.object, failure);
-                queue.add(telling.name.clone(), now + FORBIDDEN_PAUSE);
-                // All Events need the same right: no use in asking for each of them.
-                Some(backoff.next().unwrap_or(FORBIDDEN_PAUSE))
-            }
-            Failure::Refused {
-                code: 400 | 422, ..
-            } => {
-                warn!(object = %telling.object, error = %failure, "the API server does not take the Event");
-                None
-            }
-            _ => {
-                self.trouble.failed(&telling.object, failure);
-                queue.add(telling.name.clone(), now);
-                let pause = backoff.next().unwrap_or(FORBIDDEN_PAUSE);
-                match failure {
-                    Failure::Refused {
-                        retry_after: Some(asked),
-                        ..
-                    } => Some(pause.max(*asked)),
-                    _ => Some(pause),
-                }
-            }
+            Err(failure) if failure.code() == Some(409) => Ok((told(1), "known")),
+            Err(failure) => Err(failure),
         }
     }
-
-    fn count(&self, result: &'static str) {
-        self.metrics
-            .event_writes
-            .get_or_create(&[("result", result)])
-            .inc();
-    }
-}
-
-/// What is to be told and what not any more, by name.
-#[derive(Debug, Default)]
-struct News {
-    over: Vec<String>,
-    new: Vec<Telling>,
-}
-
-impl News {
-    fn replace(&mut self, before: &BTreeMap<String, Telling>, now: &BTreeMap<String, Telling>) {
-        self.over.extend(
-            before
-                .keys()
-                .filter(|name| !now.contains_key(*name))
-                .cloned(),
-        );
-        self.new.extend(
-            now.values()
-                .filter(|telling| !before.contains_key(&telling.name))
-                .cloned(),
-        );
-    }
-}
-
-fn of_problems(
-    before: &OrdMap<ObjectRef, ObjectProblems>,
-    now: &OrdMap<ObjectRef, ObjectProblems>,
-) -> News {
-    let mut news = News::default();
-    let tell = |problem: &Problem, uid: &Arc<str>| {
-        Telling::new(&problem.object, uid, problem.reason, &problem.message)
-    };
-    for change in changes(before, now) {
-        let old = before.get(change.object);
-        let new = now.get(change.object);
-        if let (Some(old), Some(new)) = (old, new)
-            && old.uid == new.uid
-        {
-            news.over.extend(
-                change
-                    .over
-                    .iter()
-                    .map(|problem| tell(problem, &old.uid).name),
-            );
-            news.new
-                .extend(change.new.iter().map(|problem| tell(problem, &new.uid)));
-            continue;
-        }
-        // Another object of the same name: everything is told on it anew.
-        if let Some(object) = old {
-            news.over.extend(
-                object
-                    .problems
-                    .iter()
-                    .map(|problem| tell(problem, &object.uid).name),
-            );
-        }
-        if let Some(object) = new {
-            news.new.extend(
-                object
-                    .problems
-                    .iter()
-                    .map(|problem| tell(problem, &object.uid)),
-            );
-        }
-    }
-    news
-}
-
-fn of_refusals(refusals: &[Refusal], statuses: &Statuses) -> BTreeMap<String, Telling> {
-    let telling = |refusal: &Refusal| {
-        let (kind, name) = refusal.owner.split_once(' ')?;
-        let kind = Kind::ALL.into_iter().find(|known| known.name() == kind)?;
-        let (namespace, name) = name.split_once('/')?;
-        let object = ObjectRef::new(kind, namespace, name);
-        Some(Telling::new(
-            &object,
-            &uid_of(&object, statuses),
-            REFUSED,
-            &refusal.reason,
-        ))
-    };
-    refusals
-        .iter()
-        .filter_map(telling)
-        .map(|telling| (telling.name.clone(), telling))
-        .collect()
-}
-
-fn uid_of(object: &ObjectRef, statuses: &Statuses) -> Arc<str> {
-    let uid = match object.kind {
-        Kind::Ingress => statuses.ingresses.get(&object.name).map(|facts| &facts.uid),
-        _ => statuses.owners.get(object),
-    };
-    uid.cloned().unwrap_or_default()
-}
-
-impl Telling {
-    fn new(object: &ObjectRef, uid: &Arc<str>, reason: &'static str, message: &str) -> Self {
-        let note = truncated(message, NOTE_BYTES).to_owned();
-        let said = format!("{object}\n{uid}\n{reason}\n{note}");
-        // An Event's name is a DNS subdomain of at most 253 characters; so is an object's.
-        let stem = truncated(&object.name.name, 200).trim_end_matches(['.', '-']);
-        Self {
-            name: format!("{stem}.{:016x}", xxh3_64(said.as_bytes())),
-            object: object.clone(),
-            uid: uid.clone(),
-            reason,
-            note,
-        }
-    }
-}
-
-fn event(telling: &Telling, instance: &str, wall: Timestamp) -> Event {
-    let object = &telling.object;
-    let some = |text: &str| (!text.is_empty()).then(|| text.to_owned());
-    Event {
-        metadata: ObjectMeta {
-            name: Some(telling.name.clone()),
-            namespace: some(namespace_of(object)),
-            ..ObjectMeta::default()
-        },
-        event_time: Some(MicroTime(wall)),
-        action: some("Translate"),
-        reason: some(telling.reason),
-        note: some(&telling.note),
-        type_: some("Warning"),
-        reporting_controller: some(CONTROLLER),
-        reporting_instance: some(instance),
-        regarding: Some(ObjectReference {
-            api_version: some(object.kind.api_version()),
-            kind: some(object.kind.name()),
-            namespace: some(&object.name.namespace),
-            name: some(&object.name.name),
-            uid: some(&telling.uid),
-            ..ObjectReference::default()
-        }),
-        ..Event::default()
-    }
-}
-
-/// Events about cluster-scoped objects live in `default`, as the API server demands.
-fn namespace_of(object: &ObjectRef) -> &str {
-    match &*object.name.namespace {
-        "" => "default",
-        namespace => namespace,
-    }
-}
-
-/// The longest start of `text` that has at most `limit` bytes.
-fn truncated(text: &str, limit: usize) -> &str {
-    let ends = text.char_indices().map(|(at, c)| at + c.len_utf8());
-    &text[..ends.take_while(|end| *end <= limit).last().unwrap_or(0)]
 }
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, clippy::expect_used)]
-
     use super::*;
-    use crate::k8s::NamespacedName;
 
-    fn object(name: &str) -> ObjectRef {
-        ObjectRef::new(Kind::Ingress, "shop", name)
-    }
-
-    fn problems(entries: &[(&str, &str, &[&'static str])]) -> OrdMap<ObjectRef, ObjectProblems> {
-        let entry = |(name, uid, reasons): &(&str, &str, &[&'static str])| {
-            let problem = |reason: &&'static str| Problem::new(object(name), reason, "text");
-            let problems = ObjectProblems {
-                uid: (*uid).into(),
-                problems: reasons.iter().map(problem).collect(),
-            };
-            (object(name), problems)
-        };
-        entries.iter().map(entry).collect()
-    }
-
+    /// Ten calls a second, of which touching may take five.
     #[test]
-    fn names_follow_from_what_is_said() {
-        let telling = |name, uid: &str, reason, note: &str| {
-            Telling::new(&object(name), &uid.into(), reason, note)
-        };
-        let one = telling("web", "1", "SecretNotFound", "text");
-        assert_eq!(one, telling("web", "1", "SecretNotFound", "text"));
-        assert!(
-            one.name.starts_with("web.") && one.name.len() == 20,
-            "{}",
-            one.name
-        );
-        for other in [
-            telling("api", "1", "SecretNotFound", "text"),
-            telling("web", "2", "SecretNotFound", "text"),
-            telling("web", "1", "PortNotFound", "text"),
-            telling("web", "1", "SecretNotFound", "other"),
+    fn touching_ends_however_many_events_there_are() {
+        for (events, seconds) in [
+            (0, 1800),
+            (1, 1800),
+            (9_000, 1800),
+            (18_000, 3600),
+            (100_000, 20_000),
         ] {
-            assert_ne!(one.name, other.name);
-        }
-        let long = format!("{}-.{}", "a".repeat(198), "b".repeat(50));
-        let long = telling(&long, "1", "SecretNotFound", &"é".repeat(1000));
-        assert!(long.name.starts_with("aaa") && long.name.len() == 198 + 17);
-        assert_eq!(long.note.len(), 1024);
-        assert_eq!(truncated("aé", 2), "a");
-    }
-
-    #[test]
-    fn news_are_what_differs() {
-        let check = |before, now, over: &[&str], new: &[&str]| {
-            let news = of_problems(&problems(before), &problems(now));
-            let told: Vec<_> = news.new.iter().map(|telling| telling.reason).collect();
-            assert_eq!(told, new);
-            assert_eq!(news.over.len(), over.len());
-        };
-        check(&[], &[("a", "1", &["X", "Y"])], &[], &["X", "Y"]);
-        check(
-            &[("a", "1", &["X", "Y"])],
-            &[("a", "1", &["Y", "Z"])],
-            &["X"],
-            &["Z"],
-        );
-        check(&[("a", "1", &["X"])], &[("a", "2", &["X"])], &["X"], &["X"]);
-        check(&[("a", "1", &["X"])], &[], &["X"], &[]);
-    }
-
-    #[test]
-    fn refusals_find_their_owner() {
-        let refusal = |owner: &str| Refusal {
-            owner: owner.into(),
-            reason: "text".into(),
-        };
-        let refusals = [
-            refusal("Ingress shop/web"),
-            refusal("Secret shop/tls"),
-            refusal("Pod a/b"),
-            refusal("nonsense"),
-            refusal(""),
-        ];
-        let mut statuses = Statuses::default();
-        let facts = crate::verdict::IngressFacts {
-            uid: "7".into(),
-            served: true,
-            load_balancer: [].into(),
-            ingress: None,
-        };
-        statuses
-            .ingresses
-            .insert(NamespacedName::new("shop", "web"), facts);
-        let secret = ObjectRef::new(Kind::Secret, "shop", "tls");
-        statuses.owners.insert(secret.clone(), "8".into());
-        let told = of_refusals(&refusals, &statuses);
-        let told: Vec<(&str, &ObjectRef)> = told
-            .values()
-            .map(|telling| (&*telling.uid, &telling.object))
-            .collect();
-        assert_eq!(told.len(), 2);
-        for wanted in [("7", &object("web")), ("8", &secret)] {
-            assert!(told.contains(&wanted), "{told:?}");
+            assert_eq!(refresh(events), Duration::from_secs(seconds), "{events}");
         }
     }
 }

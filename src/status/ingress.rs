@@ -8,16 +8,16 @@
 //!   Ingresses of its own, which must stay.
 //! - What is there already is never written. What another writes over and over we write again ever more slowly.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::StreamExt as _;
+use futures::stream::FuturesUnordered;
 use imbl::OrdMap;
 use imbl::ordmap::DiffItem;
 use k8s_openapi::api::networking::v1::{Ingress, IngressLoadBalancerIngress};
 use kube::api::{Patch, PatchParams};
-use kube::runtime::utils::Backoff as _;
-use kube::runtime::watcher::DefaultBackoff;
 use kube::{Api, Client};
 use serde_json::{Value, json};
 use tokio::sync::watch;
@@ -26,27 +26,53 @@ use tracing::{debug, info, warn};
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::decision::{Action, Decisions, SETTLED};
-use super::queue::{Pace, Queue};
-use super::{Addresses, CALL_LIMIT, FORBIDDEN_PAUSE, Metrics};
-use crate::api_call::{Failure, Trouble, within};
-use crate::k8s::{LoadBalancerAddress, NamespacedName};
-use crate::verdict::{IngressFacts, Statuses};
+use super::queue::Pace;
+use super::writes::{CALL_LIMIT, Fate, Turn, Writes, sleep_until};
+use super::{Addresses, Metrics, Unwritten};
+use crate::api_call::{Failure, within};
+use crate::k8s::{Kind, LoadBalancerAddress, NamespacedName, ObjectRef, Problem};
+use crate::verdict::{IngressFacts, ObjectProblems, Statuses};
 
 /// Calls per second. client-go's 5 leave 1,500 Ingresses without address for 5 minutes; API servers defend
 /// themselves by 429, which is honoured.
 const PER_SECOND: u32 = 50;
 
+/// When an Ingress is tried again whose status the API server did not take. Only a change of the object can help, which
+/// gives it another turn at once; but not all of it is seen here (others' annotations and managed fields count as well).
+const REFUSED_PAUSE: Duration = Duration::from_secs(1800);
+
+/// The reason of the problem that such an Ingress has.
+const NOT_WRITTEN: &str = "StatusNotWritten";
+
 /// The writer of one term as leader.
 pub(super) struct Writer {
-    client: Client,
-    field_manager: String,
+    calls: Calls,
     metrics: Metrics,
-    pace: Pace,
-    trouble: Trouble,
-    queue: Queue<NamespacedName>,
+    writes: Writes,
     decisions: Decisions,
-    /// Namespaces in which a write was forbidden, and until when that is believed.
-    forbidden: HashMap<Arc<str>, Instant>,
+    /// The Ingresses whose status the API server does not take.
+    unwritten: watch::Sender<Unwritten>,
+}
+
+/// What is to be written to one Ingress.
+enum Write {
+    /// Exactly these addresses.
+    Publish(Arc<[LoadBalancerAddress]>),
+    /// None of ours any more. `leaves`: this term saw it leave.
+    Withdraw {
+        leaves: bool,
+        own: BTreeSet<LoadBalancerAddress>,
+    },
+}
+
+/// How one call ended.
+struct Ended {
+    name: NamespacedName,
+    /// The Ingress as it was known when the call was made.
+    facts: IngressFacts,
+    write: Write,
+    /// Whether anything was written.
+    result: Result<bool, Failure>,
 }
 
 /// The `fieldManager` of an installation: at most 128 characters, as the API server demands.
@@ -59,16 +85,23 @@ pub(super) fn field_manager(lease_namespace: &str, lease_name: &str) -> String {
 }
 
 impl Writer {
-    pub(super) fn new(client: Client, field_manager: String, metrics: Metrics) -> Self {
+    pub(super) fn new(
+        client: Client,
+        field_manager: Arc<str>,
+        metrics: Metrics,
+        unwritten: watch::Sender<Unwritten>,
+    ) -> Self {
+        let pace = Pace::new(PER_SECOND, 2 * PER_SECOND);
+        let results = metrics.status_writes.clone();
         Self {
-            client,
-            field_manager,
+            calls: Calls {
+                client,
+                field_manager,
+            },
             metrics,
-            pace: Pace::new(PER_SECOND, 2 * PER_SECOND),
-            trouble: Trouble::with("writing the status of Ingresses"),
-            queue: Queue::new(),
+            writes: Writes::new("writing the status of Ingresses", pace, results),
             decisions: Decisions::default(),
-            forbidden: HashMap::new(),
+            unwritten,
         }
     }
 
@@ -80,7 +113,7 @@ impl Writer {
     ) {
         let mut seen = OrdMap::new();
         let mut publish: Addresses = None;
-        let mut backoff = DefaultBackoff::default();
+        let mut under_way = FuturesUnordered::new();
         loop {
             let current = statuses.borrow_and_update().ingresses.clone();
             self.take_in(&seen, &current);
@@ -90,33 +123,24 @@ impl Writer {
                 self.decisions
                     .publishing(publish.as_deref().unwrap_or_default());
                 let now = Instant::now();
-                seen.keys()
-                    .for_each(|name| self.queue.add(name.clone(), now));
+                seen.keys().for_each(|name| self.writes.add(name, now));
             }
-            let now = Instant::now();
-            let Some(name) = self.queue.pop(now) else {
-                let due = self.queue.next_due();
-                tokio::select! {
+            match self.writes.turn(Instant::now()) {
+                Turn::Of(name) => {
+                    if let Some(facts) = seen.get(&name)
+                        && let Some(write) = self.decide(&name, facts, publish.as_ref())
+                    {
+                        under_way.push(self.calls.clone().make(name, facts.clone(), write));
+                    }
+                }
+                Turn::Wait(until) => tokio::select! {
                     news = statuses.changed() => if news.is_err() { return },
                     // The other end lives as long as this term.
                     Ok(()) = addresses.changed() => addresses.mark_changed(),
-                    () = sleep_until(due) => {}
-                }
-                continue;
-            };
-            let Some(facts) = seen.get(&name) else {
-                continue;
-            };
-            match self.settle(&name, facts, publish.as_ref()).await {
-                Ok(()) => {}
-                Err(failure) => {
-                    if let Some(pause) = self.after(&name, &failure, &mut backoff) {
-                        tokio::time::sleep(pause).await;
-                    }
-                    continue;
-                }
+                    Some(ended) = under_way.next() => self.take_out(ended, &seen),
+                    () = sleep_until(until) => {}
+                },
             }
-            backoff.reset();
         }
     }
 
@@ -129,66 +153,161 @@ impl Writer {
         let at = Instant::now();
         for item in before.diff(now) {
             match item {
-                DiffItem::Add(name, _) => self.queue.add(name.clone(), at),
+                DiffItem::Add(name, _) => self.writes.add(name, at),
                 DiffItem::Update {
                     old: (_, old),
                     new: (name, new),
                 } => {
                     self.decisions.changed(name, old, new);
-                    self.queue.add(name.clone(), at);
+                    self.writes.add(name, at);
                 }
                 DiffItem::Remove(name, _) => {
-                    self.queue.remove(name);
+                    self.writes.remove(name);
                     self.decisions.gone(name);
+                    self.written(name);
                 }
             }
         }
     }
 
-    async fn settle(
+    /// What is to be written now, if anything.
+    fn decide(
         &mut self,
         name: &NamespacedName,
         facts: &IngressFacts,
         publish: Option<&Arc<[LoadBalancerAddress]>>,
-    ) -> Result<(), Failure> {
+    ) -> Option<Write> {
         let now = Instant::now();
-        match self.decisions.decide(name, facts, publish, now) {
-            Action::Nothing => Ok(()),
-            Action::Later(when) => {
-                self.queue.add(name.clone(), when);
-                Ok(())
+        let write = match self.decisions.decide(name, facts, publish, now) {
+            Action::Nothing => {
+                self.written(name);
+                return None;
             }
-            action => {
-                if let Some(until) = self.forbidden.get(&name.namespace).copied() {
-                    if now < until {
-                        self.queue.add(name.clone(), until);
-                        return Ok(());
+            Action::Later(when) => {
+                self.writes.add(name, when);
+                return None;
+            }
+            Action::Publish(addresses) => Write::Publish(addresses),
+            Action::Withdraw => Write::Withdraw {
+                leaves: self.decisions.leaves(name),
+                own: self.decisions.own().clone(),
+            },
+        };
+        self.writes.begin(name, now).then_some(write)
+    }
+
+    /// Takes in how a call ended.
+    fn take_out(&mut self, ended: Ended, seen: &OrdMap<NamespacedName, IngressFacts>) {
+        let Ended {
+            name,
+            facts,
+            write,
+            result,
+        } = ended;
+        let now = Instant::now();
+        let is_there = seen.get(&name).is_some_and(|known| known.uid == facts.uid);
+        match result {
+            Ok(wrote) => {
+                let result = if wrote { "ok" } else { "unchanged" };
+                self.writes.went_well(&name, result, now);
+                self.written(&name);
+                match write {
+                    Write::Publish(addresses) if is_there => {
+                        if self.decisions.wrote(&name, &facts, addresses, now) == 3 {
+                            warn!(ingress = %name, theirs = ?facts.load_balancer,
+                                "another controller keeps writing its addresses: does it serve the same class?");
+                        }
+                        self.writes.add(&name, now + SETTLED);
                     }
-                    self.forbidden.remove(&name.namespace);
+                    Write::Publish(_) => {}
+                    Write::Withdraw { .. } => self.decisions.left(&name),
                 }
-                tokio::time::sleep_until(self.pace.take(now)).await;
-                let wrote = match action {
-                    Action::Publish(addresses) => self.publish(name, facts, addresses).await?,
-                    _ => {
-                        let wrote = self.withdraw(name, facts).await?;
-                        self.decisions.left(name);
-                        wrote
-                    }
-                };
-                if wrote {
-                    self.count("ok");
-                    self.trouble.over();
+            }
+            Err(failure) => {
+                let fate = self.writes.failed(&name, &failure, now);
+                if fate == Fate::Final && is_there {
+                    self.writes.add(&name, now + REFUSED_PAUSE);
+                    self.tell(name, facts.uid, &failure);
                 }
-                Ok(())
             }
         }
     }
 
+    /// The API server does not take the status of an Ingress: its owner is told, and the log once.
+    fn tell(&self, name: NamespacedName, uid: Arc<str>, failure: &Failure) {
+        let help = if failure.is_too_large() {
+            ": it has no room left for a status, so make several Ingresses of it"
+        } else {
+            ""
+        };
+        let message = format!(
+            "the API server does not take the addresses in the status of this Ingress{help} ({failure})"
+        );
+        let object = ObjectRef {
+            kind: Kind::Ingress,
+            name,
+        };
+        let problems = ObjectProblems {
+            uid,
+            problems: [Problem::new(object.clone(), NOT_WRITTEN, message)].into(),
+        };
+        let is_news = self.unwritten.send_if_modified(|unwritten| {
+            let is_news = unwritten.get(&object) != Some(&problems);
+            unwritten.insert(object.clone(), problems);
+            is_news
+        });
+        if is_news {
+            warn!(ingress = %object.name, error = %failure, "the API server does not take the status");
+        }
+        self.count_unwritten();
+    }
+
+    /// There is nothing left to be written to an Ingress.
+    fn written(&self, name: &NamespacedName) {
+        let object = ObjectRef {
+            kind: Kind::Ingress,
+            name: name.clone(),
+        };
+        self.unwritten
+            .send_if_modified(|unwritten| unwritten.remove(&object).is_some());
+        self.count_unwritten();
+    }
+
+    fn count_unwritten(&self) {
+        let count = self.unwritten.borrow().len();
+        self.metrics
+            .unwritten
+            .set(i64::try_from(count).unwrap_or(i64::MAX));
+    }
+}
+
+/// The calls to the API server.
+#[derive(Clone)]
+struct Calls {
+    client: Client,
+    /// Names this installation as the owner of fields that it wrote.
+    field_manager: Arc<str>,
+}
+
+impl Calls {
+    async fn make(self, name: NamespacedName, facts: IngressFacts, write: Write) -> Ended {
+        let result = match &write {
+            Write::Publish(addresses) => self.publish(&name, &facts, addresses).await,
+            Write::Withdraw { leaves, own } => self.withdraw(&name, &facts, *leaves, own).await,
+        };
+        Ended {
+            name,
+            facts,
+            write,
+            result: result.map_err(replaced),
+        }
+    }
+
     async fn publish(
-        &mut self,
+        &self,
         name: &NamespacedName,
         facts: &IngressFacts,
-        addresses: Arc<[LoadBalancerAddress]>,
+        addresses: &[LoadBalancerAddress],
     ) -> Result<bool, Failure> {
         let entries: Vec<Value> = addresses
             .iter()
@@ -204,27 +323,23 @@ impl Writer {
         }
         self.patch(name, &patch).await?;
         debug!(ingress = %name, ?addresses, "status written");
-        let at = Instant::now();
-        if self.decisions.wrote(name, facts, addresses, at) == 3 {
-            warn!(ingress = %name, theirs = ?facts.load_balancer,
-                "another controller keeps writing its addresses: does it serve the same class?");
-        }
-        self.queue.add(name.clone(), at + SETTLED);
         Ok(true)
     }
 
     async fn withdraw(
-        &mut self,
+        &self,
         name: &NamespacedName,
         facts: &IngressFacts,
+        leaves: bool,
+        own: &BTreeSet<LoadBalancerAddress>,
     ) -> Result<bool, Failure> {
         let api: Api<Ingress> = Api::namespaced(self.client.clone(), &name.namespace);
         let Some(ingress) = within(CALL_LIMIT, api.get_opt(&name.name)).await? else {
             return Ok(false);
         };
         let same = ingress.metadata.uid.as_deref().unwrap_or_default() == &*facts.uid;
-        let ours = self.decisions.leaves(name) || wrote_addresses(&ingress, &self.field_manager);
-        let Some(left) = without(&ingress, self.decisions.own()).filter(|_| same && ours) else {
+        let ours = leaves || wrote_addresses(&ingress, &self.field_manager);
+        let Some(left) = without(&ingress, own).filter(|_| same && ours) else {
             return Ok(false);
         };
         let left =
@@ -242,78 +357,28 @@ impl Writer {
     async fn patch(&self, name: &NamespacedName, patch: &Value) -> Result<(), Failure> {
         let api: Api<Ingress> = Api::namespaced(self.client.clone(), &name.namespace);
         let params = PatchParams {
-            field_manager: Some(self.field_manager.clone()),
+            field_manager: Some(self.field_manager.to_string()),
             ..PatchParams::default()
         };
         let patch = Patch::Merge(patch);
         within(CALL_LIMIT, api.patch_status(&name.name, &params, &patch)).await?;
         Ok(())
     }
-
-    /// What follows from a failure: when to look at the Ingress again, and how long to leave the server alone.
-    fn after(
-        &mut self,
-        name: &NamespacedName,
-        failure: &Failure,
-        backoff: &mut DefaultBackoff,
-    ) -> Option<Duration> {
-        self.count(failure.label());
-        let now = Instant::now();
-        // The API server's word for a uid that is another's: created anew under its name.
-        let replaced = |message: &str| message.contains("metadata.uid");
-        let code = match failure {
-            Failure::Refused {
-                code: 422, message, ..
-            } if replaced(message) => Some(409),
-            other => other.code(),
-        };
-        match code {
-            // It is gone, which the watch will tell.
-            Some(404) => None,
-            Some(409) => {
-                debug!(ingress = %name, error = %failure, "the Ingress has changed; looking again");
-                self.queue.add(name.clone(), now + Duration::from_secs(1));
-                None
-            }
-            Some(403) => {
-                self.trouble.failed(name, failure);
-                self.forbidden
-                    .insert(name.namespace.clone(), now + FORBIDDEN_PAUSE);
-                self.queue.add(name.clone(), now + FORBIDDEN_PAUSE);
-                None
-            }
-            // Nothing but a change of the object can help.
-            Some(400 | 422) => {
-                warn!(ingress = %name, error = %failure, "the API server does not take the status");
-                None
-            }
-            _ => {
-                self.trouble.failed(name, failure);
-                self.queue.add(name.clone(), now);
-                let pause = backoff.next().unwrap_or(FORBIDDEN_PAUSE);
-                match failure {
-                    Failure::Refused {
-                        retry_after: Some(asked),
-                        ..
-                    } => Some(pause.max(*asked)),
-                    _ => Some(pause),
-                }
-            }
-        }
-    }
-
-    fn count(&self, result: &'static str) {
-        self.metrics
-            .status_writes
-            .get_or_create(&[("result", result)])
-            .inc();
-    }
 }
 
-async fn sleep_until(due: Option<Instant>) {
-    match due {
-        Some(due) => tokio::time::sleep_until(due).await,
-        None => std::future::pending().await,
+/// The API server's 422 for a uid that is another's is a conflict: the Ingress was created anew under its name.
+fn replaced(failure: Failure) -> Failure {
+    match failure {
+        Failure::Refused {
+            code: 422,
+            message,
+            retry_after,
+        } if message.contains("metadata.uid") => Failure::Refused {
+            code: 409,
+            message,
+            retry_after,
+        },
+        other => other,
     }
 }
 

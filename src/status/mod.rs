@@ -16,13 +16,15 @@ mod expiry;
 mod ingress;
 mod problems;
 mod queue;
+mod telling;
 #[cfg(test)]
 mod tests;
+mod writes;
 
 use std::future::Future;
 use std::sync::Arc;
-use std::time::Duration;
 
+use imbl::OrdMap;
 use kube::Client;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -30,29 +32,24 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 use tokio::sync::watch;
 
-use crate::k8s::LoadBalancerAddress;
+use crate::k8s::{LoadBalancerAddress, ObjectRef};
 use crate::pod::Pod;
-use crate::verdict::{Refusal, Statuses};
+use crate::verdict::{ObjectProblems, Refusal, Statuses};
 pub use args::{Args, InvalidArgs, StatusFrom};
 pub use problems::Reporter;
-
-/// `spec.controller` of our IngressClasses, and who reports our Events.
-pub const CONTROLLER: &str = "isobath.dev/ingress-controller";
-
-/// No call may take longer. A call that was cut is made again, so this is not short for a slow API server.
-const CALL_LIMIT: Duration = Duration::from_secs(15);
-
-/// A namespace in which a write was forbidden is tried again after this time.
-const FORBIDDEN_PAUSE: Duration = Duration::from_secs(30);
 
 /// The addresses to publish, sorted, at least one; `None` while none is known.
 type Addresses = Option<Arc<[LoadBalancerAddress]>>;
 
+/// The Ingresses whose status the API server does not take, and why.
+type Unwritten = OrdMap<ObjectRef, ObjectProblems>;
+
 /// Counters of what is written.
 #[derive(Clone, Debug, Default)]
 pub struct Metrics {
-    status_writes: Family<[(&'static str, &'static str); 1], Counter>,
-    event_writes: Family<[(&'static str, &'static str); 1], Counter>,
+    status_writes: writes::Results,
+    event_writes: writes::Results,
+    unwritten: Gauge,
     address_errors: Family<[(&'static str, &'static str); 1], Counter>,
     addresses: Gauge,
 }
@@ -62,8 +59,14 @@ impl Metrics {
     pub fn register(&self, registry: &mut Registry) {
         registry.register(
             "status_writes",
-            "Writes of the status of Ingresses by result: ok, or why not",
+            "Writes of the status of Ingresses by result: ok, unchanged (there was nothing to write), or why not",
             self.status_writes.clone(),
+        );
+        registry.register(
+            "status_unwritten",
+            "Ingresses whose status the API server does not take, for instance because they are as large as etcd \
+             allows; their Events and the log say which",
+            self.unwritten.clone(),
         );
         registry.register(
             "event_writes",
@@ -88,7 +91,7 @@ pub struct Writer {
     client: Client,
     source: address::Source,
     /// Names this installation as the owner of fields that it wrote; two installations in one cluster differ.
-    field_manager: String,
+    field_manager: Arc<str>,
     events: event::Writer,
     metrics: Metrics,
 }
@@ -107,7 +110,7 @@ impl Writer {
     ) -> Result<Self, InvalidArgs> {
         Ok(Self {
             source: args.source(pod)?,
-            field_manager: ingress::field_manager(lease_namespace, lease_name),
+            field_manager: ingress::field_manager(lease_namespace, lease_name).into(),
             events: event::Writer::new(client.clone(), pod, metrics.clone()),
             client,
             metrics,
@@ -130,6 +133,7 @@ impl Writer {
                 () = self.lead(statuses.clone(), refusals.clone()) => return,
             }
             self.metrics.addresses.set(0);
+            self.metrics.unwritten.set(0);
         }
     }
 
@@ -146,12 +150,14 @@ impl Writer {
             addresses,
             self.metrics.clone(),
         );
+        let (unwritten, told) = watch::channel(Unwritten::new());
         let mut ingresses = ingress::Writer::new(
             self.client.clone(),
             self.field_manager.clone(),
             self.metrics.clone(),
+            unwritten,
         );
-        let events = self.events.run(statuses.clone(), refusals);
+        let events = self.events.run(statuses.clone(), refusals, told);
         async move {
             tokio::select! {
                 () = follow => {}

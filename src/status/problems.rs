@@ -2,7 +2,8 @@
 //!
 //! Runs on every replica, leader or not, and without Kubernetes: it makes no call.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::sync::Arc;
 
 use imbl::OrdMap;
@@ -18,6 +19,9 @@ use tracing::{info, warn};
 use super::expiry::{self, Expiry};
 use crate::k8s::{ObjectRef, Problem};
 use crate::verdict::{ObjectProblems, Statuses};
+
+/// How many problems of one object are told each by itself: in the log, and as Events on it.
+const FEW: usize = 10;
 
 /// Lines per change: a deleted Secret that a thousand Ingresses name is one event to a reader of logs.
 const LINES: usize = 100;
@@ -74,24 +78,30 @@ impl Reporter {
         locate: impl Fn(&ObjectRef) -> Option<String>,
     ) {
         let mut lines = 0;
-        for Change { over, new, .. } in changes(before, now) {
-            for problem in over {
-                self.count(problem, -1);
-                if lines < LINES {
-                    let message = one_line(&problem.message);
-                    info!(object = %problem.object, reason = problem.reason, "put right: {message}");
-                }
-                lines += 1;
+        let mut line = || {
+            lines += 1;
+            lines <= LINES
+        };
+        for Change { object, over, new } in changes(before, now) {
+            over.iter().for_each(|problem| self.count(problem, -1));
+            new.iter().for_each(|problem| self.count(problem, 1));
+            let Few { told, more } = few(over);
+            for problem in told.into_iter().filter(|_| line()) {
+                let message = one_line(&problem.message);
+                info!(%object, reason = problem.reason, "put right: {message}");
             }
-            for problem in new {
-                self.count(problem, 1);
-                if lines < LINES {
-                    let place = locate(&problem.object).map(|place| place + ": ");
-                    let place = place.unwrap_or_default();
-                    let message = one_line(&problem.message);
-                    warn!(object = %problem.object, reason = problem.reason, "{place}{message}");
-                }
-                lines += 1;
+            if !more.is_empty() && line() {
+                info!(%object, "put right: {more}");
+            }
+            let place = locate(object).map(|place| place + ": ");
+            let place = place.unwrap_or_default();
+            let Few { told, more } = few(new);
+            for problem in told.into_iter().filter(|_| line()) {
+                let message = one_line(&problem.message);
+                warn!(%object, reason = problem.reason, "{place}{message}");
+            }
+            if !more.is_empty() && line() {
+                warn!(%object, "{place}{more}");
             }
         }
         if lines > LINES {
@@ -130,6 +140,60 @@ fn one_line(message: &str) -> String {
         }
     }
     line
+}
+
+/// What is told of one object's problems: one with ten thousand of them must not drown what others are told.
+pub(super) struct Few<'a> {
+    /// Each by itself.
+    pub(super) told: Vec<&'a Problem>,
+    /// All others, as numbers.
+    pub(super) more: More,
+}
+
+/// How many problems there are beside those that are told, by reason.
+pub(super) struct More(BTreeMap<&'static str, usize>);
+
+impl More {
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl fmt::Display for More {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} more problems", self.0.values().sum::<usize>())?;
+        for (at, (reason, count)) in self.0.iter().enumerate() {
+            let separator = if at == 0 { ": " } else { ", " };
+            write!(f, "{separator}{count} {reason}")?;
+        }
+        Ok(())
+    }
+}
+
+/// The first few problems of one object. Reasons have turns, so that no frequent one hides a rare one.
+pub(super) fn few<'a>(problems: impl IntoIterator<Item = &'a Problem>) -> Few<'a> {
+    let mut by_reason: BTreeMap<&'static str, Vec<&Problem>> = BTreeMap::new();
+    for problem in problems {
+        by_reason.entry(problem.reason).or_default().push(problem);
+    }
+    let longest = by_reason.values().map(Vec::len).max().unwrap_or_default();
+    let in_turn = (0..longest).flat_map(|turn| {
+        let of_reason = by_reason.values();
+        of_reason.filter_map(move |problems| problems.get(turn).copied())
+    });
+    let told: Vec<_> = in_turn.take(FEW).collect();
+    for problem in &told {
+        if let Some(left) = by_reason.get_mut(problem.reason) {
+            left.pop();
+        }
+    }
+    let more = by_reason
+        .into_iter()
+        .map(|(reason, left)| (reason, left.len()));
+    Few {
+        told,
+        more: More(more.filter(|(_, count)| *count > 0).collect()),
+    }
 }
 
 /// The problems of one object that differ between two verdicts.
@@ -233,6 +297,67 @@ mod tests {
             &[&format!("{port} 1"), &format!("{missing} 1")],
         );
         check(&[], &[]);
+    }
+
+    #[test]
+    fn of_many_problems_the_first_few_are_told_and_how_many_more() {
+        let problem = |reason, number: usize| {
+            let object = ObjectRef::new(Kind::Ingress, "shop", "web");
+            Problem::new(object, reason, format!("{number:02}"))
+        };
+        let check = |counts: &[(&'static str, usize)], expected: &[(&str, &str)], more: &str| {
+            let problems: Vec<_> = counts
+                .iter()
+                .flat_map(|(reason, count)| (0..*count).map(|number| problem(reason, number)))
+                .collect();
+            let few = few(&problems);
+            let told: Vec<_> = few
+                .told
+                .iter()
+                .map(|problem| (problem.reason, problem.message.as_str()))
+                .collect();
+            assert_eq!(told, expected);
+            assert_eq!(few.more.to_string(), more);
+        };
+        check(&[], &[], "0 more problems");
+        check(
+            &[("A", 1), ("B", 2)],
+            &[("A", "00"), ("B", "00"), ("B", "01")],
+            "0 more problems",
+        );
+        let b = |number| ("B", number);
+        check(
+            &[("A", 2), ("B", 30)],
+            &[
+                ("A", "00"),
+                b("00"),
+                ("A", "01"),
+                b("01"),
+                b("02"),
+                b("03"),
+                b("04"),
+                b("05"),
+                b("06"),
+                b("07"),
+            ],
+            "22 more problems: 22 B",
+        );
+        check(
+            &[("A", 100), ("B", 6)],
+            &[
+                ("A", "00"),
+                b("00"),
+                ("A", "01"),
+                b("01"),
+                ("A", "02"),
+                b("02"),
+                ("A", "03"),
+                b("03"),
+                ("A", "04"),
+                b("04"),
+            ],
+            "96 more problems: 95 A, 1 B",
+        );
     }
 
     #[test]

@@ -5,6 +5,7 @@
 //! | `addresses` | the addresses of Ingresses come and go with the class, and where they come from |
 //! | `replicas` | of several replicas one writes, and another takes over |
 //! | `events` | problems and refusals are told on the objects, once |
+//! | `large` | an Ingress that has no room for a status, and one with many problems, delay nobody |
 //! | `rights` | without a right there is a warning, and everything else goes on |
 //! | `corner` | two namespaces of the control plane, and a user with rights |
 //! | `replica` | the parts of a process that write, with a small controller in the place of the real one |
@@ -19,6 +20,7 @@ mod control_plane;
 mod addresses;
 mod corner;
 mod events;
+mod large;
 mod replica;
 mod replicas;
 mod rights;

@@ -59,6 +59,7 @@ impl Replica {
         let pod = Pod {
             name: Some(pod.to_owned()),
             namespace: Some(corner.home.clone()),
+            ..Pod::default()
         };
         let mut registry = Registry::default();
         let (of_status, of_lease) = (status::Metrics::default(), lease::Metrics::default());
