@@ -270,3 +270,4 @@ fn bind_error(error: xds::server::BindError) -> anyhow::Error {
         wrong => UsageError::new(wrong.to_string()).into(),
     }
 }
+        refusals::LeftOut(self.reports.refused()).register(self.metrics.registry());

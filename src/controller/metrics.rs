@@ -55,6 +55,9 @@ struct SecretLabels {
     secret: String,
 }
 
+/// What is translated, each by itself.
+const UNITS: [&str; 4] = ["host", "cluster", "endpoints", "secret"];
+
 impl Metrics {
     /// Registers the metrics.
     #[must_use]
@@ -69,6 +72,20 @@ impl Metrics {
             translated: Translated::default(),
             certificates: OrdMap::new(),
         };
+        // From the start: what is born with 1 is no increase to anybody who asks for one.
+        for kind in Kind::ALL {
+            for operation in ["apply", "delete", "replace"] {
+                let kind = kind.name();
+                drop(
+                    metrics
+                        .events
+                        .get_or_create(&EventLabels { kind, operation }),
+                );
+            }
+        }
+        for unit in UNITS {
+            drop(metrics.units.get_or_create(&UnitLabels { unit }));
+        }
         registry.register(
             "events",
             "Events received from the source",
@@ -142,12 +159,13 @@ impl Metrics {
                 .set(i64::try_from(count).unwrap_or(i64::MAX));
         }
         let (before, now) = (self.translated, builder.translated());
-        for (unit, count) in [
-            ("host", now.hosts - before.hosts),
-            ("cluster", now.clusters - before.clusters),
-            ("endpoints", now.endpoints - before.endpoints),
-            ("secret", now.secrets - before.secrets),
-        ] {
+        let counts = [
+            now.hosts - before.hosts,
+            now.clusters - before.clusters,
+            now.endpoints - before.endpoints,
+            now.secrets - before.secrets,
+        ];
+        for (unit, count) in UNITS.into_iter().zip(counts) {
             self.units.get_or_create(&UnitLabels { unit }).inc_by(count);
         }
         self.translated = now;

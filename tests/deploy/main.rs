@@ -8,6 +8,7 @@ mod control_plane;
 #[path = "../support/mod.rs"]
 mod support;
 
+mod alerts;
 mod api_server;
 mod back_off;
 mod certificates;

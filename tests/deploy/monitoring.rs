@@ -225,7 +225,7 @@ async fn every_query_asks_for_what_a_running_pair_has() {
 }
 
 /// A client that refuses every cluster: Envoy refuses nothing of what it is sent here, and a query asks for that.
-async fn refuse_clusters(socket: PathBuf) -> anyhow::Result<()> {
+pub async fn refuse_clusters(socket: PathBuf) -> anyhow::Result<()> {
     let channel = Endpoint::from_static("http://isobath")
         .connect_with_connector(tower::service_fn(move |_| {
             let socket = socket.clone();
@@ -258,7 +258,7 @@ async fn refuse_clusters(socket: PathBuf) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn fetch(address: SocketAddr) -> anyhow::Result<String> {
+pub async fn fetch(address: SocketAddr) -> anyhow::Result<String> {
     let answer = client::get(address, Version::H1, None, "metrics", "/metrics").await?;
     ensure!(answer.status == 200, "{}", answer.status);
     Ok(answer.text())

@@ -97,6 +97,14 @@ fn metrics() -> BTreeMap<String, String> {
 }
 
 fn registered(code: &str, found: &mut BTreeMap<String, String>) {
+    // A collector of ours: its name and its help are constants beside each other.
+    if let Some((_, name)) = code.split_once("const NAME: &str = ")
+        && let Some((name, rest)) = literal(name)
+        && let Some((_, help)) = rest.split_once("const HELP: &str = ")
+        && let Some((help, _)) = literal(help)
+    {
+        found.insert(format!("isobath_{name}"), help);
+    }
     for (start, call) in code.match_indices(".register") {
         let rest = &code[start + call.len()..];
         let rest = rest.strip_prefix("_with_unit").unwrap_or(rest);
