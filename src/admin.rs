@@ -4,16 +4,16 @@
 //! else; `--admin-address` is for people in the pod (`kubectl port-forward`) and has `/debug/…` too. No page changes
 //! anything, asks anyone else, or shows a private key; none waits for the controller (I9).
 //!
-//! The admin address is on loopback, which is Envoy's too: whoever owns a name that an ExternalName Service leads to can
-//! let it point there. So the admin listener refuses what a proxy has forwarded.
+//! The admin listener refuses what a proxy has forwarded or a page of another site asks for, and so does `/metrics`
+//! what a proxy has (`guard`).
 
 use std::collections::BTreeMap;
 use std::net::{SocketAddr, TcpListener};
 
 use axum::Router;
-use axum::extract::{Query, Request, State};
+use axum::extract::{Query, State};
 use axum::http::{StatusCode, header};
-use axum::middleware::{self, Next};
+use axum::middleware;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 
@@ -22,6 +22,7 @@ use crate::metrics::{self, Exposition};
 use crate::profile::Profiler;
 use crate::supervisor::Stop;
 
+mod guard;
 mod heartbeat;
 mod pages;
 mod readiness;
@@ -101,9 +102,14 @@ impl Bound {
     ///
     /// When the runtime can't take the listeners.
     pub async fn serve(self, sources: Sources, stop: Stop) -> anyhow::Result<()> {
+        let address = self.admin.local_addr()?;
         let admin = probes()
             .merge(debug(&sources.pages))
-            .layer(middleware::from_fn(refuse_forwarded))
+            .layer(middleware::from_fn(guard::refuse_forwarded))
+            .layer(middleware::from_fn_with_state(
+                address,
+                guard::refuse_foreign,
+            ))
             .with_state(sources.clone());
         let metrics = probes().with_state(sources);
         tokio::try_join!(
@@ -116,10 +122,12 @@ impl Bound {
 
 /// The pages of both listeners. A page that does not exist is 404, a method other than GET (and HEAD) 405.
 fn probes() -> Router<Sources> {
+    // Everybody's names are in the metrics, and an endpoint that somebody writes may lead here; a probe tells nothing.
+    let metrics = get(exposition).layer(middleware::from_fn(guard::refuse_forwarded));
     Router::new()
         .route("/healthz", get(healthz))
         .route("/readyz", get(readyz))
-        .route("/metrics", get(exposition))
+        .route("/metrics", metrics)
 }
 
 /// The pages of the admin listener alone.
@@ -148,16 +156,6 @@ fn debug(pages: &Pages) -> Router<Sources> {
         );
     }
     router
-}
-
-/// Envoy writes `x-forwarded-for` on every request from outside, and no annotation can take it away. Nobody who is in
-/// the pod writes it.
-async fn refuse_forwarded(request: Request, next: Next) -> Response {
-    if request.headers().contains_key("x-forwarded-for") {
-        let why = "these pages are not for requests that a proxy forwards\n";
-        return (StatusCode::FORBIDDEN, why).into_response();
-    }
-    next.run(request).await
 }
 
 async fn healthz(State(sources): State<Sources>) -> Response {

@@ -54,6 +54,56 @@ pub struct Serve {
     pub pod: Pod,
 }
 
+impl Serve {
+    /// What listens in this pod, with the flags that say where. Beside one Envoy that is Envoy's as well.
+    fn listeners(&self) -> Vec<(&'static str, SocketAddr)> {
+        let mut listeners = vec![
+            ("--envoy-http-address", self.core.envoy_http_address),
+            ("--envoy-https-address", self.core.envoy_https_address),
+            ("--envoy-stats-address", self.core.envoy_stats_address),
+        ];
+        if matches!(self.xds.xds_address, xds::Address::Unix(_)) {
+            listeners.push(("--admin-address", self.admin.admin_address));
+            listeners.push(("--metrics-address", self.admin.metrics_address));
+        }
+        listeners
+    }
+
+    /// The sockets of this pod that no endpoint may lead to. Envoy's are among them: a request would go in circles.
+    fn own_sockets(&self) -> Arc<[SocketAddr]> {
+        let mut ports: Vec<u16> = self.listeners().iter().map(|(_, at)| at.port()).collect();
+        ports.extend([
+            self.admin.admin_address.port(),
+            self.admin.metrics_address.port(),
+        ]);
+        if let xds::Address::Tcp { port, .. } = self.xds.xds_address {
+            ports.push(port);
+        }
+        ports.sort_unstable();
+        ports.dedup();
+        self.pod.sockets(&ports)
+    }
+}
+
+/// Envoy binds its ports so that another may share them, in silence: of two listeners on one port each would get
+/// some of the connections.
+fn distinct(listeners: &[(&str, SocketAddr)]) -> Result<(), UsageError> {
+    for (at, (flag, address)) in listeners.iter().enumerate() {
+        for (other_flag, other) in &listeners[..at] {
+            let same_ip = address.ip() == other.ip()
+                || address.ip().is_unspecified()
+                || other.ip().is_unspecified();
+            if same_ip && address.port() == other.port() && address.port() != 0 {
+                let sentence = format!(
+                    "{flag} {address} and {other_flag} {other} are the same port; choose another for one of them"
+                );
+                return Err(UsageError::new(sentence));
+            }
+        }
+    }
+    Ok(())
+}
+
 /// Runs the control plane until it is told to stop, or until a task ends.
 ///
 /// # Errors
@@ -69,7 +119,8 @@ pub async fn serve(args: Serve) -> anyhow::Result<()> {
         return supervisor.run().await;
     };
     let source = source?;
-    let config = args.core.config(source.is_manifests());
+    let mut config = args.core.config(source.is_manifests());
+    config.options.own_sockets = args.own_sockets();
     let (events, received) = mpsc::channel(EVENTS);
     let outputs = plane.control(&mut supervisor, config, &source, received);
     match source.client() {

@@ -46,7 +46,7 @@
 //!
 //! - **I1, a function of the objects.** A snapshot depends on the set of objects only: not on order, history, time or
 //!   host. Replicas, and restarts, produce the same bytes. Outside the snapshot stand two exceptions: the manifest
-//!   source's last good file, and a stream's set of refused units.
+//!   source's last good file, and a stream's set of refused units; inside it one: endpoints that are sockets of the own pod.
 //! - **I2, incremental equals from-scratch.** `tests/builder.rs` compares both over random histories.
 //! - **I3, no change, no push.** A resource's version is the hash of its bytes.
 //! - **I4, work follows the change.** `isobath_units_translated_total` counts it.

@@ -78,8 +78,8 @@ proptest! {
             for (name, backend) in &unit.clusters {
                 prop_assert_eq!(translate::cluster(before, backend), translate::cluster(after, backend));
                 prop_assert_eq!(
-                    translate::load_assignment(before, name, backend),
-                    translate::load_assignment(after, name, backend)
+                    translate::endpoints(before, name, backend),
+                    translate::endpoints(after, name, backend)
                 );
             }
         }

@@ -15,7 +15,7 @@ async fn request(address: SocketAddr, method: &str, path: &str) -> (u16, String)
     request_with(address, method, path, "").await
 }
 
-/// The same with another header.
+/// The same with another header; a `Host` in it is the only one.
 async fn request_with(
     address: SocketAddr,
     method: &str,
@@ -23,7 +23,12 @@ async fn request_with(
     header: &str,
 ) -> (u16, String) {
     let mut stream = TcpStream::connect(address).await.unwrap();
-    let head = format!("{method} {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n{header}\r\n");
+    let host = if header.starts_with("Host:") {
+        String::new()
+    } else {
+        format!("Host: {address}\r\n")
+    };
+    let head = format!("{method} {path} HTTP/1.1\r\n{host}Connection: close\r\n{header}\r\n");
     stream.write_all(head.as_bytes()).await.unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).await.unwrap();
@@ -97,7 +102,8 @@ async fn each_listener_has_its_pages_and_no_others() {
             let (status, _) = request_with(admin, method, path, forwarded).await;
             assert_eq!(status, 403, "{method} {path} through a proxy");
             let (status, _) = request_with(metrics, method, path, forwarded).await;
-            assert_eq!(status, on_metrics, "{method} {path} through a proxy");
+            let expected = if path == "/metrics" { 403 } else { on_metrics };
+            assert_eq!(status, expected, "{method} {path} through a proxy");
         }
         let (_, index) = request(admin, "GET", "/debug").await;
         assert!(index.contains("/debug/xds") && index.contains("/debug/pprof/profile"));
@@ -105,6 +111,47 @@ async fn each_listener_has_its_pages_and_no_others() {
         assert!(page.contains("application/json") && page.ends_with("{\"names\": 1}"));
         let (_, page) = request(metrics, "GET", "/metrics").await;
         assert!(page.contains(metrics::CONTENT_TYPE) && page.trim_end().ends_with("# EOF"));
+    })
+    .await;
+}
+
+/// By a name that leads here, by a page of another site, by a proxy of any kind: nothing of the admin address is told, and
+/// no metric.
+#[tokio::test]
+async fn strangers_are_refused() {
+    let (sources, _pending) = sources();
+    serve(sources, |admin, metrics| async move {
+        for (header, on_admin, on_metrics) in [
+            ("Host: localhost:6060\r\n", 200, 200),
+            ("Host: [::1]\r\n", 200, 200),
+            ("Host: localhost\r\nSec-Fetch-Site: none\r\n", 200, 200),
+            (
+                "Origin: http://localhost:6060\r\nSec-Fetch-Site: same-origin\r\n",
+                200,
+                200,
+            ),
+            ("Host: evil.test\r\n", 403, 200),
+            ("Host: localhost\r\nHost: evil.test\r\n", 403, 200),
+            ("Origin: https://evil.test\r\n", 403, 200),
+            ("Origin: null\r\n", 403, 200),
+            ("Sec-Fetch-Site: cross-site\r\n", 403, 200),
+            ("Sec-Fetch-Site: same-site\r\n", 403, 200),
+            ("Via: 1.1 proxy\r\n", 403, 403),
+            ("Forwarded: for=203.0.113.7\r\n", 403, 403),
+            ("X-Forwarded-For: 203.0.113.7\r\n", 403, 403),
+            ("X-Forwarded-Proto: https\r\n", 403, 403),
+            ("X-Real-IP: 203.0.113.7\r\n", 403, 403),
+            ("X-Envoy-Expected-Rq-Timeout-Ms: 15000\r\n", 403, 403),
+        ] {
+            for path in ["/debug", "/debug/xds", "/metrics", "/readyz", "/nothing"] {
+                let (status, answer) = request_with(admin, "GET", path, header).await;
+                assert_eq!(status == 403, on_admin == 403, "{header} {path}: {answer}");
+            }
+            let (status, answer) = request_with(metrics, "GET", "/metrics", header).await;
+            assert_eq!(status, on_metrics, "{header}: {answer}");
+            let (status, _) = request_with(metrics, "GET", "/healthz", header).await;
+            assert_eq!(status, 200, "{header}: a probe");
+        }
     })
     .await;
 }

@@ -172,6 +172,7 @@ impl Args {
             options: Options {
                 allow_external_names: self.allow_external_names,
                 https_port: self.edge.envoy_https_redirect_to,
+                own_sockets: Arc::default(),
             },
             listeners: listener::Config {
                 http: self.envoy_http_address,

@@ -314,8 +314,9 @@ impl Builder {
             });
         }
         self.clusters.remove(cluster);
-        self.problems
-            .set(Unit::Cluster(cluster.clone()), Vec::new());
+        for unit in [Unit::Cluster, Unit::Endpoints] {
+            self.problems.set(unit(cluster.clone()), Vec::new());
+        }
         let removed = self.snapshot.remove(ResourceType::Cluster, cluster);
         self.snapshot.remove(ResourceType::Endpoint, cluster) || removed
     }
@@ -334,9 +335,11 @@ impl Builder {
         let rendered = each(self.threads, &assigned, |(name, backend)| {
             renderer.load_assignment(name, backend)
         });
+        let names: Vec<_> = assigned.iter().map(|(name, _)| (*name).clone()).collect();
         let mut changed = false;
-        for resource in rendered {
+        for (name, (resource, problems)) in names.into_iter().zip(rendered) {
             self.translated.endpoints += 1;
+            self.problems.set(Unit::Endpoints(name), problems);
             changed |= self.put(ResourceType::Endpoint, resource);
         }
         changed

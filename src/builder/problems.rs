@@ -18,6 +18,8 @@ pub enum Unit {
     Host(Host),
     /// A cluster.
     Cluster(Arc<str>),
+    /// The endpoints of a cluster.
+    Endpoints(Arc<str>),
     /// The object by itself.
     Object(ObjectRef),
 }

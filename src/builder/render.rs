@@ -72,10 +72,14 @@ impl Renderer<'_> {
         Some((cluster::cluster(&model), problems))
     }
 
-    /// The endpoints of one cluster.
-    pub fn load_assignment(self, cluster: &Arc<str>, backend: &BackendPort) -> Resource {
-        let model = translate::load_assignment(self.input, cluster, backend);
-        endpoint::load_assignment(&model)
+    /// The endpoints of one cluster, and what is wrong with them.
+    pub fn load_assignment(
+        self,
+        cluster: &Arc<str>,
+        backend: &BackendPort,
+    ) -> (Resource, Vec<Problem>) {
+        let (model, problems) = translate::endpoints(self.input, cluster, backend);
+        (endpoint::load_assignment(&model), problems)
     }
 
     fn https(self, unit: HttpsHost) -> RenderedHttps {

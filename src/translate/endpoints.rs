@@ -1,21 +1,63 @@
 //! EndpointSlices into load assignments.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
 use std::sync::Arc;
 
-use crate::k8s::{AddressType, EndpointSlice, IpFamily, Service};
+use crate::k8s::{AddressType, EndpointSlice, IpFamily, Kind, ObjectRef, Problem, Service};
 use crate::model::{EndpointAddress, LoadAssignment};
 
-use super::{BackendPort, Input};
+use super::{BackendPort, Input, Options, reason};
 
-/// The endpoints of one port of a Service, under the cluster's name. Never missing: a Service without usable
-/// endpoints, and a Service that is gone, is an empty assignment.
+/// The endpoints of one port of a Service, under the cluster's name, and what is wrong with them. Never missing: a
+/// Service without usable endpoints, and a Service that is gone, is an empty assignment.
 #[must_use]
-pub fn load_assignment(
+pub fn endpoints(
     input: Input<'_>,
     cluster: &Arc<str>,
     backend: &BackendPort,
-) -> LoadAssignment {
+) -> (LoadAssignment, Vec<Problem>) {
+    let mut assignment = load_assignment(input, cluster, backend);
+    let mut refused = BTreeSet::new();
+    for endpoints in assignment.localities.values_mut() {
+        endpoints.retain(|endpoint| {
+            let is_refused = is_refused(input.options, endpoint);
+            if is_refused {
+                refused.insert(*endpoint);
+            }
+            !is_refused
+        });
+    }
+    assignment
+        .localities
+        .retain(|_, endpoints| !endpoints.is_empty());
+    let problems = refused.first().map(|first| {
+        let more = match refused.len() - 1 {
+            0 => String::new(),
+            more => format!(" (and {more} more)"),
+        };
+        let address = SocketAddr::new(first.ip, first.port);
+        let message = format!(
+            "endpoint {address}{more} leads into the pod of the ingress controller itself and is left out"
+        );
+        let service = ObjectRef {
+            kind: Kind::Service,
+            name: backend.service.clone(),
+        };
+        Problem::new(service, reason::ENDPOINT_NOT_ALLOWED, message)
+    });
+    (assignment, problems.into_iter().collect())
+}
+
+/// Whoever may write an EndpointSlice decides where Envoy connects, and Envoy is in the pod: the pages that only the pod's
+/// network is to see are not for clients. (Loopback is refused with its slice, at the door.)
+fn is_refused(options: &Options, endpoint: &EndpointAddress) -> bool {
+    let ip = endpoint.ip.to_canonical();
+    let is_own = |own: &SocketAddr| own.ip().to_canonical() == ip && own.port() == endpoint.port;
+    options.own_sockets.iter().any(is_own)
+}
+
+fn load_assignment(input: Input<'_>, cluster: &Arc<str>, backend: &BackendPort) -> LoadAssignment {
     let mut assignment = LoadAssignment {
         cluster: cluster.clone(),
         localities: BTreeMap::new(),

@@ -19,11 +19,12 @@ mod service_policy;
 mod size;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 pub use backend::{BackendPort, cluster};
 pub use certificate::certificate;
-pub use endpoints::load_assignment;
+pub use endpoints::endpoints;
 pub use host::host;
 pub use object::object_problems;
 pub use policy::INGRESS_ANNOTATIONS;
@@ -50,6 +51,8 @@ pub struct Options {
     pub allow_external_names: bool,
     /// The port in the location of redirects to HTTPS; without it the request's stays, unless it is 80.
     pub https_port: Option<u16>,
+    /// What the pod itself listens on: an endpoint that leads there shows outside what is for inside.
+    pub own_sockets: Arc<[SocketAddr]>,
 }
 
 /// What one host comes to.
@@ -76,9 +79,6 @@ pub struct HttpsHost {
     pub virtual_host: VirtualHost,
 }
 
-/// Reasons of problems: the words in Events and in the label `reason` of `isobath_object_problems`.
-pub mod reason {
-    /// A backend names a Service that does not exist.
 /// The object that a part of the model is made from.
 fn owner(kind: Kind, name: &NamespacedName) -> Owner {
     Owner {
@@ -88,6 +88,9 @@ fn owner(kind: Kind, name: &NamespacedName) -> Owner {
     }
 }
 
+/// Reasons of problems: the words in Events and in the label `reason` of `isobath_object_problems`.
+pub mod reason {
+    /// A backend names a Service that does not exist.
     pub const SERVICE_NOT_FOUND: &str = "ServiceNotFound";
     /// A backend names a port that its Service does not have.
     pub const SERVICE_PORT_NOT_FOUND: &str = "ServicePortNotFound";
@@ -95,6 +98,8 @@ fn owner(kind: Kind, name: &NamespacedName) -> Owner {
     pub const BACKEND_NOT_SUPPORTED: &str = "BackendNotSupported";
     /// A backend is a Service of type ExternalName, and the operator does not allow these.
     pub const EXTERNAL_NAME_NOT_ALLOWED: &str = "ExternalNameNotAllowed";
+    /// An endpoint leads into the pod of the ingress controller itself.
+    pub const ENDPOINT_NOT_ALLOWED: &str = "EndpointNotAllowed";
     /// A TLS entry names a Secret that does not exist.
     pub const SECRET_NOT_FOUND: &str = "SecretNotFound";
     /// A TLS entry names a Secret that can't be used.

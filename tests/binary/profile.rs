@@ -99,7 +99,7 @@ async fn profile(subject: &Subject, times: usize) {
     while profiles < times || pictures < times || seen.samples < SAMPLES {
         assert!(Instant::now() < end, "{pictures} flame graphs, {seen:?}");
         let answer = connection
-            .get("admin", "/debug/pprof/profile?seconds=1")
+            .get("localhost", "/debug/pprof/profile?seconds=1")
             .await
             .unwrap();
         assert_eq!(answer.status, 200, "{}", answer.text());
@@ -110,7 +110,10 @@ async fn profile(subject: &Subject, times: usize) {
         seen.add(&encode::Profile::decode(&*bytes).unwrap());
         profiles += 1;
         let answer = connection
-            .get("admin", "/debug/pprof/profile?seconds=1&format=flamegraph")
+            .get(
+                "localhost",
+                "/debug/pprof/profile?seconds=1&format=flamegraph",
+            )
             .await
             .unwrap();
         assert_eq!(answer.status, 200, "{}", answer.text());
@@ -123,7 +126,7 @@ async fn profile(subject: &Subject, times: usize) {
         pictures += usize::from(picture.contains("isobath::"));
     }
     // It did not stall: its pages answer at once, and it goes on.
-    let ready = connection.get("admin", "/readyz").await.unwrap();
+    let ready = connection.get("localhost", "/readyz").await.unwrap();
     assert_eq!(ready.status, 200);
     let most = most_memory(pid.as_raw()).unwrap();
     done.store(true, Ordering::Relaxed);

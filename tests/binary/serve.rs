@@ -40,7 +40,7 @@ async fn each_binary_serves_manifests() {
         }
         // What an allocator or an unwinder of another libc could spoil.
         let admin = serve.admin.address();
-        let page = client::get(admin, Version::H1, None, "admin", "/debug/pprof/heap")
+        let page = client::get(admin, Version::H1, None, "localhost", "/debug/pprof/heap")
             .await
             .unwrap();
         let page: Value = serde_json::from_slice(&page.body).unwrap();

@@ -136,6 +136,10 @@ impl LocalPod {
         self.network.address(HTTP)
     }
 
+    pub(crate) fn metrics(&self) -> SocketAddr {
+        self.network.address(METRICS)
+    }
+
     pub(crate) fn stats(&self) -> SocketAddr {
         self.network.address(STATS)
     }

@@ -17,6 +17,7 @@ use crate::local_pod::LocalPod;
 use crate::manifest::{list, rendered, workloads};
 use crate::namespace::Namespace;
 use crate::support::certificate::Authority;
+use crate::support::client::{self, Version};
 use crate::support::envoy;
 use crate::support::manifest;
 use crate::support::network::alone;
@@ -71,6 +72,51 @@ const SPELLINGS: [&str; 28] = [
 #[test]
 fn only_declared_ports_answer_and_nothing_on_them_changes_anything() {
     alone(async || scan().await);
+}
+
+/// An EndpointSlice that leads to the pod's own metrics: nothing of them gets out, whether the pod knows its address or
+/// not, and where it does its owner is told.
+#[test]
+fn what_is_for_the_pods_network_is_not_for_clients() {
+    alone(async || {
+        for knows_its_address in [true, false] {
+            own_metrics(knows_its_address).await;
+        }
+    });
+}
+
+async fn own_metrics(knows_its_address: bool) {
+    let namespace = Namespace::make();
+    let address = namespace.address();
+    let folder = tempfile::tempdir().unwrap();
+    let own = address.to_string();
+    let manifests = [
+        manifest::site("self", "self.test", "self:80"),
+        manifest::service("self"),
+        manifest::endpoint_slice("self", "self", "", &[&own], 8003, true),
+    ];
+    std::fs::write(folder.path().join("all.yaml"), manifest::text(&manifests)).unwrap();
+    let mut environment = vec![("ISOBATH_MANIFESTS", folder.path().to_owned())];
+    if knows_its_address {
+        environment.push(("ISOBATH_POD_IPS", own.into()));
+    }
+    let pod = LocalPod::start_in(namespace, &environment).await;
+    let status = async |path| {
+        let answer = client::get(pod.http(), Version::H1, None, "self.test", path).await;
+        answer.unwrap().status
+    };
+    let page = client::get(pod.metrics(), Version::H1, None, "metrics", "/metrics").await;
+    let told = r#"isobath_object_problems{kind="Service",namespace="default",reason="EndpointNotAllowed"} 1"#;
+    assert_eq!(page.unwrap().text().contains(told), knows_its_address);
+    let expected = if knows_its_address {
+        [503, 503]
+    } else {
+        [403, 200]
+    };
+    assert_eq!(
+        [status("/metrics").await, status("/healthz").await],
+        expected
+    );
 }
 
 async fn scan() {

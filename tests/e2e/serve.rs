@@ -274,7 +274,7 @@ async fn no_key_is_ever_told() {
 }
 
 async fn page(stand: &Stand, path: &str) -> String {
-    let answer = client::get(stand.isobath.admin(), Version::H1, None, "admin", path).await;
+    let answer = client::get(stand.isobath.admin(), Version::H1, None, "localhost", path).await;
     let answer = answer.unwrap();
     assert_eq!(answer.status, 200, "{path}");
     answer.text()

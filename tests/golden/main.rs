@@ -89,6 +89,10 @@ fn check(input: &Path) {
             options.allow_external_names = flags["allow-external-names"].as_bool().unwrap_or(false);
             let port = flags["https-redirect-port"].as_u64();
             options.https_port = port.and_then(|port| port.try_into().ok());
+            let own = flags["own-sockets"].as_array().into_iter().flatten();
+            options.own_sockets = own
+                .map(|socket| socket.as_str().unwrap().parse().unwrap())
+                .collect();
             continue;
         }
         let store = store.get_or_insert_with(|| Store::new(selection.clone()));

@@ -50,7 +50,8 @@ pub fn everything(input: Input<'_>, dirty: &Dirty) -> String {
                 let _ = write!(text, ", DNS {hostname}:{port}");
             }
             Discovery::Endpoints => {
-                let assignment = translate::load_assignment(input, name, backend);
+                let (assignment, found) = translate::endpoints(input, name, backend);
+                problems.extend(found);
                 for (zone, endpoints) in &assignment.localities {
                     for endpoint in endpoints {
                         let zone = if zone.is_empty() {

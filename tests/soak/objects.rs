@@ -68,6 +68,7 @@ pub(crate) fn builder(seed: u64) -> Builder {
         options: Options {
             allow_external_names: seed % 4 < 2,
             https_port: None,
+            ..Options::default()
         },
         listeners: listener::Config {
             http: "0.0.0.0:8080".parse().unwrap(),

@@ -252,7 +252,7 @@ impl Scene {
 
     async fn debug_page(&self) -> String {
         let admin = self.stand.isobath.admin();
-        let answer = get(admin, Version::H1, None, "admin", "/debug/xds").await;
+        let answer = get(admin, Version::H1, None, "localhost", "/debug/xds").await;
         answer.unwrap().text()
     }
 
