@@ -19,7 +19,7 @@ use crate::metrics::Metrics;
 use crate::pod::Pod;
 use crate::source::{self, Source};
 use crate::status;
-use crate::supervisor::Supervisor;
+use crate::supervisor::{self, Supervisor};
 use crate::xds;
 
 pub use run::{Run, run};
@@ -112,7 +112,8 @@ fn distinct(listeners: &[(&str, SocketAddr)]) -> Result<(), UsageError> {
 pub async fn serve(args: Serve) -> anyhow::Result<()> {
     say_start("serve");
     let mut supervisor = Supervisor::new();
-    supervisor.add_signals()?;
+    supervisor.add_signals(supervisor::STOP)?;
+    distinct(&args.listeners())?;
     let mut plane = ControlPlane::bind(&args.xds, &args.admin).await?;
     let source = Source::open(&args.source, args.core.ingress_class.as_deref());
     let Some(source) = supervisor.before(source).await else {
@@ -251,6 +252,7 @@ impl ControlPlane {
             Ok(())
         });
         let metrics = xds::Metrics::register(self.metrics.registry());
+        refusals::LeftOut(self.reports.refused()).register(self.metrics.registry());
         let identifier = pod.identifier();
         let mut pages = Pages::default();
         let streams = self.reports.clone();
@@ -321,4 +323,3 @@ fn bind_error(error: xds::server::BindError) -> anyhow::Error {
         wrong => UsageError::new(wrong.to_string()).into(),
     }
 }
-        refusals::LeftOut(self.reports.refused()).register(self.metrics.registry());

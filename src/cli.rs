@@ -203,7 +203,10 @@ fn run_on(
 ) -> anyhow::Result<ExitCode> {
     runtime.max_blocking_threads(threads()).enable_all();
     let runtime = runtime.build().context("can't start the runtime")?;
-    runtime.block_on(work)
+    let result = runtime.block_on(work);
+    // A list that is being decoded on another thread does not keep the process: dropping the runtime would wait for it.
+    runtime.shutdown_background();
+    result
 }
 
 /// How many threads work in bulk is shared by.

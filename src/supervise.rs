@@ -13,10 +13,10 @@ use std::process::{Command, ExitStatus};
 use std::time::Duration;
 
 use anyhow::Context as _;
-use nix::errno::Errno;
 use nix::sys::signal::{Signal, kill};
-use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
+use rustix::io::Errno;
+use rustix::process::{WaitOptions, wait};
 use tokio::signal::unix::{Signal as SignalStream, SignalKind, signal};
 use tokio::time::Instant;
 
@@ -169,18 +169,20 @@ async fn run_once(
 }
 
 /// Takes the status of every child that has ended, orphans of others included; returns that of `child`.
+///
+/// The kernel's number is taken as it is: nix reads it into the signals that have names, and of a child that died of a
+/// real-time signal it says EINVAL when it is reaped and can't be asked for any more.
 fn reap(child: Pid) -> Option<ExitStatus> {
     let mut found = None;
     loop {
-        match waitpid(None, Some(WaitPidFlag::WNOHANG)) {
-            Ok(WaitStatus::Exited(pid, code)) if pid == child => {
-                found = Some(ExitStatus::from_raw(code << 8));
+        match wait(WaitOptions::NOHANG) {
+            Ok(Some((pid, status))) if pid.as_raw_nonzero().get() == child.as_raw() => {
+                found = Some(ExitStatus::from_raw(status.as_raw()));
             }
-            Ok(WaitStatus::Signaled(pid, signal, _)) if pid == child => {
-                found = Some(ExitStatus::from_raw(signal as i32));
-            }
-            Ok(WaitStatus::StillAlive) | Err(Errno::ECHILD) => return found,
-            Ok(_) | Err(Errno::EINTR) => {}
+            Ok(Some(_)) | Err(Errno::INTR) => {}
+            Ok(None) => return found,
+            // Without any child there is none to wait for, whoever took its status.
+            Err(Errno::CHILD) => return found.or(Some(ExitStatus::from_raw(1 << 8))),
             Err(error) => {
                 tracing::warn!(%error, "can't wait for children");
                 return found;

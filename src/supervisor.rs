@@ -6,6 +6,7 @@
 
 use std::collections::HashMap;
 use std::future::Future;
+use std::sync::mpsc;
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
@@ -13,9 +14,29 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{oneshot, watch};
 use tokio::task::{Id, JoinError, JoinSet};
 
+use crate::cli::FATAL;
+use crate::log;
+
 /// How long tasks may take to end once they are asked to. Half of kubelet's shortest usual grace period (10 s), so that
 /// the last log lines are written before the kill.
 pub const GRACE: Duration = Duration::from_secs(5);
+
+/// When the process ends whatever its tasks do. One that computes sees no stop, and can't be aborted.
+const BOUND: Duration = Duration::from_secs(6);
+
+/// The signals that end the process in order.
+pub const STOP: &[(&str, SignalKind)] = &[
+    ("SIGTERM", SignalKind::terminate()),
+    ("SIGINT", SignalKind::interrupt()),
+];
+
+/// The same for a program that a person starts at a terminal, which may be closed.
+pub const TERMINAL: &[(&str, SignalKind)] = &[
+    ("SIGTERM", SignalKind::terminate()),
+    ("SIGINT", SignalKind::interrupt()),
+    ("SIGHUP", SignalKind::hangup()),
+    ("SIGQUIT", SignalKind::quit()),
+];
 
 /// The tasks of the process.
 #[derive(Debug)]
@@ -25,6 +46,8 @@ pub struct Supervisor {
     stop: watch::Sender<bool>,
     /// The first end, where it came before [`Self::run`].
     ended: Option<End>,
+    /// Dropped with this: what bounds the process's end knows by it that there is nothing left to bound.
+    bounds: Vec<mpsc::Sender<()>>,
 }
 
 /// How a task ended.
@@ -61,12 +84,6 @@ impl Stop {
         }
         Ok(())
     }
-
-    /// Whether the process stops.
-    #[must_use]
-    pub fn is_requested(&self) -> bool {
-        *self.0.borrow() || self.0.has_changed().is_err()
-    }
 }
 
 impl Default for Supervisor {
@@ -84,6 +101,7 @@ impl Supervisor {
             names: HashMap::new(),
             stop: watch::Sender::new(false),
             ended: None,
+            bounds: Vec::new(),
         }
     }
 
@@ -121,22 +139,66 @@ impl Supervisor {
         self.spawn(name, true, task);
     }
 
-    /// Adds the task that ends the process in order on SIGTERM and SIGINT.
+    /// Adds the task that ends the process in order on one of these signals.
+    ///
+    /// A thread of its own sees them, and bounds the time from then on: the thread of the tasks may be in the middle of a
+    /// long build.
     ///
     /// # Errors
     ///
     /// When the handlers can't be installed.
-    pub fn add_signals(&mut self) -> anyhow::Result<()> {
-        // Installed here and not in the task: a signal between the two would kill the process.
-        let mut terminate = signal(SignalKind::terminate()).context("can't listen for SIGTERM")?;
-        let mut interrupt = signal(SignalKind::interrupt()).context("can't listen for SIGINT")?;
-        self.add_finite("signals", |mut stop| async move {
-            let signal = tokio::select! {
-                _ = terminate.recv() => "SIGTERM",
-                _ = interrupt.recv() => "SIGINT",
-                () = stop.requested() => return Ok(()),
+    pub fn add_signals(
+        &mut self,
+        signals: &'static [(&'static str, SignalKind)],
+    ) -> anyhow::Result<()> {
+        let mut runtime = tokio::runtime::Builder::new_current_thread();
+        let runtime = runtime.enable_all().build();
+        let runtime = runtime.context("can't start the runtime of signals")?;
+        // Installed here and not on the thread: a signal between the two would kill the process.
+        let streams = {
+            let _inside = runtime.enter();
+            let listen = |(name, kind): &(&'static str, SignalKind)| {
+                let stream = signal(*kind).with_context(|| format!("can't listen for {name}"))?;
+                anyhow::Ok((*name, stream))
             };
+            signals
+                .iter()
+                .map(listen)
+                .collect::<anyhow::Result<Vec<_>>>()
+        };
+        let mut streams = match streams {
+            Ok(streams) => streams,
+            Err(error) => {
+                // It may not be dropped on another runtime's thread.
+                runtime.shutdown_background();
+                return Err(error);
+            }
+        };
+        let (alive, ended) = mpsc::channel();
+        self.bounds.push(alive);
+        let (seen, signal) = oneshot::channel();
+        let wait = move || {
+            let any = streams.iter_mut().map(|(name, stream)| {
+                Box::pin(async {
+                    stream.recv().await;
+                    *name
+                })
+            });
+            let (signal, ..) = runtime.block_on(futures::future::select_all(any));
             tracing::info!(signal, "stopping");
+            // Nobody listens any more when the process stops for another reason.
+            let _ = seen.send(());
+            bound(&ended, None);
+        };
+        let thread = std::thread::Builder::new().name("signals".into());
+        thread
+            .spawn(wait)
+            .context("can't start the thread of signals")?;
+        self.add_finite("signals", |mut stop| async move {
+            tokio::select! {
+                _ = signal => {}
+                () = stop.requested() => {}
+            }
             Ok(())
         });
         Ok(())
@@ -154,7 +216,8 @@ impl Supervisor {
         }
     }
 
-    /// Runs until the first task ends, then stops the others and waits for them, at most [`GRACE`].
+    /// Runs until the first task ends, then stops the others and waits for them, at most [`GRACE`]. Where a thread is
+    /// not to be had back even then, the process ends from in here, with the same last line and exit code.
     ///
     /// # Errors
     ///
@@ -174,7 +237,12 @@ impl Supervisor {
             Err(error) => Err(error.context(format!("task {} ended", task.name))),
         };
         self.stop.send_replace(true);
-        if tokio::time::timeout(GRACE, self.drain()).await.is_err() {
+        self.bound(result.as_ref().err().map(|error| format!("{error:#}")));
+        let is_orderly = result.is_ok();
+        if tokio::time::timeout(GRACE, self.drain(is_orderly))
+            .await
+            .is_err()
+        {
             let mut late: Vec<_> = self.names.values().map(|task| task.name).collect();
             late.sort_unstable();
             tracing::warn!(
@@ -194,15 +262,28 @@ impl Supervisor {
         self.names.insert(id, Task { name, may_end });
     }
 
-    /// Waits for the tasks that are left. Their results come too late to be the process's.
-    async fn drain(&mut self) {
+    /// Bounds the time from now on to the end of [`Self::run`]; the process would have ended with this reason.
+    fn bound(&mut self, reason: Option<String>) {
+        let (alive, ended) = mpsc::channel();
+        let thread = std::thread::Builder::new().name("bound".into());
+        match thread.spawn(move || bound(&ended, reason)) {
+            Ok(_) => self.bounds.push(alive),
+            Err(error) => tracing::warn!(%error, "nothing bounds the time that tasks take to stop"),
+        }
+    }
+
+    /// Waits for the tasks that are left. Their results come too late to be the process's; of an orderly stop they say
+    /// nothing either, since whoever ends a little later finds that the others are gone.
+    async fn drain(&mut self, is_orderly: bool) {
         while let Some(ended) = self.tasks.join_next_with_id().await {
-            if let (task, Err(error)) = self.take(ended) {
-                tracing::warn!(
-                    task = task.name,
-                    error = format!("{error:#}"),
-                    "failed while stopping"
-                );
+            let (task, Err(error)) = self.take(ended) else {
+                continue;
+            };
+            let (task, error) = (task.name, format!("{error:#}"));
+            if is_orderly {
+                tracing::debug!(task, error, "failed while stopping");
+            } else {
+                tracing::warn!(task, error, "failed while stopping");
             }
         }
     }
@@ -219,6 +300,19 @@ impl Supervisor {
         };
         (self.names.remove(&id).unwrap_or(unknown), result)
     }
+}
+
+/// Waits until the supervisor is gone, for so long; then ends the process.
+fn bound(ended: &mpsc::Receiver<()>, reason: Option<String>) {
+    if ended.recv_timeout(BOUND) != Err(mpsc::RecvTimeoutError::Timeout) {
+        return;
+    }
+    tracing::warn!("a task computes and does not stop in time: the process ends without it");
+    let Some(reason) = reason else {
+        std::process::exit(0);
+    };
+    log::fatal(&anyhow!(reason));
+    std::process::exit(FATAL.into());
 }
 
 async fn on_thread<F>(

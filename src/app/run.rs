@@ -15,10 +15,10 @@ use crate::run::overlay::Overlay;
 use crate::run::stand_in::Local;
 use crate::run::{self, Place, echo, terminal, unknown_host};
 use crate::source::{self, Source};
-use crate::supervisor::Supervisor;
+use crate::supervisor::{self, Supervisor};
 use crate::xds;
 
-use super::{ControlPlane, EVENTS};
+use super::{ControlPlane, EVENTS, distinct};
 
 /// Flags of `isobath run`.
 #[derive(Clone, Debug, clap::Args)]
@@ -112,10 +112,16 @@ impl Run {
 /// The reason of the first task that ended; or why it could not start.
 pub async fn run(args: Run) -> anyhow::Result<()> {
     args.check()?;
+    distinct(&[
+        ("--envoy-http-address", args.run.envoy_http_address),
+        ("--envoy-https-address", args.run.envoy_https_address),
+        ("--envoy-stats-address", args.run.envoy_stats_address),
+        ("--admin-address", args.admin_address),
+    ])?;
     let place = Place::prepare(&args.run, args.of_cluster())?;
     super::say_start("run");
     let mut supervisor = Supervisor::new();
-    supervisor.add_signals()?;
+    supervisor.add_signals(supervisor::TERMINAL)?;
     let xds = xds::server::Args {
         xds_address: xds::Address::Unix(place.xds_socket()),
         xds_tls_cert: None,

@@ -15,7 +15,6 @@ fn obedient(
     move |mut stop| {
         Box::pin(async move {
             stop.requested().await;
-            assert!(stop.is_requested());
             stopped.store(true, Ordering::SeqCst);
             Ok(())
         })
@@ -112,14 +111,12 @@ async fn nothing_to_do_is_an_error() {
 async fn stop_is_seen_by_those_who_ask_late() {
     let supervisor = Supervisor::new();
     let mut stop = supervisor.stop();
-    assert!(!stop.is_requested());
     let mut waiting = Box::pin(stop.requested());
     assert!(futures::poll!(&mut waiting).is_pending());
     supervisor.stop.send_replace(true);
     assert!(futures::poll!(&mut waiting).is_ready());
     drop(waiting);
     let mut late = supervisor.stop();
-    assert!(late.is_requested());
     late.requested().await;
     drop(supervisor);
     stop.requested().await;

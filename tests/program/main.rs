@@ -15,5 +15,6 @@ mod process;
 mod run;
 mod run_envoy;
 mod supervise;
+mod stop;
 mod tether;
 mod xds;

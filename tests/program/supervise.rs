@@ -47,6 +47,17 @@ fn too_many_failures_end_it_with_the_commands_code() {
     assert!(text(&output.stderr).contains("giving up"));
 }
 
+/// Of a signal without a name, too: nothing that ends is missed.
+#[test]
+fn a_command_that_dies_of_a_real_time_signal_has_failed() {
+    for signal in [34, 64] {
+        let script = format!("kill -{signal} $$");
+        let output = output(&mut supervise(&["--max-failures", "2"], &script));
+        assert_eq!(output.status.code(), Some(128 + signal));
+        assert!(text(&output.stderr).contains("giving up"));
+    }
+}
+
 #[test]
 fn a_wrong_flag_is_not_tried_again() {
     let output = output(&mut supervise(&[], "exit 2"));
