@@ -17,6 +17,7 @@ ARGS ?=
 # Where `make flamegraph` asks, and for how long (also: how long `make fuzz` takes for each of its targets).
 ADMIN ?= 127.0.0.1:6060
 SECONDS ?= 30
+FLAMEGRAPH ?= target/flamegraph.svg
 TARGETS ?= decode manifests ingress xds
 # The files of a change: make mutants FILES="src/translate/path.rs src/xds/removal.rs"
 FILES ?=
@@ -52,10 +53,10 @@ test: $(ENVOY_READY) ## Run every test, with a real Envoy and a real Kubernetes 
 		assets=; \
 	}; \
 	if [ -n "$$assets" ]; then export KUBEBUILDER_ASSETS="$$assets"; fi; \
-	export ISOBATH_TEST_ENVOY="$(ENVOY_PATH)"; \
 	promql="$$(tests/promql/build.sh)" || \
 		echo '### Alerts are NOT EVALUATED, or their tests FAIL where CI=true (see above).' >&2; \
 	if [ -n "$$promql" ]; then export ISOBATH_TEST_PROMQL="$$promql"; fi; \
+	export ISOBATH_TEST_ENVOY="$(ENVOY_PATH)"; \
 	set -x; cargo test --locked
 
 soak: $(ENVOY_READY) ## Do a hundred times what `make test` does a few times, and print figures: over an hour
@@ -121,10 +122,12 @@ control-plane: ## Build a Kubernetes control plane and kubectl for the tests onc
 	@tests/control-plane/build.sh
 
 flamegraph: ## Fetch a flame graph of a running isobath and say where it lies
-	@mkdir -p target
-	curl --fail --silent --show-error --output target/flamegraph.svg \
-		'http://$(ADMIN)/debug/pprof/profile?seconds=$(SECONDS)&format=flamegraph'
-	@echo "$(CURDIR)/target/flamegraph.svg"
+	@mkdir -p $(dir $(FLAMEGRAPH))
+	@curl --fail-with-body --silent --show-error --output $(FLAMEGRAPH).part \
+		'http://$(ADMIN)/debug/pprof/profile?seconds=$(SECONDS)&format=flamegraph' || \
+		{ if [ -e $(FLAMEGRAPH).part ]; then cat $(FLAMEGRAPH).part; rm $(FLAMEGRAPH).part; fi >&2; exit 1; }
+	@mv $(FLAMEGRAPH).part $(FLAMEGRAPH)
+	@echo "$(abspath $(FLAMEGRAPH))"
 
 build: ## Build the static release binaries (ARCHS) and check what they are
 	@set -e; for arch in $(ARCHS); do \

@@ -110,10 +110,10 @@ fn distinct(listeners: &[(&str, SocketAddr)]) -> Result<(), UsageError> {
 ///
 /// The reason of the first task that ended; or why it could not start.
 pub async fn serve(args: Serve) -> anyhow::Result<()> {
+    distinct(&args.listeners())?;
     say_start("serve");
     let mut supervisor = Supervisor::new();
     supervisor.add_signals(supervisor::STOP)?;
-    distinct(&args.listeners())?;
     let mut plane = ControlPlane::bind(&args.xds, &args.admin).await?;
     let source = Source::open(&args.source, args.core.ingress_class.as_deref());
     let Some(source) = supervisor.before(source).await else {

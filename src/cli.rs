@@ -12,11 +12,13 @@
 
 use std::ffi::OsString;
 use std::fmt;
+use std::io::{self, Write as _};
 use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use clap::{Parser, Subcommand};
+use clap::error::ErrorKind;
+use clap::{CommandFactory as _, Parser, Subcommand};
 use jiff::SignedDuration;
 
 use crate::envoy::bootstrap;
@@ -97,7 +99,18 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Cli, ExitC
             let _ = error.print();
             return ExitCode::SUCCESS;
         }
-        eprintln!("isobath: {}", sentence(&error));
+        if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand
+            || error.kind() == ErrorKind::MissingSubcommand
+        {
+            // In full: who names no command wants to know which there are.
+            let mut command = Cli::command();
+            say(format_args!(
+                "isobath: name a command\n\n{}",
+                command.render_help()
+            ));
+        } else {
+            say(format_args!("isobath: {}", sentence(&error)));
+        }
         USAGE.into()
     })
 }
@@ -157,12 +170,17 @@ pub fn run(cli: Cli) -> ExitCode {
             .chain()
             .find_map(|cause| cause.downcast_ref::<UsageError>())
         {
-            eprintln!("isobath: {usage}");
+            say(format_args!("isobath: {usage}"));
             return USAGE.into();
         }
         log::fatal(&error);
         FATAL.into()
     })
+}
+
+/// Writes a line to standard error; one that is closed is nobody's error.
+fn say(line: fmt::Arguments<'_>) {
+    let _ = writeln!(io::stderr(), "{line}");
 }
 
 /// Reads a length of time: `90s`, `5m`, `1h30m`, `500ms`.

@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::{self, IsTerminal as _, Write as _};
 use std::os::fd::AsFd as _;
 use std::panic::PanicHookInfo;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::EnvFilter;
@@ -24,9 +25,10 @@ pub struct Args {
         global = true
     )]
     pub log_format: Format,
-    /// What is logged: a level (error, warn, info, debug, trace) for the lines of Isobath, or a list such as
+    /// What is logged: a level (off, error, warn, info, debug, trace) for the lines of Isobath, or a list such as
     /// `info,isobath::xds=debug`. The targets are isobath::source, isobath::status, isobath::xds and so on, envoy, and the
-    /// names of libraries, whose lines are shown only where they are named.
+    /// names of libraries, whose lines are shown only where they are named. The reason that the process ends for is
+    /// written at any level.
     #[arg(
         long,
         env = "ISOBATH_LOG_LEVEL",
@@ -59,14 +61,21 @@ impl Format {
     }
 }
 
+/// Whether lines are JSON: what is written beside the subscriber has its form.
+static JSON: AtomicBool = AtomicBool::new(false);
+
 /// Starts the log and installs the panic hook. To be called once, by the program and never by the library's tests:
 /// the hook aborts.
 pub fn init(args: &Args) {
     let json = args.log_format.is_json();
+    JSON.store(json, Ordering::Relaxed);
     let filter = EnvFilter::try_new(ours(&args.log_level));
     let filter = filter.unwrap_or_else(|_| EnvFilter::new(ours("info")));
     let registry = tracing_subscriber::registry().with(filter);
-    let layer = tracing_subscriber::fmt::layer().with_writer(io::stderr);
+    let layer = tracing_subscriber::fmt::layer()
+        .with_writer(io::stderr)
+        // A line that can't be written would be complained of where it could not be written, which is a panic.
+        .log_internal_errors(false);
     // An error means that a subscriber is there already: it stays.
     let _ = if json {
         registry.with(layer.json().flatten_event(true)).try_init()
@@ -83,11 +92,14 @@ pub fn init(args: &Args) {
     }));
 }
 
-/// Writes the process's last line: the reason that it ends for.
+/// Writes the process's last line: the reason that it ends for. No filter holds it back.
 pub fn fatal(error: &anyhow::Error) {
     // One line, whatever the causes say.
     let reason = format!("{error:#}").replace('\n', " ");
-    tracing::error!("fatal: {reason}");
+    write_whole(&line(
+        &format!("fatal: {reason}"),
+        JSON.load(Ordering::Relaxed),
+    ));
 }
 
 /// A level alone is one of our own lines and of Envoy's (`isobath run`). Libraries repeat what our lines say already, in
@@ -103,10 +115,40 @@ fn ours(filter: &str) -> String {
     parts.collect::<Vec<_>>().join(",")
 }
 
+/// Reads a filter. A word by itself is a level or a target of ours: the filter's own syntax takes any other for the target
+/// of somebody, and then logs nothing.
 fn filter(value: &str) -> Result<String, String> {
-    EnvFilter::try_new(value)
-        .map(|_| value.to_owned())
-        .map_err(|error| error.to_string())
+    let directives: Vec<_> = value.split(',').map(directive).collect::<Result<_, _>>()?;
+    let filter = directives.join(",");
+    match EnvFilter::try_new(&filter) {
+        Ok(_) => Ok(filter),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+fn directive(text: &str) -> Result<String, String> {
+    const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
+    let text = text.trim();
+    let (target, level) = match text.rsplit_once('=') {
+        Some((target, level)) => (Some(target), level),
+        None => (None, text),
+    };
+    let level = match level.to_ascii_lowercase().as_str() {
+        "warning" => "warn",
+        known => LEVELS
+            .into_iter()
+            .find(|name| *name == known)
+            .unwrap_or(level),
+    };
+    let is_target = |word: &str| word.starts_with("isobath") || word == "envoy";
+    match target {
+        Some(target) => Ok(format!("{target}={level}")),
+        None if LEVELS.contains(&level) || is_target(level) => Ok(level.to_owned()),
+        None => Err(format!(
+            "`{text}` is none of {}; a target has a level, as in isobath::xds=debug",
+            LEVELS.join(", ")
+        )),
+    }
 }
 
 fn fatal_panic(panic: &PanicHookInfo<'_>, json: bool) -> String {
@@ -186,7 +228,22 @@ mod tests {
 
     #[test]
     fn a_filter_is_checked_when_flags_are_parsed() {
-        assert!(filter("info,isobath::xds=debug").is_ok());
-        assert!(filter("isobath=loud").is_err());
+        for (given, read) in [
+            ("info,isobath::xds=debug", "info,isobath::xds=debug"),
+            ("warning", "warn"),
+            ("WARNING", "warn"),
+            ("Info, hyper=Warning", "info,hyper=warn"),
+            ("isobath::xds", "isobath::xds"),
+            ("off", "off"),
+            (
+                "isobath[task{name=xds}]=debug",
+                "isobath[task{name=xds}]=debug",
+            ),
+        ] {
+            assert_eq!(filter(given).as_deref(), Ok(read), "{given}");
+        }
+        for wrong in ["isobath=loud", "verbose", "inf", "", "info,all", "hyper"] {
+            assert!(filter(wrong).is_err(), "{wrong}");
+        }
     }
 }

@@ -134,7 +134,9 @@ fn render(guard: &ProfilerGuard<'_>, format: Format) -> anyhow::Result<Response>
             let mut svg = Vec::new();
             if report.data.is_empty() {
                 // inferno has no picture of nothing.
-                return Ok((StatusCode::OK, "no samples: the process was idle\n").into_response());
+                let words =
+                    "no samples: the process was idle; ask for more seconds, or when it is busy\n";
+                return Ok((StatusCode::SERVICE_UNAVAILABLE, words).into_response());
             }
             report
                 .flamegraph(&mut svg)

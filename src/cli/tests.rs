@@ -1,7 +1,5 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
-use clap::CommandFactory as _;
-
 use super::*;
 
 /// Calls `check` with every command's path and flags.

@@ -1,6 +1,7 @@
 //! What the person at the terminal is told, and the task that puts the overlay between source and controller.
 
 use std::collections::BTreeSet;
+use std::io::Write as _;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -18,6 +19,14 @@ use super::overlay::{Overlay, StandIn};
 use super::served::Served;
 use super::urls::View;
 use super::{changes, listening};
+
+/// The terminal may be closed, which is nobody's error: in here nothing panics because it can't be written.
+macro_rules! println {
+    ($($words:tt)*) => {{ let _ = writeln!(std::io::stdout(), $($words)*); }};
+}
+macro_rules! eprintln {
+    ($($words:tt)*) => {{ let _ = writeln!(std::io::stderr(), $($words)*); }};
+}
 
 /// Lines of one reload that are printed; a directory that is replaced whole is one event to a reader.
 const LINES: usize = 40;

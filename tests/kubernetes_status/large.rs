@@ -41,7 +41,7 @@ async fn longest(api: &Api<Ingress>) -> usize {
     fits
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_without_room_for_a_status_delays_nobody() {
     let Some(corner) = Corner::new("large").await else {
         return;

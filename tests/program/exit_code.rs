@@ -36,6 +36,60 @@ fn wrong_flags_and_files_are_two() {
 }
 
 #[test]
+fn without_a_command_all_are_listed() {
+    let mut alone = std::process::Command::new(crate::process::program());
+    for command in [&mut alone, &mut isobath(&[])] {
+        let output = output(command);
+        let said = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{said}");
+        for name in ["serve", "run", "bootstrap", "xds", "drain", "version"] {
+            let is_listed = said.lines().any(|line| line.trim_start().starts_with(name));
+            assert!(is_listed, "{name}: {said}");
+        }
+    }
+}
+
+/// Two of Envoy's listeners on one port would share its connections in silence.
+#[test]
+fn two_listeners_on_one_port_are_refused() {
+    let same = "are the same port; choose another for one of them";
+    for (command, first, second) in [
+        (
+            "run",
+            ("http", "127.0.0.1:9080"),
+            ("https", "127.0.0.1:9080"),
+        ),
+        ("run", ("http", "127.0.0.1:9080"), ("https", "0.0.0.0:9080")),
+        (
+            "serve",
+            ("http", "0.0.0.0:9080"),
+            ("stats", "10.0.0.1:9080"),
+        ),
+        ("serve", ("https", "[::]:8003"), ("http", "0.0.0.0:80")),
+    ] {
+        let flags = [first, second].map(|(name, at)| format!("--envoy-{name}-address={at}"));
+        check(&[command, &flags[0], &flags[1]], 2, same);
+    }
+}
+
+/// Whatever else is not logged, the reason of the end is.
+#[test]
+fn no_level_silences_what_is_fatal() {
+    for level in ["off", "error", "warning", "isobath::xds=debug"] {
+        check(
+            &["--log-level", level, "install", "/no/such/folder/isobath"],
+            1,
+            "fatal: can't install",
+        );
+    }
+    check(
+        &["--log-level", "verbose", "version"],
+        2,
+        "`verbose` is none of off, error, warn, info, debug, trace",
+    );
+}
+
+#[test]
 fn an_environment_variable_is_a_flag() {
     let mut command = isobath(&["version"]);
     let output = output(command.env("ISOBATH_LOG_LEVEL", "isobath=loud"));

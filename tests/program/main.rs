@@ -9,12 +9,13 @@
 mod ads;
 mod drain;
 mod exit_code;
+mod flame_graph;
 #[path = "../support/port.rs"]
 mod port;
 mod process;
 mod run;
 mod run_envoy;
-mod supervise;
 mod stop;
+mod supervise;
 mod tether;
 mod xds;

@@ -131,6 +131,51 @@ impl Run {
     }
 }
 
+/// A terminal that is closed: SIGHUP, and nothing that is written arrives any more.
+#[test]
+fn nothing_is_left_of_a_closed_terminal() {
+    let Some(program) = envoy() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let full = || {
+        fs::OpenOptions::new()
+            .write(true)
+            .open("/dev/full")
+            .unwrap()
+    };
+    let any = "127.0.0.1:0";
+    let mut child = Reaped(
+        isobath(&["run", "--envoy", program.to_str().unwrap()])
+            .args(["--envoy-http-address", any, "--envoy-https-address", any])
+            .args(["--envoy-stats-address", any])
+            .env("TMPDIR", folder.path())
+            .stdout(full())
+            .stderr(full())
+            .spawn()
+            .unwrap(),
+    );
+    let left = || -> Vec<_> {
+        let entries = fs::read_dir(folder.path()).unwrap();
+        let paths = entries.map(|entry| entry.unwrap().path());
+        let is_ours =
+            |path: &std::path::PathBuf| path.display().to_string().contains("isobath-run-");
+        paths.filter(is_ours).collect()
+    };
+    eventually("Envoy's start", || {
+        left()
+            .iter()
+            .any(|folder| folder.join("admin.sock").exists())
+    });
+    let pid = Pid::from_raw(child.0.id().try_into().unwrap());
+    kill(pid, Signal::SIGHUP).unwrap();
+    let mut status = None;
+    eventually("the end of isobath", || {
+        status = child.0.try_wait().unwrap();
+        status.is_some()
+    });
+    assert_eq!(status.unwrap().code(), Some(0));
+    assert_eq!(left(), Vec::<std::path::PathBuf>::new());
+}
+
 #[test]
 fn its_curl_lines_work_and_ctrl_c_ends_both() {
     let Some(program) = envoy() else { return };
