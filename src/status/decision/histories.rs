@@ -16,6 +16,7 @@ fn facts(uid: &str, served: bool, addresses: &[&str]) -> IngressFacts {
         uid: uid.into(),
         served,
         load_balancer: list(addresses),
+        ingress: None,
     }
 }
 
