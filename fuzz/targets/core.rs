@@ -16,7 +16,7 @@ pub fn builder() -> Builder {
         },
         options: Options {
             allow_external_names: true,
-            https_port: None,
+            ..Options::default()
         },
         listeners: listener::Config {
             http: address(8080),

@@ -21,7 +21,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crate::k8s::{Ingress, IngressBackend, IngressPath, Kind, PathType, Problem};
+use crate::k8s::{Ingress, IngressBackend, IngressPath, Kind, ObjectRef, PathType, Problem};
 use crate::model::{
     Forward, HeaderModifier, Host, Owner, PathMatch, PathRewrite, Redirect, Route, RouteAction,
     RouteMatch, VirtualHost, WeightedCluster,

@@ -4,12 +4,12 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use crate::k8s::{
-    AddressType, Annotations, Endpoint, EndpointPort, EndpointSlice, Ingress, IngressBackend,
-    IngressClass, Metadata, NamespacedName, Object, Service, ServiceBackendPort, ServicePort,
-    ServiceType, SessionAffinity,
+    AddressType, Annotations, CONTROLLER, Endpoint, EndpointPort, EndpointSlice, Ingress,
+    IngressBackend, IngressClass, Metadata, NamespacedName, Object, Service, ServiceBackendPort,
+    ServicePort, ServiceType, SessionAffinity,
 };
 
-use crate::store::{CONTROLLER, ClassSelection};
+use crate::store::ClassSelection;
 
 /// Where it stands, and the name of its class.
 const NAMESPACE: &str = "isobath-run";

@@ -512,7 +512,7 @@ fn nothing_stands_in_for_what_is_not_served() {
     let class = IngressClass {
         metadata: made_metadata(NamespacedName::new("", "nginx")),
         is_default: false,
-        controller: crate::store::CONTROLLER.into(),
+        controller: crate::k8s::CONTROLLER.into(),
     };
     let theirs = Object::Ingress(Arc::new(of_class("theirs", "nginx", "a.localhost")));
     overlay.apply(Event::Apply(theirs));
