@@ -36,7 +36,7 @@ pub struct Args {
     /// What to show: lds, rds, cds, eds or sds.
     #[arg(value_name = "lds|rds|cds|eds|sds", value_parser = resource_type)]
     pub resource_type: ResourceType,
-    /// Which resources; without names all: those of rds, eds and sds are learnt from listeners and clusters.
+    /// Which resources; without names, or with *, all: those of rds, eds and sds are learnt from listeners and clusters.
     #[arg(value_name = "NAME")]
     pub names: Vec<String>,
     /// Goes on and shows what changes.
@@ -75,7 +75,7 @@ pub struct Args {
 ///
 /// # Errors
 ///
-/// When the control plane can't be reached, ends the stream, or leaves a name without an answer.
+/// When the control plane can't be reached, ends the stream, leaves a name without an answer, or has no resource of it.
 pub async fn run(args: &Args) -> anyhow::Result<()> {
     let channel = connect(args).await?;
     let (mut session, first) = Session::new(args.resource_type, &args.names);
@@ -94,7 +94,10 @@ pub async fn run(args: &Args) -> anyhow::Result<()> {
         .into_inner();
     loop {
         if session.is_complete() && !args.watch {
-            return Ok(());
+            return match session.absent() {
+                None => Ok(()),
+                Some(absent) => bail!("no such resource: {absent}"),
+            };
         }
         let response = if session.is_complete() {
             responses.message().await

@@ -7,33 +7,50 @@ use envoy_types::pb::envoy::config::core::v3::Node;
 use envoy_types::pb::envoy::service::discovery::v3::{
     DeltaDiscoveryRequest, DeltaDiscoveryResponse, Resource,
 };
+use prost::Message as _;
 use serde_json::Value;
 
 use crate::envoy::json::readable;
 use crate::xds::ResourceType;
+use crate::xds::wire::Named;
+
+/// Everything of a type, as a name.
+const WILDCARD: &str = "*";
 
 /// One stream.
 #[derive(Debug)]
 pub(super) struct Session {
     shown: ResourceType,
-    /// The type whose resources name those that are shown, where nobody gave names and a wildcard would mean nothing.
+    /// The type whose resources name those that are shown, where a wildcard would mean nothing: to learn all names, or
+    /// which of the given ones there are.
     teacher: Option<ResourceType>,
+    /// The names that were given; none for all.
+    given: BTreeSet<String>,
     /// What each resource of the teacher names.
     taught: BTreeMap<String, BTreeSet<String>>,
     /// The types whose first response has not come.
     unanswered: BTreeSet<ResourceType>,
     /// The names that were asked for and have no answer yet.
     pending: BTreeSet<String>,
+    /// The given names that do not exist.
+    absent: BTreeSet<String>,
     /// Whether the request that introduces the client was made.
     introduced: bool,
 }
 
 impl Session {
-    /// A stream that shows these resources, or all of them, and its first requests.
+    /// A stream that shows these resources, or all of them, and its first request.
     pub(super) fn new(shown: ResourceType, names: &[String]) -> (Self, Vec<DeltaDiscoveryRequest>) {
+        // For a server `*` means all of the types with a wildcard only, and no name of the others.
+        let all = names.iter().any(|name| name == WILDCARD);
+        let given: BTreeSet<String> = match all {
+            true => BTreeSet::new(),
+            false => names.iter().cloned().collect(),
+        };
         let teacher = match shown {
-            _ if !names.is_empty() => None,
             ResourceType::Listener | ResourceType::Cluster => None,
+            // The server itself says which secrets there are.
+            ResourceType::Secret if !given.is_empty() => None,
             ResourceType::Route | ResourceType::Secret => Some(ResourceType::Listener),
             ResourceType::Endpoint => Some(ResourceType::Cluster),
         };
@@ -42,11 +59,16 @@ impl Session {
             teacher,
             taught: BTreeMap::new(),
             unanswered: BTreeSet::from([teacher.unwrap_or(shown)]),
-            pending: names.iter().cloned().collect(),
+            pending: given.clone(),
+            given: given.clone(),
+            absent: BTreeSet::new(),
             introduced: false,
         };
         // Without names and with a type that has a wildcard: an empty list is that wildcard.
-        let request = session.request(teacher.unwrap_or(shown), names.iter().cloned(), []);
+        let request = match teacher {
+            Some(teacher) => session.request(teacher, [], []),
+            None => session.request(shown, given, []),
+        };
         (session, vec![request])
     }
 
@@ -65,6 +87,12 @@ impl Session {
         }
     }
 
+    /// The given names that do not exist, for a message; `None` if all do.
+    pub(super) fn absent(&self) -> Option<String> {
+        let names: Vec<_> = self.absent.iter().map(String::as_str).collect();
+        (!names.is_empty()).then(|| format!("{} {}", self.shown, names.join(", ")))
+    }
+
     /// Takes a response; returns what to print and what to send.
     pub(super) fn receive(
         &mut self,
@@ -80,20 +108,28 @@ impl Session {
             // Nobody asked for it. It is acknowledged, so that the stream goes on.
             return (text, requests);
         };
-        self.unanswered.remove(&resource_type);
+        let first = self.unanswered.remove(&resource_type);
         if Some(resource_type) == self.teacher {
-            requests.extend(self.learn(&response));
+            requests.extend(self.learn(&response, first));
         } else if resource_type == self.shown {
             let mut resources = response.resources;
             resources.sort_by(|a, b| a.name.cmp(&b.name));
             for resource in &resources {
                 self.pending.remove(&resource.name);
-                text.push_str(&document(self.shown, resource));
+                if self.stands_for_nothing(resource) {
+                    self.absent.insert(resource.name.clone());
+                    // Writing to a String can't fail.
+                    let _ = writeln!(text, "# {} {} does not exist", self.shown, resource.name);
+                } else {
+                    self.absent.remove(&resource.name);
+                    text.push_str(&document(self.shown, resource));
+                }
             }
             let mut removed = response.removed_resources;
             removed.sort();
             for name in removed {
                 let verb = if self.pending.remove(&name) {
+                    self.absent.insert(name.clone());
                     "does not exist"
                 } else {
                     "removed"
@@ -105,9 +141,26 @@ impl Session {
         (text, requests)
     }
 
+    /// Whether a resource is what a server answers for a route table or an assignment that does not exist: empty but for
+    /// its name. A Service without endpoints has such an assignment too, and a cluster that names it.
+    fn stands_for_nothing(&self, resource: &Resource) -> bool {
+        let name = &resource.name;
+        let bare = Named { name: name.clone() }.encode_to_vec();
+        let is_bare = resource
+            .resource
+            .as_ref()
+            .is_some_and(|any| any.value == bare);
+        let is_named = self.taught.values().any(|names| names.contains(name));
+        self.teacher.is_some() && self.given.contains(name) && is_bare && !is_named
+    }
+
     /// Takes listeners or clusters, and asks for the names that are new in them. Those that nothing names any more are
-    /// unsubscribed.
-    fn learn(&mut self, response: &DeltaDiscoveryResponse) -> Option<DeltaDiscoveryRequest> {
+    /// unsubscribed. Where names were given, asks for those, the `first` time.
+    fn learn(
+        &mut self,
+        response: &DeltaDiscoveryResponse,
+        first: bool,
+    ) -> Option<DeltaDiscoveryRequest> {
         let before = self.all_taught();
         for name in &response.removed_resources {
             self.taught.remove(name);
@@ -120,6 +173,9 @@ impl Session {
                 &mut names,
             );
             self.taught.insert(resource.name.clone(), names);
+        }
+        if !self.given.is_empty() {
+            return first.then(|| self.request(self.shown, self.given.clone(), []));
         }
         let now = self.all_taught();
         let (new, gone): (Vec<_>, Vec<_>) = (

@@ -16,7 +16,7 @@ use crate::support::certificate::Authority;
 use crate::support::client::{self, Tls, Version};
 use crate::support::eventually::eventually;
 use crate::support::isobath::{BINARY, Isobath};
-use crate::support::manifest::{Manifest, site};
+use crate::support::manifest::{Manifest, service, site};
 use crate::support::port::Port;
 use crate::support::stand::Stand;
 
@@ -184,6 +184,51 @@ async fn another_user_gets_nothing_over_the_socket() {
     assert!(refused >= 1.0, "{refused}");
     let own = ask("0");
     assert!(own.status.success() && !own.stdout.is_empty(), "{own:?}");
+}
+
+/// `isobath xds` tells what there is from what there is not, of every type: a server answers for a table or an assignment
+/// that does not exist with an empty one.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_does_not_exist_is_told_as_such() {
+    let (_backends, mut manifests) = apps(&["web"]).await;
+    manifests.push(site("web", "web.test", "web:80"));
+    // Its assignment is as empty as one that does not exist.
+    manifests.push(service("empty"));
+    manifests.push(site("empty", "empty.test", "empty:80"));
+    let isobath = Isobath::start(&manifests).await;
+    let show = |arguments: &[&str]| {
+        Command::new(BINARY)
+            .arg("xds")
+            .args(arguments)
+            .args(["--xds-address", &isobath.xds_address()])
+            .output()
+            .unwrap()
+    };
+    for (arguments, expected) in [
+        (["rds", "http"], None),
+        (["eds", "default/web/80"], None),
+        (["eds", "default/empty/80"], None),
+        (["cds", "default/web/80"], None),
+        (["lds", "http"], None),
+        (["rds", "*"], None),
+        (["eds", "*"], None),
+        (["sds", "*"], None),
+        (["rds", "nosuch"], Some("no such resource: rds nosuch")),
+        (["eds", "nosuch"], Some("no such resource: eds nosuch")),
+        (["cds", "nosuch"], Some("no such resource: cds nosuch")),
+        (["lds", "nosuch"], Some("no such resource: lds nosuch")),
+        (["sds", "nosuch"], Some("no such resource: sds nosuch")),
+    ] {
+        let output = show(&arguments);
+        let text = String::from_utf8_lossy(&output.stderr);
+        match expected {
+            None => assert_eq!(output.status.code(), Some(0), "{arguments:?}: {text}"),
+            Some(expected) => {
+                assert_eq!(output.status.code(), Some(1), "{arguments:?}: {text}");
+                assert!(text.contains(expected), "{arguments:?}: {text}");
+            }
+        }
+    }
 }
 
 /// I10: a private key leaves over SDS and in no other way.

@@ -202,6 +202,71 @@ fn a_given_name_is_asked_for_alone_and_may_not_exist() {
     let (text, _) = session.receive(response(ResourceType::Secret, vec![], &["default/tls"]));
     assert_eq!(text, "# sds default/tls does not exist\n");
     assert!(session.is_complete());
+    assert_eq!(session.absent().as_deref(), Some("sds default/tls"));
+}
+
+/// A server answers for a table or an assignment that does not exist with an empty one. A Service without endpoints has
+/// an empty one too.
+#[test]
+fn what_is_empty_exists_if_somebody_names_it() {
+    for (shown, teacher, taught) in [
+        (
+            ResourceType::Route,
+            ResourceType::Listener,
+            listener("http", "named", "default/tls"),
+        ),
+        (
+            ResourceType::Endpoint,
+            ResourceType::Cluster,
+            cluster("web", "named"),
+        ),
+    ] {
+        let given = ["named".to_owned(), "nosuch".to_owned()];
+        let (mut session, first) = Session::new(shown, &given);
+        assert_eq!(lines(&first), [format!("{teacher} node")]);
+        let (_, requests) = session.receive(response(teacher, vec![taught], &[]));
+        assert_eq!(
+            lines(&requests),
+            [format!("{teacher} ack"), format!("{shown} +named +nosuch")]
+        );
+        let empty = |name: &str| {
+            let named = Named { name: name.into() };
+            let content = Any {
+                type_url: shown.type_url().into(),
+                value: named.encode_to_vec(),
+            };
+            resource(name, content)
+        };
+        let (text, _) =
+            session.receive(response(shown, vec![empty("named"), empty("nosuch")], &[]));
+        assert!(session.is_complete());
+        assert!(
+            text.contains(&format!("--- # {shown} named version")),
+            "{text}"
+        );
+        assert!(
+            text.contains(&format!("# {shown} nosuch does not exist")),
+            "{text}"
+        );
+        assert_eq!(session.absent(), Some(format!("{shown} nosuch")));
+    }
+}
+
+/// Of the types without a wildcard a server has nothing of that name, and does not answer.
+#[test]
+fn an_asterisk_is_everything() {
+    for (shown, expected) in [
+        (ResourceType::Secret, "lds node"),
+        (ResourceType::Route, "lds node"),
+        (ResourceType::Endpoint, "cds node"),
+        (ResourceType::Cluster, "cds node"),
+        (ResourceType::Listener, "lds node"),
+    ] {
+        let names = ["*".to_owned(), "default/tls".to_owned()];
+        let (session, first) = Session::new(shown, &names);
+        assert_eq!(lines(&first), [expected]);
+        assert!(session.pending.is_empty());
+    }
 }
 
 #[test]
