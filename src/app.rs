@@ -142,6 +142,8 @@ pub struct ControlPlane {
     heartbeat: Heartbeat,
     readiness: Readiness,
     first: admin::Pending,
+    /// Whether there is one Envoy, beside this process, and the two are ready together.
+    is_pair: bool,
 }
 
 impl ControlPlane {
@@ -160,6 +162,7 @@ impl ControlPlane {
             heartbeat: Heartbeat::new(),
             readiness,
             first,
+            is_pair: xds.xds_address.is_local(),
         })
     }
 
@@ -264,6 +267,8 @@ impl ControlPlane {
                 serde_json::to_string_pretty(&streams.streams()).unwrap_or_default()
             },
         );
+        // Of a fleet one broken node must not make the control plane of all others unready.
+        let missing = self.is_pair.then(|| self.reports.missing());
         let (xds, reports) = (self.xds, self.reports);
         supervisor.add("xds", |mut stop| {
             let shutdown = async move { stop.requested().await };
@@ -272,6 +277,7 @@ impl ControlPlane {
         let sources = admin::Sources {
             heartbeat: self.heartbeat,
             readiness: self.readiness,
+            missing,
             metrics: self.metrics.share(),
             pages,
         };

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 /// Each module and the modules that it may name. The shell of the process may see the core, never the other way.
 const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("tls", &[]),
-    ("xds", &["supervisor"]),
+    ("xds", &["cli", "supervisor"]),
     ("k8s", &["tls"]),
     ("model", &["tls"]),
     ("envoy", &["model", "tls", "xds"]),

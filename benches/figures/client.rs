@@ -293,6 +293,7 @@ impl Session {
     fn ask(&self, resource_type: ResourceType, names: impl IntoIterator<Item = String>) {
         let node = Some(Node {
             id: "figures".into(),
+            ..Node::default()
         });
         let type_url = resource_type.type_url().into();
         if self.variant == Variant::Delta {

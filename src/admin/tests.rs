@@ -67,6 +67,7 @@ fn sources() -> (Sources, Pending) {
     let sources = Sources {
         heartbeat: Heartbeat::new(),
         readiness,
+        missing: None,
         metrics: Metrics::new().share(),
         pages,
     };
@@ -152,6 +153,29 @@ async fn strangers_are_refused() {
             let (status, _) = request_with(metrics, "GET", "/healthz", header).await;
             assert_eq!(status, 200, "{header}: a probe");
         }
+    })
+    .await;
+}
+
+/// The Envoy beside it serves nothing on a listener that it refuses.
+#[tokio::test]
+async fn readyz_names_what_envoy_refuses() {
+    let (mut sources, pending) = sources();
+    pending.done();
+    let (sender, receiver) = watch::channel(Arc::default());
+    sources.missing = Some(receiver);
+    serve(sources, |_, metrics| async move {
+        assert_eq!(request(metrics, "GET", "/readyz").await.0, 200);
+        sender.send_replace(Arc::new(BTreeSet::from([Missing {
+            listener: "http".into(),
+            reason: "it is too old".into(),
+        }])));
+        let (status, answer) = request(metrics, "GET", "/readyz").await;
+        assert_eq!(status, 503);
+        let line = "\r\nnot served: Envoy refuses the listener http: it is too old\n";
+        assert!(answer.ends_with(line), "{answer}");
+        sender.send_replace(Arc::default());
+        assert_eq!(request(metrics, "GET", "/readyz").await.0, 200);
     })
     .await;
 }

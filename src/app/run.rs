@@ -127,7 +127,8 @@ pub async fn run(args: Run) -> anyhow::Result<()> {
         xds_tls_cert: None,
         xds_tls_key: None,
         xds_tls_client_ca: None,
-        xds_removal_grace_ms: 1000,
+        xds_removal_grace: std::time::Duration::from_secs(1),
+        xds_removal_grace_ms: None,
     };
     let pages = admin::Args {
         admin_address: args.admin_address,

@@ -7,6 +7,7 @@ use std::time::Instant;
 use xxhash_rust::xxh3::Xxh3;
 
 use super::held::{Held, Holdings};
+use super::names::Names;
 use super::refusal::{Containment, Refused};
 use super::report::Rejected;
 use super::subscription::Subscription;
@@ -51,6 +52,10 @@ pub struct Channel {
     pub due: BTreeMap<Arc<str>, Due>,
     /// Names to be taken from the client.
     pub farewells: BTreeSet<Arc<str>>,
+    /// Names that the client is to be told do not exist, though it does not ask for them any more.
+    pub unknown: Names,
+    /// Whether the client says that it has something of an earlier stream.
+    pub brought: bool,
     /// The next response is sent even if nothing is in it.
     pub must_answer: bool,
     /// The one response that waits for its answer.
@@ -87,6 +92,8 @@ impl Channel {
             held: Holdings::default(),
             due: BTreeMap::new(),
             farewells: BTreeSet::new(),
+            unknown: Names::default(),
+            brought: false,
             must_answer: false,
             pending: None,
             last_nonce: 0,
@@ -121,22 +128,37 @@ impl Channel {
         self.held.remove(name);
         self.due.remove(name);
         self.farewells.remove(name);
+        self.unknown.remove(name);
         self.renewed.remove(name);
     }
 
-    /// The client wants nothing that it does not name.
-    pub fn drop_unnamed(&mut self) {
+    /// The client wants nothing that it does not name. Returns what that is.
+    pub fn drop_unnamed(&mut self) -> Vec<Arc<str>> {
         let unnamed: Vec<Arc<str>> = self
             .held
             .names()
             .chain(self.due.keys())
             .chain(&self.farewells)
+            .chain(self.unknown.iter())
             .filter(|name| !self.subscription.covers(name))
             .cloned()
             .collect();
-        for name in unnamed {
-            self.drop_name(&name);
+        for name in &unnamed {
+            self.drop_name(name);
         }
+        unnamed
+    }
+
+    /// Whether nothing waits to be sent.
+    #[must_use]
+    pub fn is_served(&self) -> bool {
+        self.waiting() == 0
+    }
+
+    /// How many names wait to be sent or to be taken away.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        self.due.len() + self.farewells.len() + self.unknown.len()
     }
 
     /// Whether the response of this nonce was answered.

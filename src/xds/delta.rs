@@ -1,5 +1,6 @@
 //! The messages of the incremental variant.
 
+use super::client::Client;
 use super::message::{Ask, Protocol, RefusalText, Request, Response, Variant};
 use super::wire;
 
@@ -15,11 +16,11 @@ impl Protocol for Delta {
     fn parse(request: Self::Request) -> Request {
         Request {
             type_url: request.type_url,
-            node: request.node.map(|node| node.id),
+            client: request.node.as_ref().and_then(Client::of),
             nonce: request.response_nonce,
             refusal: request
                 .error_detail
-                .map(|status| RefusalText::new(status.message)),
+                .map(|status| RefusalText::new(&status.message)),
             ask: Ask::Delta {
                 subscribe: request.resource_names_subscribe,
                 unsubscribe: request.resource_names_unsubscribe,

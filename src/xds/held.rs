@@ -12,6 +12,8 @@ pub struct Held {
     pub sent: Option<Arc<Resource>>,
     /// What it acknowledged last.
     pub accepted: Option<Arc<Resource>>,
+    /// Whether the client says that it has some form of it from an earlier stream.
+    pub brought: bool,
     /// The response that brought it when the client did not have it.
     pub since: u64,
     /// The last acknowledged response that contained it.
@@ -28,6 +30,7 @@ impl Entry for Held {
         Self {
             sent: Some(resource.clone()),
             accepted: Some(resource.clone()),
+            brought: false,
             since: 0,
             acknowledged: nonce,
         }
@@ -56,6 +59,17 @@ impl Holdings {
         match self.get(name)? {
             Found::Own(held) => held.accepted.as_ref(),
             Found::Shared(resource, _) => Some(resource),
+        }
+    }
+
+    /// Whether the client has a resource in a form that nobody knows, which no response has replaced.
+    #[must_use]
+    pub fn is_unknown(&self, name: &str) -> bool {
+        match self.get(name) {
+            Some(Found::Own(held)) => {
+                held.brought && held.sent.is_none() && held.accepted.is_none()
+            }
+            _ => false,
         }
     }
 

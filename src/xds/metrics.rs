@@ -120,7 +120,8 @@ impl Metrics {
         );
         registry.register(
             "xds_rejected_connections",
-            "Connections that were closed because of their user, their certificate or their number",
+            "Connections that were closed because of their user, their certificate or their number, or because nothing was \
+             asked on them for 60 s",
             metrics.rejected_connections.clone(),
         );
         metrics

@@ -4,17 +4,19 @@
 //! their types and what they refer to. The protocol is a state machine without IO; `server` alone has sockets.
 //!
 //! - `part`, `resource`, `snapshot`: what there is;
-//! - `wire`, `message`, `delta`, `sotw`: requests and responses of the two variants;
-//! - `overlay`, `subscription`, `held`, `channel`, `refusal`, `removal`, `stream`: what one client is sent, and when;
+//! - `wire`, `client`, `message`, `delta`, `sotw`: requests and responses of the two variants;
+//! - `overlay`, `names`, `subscription`, `held`, `channel`, `refusal`, `removal`, `stream`: what one client is sent, and when;
 //! - `report`, `metrics`: what others see of it;
 //! - `address`, `transport`, `server`: sockets, TLS and gRPC.
 
 mod address;
 pub mod channel;
+mod client;
 pub mod delta;
 pub mod held;
 pub mod message;
 mod metrics;
+pub mod names;
 pub mod overlay;
 mod part;
 pub mod refusal;
@@ -30,10 +32,11 @@ pub mod transport;
 pub mod wire;
 
 pub use address::Address;
+pub use client::{Client, NEWEST_ENVOY, OLDEST_ENVOY, Version};
 pub use message::{Ask, RefusalText, Request, Response, Variant};
 pub use metrics::Metrics;
 pub use part::{Encoded, Part, Reference};
-pub use report::{RefusedUnit, Rejected, Reports, StreamReport, TypeReport};
+pub use report::{Missing, RefusedUnit, Rejected, Reports, StreamReport, TypeReport};
 pub use resource::{Resource, ResourceType};
 pub use snapshot::{Snapshot, packed};
 

@@ -6,7 +6,7 @@
 //! was taken stays sent. No set is sent twice, and a unit is left out, until its bytes change, if it was refused alone
 //! or is the one that a message names and without which the others are taken.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use imbl::ordmap::DiffItem;
@@ -84,27 +84,30 @@ impl Unit {
 /// A unit that a client refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal {
-    /// The hash of the bytes that were refused: other bytes are sent again.
-    pub hash: u64,
     /// What the client said, bounded; a fixed text for secrets.
     pub reason: Arc<str>,
     /// The objects that the unit was made from.
     pub owners: Arc<[Arc<str>]>,
 }
 
+/// What was refused of one resource, by the part's key and the hash of its bytes: other bytes are sent again. There can
+/// be two heads, that of the resource and that of what stands for it.
+type RefusedParts = BTreeMap<(Option<Arc<str>>, u64), Refusal>;
+
 /// The units of one type that are left out on a stream.
 #[derive(Debug, Default)]
 pub struct Refused {
-    units: BTreeMap<Arc<str>, BTreeMap<Option<Arc<str>>, Refusal>>,
+    units: BTreeMap<Arc<str>, RefusedParts>,
     /// Whether it changed since [`take_changed`](Self::take_changed) was called last.
     changed: bool,
 }
 
 impl Refused {
-    /// The refused units of one resource.
+    /// The keys of the refused parts of one resource; `None` if nothing of it was refused.
     #[must_use]
-    pub fn of(&self, name: &str) -> Option<&BTreeMap<Option<Arc<str>>, Refusal>> {
-        self.units.get(name)
+    pub fn keys(&self, name: &str) -> Option<BTreeSet<Arc<str>>> {
+        let units = self.units.get(name)?;
+        Some(units.keys().filter_map(|(key, _)| key.clone()).collect())
     }
 
     /// All of them, by resource and part.
@@ -112,16 +115,16 @@ impl Refused {
         self.units.iter().flat_map(|(name, units)| {
             units
                 .iter()
-                .map(move |(key, refusal)| (name, key.as_ref(), refusal))
+                .map(move |((key, _), refusal)| (name, key.as_ref(), refusal))
         })
     }
 
     /// Whether a whole resource is left out, as it is now.
     #[must_use]
     pub fn whole(&self, resource: &Resource) -> bool {
-        self.of(resource.name())
-            .and_then(|units| units.get(&None))
-            .is_some_and(|refusal| refusal.hash == resource.head().bytes.hash())
+        self.units
+            .get(resource.name())
+            .is_some_and(|units| units.contains_key(&(None, resource.head().bytes.hash())))
     }
 
     /// Whether it changed since this was called last.
@@ -135,7 +138,7 @@ impl Refused {
         self.units
             .entry(unit.name.clone())
             .or_default()
-            .insert(unit.key.clone(), refusal);
+            .insert((unit.key.clone(), unit.hash), refusal);
     }
 
     /// Forgets what no longer has the refused bytes; returns whether anything was forgotten.
@@ -144,12 +147,12 @@ impl Refused {
             return false;
         };
         let before = units.len();
-        units.retain(|key, refusal| {
+        units.retain(|(key, hash), _| {
             resource.is_some_and(|resource| {
                 let unit = Unit {
                     name: resource.name().clone(),
                     key: key.clone(),
-                    hash: refusal.hash,
+                    hash: *hash,
                 };
                 unit.part(resource).is_some()
             })
@@ -344,6 +347,7 @@ impl Containment {
 
     /// One of these units is bad: those that the text names, if it names some but not all.
     fn blame(&mut self, units: Vec<Unit>, text: &RefusalText, quote: Arc<str>) {
+        let text = text.search(units.len());
         let by_key = |unit: &Unit| unit.key.as_ref().is_some_and(|key| text.mentions(key));
         let (named, others) = if units.iter().any(by_key) {
             units.into_iter().partition(by_key)
@@ -369,8 +373,6 @@ impl Containment {
 mod tests {
     #![allow(clippy::unwrap_used, clippy::expect_used)]
 
-    use std::collections::BTreeSet;
-
     use proptest::prelude::*;
 
     use super::*;
@@ -389,7 +391,7 @@ mod tests {
         bad: &BTreeSet<usize>,
         text: &str,
     ) -> (BTreeSet<usize>, Vec<Vec<usize>>) {
-        let text = RefusalText::new(text.into());
+        let text = RefusalText::new(text);
         let suspects: Vec<Unit> = (0..count).map(unit).collect();
         let mut found = BTreeSet::new();
         let mut sent = Vec::new();
@@ -437,7 +439,7 @@ mod tests {
     /// Envoy and a Secret with another's key: refused once, kept, and taken from then on.
     #[test]
     fn a_client_that_changes_its_mind_costs_nobody_anything() {
-        let text = RefusalText::new(String::new());
+        let text = RefusalText::new("");
         for first_taken in 0..12 {
             let suspects: Vec<Unit> = (0..40).map(unit).collect();
             let mut containment = Containment::new(suspects, BTreeMap::new(), &text, "why".into());
@@ -474,7 +476,7 @@ mod tests {
 
     #[test]
     fn units_that_changed_meanwhile_are_no_longer_suspects() {
-        let text = RefusalText::new(String::new());
+        let text = RefusalText::new("");
         let mut containment = Containment::new(
             (0..4).map(unit).collect(),
             BTreeMap::new(),

@@ -30,9 +30,18 @@ pub struct Removals {
     /// Their users may not all be replaced yet.
     leaving: BTreeSet<Name>,
     /// The users' replacements are sent, but not acknowledged.
-    parting: Option<(BTreeSet<Name>, Users)>,
+    parting: Option<Parting>,
     /// Acknowledged: each waits for its time.
     graced: VecDeque<(Instant, BTreeSet<Name>)>,
+}
+
+/// What leaves together, and the responses whose acknowledgement it waits for.
+#[derive(Debug)]
+struct Parting {
+    names: BTreeSet<Name>,
+    users: Users,
+    /// Whether these are the last ones.
+    last: bool,
 }
 
 impl Removals {
@@ -50,8 +59,8 @@ impl Removals {
             let name = (resource_type, name.clone());
             if self.names.remove(&name) {
                 self.leaving.remove(&name);
-                if let Some((parting, _)) = &mut self.parting {
-                    parting.remove(&name);
+                if let Some(parting) = &mut self.parting {
+                    parting.names.remove(&name);
                 }
                 for (_, graced) in &mut self.graced {
                     graced.remove(&name);
@@ -80,10 +89,28 @@ impl Removals {
             && !self.leaving.is_empty()
             && let Some(users) = sent
         {
-            self.parting = Some((std::mem::take(&mut self.leaving), users));
+            self.parting = Some(Parting {
+                names: std::mem::take(&mut self.leaving),
+                users,
+                last: false,
+            });
         }
-        if let Some((names, _)) = self.parting.take_if(|(_, users)| acknowledged(*users)) {
-            self.graced.push_back((now + grace, names));
+        // A listener that is replaced may name other tables, which the client asks for when it has taken the listener:
+        // until they are there too, it goes on with the old ones. So there are two rounds, the second of which takes no
+        // time where nothing was asked for.
+        if let Some(parting) = &mut self.parting
+            && !parting.last
+            && acknowledged(parting.users)
+            && let Some(users) = sent
+        {
+            parting.users = users;
+            parting.last = true;
+        }
+        if let Some(parting) = self
+            .parting
+            .take_if(|parting| parting.last && acknowledged(parting.users))
+        {
+            self.graced.push_back((now + grace, parting.names));
         }
         let mut due = Vec::new();
         while self.graced.front().is_some_and(|(at, _)| *at <= now) {
@@ -141,23 +168,55 @@ mod tests {
                 .is_empty()
         );
         assert_eq!(removals.deadline(), None);
-        // A later one does not put the first off.
+        // Later ones put the first off once, and no more.
         removals.leave(cluster("b"));
-        let later = Users {
+        let users = |routes| Users {
             listeners: 1,
-            routes: 9,
+            routes,
         };
-        assert!(
-            removals
-                .advance(start, GRACE, Some(later), |users| users == USERS)
-                .is_empty()
-        );
-        assert_eq!(removals.deadline(), Some(start + GRACE));
+        let later = users(9);
+        for (sent, acknowledged, deadline) in [
+            (users(5), USERS, None),
+            (users(7), users(7), None),
+            (later, users(5), Some(start + GRACE)),
+        ] {
+            let due = removals.advance(start, GRACE, Some(sent), |users| users == acknowledged);
+            assert!(due.is_empty());
+            assert_eq!(removals.deadline(), deadline);
+        }
         assert!(removals.contains(ResourceType::Cluster, &"a".into()));
         let due = removals.advance(start + GRACE, GRACE, Some(later), |_| false);
         assert_eq!(due, [cluster("a")]);
         assert!(!removals.contains(ResourceType::Cluster, &"a".into()));
         assert!(!removals.is_empty());
+    }
+
+    /// A new listener's tables are asked for when it is taken, and sent after that.
+    #[test]
+    fn waits_for_what_a_new_listener_names() {
+        let start = Instant::now();
+        let mut removals = Removals::default();
+        removals.leave(cluster("a"));
+        let advance = |removals: &mut Removals, sent, acknowledged| {
+            assert!(
+                removals
+                    .advance(start, GRACE, sent, |users| users.routes <= acknowledged)
+                    .is_empty()
+            );
+            removals.deadline()
+        };
+        assert_eq!(advance(&mut removals, Some(USERS), 0), None);
+        // The listener is taken, and the table is due: it waits for its clusters.
+        assert_eq!(advance(&mut removals, None, USERS.routes), None);
+        let table = Users {
+            listeners: USERS.listeners,
+            routes: 3,
+        };
+        assert_eq!(advance(&mut removals, Some(table), USERS.routes), None);
+        assert_eq!(
+            advance(&mut removals, Some(table), table.routes),
+            Some(start + GRACE)
+        );
     }
 
     #[test]

@@ -5,6 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use serde::Serialize;
 use tokio::sync::watch;
@@ -24,7 +25,7 @@ pub struct RefusedUnit {
     /// The objects that the unit was made from.
     #[serde(serialize_with = "strings")]
     pub owners: Arc<[Arc<str>]>,
-    /// What the client said, bounded; a fixed text for secrets.
+    /// What the client said, bounded; a fixed text for secrets, and for listeners of an Envoy that is too old that it is.
     pub reason: Arc<str>,
 }
 
@@ -37,7 +38,7 @@ pub struct TypeReport {
     pub wildcard: bool,
     /// How many names it asked for.
     pub names: usize,
-    /// How many resources it was sent.
+    /// How many resources it has, as far as is known.
     pub held: usize,
     /// How many changes wait: for the answer to the last response, or for something else.
     pub waiting: usize,
@@ -53,6 +54,22 @@ pub struct TypeReport {
     pub rejected: Option<Rejected>,
     /// Whether the bad part of a refused response is being looked for.
     pub containing: bool,
+}
+
+/// A listener on which a client serves nothing, because it refuses it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Missing {
+    /// The listener.
+    pub listener: Arc<str>,
+    /// As [`RefusedUnit::reason`].
+    pub reason: Arc<str>,
+}
+
+impl fmt::Display for Missing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { listener, reason } = self;
+        write!(f, "Envoy refuses the listener {listener}: {reason}")
+    }
 }
 
 /// A response that was refused.
@@ -71,6 +88,10 @@ pub struct StreamReport {
     pub variant: &'static str,
     /// The identifier that the client gave itself.
     pub node: Option<Arc<str>>,
+    /// Which Envoy it is, as it says.
+    pub envoy: Option<String>,
+    /// Whether it was in the midst of a step when it was asked, so that nothing more is known of this moment.
+    pub is_busy: bool,
     /// The types that it asked for.
     pub types: Vec<TypeReport>,
     /// What is left out.
@@ -82,12 +103,14 @@ pub struct StreamReport {
 pub struct Reports {
     streams: Arc<Mutex<Streams>>,
     refused: watch::Sender<Arc<BTreeSet<RefusedUnit>>>,
+    missing: watch::Sender<Arc<BTreeSet<Missing>>>,
 }
 
 /// A stream as others see it.
 pub trait Reporting: Send + Sync {
-    /// Its state at this moment.
-    fn report(&self) -> StreamReport;
+    /// Its state at this moment; `None` while it is in the midst of a step. Never waits: who asks may be the thread that
+    /// answers the probes.
+    fn report(&self) -> Option<StreamReport>;
 }
 
 #[derive(Default)]
@@ -96,6 +119,8 @@ struct Streams {
     streams: BTreeMap<u64, Arc<dyn Reporting>>,
     /// What each of them leaves out, if anything.
     refused: BTreeMap<u64, BTreeSet<RefusedUnit>>,
+    /// The listeners that each of them lacks, if any.
+    missing: BTreeMap<u64, BTreeSet<Missing>>,
 }
 
 impl fmt::Debug for Streams {
@@ -111,19 +136,46 @@ impl Default for Reports {
         Self {
             streams: Arc::default(),
             refused: watch::Sender::new(Arc::default()),
+            missing: watch::Sender::new(Arc::default()),
         }
     }
 }
 
 impl Reports {
-    /// The streams by number, as they are now.
+    /// How often streams that are in the midst of a step are asked again, and how long after the last time. A step takes
+    /// microseconds, so that few are left, and those are told as busy.
+    const TRIES: usize = 5;
+    const PAUSE: Duration = Duration::from_millis(2);
+
+    /// The streams by number, as they are now. Takes no longer than it takes to write them, whatever they do.
     #[must_use]
     pub fn streams(&self) -> BTreeMap<u64, StreamReport> {
-        let streams = self.lock().streams.clone();
-        streams
-            .into_iter()
-            .map(|(number, stream)| (number, stream.report()))
-            .collect()
+        let mut open = self.lock().streams.clone();
+        let mut reports = BTreeMap::new();
+        for round in 0..Self::TRIES {
+            if round > 0 {
+                std::thread::sleep(Self::PAUSE);
+            }
+            open.retain(|number, stream| match stream.report() {
+                Some(report) => reports.insert(*number, report).is_some(),
+                None => true,
+            });
+            if open.is_empty() {
+                break;
+            }
+        }
+        let busy = StreamReport {
+            is_busy: true,
+            ..StreamReport::default()
+        };
+        reports.extend(open.into_keys().map(|number| (number, busy.clone())));
+        reports
+    }
+
+    /// The listeners that any client refuses and lacks: the current set, and every change of it.
+    #[must_use]
+    pub fn missing(&self) -> watch::Receiver<Arc<BTreeSet<Missing>>> {
+        self.missing.subscribe()
     }
 
     /// What any stream leaves out: the current set, and every change of it.
@@ -151,24 +203,35 @@ impl Reports {
         self.streams.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn replace(&self, number: u64, refused: BTreeSet<RefusedUnit>) {
+    fn replace(&self, number: u64, refused: BTreeSet<RefusedUnit>, missing: BTreeSet<Missing>) {
         let mut streams = self.lock();
-        if refused.is_empty() {
-            streams.refused.remove(&number);
-        } else {
-            streams.refused.insert(number, refused);
-        }
-        let union: BTreeSet<RefusedUnit> = streams.refused.values().flatten().cloned().collect();
         // Published in the order of the changes, under the lock: a later union must not be overwritten by an earlier
         // one.
-        self.refused.send_if_modified(|refused| {
-            let modified = **refused != union;
-            if modified {
-                *refused = Arc::new(union);
-            }
-            modified
-        });
+        replace(&mut streams.refused, &self.refused, number, refused);
+        replace(&mut streams.missing, &self.missing, number, missing);
     }
+}
+
+/// Puts one stream's set in the place of its last one, and publishes the union of all if it has changed.
+fn replace<T: Ord + Clone>(
+    of_streams: &mut BTreeMap<u64, BTreeSet<T>>,
+    published: &watch::Sender<Arc<BTreeSet<T>>>,
+    number: u64,
+    set: BTreeSet<T>,
+) {
+    if set.is_empty() {
+        of_streams.remove(&number);
+    } else {
+        of_streams.insert(number, set);
+    }
+    let union: BTreeSet<T> = of_streams.values().flatten().cloned().collect();
+    published.send_if_modified(|published| {
+        let modified = **published != union;
+        if modified {
+            *published = Arc::new(union);
+        }
+        modified
+    });
 }
 
 /// One stream's place among the reports; it is empty again when this is dropped.
@@ -185,16 +248,17 @@ impl Entry {
         self.number
     }
 
-    /// Publishes what the stream leaves out now.
-    pub fn refused(&self, refused: BTreeSet<RefusedUnit>) {
-        self.reports.replace(self.number, refused);
+    /// Publishes what the stream leaves out now, and the listeners that its client lacks because of it.
+    pub fn refused(&self, refused: BTreeSet<RefusedUnit>, missing: BTreeSet<Missing>) {
+        self.reports.replace(self.number, refused, missing);
     }
 }
 
 impl Drop for Entry {
     fn drop(&mut self) {
         self.reports.lock().streams.remove(&self.number);
-        self.reports.replace(self.number, BTreeSet::new());
+        let (refused, missing) = (BTreeSet::new(), BTreeSet::new());
+        self.reports.replace(self.number, refused, missing);
     }
 }
 
@@ -223,12 +287,38 @@ mod tests {
     }
 
     impl Reporting for &'static str {
-        fn report(&self) -> StreamReport {
-            StreamReport {
+        fn report(&self) -> Option<StreamReport> {
+            Some(StreamReport {
                 variant: self,
                 refused: refusing("r"),
                 ..StreamReport::default()
-            }
+            })
+        }
+    }
+
+    /// A stream that is in the midst of a step whenever it is asked, less often than so often.
+    struct Busy(Mutex<usize>);
+
+    impl Reporting for Busy {
+        fn report(&self) -> Option<StreamReport> {
+            let mut left = self.0.lock().unwrap();
+            *left = left.saturating_sub(1);
+            (*left == 0).then(StreamReport::default)
+        }
+    }
+
+    /// Who asks is the thread of the probes.
+    #[test]
+    fn a_busy_stream_is_told_as_such() {
+        let reports = Reports::default();
+        let soon = reports.enter(Arc::new(Busy(Mutex::new(2))));
+        let never = reports.enter(Arc::new(Busy(Mutex::new(usize::MAX))));
+        let at_once = reports.enter(Arc::new("delta"));
+        let streams = reports.streams();
+        assert_eq!(streams.len(), 3);
+        assert!(streams[&never.number()].is_busy);
+        for entry in [soon, at_once] {
+            assert!(!streams[&entry.number()].is_busy);
         }
     }
 
@@ -241,21 +331,21 @@ mod tests {
             reports.enter(Arc::new("sotw")),
         );
         assert_eq!(reports.streams()[&b.number()].variant, "sotw");
-        a.refused(BTreeSet::new());
+        a.refused(BTreeSet::new(), BTreeSet::new());
         assert!(!refused.has_changed().unwrap(), "nothing, still");
-        a.refused(refusing("r"));
-        b.refused(refusing("r"));
+        a.refused(refusing("r"), BTreeSet::new());
+        b.refused(refusing("r"), BTreeSet::new());
         assert!(refused.has_changed().unwrap());
         assert_eq!(refused.borrow_and_update().len(), 1);
-        b.refused(refusing("s"));
+        b.refused(refusing("s"), BTreeSet::new());
         assert_eq!(refused.borrow_and_update().len(), 2);
-        b.refused(refusing("s"));
+        b.refused(refusing("s"), BTreeSet::new());
         assert!(!refused.has_changed().unwrap(), "no change, no news");
         drop(b);
         assert_eq!(refused.borrow_and_update().len(), 1);
-        a.refused(BTreeSet::new());
+        a.refused(BTreeSet::new(), BTreeSet::new());
         assert!(refused.borrow_and_update().is_empty());
-        a.refused(refusing("r"));
+        a.refused(refusing("r"), BTreeSet::new());
         drop(a);
         assert!(refused.borrow_and_update().is_empty());
         assert!(reports.streams().is_empty());
@@ -263,7 +353,7 @@ mod tests {
 
     #[test]
     fn a_report_reads_as_json() {
-        let json = serde_json::to_value("delta".report()).unwrap();
+        let json = serde_json::to_value("delta".report().unwrap()).unwrap();
         assert_eq!(json["refused"][0]["resource_type"], "rds");
         assert_eq!(json["refused"][0]["owners"][0], "Ingress shop/web");
     }

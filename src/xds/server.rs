@@ -7,7 +7,9 @@ mod body;
 mod connection;
 mod requests;
 mod session;
+mod streams;
 
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::io;
 use std::path::PathBuf;
@@ -15,17 +17,22 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
-use tokio::task::JoinSet;
+use tokio::task::{AbortHandle, JoinSet};
+
+use crate::cli;
 
 use super::address::Address;
 use super::stream::Timing;
 use super::transport::{Incoming, Listener, Tls, TlsFiles};
 use super::{Metrics, Published, Reports};
+use connection::Ended;
+use streams::Streams;
 
 pub use super::transport::BindError;
 
 /// Most connections at a time. A node has one Envoy, but one control plane can serve a fleet of a thousand (`make
-/// figures` does); a bound keeps a loop of reconnects from adding up.
+/// figures` does); a bound keeps a loop of reconnects from adding up. Beyond it the oldest connection that has asked for
+/// nothing yet makes room, so that those who ask are not shut out by those who do not.
 const CONNECTIONS: usize = 2048;
 
 /// Pause after `accept` failed, as it does without free file descriptors: enough to not spin.
@@ -57,11 +64,24 @@ pub struct Args {
     #[arg(long, env = "ISOBATH_XDS_TLS_CLIENT_CA", value_name = "FILE")]
     pub xds_tls_client_ca: Option<PathBuf>,
 
-    /// How long clusters stay after the last route that named them was replaced: requests that wait in a filter or
-    /// are retried still need them
-    #[arg(long, env = "ISOBATH_XDS_REMOVAL_GRACE_MS", default_value_t = 1000,
+    /// How long clusters stay after the last route that named them was replaced, 500ms to 10m: requests that wait in a
+    /// filter or are retried still need them
+    #[arg(long, env = "ISOBATH_XDS_REMOVAL_GRACE", default_value = "1s", value_parser = grace, value_name = "DURATION")]
+    pub xds_removal_grace: Duration,
+
+    /// The same in milliseconds, as it was called before.
+    #[arg(long, env = "ISOBATH_XDS_REMOVAL_GRACE_MS", hide = true, conflicts_with = "xds_removal_grace",
           value_parser = clap::value_parser!(u64).range(500..=600_000), value_name = "MILLISECONDS")]
-    pub xds_removal_grace_ms: u64,
+    pub xds_removal_grace_ms: Option<u64>,
+}
+
+/// Shorter than what a filter may hold a request is no grace, and longer keeps what nobody uses.
+fn grace(text: &str) -> Result<Duration, String> {
+    let grace = cli::duration(text)?;
+    match (Duration::from_millis(500)..=Duration::from_secs(600)).contains(&grace) {
+        true => Ok(grace),
+        false => Err("it is between 500ms and 10m".to_owned()),
+    }
 }
 
 impl Args {
@@ -90,7 +110,9 @@ impl Args {
         Ok(Bound {
             listener,
             timing: Timing {
-                grace: Duration::from_millis(self.xds_removal_grace_ms),
+                grace: self
+                    .xds_removal_grace_ms
+                    .map_or(self.xds_removal_grace, Duration::from_millis),
                 ..Timing::default()
             },
         })
@@ -113,6 +135,53 @@ struct Shared {
     identifier: Arc<str>,
     metrics: Metrics,
     reports: Reports,
+    /// Not shared: of one connection.
+    streams: Streams,
+}
+
+/// The connections that are open, by number in the order in which they came.
+#[derive(Debug, Default)]
+struct Connections {
+    tasks: JoinSet<u64>,
+    last: u64,
+    open: BTreeMap<u64, (Streams, AbortHandle)>,
+}
+
+impl Connections {
+    /// The next task that ends. To be cancelled when there is none.
+    async fn ended(&mut self) -> anyhow::Result<()> {
+        match self.tasks.join_next().await {
+            Some(Ok(number)) => {
+                self.open.remove(&number);
+                Ok(())
+            }
+            Some(Err(error)) if error.is_cancelled() => Ok(()),
+            Some(Err(error)) => Err(anyhow::anyhow!("the task of an xDS connection: {error}")),
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Takes a connection in, if there is room for it or room can be made.
+    fn admit(&mut self, incoming: Incoming, shared: Shared) {
+        if self.open.len() >= CONNECTIONS {
+            shared.metrics.rejected_connection();
+            let silent = self.open.iter().find(|(_, (streams, _))| !streams.is_any());
+            let Some(number) = silent.map(|(number, _)| *number) else {
+                tracing::warn!("an xDS connection was not let in: there are {CONNECTIONS}");
+                return;
+            };
+            if let Some((_, task)) = self.open.remove(&number) {
+                task.abort();
+            }
+        }
+        self.last += 1;
+        let (number, streams) = (self.last, shared.streams.clone());
+        let task = self.tasks.spawn(async move {
+            converse(incoming, shared).await;
+            number
+        });
+        self.open.insert(number, (streams, task));
+    }
 }
 
 impl Bound {
@@ -154,20 +223,20 @@ impl Bound {
             identifier: identifier.into(),
             metrics,
             reports,
+            streams: Streams::default(),
         };
-        let mut connections = JoinSet::new();
+        let mut connections = Connections::default();
         loop {
             tokio::select! {
                 biased;
                 () = &mut shutdown => return Ok(()),
                 gone = closed(&mut published) => return gone,
-                Some(ended) = connections.join_next() => {
-                    ended.map_err(|error| anyhow::anyhow!("the task of an xDS connection: {error}"))?;
-                }
-                accepted = self.listener.accept(), if connections.len() < CONNECTIONS => match accepted {
-                    Ok(incoming) => {
-                        connections.spawn(converse(incoming, shared.clone()));
-                    }
+                ended = connections.ended() => ended?,
+                accepted = self.listener.accept() => match accepted {
+                    Ok(incoming) => connections.admit(incoming, Shared {
+                        streams: Streams::default(),
+                        ..shared.clone()
+                    }),
                     Err(error) => {
                         tracing::warn!(%error, "cannot accept an xDS connection");
                         tokio::time::sleep(ACCEPT_PAUSE).await;
@@ -186,8 +255,14 @@ async fn closed(published: &mut watch::Receiver<Option<Published>>) -> anyhow::R
 async fn converse(incoming: Incoming, shared: Shared) {
     match incoming.establish().await {
         Ok(connection) => {
-            if let Err(error) = connection::serve(connection, shared).await {
-                tracing::debug!(error = %error, "an xDS connection ended");
+            let metrics = shared.metrics.clone();
+            match connection::serve(connection, shared).await {
+                Ok(Ended::Closed) => {}
+                Ok(Ended::Silent) => {
+                    metrics.rejected_connection();
+                    tracing::debug!("an xDS connection was closed: nothing is asked on it");
+                }
+                Err(error) => tracing::debug!(error = %error, "an xDS connection ended"),
             }
         }
         Err(error) => {

@@ -1,5 +1,6 @@
 //! The messages of the state-of-the-world variant.
 
+use super::client::Client;
 use super::message::{Ask, Protocol, RefusalText, Request, Response, Variant};
 use super::wire;
 
@@ -15,13 +16,14 @@ impl Protocol for Sotw {
     fn parse(request: Self::Request) -> Request {
         Request {
             type_url: request.type_url,
-            node: request.node.map(|node| node.id),
+            client: request.node.as_ref().and_then(Client::of),
             nonce: request.response_nonce,
             refusal: request
                 .error_detail
-                .map(|status| RefusalText::new(status.message)),
+                .map(|status| RefusalText::new(&status.message)),
             ask: Ask::Sotw {
                 names: request.resource_names,
+                resumes: !request.version_info.is_empty(),
             },
         }
     }

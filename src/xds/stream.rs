@@ -2,7 +2,8 @@
 //!
 //! The stream walks one target snapshot through the types in the order of a push, then takes the newest one; only
 //! endpoint assignments that the client already holds may come from newer ones meanwhile (I6). At most one response
-//! per type is unanswered; while it is, changes gather. What the client says it holds is never believed.
+//! per type is unanswered; while it is, changes gather. What the client says it holds is believed in one thing: what
+//! does not exist any more is taken from it, after its users as always (I6).
 //!
 //! - `request.rs`: what a request means;
 //! - `walk.rs`: which snapshot is walked, and what waits for what;
@@ -17,9 +18,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::channel::Channel;
+use super::client::Client;
 use super::message::{Response, Variant};
 use super::removal::Removals;
-use super::report::{RefusedUnit, StreamReport, TypeReport};
+use super::report::{Missing, RefusedUnit, StreamReport, TypeReport};
 use super::{ResourceType, Snapshot};
 
 pub use request::Violation;
@@ -35,6 +37,9 @@ pub struct Timing {
     /// How long after its clusters a client may take to ask for their endpoints, before it counts as one that does
     /// not use EDS. Envoy asks in the same breath, except when a reconnect finds it without any endpoints.
     pub endpoints: Duration,
+    /// How long a client that brought something along from an earlier stream may take to ask for listeners and routes,
+    /// before it counts as one that has none. Envoy asks in one breath, which thousands of names make a long one.
+    pub users: Duration,
 }
 
 impl Default for Timing {
@@ -43,6 +48,7 @@ impl Default for Timing {
             grace: Duration::from_secs(1),
             patience: Duration::from_secs(2),
             endpoints: Duration::from_secs(1),
+            users: Duration::from_secs(15),
         }
     }
 }
@@ -92,9 +98,13 @@ pub struct Stream {
     /// When the target was published, until all of it is acknowledged.
     unacknowledged: Option<Instant>,
     removals: Removals,
+    /// Since when the client says that it brought something along from an earlier stream.
+    resumed: Option<Instant>,
+    /// How many names it brought along that do not exist, and their length.
+    claimed: (usize, usize),
     /// The last nonce, of all types.
     nonce: u64,
-    node: Option<Arc<str>>,
+    client: Option<Client>,
     events: Vec<Event>,
 }
 
@@ -117,8 +127,10 @@ impl Stream {
             kept_since: None,
             unacknowledged: None,
             removals: Removals::default(),
+            resumed: None,
+            claimed: (0, 0),
             nonce: 0,
-            node: None,
+            client: None,
             events: Vec::new(),
         }
     }
@@ -134,6 +146,9 @@ impl Stream {
         // What turns out to need no response may be what a newer snapshot waited for, and then what a removal of that
         // snapshot waited for: hence three times.
         for _ in 0..3 {
+            // Before the newest snapshot brings what has to be sent first: where there is always one, the users of what
+            // leaves would never all be sent.
+            self.advance_removals(now);
             self.take_newest(now);
             self.advance_removals(now);
             let response = ResourceType::ALL
@@ -154,6 +169,7 @@ impl Stream {
             self.removals.deadline(),
             self.kept_since.map(|since| since + self.timing.patience),
             self.endpoints_deadline(),
+            self.users_deadline(),
         ]
         .into_iter()
         .flatten()
@@ -166,10 +182,26 @@ impl Stream {
         std::mem::take(&mut self.events)
     }
 
-    /// The node's identifier as the first request gave it.
+    /// The client as the first request introduced it.
     #[must_use]
-    pub fn node(&self) -> Option<&Arc<str>> {
-        self.node.as_ref()
+    pub fn client(&self) -> Option<&Client> {
+        self.client.as_ref()
+    }
+
+    /// The listeners that the client has refused and has no earlier form of: it serves nothing on them.
+    #[must_use]
+    pub fn missing(&self) -> BTreeSet<Missing> {
+        let listeners = self.channel(ResourceType::Listener);
+        // One that it brought along it may have in an earlier form.
+        let refused = listeners.refused.iter().filter(|(name, key, _)| {
+            key.is_none() && !listeners.brought && listeners.held.accepted(name).is_none()
+        });
+        refused
+            .map(|(name, _, refusal)| Missing {
+                listener: name.clone(),
+                reason: refusal.reason.clone(),
+            })
+            .collect()
     }
 
     /// What `/debug/xds` shows.
@@ -177,7 +209,13 @@ impl Stream {
     pub fn report(&self) -> StreamReport {
         StreamReport {
             variant: self.variant.as_str(),
-            node: self.node.clone(),
+            node: self.client.as_ref().map(|client| client.id.clone()),
+            envoy: self
+                .client
+                .as_ref()
+                .and_then(|client| client.envoy)
+                .map(|version| version.to_string()),
+            is_busy: false,
             types: self
                 .channels
                 .iter()
@@ -187,7 +225,7 @@ impl Stream {
                     wildcard: channel.subscription.wildcard(),
                     names: channel.subscription.names().len(),
                     held: channel.held.len(),
-                    waiting: channel.due.len() + channel.farewells.len(),
+                    waiting: channel.waiting(),
                     sent: channel.last_nonce,
                     sent_version: channel.sent_version.clone(),
                     acknowledged_version: channel.acknowledged_version.clone(),
@@ -241,10 +279,7 @@ impl Stream {
     /// All that was to be sent is sent and answered.
     fn note_acknowledged(&mut self, now: Instant) {
         let quiet = self.channels.iter().all(|channel| {
-            channel.pending.is_none()
-                && channel.due.is_empty()
-                && channel.farewells.is_empty()
-                && channel.containment.is_none()
+            channel.pending.is_none() && channel.is_served() && channel.containment.is_none()
         });
         if !quiet {
             return;

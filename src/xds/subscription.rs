@@ -50,6 +50,8 @@ pub struct Change {
     pub asked_all: bool,
     /// Names that the client no longer wants.
     pub dropped: Vec<Arc<str>>,
+    /// Names that the client takes back, and that the wildcard covers all the same.
+    pub unnamed: Vec<Arc<str>>,
     /// The wildcard is gone: all that is not named is no longer wanted.
     pub dropped_all: bool,
 }
@@ -133,9 +135,7 @@ impl Subscription {
             let name: Arc<str> = name.as_str().into();
             self.remove(&name);
             if self.wildcard {
-                // The client deletes what it unsubscribes from, though the wildcard still covers it: it is to be
-                // told again, or told that it does not exist.
-                change.asked.push(name);
+                change.unnamed.push(name);
             } else {
                 change.dropped.push(name);
             }
@@ -182,8 +182,9 @@ impl Subscription {
                 .collect();
             for name in gone {
                 self.remove(&name);
-                if !wildcard {
-                    change.dropped.push(name);
+                match wildcard {
+                    true => change.unnamed.push(name),
+                    false => change.dropped.push(name),
                 }
             }
         }
@@ -290,7 +291,11 @@ mod tests {
         assert!(subscription.delta(&["*".into(), "a".into()], &[]).asked_all);
         assert_eq!(subscription.delta(&["a".into()], &[]).asked, ["a".into()]);
         let covered = subscription.delta(&[], &["a".into()]);
-        assert_eq!(covered.asked, ["a".into()], "the wildcard still covers it");
+        assert_eq!(
+            covered.unnamed,
+            ["a".into()],
+            "the wildcard still covers it"
+        );
         assert!(covered.dropped.is_empty());
         assert!(subscription.delta(&[], &["*".into()]).dropped_all);
     }

@@ -9,6 +9,8 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use bytes::Bytes;
+use prost::DecodeError;
+use prost::encoding::{DecodeContext, decode_key, skip_field};
 
 /// `envoy.config.core.v3.Node`: who the client says it is. A name for logs, never an authentication.
 #[derive(Clone, PartialEq, prost::Message)]
@@ -16,6 +18,59 @@ pub struct Node {
     /// Its identifier.
     #[prost(string, tag = "1")]
     pub id: String,
+    /// Its program.
+    #[prost(string, tag = "6")]
+    pub user_agent_name: String,
+    /// The program's version.
+    #[prost(message, optional, tag = "8")]
+    pub user_agent_build_version: Option<BuildVersion>,
+}
+
+/// `envoy.config.core.v3.BuildVersion`.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct BuildVersion {
+    /// The version.
+    #[prost(message, optional, tag = "1")]
+    pub version: Option<SemanticVersion>,
+}
+
+/// `envoy.type.v3.SemanticVersion`.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct SemanticVersion {
+    /// The first number.
+    #[prost(uint32, tag = "1")]
+    pub major_number: u32,
+    /// The second.
+    #[prost(uint32, tag = "2")]
+    pub minor_number: u32,
+    /// The third.
+    #[prost(uint32, tag = "3")]
+    pub patch: u32,
+}
+
+/// A request, whose names are counted before they are decoded: an empty one is 2 bytes on the wire and 24 and more in
+/// memory.
+pub trait Request: prost::Message + Default {
+    /// The numbers of the fields that are lists of names.
+    const LISTS: &'static [u32];
+}
+
+/// How many entries the longest of these lists has in an encoded message.
+///
+/// # Errors
+///
+/// If the bytes are no message.
+pub fn longest_list(mut bytes: &[u8], lists: &[u32]) -> Result<usize, DecodeError> {
+    let mut counts = vec![0; lists.len()];
+    while !bytes.is_empty() {
+        let (tag, wire_type) = decode_key(&mut bytes)?;
+        let of_list = lists.iter().position(|list| *list == tag);
+        if let Some(count) = of_list.and_then(|list| counts.get_mut(list)) {
+            *count += 1;
+        }
+        skip_field(wire_type, tag, &mut bytes, DecodeContext::default())?;
+    }
+    Ok(counts.into_iter().max().unwrap_or_default())
 }
 
 /// `google.rpc.Status`: why a response was refused.
@@ -57,6 +112,10 @@ pub struct DeltaDiscoveryRequest {
     pub error_detail: Option<Status>,
 }
 
+impl Request for DeltaDiscoveryRequest {
+    const LISTS: &'static [u32] = &[3, 4, 5];
+}
+
 /// `DiscoveryRequest`.
 #[derive(Clone, PartialEq, prost::Message)]
 #[prost(skip_debug)]
@@ -79,6 +138,10 @@ pub struct DiscoveryRequest {
     /// Present: a refusal.
     #[prost(message, optional, tag = "6")]
     pub error_detail: Option<Status>,
+}
+
+impl Request for DiscoveryRequest {
+    const LISTS: &'static [u32] = &[3];
 }
 
 /// `envoy.config.core.v3.ControlPlane`.
@@ -196,7 +259,9 @@ mod tests {
     #![allow(clippy::unwrap_used, clippy::expect_used)]
 
     use envoy_types::pb::envoy::config::core::v3 as core;
+    use envoy_types::pb::envoy::config::core::v3::node::UserAgentVersionType;
     use envoy_types::pb::envoy::service::discovery::v3 as discovery;
+    use envoy_types::pb::envoy::r#type::v3::SemanticVersion as GeneratedVersion;
     use envoy_types::pb::google::protobuf::Any as GeneratedAny;
     use envoy_types::pb::google::rpc::Status as GeneratedStatus;
     use prost::Message;
@@ -218,6 +283,17 @@ mod tests {
             &discovery::DeltaDiscoveryRequest {
                 node: Some(core::Node {
                     id: "node".into(),
+                    user_agent_name: "envoy".into(),
+                    user_agent_version_type: Some(UserAgentVersionType::UserAgentBuildVersion(
+                        core::BuildVersion {
+                            version: Some(GeneratedVersion {
+                                major_number: 1,
+                                minor_number: 40,
+                                patch: 2,
+                            }),
+                            metadata: None,
+                        },
+                    )),
                     ..Default::default()
                 }),
                 type_url: "type".into(),
@@ -233,7 +309,17 @@ mod tests {
                 ..Default::default()
             },
             &DeltaDiscoveryRequest {
-                node: Some(Node { id: "node".into() }),
+                node: Some(Node {
+                    id: "node".into(),
+                    user_agent_name: "envoy".into(),
+                    user_agent_build_version: Some(BuildVersion {
+                        version: Some(SemanticVersion {
+                            major_number: 1,
+                            minor_number: 40,
+                            patch: 2,
+                        }),
+                    }),
+                }),
                 type_url: "type".into(),
                 resource_names_subscribe: vec!["a".into()],
                 resource_names_unsubscribe: vec!["b".into()],
@@ -328,6 +414,39 @@ mod tests {
                 }),
             },
         );
+    }
+
+    /// The lists of both requests are counted, and what is no message is told.
+    #[test]
+    fn names_are_counted_before_they_are_decoded() {
+        let names = |count: usize| vec![String::new(); count];
+        let delta = |subscribe, unsubscribe, claimed: usize| DeltaDiscoveryRequest {
+            type_url: "type".into(),
+            resource_names_subscribe: names(subscribe),
+            resource_names_unsubscribe: names(unsubscribe),
+            initial_resource_versions: (0..claimed)
+                .map(|n| (n.to_string(), String::new()))
+                .collect(),
+            ..Default::default()
+        };
+        for (request, longest) in [
+            (delta(0, 0, 0), 0),
+            (delta(3, 1, 2), 3),
+            (delta(1, 30, 2), 30),
+            (delta(1, 2, 300), 300),
+        ] {
+            let bytes = request.encode_to_vec();
+            let counted = longest_list(&bytes, DeltaDiscoveryRequest::LISTS).unwrap();
+            assert_eq!(counted, longest);
+        }
+        let sotw = DiscoveryRequest {
+            resource_names: names(7),
+            ..Default::default()
+        };
+        let bytes = sotw.encode_to_vec();
+        let lists = DiscoveryRequest::LISTS;
+        assert_eq!(longest_list(&bytes, lists).unwrap(), 7);
+        assert!(longest_list(&[0xff], lists).is_err());
     }
 
     #[test]

@@ -272,7 +272,7 @@ async fn read(mut responses: Streaming<Bytes>, is_delta: bool, reads: bool, nonc
 }
 
 /// The memory of a process.
-fn resident_megabytes(pid: Pid) -> u64 {
+pub(crate) fn resident_megabytes(pid: Pid) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
     let line = status.lines().find(|line| line.starts_with("VmRSS:"));
     let kilobytes = line.unwrap().split_whitespace().nth(1).unwrap();

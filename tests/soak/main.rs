@@ -13,6 +13,7 @@ mod raw;
 #[path = "../support/mod.rs"]
 mod support;
 
+mod absences;
 mod additions;
 mod config_dump;
 mod config_source;
@@ -27,6 +28,7 @@ mod product;
 mod random;
 mod refusals;
 mod rotations;
+mod stalls;
 
 /// Whether the long forms were asked for.
 fn is_long() -> bool {

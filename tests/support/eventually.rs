@@ -7,17 +7,24 @@ use std::time::{Duration, Instant};
 /// for a test that fails.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
+/// The same for the long forms of `tests/soak`: thousands of objects, and a binary that is not optimised.
+const SOAK: Duration = Duration::from_secs(180);
+
 /// Asks again until the answer is `Ok`, and panics with the last reason when [`PATIENCE`] ends.
 pub(crate) async fn eventually<T, E: Display>(
     what: &str,
     mut probe: impl AsyncFnMut() -> Result<T, E>,
 ) -> T {
     let start = Instant::now();
+    let patience = match std::env::var_os("ISOBATH_SOAK") {
+        Some(_) => SOAK,
+        None => PATIENCE,
+    };
     loop {
         match probe().await {
             Ok(value) => return value,
-            Err(reason) if start.elapsed() > PATIENCE => {
-                panic!("not within {PATIENCE:?}: {what}; last: {reason}")
+            Err(reason) if start.elapsed() > patience => {
+                panic!("not within {patience:?}: {what}; last: {reason}")
             }
             Err(_) => tokio::time::sleep(Duration::from_millis(10)).await,
         }

@@ -18,5 +18,6 @@ pub(crate) mod manifest;
 pub(crate) mod network;
 pub(crate) mod port;
 pub(crate) mod process;
+pub(crate) mod relay;
 pub(crate) mod stand;
 pub(crate) mod xds_proxy;

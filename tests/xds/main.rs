@@ -6,6 +6,7 @@
 mod support;
 
 mod access;
+mod connections;
 mod envoy;
 mod grpc;
 mod server;

@@ -139,5 +139,5 @@ async fn wrong_flags() {
     .to_string();
     assert!(error.contains("/nowhere/tls.crt"), "{error}");
     assert!(Cli::try_parse_from(["test", "--xds-address=nonsense"]).is_err());
-    assert!(Cli::try_parse_from(["test", "--xds-removal-grace-ms=1"]).is_err());
+    assert!(Cli::try_parse_from(["test", "--xds-removal-grace=1ms"]).is_err());
 }

@@ -11,20 +11,24 @@ use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::time::Instant;
 use tonic::metadata::GRPC_CONTENT_TYPE;
 
 use super::Shared;
 use super::body::Body;
-use super::requests::Requests;
+use super::requests::{Limit, Requests};
 use super::session::Session;
 use crate::xds::delta::Delta;
 use crate::xds::message::Protocol;
 use crate::xds::sotw::Sotw;
+use crate::xds::stream::Stream;
 use crate::xds::transport::Connection;
 
-/// The longest request: 250,000 names of 60 bytes. tonic's default of 4 MiB is the cause of endless reconnects with
-/// other servers.
-const REQUEST_LIMIT: usize = 32 << 20;
+/// What is taken of one request. tonic's default of 4 MiB is the cause of endless reconnects with other servers.
+const REQUEST_LIMIT: Limit = Limit {
+    bytes: Stream::NAME_BYTES,
+    names: Stream::NAMES,
+};
 
 /// How much of requests is taken from the network before it is read: bounds what a flood can make us hold.
 const STREAM_WINDOW: u32 = 1 << 20;
@@ -36,6 +40,10 @@ const STREAMS: u32 = 16;
 /// A peer that is gone without a word is noticed after at most the sum of these.
 const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(30);
 const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// How long a connection may be without a stream that has had a request. One that never says a word, not even HTTP/2's
+/// preface, would be there for ever. Envoy asks as soon as it is connected, and connects again when it has to.
+const SILENCE: Duration = Duration::from_secs(60);
 
 const DELTA: &str =
     "/envoy.service.discovery.v3.AggregatedDiscoveryService/DeltaAggregatedResources";
@@ -67,9 +75,19 @@ where
     }
 }
 
+/// How a connection ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Ended {
+    /// By the client, in order.
+    Closed,
+    /// Here, because the client asked for nothing for too long.
+    Silent,
+}
+
 /// Serves a connection until it ends.
-pub(super) async fn serve(connection: Connection, shared: Shared) -> Result<(), hyper::Error> {
+pub(super) async fn serve(connection: Connection, shared: Shared) -> Result<Ended, hyper::Error> {
     let executor = Executor::default();
+    let streams = shared.streams.clone();
     let service = hyper::service::service_fn(move |request| answer(request, shared.clone()));
     let mut builder = hyper::server::conn::http2::Builder::new(executor.clone());
     let connection = builder
@@ -82,19 +100,29 @@ pub(super) async fn serve(connection: Connection, shared: Shared) -> Result<(), 
         .serve_connection(TokioIo::new(connection), service);
     let mut connection = std::pin::pin!(connection);
     let mut work: FuturesUnordered<Work> = FuturesUnordered::new();
+    let mut silence = std::pin::pin!(tokio::time::sleep(SILENCE));
+    let mut is_silent = true;
     poll_fn(|context| {
         loop {
             // What the streams have to say goes to HTTP/2 before HTTP/2 is asked to write.
             while let Poll::Ready(Some(())) = work.poll_next_unpin(context) {}
             if let Poll::Ready(ended) = connection.as_mut().poll(context) {
-                return Poll::Ready(ended);
+                return Poll::Ready(ended.map(|()| Ended::Closed));
             }
             let handed_over = std::mem::take(&mut *executor.lock());
             if handed_over.is_empty() {
-                return Poll::Pending;
+                break;
             }
             work.extend(handed_over);
         }
+        if streams.is_any() {
+            is_silent = false;
+            return Poll::Pending;
+        }
+        if !std::mem::replace(&mut is_silent, true) {
+            silence.as_mut().reset(Instant::now() + SILENCE);
+        }
+        silence.as_mut().poll(context).map(|()| Ok(Ended::Silent))
     })
     .await
 }
@@ -104,8 +132,8 @@ async fn answer(
     shared: Shared,
 ) -> Result<http::Response<tonic::body::Body>, Infallible> {
     Ok(match request.uri().path() {
-        DELTA => stream::<Delta>(request, &shared),
-        SOTW => stream::<Sotw>(request, &shared),
+        DELTA => begin::<Delta>(request, &shared),
+        SOTW => begin::<Sotw>(request, &shared),
         _ => tonic::Status::unimplemented("Isobath serves the aggregated discovery service only")
             .into_http(),
     })
@@ -113,7 +141,7 @@ async fn answer(
 
 /// One method of the service, without tonic's own frame around it: the generated service knows the generated messages
 /// only, and see [`Body`] and [`Requests`].
-fn stream<P: Protocol>(
+fn begin<P: Protocol>(
     request: http::Request<Incoming>,
     shared: &Shared,
 ) -> http::Response<tonic::body::Body> {

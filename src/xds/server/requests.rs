@@ -10,28 +10,36 @@ use std::pin::Pin;
 
 use bytes::{Buf, BytesMut};
 use hyper::body::{Body, Incoming};
-use prost::Message;
 use tonic::Status;
 
 use super::body::PREFIX;
+use crate::xds::wire::{Request, longest_list};
 
 /// The requests of one stream.
 pub(super) struct Requests<T, B = Incoming> {
     body: B,
     /// What has come and is no whole message yet.
     buffer: BytesMut,
-    /// The longest message that is taken, in bytes.
-    limit: usize,
+    limit: Limit,
     message: PhantomData<fn() -> T>,
+}
+
+/// What is taken of one request.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Limit {
+    /// The longest message, in bytes.
+    pub(super) bytes: usize,
+    /// The longest list of names.
+    pub(super) names: usize,
 }
 
 impl<T, B> Requests<T, B>
 where
-    T: Message + Default,
+    T: Request,
     B: Body + Unpin,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
-    pub(super) fn new(body: B, limit: usize) -> Self {
+    pub(super) fn new(body: B, limit: Limit) -> Self {
         Self {
             body,
             buffer: BytesMut::new(),
@@ -75,16 +83,25 @@ where
             return Err(Status::unimplemented("a request that is compressed"));
         }
         let length = usize::try_from(u32::from_be_bytes(length)).unwrap_or(usize::MAX);
-        if length > self.limit {
+        if length > self.limit.bytes {
             return Err(Status::out_of_range(format!(
                 "a request of {length} bytes, where {} may be",
-                self.limit
+                self.limit.bytes
             )));
         }
         let Some(message) = rest.get(..length) else {
             return Ok(None);
         };
-        let message = T::decode(message).map_err(|error| Status::internal(error.to_string()))?;
+        let is_no_request = |error: prost::DecodeError| Status::internal(error.to_string());
+        // Before anything is decoded: what a name takes in memory has little to do with its bytes here.
+        let names = longest_list(message, T::LISTS).map_err(is_no_request)?;
+        if names > self.limit.names {
+            return Err(Status::resource_exhausted(format!(
+                "a request of {names} names, where {} may be",
+                self.limit.names
+            )));
+        }
+        let message = T::decode(message).map_err(is_no_request)?;
         self.buffer.advance(PREFIX + length);
         if self.buffer.is_empty() {
             self.buffer = BytesMut::new();
@@ -112,17 +129,28 @@ mod tests {
     use http_body_util::{BodyExt as _, StreamBody};
     use hyper::body::Frame;
     use proptest::prelude::*;
+    use prost::Message as _;
     use tonic::Code;
 
     use super::*;
     use crate::xds::server::body;
-    use crate::xds::wire::Node;
+    use crate::xds::wire::{DeltaDiscoveryRequest, Node};
+
+    impl Request for Node {
+        const LISTS: &'static [u32] = &[];
+    }
 
     fn node(length: usize) -> Node {
         Node {
             id: "n".repeat(length),
+            ..Node::default()
         }
     }
+
+    const LIMIT: Limit = Limit {
+        bytes: 400,
+        names: 10,
+    };
 
     /// What [`body::Body`] makes of these messages.
     async fn encoded(nodes: &[Node]) -> Bytes {
@@ -134,11 +162,11 @@ mod tests {
         collected.to_bytes()
     }
 
-    async fn decoded(chunks: Vec<Bytes>, limit: usize) -> (Vec<Node>, Option<Status>) {
+    async fn decoded<T: Request>(chunks: Vec<Bytes>) -> (Vec<T>, Option<Status>) {
         let frames = chunks
             .into_iter()
             .map(|chunk| Ok::<_, Infallible>(Frame::data(chunk)));
-        let mut requests = Requests::new(StreamBody::new(futures::stream::iter(frames)), limit);
+        let mut requests = Requests::new(StreamBody::new(futures::stream::iter(frames)), LIMIT);
         let mut nodes = Vec::new();
         loop {
             match requests.message().await {
@@ -175,7 +203,7 @@ mod tests {
                     }
                     chunks.push(bytes.split_to((*cut).min(bytes.len())));
                 }
-                decoded(chunks, 400).await
+                decoded::<Node>(chunks).await
             });
             prop_assert_eq!(received, nodes);
             prop_assert!(end.is_none());
@@ -184,8 +212,35 @@ mod tests {
 
     /// The bytes of a body, and the code of its end.
     fn check(bytes: &[u8], messages: usize, code: Code) {
-        let (nodes, end) = run(decoded(vec![Bytes::copy_from_slice(bytes)], 400));
+        let (nodes, end) = run(decoded::<Node>(vec![Bytes::copy_from_slice(bytes)]));
         assert_eq!((nodes.len(), end.unwrap().code()), (messages, code));
+    }
+
+    /// Refused before one of them is decoded, in any of the lists.
+    #[test]
+    fn too_many_names_end_the_stream() {
+        let names = |count: usize| vec![String::new(); count];
+        for (subscribe, unsubscribe, claimed) in [(11, 0, 0), (0, 11, 0), (0, 0, 11), (10, 10, 10)]
+        {
+            let request = DeltaDiscoveryRequest {
+                resource_names_subscribe: names(subscribe),
+                resource_names_unsubscribe: names(unsubscribe),
+                initial_resource_versions: (0..claimed)
+                    .map(|n| (n.to_string(), String::new()))
+                    .collect(),
+                ..DeltaDiscoveryRequest::default()
+            };
+            let mut bytes = vec![0];
+            bytes.extend(u32::try_from(request.encoded_len()).unwrap().to_be_bytes());
+            bytes.extend(request.encode_to_vec());
+            let (requests, end) = run(decoded::<DeltaDiscoveryRequest>(vec![bytes.into()]));
+            let code = end.map(|end| end.code());
+            if subscribe == 10 {
+                assert_eq!((requests.len(), code), (1, None));
+            } else {
+                assert_eq!((requests.len(), code), (0, Some(Code::ResourceExhausted)));
+            }
+        }
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! One gRPC stream: feeds requests, snapshots and time to the state machine, and hands on what comes out.
 
 use std::marker::PhantomData;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 
 use futures::Stream as FuturesStream;
 use tokio::sync::watch;
@@ -10,6 +10,7 @@ use tonic::Status;
 
 use super::Shared;
 use super::requests::Requests;
+use super::streams::{Counted, Streams};
 use crate::xds::message::{Protocol, Response};
 use crate::xds::metrics::StreamGauge;
 use crate::xds::report::{Entry, Reporting, StreamReport};
@@ -27,8 +28,12 @@ impl Shown {
 }
 
 impl Reporting for Shown {
-    fn report(&self) -> StreamReport {
-        self.lock().report()
+    fn report(&self) -> Option<StreamReport> {
+        match self.0.try_lock() {
+            Ok(stream) => Some(stream.report()),
+            Err(TryLockError::Poisoned(stream)) => Some(stream.into_inner().report()),
+            Err(TryLockError::WouldBlock) => None,
+        }
     }
 }
 
@@ -41,6 +46,9 @@ pub(super) struct Session<P: Protocol> {
     metrics: Metrics,
     report: Entry,
     known: bool,
+    /// Counts the stream as one of the connection, once it has had a request.
+    counted: Option<Counted>,
+    streams: Streams,
     _connected: StreamGauge,
     protocol: PhantomData<fn() -> P>,
 }
@@ -66,6 +74,8 @@ impl<P: Protocol> Session<P> {
             identifier: shared.identifier.clone(),
             metrics: shared.metrics.clone(),
             known: false,
+            counted: None,
+            streams: shared.streams.clone(),
             _connected: shared.metrics.stream(P::VARIANT),
             protocol: PhantomData,
         })
@@ -120,21 +130,25 @@ impl<P: Protocol> Session<P> {
             // Once for all that was sent and answered since the stream waited last.
             let (refused, deadline) = {
                 let mut stream = self.stream.lock();
-                (stream.take_refused(), stream.deadline(now.into_std()))
+                let refused = stream.take_refused();
+                let refused = refused.map(|refused| (refused, stream.missing()));
+                (refused, stream.deadline(now.into_std()))
             };
-            if let Some(refused) = refused {
-                self.report.refused(refused);
+            if let Some((refused, missing)) = refused {
+                self.report.refused(refused, missing);
             }
             tokio::select! {
                 request = self.requests.message() => match request? {
-                    Some(request) => self
-                        .stream
-                        .lock()
-                        .request(P::parse(request), Instant::now().into_std())
-                        .map_err(|violation| match violation {
-                            Violation::NoType => Status::invalid_argument(violation.to_string()),
-                            Violation::TooManyNames => Status::resource_exhausted(violation.to_string()),
-                        })?,
+                    Some(request) => {
+                        self.counted.get_or_insert_with(|| self.streams.enter());
+                        self.stream
+                            .lock()
+                            .request(P::parse(request), Instant::now().into_std())
+                            .map_err(|violation| match violation {
+                                Violation::NoType => Status::invalid_argument(violation.to_string()),
+                                Violation::TooManyNames => Status::resource_exhausted(violation.to_string()),
+                            })?;
+                    }
                     None => return Ok(None),
                 },
                 changed = self.published.changed() => {
@@ -149,24 +163,28 @@ impl<P: Protocol> Session<P> {
 
     /// Metrics and log of what has happened.
     fn tell(&mut self, events: Vec<Event>) {
-        let node = || self.stream.lock().node().cloned();
+        let client = || self.stream.lock().client().cloned();
         if !self.known
-            && let Some(node) = node()
+            && let Some(client) = client()
         {
             self.known = true;
             tracing::info!(
                 stream = self.report.number(),
-                node = %node,
+                node = %client.id,
+                envoy = client.envoy.map(tracing::field::display),
                 variant = P::VARIANT.as_str(),
                 "an xDS client connected"
             );
+            if let Some(too_old) = client.too_old() {
+                tracing::warn!(stream = self.report.number(), node = %client.id, "{too_old}");
+            }
         }
         for event in events {
             self.metrics.event(&event);
             match event {
                 Event::UnitRefused(unit) => tracing::warn!(
                     stream = self.report.number(),
-                    node = node().as_deref(),
+                    node = client().map(|client| client.id).as_deref(),
                     r#type = %unit.resource_type,
                     resource = %unit.resource,
                     part = unit.part.as_deref(),

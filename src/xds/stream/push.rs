@@ -9,6 +9,7 @@ use prost::Message;
 use super::walk::altered_references;
 use super::{Event, Stream};
 use crate::xds::channel::{Due, Pending, digest};
+use crate::xds::client::Client;
 use crate::xds::message::{RefusalText, Response, Variant};
 use crate::xds::refusal::{Refusal, Unit};
 use crate::xds::report::RefusedUnit;
@@ -24,7 +25,22 @@ struct Batch {
     resources: Vec<Arc<Resource>>,
     /// Those of them that may be new to the client, with what it had before: what they need has to follow.
     news: Vec<(Arc<Resource>, Option<Arc<Resource>>)>,
-    removed: Vec<Arc<str>>,
+    removed: BTreeSet<Arc<str>>,
+}
+
+/// What a unit is part of.
+enum Whole {
+    /// The resource as it is meant to be.
+    Base(Arc<Resource>),
+    /// What is sent in the place of one that does not exist or was refused.
+    StandIn(Arc<Resource>),
+}
+
+impl Whole {
+    fn resource(&self) -> &Arc<Resource> {
+        let (Self::Base(resource) | Self::StandIn(resource)) = self;
+        resource
+    }
 }
 
 /// The next step of a search for bad units.
@@ -72,6 +88,9 @@ impl Stream {
                 continue;
             }
             let sent = self.channel(resource_type).held.sent(&name).cloned();
+            if sent.is_none() && self.keeps_its_own(resource_type, &name) {
+                continue;
+            }
             match self.wanted(resource_type, &name) {
                 Some(resource) => {
                     let changed = sent
@@ -85,7 +104,9 @@ impl Stream {
                 }
                 // "This tells the client to remove the resource from its local cache", and answers a client that
                 // asked for something that does not exist.
-                None if sent.is_some() || why == Due::Asked => batch.removed.push(name),
+                None if sent.is_some() || why == Due::Asked => {
+                    batch.removed.insert(name);
+                }
                 None => {}
             }
         }
@@ -97,11 +118,10 @@ impl Stream {
         if !early {
             let farewells = std::mem::take(&mut channel.farewells);
             let sent: BTreeSet<&Arc<str>> = batch.resources.iter().map(|r| r.name()).collect();
-            let gone: Vec<Arc<str>> = farewells
-                .into_iter()
-                .filter(|name| !sent.contains(name) && !batch.removed.contains(name))
-                .collect();
-            batch.removed.extend(gone);
+            let gone = farewells.into_iter().chain(channel.unknown.take());
+            batch
+                .removed
+                .extend(gone.filter(|name| !sent.contains(name)));
         }
         let nothing = batch.resources.is_empty() && batch.removed.is_empty();
         if nothing && !channel.must_answer {
@@ -123,6 +143,18 @@ impl Stream {
             }
         }
         Some(batch)
+    }
+
+    /// Whether the client, which says that it has a resource, is to go on with what it has, whatever that is: what uses it
+    /// is not replaced yet, or what was to replace it was refused.
+    fn keeps_its_own(&self, resource_type: ResourceType, name: &Arc<str>) -> bool {
+        let channel = self.channel(resource_type);
+        let is_refused = || {
+            self.base(resource_type, name)
+                .is_some_and(|resource| channel.refused.whole(resource))
+        };
+        self.removals.contains(resource_type, name)
+            || (channel.held.is_unknown(name) && is_refused())
     }
 
     /// Everything that the client should have of a type with wildcard.
@@ -150,7 +182,7 @@ impl Stream {
             return stand_in(resource_type, name)
                 .filter(|stand_in| !channel.refused.whole(stand_in));
         };
-        let Some(refused) = channel.refused.of(name) else {
+        let Some(refused) = channel.refused.keys(name) else {
             return Some(resource.clone());
         };
         if channel.refused.whole(resource) {
@@ -164,16 +196,22 @@ impl Stream {
                 .or_else(|| stand_in(resource_type, name))
                 .filter(|resource| !channel.refused.whole(resource));
         }
-        let keys = refused.keys().flatten().cloned().collect();
-        Some(Arc::new(resource.without(&keys)))
+        Some(Arc::new(resource.without(&refused)))
     }
 
-    /// The resource of this name as it is meant to be, or what stands for it.
-    fn meant(&self, resource_type: ResourceType, name: &Arc<str>) -> Option<Arc<Resource>> {
-        match self.base(resource_type, name) {
-            Some(resource) => Some(resource.clone()),
-            None => stand_in(resource_type, name),
+    /// What a unit is part of: the resource of its name as it is meant to be, or what stands for it. `None` if it is
+    /// part of neither any more.
+    fn whole_of(&self, resource_type: ResourceType, unit: &Unit) -> Option<Whole> {
+        let base = self.base(resource_type, &unit.name);
+        if let Some(base) = base
+            && unit.part(base).is_some()
+        {
+            return Some(Whole::Base(base.clone()));
         }
+        let is_needed = base.is_none_or(|base| self.channel(resource_type).refused.whole(base));
+        stand_in(resource_type, &unit.name)
+            .filter(|stand_in| is_needed && unit.part(stand_in).is_some())
+            .map(Whole::StandIn)
     }
 
     /// The next set of a search for bad units.
@@ -194,10 +232,15 @@ impl Stream {
             let Some(units) = units else {
                 // All bad ones are found. What was taken, what is left out and what has changed meanwhile come
                 // together again by the ordinary way.
+                let is_whole = self.variant == Variant::Sotw;
                 let channel = self.channel_mut(resource_type);
                 for name in containment.take_carried().keys() {
                     channel.asked(name);
                 }
+                // A client that came back with a world and has taken none here goes on with that one, whatever is gone
+                // of it: it is told what there is, even if that is nothing.
+                channel.must_answer |=
+                    is_whole && channel.brought && channel.acknowledged_at.is_none();
                 return Trial::None;
             };
             if !units.iter().all(|unit| self.alive(resource_type, unit)) {
@@ -247,7 +290,7 @@ impl Stream {
                 (resource.clone(), before)
             })
             .collect();
-        let removed: Vec<Arc<str>> = std::mem::take(&mut channel.farewells)
+        let removed: BTreeSet<Arc<str>> = std::mem::take(&mut channel.farewells)
             .into_iter()
             .filter(|name| !composed.contains_key(name))
             .collect();
@@ -280,17 +323,20 @@ impl Stream {
         name: &Arc<str>,
         units: &[Unit],
     ) -> Option<Arc<Resource>> {
-        let base = self.meant(resource_type, name)?;
         let accepted = self.channel(resource_type).held.accepted(name);
         let mut head = accepted.map(|accepted| accepted.head().clone());
         let mut parts = accepted
             .map(|accepted| accepted.parts().clone())
             .unwrap_or_default();
         for unit in units {
+            let whole = self.whole_of(resource_type, unit)?;
+            if let Whole::StandIn(_) = whole {
+                parts.clear();
+            }
             match &unit.key {
-                None => head = Some(base.head().clone()),
+                None => head = Some(whole.resource().head().clone()),
                 Some(key) => {
-                    if let Some(part) = base.parts().get(key) {
+                    if let Some(part) = whole.resource().parts().get(key) {
                         parts.insert(key.clone(), part.clone());
                     }
                 }
@@ -304,15 +350,21 @@ impl Stream {
         let channel = self.channel(resource_type);
         channel.subscription.covers(&unit.name)
             && self
-                .meant(resource_type, &unit.name)
-                .is_some_and(|meant| unit.part(&meant).is_some() && !channel.refused.whole(&meant))
+                .whole_of(resource_type, unit)
+                .is_some_and(|whole| !channel.refused.whole(whole.resource()))
     }
 
     fn leave_out(&mut self, resource_type: ResourceType, unit: &Unit, reason: Arc<str>) {
-        let meant = self.meant(resource_type, &unit.name);
-        let Some(owners) = meant
+        // What an Envoy that is too old says about a listener that it does not understand helps nobody.
+        let too_old = self.client.as_ref().and_then(Client::too_old);
+        let reason = match too_old.filter(|_| resource_type == ResourceType::Listener) {
+            Some(too_old) => too_old.into(),
+            None => reason,
+        };
+        let whole = self.whole_of(resource_type, unit);
+        let Some(owners) = whole
             .as_ref()
-            .and_then(|meant| unit.part(meant))
+            .and_then(|whole| unit.part(whole.resource()))
             .map(|part| part.owners.clone())
         else {
             return;
@@ -321,7 +373,6 @@ impl Stream {
         channel.refused.insert(
             unit,
             Refusal {
-                hash: unit.hash,
                 reason: reason.clone(),
                 owners: owners.clone(),
             },
@@ -356,7 +407,7 @@ impl Stream {
         let nonce = self.nonce;
         // The state of the world has no field for removals.
         let listed = match self.variant {
-            Variant::Delta => batch.removed.clone(),
+            Variant::Delta => batch.removed.iter().cloned().collect(),
             Variant::Sotw => Vec::new(),
         };
         let channel = self.channel_mut(resource_type);
@@ -386,7 +437,7 @@ impl Stream {
         if !batch.resources.is_empty()
             && let Some(reason) = channel.refused_sets.get(digest)
         {
-            let text = RefusalText::new(reason.to_string());
+            let text = RefusalText::new(reason);
             self.contain(resource_type, pending, &text);
             return None;
         }

@@ -6,14 +6,11 @@ use std::time::Instant;
 
 use super::{Event, Stream};
 use crate::xds::ResourceType;
-use crate::xds::channel::Pending;
+use crate::xds::channel::{Channel, Pending};
 use crate::xds::message::{Ask, RefusalText, Request, Variant};
 use crate::xds::refusal::{Containment, Unit};
 use crate::xds::report::Rejected;
 use crate::xds::subscription::Change;
-
-/// Longest node identifier that is kept, in characters.
-const NODE_LIMIT: usize = 128;
 
 /// What ends a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -42,11 +39,8 @@ impl Stream {
             return Err(Violation::NoType);
         }
         // "Only the first request on a stream is guaranteed to carry the node identifier", and it never changes.
-        if self.node.is_none() {
-            self.node = request
-                .node
-                .filter(|node| !node.is_empty())
-                .map(|node| node.chars().take(NODE_LIMIT).collect::<String>().into());
+        if self.client.is_none() {
+            self.client = request.client;
         }
         // Types that Isobath does not serve stay unanswered: they may be asked for by a client that can do more.
         let Some(resource_type) = ResourceType::from_type_url(&request.type_url) else {
@@ -70,7 +64,7 @@ impl Stream {
                 // answered before, this is no answer but a renewed interest, which that answer would not show.
                 if nonce == Some(channel.answered)
                     && !refused
-                    && let Ask::Sotw { names } = request.ask
+                    && let Ask::Sotw { names, .. } = request.ask
                 {
                     let channel = self.channel_mut(resource_type);
                     for name in &names {
@@ -92,50 +86,97 @@ impl Stream {
                 None => self.acknowledge(resource_type, now),
             }
         }
-        self.ask(resource_type, request.ask, first, renewal);
+        self.ask(resource_type, request.ask, first, renewal, now);
 
-        let (names, bytes) = self
-            .channels
-            .iter()
-            .fold((0, 0), |(names, bytes), channel| {
-                (
-                    names + channel.subscription.names().len(),
-                    bytes + channel.subscription.bytes(),
-                )
-            });
-        if names > Self::NAMES || bytes > Self::NAME_BYTES {
-            return Err(Violation::TooManyNames);
+        self.check_bounds()
+    }
+
+    /// What is remembered for the client because it named it: what it subscribes to, what it is to be told does not
+    /// exist, and what it brought along.
+    fn check_bounds(&self) -> Result<(), Violation> {
+        let of_all = |of: fn(&Channel) -> (usize, usize)| {
+            self.channels
+                .iter()
+                .map(of)
+                .fold((0, 0), |sum, one| (sum.0 + one.0, sum.1 + one.1))
+        };
+        let kinds = [
+            of_all(|channel| {
+                let names = channel.subscription.names().len();
+                (names, channel.subscription.bytes())
+            }),
+            of_all(|channel| (channel.unknown.len(), channel.unknown.bytes())),
+            self.claimed,
+        ];
+        let is_bounded = |(names, bytes)| names <= Self::NAMES && bytes <= Self::NAME_BYTES;
+        match kinds.into_iter().all(is_bounded) {
+            true => Ok(()),
+            false => Err(Violation::TooManyNames),
         }
-        Ok(())
     }
 
     /// The subscription's part of a request.
-    fn ask(&mut self, resource_type: ResourceType, ask: Ask, first: bool, renewal: bool) {
-        let channel = self.channel_mut(resource_type);
-        let (mut change, claimed) = match ask {
+    fn ask(
+        &mut self,
+        resource_type: ResourceType,
+        ask: Ask,
+        first: bool,
+        renewal: bool,
+        now: Instant,
+    ) {
+        let channel = &mut self.channels[resource_type as usize];
+        let (mut change, claimed, resumes) = match ask {
             Ask::Delta {
                 subscribe,
                 unsubscribe,
                 claimed,
             } => {
                 let change = channel.subscription.delta(&subscribe, &unsubscribe);
-                (change, claimed)
+                let resumes = !claimed.is_empty();
+                (change, claimed, resumes)
             }
-            Ask::Sotw { names } => (channel.subscription.sotw(&names), Vec::new()),
+            Ask::Sotw { names, resumes } => {
+                let change = channel.subscription.sotw(&names);
+                // What it has of the types with a wildcard, which it does not name, it does not tell.
+                let named = resumes && !resource_type.has_wildcard();
+                (change, if named { names } else { Vec::new() }, resumes)
+            }
         };
         if renewal && change == Change::default() {
             change.asked = channel.subscription.names().names().cloned().collect();
             change.asked_all = channel.subscription.wildcard();
         }
-        for name in &change.dropped {
-            self.removals.cancel(resource_type, name);
-        }
+        let target = self.target.resources(resource_type);
         let channel = &mut self.channels[resource_type as usize];
         for name in &change.dropped {
             channel.drop_name(name);
         }
         if change.dropped_all {
-            channel.drop_unnamed();
+            change.dropped.extend(channel.drop_unnamed());
+        }
+        for name in &change.dropped {
+            self.removals.cancel(resource_type, name);
+        }
+        for name in &change.unnamed {
+            channel.renewed.remove(name);
+            if target.contains_key(name) || channel.held.contains(name) {
+                // The client deletes what it unsubscribes from, though the wildcard still covers it: it is to be told
+                // again. In the state of the world all is told each time.
+                if self.variant == Variant::Delta {
+                    channel.asked(name);
+                }
+            } else {
+                channel.due.remove(name);
+                if self.variant == Variant::Delta {
+                    channel.unknown.insert(name.clone());
+                }
+            }
+        }
+        // What stood for a name that the client made up, and that it refused, is not remembered longer than the name.
+        for name in change.dropped.iter().chain(&change.unnamed) {
+            if !target.contains_key(name) {
+                channel.refused.prune(name, None);
+            }
         }
         for name in &change.asked {
             channel.asked(name);
@@ -144,22 +185,43 @@ impl Stream {
             // Also when there is nothing: the client's first fetch ends with the answer.
             channel.must_answer = true;
             let held: Vec<Arc<str>> = channel.held.names().cloned().collect();
-            for name in self.target.resources(resource_type).keys().chain(&held) {
+            for name in target.keys().chain(&held) {
                 channel.asked(name);
             }
         }
-        // What a client brings along from an earlier stream is believed in one thing only: names that do not exist
-        // have to be taken from it. Names that exist are sent in full. This includes a client that does not name
-        // them now, and routes and endpoints: unlike a client that waits, it has some, and goes on with them until
-        // what uses them is replaced.
         if first {
-            for name in claimed {
-                let exists = self.target.get(resource_type, &name).is_some();
-                if !exists {
-                    let name: Arc<str> = name.into();
-                    channel.due.remove(&name);
-                    channel.farewells.insert(name);
+            if resumes {
+                channel.brought = true;
+                self.resumed.get_or_insert(now);
+            }
+            self.claim(resource_type, claimed);
+        }
+    }
+
+    /// What a client brings along from an earlier stream is believed in one thing only: names that do not exist have to
+    /// be taken from it, when what uses them is replaced: its routes are those of the earlier stream too. Names that
+    /// exist are sent in full. This includes a client that does not name them now, and routes and endpoints: unlike a
+    /// client that waits, it has some, and goes on with them.
+    fn claim(&mut self, resource_type: ResourceType, claimed: Vec<String>) {
+        let target = self.target.resources(resource_type);
+        let channel = &mut self.channels[resource_type as usize];
+        for name in claimed {
+            if let Some((name, _)) = target.get_key_value(&*name) {
+                // Should it leave before it is sent, the client has it all the same.
+                if channel.subscription.covers(name) {
+                    channel.held.get_or_insert(name).brought = true;
                 }
+                continue;
+            }
+            self.claimed.0 += 1;
+            self.claimed.1 += name.len();
+            let name: Arc<str> = name.into();
+            channel.due.remove(&name);
+            if resource_type == ResourceType::Listener {
+                channel.farewells.insert(name);
+            } else {
+                channel.held.get_or_insert(&name).brought = true;
+                self.removals.leave((resource_type, name));
             }
         }
     }

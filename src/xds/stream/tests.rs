@@ -1,9 +1,11 @@
 //! Transcripts and properties of a stream.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod bounds;
 mod delta;
 mod order;
 mod properties;
+mod reconnect;
 mod refusals;
 mod script;
 mod search;

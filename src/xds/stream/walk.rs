@@ -6,6 +6,7 @@ use std::time::Instant;
 use imbl::ordmap::DiffItem;
 
 use super::Stream;
+use crate::xds::message::Variant;
 use crate::xds::refusal::Unit;
 use crate::xds::removal::Users;
 use crate::xds::{Reference, Resource, ResourceType, Snapshot};
@@ -57,11 +58,18 @@ impl Stream {
             if resource.is_some() {
                 self.removals.cancel(resource_type, name);
                 channel.farewells.remove(name);
+                channel.unknown.remove(name);
                 channel.changed(name);
+            } else if !channel.held.contains(name) {
+                // Who never answers is sent nothing: what comes and goes meanwhile must not add up. A client that named
+                // it is still to be told.
+                if !channel.subscription.names().contains(name) {
+                    channel.due.remove(name);
+                }
             } else if resource_type == ResourceType::Listener {
                 // Nothing uses a listener: it goes with the push.
                 channel.changed(name);
-            } else if channel.held.contains(name) {
+            } else {
                 self.removals.leave((resource_type, name.clone()));
             }
         }
@@ -218,7 +226,8 @@ impl Stream {
         let all_sent = [listeners, routes]
             .iter()
             .all(|channel| channel.due.is_empty() && channel.containment.is_none());
-        let users = all_sent.then_some(Users {
+        let all_asked = self.users_deadline().is_none_or(|deadline| deadline <= now);
+        let users = (all_sent && all_asked).then_some(Users {
             listeners: listeners.last_nonce,
             routes: routes.last_nonce,
         });
@@ -229,12 +238,30 @@ impl Stream {
                     && self.channels[ResourceType::Route as usize].answered(users.routes)
             });
         for (resource_type, name) in due {
+            let sotw = self.variant == Variant::Sotw;
             let channel = self.channel_mut(resource_type);
-            if channel.held.contains(&name) {
-                channel.due.remove(&name);
+            if !channel.held.contains(&name) {
+                continue;
+            }
+            channel.due.remove(&name);
+            if sotw && channel.held.sent(&name).is_none() {
+                // There is no field to say so, and perhaps it only waits for it.
+                channel.held.remove(&name);
+                channel.asked(&name);
+            } else {
                 channel.farewells.insert(name);
             }
         }
+    }
+
+    /// Until when a client that brought something along may still ask for the listeners and routes that use it; `None`
+    /// if it has asked, or if it brought nothing.
+    pub(super) fn users_deadline(&self) -> Option<Instant> {
+        let asked = [ResourceType::Listener, ResourceType::Route]
+            .iter()
+            .all(|of| self.channel(*of).subscription.requested());
+        let since = self.resumed.filter(|_| !asked)?;
+        Some(since + self.timing.users)
     }
 }
 

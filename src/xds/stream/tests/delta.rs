@@ -3,8 +3,10 @@
 use nix::time::{ClockId, clock_gettime};
 
 use super::script::{Script, check as play};
+use crate::xds::Client;
 use crate::xds::message::{Request, Variant};
 use crate::xds::stream::Violation;
+use crate::xds::wire::Node;
 
 fn check(transcript: &str) {
     play(Variant::Delta, transcript);
@@ -235,26 +237,6 @@ fn unknown_names() {
     );
 }
 
-/// X-14, X-15, X-16: whatever the client claims, it is sent everything; and what does not exist is taken from it.
-/// A route or an assignment that it still has is not emptied: what uses it goes first.
-#[test]
-fn claims_are_not_believed() {
-    check(
-        "! c:a=1 c:b=1 e:a=1 r:r=1 s:s=1
-        > c had:a,b,ghost
-        < c 1 a=1 b=1 -ghost
-        > e +a +ghost had:a,ghost
-        < e 2 a=1 -ghost
-        > r +r +ghost had:r,ghost
-        < r 3 r=1 -ghost
-        > s +s had:other
-        < s 4 s=1 -other
-        > e ok
-        ! e:ghost=1
-        < e 5 ghost=1",
-    );
-}
-
 /// X-17 for the incremental variant: clusters and endpoints go after the grace period, listeners with the push.
 #[test]
 fn removals() {
@@ -296,13 +278,19 @@ fn the_node_is_that_of_the_first_request() {
         let mut script = Script::new(variant, "");
         let request = |node: Option<&str>| Request {
             type_url: "some.other/Type".into(),
-            node: node.map(String::from),
+            client: node.and_then(|node| {
+                Client::of(&Node {
+                    id: node.into(),
+                    ..Node::default()
+                })
+            }),
             ..Request::default()
         };
         let now = script.now;
         for node in [Some("envoy-1"), None, Some(""), Some("other")] {
             script.stream.request(request(node), now).unwrap();
-            assert_eq!(script.stream.node().map(|node| &**node), Some("envoy-1"));
+            let client = script.stream.client().unwrap();
+            assert_eq!(&*client.id, "envoy-1");
         }
     }
 }

@@ -34,6 +34,8 @@ enum Step {
     /// ... or sends something odd: a stale nonce, names, an empty request.
     Odd(usize, u8),
     Time(u16),
+    /// The stream is lost, these changes come, and the client comes back.
+    Reconnect(Vec<Change>),
 }
 
 const CLUSTERS: usize = 4;
@@ -121,6 +123,9 @@ struct Client {
     ready: BTreeSet<Arc<str>>,
     /// Assignments that it refused: nobody waits for these.
     settled: BTreeSet<Arc<str>>,
+    /// Whether it has come back and has not heard of these types since: a whole world then omits what is gone, though
+    /// routes use it, because nobody knows its bytes any more.
+    returned: BTreeSet<ResourceType>,
 }
 
 impl Client {
@@ -136,7 +141,19 @@ impl Client {
             refused: BTreeSet::new(),
             ready: BTreeSet::new(),
             settled: BTreeSet::new(),
+            returned: BTreeSet::new(),
         }
+    }
+
+    /// The stream is lost. What it has it keeps.
+    fn disconnect(&mut self) {
+        self.asked.clear();
+        self.unanswered.clear();
+        self.last.clear();
+        self.refused.clear();
+        // Tables and assignments that it waits for are asked for again.
+        self.wants.clear();
+        self.returned = ResourceType::ALL.into();
     }
 
     fn receive(&mut self, response: Response) {
@@ -211,7 +228,7 @@ impl Client {
                 let refused = response.resources.iter();
                 self.settled.extend(refused.map(|r| r.name().clone()));
             }
-            refusal = Some(RefusalText::new("something is bad".into()));
+            refusal = Some(RefusalText::new("something is bad"));
         } else {
             if self.variant == Variant::Sotw && of.has_wildcard() {
                 let names: BTreeSet<Arc<str>> = response
@@ -232,7 +249,12 @@ impl Client {
             for name in &response.removed {
                 self.forget(of, name);
             }
+            self.returned.remove(&of);
             for resource in &response.resources {
+                // What it has let go of meanwhile it ignores.
+                if !of.has_wildcard() && !self.wants[&of].contains(resource.name()) {
+                    continue;
+                }
                 let key = (of, resource.name().clone());
                 self.needs
                     .insert(key.clone(), resource.references().cloned().collect());
@@ -247,6 +269,17 @@ impl Client {
     }
 
     fn forget(&mut self, of: ResourceType, name: &Arc<str>) {
+        // Make before break: nothing that it has uses what it is to forget. The endpoints of a cluster go on the wire
+        // after it, and may be answered before it.
+        let has = self.has.contains_key(&(of, name.clone())) && of != ResourceType::Endpoint;
+        if has && !(self.variant == Variant::Sotw && self.returned.contains(&of)) {
+            for ((user, by), needs) in &self.needs {
+                let uses = needs
+                    .iter()
+                    .any(|needed| needed.resource_type == of && needed.name == *name);
+                assert!(!uses, "{of} {name} is taken, and {user} {by} uses it");
+            }
+        }
         if of == ResourceType::Cluster {
             self.ready.remove(name);
         }
@@ -279,20 +312,27 @@ impl Client {
                 self.needs.remove(&(of, name));
             }
         }
-        self.asked.insert(of);
+        let first = self.asked.insert(of);
+        let claimed: Vec<String> = self
+            .has
+            .keys()
+            .filter(|(held, _)| first && *held == of)
+            .map(|(_, name)| name.to_string())
+            .collect();
         Request {
             type_url: of.type_url().into(),
             nonce,
             refusal,
-            node: None,
+            client: None,
             ask: match self.variant {
                 Variant::Delta => Ask::Delta {
                     subscribe,
                     unsubscribe,
-                    claimed: vec![],
+                    claimed,
                 },
                 Variant::Sotw => Ask::Sotw {
                     names: needed.iter().map(|n| n.to_string()).collect(),
+                    resumes: !claimed.is_empty(),
                 },
             },
         }
@@ -388,6 +428,20 @@ impl Play {
                     self.send(request);
                 }
             }
+            Step::Reconnect(changes) => {
+                for change in changes {
+                    self.world.change(change);
+                }
+                let snapshot = Arc::new(self.world.snapshot());
+                let timing = Timing::default();
+                self.stream = Stream::new(self.stream.variant, timing, snapshot, self.now);
+                self.client.disconnect();
+                for of in ResourceType::ALL {
+                    if let Some(request) = self.client.spontaneous(of) {
+                        self.send(request);
+                    }
+                }
+            }
             Step::Time(milliseconds) => {
                 self.now += Duration::from_millis(u64::from(*milliseconds));
                 self.receive();
@@ -481,6 +535,7 @@ fn step() -> impl Strategy<Value = Step> {
         8 => (0..5_usize).prop_map(Step::Answer),
         1 => (0..5_usize, any::<u8>()).prop_map(|(of, nonce)| Step::Odd(of, nonce)),
         1 => (0..3000_u16).prop_map(Step::Time),
+        1 => prop::collection::vec(change(), 0..8).prop_map(Step::Reconnect),
     ]
 }
 
@@ -538,13 +593,13 @@ proptest! {
             let type_url = ResourceType::ALL.get(of).map_or("other", |of| of.type_url());
             let ask = match variant {
                 Variant::Delta => Ask::Delta { subscribe, unsubscribe, claimed },
-                Variant::Sotw => Ask::Sotw { names: subscribe },
+                Variant::Sotw => Ask::Sotw { names: subscribe, resumes: !claimed.is_empty() },
             };
             stream.request(Request {
                 type_url: type_url.into(),
-                node: None,
+                client: None,
                 nonce,
-                refusal: refusal.map(RefusalText::new),
+                refusal: refusal.as_deref().map(RefusalText::new),
                 ask,
             }, now).unwrap();
             now += Duration::from_millis(wait);

@@ -1,8 +1,10 @@
 //! Containment of what a client refuses.
 
 use super::script::{Script, check as play};
+use crate::xds::Client;
 use crate::xds::message::{RefusalText, Variant};
 use crate::xds::stream::Event;
+use crate::xds::wire::{BuildVersion, Node, SemanticVersion};
 
 fn refused(script: &Script) -> Vec<String> {
     script
@@ -48,6 +50,64 @@ fn a_named_cluster() {
             .any(|event| matches!(event, Event::UnitRefused(unit)
             if &*unit.resource == "b" && &*unit.owners[0] == "owner-of-b"))
     );
+}
+
+/// Envoy serves nothing on a listener that it refuses, unless it has an earlier form of it; and an Envoy that is too old
+/// is told as such, whatever it says.
+#[test]
+fn refused_listeners_are_missing() {
+    let missing = |script: &Script| -> Vec<String> {
+        let missing = script.stream.missing();
+        missing.iter().map(ToString::to_string).collect()
+    };
+    let mut script = Script::new(Variant::Delta, "l:http=bad l:https=1[a=bad]");
+    let mut sent = script.input("> l").unwrap();
+    for _ in 0..30 {
+        let Some(response) = sent.first() else { break };
+        let answer = if response.contains("bad") {
+            "> l no:http is bad"
+        } else {
+            "> l ok"
+        };
+        sent = script.input(answer).unwrap();
+    }
+    assert_eq!(missing(&script).len(), 1, "{:?}", missing(&script));
+    assert!(missing(&script)[0].starts_with("Envoy refuses the listener http: "));
+    // Repaired, and then bad again: it goes on with what it took.
+    assert_eq!(script.input("! l:http=good").unwrap().len(), 1);
+    script.input("> l ok").unwrap();
+    assert_eq!(missing(&script), [""; 0]);
+    script.input("! l:http=bad2").unwrap();
+    script.input("> l no:http is bad").unwrap();
+    assert_eq!(refused(&script).len(), 2);
+    assert_eq!(missing(&script), [""; 0]);
+
+    // One that it brought along it has.
+    let mut script = Script::new(Variant::Delta, "l:http=bad");
+    script.input("> l had:http").unwrap();
+    script.input("> l no:http is bad").unwrap();
+    assert_eq!(refused(&script).len(), 1);
+    assert_eq!(missing(&script), [""; 0]);
+
+    let mut script = Script::new(Variant::Delta, "l:http=bad");
+    let mut request = script.request("l");
+    request.client = Client::of(&Node {
+        id: "envoy".into(),
+        user_agent_name: "envoy".into(),
+        user_agent_build_version: Some(BuildVersion {
+            version: Some(SemanticVersion {
+                major_number: 1,
+                minor_number: 36,
+                patch: 2,
+            }),
+        }),
+    });
+    script.stream.request(request, script.now).unwrap();
+    script.input("@ 0").unwrap();
+    script
+        .input("> l no:Didn't find a registered implementation")
+        .unwrap();
+    assert!(missing(&script)[0].contains("Envoy 1.36.2 is too old"));
 }
 
 /// What is seen of one type: the version that was sent, taken, or refused and why.

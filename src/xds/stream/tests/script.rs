@@ -5,7 +5,7 @@
 //! ! r:r=0[h=1(c:a);i=2]            a resource with parts
 //! @ 500                            500 ms pass
 //! > c * +a -b had:x,y              a delta request
-//! > c =a,b                         a state-of-the-world request
+//! > c =a,b had:1                   a state-of-the-world request, of a client that took a version before
 //! > c ok                           ... that acknowledges the last response of the type
 //! > c ok:1  > c no:the text        ... an earlier one; refuses the last one
 //! < c 1 a=1 b=2 -x                 a response: nonce, resources with their bytes, removals
@@ -165,7 +165,7 @@ impl Script {
         Ok(out)
     }
 
-    fn request(&mut self, text: &str) -> Request {
+    pub(super) fn request(&mut self, text: &str) -> Request {
         let mut words = text.splitn(2, ' ');
         let of = type_of(words.next().unwrap());
         let mut request = Request {
@@ -184,7 +184,7 @@ impl Script {
             let (word, after) = rest.split_once(' ').unwrap_or((rest, ""));
             if let Some(text) = rest.strip_prefix("no:") {
                 request.nonce = self.last.get(&of).copied().unwrap_or(0).to_string();
-                request.refusal = Some(RefusalText::new(text.into()));
+                request.refusal = Some(RefusalText::new(text));
                 break;
             }
             rest = after;
@@ -210,6 +210,7 @@ impl Script {
             },
             Variant::Sotw => Ask::Sotw {
                 names: self.names.get(&of).cloned().unwrap_or_default(),
+                resumes: !claimed.is_empty(),
             },
         };
         request

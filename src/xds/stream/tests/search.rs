@@ -12,7 +12,7 @@ use crate::xds::refusal::{Containment, Unit};
 /// that are left are tried, and nobody is left out on the text's word.
 #[test]
 fn a_name_condemns_nobody_when_another_has_changed() {
-    let text = RefusalText::new("r2 is bad".into());
+    let text = RefusalText::new("r2 is bad");
     let unit = |number: u64| Unit {
         name: format!("r{number}").into(),
         key: None,
