@@ -47,12 +47,13 @@ pub struct Args {
         default_value = "127.0.0.1:6060"
     )]
     pub admin_address: SocketAddr,
-    /// Where /healthz, /readyz and /metrics are served, and nothing else.
+    /// Where /healthz, /readyz and /metrics are served, and nothing else; `*` is every address.
     #[arg(
         long,
         env = "ISOBATH_METRICS_ADDRESS",
         value_name = "IP:PORT",
-        default_value = "0.0.0.0:8003"
+        default_value = "*:8003",
+        value_parser = crate::cli::listen_address
     )]
     pub metrics_address: SocketAddr,
 }

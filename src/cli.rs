@@ -13,6 +13,7 @@
 use std::ffi::OsString;
 use std::fmt;
 use std::io::{self, Write as _};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -192,6 +193,28 @@ pub fn duration(text: &str) -> Result<Duration, String> {
     let sentence = || "it is a length of time such as 90s, 5m or 500ms".to_owned();
     let duration: SignedDuration = text.parse().map_err(|_| sentence())?;
     duration.try_into().map_err(|_| sentence())
+}
+
+/// An address to listen on. `*:PORT` is every address of the machine: `[::]`, which takes IPv4 too, or `0.0.0.0` where the
+/// kernel was started without IPv6.
+///
+/// # Errors
+///
+/// What it must be.
+pub fn listen_address(text: &str) -> Result<SocketAddr, String> {
+    let sentence =
+        || "it is an address with a port such as *:8080, 10.0.0.1:8080 or [::]:8080".to_owned();
+    match text.strip_prefix("*:") {
+        None => text.parse().map_err(|_| sentence()),
+        Some(port) => {
+            let port = port.parse().map_err(|_| sentence())?;
+            let has_ipv6 = UdpSocket::bind((Ipv6Addr::UNSPECIFIED, 0)).is_ok();
+            Ok(match has_ipv6 {
+                true => (Ipv6Addr::UNSPECIFIED, port).into(),
+                false => (Ipv4Addr::UNSPECIFIED, port).into(),
+            })
+        }
+    }
 }
 
 /// The most threads for work in bulk. On a node of 64 cores, 64 threads would be 64 arenas of the allocator and nothing

@@ -155,6 +155,17 @@ pub struct RouteMatch {
     pub headers: Vec<ValueMatch>,
     /// Query parameters.
     pub query: Vec<ValueMatch>,
+    /// The scheme by which the client asked, where somebody in front says which that was.
+    pub scheme: Option<Scheme>,
+}
+
+/// How a client asked, as `X-Forwarded-Proto` says it when the routes are tried.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Scheme {
+    /// By anything but HTTPS.
+    Http,
+    /// By HTTPS.
+    Https,
 }
 
 impl RouteMatch {
@@ -165,6 +176,7 @@ impl RouteMatch {
             path,
             headers: Vec::new(),
             query: Vec::new(),
+            scheme: None,
         }
     }
 }
@@ -309,6 +321,8 @@ pub struct Cluster {
     pub circuit_breakers: CircuitBreakers,
     /// Whether the source address chooses the endpoint.
     pub hash_source_ip: bool,
+    /// How long a connection is kept for the next request, `None` for Envoy's hour. Zero is for ever.
+    pub idle_timeout: Option<Duration>,
     /// The Service.
     pub owner: Owner,
 }
@@ -341,7 +355,7 @@ pub enum UpstreamProtocol {
     H2,
 }
 
-/// Limits per cluster, `None` for Envoy's own.
+/// Limits per cluster, `None` for one that nobody reaches.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct CircuitBreakers {
     /// Connections.

@@ -13,7 +13,7 @@ use anyhow::Context as _;
 use tempfile::TempDir;
 use tokio::net::TcpStream;
 
-use crate::cli::UsageError;
+use crate::cli::{UsageError, listen_address};
 use crate::drain::admin::Admin;
 use crate::envoy::listener;
 use crate::source::manifests::STANDARD_INPUT;
@@ -62,7 +62,8 @@ pub struct Args {
         long,
         env = "ISOBATH_ENVOY_HTTP_ADDRESS",
         value_name = "IP:PORT",
-        default_value = "127.0.0.1:8080"
+        default_value = "127.0.0.1:8080",
+        value_parser = listen_address
     )]
     pub envoy_http_address: SocketAddr,
     /// Where Envoy listens for HTTPS.
@@ -70,7 +71,8 @@ pub struct Args {
         long,
         env = "ISOBATH_ENVOY_HTTPS_ADDRESS",
         value_name = "IP:PORT",
-        default_value = "127.0.0.1:8443"
+        default_value = "127.0.0.1:8443",
+        value_parser = listen_address
     )]
     pub envoy_https_address: SocketAddr,
     /// Where Envoy serves /ready and /metrics.
@@ -78,7 +80,8 @@ pub struct Args {
         long,
         env = "ISOBATH_ENVOY_STATS_ADDRESS",
         value_name = "IP:PORT",
-        default_value = "127.0.0.1:8002"
+        default_value = "127.0.0.1:8002",
+        value_parser = listen_address
     )]
     pub envoy_stats_address: SocketAddr,
 }
@@ -182,7 +185,7 @@ pub async fn listening(addresses: &[SocketAddr], envoy_admin: &Path) {
         tokio::time::sleep(POLL).await;
     }
     for address in addresses {
-        // 0.0.0.0 is for listening only.
+        // 0.0.0.0 and [::] are for listening only.
         let address = reachable(*address);
         while TcpStream::connect(address).await.is_err() {
             tokio::time::sleep(POLL).await;
@@ -194,10 +197,8 @@ pub async fn listening(addresses: &[SocketAddr], envoy_admin: &Path) {
 #[must_use]
 pub fn reachable(address: SocketAddr) -> SocketAddr {
     match address {
-        SocketAddr::V4(v4) if v4.ip().is_unspecified() => ([127, 0, 0, 1], v4.port()).into(),
-        SocketAddr::V6(v6) if v6.ip().is_unspecified() => {
-            (std::net::Ipv6Addr::LOCALHOST, v6.port()).into()
-        }
+        // `[::]` takes IPv4 too, and ::1 is not on every machine.
+        any if any.ip().is_unspecified() => ([127, 0, 0, 1], any.port()).into(),
         address => address,
     }
 }

@@ -4,9 +4,10 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::cli::duration;
+use crate::cli::{duration, listen_address};
 use crate::envoy::client_headers::KeptHeader;
-use crate::envoy::edge::{Edge, EscapedSlashes};
+use crate::envoy::edge::{Edge, EscapedSlashes, Underscores};
+use crate::envoy::http_connection_manager::MAX_WINDOW_KIB;
 use crate::envoy::listener;
 use crate::store::ClassSelection;
 use crate::translate::Options;
@@ -25,12 +26,13 @@ pub struct Args {
     /// Serve Services of type ExternalName. Whoever may write one decides where requests go.
     #[arg(long, env = "ISOBATH_ALLOW_EXTERNAL_NAMES")]
     pub allow_external_names: bool,
-    /// Where Envoy listens for HTTP.
+    /// Where Envoy listens for HTTP; `*` is every address, of both families where the kernel has IPv6.
     #[arg(
         long,
         env = "ISOBATH_ENVOY_HTTP_ADDRESS",
         value_name = "IP:PORT",
-        default_value = "0.0.0.0:8080"
+        default_value = "*:8080",
+        value_parser = listen_address
     )]
     pub envoy_http_address: SocketAddr,
     /// Where Envoy listens for HTTPS.
@@ -38,7 +40,8 @@ pub struct Args {
         long,
         env = "ISOBATH_ENVOY_HTTPS_ADDRESS",
         value_name = "IP:PORT",
-        default_value = "0.0.0.0:8443"
+        default_value = "*:8443",
+        value_parser = listen_address
     )]
     pub envoy_https_address: SocketAddr,
     /// Where Envoy answers /ready and /metrics.
@@ -46,7 +49,8 @@ pub struct Args {
         long,
         env = "ISOBATH_ENVOY_STATS_ADDRESS",
         value_name = "IP:PORT",
-        default_value = "0.0.0.0:8002"
+        default_value = "*:8002",
+        value_parser = listen_address
     )]
     pub envoy_stats_address: SocketAddr,
     /// What a client may do.
@@ -95,7 +99,8 @@ pub struct EdgeArgs {
         default_value = "redirect"
     )]
     pub envoy_escaped_slashes: SlashAction,
-    /// How many proxies in front of Envoy are believed what they say in X-Forwarded-For and X-Forwarded-Proto.
+    /// How many proxies in front of Envoy are believed what they say in X-Forwarded-For, -Proto, -Host and -Port. What is
+    /// redirected to HTTPS then follows X-Forwarded-Proto.
     #[arg(
         long,
         env = "ISOBATH_ENVOY_TRUSTED_HOPS",
@@ -112,9 +117,70 @@ pub struct EdgeArgs {
         value_delimiter = ','
     )]
     pub envoy_keep_request_header: Vec<KeptHeader>,
-    /// Take the client's address from a PROXY header, which every connection for HTTP and HTTPS must then begin with.
+    /// Take the client's address from a PROXY header, which every connection for HTTP and HTTPS must then begin with. Its
+    /// port says the scheme: 80, or 443 and the port of --envoy-https-redirect-to.
     #[arg(long, env = "ISOBATH_ENVOY_PROXY_PROTOCOL")]
     pub envoy_proxy_protocol: bool,
+    /// Tell back ends the client's address in X-Real-IP too.
+    #[arg(long, env = "ISOBATH_ENVOY_REAL_IP")]
+    pub envoy_real_ip: bool,
+    /// The protocols that a request may ask to go on in (`Upgrade`), such as websocket,SPDY/3.1; offers of others are
+    /// ignored.
+    #[arg(
+        long,
+        env = "ISOBATH_ENVOY_UPGRADES",
+        value_name = "NAMES",
+        default_value = "websocket",
+        value_delimiter = ',',
+        value_parser = upgrade
+    )]
+    pub envoy_upgrades: Vec<String>,
+    /// What becomes of a request with an underscore in the name of a header. Programs that read headers as CGI does take
+    /// X_Real_IP for X-Real-IP.
+    #[arg(
+        long,
+        env = "ISOBATH_ENVOY_UNDERSCORES",
+        value_name = "ACTION",
+        default_value = "reject"
+    )]
+    pub envoy_underscores: UnderscoreAction,
+    /// Most header lines of a request.
+    #[arg(
+        long,
+        env = "ISOBATH_ENVOY_MAX_HEADERS",
+        value_name = "NUMBER",
+        default_value_t = 100,
+        value_parser = clap::value_parser!(u32).range(1..)
+    )]
+    pub envoy_max_headers: u32,
+    /// Most bytes of a request's headers, in KiB.
+    #[arg(
+        long,
+        env = "ISOBATH_ENVOY_MAX_HEADERS_KIB",
+        value_name = "KIB",
+        default_value_t = 60,
+        value_parser = clap::value_parser!(u32).range(1..=8192)
+    )]
+    pub envoy_max_headers_kib: u32,
+    /// How much of one HTTP/2 upload may be on its way at a time, in KiB, and so how fast clients far away are. A
+    /// connection may have twice as much.
+    #[arg(
+        long,
+        env = "ISOBATH_ENVOY_HTTP2_WINDOW_KIB",
+        value_name = "KIB",
+        default_value_t = 2048,
+        value_parser = clap::value_parser!(u32).range(64..=i64::from(MAX_WINDOW_KIB))
+    )]
+    pub envoy_http2_window_kib: u32,
+    /// How long a connection to an endpoint is kept for the next request, which must be less than the endpoint keeps it;
+    /// without it an hour, 0s for ever.
+    #[arg(
+        long,
+        env = "ISOBATH_ENVOY_UPSTREAM_IDLE_TIMEOUT",
+        value_name = "TIME",
+        value_parser = duration
+    )]
+    pub envoy_upstream_idle_timeout: Option<Duration>,
     /// Whether Envoy counts requests, their time and bytes by namespace, Ingress, Service and host (envoy_ingress_* in
     /// its /metrics).
     #[arg(
@@ -140,6 +206,30 @@ pub enum SlashAction {
     Keep,
 }
 
+/// `--envoy-underscores`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum UnderscoreAction {
+    /// Answer 400; over HTTP/2 reset the stream.
+    Reject,
+    /// Leave the header out.
+    Drop,
+    /// Forward it.
+    Keep,
+}
+
+/// The name of a protocol, with its version if it has one (RFC 9110, 7.8). `CONNECT` is a tunnel to wherever the client
+/// says and no upgrade, but Envoy would take it as one.
+fn upgrade(text: &str) -> Result<String, String> {
+    let is_token = !text.is_empty()
+        && text
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"!#$&'*+-.^_`|~/".contains(&byte));
+    if !is_token || text.len() > 64 || text.to_ascii_lowercase().starts_with("connect") {
+        return Err("it is the name of a protocol such as websocket or SPDY/3.1".to_owned());
+    }
+    Ok(text.to_owned())
+}
+
 impl EdgeArgs {
     fn edge(&self) -> Edge {
         Edge {
@@ -154,6 +244,17 @@ impl EdgeArgs {
             trusted_hops: self.envoy_trusted_hops,
             kept_headers: self.envoy_keep_request_header.iter().copied().collect(),
             proxy_protocol: self.envoy_proxy_protocol,
+            https_port: self.envoy_https_redirect_to,
+            real_ip: self.envoy_real_ip,
+            upgrades: self.envoy_upgrades.clone(),
+            underscores: match self.envoy_underscores {
+                UnderscoreAction::Reject => Underscores::Reject,
+                UnderscoreAction::Drop => Underscores::Drop,
+                UnderscoreAction::Keep => Underscores::Keep,
+            },
+            max_headers: self.envoy_max_headers,
+            max_headers_kib: self.envoy_max_headers_kib,
+            http2_window_kib: self.envoy_http2_window_kib,
             ingress_metrics: self.envoy_ingress_metrics,
             explains: false,
         }
@@ -164,6 +265,7 @@ impl Args {
     /// The core's configuration; `manifests` says whether objects come from files.
     #[must_use]
     pub fn config(&self, manifests: bool) -> Config {
+        let edge = self.edge.edge();
         Config {
             classes: ClassSelection {
                 name: self.ingress_class.as_deref().map(Arc::from),
@@ -173,12 +275,14 @@ impl Args {
                 allow_external_names: self.allow_external_names,
                 https_port: self.edge.envoy_https_redirect_to,
                 own_sockets: Arc::default(),
+                scheme_is_told: edge.scheme_is_told(),
+                upstream_idle_timeout: self.edge.envoy_upstream_idle_timeout,
             },
             listeners: listener::Config {
                 http: self.envoy_http_address,
                 https: self.envoy_https_address,
                 stats: self.envoy_stats_address,
-                edge: self.edge.edge(),
+                edge,
             },
         }
     }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use imbl::OrdMap;
 
 use crate::envoy::filter_chain::Manager;
+use crate::envoy::route::TableHead;
 use crate::envoy::{filter_chain, listener, route, server_name};
 use crate::k8s::NamespacedName;
 use crate::model::Host;
@@ -18,6 +19,7 @@ use super::replace;
 #[derive(Debug)]
 pub struct HttpsListener {
     manager: Manager,
+    table_head: TableHead,
     head: Part,
     /// Filter chains and the entries that choose one by SNI.
     parts: OrdMap<Arc<str>, Arc<Part>>,
@@ -53,6 +55,7 @@ impl HttpsListener {
     pub fn new(config: &listener::Config) -> Self {
         Self {
             manager: Manager::new(&config.edge),
+            table_head: TableHead::new(&config.edge),
             head: listener::https_head(config),
             parts: OrdMap::new(),
             servers: BTreeMap::new(),
@@ -102,7 +105,7 @@ impl HttpsListener {
                     snapshot.remove(ResourceType::Route, &name);
                 }
                 Some(server) => {
-                    let head = route::table_head(&name);
+                    let head = self.table_head.named(&name);
                     let table = Resource::composite(name, head, server.table.clone());
                     snapshot.insert(ResourceType::Route, Arc::new(table));
                 }

@@ -15,6 +15,7 @@ use std::sync::Arc;
 
 use imbl::{OrdMap, OrdSet};
 
+use crate::envoy::route::TableHead;
 use crate::envoy::{listener, route, secret};
 use crate::k8s::{Event, Kind, NamespacedName, ObjectRef};
 use crate::model::Host;
@@ -57,6 +58,7 @@ pub struct Translated {
 pub struct Builder {
     options: Options,
     ingress_metrics: bool,
+    table_head: TableHead,
     threads: usize,
     store: Store,
     dirty: Dirty,
@@ -111,7 +113,9 @@ impl Builder {
         }
         let mut builder = Self {
             options: config.options,
+            https: HttpsListener::new(&config.listeners),
             ingress_metrics: config.listeners.edge.ingress_metrics,
+            table_head: TableHead::new(&config.listeners.edge),
             threads: 1,
             store: Store::new(config.classes),
             dirty: Dirty::default(),
@@ -121,7 +125,6 @@ impl Builder {
             clusters_of: Index::default(),
             http_table: OrdMap::new(),
             redirects: OrdSet::new(),
-            https: HttpsListener::new(&config.listeners),
             problems: Problems::default(),
             snapshot,
             statuses: Statuses::default(),
@@ -422,7 +425,7 @@ impl Builder {
 
     fn put_http_table(&mut self) {
         let name: Arc<str> = listener::HTTP.into();
-        let head = route::table_head(&name);
+        let head = self.table_head.named(&name);
         let table = Resource::composite(name, head, self.http_table.clone());
         self.snapshot.insert(ResourceType::Route, Arc::new(table));
     }

@@ -29,6 +29,12 @@ const REGEX_PROGRAM_WARNING: u64 = 10_000;
 /// Requests of one connection that are begun in one turn of the event loop (CVE-2023-44487, rapid reset): without a
 /// limit one client keeps a worker from all others.
 const MAX_REQUESTS_PER_CYCLE: u64 = 10;
+/// Most header lines of a back end's answer, and most KiB of them. Envoy's own 100 and 60 are answered 502, and would
+/// have to be said anew in each cluster.
+const MAX_RESPONSE_HEADERS: (u64, u64) = (1000, 256);
+/// The pause before a request is tried again is random and at most this (and ten times as much before later tries). Envoy
+/// reads the body on meanwhile and answers 507 when that is more than a route keeps: its own 25 ms are long.
+const RETRY_PAUSE_MS: u64 = 1;
 /// After one to two of these Envoy forgets a counter of the Ingress metrics that nothing was added to: hosts come and
 /// go, and their counters would stay for as long as Envoy runs. It must be a multiple of the flush interval (5 s).
 const STATS_EVICTION: &str = "3600s";
@@ -275,6 +281,9 @@ fn runtime() -> Value {
         "http.max_requests_per_io_cycle": MAX_REQUESTS_PER_CYCLE,
         // Without it, bytes behind a chunk are skipped up to the next line (1.40): a place for proxies to disagree.
         "envoy.reloadable_features.strict_chunk_parsing": true,
+        "upstream.base_retry_backoff_ms": RETRY_PAUSE_MS,
+        "envoy.reloadable_features.max_response_headers_count": MAX_RESPONSE_HEADERS.0,
+        "envoy.reloadable_features.max_response_headers_size_kb": MAX_RESPONSE_HEADERS.1,
         "envoy.resource_limits.listener.http.connection_limit": MAX_LISTENER_CONNECTIONS,
         "envoy.resource_limits.listener.https.connection_limit": MAX_LISTENER_CONNECTIONS,
     })

@@ -17,12 +17,27 @@ pub struct Edge {
     pub stream_idle_timeout: Duration,
     /// What becomes of `%2F`, `%2f`, `%5C` and `%5c` in a path.
     pub escaped_slashes: EscapedSlashes,
-    /// How many proxies in front are trusted to say, in `X-Forwarded-For`, who their client is.
+    /// How many proxies in front are trusted to say, in `X-Forwarded-*`, who their client is and what it asked for.
     pub trusted_hops: u32,
     /// What else a request may bring of [`super::client_headers::CLAIMS`].
     pub kept_headers: BTreeSet<KeptHeader>,
     /// Whether every connection begins with a PROXY header.
     pub proxy_protocol: bool,
+    /// The port by which clients reach HTTPS, where it is not 443.
+    pub https_port: Option<u16>,
+    /// Whether back ends are told the client's address in `X-Real-IP` too.
+    pub real_ip: bool,
+    /// The protocols that a request may ask to go on in (`Upgrade: websocket`), case aside; an offer of any other is
+    /// no part of the request that the back end sees.
+    pub upgrades: Vec<String>,
+    /// What becomes of a request with an underscore in the name of a header.
+    pub underscores: Underscores,
+    /// Most header lines of a request.
+    pub max_headers: u32,
+    /// Most bytes of a request's headers, in KiB.
+    pub max_headers_kib: u32,
+    /// Most bytes of one HTTP/2 upload that are on the way unasked for, in KiB. A connection may have twice as many.
+    pub http2_window_kib: u32,
     /// Whether requests are counted by Ingress, Service and host.
     pub ingress_metrics: bool,
     /// Whether Envoy's own answers say why: on a laptop.
@@ -38,10 +53,38 @@ impl Default for Edge {
             trusted_hops: 0,
             kept_headers: BTreeSet::new(),
             proxy_protocol: false,
+            https_port: None,
+            real_ip: false,
+            upgrades: vec!["websocket".to_owned()],
+            underscores: Underscores::default(),
+            max_headers: 100,
+            max_headers_kib: 60,
+            http2_window_kib: 2048,
             ingress_metrics: true,
             explains: false,
         }
     }
+}
+
+impl Edge {
+    /// Whether somebody in front says by which scheme a request came, so that the port that it comes in by does not.
+    #[must_use]
+    pub const fn scheme_is_told(&self) -> bool {
+        self.trusted_hops > 0 || self.proxy_protocol
+    }
+}
+
+/// What becomes of a request with an underscore in the name of a header: `X_Real_IP` is `X-Real-IP` to CGI, WSGI and
+/// others, so that a stranger could write what only proxies may.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Underscores {
+    /// 400; over HTTP/2 a reset of its stream.
+    #[default]
+    Reject,
+    /// The header is left out.
+    Drop,
+    /// It reaches the back end.
+    Keep,
 }
 
 /// What becomes of an escaped slash in a path: `/a%2F..%2Fb` must not pass a route for `/a` and arrive as `/b`

@@ -103,6 +103,10 @@ pub(super) const fn u32_value(value: u32) -> Option<protobuf::UInt32Value> {
     Some(protobuf::UInt32Value { value })
 }
 
+pub(super) const fn u64_value(value: u64) -> protobuf::UInt64Value {
+    protobuf::UInt64Value { value }
+}
+
 pub(super) const fn bool_value(value: bool) -> Option<protobuf::BoolValue> {
     Some(protobuf::BoolValue { value })
 }

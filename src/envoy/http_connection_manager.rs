@@ -12,14 +12,19 @@ use envoy_types::pb::envoy::extensions::filters::network::http_connection_manage
 use envoy_types::util::pack_any;
 use hcm::http_connection_manager as inner;
 
-use super::edge::{Edge, EscapedSlashes};
+use super::edge::{Edge, EscapedSlashes, Underscores};
 use super::encode::{ads, bool_value, duration, seconds, u32_value};
-use super::{access_log, client_headers, ingress_metrics, local_reply, request_checks};
+use super::{access_log, client_headers, ingress_metrics, local_reply, request_checks, upgrade};
 
 /// Keep-alive connections without requests.
 const IDLE_TIMEOUT: u64 = 3600;
 /// Until a request's headers are received (slow-loris).
 const REQUEST_HEADERS_TIMEOUT: u64 = 10;
+/// The host of a request of HTTP/1.0 that names none: no name that anybody can have (RFC 6761), so that rules for
+/// hosts that nobody names serve it.
+const NO_HOST: &str = "no-host.invalid";
+/// Half of what a flow-control window can be (RFC 9113, 6.9.1), as a connection has two of them.
+pub const MAX_WINDOW_KIB: u32 = (1 << 20) - 1;
 
 /// The network filter for requests from outside, with its routes from the table of that name by RDS.
 #[must_use]
@@ -42,10 +47,14 @@ pub(super) fn without_routes(stat_prefix: &str, edge: &Edge) -> hcm::HttpConnect
         early_header_mutation_extensions: vec![client_headers::removal(edge)],
         http_filters: vec![request_checks::filter(), router()],
         // On every route: a back end that does not speak WebSocket refuses the upgrade itself.
-        upgrade_configs: vec![inner::UpgradeConfig {
-            upgrade_type: "websocket".to_owned(),
-            ..Default::default()
-        }],
+        upgrade_configs: edge
+            .upgrades
+            .iter()
+            .map(|name| inner::UpgradeConfig {
+                upgrade_type: name.clone(),
+                ..Default::default()
+            })
+            .collect(),
         local_reply_config: Some(local_reply::config(edge.explains)),
         ..edge_defaults(edge)
     }
@@ -61,6 +70,7 @@ pub(super) fn rds(table: &str) -> inner::RouteSpecifier {
 
 /// What Envoy's edge guide and Isobath's threat model ask for, on every listener that strangers reach.
 pub(super) fn edge_defaults(edge: &Edge) -> hcm::HttpConnectionManager {
+    let window = edge.http2_window_kib.min(MAX_WINDOW_KIB) * 1024;
     hcm::HttpConnectionManager {
         codec_type: inner::CodecType::Auto.into(),
 
@@ -69,6 +79,11 @@ pub(super) fn edge_defaults(edge: &Edge) -> hcm::HttpConnectionManager {
         // the operator trusts, the address that the last of them saw.
         use_remote_address: bool_value(true),
         xff_num_trusted_hops: edge.trusted_hops,
+        // A balancer that ends TLS and knows no HTTP says so by the port that the client asked it for.
+        forward_proto_config: edge.proxy_protocol.then(|| hcm::ForwardProtoConfig {
+            https_destination_ports: https_ports(edge),
+            http_destination_ports: vec![80],
+        }),
         // No address is internal: else its peers' x-envoy-* headers and request ids are trusted (CVE-2024-45806). The
         // default has changed between versions. Set but without a range it is, in Envoy 1.40, all of RFC 1918 and
         // loopback (seen), so there is one: an address that no peer can have.
@@ -93,28 +108,35 @@ pub(super) fn edge_defaults(edge: &Edge) -> hcm::HttpConnectionManager {
 
         common_http_protocol_options: Some(core::HttpProtocolOptions {
             idle_timeout: seconds(IDLE_TIMEOUT),
-            // `X_Forwarded_For` is `X-Forwarded-For` to CGI, WSGI and others.
-            headers_with_underscores_action:
-                core::http_protocol_options::HeadersWithUnderscoresAction::RejectRequest.into(),
-            max_headers_count: u32_value(100),
+            headers_with_underscores_action: underscores(edge.underscores).into(),
+            max_headers_count: u32_value(edge.max_headers),
             ..Default::default()
         }),
-        max_request_headers_kb: u32_value(60),
+        max_request_headers_kb: u32_value(edge.max_headers_kib),
         // The limit for routes without time-out. Zero is none, in both; unset it would be Envoy's default.
         stream_idle_timeout: duration(edge.stream_idle_timeout),
         request_timeout: duration(edge.request_timeout),
         request_headers_timeout: seconds(REQUEST_HEADERS_TIMEOUT),
 
         http_protocol_options: Some(core::Http1ProtocolOptions {
-            // Health checks of load balancers and simple tools; as Contour.
+            // Health checks of load balancers and simple tools, the oldest of which name no host.
             accept_http_10: true,
+            default_host_for_http_10: NO_HOST.to_owned(),
+            // A method is the application's word: WebDAV, Subversion, Vault's LIST. HTTP/2 takes any as it is.
+            allow_custom_methods: true,
+            // An offer, which a server may ignore (RFC 9110, 7.8); Envoy's own answer to one that it has no
+            // configuration for is 403. Java's client offers `TLS/1.2` with every request.
+            ignore_http_11_upgrade: vec![upgrade::none_of(&edge.upgrades)],
             ..Default::default()
         }),
         http2_protocol_options: Some(core::Http2ProtocolOptions {
             // Bounds of what one connection can make us hold; Envoy's defaults are 1024 streams and 16 MiB windows.
             max_concurrent_streams: u32_value(100),
-            initial_stream_window_size: u32_value(64 * 1024),
-            initial_connection_window_size: u32_value(1024 * 1024),
+            // An upload moves one window a round trip: 10 MB from 100 ms away took 16 s with 64 KiB, and 1.2 s so. Two
+            // streams' worth for a connection, so that one that stalls leaves room for the others. It is no memory of ours:
+            // Envoy reads no further than its buffer (80 clients with 4 MiB each for a back end that reads nothing: 30 MB).
+            initial_stream_window_size: u32_value(window),
+            initial_connection_window_size: u32_value(2 * window),
             // A request that is malformed costs its stream (RFC 9113, 8.1.1) and not the others of the connection, which
             // may be other people's behind one proxy. What breaks the connection's own state, or floods it, still ends it.
             override_stream_error_on_invalid_http_message: bool_value(true),
@@ -130,6 +152,21 @@ pub(super) fn edge_defaults(edge: &Edge) -> hcm::HttpConnectionManager {
         // The back end's own `server`, not `envoy`.
         server_header_transformation: inner::ServerHeaderTransformation::PassThrough.into(),
         ..Default::default()
+    }
+}
+
+/// The ports of a PROXY header that stand for HTTPS.
+fn https_ports(edge: &Edge) -> Vec<u32> {
+    let others = edge.https_port.filter(|port| ![80, 443].contains(port));
+    std::iter::once(443).chain(others).map(u32::from).collect()
+}
+
+fn underscores(action: Underscores) -> core::http_protocol_options::HeadersWithUnderscoresAction {
+    use core::http_protocol_options::HeadersWithUnderscoresAction as Envoy;
+    match action {
+        Underscores::Reject => Envoy::RejectRequest,
+        Underscores::Drop => Envoy::DropHeader,
+        Underscores::Keep => Envoy::Allow,
     }
 }
 

@@ -10,7 +10,7 @@
 //! | Listener `http` | [`listener::http`], whole | – |
 //! | Listener `stats` | [`listener::stats`], whole | – |
 //! | Listener `https` | [`listener::https_head`] | [`filter_chain::filter_chain`], [`server_name::server_name`] |
-//! | RouteConfiguration | [`route::table_head`] | [`route::virtual_host`], [`route::misdirected`] |
+//! | RouteConfiguration | [`route::TableHead`] | [`route::virtual_host`], [`route::misdirected`] |
 //! | Cluster, ClusterLoadAssignment, Secret | whole | – |
 //!
 //! What must stay true: the same input gives the same bytes in every process (I1, I3), so no map of the generated
@@ -33,9 +33,11 @@ pub mod listener;
 mod local_reply;
 mod path;
 mod request_checks;
+mod request_headers;
 pub mod route;
 mod route_action;
 mod route_match;
 pub mod secret;
 pub mod server_name;
 mod stats;
+mod upgrade;

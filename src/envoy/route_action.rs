@@ -12,7 +12,8 @@ use super::path::Rewrite;
 use super::route_match::regex;
 use crate::model::{Forward, PathRewrite, Redirect, RetryPolicy, RouteAction};
 
-/// Safe for every request, because the back end has not seen it.
+/// Safe for every request, because the back end has not seen it. Requests that may be repeated add `reset`, see
+/// [`super::request_headers`].
 const RETRY_ON: [&str; 2] = ["connect-failure", "refused-stream"];
 const RETRIES: u32 = 2;
 

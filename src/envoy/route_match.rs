@@ -7,13 +7,18 @@ use pb::header_matcher::HeaderMatchSpecifier;
 use pb::query_parameter_matcher::QueryParameterMatchSpecifier;
 use pb::route_match::PathSpecifier;
 
-use crate::model::{RouteMatch, ValueMatch, ValuePredicate};
+use crate::model::{RouteMatch, Scheme, ValueMatch, ValuePredicate};
 
 /// The conditions besides the path, with the path as given.
 pub(super) fn route_match(matches: &RouteMatch, path: PathSpecifier) -> pb::RouteMatch {
     pb::RouteMatch {
         path_specifier: Some(path),
-        headers: matches.headers.iter().map(header).collect(),
+        headers: matches
+            .headers
+            .iter()
+            .map(header)
+            .chain(matches.scheme.map(scheme))
+            .collect(),
         query_parameters: matches.query.iter().map(query_parameter).collect(),
         ..Default::default()
     }
@@ -32,6 +37,22 @@ pub(super) fn exact_header(name: &str, value: &str) -> pb::HeaderMatcher {
     pb::HeaderMatcher {
         name: name.to_owned(),
         header_match_specifier: Some(HeaderMatchSpecifier::StringMatch(exact(value))),
+        ..Default::default()
+    }
+}
+
+/// The scheme by which the client asked. Never `:scheme`: over HTTP/2 that is the client's own word, and one that asks
+/// port 80 with `:scheme: https` would be served in clear. `X-Forwarded-Proto` is written by Envoy, or read where the
+/// operator trusts it, before routes are tried. What is neither scheme counts as not sealed.
+fn scheme(scheme: Scheme) -> pb::HeaderMatcher {
+    let https = matcher::StringMatcher {
+        ignore_case: true,
+        ..exact("https")
+    };
+    pb::HeaderMatcher {
+        name: "x-forwarded-proto".to_owned(),
+        invert_match: scheme == Scheme::Http,
+        header_match_specifier: Some(HeaderMatchSpecifier::StringMatch(https)),
         ..Default::default()
     }
 }

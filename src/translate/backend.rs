@@ -110,6 +110,7 @@ pub fn cluster(input: Input<'_>, backend: &BackendPort) -> Option<(Cluster, Vec<
         protocol: policy.protocol,
         circuit_breakers: policy.circuit_breakers,
         hash_source_ip: policy.hash_source_ip,
+        idle_timeout: policy.idle_timeout.or(input.options.upstream_idle_timeout),
         owner: owner(Kind::Service, &backend.service),
     };
     Some((cluster, problems))
@@ -134,6 +135,9 @@ fn cluster_name(service: &Service, port: u16, policy: &ServicePolicy) -> Arc<str
     }
     if let ServiceType::ExternalName(hostname) = &service.service_type {
         add("external-name", hostname);
+    }
+    if let Some(idle) = policy.idle_timeout {
+        add("idle-timeout", &format!("{}ms", idle.as_millis()));
     }
     let limits = &policy.circuit_breakers;
     for (key, limit) in [

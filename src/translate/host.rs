@@ -13,6 +13,8 @@
 //! - HTTPS serves what HTTP serves, less the redirects. A host with a certificate and no routes of its own takes
 //!   those of the wildcard above it, and answers 404 where there is none.
 //! - A host that only redirects to HTTPS redirects every path, those that HTTPS answers 404 included.
+//! - Where a proxy in front says by which scheme a client asked, that takes the place of the listener: both have the
+//!   same routes, and those that are for one scheme say so.
 //! - A wildcard's certificate covers the exact hosts below it that bring none themselves.
 //! - A name too deep for the wildcard above it is nobody's: 404, and not the rules without a host. Envoy finds the host
 //!   before the path, so those rules would have to be copied into the virtual host of every wildcard: one tenant's
@@ -24,7 +26,7 @@ use std::sync::Arc;
 use crate::k8s::{Ingress, IngressBackend, IngressPath, Kind, ObjectRef, PathType, Problem};
 use crate::model::{
     Forward, HeaderModifier, Host, Owner, PathMatch, PathRewrite, Redirect, Route, RouteAction,
-    RouteMatch, VirtualHost, WeightedCluster,
+    RouteMatch, Scheme, VirtualHost, WeightedCluster,
 };
 use crate::store::Store;
 
@@ -49,10 +51,10 @@ pub fn host(input: Input<'_>, host: &Host) -> HostUnit {
     } else {
         choose(input, host, &ingresses, &mut problems)
     };
-    if choice.is_none() {
+    if choice.is_none() && !input.options.scheme_is_told {
         table.report_redirects_to_nowhere(&mut problems);
     }
-    let http = table.is_named.then(|| table.virtual_host(Listener::Http));
+    let http = table.is_named.then(|| table.virtual_host(Asked::ByHttp));
     let https = choice.map(|choice| {
         if !table.is_named
             && let Some(wildcard) = host.covering_wildcard()
@@ -63,7 +65,7 @@ pub fn host(input: Input<'_>, host: &Host) -> HostUnit {
         HttpsHost {
             server: choice.server,
             secrets: choice.secrets,
-            virtual_host: table.virtual_host(Listener::Https),
+            virtual_host: table.virtual_host(Asked::ByHttps),
         }
     });
     let mut clusters = table.clusters;
@@ -133,10 +135,13 @@ fn choose(
     Some(above)
 }
 
+/// By which scheme the requests of a table were asked.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Listener {
-    Http,
-    Https,
+enum Asked {
+    ByHttp,
+    ByHttps,
+    /// Each request says.
+    IsTold,
 }
 
 /// The routes of one host while they are gathered.
@@ -408,27 +413,50 @@ impl<'a> Table<'a> {
         })
     }
 
-    fn virtual_host(&self, listener: Listener) -> VirtualHost {
-        if listener == Listener::Http
+    fn virtual_host(&self, listener: Asked) -> VirtualHost {
+        let https_port = self.input.options.https_port;
+        let asked = match self.input.options.scheme_is_told {
+            true => Asked::IsTold,
+            false => listener,
+        };
+        let entries = self.entries.iter();
+        if asked != Asked::ByHttps
             && let Some(first) = self.entries.first()
-            && self.entries.iter().all(Entry::only_redirects_http)
+            && entries.clone().all(Entry::only_redirects_http)
         {
-            let port = self.input.options.https_port;
-            return VirtualHost::https_redirect(self.host.clone(), first.owner_object(), port);
+            let owner = first.owner_object();
+            let mut host = VirtualHost::https_redirect(self.host.clone(), owner, https_port);
+            if asked == Asked::IsTold {
+                for route in &mut host.routes {
+                    route.matches.scheme = Some(Scheme::Http);
+                }
+                host.routes.extend(entries.map(Entry::served));
+            }
+            return host;
         }
-        // What no route takes is 404 anyway.
-        let is_open = |entry: &Entry<'_>| !entry.is_closed(listener);
-        let end = self
-            .entries
-            .iter()
-            .rposition(is_open)
-            .map_or(0, |at| at + 1);
-        let entries = self.entries.iter().take(end);
+        let routes = match asked {
+            Asked::ByHttps => entries.map(Entry::served).collect(),
+            Asked::ByHttp => {
+                // What no route takes is 404 anyway.
+                let end = entries.clone().rposition(|entry| !entry.is_closed());
+                entries
+                    .take(end.map_or(0, |at| at + 1))
+                    .map(|entry| entry.in_clear(https_port).unwrap_or_else(|| entry.served()))
+                    .collect()
+            }
+            Asked::IsTold => entries
+                .flat_map(|entry| {
+                    let in_clear = entry.in_clear(https_port).map(|mut route| {
+                        route.matches.scheme = Some(Scheme::Http);
+                        route
+                    });
+                    in_clear.into_iter().chain([entry.served()])
+                })
+                .collect(),
+        };
         VirtualHost {
             host: self.host.clone(),
-            routes: entries
-                .map(|entry| entry.route(listener, self.input.options.https_port))
-                .collect(),
+            routes,
         }
     }
 
@@ -480,31 +508,36 @@ impl Entry<'_> {
         owner(Kind::Ingress, &self.ingress.metadata.name)
     }
 
-    /// Whether it has no answer on the listener: where the table goes on, its requests must not go on with it.
-    fn is_closed(&self, listener: Listener) -> bool {
-        let is_allowed = self.policy.allow_http || self.policy.force_ssl_redirect || self.is_acme();
-        listener == Listener::Http && !is_allowed
+    /// Whether it is for HTTPS only: where the table goes on, requests by HTTP must not go on with it.
+    fn is_closed(&self) -> bool {
+        !(self.policy.allow_http || self.policy.force_ssl_redirect || self.is_acme())
     }
 
-    fn route(&self, listener: Listener, https_port: Option<u16>) -> Route {
-        // What we answer ourselves has none of the owner's headers: it is the same whether the host does only that or not.
-        let ours = if self.is_closed(listener) {
-            Some(RouteAction::DirectResponse(404))
-        } else if listener == Listener::Http && self.only_redirects_http() {
-            Some(RouteAction::Redirect(Redirect::to_https(https_port)))
+    /// What we answer ourselves to who asks by HTTP, where that is not the owner's own. It has none of the owner's headers:
+    /// it is the same whether the host does only that or not.
+    fn in_clear(&self, https_port: Option<u16>) -> Option<Route> {
+        let action = if self.is_closed() {
+            RouteAction::DirectResponse(404)
+        } else if self.only_redirects_http() {
+            RouteAction::Redirect(Redirect::to_https(https_port))
         } else {
-            None
+            return None;
         };
-        let headers = |modifier: &HeaderModifier| match ours {
-            Some(_) => HeaderModifier::default(),
-            None => modifier.clone(),
-        };
+        Some(Route {
+            action,
+            request_headers: HeaderModifier::default(),
+            response_headers: HeaderModifier::default(),
+            ..self.served()
+        })
+    }
+
+    fn served(&self) -> Route {
         Route {
             matches: RouteMatch::path(self.path.clone()),
-            request_headers: headers(&self.policy.request_headers),
-            response_headers: headers(&self.policy.response_headers),
+            action: self.action.clone(),
+            request_headers: self.policy.request_headers.clone(),
+            response_headers: self.policy.response_headers.clone(),
             owner: self.owner_object(),
-            action: ours.unwrap_or_else(|| self.action.clone()),
         }
     }
 }

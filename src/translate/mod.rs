@@ -21,6 +21,7 @@ mod size;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 pub use backend::{BackendPort, cluster};
 pub use certificate::certificate;
@@ -53,6 +54,11 @@ pub struct Options {
     pub https_port: Option<u16>,
     /// What the pod itself listens on: an endpoint that leads there shows outside what is for inside.
     pub own_sockets: Arc<[SocketAddr]>,
+    /// Whether somebody in front says by which scheme a client asked. Then that decides what is redirected and what is
+    /// not served in clear, on both listeners; else the listener does.
+    pub scheme_is_told: bool,
+    /// How long a connection to an endpoint is kept for the next request, where its Service does not say.
+    pub upstream_idle_timeout: Option<Duration>,
 }
 
 /// What one host comes to.

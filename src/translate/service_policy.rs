@@ -1,12 +1,15 @@
-//! What a Service decides for its clusters: protocol, limits, affinity.
+//! What a Service decides for its clusters: protocol, limits, affinity, how long connections are kept.
+
+use std::time::Duration;
 
 use crate::k8s::{Kind, ObjectRef, Problem, Service, ServicePort, SessionAffinity};
 use crate::model::{CircuitBreakers, UpstreamProtocol};
 
 use super::{annotation, reason};
 
-/// Contour's annotations on Services. The README's table is compared with this list.
-pub const SERVICE_ANNOTATIONS: [&str; 8] = [
+/// The annotations of Services: Contour's, and ours. The README's table is compared with this list.
+pub const SERVICE_ANNOTATIONS: [&str; 9] = [
+    "isobath.dev/upstream-idle-timeout",
     "projectcontour.io/max-connections",
     "projectcontour.io/max-pending-requests",
     "projectcontour.io/max-requests",
@@ -26,6 +29,8 @@ pub struct ServicePolicy {
     pub circuit_breakers: CircuitBreakers,
     /// Whether the client's address chooses the endpoint.
     pub hash_source_ip: bool,
+    /// How long a connection is kept for the next request; zero for ever.
+    pub idle_timeout: Option<Duration>,
 }
 
 /// Reads what a Service says of one of its ports. `appProtocol` takes over completely from the annotations, as
@@ -49,16 +54,12 @@ pub fn service_policy(service: &Service, port: &ServicePort) -> (ServicePolicy, 
             }
         }
     }
-    let mut limit = |key: &str| {
-        let value = service.metadata.annotation(key)?;
-        match annotation::count(value) {
-            Ok(number) => Some(number),
-            Err(what) => {
-                report(format!("annotation {key} is ignored: it {what}"));
-                None
-            }
-        }
+    let mut reader = Reader {
+        service,
+        report: &mut report,
     };
+    let idle_timeout = reader.read("isobath.dev/upstream-idle-timeout", annotation::timeout);
+    let mut limit = |key: &str| reader.read(key, annotation::count);
     let circuit_breakers = CircuitBreakers {
         max_connections: limit("projectcontour.io/max-connections"),
         max_pending_requests: limit("projectcontour.io/max-pending-requests"),
@@ -76,8 +77,23 @@ pub fn service_policy(service: &Service, port: &ServicePort) -> (ServicePolicy, 
         protocol,
         circuit_breakers,
         hash_source_ip: service.session_affinity == SessionAffinity::ClientIp,
+        idle_timeout: idle_timeout.map(Option::unwrap_or_default),
     };
     (policy, problems)
+}
+
+struct Reader<'a, F> {
+    service: &'a Service,
+    report: &'a mut F,
+}
+
+impl<F: FnMut(String)> Reader<'_, F> {
+    fn read<T>(&mut self, key: &str, parse: impl Fn(&str) -> Result<T, String>) -> Option<T> {
+        let value = parse(self.service.metadata.annotation(key)?);
+        value
+            .map_err(|what| (self.report)(format!("annotation {key} is ignored: it {what}")))
+            .ok()
+    }
 }
 
 /// Which annotation asks for what; of several the first holds.

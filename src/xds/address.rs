@@ -102,6 +102,7 @@ mod tests {
             ("[::1]:18000", true),
             ("localhost:18000", true),
             ("0.0.0.0:18000", false),
+            ("*:18000", false),
             ("[::]:18000", false),
             ("10.0.0.1:18000", false),
             ("xds.example.com:18000", false),

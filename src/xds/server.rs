@@ -43,7 +43,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 #[group(skip)]
 #[command(next_help_heading = "xDS server")]
 pub struct Args {
-    /// Where Envoy connects: unix:PATH, or HOST:PORT (beyond loopback with mutual TLS only)
+    /// Where Envoy connects: unix:PATH, or HOST:PORT (beyond loopback with mutual TLS only; *:PORT is every address)
     #[arg(
         long,
         env = "ISOBATH_XDS_ADDRESS",

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::io;
+use std::net::{Ipv4Addr, Ipv6Addr};
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
@@ -215,9 +216,7 @@ impl Listener {
                          a loopback address"
                     )));
                 }
-                let listener = TcpListener::bind((host.as_str(), *port))
-                    .await
-                    .map_err(listen)?;
+                let listener = bind_tcp(host, *port).await.map_err(listen)?;
                 let bound = listener.local_addr().map_err(listen)?;
                 if tls.is_none() && !bound.ip().is_loopback() {
                     return Err(BindError::Flags(format!(
@@ -266,6 +265,20 @@ impl Listener {
                 Ok(Incoming::Tcp(stream, tls.clone()))
             }
         }
+    }
+}
+
+/// Host `*` is every address: `[::]`, which takes IPv4 too, or `0.0.0.0` where the kernel was started without IPv6.
+async fn bind_tcp(host: &str, port: u16) -> io::Result<TcpListener> {
+    if host != "*" {
+        return TcpListener::bind((host, port)).await;
+    }
+    let both = TcpListener::bind((Ipv6Addr::UNSPECIFIED, port)).await;
+    match both {
+        Err(error) if error.raw_os_error() == Some(nix::libc::EAFNOSUPPORT) => {
+            TcpListener::bind((Ipv4Addr::UNSPECIFIED, port)).await
+        }
+        both => both,
     }
 }
 

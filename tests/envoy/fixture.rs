@@ -86,6 +86,7 @@ pub fn cluster_of(name: &str) -> Cluster {
         protocol: UpstreamProtocol::Http1,
         circuit_breakers: CircuitBreakers::default(),
         hash_source_ip: false,
+        idle_timeout: None,
         owner: Owner {
             kind: "Service",
             namespace: "web".into(),
@@ -229,7 +230,7 @@ impl World {
         );
         world.insert(ResourceType::Listener, &https);
         for (name, parts) in &self.tables {
-            let head = route::table_head(name);
+            let head = route::TableHead::new(&config.edge).named(name);
             let table = Resource::composite(name.as_str().into(), head, parts.clone());
             world.insert(ResourceType::Route, &table);
         }

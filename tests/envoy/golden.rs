@@ -16,7 +16,7 @@ use isobath::k8s::PrivateKeyPem;
 use isobath::model::{
     Certificate, CircuitBreakers, Cluster, Discovery, EndpointAddress, Forward, HeaderModifier,
     Host, LoadAssignment, PathMatch, PathRewrite, Redirect, RetryPolicy, Route, RouteAction,
-    RouteMatch, TlsSettings, TlsVersion, UpstreamProtocol, ValueMatch, ValuePredicate,
+    RouteMatch, Scheme, TlsSettings, TlsVersion, UpstreamProtocol, ValueMatch, ValuePredicate,
     WeightedCluster,
 };
 use isobath::xds::{Part, Resource, ResourceType};
@@ -175,6 +175,8 @@ pub fn all() -> Vec<(&'static str, ResourceType, Resource)> {
                 edge: Edge {
                     proxy_protocol: true,
                     trusted_hops: 1,
+                    https_port: Some(8443),
+                    upgrades: vec!["SPDY/3.1".to_owned(), "websocket".to_owned()],
                     ingress_metrics: false,
                     ..Edge::default()
                 },
@@ -185,6 +187,7 @@ pub fn all() -> Vec<(&'static str, ResourceType, Resource)> {
         ("listener-https-empty", Lds, https([])),
         ("listener-https", Lds, https_with_hosts()),
         ("route-empty", Rds, table("http", [])),
+        ("route-behind-a-proxy", Rds, behind_a_proxy()),
         (
             "route-matches",
             Rds,
@@ -272,6 +275,8 @@ pub fn all() -> Vec<(&'static str, ResourceType, Resource)> {
                 ..cluster_of("web/shop:80")
             }),
         ),
+        ("cluster-idle", Cds, idle(UpstreamProtocol::Http1)),
+        ("cluster-idle-h2c", Cds, idle(UpstreamProtocol::H2c)),
         ("cluster-h2c", Cds, protocol(UpstreamProtocol::H2c)),
         ("cluster-tls", Cds, protocol(UpstreamProtocol::Tls)),
         ("cluster-h2", Cds, protocol(UpstreamProtocol::H2)),
@@ -347,7 +352,25 @@ fn https_with_hosts() -> Resource {
 }
 
 fn table(name: &str, parts: impl IntoIterator<Item = (Arc<str>, Part)>) -> Resource {
-    Resource::composite(name.into(), route::table_head(name), collect(parts))
+    Resource::composite(
+        name.into(),
+        route::TableHead::new(&Edge::default()).named(name),
+        collect(parts),
+    )
+}
+
+fn behind_a_proxy() -> Resource {
+    let edge = Edge {
+        trusted_hops: 1,
+        real_ip: true,
+        https_port: Some(8443),
+        ..Edge::default()
+    };
+    Resource::composite(
+        "http".into(),
+        route::TableHead::new(&edge).named("http"),
+        OrdMap::new(),
+    )
 }
 
 fn routes(host: &str, routes: Vec<Route>) -> (Arc<str>, Part) {
@@ -359,6 +382,14 @@ fn collect(parts: impl IntoIterator<Item = (Arc<str>, Part)>) -> OrdMap<Arc<str>
         .into_iter()
         .map(|(key, part)| (key, Arc::new(part)))
         .collect()
+}
+
+fn idle(protocol: UpstreamProtocol) -> Resource {
+    cluster::cluster(&Cluster {
+        protocol,
+        idle_timeout: Some(Duration::from_secs(4)),
+        ..cluster_of("web/shop:80")
+    })
 }
 
 fn protocol(protocol: UpstreamProtocol) -> Resource {
@@ -431,6 +462,7 @@ fn matching() -> Vec<Route> {
         path: path("/"),
         headers: values("x-header"),
         query: values("parameter"),
+        scheme: Some(Scheme::Https),
     };
     routes.push(Route {
         matches: conditions,

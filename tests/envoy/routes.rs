@@ -145,6 +145,7 @@ async fn conditions() {
             path: PathMatch::PathPrefix("/".into()),
             headers,
             query,
+            scheme: None,
         },
         ..route(
             PathMatch::PathPrefix("/".into()),

@@ -93,6 +93,9 @@ fn check(input: &Path) {
             options.own_sockets = own
                 .map(|socket| socket.as_str().unwrap().parse().unwrap())
                 .collect();
+            options.scheme_is_told = flags["scheme-is-told"].as_bool().unwrap_or(false);
+            let idle = flags["upstream-idle-timeout-s"].as_u64();
+            options.upstream_idle_timeout = idle.map(std::time::Duration::from_secs);
             continue;
         }
         let store = store.get_or_insert_with(|| Store::new(selection.clone()));

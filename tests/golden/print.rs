@@ -45,6 +45,9 @@ pub fn everything(input: Input<'_>, dirty: &Dirty) -> String {
         assert_eq!(cluster.name, *name);
         problems.extend(found);
         let _ = write!(text, "cluster {name}: {:?}", cluster.protocol);
+        if let Some(idle) = cluster.idle_timeout {
+            let _ = write!(text, ", idle {idle:?}");
+        }
         match &cluster.discovery {
             Discovery::Dns { hostname, port } => {
                 let _ = write!(text, ", DNS {hostname}:{port}");
@@ -86,6 +89,11 @@ fn routes(text: &mut String, host: &VirtualHost) {
             PathMatch::Regex(path) => write!(text, "  regex {path}"),
             PathMatch::PathPrefix(path) => write!(text, "  prefix {path}"),
             PathMatch::StringPrefix(path) => write!(text, "  string prefix {path}"),
+        };
+        let _ = match route.matches.scheme {
+            None => Ok(()),
+            Some(Scheme::Http) => write!(text, " if http"),
+            Some(Scheme::Https) => write!(text, " if https"),
         };
         let _ = match &route.action {
             RouteAction::Forward(forward) => write!(text, " -> {}", forwarded(forward)),

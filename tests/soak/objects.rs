@@ -68,6 +68,7 @@ pub(crate) fn builder(seed: u64) -> Builder {
         options: Options {
             allow_external_names: seed % 4 < 2,
             https_port: None,
+            scheme_is_told: seed % 8 < 4,
             ..Options::default()
         },
         listeners: listener::Config {

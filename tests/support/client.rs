@@ -238,6 +238,19 @@ impl Connection {
         path: &str,
         headers: &[(&str, &str)],
     ) -> Result<Answer> {
+        self.send_body(method, host, path, headers, Bytes::new())
+            .await
+    }
+
+    /// The same with a body.
+    pub(crate) async fn send_body(
+        &mut self,
+        method: Method,
+        host: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: Bytes,
+    ) -> Result<Answer> {
         let mut request = Request::builder().method(method);
         for (name, value) in headers {
             request = request.header(*name, *value);
@@ -249,7 +262,7 @@ impl Connection {
                 request.uri(format!("{scheme}://{host}{path}"))
             }
         };
-        let request = request.body(Full::new(Bytes::new()))?;
+        let request = request.body(Full::new(body))?;
         timeout(LIMIT, async {
             let response = match &mut self.sender {
                 Sender::H1(sender) => {

@@ -34,6 +34,7 @@ pub(crate) struct Isobath {
     /// Whether it reads the directory, rather than what its arguments or its environment name.
     manifests: bool,
     environment: Vec<(String, String)>,
+    every_address: bool,
 }
 
 impl Isobath {
@@ -83,6 +84,20 @@ impl Isobath {
             arguments: arguments.iter().map(ToString::to_string).collect(),
             manifests: true,
             environment: Vec::new(),
+            every_address: false,
+        }
+    }
+
+    /// Listens on every address of the machine, as it does by default; ports only are the test's.
+    pub(crate) fn on_every_address(mut self) -> Self {
+        self.every_address = true;
+        self
+    }
+
+    fn listens(&self, address: SocketAddr) -> String {
+        match self.every_address {
+            true => format!("*:{}", address.port()),
+            false => address.to_string(),
         }
     }
 
@@ -112,10 +127,10 @@ impl Isobath {
             .envs(environment.map(|(name, value)| (name, value)))
             .args(["--xds-address", &self.xds_address()])
             .args(["--admin-address", &self.admin.address().to_string()])
-            .args(["--metrics-address", &self.metrics.address().to_string()])
-            .args(["--envoy-http-address", &self.http().to_string()])
-            .args(["--envoy-https-address", &self.https().to_string()])
-            .args(["--envoy-stats-address", &self.stats().to_string()])
+            .args(["--metrics-address", &self.listens(self.metrics.address())])
+            .args(["--envoy-http-address", &self.listens(self.http())])
+            .args(["--envoy-https-address", &self.listens(self.https())])
+            .args(["--envoy-stats-address", &self.listens(self.stats())])
             .args(["--log-format", "text"])
             .args(&self.arguments);
         self.process = Some(Process::start("isobath", &mut command, &self.log_path()));

@@ -7,7 +7,7 @@
 //! Namespaces are made by `unshare` (util-linux), by an ordinary user inside a user namespace. Where the kernel
 //! refuses that, the test fails on CI and is skipped with a loud line elsewhere.
 
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::process::Command;
 
 use nix::sys::socket::{
@@ -30,9 +30,21 @@ pub(crate) const fn address(last: u8) -> Ipv4Addr {
 ///
 /// The test's name is that of the function whose closure `body` is.
 pub(crate) fn alone<T: AsyncFnOnce()>(body: T) {
+    alone_as(address(1).into(), 24, body);
+}
+
+/// The one address of a test that is [`alone_by_ipv6`], beside loopback's.
+pub(crate) const IPV6: Ipv6Addr = Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, 1);
+
+/// The same where the machine has no address of IPv4 but loopback's, as a pod of a cluster of IPv6.
+pub(crate) fn alone_by_ipv6<T: AsyncFnOnce()>(body: T) {
+    alone_as(IPV6.into(), 64, body);
+}
+
+fn alone_as<T: AsyncFnOnce()>(address: IpAddr, prefix: u8, body: T) {
     if let Some(outside) = std::env::var_os(INSIDE) {
         assert_ne!(mount_namespace(), outside, "these are not the test's own");
-        bring_up();
+        bring_up(address, prefix);
         let runtime = tokio::runtime::Runtime::new().unwrap();
         return runtime.block_on(body());
     }
@@ -91,8 +103,8 @@ fn mount_namespace() -> std::ffi::OsString {
         .into_os_string()
 }
 
-/// Turns the loopback device on, which brings 127.0.0.1 and ::1, and gives it [`ADDRESSES`] (rtnetlink(7)).
-fn bring_up() {
+/// Turns the loopback device on, which brings 127.0.0.1 and ::1, and gives it an address (rtnetlink(7)).
+fn bring_up(address: IpAddr, prefix: u8) {
     const LOOPBACK: u32 = 1;
     // ifinfomsg: family, padding, type; index, flags, mask of the flags to change.
     let (up, mask) = (
@@ -107,13 +119,18 @@ fn bring_up() {
     ]
     .concat();
     netlink(nix::libc::RTM_NEWLINK, 0, &link);
-    // ifaddrmsg: family, length of the prefix, flags, scope; index. Then one attribute: length 8, type, address.
-    let family = u8::try_from(nix::libc::AF_INET).unwrap();
-    let mut head = vec![family, 24, 0, 0];
+    // ifaddrmsg: family, length of the prefix, flags, scope; index. Then one attribute: length, type, address.
+    let (family, octets) = match address {
+        IpAddr::V4(ip) => (nix::libc::AF_INET, ip.octets().to_vec()),
+        IpAddr::V6(ip) => (nix::libc::AF_INET6, ip.octets().to_vec()),
+    };
+    // Else an address of IPv6 can't be used until the kernel has looked for its double.
+    let flags = u8::try_from(nix::libc::IFA_F_NODAD).unwrap();
+    let mut head = vec![u8::try_from(family).unwrap(), prefix, flags, 0];
     head.extend(LOOPBACK.to_ne_bytes());
-    head.extend(8_u16.to_ne_bytes());
+    head.extend(u16::try_from(4 + octets.len()).unwrap().to_ne_bytes());
     head.extend(nix::libc::IFA_LOCAL.to_ne_bytes());
-    head.extend(address(1).octets());
+    head.extend(octets);
     let create = nix::libc::NLM_F_CREATE | nix::libc::NLM_F_EXCL;
     netlink(nix::libc::RTM_NEWADDR, create, &head);
 }

@@ -89,6 +89,7 @@ impl Stand {
             protocol: UpstreamProtocol::Http1,
             circuit_breakers: CircuitBreakers::default(),
             hash_source_ip: false,
+            idle_timeout: None,
             owner: owner("Service", BACKEND),
         });
         server.put(Type::Cluster, BACKEND, of_cluster.bytes());

@@ -104,7 +104,11 @@ fn add(stand: &Stand, way: Way, host: &str, table: &mut OrdMap<Arc<str>, Arc<Par
         Way::Table => _ = table.insert(key, Arc::new(part)),
         Way::Scopes => {
             let parts = OrdMap::unit(key, Arc::new(part));
-            let own = Resource::composite(host.into(), route::table_head(host), parts);
+            let own = Resource::composite(
+                host.into(),
+                route::TableHead::new(&Edge::default()).named(host),
+                parts,
+            );
             let server = &stand.server;
             server.put(Type::Route, host, own.bytes());
             server.put(Type::Scope, host, scope(host, host));
@@ -115,7 +119,11 @@ fn add(stand: &Stand, way: Way, host: &str, table: &mut OrdMap<Arc<str>, Arc<Par
 fn put_table(stand: &Stand, way: Way, table: &OrdMap<Arc<str>, Arc<Part>>) {
     if way == Way::Table {
         let name = listener::HTTP;
-        let all = Resource::composite(name.into(), route::table_head(name), table.clone());
+        let all = Resource::composite(
+            name.into(),
+            route::TableHead::new(&Edge::default()).named(name),
+            table.clone(),
+        );
         let bytes = all.bytes();
         stand.server.put(Type::Route, name, bytes);
     }

@@ -188,7 +188,11 @@ impl Hosts<'_> {
         let (key, part) = virtual_host(host, true);
         let (any, misdirected) = route::misdirected(&Host::any());
         let parts = OrdMap::from_iter([(key, Arc::new(part)), (any, Arc::new(misdirected))]);
-        let table = Resource::composite(name.clone(), route::table_head(&name), parts);
+        let table = Resource::composite(
+            name.clone(),
+            route::TableHead::new(&Edge::default()).named(&name),
+            parts,
+        );
         server.put(Type::Route, &name, table.bytes());
         let certificate = secret::secret(&Certificate {
             name: name.clone(),
