@@ -3,6 +3,9 @@
 //! Watches are set directory by directory: a recursive watch would miss what appears in a new directory between
 //! its birth and its watch. Names that begin with a dot are passed over: editors keep their copies there, and
 //! a mounted ConfigMap its versions (`..data`), which the names beside them link to.
+//!
+//! What links lead to is looked at last, and once, however many of them there are and whatever is in the tree anyway:
+//! thirty directories with two links each to the next would otherwise be a thousand million.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, Metadata};
@@ -13,7 +16,7 @@ use notify::{RecommendedWatcher, RecursiveMode, Watcher};
 
 use super::problem::{ManifestError, Problem};
 
-/// Directories can link into each other; no manifest is this deep.
+/// No manifest is this deep.
 const DEPTH_LIMIT: usize = 32;
 
 /// What tells one version of a file from the next: device, inode, size, and both times in nanoseconds.
@@ -65,6 +68,27 @@ type Identity = (u64, u64);
 
 /// A path's last two steps, by what is there.
 type Standing = [Option<Identity>; 2];
+
+fn identity_of(metadata: &Metadata) -> Identity {
+    use std::os::unix::fs::MetadataExt;
+    (metadata.dev(), metadata.ino())
+}
+
+/// A walk under way. Depths count the directories from the root.
+#[derive(Default)]
+struct Walk {
+    found: Found,
+    /// Directories whose watch is needed.
+    needed: BTreeSet<Identity>,
+    /// Directories that were listed, and files that were found.
+    directories: BTreeSet<Identity>,
+    files: BTreeSet<Identity>,
+    /// Directories that are to be listed.
+    open: Vec<(PathBuf, usize)>,
+    /// Links that are to be followed when nothing else is left, so that what is in the tree is known by its own path. The
+    /// first path by name comes first: the same tree is found in the same way.
+    links: BTreeMap<PathBuf, usize>,
+}
 
 impl Tree {
     pub(super) fn new(root: PathBuf, watcher: RecommendedWatcher) -> Self {
@@ -134,8 +158,7 @@ impl Tree {
 
     /// Walks the whole tree.
     pub(super) fn walk(&mut self) -> Result<Found, ManifestError> {
-        let mut found = Found::default();
-        let mut needed = BTreeSet::new();
+        let mut walk = Walk::default();
         self.aliased = false;
         self.standing = self.standing();
         // The root itself can be removed, made anew, or be a link that is turned: its parent tells. Where the
@@ -144,40 +167,43 @@ impl Tree {
         if let Some(parent) = root.parent()
             && let Ok(identity) = self.watch(parent)
         {
-            needed.insert(identity);
+            walk.needed.insert(identity);
         }
-        let mut open = Vec::new();
         match fs::metadata(&root) {
             Ok(metadata) if metadata.is_file() => {
-                self.watch_target(&root, &mut needed);
-                found.files.insert(root, Stamp::new(&metadata));
+                self.watch_target(&root, &mut walk.needed);
+                walk.found.files.insert(root, Stamp::new(&metadata));
             }
-            _ => open.push((root, Vec::new())),
+            _ => walk.open.push((root, 0)),
         }
-        while let Some((directory, ancestors)) = open.pop() {
-            let result = self.list(&directory, ancestors, &mut found, &mut needed, &mut open);
+        loop {
+            let (path, result) = if let Some((directory, depth)) = walk.open.pop() {
+                let result = self.list(&directory, depth, &mut walk);
+                (directory, result)
+            } else if let Some((link, depth)) = walk.links.pop_first() {
+                let result = self.follow(&link, depth, &mut walk);
+                (link, result)
+            } else {
+                break;
+            };
             match result {
                 Ok(()) => {}
                 Err(Failure::Watch(cause)) => {
-                    return Err(ManifestError::Unwatchable {
-                        path: directory,
-                        cause,
-                    });
+                    return Err(ManifestError::Unwatchable { path, cause });
                 }
-                Err(Failure::Io(cause)) if directory == self.root => {
-                    return Err(ManifestError::Unreadable {
-                        path: directory,
-                        cause,
-                    });
+                Err(Failure::Io(cause)) if path == self.root => {
+                    return Err(ManifestError::Unreadable { path, cause });
                 }
                 // It went while we were walking, and an event says so.
                 Err(Failure::Io(cause)) if cause.kind() == io::ErrorKind::NotFound => {}
                 Err(Failure::Io(cause)) => {
                     let reason = format!("can't read the directory: {cause}");
-                    found.unreadable.push(Problem::of_file(&directory, reason));
+                    let problem = Problem::of_file(&path, reason);
+                    walk.found.unreadable.push(problem);
                 }
             }
         }
+        let Walk { found, needed, .. } = walk;
         let stale: Vec<_> = self
             .watched
             .iter()
@@ -190,38 +216,55 @@ impl Tree {
         Ok(found)
     }
 
-    fn list(
-        &mut self,
-        directory: &Path,
-        mut ancestors: Vec<Identity>,
-        found: &mut Found,
-        needed: &mut BTreeSet<Identity>,
-        open: &mut Vec<(PathBuf, Vec<Identity>)>,
-    ) -> Result<(), Failure> {
+    fn list(&mut self, directory: &Path, depth: usize, walk: &mut Walk) -> Result<(), Failure> {
         let identity = self.watch(directory)?;
-        self.aliased |= !needed.insert(identity);
-        if ancestors.contains(&identity) || ancestors.len() >= DEPTH_LIMIT {
+        walk.needed.insert(identity);
+        if depth >= DEPTH_LIMIT || !walk.directories.insert(identity) {
             return Ok(());
         }
-        ancestors.push(identity);
+        // Events name the path of the watch, which may be an older one.
+        self.aliased |= self
+            .paths
+            .get(&identity)
+            .is_none_or(|path| path != directory);
         for entry in fs::read_dir(directory)? {
             let entry = entry?;
             let path = entry.path();
             if is_hidden(&path) {
                 continue;
             }
-            // Follows links; what a link leads to nowhere is not there.
-            let Ok(metadata) = fs::metadata(&path) else {
+            let Ok(kind) = entry.file_type() else {
                 continue;
             };
-            if metadata.is_dir() {
-                open.push((path, ancestors.clone()));
-            } else if metadata.is_file() && Self::is_manifest(&path) {
-                if entry.file_type().is_ok_and(|kind| kind.is_symlink()) {
-                    self.watch_target(&path, needed);
-                }
-                found.files.insert(path, Stamp::new(&metadata));
+            if kind.is_symlink() {
+                walk.links.insert(path, depth + 1);
+            } else if kind.is_dir() {
+                walk.open.push((path, depth + 1));
+            } else if kind.is_file()
+                && Self::is_manifest(&path)
+                && let Ok(metadata) = entry.metadata()
+            {
+                walk.files.insert(identity_of(&metadata));
+                walk.found.files.insert(path, Stamp::new(&metadata));
             }
+        }
+        Ok(())
+    }
+
+    /// Looks at what a link leads to, unless that was looked at; what it leads to nowhere is not there.
+    fn follow(&mut self, link: &Path, depth: usize, walk: &mut Walk) -> Result<(), Failure> {
+        let Ok(metadata) = fs::metadata(link) else {
+            return Ok(());
+        };
+        let identity = identity_of(&metadata);
+        if metadata.is_dir() && !walk.directories.contains(&identity) {
+            return self.list(link, depth, walk);
+        }
+        if metadata.is_file() && Self::is_manifest(link) && walk.files.insert(identity) {
+            self.watch_target(link, &mut walk.needed);
+            walk.found
+                .files
+                .insert(link.to_owned(), Stamp::new(&metadata));
         }
         Ok(())
     }
@@ -243,12 +286,11 @@ impl Tree {
 
     /// Watches a directory, if that one is not watched yet, and says which it is.
     fn watch(&mut self, directory: &Path) -> Result<Identity, Failure> {
-        use std::os::unix::fs::MetadataExt;
         let metadata = fs::metadata(directory)?;
         if !metadata.is_dir() {
             return Err(io::Error::from(io::ErrorKind::NotADirectory).into());
         }
-        let identity = (metadata.dev(), metadata.ino());
+        let identity = identity_of(&metadata);
         if self.watched.get(directory) == Some(&identity) {
             return Ok(identity);
         }
