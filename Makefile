@@ -20,7 +20,7 @@ ARGS ?=
 ADMIN ?= 127.0.0.1:6060
 SECONDS ?= 30
 FLAMEGRAPH ?= target/flamegraph.svg
-TARGETS ?= decode manifests ingress xds
+TARGETS ?= decode manifests ingress products xds
 # The files of a change: make mutants FILES="src/translate/path.rs src/xds/removal.rs"
 FILES ?=
 

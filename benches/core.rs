@@ -86,6 +86,7 @@ fn ingress(host: usize, path: &str) -> Object {
             }]),
         }]),
         load_balancer: Arc::default(),
+        left_out: None,
     }))
 }
 

@@ -40,7 +40,9 @@
 //!
 //! A new kind of object (HTTPProxy, Gateway API) is a type in [`k8s`], a set of indexes in [`store`] and a file
 //! beside `translate/host.rs` that makes the same [`model`]. A new route feature is a field of the model, a function
-//! of [`envoy`] that renders it and an annotation in `translate/policy.rs`. Neither touches builder or protocol.
+//! of [`envoy`] that renders it and an annotation in `translate/policy.rs`. Neither touches builder or protocol. Whatever is
+//! made of an object is on that object's account (`translate/budget.rs`), and what many units read of one list is found
+//! once ([`translate::Memo`]).
 //!
 //! # What must stay true
 //!

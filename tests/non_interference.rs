@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use isobath::k8s::{Event, NamespacedName, Object};
 use isobath::model::{Host, TlsServer};
 use isobath::store::{ClassSelection, Dirty, Store};
-use isobath::translate::{self, Input, Options};
+use isobath::translate::{self, Input, Memo, Options};
 use objects::{cases, object};
 use proptest::prelude::*;
 
@@ -51,6 +51,24 @@ fn reach(objects: &[Object]) -> impl Fn(&Host) -> bool {
     }
 }
 
+/// Whether the objects have rules for hosts that nobody names, or a wildcard at any height above the host.
+fn answers(objects: &[Object]) -> impl Fn(&Host) -> bool {
+    let named: BTreeSet<Host> = objects
+        .iter()
+        .filter_map(|object| match object {
+            Object::Ingress(ingress) => Some(isobath::store::hosts(ingress)),
+            _ => None,
+        })
+        .flatten()
+        .collect();
+    move |host| {
+        named.iter().any(|above| {
+            let suffix = above.wildcard_suffix();
+            above.is_any() || suffix.is_some_and(|suffix| host.as_str().ends_with(suffix))
+        })
+    }
+}
+
 proptest! {
     #![proptest_config(cases(100_000))]
 
@@ -65,13 +83,15 @@ proptest! {
         let before = store(&there);
         let after = store(&[&there[..], &added[..]].concat());
         let (before, after) = (
-            Input { store: &before, options: &options },
-            Input { store: &after, options: &options },
+            Input { store: &before, options: &options, memo: &Memo::default() },
+            Input { store: &after, options: &options, memo: &Memo::default() },
         );
-        let is_shared = reach(&added);
+        let (is_shared, is_answered) = (reach(&added), answers(&added));
         for host in before.store.hosts() {
             let unit = translate::host(before, host);
-            if is_shared(host) {
+            // HTTPS serves what HTTP serves: a host that is none there takes over what others bring for all.
+            let is_open = unit.http.is_none() && is_answered(host);
+            if is_shared(host) || is_open {
                 continue;
             }
             prop_assert_eq!(&unit, &translate::host(after, host), "host {}", host);
@@ -120,6 +140,7 @@ fn named(objects: &[Object], names: &mut BTreeMap<String, String>) -> Result<(),
     let input = Input {
         store: &store,
         options: &options,
+        memo: &Memo::default(),
     };
     let mut add = |name: String, value: String| {
         let first = names.entry(name.clone()).or_insert_with(|| value.clone());
@@ -129,7 +150,7 @@ fn named(objects: &[Object], names: &mut BTreeMap<String, String>) -> Result<(),
     for host in input.store.hosts() {
         let unit = translate::host(input, host);
         for (name, backend) in &unit.clusters {
-            let (cluster, _) =
+            let cluster =
                 translate::cluster(input, backend).expect("a cluster that is named exists");
             add(format!("cluster {name}"), format!("{cluster:?}"))?;
         }
@@ -150,22 +171,13 @@ fn named(objects: &[Object], names: &mut BTreeMap<String, String>) -> Result<(),
     Ok(())
 }
 
-/// Whether an Ingress of the Secret's own namespace serves the host, or that namespace delegated the Secret.
+/// Whether an Ingress that names the host, or the wildcard above it, may use the Secret.
 fn may_use(store: &Store, secret: &NamespacedName, unit: &translate::HostUnit) -> bool {
     let host = &unit.https.as_ref().unwrap().virtual_host.host;
     let wildcard = host.covering_wildcard();
     let of_wildcard = wildcard
         .iter()
         .flat_map(|wildcard| store.ingresses_of(wildcard));
-    store
-        .ingresses_of(host)
-        .into_iter()
-        .chain(of_wildcard)
-        .any(|ingress| ingress.metadata.name.namespace == secret.namespace)
-        || store.delegations(&secret.namespace).any(|delegation| {
-            delegation
-                .delegations
-                .iter()
-                .any(|(name, _)| *name == secret.name)
-        })
+    let mut ingresses = store.ingresses_of(host).into_iter().chain(of_wildcard);
+    ingresses.any(|ingress| store.is_delegated(secret, &ingress.metadata.name.namespace))
 }

@@ -17,10 +17,10 @@ use imbl::{OrdMap, OrdSet};
 
 use crate::envoy::route::TableHead;
 use crate::envoy::{listener, route, secret};
-use crate::k8s::{Event, Kind, NamespacedName, ObjectRef};
+use crate::k8s::{Event, Kind, NamespacedName, Object, ObjectRef};
 use crate::model::Host;
 use crate::store::{ClassSelection, Dirty, Index, Store};
-use crate::translate::{self, BackendPort, Input, Options};
+use crate::translate::{self, BackendPort, Input, Memo, Options};
 use crate::verdict::{IngressFacts, Statuses};
 use crate::xds::{Part, Resource, ResourceType, Snapshot, packed};
 
@@ -144,18 +144,20 @@ impl Builder {
 
     /// Takes in one event. What it touches is built by the next [`Builder::build`].
     pub fn apply(&mut self, event: Event) {
-        self.store.apply(event, &mut self.dirty);
+        self.store.apply(within_budget(event), &mut self.dirty);
     }
 
     /// Builds what was touched. Returns whether the snapshot differs from the one before; the first always does.
     pub fn build(&mut self) -> bool {
-        let dirty = std::mem::take(&mut self.dirty);
+        let mut dirty = std::mem::take(&mut self.dirty);
+        self.store.spread(&mut dirty);
+        let memo = &Memo::default();
         let is_first = std::mem::take(&mut self.is_first);
         let mut touched = Touched {
             changed: is_first,
             ..Touched::default()
         };
-        self.build_hosts(&dirty, &mut touched);
+        self.build_hosts(&dirty, memo, &mut touched);
         for service in &dirty.services {
             touched
                 .clusters
@@ -166,9 +168,9 @@ impl Builder {
                 .endpoints
                 .extend(self.clusters_of.get(service).cloned());
         }
-        touched.changed |= self.build_clusters(&touched.clusters);
-        touched.changed |= self.build_endpoints(&touched.endpoints);
-        touched.changed |= self.build_secrets(&dirty);
+        touched.changed |= self.build_clusters(&touched.clusters, memo);
+        touched.changed |= self.build_endpoints(&touched.endpoints, memo);
+        touched.changed |= self.build_secrets(&dirty, memo);
         if touched.redirects {
             let (key, part) = route::redirects(&self.redirects, self.options.https_port);
             let part = (!self.redirects.is_empty()).then(|| (key.clone(), part));
@@ -179,7 +181,7 @@ impl Builder {
             touched.changed = true;
         }
         touched.changed |= self.https.publish(&mut self.snapshot);
-        self.judge(&dirty);
+        self.judge(&dirty, memo);
         if is_first {
             self.pack();
         }
@@ -210,23 +212,24 @@ impl Builder {
         self.translated
     }
 
-    fn renderer(&self) -> Renderer<'_> {
+    fn renderer<'a>(&'a self, memo: &'a Memo) -> Renderer<'a> {
         Renderer {
-            input: self.input(),
+            input: self.input(memo),
             ingress_metrics: self.ingress_metrics,
         }
     }
 
-    fn input(&self) -> Input<'_> {
+    fn input<'a>(&'a self, memo: &'a Memo) -> Input<'a> {
         Input {
             store: &self.store,
             options: &self.options,
+            memo,
         }
     }
 
-    fn build_hosts(&mut self, dirty: &Dirty, touched: &mut Touched) {
+    fn build_hosts(&mut self, dirty: &Dirty, memo: &Memo, touched: &mut Touched) {
         let hosts: Vec<&Host> = dirty.hosts.iter().collect();
-        let renderer = self.renderer();
+        let renderer = self.renderer(memo);
         let rendered = each(self.threads, &hosts, |host| renderer.host(host));
         for (host, rendered) in hosts.into_iter().zip(rendered) {
             self.file_host(host, rendered, touched);
@@ -277,25 +280,24 @@ impl Builder {
     }
 
     /// Builds the clusters that some host names, and lets go of the others.
-    fn build_clusters(&mut self, names: &BTreeSet<Arc<str>>) -> bool {
+    fn build_clusters(&mut self, names: &BTreeSet<Arc<str>>, memo: &Memo) -> bool {
         let mut changed = false;
         let (used, unused): (Vec<_>, Vec<_>) = names
             .iter()
             .filter_map(|name| self.clusters.get_key_value(name))
             .map(|(name, state)| (name.clone(), state.backend.clone(), state.users))
             .partition(|(_, _, users)| *users > 0);
-        let renderer = self.renderer();
+        let renderer = self.renderer(memo);
         let rendered = each(self.threads, &used, |(_, backend, _)| {
             renderer.cluster(backend)
         });
-        for ((name, backend, _), rendered) in used.into_iter().zip(rendered) {
+        for ((_, backend, _), rendered) in used.into_iter().zip(rendered) {
             self.translated.clusters += 1;
             // The hosts that name a cluster are translated whenever its Service changes, so it can't be named when
             // its Service or port is gone.
-            let Some((resource, problems)) = rendered else {
+            let Some(resource) = rendered else {
                 continue;
             };
-            self.problems.set(Unit::Cluster(name), problems);
             self.own(ObjectRef {
                 kind: Kind::Service,
                 name: backend.service,
@@ -317,15 +319,14 @@ impl Builder {
             });
         }
         self.clusters.remove(cluster);
-        for unit in [Unit::Cluster, Unit::Endpoints] {
-            self.problems.set(unit(cluster.clone()), Vec::new());
-        }
+        self.problems
+            .set(Unit::Endpoints(cluster.clone()), Vec::new());
         let removed = self.snapshot.remove(ResourceType::Cluster, cluster);
         self.snapshot.remove(ResourceType::Endpoint, cluster) || removed
     }
 
     /// Builds the load assignments of the clusters that have one.
-    fn build_endpoints(&mut self, names: &BTreeSet<Arc<str>>) -> bool {
+    fn build_endpoints(&mut self, names: &BTreeSet<Arc<str>>, memo: &Memo) -> bool {
         let assigned: Vec<_> = names
             .iter()
             .filter(|name| {
@@ -334,7 +335,7 @@ impl Builder {
             })
             .filter_map(|name| Some((name, &self.clusters.get(name)?.backend)))
             .collect();
-        let renderer = self.renderer();
+        let renderer = self.renderer(memo);
         let rendered = each(self.threads, &assigned, |(name, backend)| {
             renderer.load_assignment(name, backend)
         });
@@ -348,13 +349,13 @@ impl Builder {
         changed
     }
 
-    fn build_secrets(&mut self, dirty: &Dirty) -> bool {
+    fn build_secrets(&mut self, dirty: &Dirty, memo: &Memo) -> bool {
         let mut changed = false;
         let touched = self.https.take_touched_secrets();
         for name in touched.iter().chain(&dirty.secrets) {
             let resource = name.to_string();
             let certificate = if self.https.uses(name) {
-                translate::certificate(self.input(), name)
+                translate::certificate(self.input(memo), name)
             } else {
                 None
             };
@@ -395,9 +396,9 @@ impl Builder {
         statuses.owners = packed(&statuses.owners);
     }
 
-    fn judge(&mut self, dirty: &Dirty) {
+    fn judge(&mut self, dirty: &Dirty, memo: &Memo) {
         let objects: Vec<&ObjectRef> = dirty.objects.iter().collect();
-        let input = self.input();
+        let input = self.input(memo);
         let problems = each(self.threads, &objects, |object| {
             translate::object_problems(input, object)
         });
@@ -437,6 +438,28 @@ impl Builder {
         }
         self.snapshot.insert(resource_type, Arc::new(resource));
         true
+    }
+}
+
+/// Every Ingress without what is beyond its budget.
+fn within_budget(event: Event) -> Event {
+    let object = |object| match object {
+        Object::Ingress(ingress) => Object::Ingress(translate::within_budget(ingress)),
+        other => other,
+    };
+    match event {
+        Event::Apply(applied) => Event::Apply(object(applied)),
+        Event::Delete(reference) => Event::Delete(reference),
+        Event::Replace {
+            kind,
+            namespace,
+            objects,
+        } => Event::Replace {
+            kind,
+            namespace,
+            objects: objects.into_iter().map(object).collect(),
+        },
+        Event::Batch(events) => Event::Batch(events.into_iter().map(within_budget).collect()),
     }
 }
 

@@ -16,8 +16,6 @@ use crate::verdict::ObjectProblems;
 pub enum Unit {
     /// A host.
     Host(Host),
-    /// A cluster.
-    Cluster(Arc<str>),
     /// The endpoints of a cluster.
     Endpoints(Arc<str>),
     /// The object by itself.
@@ -76,16 +74,42 @@ impl Problems {
                 published.remove(&object);
                 continue;
             };
-            let problems: BTreeSet<&Problem> = units.values().flatten().collect();
             let problems = ObjectProblems {
                 uid: uid(store, &object),
-                problems: problems.into_iter().cloned().collect(),
+                problems: first_of_each_reason(units.values().flatten().collect()),
             };
             if published.get(&object) != Some(&problems) {
                 published.insert(object, problems);
             }
         }
     }
+}
+
+/// How many problems of one object are told for each reason. Ten thousand wrong back ends are one mistake, and the Events
+/// of everybody would wait for theirs.
+const TOLD: usize = 8;
+
+/// The first ones by message, and for each reason that has more of them one that says how many.
+fn first_of_each_reason(problems: BTreeSet<&Problem>) -> Arc<[Problem]> {
+    let mut counts: BTreeMap<&'static str, usize> = BTreeMap::new();
+    let mut told: Vec<Problem> = Vec::new();
+    let mut object = None;
+    for problem in problems {
+        let count = counts.entry(problem.reason).or_default();
+        *count += 1;
+        if *count <= TOLD {
+            told.push(problem.clone());
+        }
+        object = Some(&problem.object);
+    }
+    for (reason, count) in counts {
+        if let Some(object) = object.filter(|_| count > TOLD) {
+            let more = format!("and {} more of this kind", count - TOLD);
+            told.push(Problem::new(object.clone(), reason, more));
+        }
+    }
+    told.sort();
+    told.into()
 }
 
 /// `metadata.uid` of an object, empty where it is not known.

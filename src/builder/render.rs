@@ -66,10 +66,10 @@ impl Renderer<'_> {
         }
     }
 
-    /// One cluster, and what is wrong with it; `None` where its Service or port is gone.
-    pub fn cluster(self, backend: &BackendPort) -> Option<(Resource, Vec<Problem>)> {
-        let (model, problems) = translate::cluster(self.input, backend)?;
-        Some((cluster::cluster(&model), problems))
+    /// One cluster; `None` where its Service or port is gone.
+    pub fn cluster(self, backend: &BackendPort) -> Option<Resource> {
+        let model = translate::cluster(self.input, backend)?;
+        Some(cluster::cluster(&model))
     }
 
     /// The endpoints of one cluster, and what is wrong with them.

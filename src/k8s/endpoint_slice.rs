@@ -14,10 +14,19 @@ pub struct EndpointSlice {
     pub service: Option<Arc<str>>,
     /// `addressType`. Slices of type `FQDN` have no endpoints here.
     pub address_type: AddressType,
-    /// `ports`, TCP only.
+    /// `ports`, TCP only, sorted by name, which is unique.
     pub ports: Box<[EndpointPort]>,
     /// `endpoints`.
     pub endpoints: Box<[Endpoint]>,
+}
+
+impl EndpointSlice {
+    /// The number of the port of that name; none where it has no such port, or no number for it.
+    #[must_use]
+    pub fn port(&self, name: &str) -> Option<u16> {
+        let place = self.ports.binary_search_by(|port| (*port.name).cmp(name));
+        self.ports.get(place.ok()?)?.port
+    }
 }
 
 /// `addressType`.

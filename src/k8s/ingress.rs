@@ -22,6 +22,9 @@ pub struct Ingress {
     pub rules: Box<[IngressRule]>,
     /// `status.loadBalancer.ingress`, which the status writer compares before it writes. No route depends on it.
     pub load_balancer: Arc<[LoadBalancerAddress]>,
+    /// What is not in here because one object may not come to so much, in one sentence for its owner; `None` where it is
+    /// whole. Decided by the translation before the object is kept.
+    pub left_out: Option<Arc<str>>,
 }
 
 impl Ingress {
@@ -44,12 +47,14 @@ impl Ingress {
             tls,
             rules,
             load_balancer: _,
+            left_out,
         } = self;
         *metadata == other.metadata
             && *class_name == other.class_name
             && *default_backend == other.default_backend
             && *tls == other.tls
             && *rules == other.rules
+            && *left_out == other.left_out
     }
 }
 

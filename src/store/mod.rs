@@ -4,7 +4,9 @@
 //! the same objects in another order, twice, or after others leaves the same store (I1). [`Store::apply`] names
 //! the units that a change touches, found by index and never by walking all objects (I4). It does no IO.
 
+mod above;
 mod class;
+mod delegated;
 mod dirty;
 mod index;
 mod ingress;
@@ -25,6 +27,8 @@ use crate::k8s::{
 };
 use crate::model::Host;
 
+use above::Above;
+use delegated::Delegated;
 use objects::Objects;
 use spoken::Spoken;
 
@@ -38,13 +42,15 @@ pub struct Store {
     slices: Objects<EndpointSlice>,
     secrets: Objects<Secret>,
     delegations: BTreeMap<NamespacedName, Arc<TlsCertificateDelegation>>,
+    /// What the delegations say together.
+    delegated: Delegated,
     invalid: BTreeMap<Kind, BTreeMap<NamespacedName, Arc<Invalid>>>,
     /// Where each served Ingress speaks of its hosts, where that is not seen at a glance.
     spoken: HashMap<NamespacedName, Spoken>,
     /// Host → served Ingresses that name it, by rule or by TLS. `*` also has those with a default backend.
     by_host: Index<Host, NamespacedName>,
-    /// Wildcard host → the exact hosts one label below it that some served Ingress names.
-    below: Index<Host, Host>,
+    /// What depends on a host above it.
+    above: Above,
     /// Class → Ingresses, served or not; `None` for those without a class.
     by_class: Index<Option<Arc<str>>, NamespacedName>,
     /// Service → served Ingresses with a backend in it.
@@ -113,20 +119,29 @@ impl Store {
         spoken::rules(spoken, ingress, host)
     }
 
-    /// The TLS entries of a served Ingress that are about a host: they name it, or they name none and a rule does.
+    /// Whether a rule of a served Ingress is for the host.
     #[must_use]
-    pub fn tls_of<'a>(&self, ingress: &'a Ingress, host: &Host) -> Vec<&'a IngressTls> {
+    pub fn is_ruled(&self, ingress: &Ingress, host: &Host) -> bool {
+        let mut rules = self.rules_of(ingress, Some(host.as_str()));
+        rules.next().is_some()
+    }
+
+    /// The TLS entries of a served Ingress that name a host, with their places, as written. Those without hosts are about
+    /// every host of its rules, and not among these: they are the same for all of them.
+    #[must_use]
+    pub fn tls_naming<'a>(
+        &self,
+        ingress: &'a Ingress,
+        host: &Host,
+    ) -> Vec<(usize, &'a IngressTls)> {
         let spoken = self.spoken.get(&ingress.metadata.name);
         spoken::tls(spoken, ingress, host)
     }
 
-    /// How many hosts the TLS entries of a served Ingress name; one that two entries name counts twice.
+    /// Whether a served Ingress has so many rules and hosts that what they share is better found once.
     #[must_use]
-    pub fn tls_hosts(&self, ingress: &Ingress) -> usize {
-        match self.spoken.get(&ingress.metadata.name) {
-            Some(spoken) => spoken.tls_hosts(),
-            None => ingress.tls.iter().map(|tls| tls.hosts.len()).sum(),
-        }
+    pub fn is_long(&self, ingress: &Ingress) -> bool {
+        self.spoken.contains_key(&ingress.metadata.name)
     }
 
     /// Whether a served Ingress names the host.
@@ -180,16 +195,23 @@ impl Store {
         names.filter_map(|name| self.slices.get(name))
     }
 
-    /// The delegations that stand in a namespace.
-    pub fn delegations<'a>(
-        &'a self,
-        namespace: &'a Arc<str>,
-    ) -> impl Iterator<Item = &'a Arc<TlsCertificateDelegation>> {
-        let first = NamespacedName::new(namespace.clone(), "");
-        self.delegations
-            .range(first..)
-            .take_while(move |(name, _)| name.namespace == *namespace)
-            .map(|(_, delegation)| delegation)
+    /// Whether a Secret may be used from a namespace: from its own, and where that gives it away by a
+    /// TLSCertificateDelegation.
+    #[must_use]
+    pub fn is_delegated(&self, secret: &NamespacedName, namespace: &str) -> bool {
+        *secret.namespace == *namespace || self.delegated.contains(secret, namespace)
+    }
+
+    /// Whether a served Ingress sends requests to the Service.
+    #[must_use]
+    pub fn uses_service(&self, service: &NamespacedName) -> bool {
+        self.by_service.contains_key(service)
+    }
+
+    /// Adds to what events have touched the hosts that depend on it. To be called once, before what is dirty is made
+    /// again.
+    pub fn spread(&self, dirty: &mut Dirty) {
+        self.above.spread(&mut dirty.hosts);
     }
 
     /// How many objects of a kind there are, wrong ones included.
@@ -210,7 +232,7 @@ impl Store {
     /// filled in order.
     pub fn pack(&mut self) {
         self.by_host.pack();
-        self.below.pack();
+        self.above.pack();
         self.by_class.pack();
         self.by_service.pack();
         self.by_secret.pack();
@@ -344,38 +366,44 @@ impl Store {
         };
         let (left, named) = (named_by(old, hosts), named_by(new, hosts));
         for host in left.difference(&named) {
-            let is_gone = self.by_host.remove(host, name);
-            if let (true, Some(wildcard)) = (is_gone, host.covering_wildcard()) {
-                self.below.remove(&wildcard, host);
+            if self.by_host.remove(host, name) {
+                self.above.remove(host);
             }
         }
         for host in named.difference(&left) {
-            let is_new = self.by_host.insert(host.clone(), name.clone());
-            if let (true, Some(wildcard)) = (is_new, host.covering_wildcard()) {
-                self.below.insert(wildcard, host.clone());
+            if self.by_host.insert(host.clone(), name.clone()) {
+                self.above.insert(host);
             }
         }
-        for host in left.union(&named) {
-            self.touch_host(host.clone(), dirty);
-        }
+        self.above.refile(old, new, name);
+        dirty.hosts.extend(left);
+        dirty.hosts.extend(named);
         let (left, named) = (named_by(old, services), named_by(new, services));
         self.by_service.refile(&left, &named, name);
+        // What is wrong with a Service is told while it is used.
+        let changed = left.symmetric_difference(&named).cloned();
+        dirty.objects.extend(changed.map(|name| ObjectRef {
+            kind: Kind::Service,
+            name,
+        }));
         let (left, named) = (named_by(old, secrets), named_by(new, secrets));
         self.by_secret.refile(&left, &named, name);
     }
 
-    /// A wildcard brings certificates, and routes where there are none, to the exact hosts below it.
-    fn touch_host(&self, host: Host, dirty: &mut Dirty) {
-        dirty.hosts.extend(self.below.get(&host).cloned());
-        dirty.hosts.insert(host);
-    }
-
     fn touch_ingress(&self, name: &NamespacedName, dirty: &mut Dirty) {
         if let Some(ingress) = self.ingresses.get(name) {
-            for host in hosts(ingress) {
-                self.touch_host(host, dirty);
-            }
+            dirty.hosts.extend(hosts(ingress));
         }
+    }
+
+    /// What an Ingress may use has changed. What is wrong with a Secret that is for all of its hosts is told of the
+    /// Ingress.
+    fn touch_secrets_of(&self, name: &NamespacedName, dirty: &mut Dirty) {
+        self.touch_ingress(name, dirty);
+        dirty.objects.insert(ObjectRef {
+            kind: Kind::Ingress,
+            name: name.clone(),
+        });
     }
 
     fn set_class(&mut self, name: Arc<str>, class: Option<Arc<IngressClass>>, dirty: &mut Dirty) {
@@ -485,7 +513,7 @@ impl Store {
         };
         if !rotated {
             for ingress in self.by_secret.get(&name) {
-                self.touch_ingress(ingress, dirty);
+                self.touch_secrets_of(ingress, dirty);
             }
         }
         dirty.objects.insert(ObjectRef {
@@ -508,15 +536,26 @@ impl Store {
         if self.delegations.get(&name) == delegation.as_ref() {
             return;
         }
-        let first = NamespacedName::new(name.namespace.clone(), "");
-        let of_namespace = self
-            .by_secret
-            .range(first..)
-            .take_while(|(secret, _)| secret.namespace == name.namespace);
-        for (_, ingresses) in of_namespace {
-            for ingress in ingresses {
-                self.touch_ingress(ingress, dirty);
-            }
+        let old = self.delegations.get(&name);
+        // Each Ingress once, however many of its Secrets are in it. One of their own namespace does not ask.
+        let secrets: BTreeSet<NamespacedName> = old
+            .into_iter()
+            .chain(&delegation)
+            .flat_map(|delegation| delegated::secrets(delegation))
+            .collect();
+        let concerned: BTreeSet<&NamespacedName> = secrets
+            .iter()
+            .flat_map(|secret| self.by_secret.get(secret))
+            .filter(|ingress| ingress.namespace != name.namespace)
+            .collect();
+        for ingress in concerned {
+            self.touch_secrets_of(ingress, dirty);
+        }
+        if let Some(old) = old {
+            self.delegated.remove(old);
+        }
+        if let Some(new) = &delegation {
+            self.delegated.insert(new);
         }
         match delegation {
             Some(delegation) => self.delegations.insert(name, delegation),

@@ -27,18 +27,18 @@ pub fn rules<'a>(
     found.chain(all.into_iter().flatten())
 }
 
-/// The TLS entries of an Ingress that are about a host, as written: they name it, or they name none and a rule does.
-/// All are looked through without its [`Spoken`].
-pub fn tls<'a>(spoken: Option<&Spoken>, ingress: &'a Ingress, host: &Host) -> Vec<&'a IngressTls> {
+/// The TLS entries of an Ingress that name a host, as written. All are looked through without its [`Spoken`].
+pub fn tls<'a>(
+    spoken: Option<&Spoken>,
+    ingress: &'a Ingress,
+    host: &Host,
+) -> Vec<(usize, &'a IngressTls)> {
     if let Some(spoken) = spoken {
         return spoken.tls(ingress, host);
     }
-    let is_ruled = || rules(None, ingress, Some(host.as_str())).next().is_some();
-    let is_about = |tls: &&IngressTls| match &*tls.hosts {
-        [] => is_ruled(),
-        hosts => hosts.iter().any(|named| **named == *host.as_str()),
-    };
-    ingress.tls.iter().filter(is_about).collect()
+    let names = |tls: &IngressTls| tls.hosts.iter().any(|named| **named == *host.as_str());
+    let entries = ingress.tls.iter().enumerate();
+    entries.filter(|(_, tls)| names(tls)).collect()
 }
 
 /// Positions in `spec.rules` and `spec.tls` of one Ingress, sorted by host and then as written.
@@ -47,8 +47,6 @@ pub struct Spoken {
     rules: Box<[usize]>,
     /// An entry and one of its hosts.
     tls: Box<[(usize, usize)]>,
-    /// Entries without hosts, which are about every host of the rules.
-    tls_of_rules: Box<[usize]>,
 }
 
 impl Spoken {
@@ -64,18 +62,10 @@ impl Spoken {
         rules.sort_by_key(|rule| host_of(ingress, *rule));
         let entries = ingress.tls.iter().enumerate();
         let mut tls: Box<[(usize, usize)]> = entries
-            .clone()
             .flat_map(|(entry, tls)| (0..tls.hosts.len()).map(move |host| (entry, host)))
             .collect();
         tls.sort_by_key(|place| (tls_host(ingress, *place), *place));
-        Self {
-            rules,
-            tls,
-            tls_of_rules: entries
-                .filter(|(_, tls)| tls.hosts.is_empty())
-                .map(|(entry, _)| entry)
-                .collect(),
-        }
+        Self { rules, tls }
     }
 
     /// The rules for a host, those without a host for `None`.
@@ -94,13 +84,8 @@ impl Spoken {
             .filter_map(|rule| ingress.rules.get(*rule))
     }
 
-    /// How many hosts the TLS entries name.
-    pub fn tls_hosts(&self) -> usize {
-        self.tls.len()
-    }
-
-    /// The TLS entries that are about a host, as written: they name it, or they name none and a rule does.
-    pub fn tls<'a>(&self, ingress: &'a Ingress, host: &Host) -> Vec<&'a IngressTls> {
+    /// The TLS entries that name a host, as written.
+    pub fn tls<'a>(&self, ingress: &'a Ingress, host: &Host) -> Vec<(usize, &'a IngressTls)> {
         let name = host.as_str();
         let first = self
             .tls
@@ -110,16 +95,10 @@ impl Spoken {
             .take_while(|place| tls_host(ingress, **place) == name)
             .map(|(entry, _)| *entry)
             .collect();
-        if !self.tls_of_rules.is_empty() && self.rules(ingress, Some(name)).next().is_some() {
-            entries.extend(&self.tls_of_rules);
-            entries.sort_unstable();
-        }
         // One that names a host twice.
         entries.dedup();
-        entries
-            .into_iter()
-            .filter_map(|entry| ingress.tls.get(entry))
-            .collect()
+        let entry = |entry| Some((entry, ingress.tls.get(entry)?));
+        entries.into_iter().filter_map(entry).collect()
     }
 }
 
@@ -168,6 +147,7 @@ mod tests {
             tls: tls.into(),
             rules: rules.into(),
             load_balancer: Arc::default(),
+            left_out: None,
         })
     }
 
@@ -186,17 +166,11 @@ mod tests {
                 let seen: Vec<_> = super::rules(None, &ingress, host).map(std::ptr::from_ref).collect();
                 prop_assert_eq!(&seen, &rules);
                 let Some(name) = host else { continue };
-                let covers = |tls: &&IngressTls| match &*tls.hosts {
-                    [] => !rules.is_empty(),
-                    hosts => hosts.iter().any(|host| **host == *name),
-                };
-                let entries: Vec<_> = ingress.tls.iter().filter(covers).map(std::ptr::from_ref).collect();
-                let found = spoken.tls(&ingress, &Host::new(name));
-                let found: Vec<_> = found.into_iter().map(std::ptr::from_ref).collect();
-                prop_assert_eq!(&found, &entries);
-                let seen = super::tls(None, &ingress, &Host::new(name));
-                let seen: Vec<_> = seen.into_iter().map(std::ptr::from_ref).collect();
-                prop_assert_eq!(seen, entries);
+                let names = |tls: &IngressTls| tls.hosts.iter().any(|host| **host == *name);
+                let entries = ingress.tls.iter().enumerate();
+                let entries: Vec<_> = entries.filter(|(_, tls)| names(tls)).collect();
+                prop_assert_eq!(&spoken.tls(&ingress, &Host::new(name)), &entries);
+                prop_assert_eq!(&super::tls(None, &ingress, &Host::new(name)), &entries);
             }
         }
     }

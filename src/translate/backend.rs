@@ -6,11 +6,11 @@ use std::sync::Arc;
 
 use crate::k8s::{
     IngressBackend, Kind, NamespacedName, ObjectRef, Problem, Service, ServiceBackendPort,
-    ServicePort, ServiceType,
+    ServiceType,
 };
 use crate::model::{Cluster, Discovery, UpstreamProtocol};
 
-use super::service_policy::{ServicePolicy, service_policy};
+use super::service_policy::{FoundPort, ServicePolicy, find_port};
 use super::{Input, annotation, owner, reason};
 
 /// One port of a Service: what a cluster is made from.
@@ -62,7 +62,7 @@ pub fn resolve(
             format!("Service {name} does not exist"),
         ));
     };
-    let Some(port) = find_port(service, port) else {
+    let Some(FoundPort { port, policy, .. }) = find_port(input, service, port) else {
         let message = match port {
             ServiceBackendPort::Name(port) => format!("Service {name} has no port named {port}"),
             ServiceBackendPort::Number(port) => format!("Service {name} has no port {port}"),
@@ -77,7 +77,6 @@ pub fn resolve(
             (reason::EXTERNAL_NAME_NOT_ALLOWED, message)
         })?;
     }
-    let (policy, _) = service_policy(service, port);
     Ok(ResolvedBackend {
         cluster: cluster_name(service, port.port, &policy),
         port: BackendPort {
@@ -90,13 +89,10 @@ pub fn resolve(
 
 /// The cluster of one port of a Service, `None` where the Service or port is gone.
 #[must_use]
-pub fn cluster(input: Input<'_>, backend: &BackendPort) -> Option<(Cluster, Vec<Problem>)> {
+pub fn cluster(input: Input<'_>, backend: &BackendPort) -> Option<Cluster> {
     let service = input.store.service(&backend.service)?;
-    let port = service
-        .ports
-        .iter()
-        .find(|port| port.port == backend.port)?;
-    let (policy, problems) = service_policy(service, port);
+    let number = ServiceBackendPort::Number(backend.port);
+    let FoundPort { port, policy, .. } = find_port(input, service, &number)?;
     let discovery = match &service.service_type {
         ServiceType::Endpoints => Discovery::Endpoints,
         ServiceType::ExternalName(hostname) => Discovery::Dns {
@@ -104,7 +100,7 @@ pub fn cluster(input: Input<'_>, backend: &BackendPort) -> Option<(Cluster, Vec<
             port: port.port,
         },
     };
-    let cluster = Cluster {
+    Some(Cluster {
         name: cluster_name(service, port.port, &policy),
         discovery,
         protocol: policy.protocol,
@@ -112,8 +108,7 @@ pub fn cluster(input: Input<'_>, backend: &BackendPort) -> Option<(Cluster, Vec<
         hash_source_ip: policy.hash_source_ip,
         idle_timeout: policy.idle_timeout.or(input.options.upstream_idle_timeout),
         owner: owner(Kind::Service, &backend.service),
-    };
-    Some((cluster, problems))
+    })
 }
 
 /// `namespace/service/port`, and after a `?` every setting that differs from its default. Written out instead
@@ -152,14 +147,6 @@ fn cluster_name(service: &Service, port: u16, policy: &ServicePolicy) -> Arc<str
         }
     }
     format!("{}/{port}{settings}", service.metadata.name).into()
-}
-
-fn find_port<'a>(service: &'a Service, port: &ServiceBackendPort) -> Option<&'a ServicePort> {
-    service.ports.iter().find(|candidate| match port {
-        ServiceBackendPort::Name(name) => candidate.name == *name,
-        ServiceBackendPort::Number(number) => candidate.port == *number,
-        ServiceBackendPort::Missing => false,
-    })
 }
 
 /// Names of the outside only: never an address in any spelling that a resolver takes for one, nor a name that

@@ -7,7 +7,7 @@ use crate::k8s::{Ingress, KeyAlgorithm, Kind, NamespacedName, Problem, TlsCertif
 use crate::model::{Certificate, Host, TlsServer, TlsSettings, TlsVersion};
 use crate::store::{Store, secret_reference};
 
-use super::policy::ingress_policy;
+use super::reading::Reading;
 use super::{Input, owner, reason};
 
 /// The certificate of a Secret, `None` where it is missing or broken, which is the same.
@@ -25,6 +25,7 @@ pub fn certificate(input: Input<'_>, secret: &NamespacedName) -> Option<Certific
 }
 
 /// The certificates that a host is served with, and the Secrets they are in.
+#[derive(Clone, Debug)]
 pub struct Choice {
     /// The TLS server that the host belongs to.
     pub server: TlsServer,
@@ -49,7 +50,7 @@ pub fn choose(
         if secrets.is_empty() {
             continue;
         }
-        let settings = ingress_policy(ingress).0.tls;
+        let settings = Reading::of(input, ingress).policy.tls;
         let choice = Choice {
             server: server(&secrets, settings),
             secrets: secrets.into_values().collect(),
@@ -78,23 +79,33 @@ fn usable_secrets(
     ingress: &Ingress,
     problems: &mut Vec<Problem>,
 ) -> BTreeMap<KeyAlgorithm, NamespacedName> {
-    let mut secrets: BTreeMap<KeyAlgorithm, NamespacedName> = BTreeMap::new();
     let mut report =
         |reason, message| problems.push(Problem::new(ingress.reference(), reason, message));
-    for tls in input.store.tls_of(ingress, host) {
+    let mut found = Vec::new();
+    for (index, tls) in input.store.tls_naming(ingress, host) {
         // A missing name is told once for the entry, not for each of its hosts.
         let Some(name) = &tls.secret_name else {
             continue;
         };
         let secret = secret_reference(ingress, name);
-        let certificate = match usable_certificate(input.store, ingress, &secret) {
-            Ok(certificate) => certificate,
-            Err((reason, message)) => {
-                report(reason, message);
-                continue;
+        match usable_certificate(input.store, ingress, &secret) {
+            Ok(certificate) => found.push((index, secret, certificate)),
+            // The same Secret again is the same problem.
+            Err((reason, message)) => report(reason, message),
+        }
+    }
+    // What is wrong with these is told once for the object.
+    if input.store.is_ruled(ingress, host) {
+        for (index, secret) in Reading::of(input, ingress).of_rules.values() {
+            if let Ok(certificate) = usable_certificate(input.store, ingress, secret) {
+                found.push((*index, secret.clone(), certificate));
             }
-        };
-        if !certificate.names.iter().any(|name| is_named_by(host, name)) {
+        }
+        found.sort_by_key(|(index, _, _)| *index);
+    }
+    let mut secrets: BTreeMap<KeyAlgorithm, NamespacedName> = BTreeMap::new();
+    for (_, secret, certificate) in found {
+        if !names(certificate, host) {
             let message = format!("the certificate of Secret {secret} does not name host {host}");
             report(reason::CERTIFICATE_NAME_MISMATCH, message);
         }
@@ -111,12 +122,54 @@ fn usable_secrets(
     secrets
 }
 
+/// The Secrets of the TLS entries without hosts, which are about every host of the rules: of each kind of key the first
+/// that can be used, with the place of its entry. The others are told, once for all of these hosts.
+pub fn of_rules(
+    input: Input<'_>,
+    ingress: &Ingress,
+    problems: &mut Vec<Problem>,
+) -> BTreeMap<KeyAlgorithm, (usize, NamespacedName)> {
+    let mut first: BTreeMap<KeyAlgorithm, (usize, NamespacedName)> = BTreeMap::new();
+    let entries = ingress.tls.iter().enumerate();
+    let mut hostless = entries
+        .filter(|(_, tls)| tls.hosts.is_empty())
+        .filter_map(|(index, tls)| Some((index, tls.secret_name.as_ref()?)))
+        .peekable();
+    // Without a host in the rules they are about nothing, and that is told.
+    if hostless.peek().is_none() || ingress.rules.iter().all(|rule| rule.host.is_none()) {
+        return first;
+    }
+    let mut seen = BTreeSet::new();
+    for (index, name) in hostless.filter(|(_, name)| seen.insert(*name)) {
+        let secret = secret_reference(ingress, name);
+        let told = match usable_certificate(input.store, ingress, &secret) {
+            Err(told) => Some(told),
+            Ok(certificate) => match first.get(&certificate.key_algorithm) {
+                None => {
+                    first.insert(certificate.key_algorithm, (index, secret));
+                    None
+                }
+                Some((_, other)) => Some((
+                    reason::TLS_HOST_CONFLICT,
+                    format!(
+                        "the hosts of the rules are served with Secret {other}; {secret} has the same kind of key"
+                    ),
+                )),
+            },
+        };
+        if let Some((reason, message)) = told {
+            problems.push(Problem::new(ingress.reference(), reason, message));
+        }
+    }
+    first
+}
+
 fn usable_certificate<'a>(
     store: &'a Store,
     ingress: &Ingress,
     secret: &NamespacedName,
 ) -> Result<&'a TlsCertificate, (&'static str, String)> {
-    if !is_delegated(store, secret, &ingress.metadata.name.namespace) {
+    if !store.is_delegated(secret, &ingress.metadata.name.namespace) {
         let message = format!(
             "Secret {secret} is not delegated to namespace {}",
             ingress.metadata.name.namespace
@@ -135,27 +188,16 @@ fn usable_certificate<'a>(
     })
 }
 
-/// Secrets of the own namespace are always allowed, others where their namespace says so in a
-/// TLSCertificateDelegation: to this namespace by name, or with `*` alone to all.
-fn is_delegated(store: &Store, secret: &NamespacedName, namespace: &Arc<str>) -> bool {
-    secret.namespace == *namespace
-        || store.delegations(&secret.namespace).any(|delegation| {
-            let of_secret = delegation
-                .delegations
-                .iter()
-                .filter(|(name, _)| *name == secret.name);
-            of_secret.into_iter().any(|(_, targets)| {
-                targets.contains(namespace) || matches!(&targets[..], [all] if &**all == "*")
-            })
-        })
-}
-
-/// Whether a name of a certificate covers the host (RFC 6125: a wildcard stands for one label).
-fn is_named_by(host: &Host, name: &str) -> bool {
-    name == host.as_str()
-        || host
-            .covering_wildcard()
-            .is_some_and(|wildcard| wildcard.as_str() == name)
+/// Whether a certificate covers the host (RFC 6125: a wildcard stands for one label). One can have more names than there
+/// are hosts: they are sorted.
+fn names(certificate: &TlsCertificate, host: &Host) -> bool {
+    let has = |name: &Host| {
+        let place = certificate
+            .names
+            .binary_search_by(|has| (**has).cmp(name.as_str()));
+        place.is_ok()
+    };
+    has(host) || host.covering_wildcard().is_some_and(|name| has(&name))
 }
 
 fn server(secrets: &BTreeMap<KeyAlgorithm, NamespacedName>, settings: TlsSettings) -> TlsServer {

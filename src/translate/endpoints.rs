@@ -4,10 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use crate::k8s::{AddressType, EndpointSlice, IpFamily, Kind, ObjectRef, Problem, Service};
+use crate::k8s::{
+    AddressType, EndpointSlice, IpFamily, Kind, ObjectRef, Problem, Service, ServiceBackendPort,
+};
 use crate::model::{EndpointAddress, LoadAssignment};
 
-use super::{BackendPort, Input, Options, reason};
+use super::service_policy::{FoundPort, find_port};
+use super::{BackendPort, Input, Options, budget, reason};
 
 /// The endpoints of one port of a Service, under the cluster's name, and what is wrong with them. Never missing: a
 /// Service without usable endpoints, and a Service that is gone, is an empty assignment.
@@ -40,13 +43,10 @@ pub fn endpoints(
         let message = format!(
             "endpoint {address}{more} leads into the pod of the ingress controller itself and is left out"
         );
-        let service = ObjectRef {
-            kind: Kind::Service,
-            name: backend.service.clone(),
-        };
-        Problem::new(service, reason::ENDPOINT_NOT_ALLOWED, message)
+        Problem::new(reference(backend), reason::ENDPOINT_NOT_ALLOWED, message)
     });
-    (assignment, problems.into_iter().collect())
+    let problems = problems.into_iter().chain(too_many(input, backend));
+    (assignment, problems.collect())
 }
 
 /// Whoever may write an EndpointSlice decides where Envoy connects, and Envoy is in the pod: the pages that only the pod's
@@ -65,10 +65,14 @@ fn load_assignment(input: Input<'_>, cluster: &Arc<str>, backend: &BackendPort) 
     let Some(service) = input.store.service(&backend.service) else {
         return assignment;
     };
-    let Some(port) = service.ports.iter().find(|port| port.port == backend.port) else {
+    let number = ServiceBackendPort::Number(backend.port);
+    let Some(FoundPort { at, port, .. }) = find_port(input, service, &number) else {
         return assignment;
     };
     let slices: Vec<_> = input.store.endpoint_slices(&backend.service).collect();
+    if at >= budget::ports(count(&slices)) {
+        return assignment;
+    }
     // Of a dual-stack Service every pod is in a slice of each family; one family is enough, and the first that
     // has endpoints is the one the Service prefers.
     for usable in [Usable::Ready, Usable::Terminating] {
@@ -91,6 +95,36 @@ fn load_assignment(input: Input<'_>, cluster: &Arc<str>, backend: &BackendPort) 
         }
     }
     assignment
+}
+
+/// What is to be said of a Service for one of its ports: that it has no endpoints there, because its ports times its
+/// endpoints would be more than one object may come to. The same for each such port.
+fn too_many(input: Input<'_>, backend: &BackendPort) -> Option<Problem> {
+    let service = input.store.service(&backend.service)?;
+    let number = ServiceBackendPort::Number(backend.port);
+    let FoundPort { at, .. } = find_port(input, service, &number)?;
+    let slices: Vec<_> = input.store.endpoint_slices(&backend.service).collect();
+    let endpoints = count(&slices);
+    let ports = budget::ports(endpoints);
+    (at >= ports).then(|| {
+        let message = format!(
+            "only the first {ports} of its {} ports have its {endpoints} endpoints: {}",
+            service.ports.len(),
+            budget::EXCEEDED
+        );
+        Problem::new(reference(backend), reason::TOO_LARGE, message)
+    })
+}
+
+fn reference(backend: &BackendPort) -> ObjectRef {
+    ObjectRef {
+        kind: Kind::Service,
+        name: backend.service.clone(),
+    }
+}
+
+fn count(slices: &[&Arc<EndpointSlice>]) -> usize {
+    slices.iter().map(|slice| slice.endpoints.len()).sum()
 }
 
 fn families(service: &Service) -> Vec<AddressType> {
@@ -123,8 +157,7 @@ fn collect(
     usable: Usable,
     zones: &mut BTreeMap<EndpointAddress, Arc<str>>,
 ) {
-    let ports = slice.ports.iter().filter(|port| *port.name == *port_name);
-    for port in ports.filter_map(|port| port.port) {
+    if let Some(port) = slice.port(port_name) {
         for endpoint in &slice.endpoints {
             let is_usable = match usable {
                 Usable::Ready => endpoint.ready || service.publish_not_ready_addresses,

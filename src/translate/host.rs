@@ -10,8 +10,8 @@
 //! - A path that is kept from plain HTTP answers 404 there, whatever other path would take its requests.
 //! - A host that an Ingress names under `tls` only takes that Ingress's rules without a host: they hold for all
 //!   of its hosts. A default backend comes last on every host that its Ingress names, and on `*`.
-//! - HTTPS serves what HTTP serves, less the redirects. A host with a certificate and no routes of its own takes
-//!   those of the wildcard above it, and answers 404 where there is none.
+//! - HTTPS serves what HTTP serves, less the redirects. A host with a certificate and no routes of its own takes over
+//!   those that answer for it on HTTP ([`super::above`]): the wildcard's above it, or those of rules without a host.
 //! - A host that only redirects to HTTPS redirects every path, those that HTTPS answers 404 included.
 //! - Where a proxy in front says by which scheme a client asked, that takes the place of the listener: both have the
 //!   same routes, and those that are for one scheme say so.
@@ -28,12 +28,13 @@ use crate::model::{
     Forward, HeaderModifier, Host, Owner, PathMatch, PathRewrite, Redirect, Route, RouteAction,
     RouteMatch, Scheme, VirtualHost, WeightedCluster,
 };
-use crate::store::Store;
 
+use super::above::{self, Source};
 use super::order::{self, Deferred, Ordered};
-use super::policy::{IngressPolicy, ingress_policy};
+use super::policy::IngressPolicy;
+use super::reading::Reading;
 use super::{
-    BackendPort, HostUnit, HttpsHost, Input, backend, certificate, owner, path, reason, size,
+    BackendPort, HostUnit, HttpsHost, Input, backend, budget, certificate, owner, path, reason,
 };
 
 /// Translates one host. A host that nobody names any more comes out empty.
@@ -56,16 +57,20 @@ pub fn host(input: Input<'_>, host: &Host) -> HostUnit {
     }
     let http = table.is_named.then(|| table.virtual_host(Asked::ByHttp));
     let https = choice.map(|choice| {
-        if !table.is_named
-            && let Some(wildcard) = host.covering_wildcard()
-        {
-            table.take_routes_of(&wildcard, &ingresses);
-            problems.append(&mut table.problems);
-        }
+        let virtual_host = if table.is_named {
+            table.virtual_host(Asked::ByHttps)
+        } else {
+            let source = above::routes(input, host, &ingresses, &mut problems).unwrap_or_default();
+            table.clusters = source.clusters.clone();
+            VirtualHost {
+                host: host.clone(),
+                routes: source.routes.clone(),
+            }
+        };
         HttpsHost {
             server: choice.server,
             secrets: choice.secrets,
-            virtual_host: table.virtual_host(Asked::ByHttps),
+            virtual_host,
         }
     });
     let mut clusters = table.clusters;
@@ -101,12 +106,7 @@ fn choose(
     ingresses: &[&Arc<Ingress>],
     problems: &mut Vec<Problem>,
 ) -> Option<certificate::Choice> {
-    let above = || {
-        let wildcard = host.covering_wildcard()?;
-        let ingresses = input.store.ingresses_of(&wildcard);
-        // What is wrong with the wildcard's Secrets is told by the wildcard's own unit.
-        certificate::choose(input, &wildcard, &ingresses, &mut Vec::new())
-    };
+    let above = || above::choice(input, host)?.as_ref().clone();
     let Some(own) = certificate::choose(input, host, ingresses, problems) else {
         return above();
     };
@@ -133,6 +133,25 @@ fn choose(
     };
     problems.push(Problem::new(object, reason::TLS_HOST_CONFLICT, message));
     Some(above)
+}
+
+/// The routes of a host as those below it take them over. Problems and conflicts are told by its own unit.
+pub fn source(input: Input<'_>, host: &Host) -> Source {
+    let mut table = Table::new(input, host);
+    table.merge(&input.store.ingresses_of(host));
+    let routes = table.virtual_host(Asked::ByHttps).routes;
+    Source {
+        cost: routes.iter().map(budget::route).sum(),
+        routes,
+        clusters: table.clusters,
+    }
+}
+
+/// Whether a rule, or a default backend, brings the host into being on plain HTTP.
+pub fn is_on_http(input: Input<'_>, host: &Host) -> bool {
+    let ingresses = input.store.ingresses_of(host);
+    let mut ingresses = ingresses.into_iter();
+    ingresses.any(|ingress| ingress.default_backend.is_some() || paths_of(input, ingress, host).0)
 }
 
 /// By which scheme the requests of a table were asked.
@@ -184,10 +203,10 @@ impl<'a> Table<'a> {
     fn merge(&mut self, ingresses: &[&'a Arc<Ingress>]) {
         let policies: Vec<_> = ingresses
             .iter()
-            .map(|ingress| Arc::new(ingress_policy(ingress).0))
+            .map(|ingress| Reading::of(self.input, ingress).policy.clone())
             .collect();
         for (ingress, policy) in ingresses.iter().zip(&policies) {
-            let (is_named, paths) = paths_of(self.input.store, ingress, &self.host);
+            let (is_named, paths) = paths_of(self.input, ingress, &self.host);
             self.is_named |= is_named;
             for path in paths {
                 self.add_path(ingress, policy, path);
@@ -250,33 +269,6 @@ impl<'a> Table<'a> {
                 self.problems.push(problem);
             }
         }
-    }
-
-    /// The routes of the wildcard above this host, for a host that has a certificate and nothing else. Problems
-    /// and conflicts are told by the wildcard's own unit. They are not taken where those who name such hosts name so
-    /// many that the copies would be more than one object may make.
-    fn take_routes_of(&mut self, wildcard: &Host, ingresses: &[&'a Arc<Ingress>]) {
-        let store = self.input.store;
-        let above = store.ingresses_of(wildcard);
-        let rules = above
-            .iter()
-            .flat_map(|ingress| store.rules_of(ingress, Some(wildcard.as_str())));
-        let paths = rules.map(|rule| rule.paths.len()).sum();
-        for ingress in ingresses {
-            let hosts = store.tls_hosts(ingress);
-            if !size::may_copy(hosts, paths) {
-                let message = format!(
-                    "the {hosts} TLS hosts do not take the {paths} paths of {wildcard}: more than {} routes",
-                    size::MAX_COPIES
-                );
-                self.report(ingress, reason::TOO_MANY_ROUTES, message);
-                return;
-            }
-        }
-        let mut table = Self::new(self.input, wildcard);
-        table.merge(&above);
-        self.entries = table.entries;
-        self.clusters = table.clusters;
     }
 
     fn add_path(
@@ -475,7 +467,7 @@ impl<'a> Table<'a> {
             .map(|entry| (&entry.ingress.metadata.name, entry.ingress))
             .collect();
         for ingress in redirecting.into_values() {
-            if self.input.store.tls_of(ingress, &self.host).is_empty() {
+            if !self.has_tls(ingress) {
                 let message = format!(
                     "host {} is redirected to HTTPS, where it has no certificate: no entry of spec.tls is about it",
                     self.host
@@ -487,6 +479,14 @@ impl<'a> Table<'a> {
                 ));
             }
         }
+    }
+
+    /// Whether an entry of `tls` is about the host: one names it, or one names none and a rule does.
+    fn has_tls(&self, ingress: &Ingress) -> bool {
+        let store = self.input.store;
+        !store.tls_naming(ingress, &self.host).is_empty()
+            || (store.is_ruled(ingress, &self.host)
+                && Reading::of(self.input, ingress).has_tls_of_rules)
     }
 
     fn report(&mut self, ingress: &Ingress, reason: &'static str, message: String) {
@@ -558,23 +558,29 @@ impl Ordered for Entry<'_> {
 
 /// The paths that an Ingress brings to a host, and whether a rule of its names the host.
 fn paths_of<'a>(
-    store: &'a Store,
+    input: Input<'a>,
     ingress: &'a Ingress,
     host: &Host,
 ) -> (bool, Vec<&'a IngressPath>) {
     let name = (!host.is_any()).then(|| host.as_str());
-    let mut rules = store.rules_of(ingress, name).peekable();
+    let mut rules = input.store.rules_of(ingress, name).peekable();
     if host.is_any() || rules.peek().is_some() {
         let is_named = rules.peek().is_some();
         return (is_named, rules.flat_map(|rule| &rule.paths).collect());
     }
-    // A host under `tls` only. That it would be too much is told once for the object, not by each of its hosts.
-    let hostless = store.rules_of(ingress, None);
+    // A host under `tls` only.
+    let hostless = input.store.rules_of(ingress, None);
     let paths: Vec<_> = hostless.flat_map(|rule| &rule.paths).collect();
-    if !size::may_copy(store.tls_hosts(ingress), paths.len()) {
+    let is_named = !paths.is_empty();
+    // That it would be too much is told once for the object, not by each of its hosts.
+    if is_named
+        && !Reading::of(input, ingress)
+            .account(ingress)
+            .affords_hostless()
+    {
         return (false, Vec::new());
     }
-    (!paths.is_empty(), paths)
+    (is_named, paths)
 }
 
 fn text(path: &PathMatch) -> &str {

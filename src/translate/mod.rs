@@ -2,21 +2,24 @@
 //!
 //! A unit is what can change by itself: a host, a cluster, a load assignment, a certificate, and what is to be
 //! said of one object. Every function reads the [`Store`] and returns plain data with the problems it found; it
-//! keeps nothing, does no IO, and knows nothing of Envoy. HTTPProxy and Gateway API will stand beside
+//! keeps nothing but what [`Memo`] spares the next one, does no IO, and knows nothing of Envoy. HTTPProxy and Gateway API will stand beside
 //! [`ingress`](host) as further files that make the same model.
 
+mod above;
 mod annotation;
 mod backend;
+mod budget;
 mod certificate;
 mod endpoints;
 mod host;
+mod memo;
 mod object;
 mod order;
 mod path;
 mod policy;
+mod reading;
 mod regex;
 mod service_policy;
-mod size;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
@@ -24,9 +27,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use backend::{BackendPort, cluster};
+pub use budget::within_budget;
 pub use certificate::certificate;
 pub use endpoints::endpoints;
 pub use host::host;
+pub use memo::Memo;
 pub use object::object_problems;
 pub use policy::INGRESS_ANNOTATIONS;
 pub use service_policy::SERVICE_ANNOTATIONS;
@@ -42,6 +47,8 @@ pub struct Input<'a> {
     pub store: &'a Store,
     /// The operator's decisions.
     pub options: &'a Options,
+    /// What is found once for many units, empty at first; of this store and these options alone.
+    pub memo: &'a Memo,
 }
 
 /// Decisions of the operator that bear on every object.
@@ -130,8 +137,8 @@ pub mod reason {
     pub const PATH_NOT_VALID: &str = "PathNotValid";
     /// An annotation's value is ignored.
     pub const ANNOTATION_NOT_VALID: &str = "AnnotationNotValid";
-    /// An Ingress, or the wildcard above its hosts, would multiply to more routes than one object may make.
-    pub const TOO_MANY_ROUTES: &str = "TooManyRoutes";
+    /// An object, or what it takes over from others, would come to more than one object may.
+    pub const TOO_LARGE: &str = "TooLarge";
     /// The object is wrong as a whole.
     pub const OBJECT_NOT_VALID: &str = "ObjectNotValid";
 }

@@ -1,10 +1,11 @@
-//! What is to be said of one object, whatever its hosts come to.
+//! What is to be said of one object, whatever its hosts come to: once, however many they are.
 
 use crate::k8s::{Ingress, Kind, ObjectRef, Problem};
 
 use super::host::can_rewrite;
-use super::policy::ingress_policy;
-use super::{Input, reason, size};
+use super::reading::Reading;
+use super::service_policy::service_problems;
+use super::{Input, budget, reason};
 
 /// The problems of an object by itself: that it is wrong as a whole, its annotations, its TLS entries.
 #[must_use]
@@ -17,43 +18,58 @@ pub fn object_problems(input: Input<'_>, object: &ObjectRef) -> Vec<Problem> {
         );
         return vec![problem];
     }
-    if object.kind != Kind::Ingress {
-        return Vec::new();
-    }
-    match input.store.ingress(&object.name) {
-        Some(ingress) if input.store.serves(ingress) => ingress_problems(object, ingress),
+    match object.kind {
+        Kind::Ingress => match input.store.ingress(&object.name) {
+            Some(ingress) if input.store.serves(ingress) => {
+                ingress_problems(input, object, ingress)
+            }
+            _ => Vec::new(),
+        },
+        // What nobody uses troubles nobody.
+        Kind::Service if input.store.uses_service(&object.name) => {
+            let service = input.store.service(&object.name);
+            service.map_or_else(Vec::new, |service| service_problems(service))
+        }
         _ => Vec::new(),
     }
 }
 
-fn ingress_problems(object: &ObjectRef, ingress: &Ingress) -> Vec<Problem> {
-    let (policy, mut problems) = ingress_policy(ingress);
+/// Each of the lists is walked once, whatever is in the others.
+fn ingress_problems(input: Input<'_>, object: &ObjectRef, ingress: &Ingress) -> Vec<Problem> {
+    let reading = Reading::of(input, ingress);
+    let mut problems = reading.problems.clone();
     let mut report = |reason, message: String| {
         problems.push(Problem::new(object.clone(), reason, message));
     };
-    for (index, tls) in ingress.tls.iter().enumerate() {
-        if tls.secret_name.is_none() {
+    if let Some(left_out) = &ingress.left_out {
+        report(reason::TOO_LARGE, left_out.to_string());
+    }
+    let entries = || ingress.tls.iter().enumerate();
+    let nameless = entries().filter(|(_, tls)| tls.secret_name.is_none());
+    if let Some(which) = entries_text(nameless.map(|(index, _)| index)) {
+        let message = format!("{which} names no Secret; its hosts are served without TLS");
+        report(reason::SECRET_NAME_MISSING, message);
+    }
+    if ingress.rules.iter().all(|rule| rule.host.is_none()) {
+        let hostless = entries().filter(|(_, tls)| tls.hosts.is_empty());
+        if let Some(which) = entries_text(hostless.map(|(index, _)| index)) {
             let message =
-                format!("spec.tls[{index}] names no Secret; its hosts are served without TLS");
-            report(reason::SECRET_NAME_MISSING, message);
-        }
-        if tls.hosts.is_empty() && ingress.rules.iter().all(|rule| rule.host.is_none()) {
-            let message = format!(
-                "spec.tls[{index}] names no host, and neither do the rules; it has no effect"
-            );
+                format!("{which} names no host, and neither do the rules; it has no effect");
             report(reason::TLS_HOST_MISSING, message);
         }
     }
-    let (hosts, copies) = (size::tls_hosts(ingress), size::hostless_paths(ingress));
-    if !size::may_copy(hosts, copies) {
+    let hosts_under_tls = ingress.tls.iter().any(|tls| !tls.hosts.is_empty());
+    let has_hostless = ingress.rules.iter().any(|rule| rule.host.is_none());
+    if hosts_under_tls && has_hostless && !reading.account(ingress).affords_hostless() {
         let message = format!(
-            "the {copies} paths without a host do not hold for the {hosts} TLS hosts: more than {} routes",
-            size::MAX_COPIES
+            "the rules without a host do not hold for the {} hosts under spec.tls that no rule is for: {}",
+            reading.account(ingress).hosts(),
+            budget::EXCEEDED
         );
-        report(reason::TOO_MANY_ROUTES, message);
+        report(reason::TOO_LARGE, message);
     }
     let mut paths = ingress.rules.iter().flat_map(|rule| &rule.paths);
-    if policy.rewrite_prefix.is_some()
+    if reading.policy.rewrite_prefix.is_some()
         && let Some(path) = paths.find(|path| !can_rewrite(path))
     {
         let message = format!(
@@ -63,4 +79,13 @@ fn ingress_problems(object: &ObjectRef, ingress: &Ingress) -> Vec<Problem> {
         report(reason::ANNOTATION_NOT_VALID, message);
     }
     problems
+}
+
+/// Entries of `spec.tls` in words: the first of them, and how many more; none where there is none.
+fn entries_text(mut indexes: impl Iterator<Item = usize>) -> Option<String> {
+    let first = indexes.next()?;
+    Some(match indexes.count() {
+        0 => format!("spec.tls[{first}]"),
+        more => format!("spec.tls[{first}] (and {more} more like it)"),
+    })
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::k8s::{Ingress, Problem};
 use crate::model::{HeaderModifier, Redirect, RetryPolicy, TlsSettings};
 
-use super::{annotation, reason, size};
+use super::{annotation, reason};
 
 /// What an Ingress decides for all of its routes. A wrong value counts as a missing one, so the routes stay.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -63,7 +63,7 @@ pub fn ingress_policy(ingress: &Ingress) -> (IngressPolicy, Vec<Problem>) {
         .read("projectcontour.io/response-timeout", annotation::timeout)
         .or_else(|| reader.read("projectcontour.io/request-timeout", annotation::timeout))
         .flatten();
-    let mut policy = IngressPolicy {
+    let policy = IngressPolicy {
         allow_http: reader
             .read("kubernetes.io/ingress.allow-http", annotation::boolean)
             .unwrap_or(true),
@@ -85,16 +85,6 @@ pub fn ingress_policy(ingress: &Ingress) -> (IngressPolicy, Vec<Problem>) {
             .read("isobath.dev/response-headers", annotation::headers)
             .unwrap_or_default(),
     };
-    if !size::may_repeat(ingress, &policy) {
-        policy.rewrite_prefix = None;
-        policy.redirect = None;
-        policy.request_headers = HeaderModifier::default();
-        policy.response_headers = HeaderModifier::default();
-        reader.report(format!(
-            "the annotations isobath.dev/* are ignored: repeated for every route they would take more than {} MiB",
-            size::MAX_REPEATED >> 20
-        ));
-    }
     (policy, reader.problems)
 }
 

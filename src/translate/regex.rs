@@ -12,8 +12,8 @@ use regex_syntax::ast::{
 
 /// Longest expression that is taken, in bytes.
 const MAX_LENGTH: usize = 1024;
-/// Largest program that is taken, as estimated by [`size`]. RE2 counts somewhat less.
-const MAX_PROGRAM: u64 = 2000;
+/// Largest program that is taken, as estimated by [`Checker::size`]. RE2 counts somewhat less.
+pub const MAX_PROGRAM: u64 = 2000;
 /// RE2's limit of counted repetitions, and of the product of those within each other.
 const MAX_REPETITION: u32 = 1000;
 /// What a class costs that reaches beyond ASCII: RE2 compiles it to the bytes of UTF-8.
@@ -25,6 +25,15 @@ const UTF8: u64 = 12;
 ///
 /// One sentence on why it can't.
 pub fn check(expression: &str) -> Result<(), String> {
+    size(expression).map(|_| ())
+}
+
+/// About how many instructions Envoy makes of it.
+///
+/// # Errors
+///
+/// One sentence on why it can't be used.
+pub fn size(expression: &str) -> Result<u64, String> {
     if expression.is_empty() {
         return Err("the expression is empty".into());
     }
@@ -45,7 +54,7 @@ pub fn check(expression: &str) -> Result<(), String> {
     if size > MAX_PROGRAM {
         return Err(format!("the expression is too large: about {size} steps"));
     }
-    Ok(())
+    Ok(size)
 }
 
 fn unsupported<T>(what: &str) -> Result<T, String> {

@@ -1,11 +1,15 @@
 //! What a Service decides for its clusters: protocol, limits, affinity, how long connections are kept.
 
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 use std::time::Duration;
 
-use crate::k8s::{Kind, ObjectRef, Problem, Service, ServicePort, SessionAffinity};
+use crate::k8s::{
+    Kind, ObjectRef, Problem, Service, ServiceBackendPort, ServicePort, SessionAffinity,
+};
 use crate::model::{CircuitBreakers, UpstreamProtocol};
 
-use super::{annotation, reason};
+use super::{Input, annotation, reason};
 
 /// The annotations of Services: Contour's, and ours. The README's table is compared with this list.
 pub const SERVICE_ANNOTATIONS: [&str; 9] = [
@@ -36,24 +40,46 @@ pub struct ServicePolicy {
 /// Reads what a Service says of one of its ports. `appProtocol` takes over completely from the annotations, as
 /// in Contour.
 #[must_use]
-pub fn service_policy(service: &Service, port: &ServicePort) -> (ServicePolicy, Vec<Problem>) {
-    let mut problems = Vec::new();
-    let mut report = |message| {
-        let object = ObjectRef {
-            kind: Kind::Service,
-            name: service.metadata.name.clone(),
-        };
-        problems.push(Problem::new(object, reason::ANNOTATION_NOT_VALID, message));
-    };
+pub fn service_policy(service: &Service, port: &ServicePort) -> ServicePolicy {
+    policy(service, &annotated(service), &limits(service).0, port)
+}
+
+/// What is wrong with the annotations of a Service, whatever its ports are.
+#[must_use]
+pub fn service_problems(service: &Service) -> Vec<Problem> {
+    let numbers: HashSet<String> = service
+        .ports
+        .iter()
+        .map(|port| port.port.to_string())
+        .collect();
+    let names: HashSet<&str> = service.ports.iter().map(|port| &*port.name).collect();
+    let (_, mut messages) = limits(service);
     for (key, _) in PROTOCOLS {
-        for name in port_names(service, key) {
-            if !service.ports.iter().any(|port| is_named(port, name)) {
-                report(format!(
-                    "annotation {key} names port {name:?}, which the Service does not have"
-                ));
-            }
-        }
+        let mut unknown = port_names(service, key)
+            .filter(|name| !names.contains(name) && !numbers.contains(*name));
+        let Some(first) = unknown.next() else {
+            continue;
+        };
+        let more = match unknown.count() {
+            0 => String::new(),
+            more => format!(" (and {more} more like it)"),
+        };
+        messages.push(format!(
+            "annotation {key} names port {first:?}{more}, which the Service does not have"
+        ));
     }
+    let object = ObjectRef {
+        kind: Kind::Service,
+        name: service.metadata.name.clone(),
+    };
+    let problem = |message| Problem::new(object.clone(), reason::ANNOTATION_NOT_VALID, message);
+    messages.into_iter().map(problem).collect()
+}
+
+/// What holds for each of its ports, and what is wrong with it.
+fn limits(service: &Service) -> (Limits, Vec<String>) {
+    let mut problems = Vec::new();
+    let mut report = |message| problems.push(message);
     let mut reader = Reader {
         service,
         report: &mut report,
@@ -67,19 +93,37 @@ pub fn service_policy(service: &Service, port: &ServicePort) -> (ServicePolicy, 
         max_retries: limit("projectcontour.io/max-retries"),
         per_host_max_connections: limit("projectcontour.io/per-host-max-connections"),
     };
+    let limits = Limits {
+        circuit_breakers,
+        idle_timeout: idle_timeout.map(Option::unwrap_or_default),
+    };
+    (limits, problems)
+}
+
+/// What a Service says of all its ports alike.
+struct Limits {
+    circuit_breakers: CircuitBreakers,
+    idle_timeout: Option<Duration>,
+}
+
+fn policy(
+    service: &Service,
+    annotated: &Annotated<'_>,
+    limits: &Limits,
+    port: &ServicePort,
+) -> ServicePolicy {
     let protocol = match port.app_protocol.as_deref() {
         Some("kubernetes.io/h2c") => UpstreamProtocol::H2c,
         Some("https" | "kubernetes.io/wss") => UpstreamProtocol::Tls,
         Some(_) => UpstreamProtocol::Http1,
-        None => annotated_protocol(service, port),
+        None => annotated_protocol(annotated, port),
     };
-    let policy = ServicePolicy {
+    ServicePolicy {
         protocol,
-        circuit_breakers,
+        circuit_breakers: limits.circuit_breakers,
         hash_source_ip: service.session_affinity == SessionAffinity::ClientIp,
-        idle_timeout: idle_timeout.map(Option::unwrap_or_default),
-    };
-    (policy, problems)
+        idle_timeout: limits.idle_timeout,
+    }
 }
 
 struct Reader<'a, F> {
@@ -112,11 +156,22 @@ const PROTOCOLS: [(&str, UpstreamProtocol); 3] = [
     ),
 ];
 
-fn annotated_protocol(service: &Service, port: &ServicePort) -> UpstreamProtocol {
-    PROTOCOLS
-        .into_iter()
-        .find(|(key, _)| port_names(service, key).any(|name| is_named(port, name)))
-        .map_or(UpstreamProtocol::Http1, |(_, protocol)| protocol)
+/// The names of each of [`PROTOCOLS`].
+type Annotated<'a> = [HashSet<&'a str>; 3];
+
+fn annotated(service: &Service) -> Annotated<'_> {
+    PROTOCOLS.map(|(key, _)| port_names(service, key).collect())
+}
+
+fn annotated_protocol(annotated: &Annotated<'_>, port: &ServicePort) -> UpstreamProtocol {
+    if annotated.iter().all(HashSet::is_empty) {
+        return UpstreamProtocol::Http1;
+    }
+    let number = port.port.to_string();
+    let is_named = |names: &HashSet<&str>| names.contains(&*port.name) || names.contains(&*number);
+    let mut protocols = annotated.iter().zip(PROTOCOLS);
+    let found = protocols.find(|(names, _)| is_named(names));
+    found.map_or(UpstreamProtocol::Http1, |(_, (_, protocol))| protocol)
 }
 
 /// The names and numbers of ports that an annotation lists.
@@ -127,6 +182,75 @@ fn port_names<'a>(service: &'a Service, key: &str) -> impl Iterator<Item = &'a s
         .filter(|name| !name.is_empty())
 }
 
-fn is_named(port: &ServicePort, name: &str) -> bool {
-    *name == *port.name || name == port.port.to_string()
+/// More ports, or longer annotations, are not looked through again for each path.
+const FEW: usize = 16;
+const LONG: usize = 256;
+
+/// The ports of a long Service.
+#[derive(Debug)]
+pub struct Ports {
+    by_name: HashMap<Arc<str>, usize>,
+    by_number: HashMap<u16, usize>,
+    policies: Vec<ServicePolicy>,
+}
+
+impl Ports {
+    fn new(service: &Service) -> Self {
+        let (annotated, (limits, _)) = (annotated(service), limits(service));
+        let ports = || service.ports.iter().enumerate();
+        Self {
+            by_name: ports().map(|(at, port)| (port.name.clone(), at)).collect(),
+            by_number: ports().map(|(at, port)| (port.port, at)).collect(),
+            policies: ports()
+                .map(|(_, port)| policy(service, &annotated, &limits, port))
+                .collect(),
+        }
+    }
+
+    /// Those of a Service, where it is a long one.
+    fn of(input: Input<'_>, service: &Service) -> Option<Arc<Self>> {
+        let annotations = service.metadata.annotations.iter();
+        let length = annotations.map(|(_, value)| value.len()).sum::<usize>();
+        if service.ports.len() <= FEW && length <= LONG {
+            return None;
+        }
+        let name = &service.metadata.name;
+        Some(input.memo.services.get(name, || Self::new(service)))
+    }
+}
+
+/// One port of a Service, with its place.
+pub struct FoundPort<'a> {
+    /// Its place in `spec.ports`.
+    pub at: usize,
+    /// The port.
+    pub port: &'a ServicePort,
+    /// What the Service says of it.
+    pub policy: ServicePolicy,
+}
+
+/// Finds the port that a back end names. Names and numbers are unique in a Service.
+pub fn find_port<'a>(
+    input: Input<'_>,
+    service: &'a Service,
+    port: &ServiceBackendPort,
+) -> Option<FoundPort<'a>> {
+    if let Some(ports) = Ports::of(input, service) {
+        let at = *match port {
+            ServiceBackendPort::Name(name) => ports.by_name.get(name),
+            ServiceBackendPort::Number(number) => ports.by_number.get(number),
+            ServiceBackendPort::Missing => None,
+        }?;
+        let (port, policy) = (service.ports.get(at)?, *ports.policies.get(at)?);
+        return Some(FoundPort { at, port, policy });
+    }
+    let is_meant = |candidate: &ServicePort| match port {
+        ServiceBackendPort::Name(name) => candidate.name == *name,
+        ServiceBackendPort::Number(number) => candidate.port == *number,
+        ServiceBackendPort::Missing => false,
+    };
+    let at = service.ports.iter().position(is_meant)?;
+    let port = service.ports.get(at)?;
+    let policy = service_policy(service, port);
+    Some(FoundPort { at, port, policy })
 }

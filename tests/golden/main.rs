@@ -20,7 +20,7 @@ use std::sync::Arc;
 
 use isobath::k8s::*;
 use isobath::store::{ClassSelection, Dirty, Store};
-use isobath::translate::{Input, Options};
+use isobath::translate::{Input, Memo, Options, within_budget};
 use serde_json::Value;
 
 fn object(value: &Value) -> Object {
@@ -51,7 +51,12 @@ fn secret(value: &Value) -> Object {
                 Some("rsa") => KeyAlgorithm::Rsa,
                 _ => KeyAlgorithm::Ecdsa,
             },
-            names: names.iter().filter_map(text).collect(),
+            names: names
+                .iter()
+                .filter_map(text)
+                .collect::<std::collections::BTreeSet<_>>()
+                .into_iter()
+                .collect(),
             not_before: jiff::Timestamp::UNIX_EPOCH,
             not_after: jiff::Timestamp::UNIX_EPOCH,
         })),
@@ -99,13 +104,18 @@ fn check(input: &Path) {
             continue;
         }
         let store = store.get_or_insert_with(|| Store::new(selection.clone()));
-        store.apply(Event::Apply(object(document)), &mut dirty);
+        let object = match object(document) {
+            Object::Ingress(ingress) => Object::Ingress(within_budget(ingress)),
+            other => other,
+        };
+        store.apply(Event::Apply(object), &mut dirty);
     }
     let store = store.expect("a case has objects");
     let got = print::everything(
         Input {
             store: &store,
             options: &options,
+            memo: &Memo::default(),
         },
         &dirty,
     );

@@ -40,10 +40,8 @@ pub fn everything(input: Input<'_>, dirty: &Dirty) -> String {
         problems.extend(unit.problems);
     }
     for (name, backend) in &clusters {
-        let (cluster, found) =
-            translate::cluster(input, backend).expect("a cluster that is named exists");
+        let cluster = translate::cluster(input, backend).expect("a cluster that is named exists");
         assert_eq!(cluster.name, *name);
-        problems.extend(found);
         let _ = write!(text, "cluster {name}: {:?}", cluster.protocol);
         if let Some(idle) = cluster.idle_timeout {
             let _ = write!(text, ", idle {idle:?}");

@@ -2,10 +2,10 @@
 //! about, all of them together take a bounded amount of text, and the owner is told what is left out for it. Too large for
 //! files.
 
-use isobath::k8s::{Event, Kind, ObjectRef, decode};
+use isobath::k8s::{Event, Kind, Object, ObjectRef, decode};
 use isobath::model::{HeaderModifier, PathRewrite, Redirect, Route, RouteAction};
 use isobath::store::{ClassSelection, Dirty, Store};
-use isobath::translate::{self, Input, Options, reason};
+use isobath::translate::{self, Input, Memo, Options, reason};
 use serde_json::{Value, json};
 
 /// Most text of one Ingress on one listener, with room for what its routes say besides.
@@ -48,10 +48,15 @@ fn translated(annotations: Value, rules: Value, tls: Value) -> (usize, bool) {
     };
     let mut store = Store::new(selection);
     let object = decode(Kind::Ingress, &ingress.to_string()).unwrap();
+    let object = match object {
+        Object::Ingress(ingress) => Object::Ingress(translate::within_budget(ingress)),
+        other => other,
+    };
     store.apply(Event::Apply(object), &mut Dirty::default());
     let input = Input {
         store: &store,
         options: &Options::default(),
+        memo: &Memo::default(),
     };
     let object = ObjectRef::new(Kind::Ingress, "default", "a");
     let mut problems = translate::object_problems(input, &object);
@@ -62,10 +67,9 @@ fn translated(annotations: Value, rules: Value, tls: Value) -> (usize, bool) {
         let routes = unit.http.into_iter().flat_map(|host| host.routes);
         bytes += routes.map(|route| repeated(&route)).sum::<usize>();
     }
-    let left_out = [reason::ANNOTATION_NOT_VALID, reason::TOO_MANY_ROUTES];
     let told = problems
         .iter()
-        .any(|problem| left_out.contains(&problem.reason));
+        .any(|problem| problem.reason == reason::TOO_LARGE);
     (bytes, told)
 }
 

@@ -143,6 +143,7 @@ pub fn ingress() -> impl Strategy<Value = Object> {
                     tls: tls.into(),
                     rules: rules.into(),
                     load_balancer,
+                    left_out: None,
                 }))
             },
         )

@@ -136,6 +136,7 @@ fn ports(wires: &[Struct<PortWire<'_>>]) -> Result<Box<[EndpointPort]>, Refusal>
             });
         }
     }
+    ports.sort_by(|a: &EndpointPort, b| a.name.cmp(&b.name));
     Ok(ports.into())
 }
 

@@ -166,6 +166,7 @@ impl<'a> Wire<'a> for IngressWire<'a> {
             tls,
             rules: ingress_rules,
             load_balancer: self.status.0.addresses(),
+            left_out: None,
         })))
     }
 }

@@ -88,6 +88,7 @@ pub(super) fn made_for_unknown_hosts(
         tls: Box::default(),
         rules: Box::default(),
         load_balancer: Arc::default(),
+        left_out: None,
     };
     let class = needs_class.then(|| Object::IngressClass(Arc::new(class)));
     class

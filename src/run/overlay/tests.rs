@@ -59,6 +59,7 @@ pub(in crate::run) fn ingress(ingress: &str, rules: &[(&str, &str)]) -> Ingress 
         tls: Box::default(),
         rules: rules.collect(),
         load_balancer: Arc::default(),
+        left_out: None,
     }
 }
 

@@ -1,0 +1,103 @@
+//! What a host takes over from those above it: certificates of its wildcard, and the routes that answer for it on plain
+//! HTTP.
+//!
+//! - The wildcard above a host covers it with its certificates, where it has none of its own.
+//! - HTTPS serves what HTTP serves. A host with a certificate to which no Ingress brings routes is none on HTTP, where
+//!   Envoy takes the wildcard above it, else a wildcard further up, which answers 404 for so deep a name, else `*`.
+//!   Its table of HTTPS has only its own hosts, so it takes a copy of those routes.
+//! - A copy is paid by who names the host: a stranger's routes in his hosts are his object's. Where nobody who names it
+//!   can pay, it answers 404 and all of them are told.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::k8s::{Ingress, Problem};
+use crate::model::{Host, Route};
+
+use super::certificate::{self, Choice};
+use super::reading::Reading;
+use super::{BackendPort, Input, budget, host, reason};
+
+/// The routes of a host as others take them over: those of HTTPS, which redirects nobody to itself.
+#[derive(Debug, Default)]
+pub struct Source {
+    /// The routes.
+    pub routes: Vec<Route>,
+    /// The clusters that they name.
+    pub clusters: BTreeMap<Arc<str>, BackendPort>,
+    /// What one more copy of them costs.
+    pub cost: u64,
+}
+
+/// The certificates that the wildcard above a host has for it.
+pub fn choice(input: Input<'_>, host: &Host) -> Option<Arc<Option<Choice>>> {
+    let wildcard = host.covering_wildcard()?;
+    input.store.names_host(&wildcard).then(|| {
+        input.memo.choices.get(&wildcard, || {
+            let ingresses = input.store.ingresses_of(&wildcard);
+            // What is wrong with the wildcard's Secrets is told by the wildcard's own unit.
+            certificate::choose(input, &wildcard, &ingresses, &mut Vec::new())
+        })
+    })
+}
+
+/// The routes of a host to which no Ingress brings any, though `ingresses` name it; none where it answers 404.
+pub fn routes(
+    input: Input<'_>,
+    host: &Host,
+    ingresses: &[&Arc<Ingress>],
+    problems: &mut Vec<Problem>,
+) -> Option<Arc<Source>> {
+    let above = answering(input, host)?;
+    let source = input
+        .memo
+        .sources
+        .get(&above, || host::source(input, &above));
+    let accounts: Vec<_> = ingresses
+        .iter()
+        .map(|ingress| (ingress, Reading::of(input, ingress).account(ingress)))
+        .collect();
+    if accounts
+        .iter()
+        .any(|(_, account)| source.cost <= account.share())
+    {
+        return Some(source);
+    }
+    for (ingress, account) in accounts {
+        let message = format!(
+            "the {} hosts under spec.tls that it has no routes for do not take over the {} routes of {above}: {}",
+            account.hosts(),
+            source.routes.len(),
+            budget::EXCEEDED,
+        );
+        problems.push(Problem::new(
+            ingress.reference(),
+            reason::TOO_LARGE,
+            message,
+        ));
+    }
+    None
+}
+
+/// The virtual host that answers for a host on plain HTTP, where that has none; none where the answer is 404 for it.
+fn answering(input: Input<'_>, host: &Host) -> Option<Host> {
+    let is_there = |above: &Host| {
+        let on_http = || host::is_on_http(input, above);
+        input.store.names_host(above) && *input.memo.on_http.get(above, on_http)
+    };
+    let covering = host.covering_wildcard();
+    if let Some(wildcard) = covering.as_ref().filter(|wildcard| is_there(wildcard)) {
+        return Some(wildcard.clone());
+    }
+    // The longest suffix first, as Envoy looks; all of these are for names of fewer labels.
+    let name = host.as_str().trim_start_matches("*.");
+    let mut rest = name;
+    while let Some((_, parent)) = rest.split_once('.') {
+        rest = parent;
+        let wildcard = Host::new(format!("*.{parent}"));
+        if covering.as_ref() != Some(&wildcard) && is_there(&wildcard) {
+            return None;
+        }
+    }
+    Some(Host::any()).filter(is_there)
+}

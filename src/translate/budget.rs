@@ -1,0 +1,395 @@
+//! What one object may come to.
+//!
+//! The API server bounds an object's bytes, but its lists multiply: rules without a host hold for every host under `tls`,
+//! annotations stand in every route, a short expression is a long program, a wildcard's routes are copied into other
+//! tenants' hosts. A kilobyte could become gigabytes here and in every Envoy, and one tenant would take down all nodes.
+//!
+//! So there is one account for each object, in one currency, whatever the way it multiplies: bytes of Envoy's memory for
+//! one table (measured on 1.40, rounded up), or of ours where they are more. It is a function of the object and of what
+//! it copies. No counter is shared: what is beyond an object's budget is left out of it and told on it, and nobody else
+//! can notice. A copy is on the account of the object that names the host.
+//!
+//! The budget is [`BASE`], and [`FACTOR`] for each byte that the object has at least, so that what an object says
+//! directly, in plain paths, is never left out.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use crate::k8s::{Ingress, IngressBackend, IngressPath, IngressRule, IngressTls};
+use crate::model::{
+    HeaderModifier, PathMatch, PathRewrite, Redirect, Route, RouteAction, ValuePredicate,
+};
+
+use super::policy::{IngressPolicy, ingress_policy};
+use super::{path, regex};
+
+/// What every object may come to, however small it is: 20,000 plain routes, with a thousand hosts under TLS.
+pub const BASE: u64 = 80_000_000;
+/// What it may come to for each of its bytes.
+const FACTOR: u64 = 64;
+
+/// A route to a back end: 3.5 KB in Envoy.
+const ROUTE: u64 = 3200;
+/// A byte of text in a route: it stands in two tables, in the bytes they are made of, and more than once while these are.
+const TEXT: u64 = 12;
+/// What a header takes beside its text.
+const HEADER: u64 = 40;
+/// An expression beside its program.
+const EXPRESSION: u64 = 1500;
+/// An instruction of an expression's program: 40 bytes for counted repetitions, 55 for text.
+const STEP: u64 = 50;
+/// A virtual host.
+const HOST: u64 = 2000;
+/// A host under TLS: its table's virtual host, its entry in the listener and what is kept of it here.
+const TLS_HOST: u64 = 4000;
+/// A host with more than one Secret: each combination of Secrets is a filter chain.
+const COMBINATION: u64 = 20_000;
+/// A TLS entry.
+const ENTRY: u64 = 100;
+
+/// How a message ends that says what is left out.
+pub const EXCEEDED: &str = "it would be more than one object may come to";
+
+/// What an Ingress comes to, and may come to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Account {
+    /// What is left when everything is paid that the object says directly.
+    left: u64,
+    /// How many hosts under `tls` no rule is for.
+    hosts: u64,
+    /// What the rules without a host cost for one of these.
+    hostless: u64,
+}
+
+impl Account {
+    /// Reads an Ingress whose annotations are these. Bounded by its bytes.
+    pub fn new(ingress: &Ingress, policy: &IngressPolicy) -> Self {
+        let mut meter = Meter::new(ingress);
+        let (_, _, account) = meter.ingress(ingress, policy);
+        account
+    }
+
+    /// How many hosts under `tls` it has no rules for.
+    pub const fn hosts(&self) -> u64 {
+        self.hosts
+    }
+
+    /// Whether each of these hosts can have the rules without a host.
+    pub const fn affords_hostless(&self) -> bool {
+        self.hostless.saturating_mul(self.hosts) <= self.left
+    }
+
+    /// What each of these hosts may take over from others. All have the same share, so that none depends on another.
+    pub const fn share(&self) -> u64 {
+        match self.left.checked_div(self.hosts) {
+            Some(share) => share,
+            None => 0,
+        }
+    }
+}
+
+/// The Ingress without what is beyond its budget, which it says in [`Ingress::left_out`].
+///
+/// To be asked for every Ingress before it is kept: what is left out has no host, no index and no problem. Of the rules
+/// and of the TLS entries the first ones stay, as written.
+#[must_use]
+pub fn within_budget(ingress: Arc<Ingress>) -> Arc<Ingress> {
+    if is_small(&ingress) {
+        return ingress;
+    }
+    let policy = ingress_policy(&ingress).0;
+    let (rules, tls, _) = Meter::new(&ingress).ingress(&ingress, &policy);
+    let (paths, hosts) = (count_paths(&rules), count_hosts(&tls));
+    let (all_paths, all_hosts) = (count_paths(&ingress.rules), count_hosts(&ingress.tls));
+    let is_whole = rules.len() == ingress.rules.len()
+        && tls.len() == ingress.tls.len()
+        && (paths, hosts) == (all_paths, all_hosts);
+    if is_whole {
+        return ingress;
+    }
+    let message = format!(
+        "only the first {paths} of its {all_paths} paths in {} of its {} rules are served, and the first {hosts} of its {all_hosts} hosts in {} of its {} entries of spec.tls: {EXCEEDED}",
+        rules.len(),
+        ingress.rules.len(),
+        tls.len(),
+        ingress.tls.len(),
+    );
+    Arc::new(Ingress {
+        rules: rules.into(),
+        tls: tls.into(),
+        left_out: Some(message.into()),
+        ..(*ingress).clone()
+    })
+}
+
+/// What a copy of a route costs whoever has it copied.
+pub fn route(route: &Route) -> u64 {
+    let expressions = expression_of(&route.matches.path);
+    let values = route.matches.headers.iter().chain(&route.matches.query);
+    let values: u64 = values
+        .map(|value| match &value.value {
+            ValuePredicate::Exact(text) => text_cost(value.name.len() + text.len()),
+            ValuePredicate::Present => text_cost(value.name.len()),
+            ValuePredicate::Regex(text) => text_cost(value.name.len()) + expression(text),
+        })
+        .sum();
+    let action = match &route.action {
+        RouteAction::Redirect(redirect) => of_redirect(redirect),
+        RouteAction::Forward(forward) => {
+            let backends = forward.backends.iter().map(|backend| backend.cluster.len());
+            let rewrite = forward.rewrite.as_ref().map_or(0, of_rewrite);
+            backends.sum::<usize>() + rewrite
+        }
+        RouteAction::DirectResponse(_) => 0,
+    };
+    let headers = of_headers(&route.request_headers) + of_headers(&route.response_headers);
+    ROUTE + expressions + values + text_cost(action + headers)
+}
+
+/// How many ports of a Service can have so many endpoints each: at least one.
+pub fn ports(endpoints: usize) -> usize {
+    /// An endpoint of a cluster.
+    const ENDPOINT: u64 = 1300;
+    /// What it takes in its slice, at least.
+    const BYTES: u64 = 26;
+    let endpoints = as_cost(endpoints);
+    let budget = BASE + FACTOR.saturating_mul(BYTES).saturating_mul(endpoints);
+    let ports = budget.checked_div(ENDPOINT.saturating_mul(endpoints));
+    ports.map_or(usize::MAX, |ports| {
+        usize::try_from(ports.max(1)).unwrap_or(usize::MAX)
+    })
+}
+
+/// Whether it can't come to its budget, whatever is in it: true for nearly all, and found without looking closely.
+fn is_small(ingress: &Ingress) -> bool {
+    /// The largest program that is taken.
+    const LONGEST: u64 = EXPRESSION + STEP * regex::MAX_PROGRAM;
+    let annotations: usize = ingress
+        .metadata
+        .annotations
+        .iter()
+        .map(|(_, value)| value.len())
+        .sum();
+    let paths = ingress.rules.iter().flat_map(|rule| &rule.paths);
+    let (paths, texts) = paths.fold((0_u64, 0_usize), |(count, texts), path| {
+        (count + 1, texts + path.path.len())
+    });
+    let hosts = ingress.tls.iter().map(|tls| tls.hosts.len()).sum::<usize>();
+    let units = as_cost(ingress.rules.len() + ingress.tls.len() + hosts + 1);
+    // A header is at least three bytes of its annotation.
+    let each = ROUTE + LONGEST + TEXT * (HEADER / 2) * as_cost(annotations);
+    let direct = (paths + units).saturating_mul(each) + text_cost(texts);
+    direct.saturating_add(units * (HOST + TLS_HOST + COMBINATION)) <= BASE / 2
+}
+
+fn count_paths(rules: &[IngressRule]) -> usize {
+    rules.iter().map(|rule| rule.paths.len()).sum()
+}
+
+fn count_hosts(tls: &[IngressTls]) -> usize {
+    tls.iter().map(|tls| tls.hosts.len()).sum()
+}
+
+/// The bytes that the object has at least, as JSON.
+fn bytes(ingress: &Ingress) -> u64 {
+    let path = |path: &IngressPath| {
+        let backend = match &path.backend {
+            IngressBackend::Service { name, .. } => 40 + name.len(),
+            IngressBackend::Resource { kind, name } => 20 + kind.len() + name.len(),
+            IngressBackend::Missing => 0,
+        };
+        48 + path.path.len() + backend
+    };
+    let rules = ingress.rules.iter().map(|rule| {
+        let paths = rule.paths.iter().map(path).sum::<usize>();
+        2 + rule.host.as_ref().map_or(0, |host| 10 + host.len()) + paths
+    });
+    let tls = ingress.tls.iter().map(|tls| {
+        let hosts = tls.hosts.iter().map(|host| 3 + host.len()).sum::<usize>();
+        3 + hosts + tls.secret_name.as_ref().map_or(0, |name| 15 + name.len())
+    });
+    let annotations = ingress.metadata.annotations.iter();
+    let annotations = annotations.map(|(key, value)| 6 + key.len() + value.len());
+    as_cost(rules.chain(tls).chain(annotations).sum())
+}
+
+/// Takes costs off a budget until one does not fit; from then on nothing does.
+struct Meter {
+    left: u64,
+}
+
+impl Meter {
+    fn new(ingress: &Ingress) -> Self {
+        Self {
+            left: BASE + FACTOR.saturating_mul(bytes(ingress)),
+        }
+    }
+
+    fn take(&mut self, cost: u64) -> bool {
+        let left = self.left.checked_sub(cost);
+        self.left = left.unwrap_or_default();
+        left.is_some()
+    }
+
+    /// The rules and TLS entries that are paid, and what is left. TLS entries may take half.
+    fn ingress(
+        &mut self,
+        ingress: &Ingress,
+        policy: &IngressPolicy,
+    ) -> (Vec<IngressRule>, Vec<IngressTls>, Account) {
+        let repeated = text_cost(repeated(policy));
+        let default = match &ingress.default_backend {
+            Some(_) => ROUTE + repeated,
+            None => 0,
+        };
+        let reserved = self.left / 2;
+        self.left -= reserved;
+        let (tls, named) = self.tls(ingress, default);
+        self.left += reserved;
+        let is_any = tls.iter().any(|tls| tls.hosts.is_empty());
+        let each_host = HOST + default + if is_any { TLS_HOST } else { 0 };
+        let (rules, ruled) = self.rules(ingress, each_host, repeated);
+        let hostless = rules.iter().filter(|rule| rule.host.is_none());
+        let account = Account {
+            left: self.left,
+            hosts: as_cost(named.difference(&ruled).count()),
+            hostless: hostless
+                .flat_map(|rule| &rule.paths)
+                .map(|path| path_cost(path) + repeated)
+                .sum(),
+        };
+        (rules, tls, account)
+    }
+
+    fn tls<'a>(
+        &mut self,
+        ingress: &'a Ingress,
+        default: u64,
+    ) -> (Vec<IngressTls>, HashSet<&'a str>) {
+        let mut secrets: HashMap<&str, Option<&str>> = HashMap::new();
+        let mut tls = Vec::with_capacity(ingress.tls.len());
+        for entry in &ingress.tls {
+            if !self.take(ENTRY) {
+                break;
+            }
+            let secret = entry.secret_name.as_deref();
+            let mut cost = |host: &'a str| match secrets.insert(host, secret) {
+                None => TLS_HOST + default,
+                Some(first) if first == secret => ENTRY,
+                Some(_) => COMBINATION,
+            };
+            let hosts = entry.hosts.iter();
+            let hosts: Box<[_]> = hosts
+                .take_while(|host| self.take(cost(host)))
+                .cloned()
+                .collect();
+            let is_whole = hosts.len() == entry.hosts.len();
+            // Without hosts it would be about all hosts.
+            if is_whole || !hosts.is_empty() {
+                tls.push(IngressTls {
+                    hosts,
+                    secret_name: entry.secret_name.clone(),
+                });
+            }
+            if !is_whole {
+                break;
+            }
+        }
+        (tls, secrets.into_keys().collect())
+    }
+
+    fn rules<'a>(
+        &mut self,
+        ingress: &'a Ingress,
+        each_host: u64,
+        repeated: u64,
+    ) -> (Vec<IngressRule>, HashSet<&'a str>) {
+        let mut hosts = HashSet::new();
+        let mut rules = Vec::with_capacity(ingress.rules.len());
+        for rule in &ingress.rules {
+            let host = rule.host.as_deref();
+            let is_new = host.is_some_and(|host| hosts.insert(host));
+            if !self.take(ENTRY + if is_new { each_host } else { 0 }) {
+                break;
+            }
+            let paths = rule.paths.iter();
+            let paths: Box<[_]> = paths
+                .take_while(|path| self.take(path_cost(path) + repeated))
+                .cloned()
+                .collect();
+            let is_whole = paths.len() == rule.paths.len();
+            rules.push(IngressRule {
+                host: rule.host.clone(),
+                paths,
+            });
+            if !is_whole {
+                break;
+            }
+        }
+        (rules, hosts)
+    }
+}
+
+/// What a path costs, whether it can be served or is told of.
+fn path_cost(path: &IngressPath) -> u64 {
+    let expression = path::path_match(path).map_or(0, |matched| match matched {
+        PathMatch::Regex(text) => expression(&text),
+        _ => 0,
+    });
+    ROUTE + expression + text_cost(path.path.len())
+}
+
+fn expression_of(path: &PathMatch) -> u64 {
+    match path {
+        PathMatch::Regex(text) => text_cost(text.len()) + expression(text),
+        PathMatch::Exact(text) | PathMatch::PathPrefix(text) | PathMatch::StringPrefix(text) => {
+            text_cost(text.len())
+        }
+    }
+}
+
+fn expression(text: &str) -> u64 {
+    EXPRESSION + STEP * regex::size(text).unwrap_or(regex::MAX_PROGRAM)
+}
+
+/// Bytes of text that every route of the Ingress repeats.
+fn repeated(policy: &IngressPolicy) -> usize {
+    let redirect = policy.redirect.as_ref().map_or(0, of_redirect);
+    let rewrite = policy.rewrite_prefix.as_ref().map_or(0, |path| path.len());
+    let retry = policy.retry.iter().flat_map(|retry| &retry.retry_on);
+    let retry = retry.map(|condition| 1 + condition.len()).sum::<usize>();
+    of_headers(&policy.request_headers)
+        + of_headers(&policy.response_headers)
+        + redirect
+        + rewrite
+        + retry
+}
+
+fn of_headers(headers: &HeaderModifier) -> usize {
+    let set = headers.set.iter();
+    let set = set.map(|(name, value)| name.len() + value.len());
+    let each = set.chain(headers.remove.iter().map(|name| name.len()));
+    each.map(|text| text + HEADER as usize).sum()
+}
+
+fn of_redirect(redirect: &Redirect) -> usize {
+    let path = redirect.path.as_ref().map_or(0, of_rewrite);
+    path + redirect.hostname.as_ref().map_or(0, |name| name.len())
+}
+
+fn of_rewrite(rewrite: &PathRewrite) -> usize {
+    match rewrite {
+        PathRewrite::ReplacePrefix(path) | PathRewrite::ReplaceFullPath(path) => path.len(),
+    }
+}
+
+fn text_cost(bytes: usize) -> u64 {
+    TEXT.saturating_mul(as_cost(bytes))
+}
+
+fn as_cost(count: usize) -> u64 {
+    u64::try_from(count).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests;
