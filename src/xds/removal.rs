@@ -159,6 +159,7 @@ mod tests {
     fn waits_for_replacement_acknowledgement_and_grace() {
         let start = Instant::now();
         let mut removals = Removals::default();
+        assert!(removals.is_empty());
         removals.leave(cluster("a"));
         assert!(removals.advance(start, GRACE, None, |_| true).is_empty());
         assert_eq!(removals.deadline(), None);

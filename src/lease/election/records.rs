@@ -137,3 +137,46 @@ fn the_look_comes_when_it_can_be_taken() {
         assert!(pause <= seconds(2), "{n}: {pause:?}");
     }
 }
+
+/// Nobody holds it, or it was never read: what is waited for is short, and not the same for all.
+#[test]
+fn who_sees_no_holder_tries_again_soon() {
+    let now = Instant::now();
+    for n in 0..100 {
+        let name = format!("b{n}");
+        let (mut blind, mut sees) = (candidate(&name), candidate(&name));
+        let free = Lease {
+            spec: Some(LeaseSpec::default()),
+            ..Lease::default()
+        };
+        to_write(sees.read(now, at(100), Some(stored(free, "1"))));
+        sees.refused();
+        for election in [&mut blind, &mut sees] {
+            let pause = election.pause(now);
+            assert!((seconds(2)..seconds(4)).contains(&pause), "{n}: {pause:?}");
+        }
+    }
+}
+
+/// A candidate does not look at the same distance each time, or two that meet once would meet for ever.
+#[test]
+fn the_looks_of_one_candidate_are_spread() {
+    let start = Instant::now();
+    let held = leads(&mut candidate("a"), start, 100);
+    let mut b = candidate("b");
+    assert_eq!(b.read(start, at(100), Some(held)), Step::Wait);
+    let mut pauses: Vec<_> = (0..10).map(|_| b.pause(start)).collect();
+    pauses.sort();
+    pauses.dedup();
+    assert_eq!(pauses.len(), 10, "{pauses:?}");
+}
+
+/// At its deadline a leader is none any more, and looks as others do.
+#[test]
+fn a_term_that_is_over_is_not_renewed_at_once() {
+    let start = Instant::now();
+    let mut a = candidate("a");
+    leads(&mut a, start, 100);
+    assert_eq!(a.pause(start + seconds(9)), seconds(1));
+    assert!(a.pause(start + seconds(10)) >= seconds(2));
+}
