@@ -1,7 +1,9 @@
 //! Certificates that change under traffic.
 
+use std::time::Duration;
+
 use crate::check::{Transport, answer, apps};
-use crate::support::certificate::Authority;
+use crate::support::certificate::{Authority, Leaf};
 use crate::support::client::{Connection, Tls, Version};
 use crate::support::eventually::eventually;
 use crate::support::load::Load;
@@ -158,4 +160,50 @@ async fn a_host_joins_a_certificate_and_leaves_it() {
         stats["listener_manager.listener_in_place_updated"],
         stats["listener_manager.listener_modified"]
     );
+}
+
+/// A good Secret is replaced by a broken one while a request of its host is on the way: the request is answered, on a
+/// connection that no new one would get.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_outlives_its_certificate() {
+    let authority = Authority::new();
+    let (backends, mut base) = apps(&["web"]).await;
+    base.push(site("web", "web.test", "web:80").tls(&["web.test"], "web"));
+    let whole = authority.leaf(&["web.test"]);
+    let mut broken = whole.clone();
+    broken.key = authority.leaf(&["web.test"]).key;
+    let with = |leaf: &Leaf| [&base[..], &[leaf.secret("web")]].concat();
+    let stand = Stand::start(&with(&whole)).await;
+    for version in [Version::H1, Version::H2] {
+        let tls = Tls::sni("web.test");
+        let mut connection = Connection::open(stand.isobath.https(), version, Some(&tls))
+            .await
+            .unwrap();
+        connection.get("web.test", "/").await.unwrap();
+        backends[0].delay(Duration::from_secs(1));
+        let before = backends[0].requests();
+        let under_way = tokio::spawn(async move { connection.get("web.test", "/").await });
+        eventually("it is with the back end", async || {
+            let requests = backends[0].requests();
+            anyhow::ensure!(requests > before, "{requests}");
+            Ok(())
+        })
+        .await;
+        stand.isobath.write("manifests.yaml", &with(&broken));
+        let asked = async |wanted: &str| {
+            eventually("the Secret has arrived", async || {
+                match &*answer(&stand, Transport::Https1, "web.test", "/").await {
+                    got if got == wanted => Ok(()),
+                    other => Err(other.to_owned()),
+                }
+            })
+            .await;
+        };
+        asked("refused").await;
+        let outcome = under_way.await.unwrap().unwrap();
+        assert_eq!(outcome.backend(), "web", "{version:?}");
+        backends[0].delay(Duration::ZERO);
+        stand.isobath.write("manifests.yaml", &with(&whole));
+        asked("web").await;
+    }
 }
