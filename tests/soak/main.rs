@@ -17,6 +17,7 @@ mod absences;
 mod additions;
 mod config_dump;
 mod config_source;
+mod cycles;
 mod endpoints;
 mod envoys;
 mod generate;
