@@ -37,10 +37,12 @@ async fn addresses_come_and_go_with_the_class() {
     // It leaves, and its next controller was faster: what it added stays, with all its fields.
     let entries = json!([{"ip": "192.0.2.1"}, {"hostname": "lb.example.com"},
         {"ip": "198.51.100.8", "ports": [{"port": 80, "protocol": "TCP"}]}]);
+    replica.sees(false);
     corner.ingress("web", "nginx");
     api.patch_status("web", &nginx, &status(entries))
         .await
         .unwrap();
+    replica.sees(true);
     corner.until_addresses("web", &["198.51.100.8"]).await;
     let left = api
         .get("web")

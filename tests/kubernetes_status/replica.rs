@@ -43,6 +43,7 @@ pub(crate) struct Replica {
     pub(crate) refusals: watch::Sender<Arc<[Refusal]>>,
     pub(crate) leads: watch::Receiver<bool>,
     stop: watch::Sender<bool>,
+    sees: watch::Sender<bool>,
     registry: Registry,
 }
 
@@ -97,9 +98,11 @@ impl Replica {
             reporting.await;
             "reporter"
         });
+        let sees = watch::Sender::new(true);
         tasks.spawn(mirror(
             Api::namespaced(admin, &corner.shop),
             statuses.clone(),
+            sees.subscribe(),
         ));
         Self {
             tasks,
@@ -107,8 +110,14 @@ impl Replica {
             refusals,
             leads,
             stop,
+            sees,
             registry,
         }
+    }
+
+    /// Whether it hears of changes. What it has not heard of meanwhile it hears of afterwards.
+    pub(crate) fn sees(&self, sees: bool) {
+        self.sees.send_replace(sees);
     }
 
     pub(crate) async fn until_leader(&mut self) {
@@ -210,9 +219,16 @@ impl Replica {
 }
 
 /// What the source, the store and the controller do, as far as the writer can see.
-async fn mirror(api: Api<Ingress>, statuses: Arc<watch::Sender<Arc<Statuses>>>) -> &'static str {
+async fn mirror(
+    api: Api<Ingress>,
+    statuses: Arc<watch::Sender<Arc<Statuses>>>,
+    mut sees: watch::Receiver<bool>,
+) -> &'static str {
     let mut events = std::pin::pin!(watcher(api, watcher::Config::default()));
     while let Some(event) = events.next().await {
+        if sees.wait_for(|sees| *sees).await.is_err() {
+            break;
+        }
         statuses.send_modify(|statuses| {
             let ingresses = &mut Arc::make_mut(statuses).ingresses;
             match event.unwrap() {
