@@ -1,5 +1,5 @@
 //! One tenant can't touch another: whatever is added in one namespace, the units of another come out the same,
-//! but for the hosts that both name, where the stated rules decide (S-26, S-13).
+//! but for the hosts that both name, where the stated rules decide (S-26, S-13): `tests/soak/tenants.rs` holds those to them.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 

@@ -103,10 +103,11 @@ const fn is_unreserved(byte: u8) -> bool {
 #[must_use]
 pub fn is_acme_challenge(path: &PathMatch) -> bool {
     match path {
-        PathMatch::Exact(text) | PathMatch::StringPrefix(text) => text.starts_with(ACME_CHALLENGE),
-        PathMatch::PathPrefix(text) => {
+        // The path above all challenges too: as one of them it comes before somebody's prefix for all.
+        PathMatch::Exact(text) | PathMatch::PathPrefix(text) => {
             text.starts_with(ACME_CHALLENGE) || **text == *ACME_CHALLENGES
         }
+        PathMatch::StringPrefix(text) => text.starts_with(ACME_CHALLENGE),
         PathMatch::Regex(_) => false,
     }
 }
@@ -192,7 +193,7 @@ mod tests {
         check(Prefix, "/.well-known/acme-challenge", true);
         check(ImplementationSpecific, "/.well-known/acme-challenge", true);
         check(ImplementationSpecific, "/.well-known/acme-challenge/", true);
-        check(Exact, "/.well-known/acme-challenge", false);
+        check(Exact, "/.well-known/acme-challenge", true);
         for expression in [
             "/.well-known/acme-challenge/x|/.*",
             "/.well-known/acme-challenge/[^/]+",

@@ -30,6 +30,8 @@ mod random;
 mod refusals;
 mod rotations;
 mod stalls;
+mod tenant;
+mod tenants;
 
 /// Whether the long forms were asked for.
 fn is_long() -> bool {

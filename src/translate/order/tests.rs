@@ -69,6 +69,7 @@ fn one_owners_order_is_that_of_the_classes() {
     check(
         &[
             "0 = /.well-known/acme-challenge/t",
+            "0 = /.well-known/acme-challenge",
             "0 / /.well-known/acme-challenge",
             "0 = /a/b",
             "0 = /a",
