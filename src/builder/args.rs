@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::cli::{duration, listen_address};
 use crate::envoy::client_headers::KeptHeader;
-use crate::envoy::edge::{Edge, EscapedSlashes, Underscores};
+use crate::envoy::edge::{Edge, EscapedSlashes, PathParameters, Underscores};
 use crate::envoy::http_connection_manager::MAX_WINDOW_KIB;
 use crate::envoy::listener;
 use crate::store::ClassSelection;
@@ -99,6 +99,15 @@ pub struct EdgeArgs {
         default_value = "redirect"
     )]
     pub envoy_escaped_slashes: SlashAction,
+    /// What becomes of a path with parameters (/a;x=1), which servlet containers read without them. `ignore` chooses
+    /// routes by what is in front of the first semicolon, and lets /;x/a pass for /.
+    #[arg(
+        long,
+        env = "ISOBATH_ENVOY_PATH_PARAMETERS",
+        value_name = "ACTION",
+        default_value = "keep"
+    )]
+    pub envoy_path_parameters: ParameterAction,
     /// How many proxies in front of Envoy are believed what they say in X-Forwarded-For, -Proto, -Host and -Port. What is
     /// redirected to HTTPS then follows X-Forwarded-Proto.
     #[arg(
@@ -206,6 +215,17 @@ pub enum SlashAction {
     Keep,
 }
 
+/// `--envoy-path-parameters`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum ParameterAction {
+    /// They are a part of the path.
+    Keep,
+    /// Choose routes without them.
+    Ignore,
+    /// Answer 400.
+    Reject,
+}
+
 /// `--envoy-underscores`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum UnderscoreAction {
@@ -240,6 +260,11 @@ impl EdgeArgs {
                 SlashAction::Forward => EscapedSlashes::UnescapeAndForward,
                 SlashAction::Reject => EscapedSlashes::Reject,
                 SlashAction::Keep => EscapedSlashes::Keep,
+            },
+            path_parameters: match self.envoy_path_parameters {
+                ParameterAction::Keep => PathParameters::Keep,
+                ParameterAction::Ignore => PathParameters::Ignore,
+                ParameterAction::Reject => PathParameters::Reject,
             },
             trusted_hops: self.envoy_trusted_hops,
             kept_headers: self.envoy_keep_request_header.iter().copied().collect(),

@@ -17,6 +17,8 @@ pub struct Edge {
     pub stream_idle_timeout: Duration,
     /// What becomes of `%2F`, `%2f`, `%5C` and `%5c` in a path.
     pub escaped_slashes: EscapedSlashes,
+    /// What becomes of a path with parameters (`/a;x=1`).
+    pub path_parameters: PathParameters,
     /// How many proxies in front are trusted to say, in `X-Forwarded-*`, who their client is and what it asked for.
     pub trusted_hops: u32,
     /// What else a request may bring of [`super::client_headers::CLAIMS`].
@@ -50,6 +52,7 @@ impl Default for Edge {
             request_timeout: Duration::from_secs(300),
             stream_idle_timeout: Duration::from_secs(300),
             escaped_slashes: EscapedSlashes::default(),
+            path_parameters: PathParameters::default(),
             trusted_hops: 0,
             kept_headers: BTreeSet::new(),
             proxy_protocol: false,
@@ -102,4 +105,18 @@ pub enum EscapedSlashes {
     /// They stay, in the route and on the way to the back end: for back ends that need them and tell them from
     /// slashes everywhere.
     Keep,
+}
+
+/// What becomes of path parameters (RFC 3986, section 3.3): `/admin;x` is `/admin` to a servlet container, and an element
+/// of its own to Kubernetes and most others.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum PathParameters {
+    /// They are a part of their element, in the route and in the back end alike.
+    #[default]
+    Keep,
+    /// Routes are chosen by what is in front of the first semicolon (Envoy 1.40: `/a;x/b` counts as `/a`), and the back
+    /// end gets the path as it is. `/;x/admin` is still `/`, and a servlet container's `/admin`.
+    Ignore,
+    /// 400.
+    Reject,
 }

@@ -45,7 +45,7 @@ pub(super) fn without_routes(stat_prefix: &str, edge: &Edge) -> hcm::HttpConnect
         stat_prefix: stat_prefix.to_owned(),
         access_log,
         early_header_mutation_extensions: vec![client_headers::removal(edge)],
-        http_filters: vec![request_checks::filter(), router()],
+        http_filters: vec![request_checks::filter(edge), router()],
         // On every route: a back end that does not speak WebSocket refuses the upgrade itself.
         upgrade_configs: edge
             .upgrades
@@ -55,7 +55,7 @@ pub(super) fn without_routes(stat_prefix: &str, edge: &Edge) -> hcm::HttpConnect
                 ..Default::default()
             })
             .collect(),
-        local_reply_config: Some(local_reply::config(edge.explains)),
+        local_reply_config: Some(local_reply::config(edge)),
         ..edge_defaults(edge)
     }
 }

@@ -8,6 +8,7 @@ use envoy_types::pb::envoy::config::accesslog::v3 as accesslog;
 use envoy_types::pb::envoy::config::core::v3 as core;
 use envoy_types::pb::envoy::extensions::filters::network::http_connection_manager::v3 as hcm;
 
+use super::edge::Edge;
 use super::request_checks;
 
 /// Which answers, and what they say. The first that fits is taken. Envoy fills in the fields; the text is plain, so
@@ -50,10 +51,10 @@ enum Answer {
 }
 
 /// What [`request_checks`] refuses, and where it explains, everything else.
-pub(super) fn config(explains: bool) -> hcm::LocalReplyConfig {
-    let words = WORDS.iter().filter(|_| explains).map(in_words);
+pub(super) fn config(edge: &Edge) -> hcm::LocalReplyConfig {
+    let words = WORDS.iter().filter(|_| edge.explains).map(in_words);
     hcm::LocalReplyConfig {
-        mappers: request_checks::answers().chain(words).collect(),
+        mappers: request_checks::answers(edge).chain(words).collect(),
         ..Default::default()
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use envoy_types::pb::envoy::config::route::v3 as pb;
 use prost::Message as _;
 
-use super::edge::Edge;
+use super::edge::{Edge, PathParameters};
 use super::encode::{encoded_part, nested, own_part, reference, u64_value};
 use super::{header, ingress_metrics, path, request_headers, route_action, route_match};
 use crate::model::{Host, Redirect, Route, RouteAction, VirtualHost};
@@ -45,9 +45,9 @@ impl TableHead {
         let table = pb::RouteConfiguration {
             // `a.example.com:8443` is `a.example.com`, and the back end sees what the client sent.
             ignore_port_in_host_matching: true,
-            // `/a;x=1` is matched as it is, as Kubernetes compares elements: what follows the semicolon stays a part of
-            // the element in the route and in the back end alike.
-            ignore_path_parameters_in_path_matching: false,
+            // Unless asked for, `/a;x=1` is matched as it is, as Kubernetes compares elements: what follows the
+            // semicolon stays a part of the element in the route and in the back end alike.
+            ignore_path_parameters_in_path_matching: edge.path_parameters == PathParameters::Ignore,
             request_headers_to_add: request_headers::added(edge),
             // These first, then what routes set.
             most_specific_header_mutations_wins: true,

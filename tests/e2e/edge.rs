@@ -60,6 +60,63 @@ async fn escaped_slashes() {
     }
 }
 
+/// A servlet container reads `/admin;x` as `/admin`: by default that is a path of its own.
+#[tokio::test(flavor = "multi_thread")]
+async fn path_parameters() {
+    let (_backends, mut manifests) = apps(&["web", "admin"]).await;
+    let authority = Authority::new();
+    manifests.push(
+        ingress("web")
+            .rule(
+                "web.test",
+                &[("/", Prefix, "web:80"), ("/admin", Prefix, "admin:80")],
+            )
+            .tls(&[], "web"),
+    );
+    manifests.push(authority.leaf(&["web.test"]).secret("web"));
+    for (flags, answers, seen) in [
+        (&[][..], ["web", "web", "web"], "/admin;x/y?a;b"),
+        (
+            &["--envoy-path-parameters", "keep"],
+            ["web", "web", "web"],
+            "/admin;x/y?a;b",
+        ),
+        (
+            &["--envoy-path-parameters", "ignore"],
+            ["admin", "admin", "web"],
+            "/admin;x/y?a;b",
+        ),
+        (
+            &["--envoy-path-parameters", "reject"],
+            ["400", "400", "400"],
+            "",
+        ),
+    ] {
+        let stand = stand(&manifests, flags).await;
+        let [last, inner, first] = answers;
+        let table = [
+            ("web.test", "/admin;x", last),
+            ("web.test", "/admin;x/y?a;b", inner),
+            // Envoy takes what is in front of the first semicolon.
+            ("web.test", "/;x/admin", first),
+            // The dots are gone before anybody looks for a semicolon.
+            ("web.test", "/a;x/../admin", "admin"),
+            ("web.test", "/admin%3Bx", "web"),
+            ("web.test", "/?a;b", "web"),
+        ];
+        check(&stand, &table, PLAIN).await;
+        check(&stand, &table, TLS).await;
+        if !seen.is_empty() {
+            let echo = stand
+                .get("web.test", "/admin;x/y?a;b")
+                .await
+                .unwrap()
+                .echo();
+            assert_eq!(echo.path, seen, "{flags:?}");
+        }
+    }
+}
+
 /// An upload that takes its time, and an answer that does.
 #[tokio::test(flavor = "multi_thread")]
 async fn time_limits() {
