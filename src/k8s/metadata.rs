@@ -15,7 +15,8 @@ pub struct Metadata {
     /// `creationTimestamp`: the older of two objects wins a conflict. `None` (manifests) counts as younger
     /// than any time, so that a given time wins over none.
     pub created: Option<jiff::Timestamp>,
-    /// The annotations with a meaning to Isobath; all others are dropped while decoding.
+    /// The annotations with a meaning to Isobath, and the names of other controllers' on an Ingress; all others are dropped
+    /// while decoding.
     pub annotations: Annotations,
 }
 
@@ -44,6 +45,24 @@ impl FromIterator<(Arc<str>, Arc<str>)> for Annotations {
         let entries: BTreeMap<_, _> = entries.into_iter().collect();
         Self(entries.into_iter().collect())
     }
+}
+
+/// Whether an annotation is one of another ingress controller. Of these an Ingress keeps the name, without the value.
+#[must_use]
+pub fn is_of_other_controller(key: &str) -> bool {
+    /// ingress-nginx, NGINX, Traefik, HAProxy's two, the controllers of AWS, Azure and Google, Kong.
+    const PREFIXES: [&str; 9] = [
+        "alb.ingress.kubernetes.io/",
+        "appgw.ingress.kubernetes.io/",
+        "haproxy-ingress.github.io/",
+        "haproxy.org/",
+        "konghq.com/",
+        "networking.gke.io/",
+        "nginx.ingress.kubernetes.io/",
+        "nginx.org/",
+        "traefik.ingress.kubernetes.io/",
+    ];
+    PREFIXES.iter().any(|prefix| key.starts_with(prefix))
 }
 
 impl Metadata {

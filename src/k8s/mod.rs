@@ -25,7 +25,7 @@ pub use ingress::{
     CONTROLLER, Ingress, IngressBackend, IngressClass, IngressPath, IngressRule, IngressTls,
     LoadBalancerAddress, PathType, ServiceBackendPort, TlsCertificateDelegation,
 };
-pub use metadata::{Annotations, Metadata};
+pub use metadata::{Annotations, Metadata, is_of_other_controller};
 pub use problem::Problem;
 pub use reference::{Kind, NamespacedName, ObjectRef};
 pub use secret::{Secret, TlsCertificate};

@@ -7,11 +7,13 @@
 
 mod above;
 mod annotation;
+mod app_protocol;
 mod backend;
 mod budget;
 mod certificate;
 mod endpoints;
 mod host;
+mod ignored;
 mod memo;
 mod object;
 mod order;
@@ -135,6 +137,12 @@ pub mod reason {
     pub const PATH_DEFERRED: &str = "PathDeferred";
     /// A path's regular expression can't be used.
     pub const PATH_NOT_VALID: &str = "PathNotValid";
+    /// A port of a Service has an `appProtocol` that is none of an HTTP proxy.
+    pub const APP_PROTOCOL_NOT_SUPPORTED: &str = "AppProtocolNotSupported";
+    /// An annotation has no effect: it is misspelt, on the wrong kind of object, or another controller's.
+    pub const ANNOTATION_UNKNOWN: &str = "AnnotationUnknown";
+    /// A path can hardly mean what it says.
+    pub const PATH_UNLIKELY: &str = "PathUnlikely";
     /// An annotation's value is ignored.
     pub const ANNOTATION_NOT_VALID: &str = "AnnotationNotValid";
     /// An object, or what it takes over from others, would come to more than one object may.

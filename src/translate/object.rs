@@ -3,6 +3,7 @@
 use crate::k8s::{Ingress, Kind, ObjectRef, Problem};
 
 use super::host::can_rewrite;
+use super::ignored;
 use super::reading::Reading;
 use super::service_policy::service_problems;
 use super::{Input, budget, reason};
@@ -41,6 +42,9 @@ fn ingress_problems(input: Input<'_>, object: &ObjectRef, ingress: &Ingress) -> 
     let mut report = |reason, message: String| {
         problems.push(Problem::new(object.clone(), reason, message));
     };
+    for (reason, message) in ignored::of_ingress(ingress) {
+        report(reason, message);
+    }
     if let Some(left_out) = &ingress.left_out {
         report(reason::TOO_LARGE, left_out.to_string());
     }

@@ -9,7 +9,8 @@ use crate::k8s::{
 };
 use crate::model::{CircuitBreakers, UpstreamProtocol};
 
-use super::{Input, annotation, reason};
+use super::app_protocol::{self, upstream_protocol};
+use super::{Input, annotation, ignored, reason};
 
 /// The annotations of Services: Contour's, and ours. The README's table is compared with this list.
 pub const SERVICE_ANNOTATIONS: [&str; 9] = [
@@ -37,8 +38,8 @@ pub struct ServicePolicy {
     pub idle_timeout: Option<Duration>,
 }
 
-/// Reads what a Service says of one of its ports. `appProtocol` takes over completely from the annotations, as
-/// in Contour.
+/// Reads what a Service says of one of its ports. An `appProtocol` that is understood takes over completely from the
+/// annotations, as in Contour; one that is not is told, and the annotations hold.
 #[must_use]
 pub fn service_policy(service: &Service, port: &ServicePort) -> ServicePolicy {
     policy(service, &annotated(service), &limits(service).0, port)
@@ -72,8 +73,31 @@ pub fn service_problems(service: &Service) -> Vec<Problem> {
         kind: Kind::Service,
         name: service.metadata.name.clone(),
     };
-    let problem = |message| Problem::new(object.clone(), reason::ANNOTATION_NOT_VALID, message);
-    messages.into_iter().map(problem).collect()
+    let messages = messages
+        .into_iter()
+        .map(|message| (reason::ANNOTATION_NOT_VALID, message));
+    let told = messages
+        .chain(unknown_app_protocol(service))
+        .chain(ignored::of_service(&service.metadata));
+    told.map(|(reason, message)| Problem::new(object.clone(), reason, message))
+        .collect()
+}
+
+/// The first `appProtocol` that is none of ours.
+fn unknown_app_protocol(service: &Service) -> Option<ignored::Told> {
+    let mut unknown = service.ports.iter().filter_map(|port| {
+        let name = port.app_protocol.as_deref()?;
+        upstream_protocol(name)
+            .is_none()
+            .then_some((port.port, name))
+    });
+    let (port, name) = unknown.next()?;
+    let message = format!(
+        "port {port}{} has the appProtocol {name:?}, which says nothing to an HTTP proxy and counts as none; it understands {}",
+        ignored::more(unknown.count()),
+        app_protocol::NAMES
+    );
+    Some((reason::APP_PROTOCOL_NOT_SUPPORTED, message))
 }
 
 /// What holds for each of its ports, and what is wrong with it.
@@ -112,12 +136,8 @@ fn policy(
     limits: &Limits,
     port: &ServicePort,
 ) -> ServicePolicy {
-    let protocol = match port.app_protocol.as_deref() {
-        Some("kubernetes.io/h2c") => UpstreamProtocol::H2c,
-        Some("https" | "kubernetes.io/wss") => UpstreamProtocol::Tls,
-        Some(_) => UpstreamProtocol::Http1,
-        None => annotated_protocol(annotated, port),
-    };
+    let known = port.app_protocol.as_deref().and_then(upstream_protocol);
+    let protocol = known.unwrap_or_else(|| annotated_protocol(annotated, port));
     ServicePolicy {
         protocol,
         circuit_breakers: limits.circuit_breakers,

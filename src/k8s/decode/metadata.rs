@@ -5,7 +5,9 @@ use std::sync::Arc;
 use serde::Deserialize;
 
 use super::super::validate::{self, Refusal, Verdict, required};
-use super::super::{Annotations, Kind, LoadBalancerAddress, Metadata, NamespacedName};
+use super::super::{
+    Annotations, Kind, LoadBalancerAddress, Metadata, NamespacedName, is_of_other_controller,
+};
 use super::json::{List, Struct, Text, TextMap};
 
 /// `ObjectMeta`.
@@ -73,7 +75,7 @@ impl MetadataWire<'_> {
             name: NamespacedName::new(namespace, name),
             uid: Arc::from(self.uid.as_str()),
             created: self.created()?,
-            annotations: self.kept_annotations(),
+            annotations: self.kept_annotations(kind),
         })
     }
 
@@ -97,7 +99,7 @@ impl MetadataWire<'_> {
         Ok(())
     }
 
-    fn kept_annotations(&self) -> Annotations {
+    fn kept_annotations(&self, kind: Kind) -> Annotations {
         /// Prefixes of the keys that mean something to Isobath.
         const KEPT: [&str; 5] = [
             "ingress.kubernetes.io/",
@@ -106,11 +108,23 @@ impl MetadataWire<'_> {
             "kubernetes.io/ingress.",
             "projectcontour.io/",
         ];
+        /// What cert-manager writes on its solvers for ingress-nginx: everybody is let in, as without it.
+        const EVERYBODY: &str = "0.0.0.0/0,::/0";
         let kept = |key: &str| KEPT.iter().any(|prefix| key.starts_with(prefix));
-        let entries = self.annotations.0.iter().filter(|(key, _)| kept(key));
-        entries
-            .map(|(key, value)| (Arc::from(&**key), Arc::from(value.as_str())))
-            .collect()
+        let entries =
+            self.annotations
+                .0
+                .iter()
+                .filter_map(|(key, value)| -> Option<(Arc<str>, Arc<str>)> {
+                    let value = value.as_str();
+                    if kept(key) {
+                        return Some((Arc::from(&**key), Arc::from(value)));
+                    }
+                    // Of another controller's the name is enough to tell that it has no effect.
+                    let is_told = kind == Kind::Ingress && is_of_other_controller(key);
+                    (is_told && value != EVERYBODY).then(|| (Arc::from(&**key), Arc::default()))
+                });
+        entries.collect()
     }
 
     fn created(&self) -> Result<Option<jiff::Timestamp>, Refusal> {

@@ -39,7 +39,8 @@ fn ingress() {
                 "kubernetes.io/ingress.class": "a", "projectcontour.io/num-retries": "3",
                 "ingress.kubernetes.io/force-ssl-redirect": "true", "isobath.dev/redirect": "x",
                 "kubectl.kubernetes.io/last-applied-configuration": "{}", "note": "n",
-                "projectcontour.io/empty": null,
+                "projectcontour.io/empty": null, "nginx.ingress.kubernetes.io/rewrite-target": "/$1",
+                "nginx.ingress.kubernetes.io/whitelist-source-range": "0.0.0.0/0,::/0",
             },
             "managedFields": [{"manager": "kubectl", "fieldsV1": {"f:spec": {}}}],
         },
@@ -73,6 +74,7 @@ fn ingress() {
             ("ingress.kubernetes.io/force-ssl-redirect", "true"),
             ("isobath.dev/redirect", "x"),
             ("kubernetes.io/ingress.class", "a"),
+            ("nginx.ingress.kubernetes.io/rewrite-target", ""),
             ("projectcontour.io/empty", ""),
             ("projectcontour.io/num-retries", "3"),
         ]

@@ -1,0 +1,152 @@
+//! What an object says without effect, or hardly with the effect that was meant: once for each object.
+
+use super::policy::INGRESS_ANNOTATIONS;
+use super::reason;
+use super::service_policy::SERVICE_ANNOTATIONS;
+use crate::k8s::{Ingress, IngressPath, Metadata, PathType, is_of_other_controller};
+
+/// Whose annotations can only be meant for us.
+const OURS: [&str; 3] = [
+    "isobath.dev/",
+    "projectcontour.io/",
+    "ingress.kubernetes.io/",
+];
+
+/// So many misspelt annotations are named, and searched for what is meant: a search costs some microseconds.
+const NAMED: usize = 3;
+
+/// Reason and sentence of what is told.
+pub type Told = (&'static str, String);
+
+/// Of an Ingress.
+pub fn of_ingress(ingress: &Ingress) -> Vec<Told> {
+    let mut told = unknown(
+        &ingress.metadata,
+        &INGRESS_ANNOTATIONS,
+        (&SERVICE_ANNOTATIONS, "a Service"),
+    );
+    let keys = ingress.metadata.annotations.iter().map(|(key, _)| key);
+    let mut others = keys.filter(|key| is_of_other_controller(key));
+    if let Some(first) = others.next() {
+        let message = format!(
+            "annotation {first}{} is another controller's and has no effect; the README lists those that have",
+            more(others.count())
+        );
+        told.push((reason::ANNOTATION_UNKNOWN, message));
+    }
+    told.extend(unlikely(ingress));
+    told
+}
+
+/// Of a Service that is used.
+pub fn of_service(metadata: &Metadata) -> Vec<Told> {
+    unknown(
+        metadata,
+        &SERVICE_ANNOTATIONS,
+        (&INGRESS_ANNOTATIONS, "an Ingress"),
+    )
+}
+
+/// Annotations under our own prefixes that mean nothing on this kind of object.
+fn unknown(metadata: &Metadata, known: &[&str], (elsewhere, kind): (&[&str], &str)) -> Vec<Told> {
+    let keys = metadata.annotations.iter().map(|(key, _)| key);
+    let mut unknown = keys
+        .filter(|key| OURS.iter().any(|prefix| key.starts_with(prefix)) && !known.contains(key));
+    let named = |key: &str| {
+        let hint = if elsewhere.contains(&key) {
+            format!("it belongs on {kind}")
+        } else if let Some(meant) = meant(key, known) {
+            format!("is {meant} meant?")
+        } else {
+            "there is none of this name".to_owned()
+        };
+        let message = format!("annotation {key} has no effect: {hint}");
+        (reason::ANNOTATION_UNKNOWN, message)
+    };
+    let mut told: Vec<Told> = unknown.by_ref().take(NAMED).map(named).collect();
+    let rest = unknown.count();
+    if rest > 0 {
+        let message = format!("{rest} more annotations like these have no effect");
+        told.push((reason::ANNOTATION_UNKNOWN, message));
+    }
+    told
+}
+
+/// The name that is nearest to a misspelt one.
+fn meant<'a>(key: &str, known: &[&'a str]) -> Option<&'a str> {
+    let near = known
+        .iter()
+        .map(|name| (strsim::jaro_winkler(key, name), *name));
+    let nearest = near.max_by(|(a, _), (b, _)| a.total_cmp(b));
+    // All begin alike, which counts for much: what merely has our prefix is near to everything.
+    nearest
+        .filter(|(likeness, _)| *likeness > 0.94)
+        .map(|(_, name)| name)
+}
+
+/// Paths with a star that is no star: in the languages of others it stands for whatever follows.
+fn unlikely(ingress: &Ingress) -> Option<Told> {
+    let paths = ingress.rules.iter().flat_map(|rule| &rule.paths);
+    let mut unlikely = paths.filter(|path| is_unlikely(path));
+    let first = unlikely.next()?;
+    let base = first.path.split('*').next().unwrap_or_default();
+    let base = match base.trim_end_matches(['/', '.', '(']) {
+        "" => "/",
+        base => base,
+    };
+    let why = match first.path_type {
+        PathType::ImplementationSpecific => {
+            "is a regular expression, in which the star repeats the slash and nothing else"
+        }
+        PathType::Exact | PathType::Prefix => "takes only requests with a star in their path",
+    };
+    let message = format!(
+        "path {:?} ({:?}){} {why}: for everything below {base} write {base:?} with pathType Prefix",
+        first.path,
+        first.path_type,
+        more(unlikely.count())
+    );
+    Some((reason::PATH_UNLIKELY, message))
+}
+
+fn is_unlikely(path: &IngressPath) -> bool {
+    match path.path_type {
+        PathType::ImplementationSpecific => path.path.ends_with("/*"),
+        PathType::Exact | PathType::Prefix => path.path.contains('*'),
+    }
+}
+
+/// How many more there are, in words.
+pub fn more(count: usize) -> String {
+    match count {
+        0 => String::new(),
+        _ => format!(" (and {count} more like it)"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_misspelt_name_is_recognized() {
+        let check = |key: &str, expected: Option<&str>| {
+            assert_eq!(meant(key, &INGRESS_ANNOTATIONS), expected, "{key}");
+        };
+        check("isobath.dev/redirct", Some("isobath.dev/redirect"));
+        check(
+            "isobath.dev/rewrite-prefx",
+            Some("isobath.dev/rewrite-prefix"),
+        );
+        check(
+            "isobath.dev/request-header",
+            Some("isobath.dev/request-headers"),
+        );
+        check(
+            "projectcontour.io/response-time-out",
+            Some("projectcontour.io/response-timeout"),
+        );
+        check("isobath.dev/canary", None);
+        check("projectcontour.io/auth-service", None);
+    }
+}
