@@ -111,7 +111,6 @@ fn distinct(listeners: &[(&str, SocketAddr)]) -> Result<(), UsageError> {
 /// The reason of the first task that ended; or why it could not start.
 pub async fn serve(args: Serve) -> anyhow::Result<()> {
     distinct(&args.listeners())?;
-    say_start("serve");
     let mut supervisor = Supervisor::new();
     supervisor.add_signals(supervisor::STOP)?;
     let mut plane = ControlPlane::bind(&args.xds, &args.admin).await?;
@@ -119,7 +118,7 @@ pub async fn serve(args: Serve) -> anyhow::Result<()> {
     let Some(source) = supervisor.before(source).await else {
         return supervisor.run().await;
     };
-    let source = source?;
+    let source = started("serve", source)?;
     let mut config = args.core.config(source.is_manifests());
     config.options.own_sockets = args.own_sockets();
     let (events, received) = mpsc::channel(EVENTS);
@@ -284,6 +283,16 @@ impl ControlPlane {
         let admin = self.admin;
         supervisor.add_thread("admin", |stop| admin.serve(sources, stop));
     }
+}
+
+/// Says that a command starts, where its source could be opened, or why it could not is no wrong flag or file: that is
+/// one sentence and nothing else.
+fn started<T>(command: &str, opened: anyhow::Result<T>) -> anyhow::Result<T> {
+    let usage = |error: &anyhow::Error| error.chain().any(|cause| cause.is::<UsageError>());
+    if !opened.as_ref().is_err_and(usage) {
+        say_start(command);
+    }
+    opened
 }
 
 /// The first line of the log: what runs, and with which flags. No flag holds a secret: those are in files.

@@ -71,7 +71,8 @@ pub async fn serve(
     limits: Limits,
     stop: Stop,
 ) -> anyhow::Result<()> {
-    let serve = move |stream| connection(stream, router.clone(), limits);
+    let builder = builder(limits);
+    let serve = move |stream| connection(stream, builder.clone(), router.clone());
     accept(listener, serve, limits, stop).await
 }
 
@@ -109,17 +110,22 @@ pub async fn accept<F: Future<Output = ()> + Send + 'static>(
     }
 }
 
-/// Serves one connection to its end; one that is upgraded is somebody else's from then on.
-pub async fn connection(
-    stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
-    router: Router,
-    limits: Limits,
-) {
+/// What serves connections.
+pub fn builder(limits: Limits) -> Builder<TokioExecutor> {
     let mut builder = Builder::new(TokioExecutor::new());
     builder
         .http1()
         .timer(TokioTimer::new())
         .header_read_timeout(limits.header_timeout);
+    builder
+}
+
+/// Serves one connection to its end; one that is upgraded is somebody else's from then on.
+pub async fn connection(
+    stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    builder: Builder<TokioExecutor>,
+    router: Router,
+) {
     let service = TowerToHyperService::new(router);
     // A client that goes away in mid-request is no news.
     let _ = builder

@@ -119,7 +119,6 @@ pub async fn run(args: Run) -> anyhow::Result<()> {
         ("--admin-address", args.admin_address),
     ])?;
     let place = Place::prepare(&args.run, args.of_cluster())?;
-    super::say_start("run");
     let mut supervisor = Supervisor::new();
     supervisor.add_signals(supervisor::TERMINAL)?;
     let xds = xds::server::Args {
@@ -143,7 +142,7 @@ pub async fn run(args: Run) -> anyhow::Result<()> {
     let Some(source) = supervisor.before(source).await else {
         return supervisor.run().await;
     };
-    let source = source?;
+    let source = super::started("run", source)?;
     let (events, listed) = mpsc::channel(EVENTS);
     let (overlaid, received) = mpsc::channel(EVENTS);
     let mut config = core.config(source.is_manifests());

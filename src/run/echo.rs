@@ -17,6 +17,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode, Version, header};
 use axum::response::{IntoResponse, Response};
 use futures::StreamExt as _;
+use hyper::ext::Protocol;
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
 use rustls::ServerConfig;
@@ -213,10 +214,13 @@ impl Connections {
             tls,
             upgrades: self.upgrades,
         });
+        let mut builder = http::builder(LIMITS);
+        // WebSockets over HTTP/2 (RFC 8441), as Envoy asks for them.
+        builder.http2().enable_connect_protocol();
         if !tls {
-            http::connection(stream, router, LIMITS).await;
+            http::connection(stream, builder, router).await;
         } else if let Ok(stream) = self.tls.accept(stream).await {
-            http::connection(stream, router, LIMITS).await;
+            http::connection(stream, builder, router).await;
         }
     }
 }
@@ -284,6 +288,8 @@ fn version(version: Version) -> &'static str {
     }
 }
 
+const WEBSOCKET: &str = "websocket";
+
 const EVENT_STREAM: &str = "text/event-stream";
 
 /// The request as the first event, and one more each second for as long as the client listens.
@@ -300,16 +306,22 @@ fn events(first: String) -> Response {
 
 fn is_upgrade(request: &Request) -> bool {
     let upgrade = request.headers().get(header::UPGRADE);
-    upgrade.is_some_and(|upgrade| upgrade.as_bytes().eq_ignore_ascii_case(b"websocket"))
+    let protocol = request.extensions().get::<Protocol>();
+    upgrade.is_some_and(|upgrade| {
+        upgrade
+            .as_bytes()
+            .eq_ignore_ascii_case(WEBSOCKET.as_bytes())
+    }) || protocol.is_some_and(|protocol| protocol.as_str() == WEBSOCKET)
 }
 
-/// Agrees to a WebSocket (RFC 6455, section 4.2).
+/// Agrees to a WebSocket (RFC 6455, section 4.2; RFC 8441, where 200 is the answer and the key is only passed on).
 fn upgrade(spoken: &Spoken, request: &mut Request) -> Response {
     let key = request.headers().get(header::SEC_WEBSOCKET_KEY);
-    let Some(key) = key.and_then(|key| key.to_str().ok()) else {
+    let accept = key.and_then(|key| key.to_str().ok()).map(websocket::accept);
+    let is_http2 = request.version() == Version::HTTP_2;
+    if accept.is_none() && !is_http2 {
         return (StatusCode::BAD_REQUEST, "no Sec-WebSocket-Key\n").into_response();
-    };
-    let accept = websocket::accept(key);
+    }
     if spoken
         .upgrades
         .try_send(hyper::upgrade::on(request))
@@ -317,12 +329,17 @@ fn upgrade(spoken: &Spoken, request: &mut Request) -> Response {
     {
         return (StatusCode::SERVICE_UNAVAILABLE, "too many WebSockets\n").into_response();
     }
+    let accept = accept.map(|accept| [(header::SEC_WEBSOCKET_ACCEPT, accept)]);
+    let accept = accept.into_iter().flatten().collect::<Vec<_>>();
+    let accept = axum::response::AppendHeaders(accept);
+    if is_http2 {
+        return (StatusCode::OK, accept).into_response();
+    }
     let agreed = [
         (header::CONNECTION, "upgrade"),
-        (header::UPGRADE, "websocket"),
-        (header::SEC_WEBSOCKET_ACCEPT, &accept),
+        (header::UPGRADE, WEBSOCKET),
     ];
-    (StatusCode::SWITCHING_PROTOCOLS, agreed).into_response()
+    (StatusCode::SWITCHING_PROTOCOLS, agreed, accept).into_response()
 }
 
 /// The host that a request is for, empty where it is not text.

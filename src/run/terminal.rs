@@ -31,6 +31,9 @@ macro_rules! eprintln {
 /// Lines of one reload that are printed; a directory that is replaced whole is one event to a reader.
 const LINES: usize = 40;
 
+/// Lines of the list that are printed: a cluster can have ten thousand hosts.
+const LISTED: usize = 300;
+
 /// Passes events on through the overlay, and announces what it made.
 pub async fn overlay<S: StandIn>(
     mut overlay: Overlay<S>,
@@ -172,7 +175,18 @@ impl Teller {
     }
 
     fn print_urls(&self) {
-        println!("\nServed:\n{}", *self.list.borrow());
+        let list = self.list.borrow().clone();
+        println!("\nServed:");
+        for line in list.lines().take(LISTED) {
+            println!("{line}");
+        }
+        if let Some(more) = list.lines().count().checked_sub(LISTED + 1) {
+            println!(
+                "… and {} lines more; a host that nobody names answers with all of them",
+                more + 1
+            );
+        }
+        println!();
     }
 
     fn print_places(&self) {

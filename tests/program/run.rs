@@ -467,7 +467,7 @@ fn the_echo_speaks_what_a_service_says() {
         assert_eq!(answer.contains("\"tls\": true"), tls, "{name}: {answer}");
     }
     // A WebSocket, by hand: the handshake of RFC 6455 and a masked `hi`, which comes back.
-    for name in ["plain", "tls"] {
+    for name in ["plain", "tls", "h2", "h2c"] {
         let mut stream = TcpStream::connect(("127.0.0.1", http)).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         let request = format!(

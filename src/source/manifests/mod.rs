@@ -125,12 +125,8 @@ impl Manifests {
         Ok(Self::with_reader(reader, inbox))
     }
 
-    fn with_reader(mut reader: Reader, inbox: Inbox) -> Self {
+    fn with_reader(reader: Reader, inbox: Inbox) -> Self {
         let problems = reader.problems();
-        report(&[], &problems);
-        say(&mut reader);
-        let objects = reader.objects().count();
-        tracing::info!(objects, files = reader.files(), "read the manifests");
         let count = Gauge::default();
         count.set(as_gauge(problems.len()));
         Self {
@@ -182,6 +178,10 @@ impl Manifests {
             origins,
             count,
         } = self;
+        let objects = reader.objects().count();
+        tracing::info!(objects, files = reader.files(), "read the manifests");
+        report(&[], &problems.borrow());
+        say(&mut reader);
         let mut changes = reader.replaces();
         loop {
             if !changes.is_empty() {
