@@ -276,6 +276,35 @@ const CASES: &[Case] = &[
         None,
     ),
     (
+        "IsobathServiceAtLimit",
+        &[
+            (
+                r#"envoy_cluster_upstream_rq_pending_overflow{envoy_cluster_name="shop/web/80",pod="a"}"#,
+                "0x3 2x9",
+            ),
+            (
+                r#"envoy_cluster_upstream_rq_retry_overflow{envoy_cluster_name="shop/web/80",pod="a"}"#,
+                "0x12",
+            ),
+        ],
+        Some(r#"{"envoy_cluster_name":"shop/web/80"}"#),
+    ),
+    (
+        "IsobathServiceAtLimit",
+        // A refusal of long ago.
+        &[
+            (
+                r#"envoy_cluster_upstream_rq_pending_overflow{envoy_cluster_name="shop/web/80",pod="a"}"#,
+                "7x40",
+            ),
+            (
+                r#"envoy_cluster_upstream_rq_retry_overflow{envoy_cluster_name="shop/web/80",pod="a"}"#,
+                "0x40",
+            ),
+        ],
+        None,
+    ),
+    (
         "IsobathErrorsFast",
         // Two of a hundred, from a class that Envoy had not counted before.
         &[

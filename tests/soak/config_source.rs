@@ -1,25 +1,41 @@
 //! Another build of Isobath: one whose references to other resources have other bytes. Envoy keys subscriptions by
 //! them, so it subscribes anew to names that it already holds (two outages of a peer in 2026).
+//!
+//! Every second build is also one from before retries, limits and offers were set as they are: an upgrade changes every
+//! cluster, connection manager and table at once, and back again.
 
 use envoy_types::pb::envoy::config::cluster::v3::Cluster;
 use envoy_types::pb::envoy::config::core::v3::ConfigSource;
 use envoy_types::pb::envoy::config::core::v3::transport_socket::ConfigType as SocketConfig;
 use envoy_types::pb::envoy::config::listener::v3::Listener;
 use envoy_types::pb::envoy::config::listener::v3::filter::ConfigType;
+use envoy_types::pb::envoy::config::route::v3::RouteConfiguration;
 use envoy_types::pb::envoy::extensions::filters::network::http_connection_manager::v3::HttpConnectionManager;
 use envoy_types::pb::envoy::extensions::filters::network::http_connection_manager::v3::http_connection_manager::RouteSpecifier;
 use envoy_types::pb::envoy::extensions::transport_sockets::tls::v3::DownstreamTlsContext;
 use envoy_types::pb::google::protobuf::Duration;
 use prost::Message as _;
 
-use crate::support::ads::{CDS, LDS};
+use crate::support::ads::{CDS, LDS, RDS};
 
 /// Rewrites every reference of a resource as that build spells it: with the time-out of Envoy's default (15 s) and so
 /// many milliseconds.
 pub(crate) fn rewrite(build: u16, type_url: &str, bytes: Vec<u8>) -> Vec<u8> {
+    let is_from_before = build % 2 == 1;
     match type_url {
+        RDS if is_from_before => {
+            let mut table = RouteConfiguration::decode(&*bytes).unwrap();
+            table.request_headers_to_add.clear();
+            for host in &mut table.virtual_hosts {
+                host.request_body_buffer_limit = None;
+            }
+            table.encode_to_vec()
+        }
         CDS => {
             let mut cluster = Cluster::decode(&*bytes).unwrap();
+            if is_from_before {
+                cluster.circuit_breakers = None;
+            }
             if let Some(eds) = &mut cluster.eds_cluster_config {
                 mark(build, &mut eds.eds_config);
             }
@@ -36,6 +52,12 @@ pub(crate) fn rewrite(build: u16, type_url: &str, bytes: Vec<u8>) -> Vec<u8> {
                         let mut manager = HttpConnectionManager::decode(&*any.value).unwrap();
                         if let Some(RouteSpecifier::Rds(rds)) = &mut manager.route_specifier {
                             mark(build, &mut rds.config_source);
+                        }
+                        if is_from_before && let Some(options) = &mut manager.http_protocol_options
+                        {
+                            options.ignore_http_11_upgrade.clear();
+                            options.allow_custom_methods = false;
+                            options.default_host_for_http_10.clear();
                         }
                         any.value = manager.encode_to_vec();
                     }
