@@ -538,23 +538,6 @@ async fn the_first_path_wins() {
     fixture.end(4).await;
 }
 
-#[tokio::test]
-async fn wrong_objects_are_events_not_problems() {
-    let wrong = "apiVersion: v1\nkind: Service\nmetadata:\n  name: a\n  annotations: {x: true}\nspec: {ports: [{port: 80}]}\n";
-    let mut fixture = Fixture::start(&[("a.yaml", wrong)]).await;
-    let Some(Object::Invalid(invalid)) = fixture.objects.values().next() else {
-        panic!("{:?}", fixture.objects);
-    };
-    assert_eq!(
-        invalid.reason,
-        "metadata.annotations.x: invalid type: boolean `true`, expected a string; put it in quotes"
-    );
-    fixture.check_problems(&[]).await;
-    fixture.write("a.yaml", &service("a", 1));
-    fixture.check(&[("a", 1)]).await;
-    fixture.end(1).await;
-}
-
 #[test]
 fn what_ends_the_start() {
     let check = |files: &[(&str, &[u8])], expected: &str| {
