@@ -2,8 +2,8 @@
 //!
 //! A unit is what can change by itself: a host, a cluster, a load assignment, a certificate, and what is to be
 //! said of one object. Every function reads the [`Store`] and returns plain data with the problems it found; it
-//! keeps nothing but what [`Memo`] spares the next one, does no IO, and knows nothing of Envoy. HTTPProxy and Gateway API will stand beside
-//! [`ingress`](host) as further files that make the same model.
+//! keeps nothing but what [`Memo`] spares the next one, does no IO, and knows nothing of Envoy. HTTPProxy and Gateway API
+//! will stand beside [`ingress`](host) as further files that make the same model.
 
 mod above;
 mod annotation;
