@@ -12,6 +12,7 @@ mod backend;
 mod budget;
 mod certificate;
 mod endpoints;
+mod entry;
 mod host;
 mod ignored;
 mod memo;
@@ -22,6 +23,7 @@ mod policy;
 mod reading;
 mod regex;
 mod service_policy;
+mod table;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;

@@ -2,10 +2,10 @@
 
 use crate::k8s::{Ingress, Kind, ObjectRef, Problem};
 
-use super::host::can_rewrite;
 use super::ignored;
 use super::reading::Reading;
 use super::service_policy::service_problems;
+use super::table::can_rewrite;
 use super::{Input, budget, reason};
 
 /// The problems of an object by itself: that it is wrong as a whole, its annotations, its TLS entries.

@@ -15,6 +15,7 @@ mod port;
 mod process;
 mod run;
 mod run_envoy;
+mod run_sources;
 mod stop;
 mod supervise;
 mod tether;

@@ -14,7 +14,7 @@ use tempfile::TempDir;
 use crate::process::{PATIENCE, Reaped, envoy, eventually, is_alive, isobath, output, text};
 
 /// `isobath run` on any ports, in a folder of its own.
-fn command(program: &Path, folder: &Path) -> Command {
+pub fn command(program: &Path, folder: &Path) -> Command {
     let any = "127.0.0.1:0";
     let mut command = isobath(&["run", "--envoy", program.to_str().unwrap()]);
     command
@@ -580,53 +580,4 @@ fn a_port_that_envoy_does_not_get_is_no_url() {
             && last.ends_with("choose another address with --envoy-http-address"),
         "{stderr}"
     );
-}
-
-#[test]
-fn flags_that_speak_of_two_sources_are_refused() {
-    let Some(program) = envoy() else { return };
-    let folder = tempfile::tempdir().unwrap();
-    for (arguments, expected) in [
-        (
-            &["--kubeconfig", "/no/such", "."][..],
-            "isobath: --kubeconfig names a cluster and . manifests: leave one of them out\n",
-        ),
-        (
-            &["--watch-namespaces", "a"],
-            "isobath: --watch-namespaces is about a cluster: name one with --kubeconfig or --context\n",
-        ),
-    ] {
-        let output = output(command(&program, folder.path()).args(arguments));
-        assert_eq!(output.status.code(), Some(2));
-        let said = text(&output.stderr);
-        assert!(said.ends_with(expected), "{said}");
-    }
-}
-
-/// A cluster that is not there is named by its address.
-#[test]
-fn an_api_server_that_is_down_is_named() {
-    let Some(program) = envoy() else { return };
-    let folder = tempfile::tempdir().unwrap();
-    let kubeconfig = folder.path().join("kubeconfig");
-    fs::write(
-        &kubeconfig,
-        "{apiVersion: v1, kind: Config, current-context: a, contexts: [{name: a, context: {cluster: a, user: a}}], users: [{name: a, user: {}}], clusters: [{name: a, cluster: {server: \"http://127.0.0.1:1\"}}]}",
-    )
-    .unwrap();
-    let arguments = ["--kubeconfig", kubeconfig.to_str().unwrap()];
-    let output = output(command(&program, folder.path()).args(arguments));
-    assert_eq!(output.status.code(), Some(1));
-    let said = text(&output.stderr);
-    let last = said.lines().last().unwrap();
-    assert!(
-        last.contains("fatal: can't reach the API server at http://127.0.0.1:1/: "),
-        "{said}"
-    );
-    assert!(
-        last.contains("Connection refused") && !last.contains("TLSCertificateDelegation"),
-        "{said}"
-    );
-    // Nothing but our own lines.
-    assert!(said.lines().all(|line| line.contains(" isobath")), "{said}");
 }

@@ -1,0 +1,82 @@
+//! One route of a host while the table is put together: whose it is, and what it comes to by HTTP and by HTTPS.
+
+use std::sync::Arc;
+
+use crate::k8s::{Ingress, Kind};
+use crate::model::{HeaderModifier, Owner, PathMatch, Redirect, Route, RouteAction, RouteMatch};
+
+use super::order::Ordered;
+use super::policy::IngressPolicy;
+use super::{owner, path};
+
+/// A path of one Ingress and what answers it.
+pub struct Entry<'a> {
+    pub path: PathMatch,
+    pub is_default: bool,
+    /// The rank of its namespace among those that name the host: 0 is the oldest.
+    pub owner: usize,
+    pub policy: Arc<IngressPolicy>,
+    pub ingress: &'a Arc<Ingress>,
+    pub action: RouteAction,
+}
+
+impl Entry<'_> {
+    pub fn only_redirects_http(&self) -> bool {
+        self.policy.force_ssl_redirect && !self.is_acme()
+    }
+
+    pub fn is_acme(&self) -> bool {
+        path::is_acme_challenge(&self.path)
+    }
+
+    pub fn owner_object(&self) -> Owner {
+        owner(Kind::Ingress, &self.ingress.metadata.name)
+    }
+
+    /// Whether it is for HTTPS only: where the table goes on, requests by HTTP must not go on with it.
+    pub fn is_closed(&self) -> bool {
+        !(self.policy.allow_http || self.policy.force_ssl_redirect || self.is_acme())
+    }
+
+    /// What we answer ourselves to who asks by HTTP, where that is not the owner's own. It has none of the owner's headers:
+    /// it is the same whether the host does only that or not.
+    pub fn in_clear(&self, https_port: Option<u16>) -> Option<Route> {
+        let action = if self.is_closed() {
+            RouteAction::DirectResponse(404)
+        } else if self.only_redirects_http() {
+            RouteAction::Redirect(Redirect::to_https(https_port))
+        } else {
+            return None;
+        };
+        Some(Route {
+            action,
+            request_headers: HeaderModifier::default(),
+            response_headers: HeaderModifier::default(),
+            ..self.served()
+        })
+    }
+
+    pub fn served(&self) -> Route {
+        Route {
+            matches: RouteMatch::path(self.path.clone()),
+            action: self.action.clone(),
+            request_headers: self.policy.request_headers.clone(),
+            response_headers: self.policy.response_headers.clone(),
+            owner: self.owner_object(),
+        }
+    }
+}
+
+impl Ordered for Entry<'_> {
+    fn path(&self) -> &PathMatch {
+        &self.path
+    }
+
+    fn owner(&self) -> usize {
+        self.owner
+    }
+
+    fn is_default(&self) -> bool {
+        self.is_default
+    }
+}

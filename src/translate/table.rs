@@ -1,0 +1,389 @@
+//! The routes of one host while they are gathered from the Ingresses that name it: who has which path, in which order they
+//! are tried, and who is told of what.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use crate::k8s::{Ingress, IngressBackend, IngressPath, PathType, Problem};
+use crate::model::{
+    Forward, Host, PathMatch, PathRewrite, RouteAction, Scheme, VirtualHost, WeightedCluster,
+};
+
+use super::entry::Entry;
+use super::order::{self, Deferred};
+use super::policy::IngressPolicy;
+use super::reading::Reading;
+use super::{BackendPort, Input, backend, path, reason};
+
+/// By which scheme the requests of a table were asked.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Asked {
+    ByHttp,
+    ByHttps,
+    /// Each request says.
+    IsTold,
+}
+
+/// The routes of one host while they are gathered.
+pub struct Table<'a> {
+    input: Input<'a>,
+    host: Host,
+    /// Whether a rule, or a default backend, brings the host into being: TLS alone does not.
+    pub is_named: bool,
+    entries: Vec<Entry<'a>>,
+    /// Who has a path, for the message to the one who comes too late.
+    taken: BTreeMap<PathMatch, &'a Arc<Ingress>>,
+    pub clusters: BTreeMap<Arc<str>, BackendPort>,
+    pub problems: Vec<Problem>,
+}
+
+impl<'a> Table<'a> {
+    pub fn new(input: Input<'a>, host: &Host) -> Self {
+        Self {
+            input,
+            host: host.clone(),
+            is_named: false,
+            entries: Vec::new(),
+            taken: BTreeMap::new(),
+            clusters: BTreeMap::new(),
+            problems: Vec::new(),
+        }
+    }
+
+    /// Adds what Ingresses, oldest first, say of the host.
+    pub fn merge(&mut self, ingresses: &[&'a Arc<Ingress>]) {
+        let policies: Vec<_> = ingresses
+            .iter()
+            .map(|ingress| Reading::of(self.input, ingress).policy.clone())
+            .collect();
+        for (ingress, policy) in ingresses.iter().zip(&policies) {
+            let (is_named, paths) = paths_of(self.input, ingress, &self.host);
+            self.is_named |= is_named;
+            for path in paths {
+                self.add_path(ingress, policy, path);
+            }
+        }
+        // Default backends last, so that no default of an older Ingress hides a path of a younger one.
+        for (ingress, policy) in ingresses.iter().zip(&policies) {
+            if let Some(backend) = &ingress.default_backend {
+                self.is_named = true;
+                self.add_default(ingress, policy, backend);
+            }
+        }
+        self.rank_owners(ingresses);
+        let deferred = order::arrange(&mut self.entries);
+        self.report_deferred(&deferred);
+    }
+
+    /// Namespaces by the oldest Ingress of each, which is the first in the order of age.
+    fn rank_owners(&mut self, ingresses: &[&Arc<Ingress>]) {
+        let mut ranks: BTreeMap<&str, usize> = BTreeMap::new();
+        for ingress in ingresses {
+            let rank = ranks.len();
+            ranks
+                .entry(&ingress.metadata.name.namespace)
+                .or_insert(rank);
+        }
+        for entry in &mut self.entries {
+            let namespace = &*entry.ingress.metadata.name.namespace;
+            entry.owner = ranks.get(namespace).copied().unwrap_or_default();
+        }
+    }
+
+    /// Both sides hear of an expression that waits for the paths of an older owner: each Ingress once on each side,
+    /// however many expressions or paths it has.
+    fn report_deferred(&mut self, deferred: &[Deferred]) {
+        let (mut told, mut told_older) = (BTreeSet::new(), BTreeSet::new());
+        for deferred in deferred {
+            let (Some(expression), Some(after)) = (
+                self.entries.get(deferred.expression),
+                self.entries.get(deferred.after),
+            ) else {
+                continue;
+            };
+            let (younger, older) = (expression.ingress, after.ingress);
+            let (expression, after) = (text(&expression.path), text(&after.path));
+            if told.insert(&younger.metadata.name) {
+                let message = format!(
+                    "the regular expression {expression:?} of host {} takes only what path {after:?} of Ingress {}, whose namespace named the host first, leaves to it; so do its other expressions",
+                    self.host, older.metadata.name
+                );
+                let problem = Problem::new(younger.reference(), reason::PATH_DEFERRED, message);
+                self.problems.push(problem);
+            }
+            if told_older.insert(&older.metadata.name) {
+                let message = format!(
+                    "host {} is shared with Ingress {} of another namespace, whose regular expression {expression:?} takes only what path {after:?} leaves to it",
+                    self.host, younger.metadata.name
+                );
+                let problem = Problem::new(older.reference(), reason::PATH_DEFERRED, message);
+                self.problems.push(problem);
+            }
+        }
+    }
+
+    fn add_path(
+        &mut self,
+        ingress: &'a Arc<Ingress>,
+        policy: &Arc<IngressPolicy>,
+        path: &IngressPath,
+    ) {
+        let matched = match path::path_match(path) {
+            Ok(matched) => matched,
+            Err(why) => {
+                let message = format!(
+                    "path {:?} of host {} is left out: {why}",
+                    path.path, self.host
+                );
+                self.report(ingress, reason::PATH_NOT_VALID, message);
+                return;
+            }
+        };
+        if let Some(winner) = self.taker(&matched, ingress) {
+            let message = format!(
+                "path {:?} ({:?}) of host {} is already served by Ingress {}",
+                path.path, path.path_type, self.host, winner.metadata.name
+            );
+            self.report(ingress, reason::PATH_CONFLICT, message);
+            return;
+        }
+        self.taken.insert(matched.clone(), ingress);
+        self.push(ingress, policy, matched, false, &path.backend);
+    }
+
+    /// Who has the path already. In another namespace also he who has it as a wider type of path: the narrower one
+    /// would be tried first, and leave him nothing but the path itself.
+    fn taker(&self, path: &PathMatch, ingress: &Ingress) -> Option<&'a Arc<Ingress>> {
+        let namespace = &ingress.metadata.name.namespace;
+        let is_of_others = |winner: &&'a Arc<Ingress>| winner.metadata.name.namespace != *namespace;
+        let wider = || {
+            let mut paths = order::wider(path);
+            paths.find_map(|path| self.taken.get(&path).copied().filter(is_of_others))
+        };
+        self.taken.get(path).copied().or_else(wider)
+    }
+
+    fn add_default(
+        &mut self,
+        ingress: &'a Arc<Ingress>,
+        policy: &Arc<IngressPolicy>,
+        backend: &IngressBackend,
+    ) {
+        let root = PathMatch::PathPrefix("/".into());
+        // A rule for `/` of the same Ingress is no conflict, it is what its owner wrote.
+        match self.taken.get(&root) {
+            None => {
+                self.taken.insert(root.clone(), ingress);
+                self.push(ingress, policy, root, true, backend);
+            }
+            Some(winner) if winner.metadata.name == ingress.metadata.name => {}
+            Some(winner) => {
+                let message = format!(
+                    "the default backend is not used for host {}, where Ingress {} serves every path",
+                    self.host, winner.metadata.name
+                );
+                self.report(ingress, reason::PATH_CONFLICT, message);
+            }
+        }
+    }
+
+    fn push(
+        &mut self,
+        ingress: &'a Arc<Ingress>,
+        policy: &Arc<IngressPolicy>,
+        path: PathMatch,
+        is_default: bool,
+        backend: &IngressBackend,
+    ) {
+        let is_acme = path::is_acme_challenge(&path);
+        let action = match &policy.redirect {
+            Some(redirect) if !is_acme => RouteAction::Redirect(redirect.clone()),
+            _ => self.forward(ingress, policy, &path, is_acme, backend),
+        };
+        self.entries.push(Entry {
+            path,
+            is_default,
+            owner: 0,
+            policy: policy.clone(),
+            ingress,
+            action,
+        });
+    }
+
+    fn forward(
+        &mut self,
+        ingress: &Ingress,
+        policy: &IngressPolicy,
+        path: &PathMatch,
+        is_acme: bool,
+        backend: &IngressBackend,
+    ) -> RouteAction {
+        let namespace = &ingress.metadata.name.namespace;
+        let (backends, hash_source_ip) = match backend::resolve(self.input, namespace, backend) {
+            Ok(resolved) => {
+                self.clusters
+                    .insert(resolved.cluster.clone(), resolved.port);
+                let backend = WeightedCluster {
+                    cluster: resolved.cluster,
+                    weight: 1,
+                };
+                (vec![backend], resolved.hash_source_ip)
+            }
+            Err(problem) => {
+                self.problems
+                    .push(backend::problem(ingress.reference(), problem));
+                (Vec::new(), false)
+            }
+        };
+        let rewrite = policy.rewrite_prefix.clone().filter(|_| !is_acme);
+        RouteAction::Forward(Forward {
+            backends,
+            service: match backend {
+                IngressBackend::Service { name, .. } => Some(name.clone()),
+                IngressBackend::Resource { .. } | IngressBackend::Missing => None,
+            },
+            timeout: policy.timeout,
+            retry: policy.retry.clone(),
+            rewrite: rewrite.and_then(|prefix| match path {
+                PathMatch::Exact(_) => Some(PathRewrite::ReplaceFullPath(prefix)),
+                PathMatch::PathPrefix(_) | PathMatch::StringPrefix(_) => {
+                    Some(PathRewrite::ReplacePrefix(prefix))
+                }
+                // There is no prefix to replace; the object's own problems say so.
+                PathMatch::Regex(_) => None,
+            }),
+            hash_source_ip,
+        })
+    }
+
+    pub fn virtual_host(&self, listener: Asked) -> VirtualHost {
+        let https_port = self.input.options.https_port;
+        let asked = match self.input.options.scheme_is_told {
+            true => Asked::IsTold,
+            false => listener,
+        };
+        let entries = self.entries.iter();
+        if asked != Asked::ByHttps
+            && let Some(first) = self.entries.first()
+            && entries.clone().all(Entry::only_redirects_http)
+        {
+            let owner = first.owner_object();
+            let mut host = VirtualHost::https_redirect(self.host.clone(), owner, https_port);
+            if asked == Asked::IsTold {
+                for route in &mut host.routes {
+                    route.matches.scheme = Some(Scheme::Http);
+                }
+                host.routes.extend(entries.map(Entry::served));
+            }
+            return host;
+        }
+        let routes = match asked {
+            Asked::ByHttps => entries.map(Entry::served).collect(),
+            Asked::ByHttp => {
+                // What no route takes is 404 anyway.
+                let end = entries.clone().rposition(|entry| !entry.is_closed());
+                entries
+                    .take(end.map_or(0, |at| at + 1))
+                    .map(|entry| entry.in_clear(https_port).unwrap_or_else(|| entry.served()))
+                    .collect()
+            }
+            Asked::IsTold => entries
+                .flat_map(|entry| {
+                    let in_clear = entry.in_clear(https_port).map(|mut route| {
+                        route.matches.scheme = Some(Scheme::Http);
+                        route
+                    });
+                    in_clear.into_iter().chain([entry.served()])
+                })
+                .collect(),
+        };
+        VirtualHost {
+            host: self.host.clone(),
+            routes,
+        }
+    }
+
+    /// `force-ssl-redirect` is obeyed without a certificate too: whoever asks for it does not want to be served in
+    /// clear because a Secret is gone. A Secret that is named and not there is told already; that none is named is
+    /// told here.
+    pub fn report_redirects_to_nowhere(&self, problems: &mut Vec<Problem>) {
+        // A redirect keeps the host of the request, and of those that nobody names any could have a certificate.
+        if self.host.is_any() {
+            return;
+        }
+        let redirecting: BTreeMap<_, _> = self
+            .entries
+            .iter()
+            .filter(|entry| entry.only_redirects_http())
+            .map(|entry| (&entry.ingress.metadata.name, entry.ingress))
+            .collect();
+        for ingress in redirecting.into_values() {
+            if !self.has_tls(ingress) {
+                let message = format!(
+                    "host {} is redirected to HTTPS, where it has no certificate: no entry of spec.tls is about it",
+                    self.host
+                );
+                problems.push(Problem::new(
+                    ingress.reference(),
+                    reason::HTTPS_NOT_SERVED,
+                    message,
+                ));
+            }
+        }
+    }
+
+    /// Whether an entry of `tls` is about the host: one names it, or one names none and a rule does.
+    fn has_tls(&self, ingress: &Ingress) -> bool {
+        let store = self.input.store;
+        !store.tls_naming(ingress, &self.host).is_empty()
+            || (store.is_ruled(ingress, &self.host)
+                && Reading::of(self.input, ingress).has_tls_of_rules)
+    }
+
+    fn report(&mut self, ingress: &Ingress, reason: &'static str, message: String) {
+        self.problems
+            .push(Problem::new(ingress.reference(), reason, message));
+    }
+}
+
+/// The paths that an Ingress brings to a host, and whether a rule of its names the host.
+pub fn paths_of<'a>(
+    input: Input<'a>,
+    ingress: &'a Ingress,
+    host: &Host,
+) -> (bool, Vec<&'a IngressPath>) {
+    let name = (!host.is_any()).then(|| host.as_str());
+    let mut rules = input.store.rules_of(ingress, name).peekable();
+    if host.is_any() || rules.peek().is_some() {
+        let is_named = rules.peek().is_some();
+        return (is_named, rules.flat_map(|rule| &rule.paths).collect());
+    }
+    // A host under `tls` only.
+    let hostless = input.store.rules_of(ingress, None);
+    let paths: Vec<_> = hostless.flat_map(|rule| &rule.paths).collect();
+    let is_named = !paths.is_empty();
+    // That it would be too much is told once for the object, not by each of its hosts.
+    if is_named
+        && !Reading::of(input, ingress)
+            .account(ingress)
+            .affords_hostless()
+    {
+        return (false, Vec::new());
+    }
+    (is_named, paths)
+}
+
+fn text(path: &PathMatch) -> &str {
+    match path {
+        PathMatch::Exact(text)
+        | PathMatch::Regex(text)
+        | PathMatch::PathPrefix(text)
+        | PathMatch::StringPrefix(text) => text,
+    }
+}
+
+/// Whether a path of this type has a prefix that `isobath.dev/rewrite-prefix` can replace.
+pub fn can_rewrite(path: &IngressPath) -> bool {
+    path.path_type != PathType::ImplementationSpecific
+        || !matches!(path::path_match(path), Ok(PathMatch::Regex(_)) | Err(_))
+}

@@ -1,0 +1,259 @@
+//! A model of a client, for the properties of a stream.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use super::script::contents;
+use crate::xds::message::{Ask, RefusalText, Request, Response, Variant};
+use crate::xds::{Reference, ResourceType};
+
+/// A client like Envoy: wildcards for LDS and CDS, and what they need by name.
+pub struct Client {
+    pub variant: Variant,
+    /// What it applied.
+    pub has: BTreeMap<(ResourceType, Arc<str>), String>,
+    pub needs: BTreeMap<(ResourceType, Arc<str>), Vec<Reference>>,
+    pub wants: BTreeMap<ResourceType, BTreeSet<Arc<str>>>,
+    pub asked: BTreeSet<ResourceType>,
+    pub unanswered: BTreeMap<ResourceType, Response>,
+    pub last: BTreeMap<ResourceType, u64>,
+    pub refused: BTreeSet<Vec<(ResourceType, Arc<str>, String)>>,
+    /// Clusters whose endpoints it acknowledged since it has them.
+    pub ready: BTreeSet<Arc<str>>,
+    /// Assignments that it refused: nobody waits for these.
+    pub settled: BTreeSet<Arc<str>>,
+    /// Whether it has come back and has not heard of these types since: a whole world then omits what is gone, though
+    /// routes use it, because nobody knows its bytes any more.
+    pub returned: BTreeSet<ResourceType>,
+}
+
+impl Client {
+    pub fn new(variant: Variant) -> Self {
+        Self {
+            variant,
+            has: BTreeMap::new(),
+            needs: BTreeMap::new(),
+            wants: BTreeMap::new(),
+            asked: BTreeSet::new(),
+            unanswered: BTreeMap::new(),
+            last: BTreeMap::new(),
+            refused: BTreeSet::new(),
+            ready: BTreeSet::new(),
+            settled: BTreeSet::new(),
+            returned: BTreeSet::new(),
+        }
+    }
+
+    /// The stream is lost. What it has it keeps.
+    pub fn disconnect(&mut self) {
+        self.asked.clear();
+        self.unanswered.clear();
+        self.last.clear();
+        self.refused.clear();
+        // Tables and assignments that it waits for are asked for again.
+        self.wants.clear();
+        self.returned = ResourceType::ALL.into();
+    }
+
+    pub fn receive(&mut self, response: Response) {
+        let of = response.resource_type;
+        //
+        let names: BTreeSet<&Arc<str>> = response.resources.iter().map(|r| r.name()).collect();
+        assert_eq!(names.len(), response.resources.len(), "a name twice");
+        if self.variant == Variant::Sotw {
+            assert!(response.removed.is_empty());
+        }
+        if !of.has_wildcard() {
+            // nothing that was not asked for.
+            for name in names {
+                assert!(self.wants[&of].contains(name), "{name} unasked");
+            }
+        }
+        // X-05, and of sets that were found by a search too.
+        let set: Vec<_> = response
+            .resources
+            .iter()
+            .map(|r| (of, r.name().clone(), contents(r)))
+            .collect();
+        assert!(
+            set.is_empty() || !self.refused.contains(&set),
+            "sent again after it was refused: {set:?}"
+        );
+        //
+        if of == ResourceType::Route {
+            for route in &response.resources {
+                for cluster in route.references() {
+                    let table: Option<&Vec<Reference>> =
+                        self.needs.get(&(of, route.name().clone()));
+                    let before = table.is_some_and(|table| table.contains(cluster));
+                    let known = self
+                        .has
+                        .contains_key(&(ResourceType::Cluster, cluster.name.clone()));
+                    assert!(
+                        before
+                            || self.ready.contains(&cluster.name)
+                            || self.settled.contains(&cluster.name)
+                            // Refused for good: its routes answer 503.
+                            || !known,
+                        "{} names {} too early",
+                        route.name(),
+                        cluster.name
+                    );
+                }
+            }
+        }
+        let previous = self.unanswered.insert(of, response);
+        assert!(previous.is_none(), "two unanswered responses of {of}");
+    }
+
+    /// Answers the response of this type, if there is one.
+    pub fn answer(&mut self, of: ResourceType) -> Option<Request> {
+        let response = self.unanswered.remove(&of)?;
+        let bad = response
+            .resources
+            .iter()
+            .any(|resource| contents(resource).contains("bad"));
+        self.last.insert(of, response.nonce);
+        let mut refusal = None;
+        if bad {
+            let set = response
+                .resources
+                .iter()
+                .map(|r| (of, r.name().clone(), contents(r)))
+                .collect();
+            self.refused.insert(set);
+            if of == ResourceType::Endpoint {
+                // Refused for good: its routes answer 503, and wait for nothing.
+                let refused = response.resources.iter();
+                self.settled.extend(refused.map(|r| r.name().clone()));
+            }
+            refusal = Some(RefusalText::new("something is bad"));
+        } else {
+            if self.variant == Variant::Sotw && of.has_wildcard() {
+                let names: BTreeSet<Arc<str>> = response
+                    .resources
+                    .iter()
+                    .map(|r| r.name().clone())
+                    .collect();
+                let gone: Vec<Arc<str>> = self
+                    .has
+                    .keys()
+                    .filter(|(held, name)| *held == of && !names.contains(name))
+                    .map(|(_, name)| name.clone())
+                    .collect();
+                for name in gone {
+                    self.forget(of, &name);
+                }
+            }
+            for name in &response.removed {
+                self.forget(of, name);
+            }
+            self.returned.remove(&of);
+            for resource in &response.resources {
+                // What it has let go of meanwhile it ignores.
+                if !of.has_wildcard() && !self.wants[&of].contains(resource.name()) {
+                    continue;
+                }
+                let key = (of, resource.name().clone());
+                self.needs
+                    .insert(key.clone(), resource.references().cloned().collect());
+                self.has.insert(key, contents(resource));
+                if of == ResourceType::Endpoint {
+                    // A cluster's endpoints have its name in this world.
+                    self.ready.insert(resource.name().clone());
+                }
+            }
+        }
+        Some(self.request(of, response.nonce.to_string(), refusal))
+    }
+
+    pub fn forget(&mut self, of: ResourceType, name: &Arc<str>) {
+        // Make before break: nothing that it has uses what it is to forget. The endpoints of a cluster go on the wire
+        // after it, and may be answered before it.
+        let has = self.has.contains_key(&(of, name.clone())) && of != ResourceType::Endpoint;
+        if has && !(self.variant == Variant::Sotw && self.returned.contains(&of)) {
+            for ((user, by), needs) in &self.needs {
+                let uses = needs
+                    .iter()
+                    .any(|needed| needed.resource_type == of && needed.name == *name);
+                assert!(!uses, "{of} {name} is taken, and {user} {by} uses it");
+            }
+        }
+        if of == ResourceType::Cluster {
+            self.ready.remove(name);
+        }
+        self.has.remove(&(of, name.clone()));
+        self.needs.remove(&(of, name.clone()));
+    }
+
+    /// A request with the subscription as it is needed now.
+    pub fn request(
+        &mut self,
+        of: ResourceType,
+        nonce: String,
+        refusal: Option<RefusalText>,
+    ) -> Request {
+        let needed: BTreeSet<Arc<str>> = self
+            .needs
+            .values()
+            .flatten()
+            .filter(|reference| reference.resource_type == of && !of.has_wildcard())
+            .map(|reference| reference.name.clone())
+            .collect();
+        let before = self.wants.entry(of).or_default();
+        let subscribe: Vec<String> = needed.difference(before).map(|n| n.to_string()).collect();
+        let unsubscribe: Vec<String> = before.difference(&needed).map(|n| n.to_string()).collect();
+        let gone: Vec<Arc<str>> = before.difference(&needed).cloned().collect();
+        *before = needed.clone();
+        if !of.has_wildcard() {
+            for name in gone {
+                self.has.remove(&(of, name.clone()));
+                self.needs.remove(&(of, name));
+            }
+        }
+        let first = self.asked.insert(of);
+        let claimed: Vec<String> = self
+            .has
+            .keys()
+            .filter(|(held, _)| first && *held == of)
+            .map(|(_, name)| name.to_string())
+            .collect();
+        Request {
+            type_url: of.type_url().into(),
+            nonce,
+            refusal,
+            client: None,
+            ask: match self.variant {
+                Variant::Delta => Ask::Delta {
+                    subscribe,
+                    unsubscribe,
+                    claimed,
+                },
+                Variant::Sotw => Ask::Sotw {
+                    names: needed.iter().map(|n| n.to_string()).collect(),
+                    resumes: !claimed.is_empty(),
+                },
+            },
+        }
+    }
+
+    /// Requests for what is needed and not subscribed, or no longer needed; as Envoy sends between answers.
+    pub fn spontaneous(&mut self, of: ResourceType) -> Option<Request> {
+        let needed: BTreeSet<Arc<str>> = self
+            .needs
+            .values()
+            .flatten()
+            .filter(|reference| reference.resource_type == of && !of.has_wildcard())
+            .map(|reference| reference.name.clone())
+            .collect();
+        let wanted = self.wants.get(&of).cloned().unwrap_or_default();
+        let first = !self.asked.contains(&of) && (of.has_wildcard() || !needed.is_empty());
+        (first || needed != wanted).then(|| {
+            let nonce = match self.variant {
+                Variant::Delta => String::new(),
+                Variant::Sotw => self.last.get(&of).map(u64::to_string).unwrap_or_default(),
+            };
+            self.request(of, nonce, None)
+        })
+    }
+}
