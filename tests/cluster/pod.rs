@@ -73,7 +73,7 @@ fn the_service_account_of_the_pod() {
         let (status, last) = isobath.ends().await;
         assert_eq!(status.code(), Some(1), "{last}");
         assert!(
-            last.contains("the API server can't be reached: ") && last.contains("certificate"),
+            last.contains("can't reach the API server at https://") && last.contains("certificate"),
             "{last}"
         );
         // kubelet brings the new CA.

@@ -67,6 +67,10 @@ impl Namespace {
 
 impl Drop for Namespace {
     fn drop(&mut self) {
+        // The kernel takes a namespace apart in its own time, and this end with it: the next one needs the name.
+        let _ = Command::new("ip")
+            .args(["link", "delete", "outside"])
+            .status();
         drop(self.holder.stdin.take());
         let _ = self.holder.wait();
     }

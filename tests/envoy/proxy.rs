@@ -146,6 +146,9 @@ impl Proxy {
     }
 
     /// Fails if Envoy refused anything, or warned of our configuration.
+    ///
+    /// Known and wanted: `allow_custom_methods` is marked as work in progress in Envoy 1.40, and nothing else lets `LIST` or
+    /// WebDAV's methods through over HTTP/1.1.
     pub fn assert_content(&self) {
         assert_eq!(self.refusals(), Vec::<String>::new());
         let complaints: Vec<String> = self
@@ -156,6 +159,7 @@ impl Proxy {
                     .iter()
                     .any(|level| line.contains(level))
             })
+            .filter(|line| !line.contains("Http1ProtocolOptions.allow_custom_methods"))
             .map(str::to_owned)
             .collect();
         assert_eq!(complaints, Vec::<String>::new());

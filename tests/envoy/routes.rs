@@ -119,6 +119,8 @@ async fn headers() {
             "host",
             "x-envoy-external-address",
             "x-forwarded-for",
+            "x-forwarded-host",
+            "x-forwarded-port",
             "x-forwarded-proto",
             "x-request-id"
         ]

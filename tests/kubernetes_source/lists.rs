@@ -41,9 +41,8 @@ async fn pages() {
     let (error, mirror) = rig.run().await.end().await;
     let text = error.to_string();
     assert!(
-        text.starts_with(
-            "list-watch of Ingress in namespace pages: the API server can't be reached"
-        ),
+        text.starts_with("list-watch of Ingress in namespace pages: the API server at https://")
+            && text.contains(" can't be reached: "),
         "{text}"
     );
     assert_eq!(mirror.lists(Kind::Ingress), 0);

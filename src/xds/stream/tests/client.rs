@@ -25,6 +25,9 @@ pub struct Client {
     /// Whether it has come back and has not heard of these types since: a whole world then omits what is gone, though
     /// routes use it, because nobody knows its bytes any more.
     pub returned: BTreeSet<ResourceType>,
+    /// Clusters that it brought along and was not sent since. The server knows of them only what a request says, and that
+    /// of a state-of-the-world client names no cluster: one that is refused now is for the server one that is not there.
+    pub brought: BTreeSet<Arc<str>>,
 }
 
 impl Client {
@@ -41,6 +44,7 @@ impl Client {
             ready: BTreeSet::new(),
             settled: BTreeSet::new(),
             returned: BTreeSet::new(),
+            brought: BTreeSet::new(),
         }
     }
 
@@ -53,6 +57,11 @@ impl Client {
         // Tables and assignments that it waits for are asked for again.
         self.wants.clear();
         self.returned = ResourceType::ALL.into();
+        let clusters = self
+            .has
+            .keys()
+            .filter(|(of, _)| *of == ResourceType::Cluster);
+        self.brought = clusters.map(|(_, name)| name.clone()).collect();
     }
 
     pub fn receive(&mut self, response: Response) {
@@ -94,7 +103,8 @@ impl Client {
                             || self.ready.contains(&cluster.name)
                             || self.settled.contains(&cluster.name)
                             // Refused for good: its routes answer 503.
-                            || !known,
+                            || !known
+                            || self.variant == Variant::Sotw && self.brought.contains(&cluster.name),
                         "{} names {} too early",
                         route.name(),
                         cluster.name
@@ -155,6 +165,9 @@ impl Client {
                     continue;
                 }
                 let key = (of, resource.name().clone());
+                if of == ResourceType::Cluster {
+                    self.brought.remove(resource.name());
+                }
                 self.needs
                     .insert(key.clone(), resource.references().cloned().collect());
                 self.has.insert(key, contents(resource));
