@@ -25,9 +25,11 @@ pub struct Client {
     /// Whether it has come back and has not heard of these types since: a whole world then omits what is gone, though
     /// routes use it, because nobody knows its bytes any more.
     pub returned: BTreeSet<ResourceType>,
-    /// Clusters that it brought along and was not sent since. The server knows of them only what a request says, and that
-    /// of a state-of-the-world client names no cluster: one that is refused now is for the server one that is not there.
+    /// Clusters that it brought along to this stream and has not taken anew.
     pub brought: BTreeSet<Arc<str>>,
+    /// Those of them that it refuses as they are now. It goes on with its own; for the server, which does not believe what
+    /// is brought along, they are not there, and their routes answer 503.
+    pub kept: BTreeSet<Arc<str>>,
 }
 
 impl Client {
@@ -45,6 +47,7 @@ impl Client {
             settled: BTreeSet::new(),
             returned: BTreeSet::new(),
             brought: BTreeSet::new(),
+            kept: BTreeSet::new(),
         }
     }
 
@@ -62,6 +65,7 @@ impl Client {
             .keys()
             .filter(|(of, _)| *of == ResourceType::Cluster);
         self.brought = clusters.map(|(_, name)| name.clone()).collect();
+        self.kept.clear();
     }
 
     pub fn receive(&mut self, response: Response) {
@@ -104,7 +108,7 @@ impl Client {
                             || self.settled.contains(&cluster.name)
                             // Refused for good: its routes answer 503.
                             || !known
-                            || self.variant == Variant::Sotw && self.brought.contains(&cluster.name),
+                            || self.kept.contains(&cluster.name),
                         "{} names {} too early",
                         route.name(),
                         cluster.name
@@ -132,6 +136,13 @@ impl Client {
                 .map(|r| (of, r.name().clone(), contents(r)))
                 .collect();
             self.refused.insert(set);
+            if of == ResourceType::Cluster {
+                let refused = response.resources.iter();
+                let refused = refused.filter(|resource| contents(resource).contains("bad"));
+                let names = refused.map(|resource| resource.name().clone());
+                self.kept
+                    .extend(names.filter(|name| self.brought.contains(name)));
+            }
             if of == ResourceType::Endpoint {
                 // Refused for good: its routes answer 503, and wait for nothing.
                 let refused = response.resources.iter();
@@ -167,6 +178,7 @@ impl Client {
                 let key = (of, resource.name().clone());
                 if of == ResourceType::Cluster {
                     self.brought.remove(resource.name());
+                    self.kept.remove(resource.name());
                 }
                 self.needs
                     .insert(key.clone(), resource.references().cloned().collect());
