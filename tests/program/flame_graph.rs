@@ -24,7 +24,10 @@ fn flame_graph(status: &'static str, body: &'static str, to: &Path) -> Output {
         .unwrap();
     });
     let mut command = Command::new("make");
+    // `make test` runs this: a make below another says which folder it enters and leaves, unless it is told not to.
     command
+        .env_remove("MAKEFLAGS")
+        .env_remove("MAKELEVEL")
         .current_dir(env!("CARGO_MANIFEST_DIR"))
         .arg("flamegraph")
         .arg(format!("ADMIN={address}"))
