@@ -21,10 +21,10 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
-use isobath::builder::{Builder, Config};
+use isobath::build::{Builder, Config};
 use isobath::envoy::listener;
-use isobath::k8s::*;
-use isobath::store::ClassSelection;
+use isobath::facts::ClassSelection;
+use isobath::objects::*;
 use isobath::translate::Options;
 
 /// As in the program: with glibc's, a first build would be half allocation.

@@ -4,43 +4,45 @@
 //! # One event, from Kubernetes to the wire
 //!
 //! ```text
-//!  source      k8s::Event        controller                    Arc<Snapshot>        xds
-//!  kubernetes ───────────▶  store → translate → envoy → builder ─────────▶  stream per client ──▶ Envoy
+//!  sources     objects::Event     build::controller            Arc<Snapshot>        xds
+//!  kubernetes ───────────▶  facts → translate → envoy → build ───────────▶  stream per client ──▶ Envoy
 //!  manifests    one mpsc         one owner, no lock            watch channel        ADS, delta or SotW
 //!                                     │
 //!                                     └── Arc<Statuses> ──▶ status (holder of the lease) ──▶ Kubernetes
 //! ```
 //!
-//! | module | is about | must never |
-//! |---|---|---|
-//! | [`k8s`] | what Kubernetes says: slim objects, decoded and checked at the door | end the process for an object |
-//! | [`source`] | list-watch of an API server, or a directory of manifests: both send the same [`k8s::Event`]s | show half a list |
-//! | [`store`] | the objects and the indexes that name what a change touches | do IO, walk all objects |
-//! | [`translate`] | objects → model, one pure function per unit | see a protobuf |
-//! | [`model`] | virtual hosts, routes, clusters, certificates: plain data | be shaped like an Ingress |
-//! | [`envoy`] | model → encoded protobuf | see a Kubernetes object |
-//! | [`builder`] | dirty units in, the next snapshot and the verdicts out | do IO, know the time |
-//! | [`controller`] | the one task that owns the builder | wait for a reader |
-//! | [`xds`] | named, versioned bytes, and the protocol as state machines | know what the bytes mean |
-//! | [`status`], [`lease`] | verdicts → Kubernetes, by one replica | delay data, end the process |
-//! | [`supervisor`], [`admin`], [`metrics`], [`profile`], [`log`] | the process around it | change anything |
-//! | [`cli`], [`app`], [`run`] | flags, wiring, and the pair for a laptop | decide anything about routes |
+//! # The rooms, from the ground up
 //!
-//! Imports point one way, downwards in that picture; `tests/layers.rs` checks it.
+//! A room names only rooms above it in this table. `tests/layers.rs` has the list and fails for a room that is not in it.
+//!
+//! | room | is about | must never |
+//! |---|---|---|
+//! | [`process`] | supervisor, log, metrics, profile, HTTP pages, exit codes | know an object or a route |
+//! | [`objects`] | what Kubernetes says: slim types, decoded and validated | end the process for an object |
+//! | [`model`] | hosts, routes, clusters, certificates, verdicts: plain data | be shaped like an Ingress |
+//! | [`facts`] | the objects as they are now, and the indexes that name what a change touches | do IO, walk all objects |
+//! | [`translate`] | objects → model, one pure function per unit | see a protobuf |
+//! | [`xds`] | named, versioned bytes, and the protocol as state machines | know what the bytes mean |
+//! | [`envoy`] | model → encoded protobuf, Envoy's bootstrap | see a Kubernetes object |
+//! | [`build`] | changed units in, the next snapshot and the verdicts out; the task that owns it | do IO, know the time, wait for a reader |
+//! | [`sources`] | list-watch of an API server, or a directory of manifests: both send the same [`objects::Event`]s | show half a list |
+//! | [`status`] | what is written back to Kubernetes, by the holder of the lease | delay data, end the process |
+//! | [`local`] | the pair on a laptop: echo, stand-ins, certificates | exist in another mode than `isobath run` |
+//! | [`cli`] | one file a command: flags and wiring | decide anything about routes |
 //!
 //! # Threads
 //!
-//! Beside one Envoy, that whole line is one thread: an event is read, built and sent without waking another. What would keep
-//! it is elsewhere: lists are decoded on blocking threads, in parts and in order ([`source::kubernetes`]); a build of many
-//! units is shared by threads that end with it ([`builder`]); the pages, profiles included, have a thread of their own
-//! ([`supervisor::Supervisor::add_thread`]), so that a probe is answered whatever else goes on. A control plane of many
-//! Envoys (xDS over TCP) runs its tasks on several threads; nothing but [`cli`] knows.
+//! Beside one Envoy, the whole line above is one thread: an event is read, built and sent without waking another. What would
+//! keep it is elsewhere: lists are decoded on blocking threads, in parts and in order ([`sources::kubernetes`]); a build of
+//! many units is shared by threads that end with it ([`build`]); the pages, profiles included, have a thread of their own
+//! ([`process::supervisor::Supervisor::add_thread`]), so that a probe is answered whatever else goes on. A control plane of
+//! many Envoys (xDS over TCP) runs its tasks on several threads; nothing but [`cli`] knows.
 //!
 //! # Where the next feature goes
 //!
-//! A new kind of object (HTTPProxy, Gateway API) is a type in [`k8s`], a set of indexes in [`store`] and a file
+//! A new kind of object (HTTPProxy, Gateway API) is a type in [`objects`], a set of indexes in [`facts`] and a file
 //! beside `translate/host.rs` that makes the same [`model`]. A new route feature is a field of the model, a function
-//! of [`envoy`] that renders it and an annotation in `translate/policy.rs`. Neither touches builder or protocol. Whatever is
+//! of [`envoy`] that renders it and an annotation in `translate/policy.rs`. Neither touches build or protocol. Whatever is
 //! made of an object is on that object's account (`translate/budget.rs`), and what many units read of one list is found
 //! once ([`translate::Memo`]).
 //!
@@ -69,31 +71,15 @@
 //! restart that rebuilds everything from a fresh list. A wrong object is data: it spoils itself, is reported on the
 //! object, in a metric and once in the log, and everything else is served. Writing status is never worth an exit.
 
-pub mod admin;
-pub mod api_call;
-pub mod app;
-pub mod builder;
+pub mod build;
 pub mod cli;
-pub mod controller;
-pub mod drain;
 pub mod envoy;
-pub mod http;
-pub mod inspect;
-pub mod install;
-pub mod k8s;
-pub mod lease;
-pub mod log;
-pub mod metrics;
+pub mod facts;
+pub mod local;
 pub mod model;
-pub mod pod;
-pub mod profile;
-pub mod run;
-pub mod source;
+pub mod objects;
+pub mod process;
+pub mod sources;
 pub mod status;
-pub mod store;
-pub mod supervise;
-pub mod supervisor;
-pub mod tls;
 pub mod translate;
-pub mod verdict;
 pub mod xds;

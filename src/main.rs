@@ -2,7 +2,8 @@
 
 use std::process::ExitCode;
 
-use isobath::{cli, log};
+use isobath::cli;
+use isobath::process::{exit_code, log};
 
 /// musl's own allocator takes one lock for the whole process and never gives a fragmented heap back; a control
 /// plane that builds snapshots on several threads feels both. On other platforms it does no harm, and one
@@ -17,7 +18,7 @@ fn main() -> ExitCode {
         .is_err()
     {
         eprintln!("isobath: another TLS provider was installed before ring");
-        return cli::FATAL.into();
+        return exit_code::FATAL.into();
     }
     match cli::parse(std::env::args_os()) {
         Ok(cli) => {

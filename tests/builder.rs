@@ -8,10 +8,10 @@ mod objects;
 
 use std::sync::Arc;
 
-use isobath::builder::{Builder, Config};
+use isobath::build::{Builder, Config};
 use isobath::envoy::listener;
-use isobath::k8s::{Event, Kind, decode};
-use isobath::store::ClassSelection;
+use isobath::facts::ClassSelection;
+use isobath::objects::{Event, Kind, decode};
 use isobath::translate::Options;
 use isobath::xds::{ResourceType, Snapshot};
 use objects::{NAMESPACES, SECRETS, cases, history, replay, secret};

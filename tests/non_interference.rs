@@ -8,9 +8,9 @@ mod objects;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use isobath::k8s::{Event, NamespacedName, Object};
+use isobath::facts::{ClassSelection, Dirty, Store};
 use isobath::model::{Host, TlsServer};
-use isobath::store::{ClassSelection, Dirty, Store};
+use isobath::objects::{Event, NamespacedName, Object};
 use isobath::translate::{self, Input, Memo, Options};
 use objects::{cases, object};
 use proptest::prelude::*;
@@ -38,7 +38,7 @@ fn reach(objects: &[Object]) -> impl Fn(&Host) -> bool {
     let named: BTreeSet<Host> = objects
         .iter()
         .filter_map(|object| match object {
-            Object::Ingress(ingress) => Some(isobath::store::hosts(ingress)),
+            Object::Ingress(ingress) => Some(isobath::facts::hosts(ingress)),
             _ => None,
         })
         .flatten()
@@ -56,7 +56,7 @@ fn answers(objects: &[Object]) -> impl Fn(&Host) -> bool {
     let named: BTreeSet<Host> = objects
         .iter()
         .filter_map(|object| match object {
-            Object::Ingress(ingress) => Some(isobath::store::hosts(ingress)),
+            Object::Ingress(ingress) => Some(isobath::facts::hosts(ingress)),
             _ => None,
         })
         .flatten()

@@ -10,7 +10,7 @@
 #[path = "support/control_plane.rs"]
 mod control_plane;
 
-use isobath::k8s::{Kind, Object, Rules, decode, decode_versioned};
+use isobath::objects::{Kind, Object, Rules, decode, decode_versioned};
 use serde::Deserialize;
 use serde_json::Value;
 

@@ -3,27 +3,27 @@
 use std::hint::black_box;
 
 use criterion::{BenchmarkId, Criterion, Throughput};
-use isobath::k8s;
+use isobath::objects;
 
 use crate::objects::{Endpoints, World, endpoint_slice, ingress, service};
 
 pub fn decode(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("decode");
     let objects = [
-        (k8s::Kind::Ingress, ingress(5, "/")),
-        (k8s::Kind::Service, service(5)),
+        (objects::Kind::Ingress, ingress(5, "/")),
+        (objects::Kind::Service, service(5)),
         (
-            k8s::Kind::EndpointSlice,
+            objects::Kind::EndpointSlice,
             endpoint_slice(5, Endpoints::Serial(1)),
         ),
-        (k8s::Kind::Secret, World::new(0).secret(5, 0)),
+        (objects::Kind::Secret, World::new(0).secret(5, 0)),
     ];
     for (kind, object) in objects {
         let json = object.json.to_string();
         group.throughput(Throughput::Bytes(json.len() as u64));
         let id = BenchmarkId::from_parameter(kind);
         group.bench_function(id, |bencher| {
-            bencher.iter(|| k8s::decode(kind, black_box(&json)).unwrap());
+            bencher.iter(|| objects::decode(kind, black_box(&json)).unwrap());
         });
     }
     group.finish();

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use criterion::{BatchSize, BenchmarkId, Criterion};
-use isobath::k8s::Event;
+use isobath::objects::Event;
 use isobath::xds::delta::Delta;
 use isobath::xds::message::Protocol as _;
 use isobath::xds::stream::{Stream, Timing};

@@ -166,7 +166,7 @@ fn pair() -> Pair {
 fn class() -> Object {
     let metadata =
         json!({"name": "isobath", "uid": "00000000-0000-4000-8000-ffffffffffff", "generation": 1});
-    let spec = json!({"controller": isobath::k8s::CONTROLLER});
+    let spec = json!({"controller": isobath::objects::CONTROLLER});
     Object {
         kind: Kind::IngressClass,
         key: "isobath".to_owned(),

@@ -1,9 +1,9 @@
 //! The core that every target ends in.
 
-use isobath::builder::{Builder, Config};
+use isobath::build::{Builder, Config};
 use isobath::envoy::listener;
-use isobath::k8s::{Event, Object};
-use isobath::store::ClassSelection;
+use isobath::objects::{Event, Object};
+use isobath::facts::ClassSelection;
 use isobath::translate::Options;
 
 /// A core that serves every Ingress without a class.

@@ -3,7 +3,7 @@
 
 mod core;
 
-use isobath::k8s::{Kind, Rules, decode_versioned};
+use isobath::objects::{Kind, Rules, decode_versioned};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|data: &[u8]| {

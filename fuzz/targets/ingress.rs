@@ -5,7 +5,7 @@
 
 mod core;
 
-use isobath::k8s::{Event, Kind, Rules, decode_versioned};
+use isobath::objects::{Event, Kind, Rules, decode_versioned};
 use isobath::translate::{INGRESS_ANNOTATIONS, SERVICE_ANNOTATIONS};
 use libfuzzer_sys::fuzz_target;
 use serde_json::{Map, Value, json};

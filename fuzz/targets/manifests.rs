@@ -5,8 +5,8 @@ mod core;
 
 use std::path::Path;
 
-use isobath::k8s::{Event, Rules, decode_versioned};
-use isobath::source::manifests::parse_documents;
+use isobath::objects::{Event, Rules, decode_versioned};
+use isobath::sources::manifests::parse_documents;
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|data: &[u8]| {

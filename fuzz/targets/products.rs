@@ -4,7 +4,7 @@
 
 mod core;
 
-use isobath::k8s::{Event, Kind, Object, Rules, decode_versioned};
+use isobath::objects::{Event, Kind, Object, Rules, decode_versioned};
 use isobath::xds::ResourceType;
 use libfuzzer_sys::fuzz_target;
 use serde_json::{Map, Value, json};

@@ -6,7 +6,7 @@ mod core;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-use isobath::k8s::{Event, Kind, decode};
+use isobath::objects::{Event, Kind, decode};
 use isobath::xds::message::Protocol;
 use isobath::xds::stream::{Stream, Timing};
 use isobath::xds::{Response, Snapshot, Variant};

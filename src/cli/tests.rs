@@ -20,37 +20,6 @@ fn for_every_flag(check: impl Fn(&str, &clap::Arg)) {
     walk("isobath", &command, &check);
 }
 
-/// This machine has IPv6, or it has not: either is every address.
-#[test]
-fn an_address_to_listen_on_may_be_every_one() {
-    let check = |text: &str, expected: Option<&[&str]>| {
-        let got = listen_address(text).ok().map(|address| address.to_string());
-        match expected {
-            None => assert_eq!(got, None, "{text}"),
-            Some(any_of) => {
-                let got = got.expect(text);
-                assert!(any_of.contains(&got.as_str()), "{text}: {got}");
-            }
-        }
-    };
-    check("*:8080", Some(&["[::]:8080", "0.0.0.0:8080"]));
-    check("[::]:1", Some(&["[::]:1"]));
-    check("0.0.0.0:1", Some(&["0.0.0.0:1"]));
-    check("[fd00::1]:80", Some(&["[fd00::1]:80"]));
-    for wrong in [
-        "",
-        "*",
-        "*:",
-        "*:65536",
-        "8080",
-        ":8080",
-        "::1:80",
-        "localhost:80",
-    ] {
-        check(wrong, None);
-    }
-}
-
 #[test]
 fn the_command_line_is_consistent() {
     Cli::command().debug_assert();
@@ -104,25 +73,5 @@ fn a_wrong_flag_is_one_sentence_and_exit_code_two() {
         assert_eq!(sentence(&error), expected);
         let arguments = arguments.into_iter().map(OsString::from);
         assert_eq!(parse(arguments).unwrap_err(), ExitCode::from(USAGE));
-    }
-}
-
-#[test]
-fn lengths_of_time_are_read() {
-    for (text, milliseconds) in [
-        ("90s", 90_000),
-        ("5m", 300_000),
-        ("500ms", 500),
-        ("1h30m", 5_400_000),
-        ("0s", 0),
-    ] {
-        assert_eq!(
-            duration(text),
-            Ok(Duration::from_millis(milliseconds)),
-            "{text}"
-        );
-    }
-    for text in ["", "90", "-5s", "soon"] {
-        assert!(duration(text).is_err(), "{text}");
     }
 }

@@ -3,14 +3,10 @@
 //! Everything else comes over xDS. The document is JSON (Envoy's own reading of its protobuf), so that it can be read
 //! and changed by people.
 
-mod command;
-
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
-
-pub use command::Args;
 
 /// Name of the static cluster that leads to the control plane.
 pub const XDS_CLUSTER: &str = "isobath-xds";

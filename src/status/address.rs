@@ -20,8 +20,8 @@ use tracing::{info, warn};
 
 use super::writes::CALL_LIMIT;
 use super::{Addresses, Metrics};
-use crate::api_call::{Failure, Trouble, within};
-use crate::k8s::{LoadBalancerAddress, NamespacedName};
+use crate::objects::{LoadBalancerAddress, NamespacedName};
+use crate::status::api_call::{Failure, Trouble, within};
 
 /// How often the pods are listed. Pods move seldom, and every change writes every Ingress.
 const PODS_PERIOD: Duration = Duration::from_secs(30);

@@ -3,8 +3,8 @@
 use std::net::IpAddr;
 
 use super::address::Source;
-use crate::k8s::{LoadBalancerAddress, NamespacedName};
-use crate::pod::Pod;
+use crate::objects::{LoadBalancerAddress, NamespacedName};
+use crate::process::pod::Pod;
 
 /// Which addresses are published on Ingresses.
 #[derive(Clone, Debug, clap::Args)]

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::k8s::{LoadBalancerAddress, NamespacedName};
-use crate::verdict::IngressFacts;
+use crate::model::verdict::IngressFacts;
+use crate::objects::{LoadBalancerAddress, NamespacedName};
 
 /// When a written status is looked at again: it should have come back by the watch long before.
 pub(super) const SETTLED: Duration = Duration::from_secs(30);

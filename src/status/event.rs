@@ -26,10 +26,10 @@ use super::queue::Pace;
 use super::telling::{self, News, Telling};
 use super::writes::{CALL_LIMIT, Fate, Turn, Writes, sleep_until};
 use super::{Metrics, Unwritten};
-use crate::api_call::{Failure, within};
-use crate::k8s::{NamespacedName, ObjectRef};
-use crate::pod::Pod;
-use crate::verdict::{ObjectProblems, Refusal, Statuses};
+use crate::model::verdict::{ObjectProblems, Refusal, Statuses};
+use crate::objects::{NamespacedName, ObjectRef};
+use crate::process::pod::Pod;
+use crate::status::api_call::{Failure, within};
 
 /// Events are worth less than status: fewer per second.
 const PER_SECOND: u32 = 10;

@@ -11,7 +11,7 @@ use imbl::OrdMap;
 use jiff::{SignedDuration, Timestamp};
 use tracing::warn;
 
-use crate::k8s::NamespacedName;
+use crate::objects::NamespacedName;
 
 /// Certificates that live for six days are renewed two days before their end.
 const SOON: SignedDuration = SignedDuration::from_hours(24);

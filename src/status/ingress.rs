@@ -29,9 +29,9 @@ use super::decision::{Action, Decisions, SETTLED};
 use super::queue::Pace;
 use super::writes::{CALL_LIMIT, Fate, Turn, Writes, sleep_until};
 use super::{Addresses, Metrics, Unwritten};
-use crate::api_call::{Failure, within};
-use crate::k8s::{Kind, LoadBalancerAddress, NamespacedName, ObjectRef, Problem};
-use crate::verdict::{IngressFacts, ObjectProblems, Statuses};
+use crate::model::verdict::{IngressFacts, ObjectProblems, Statuses};
+use crate::objects::{Kind, LoadBalancerAddress, NamespacedName, ObjectRef, Problem};
+use crate::status::api_call::{Failure, within};
 
 /// Calls per second. client-go's 5 leave 1,500 Ingresses without address for 5 minutes; API servers defend
 /// themselves by 429, which is honoured.

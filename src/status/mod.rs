@@ -9,11 +9,13 @@
 //!   line in the log for each problem and for each certificate that ends.
 
 mod address;
+pub mod api_call;
 mod args;
 mod decision;
 mod event;
 mod expiry;
 mod ingress;
+pub mod lease;
 mod problems;
 mod queue;
 mod telling;
@@ -32,9 +34,9 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 use tokio::sync::watch;
 
-use crate::k8s::{LoadBalancerAddress, ObjectRef};
-use crate::pod::Pod;
-use crate::verdict::{ObjectProblems, Refusal, Statuses};
+use crate::model::verdict::{ObjectProblems, Refusal, Statuses};
+use crate::objects::{LoadBalancerAddress, ObjectRef};
+use crate::process::pod::Pod;
 pub use args::{Args, InvalidArgs, StatusFrom};
 pub use problems::Reporter;
 

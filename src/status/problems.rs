@@ -17,8 +17,8 @@ use tokio::time::MissedTickBehavior;
 use tracing::{info, warn};
 
 use super::expiry::{self, Expiry};
-use crate::k8s::{ObjectRef, Problem};
-use crate::verdict::{ObjectProblems, Statuses};
+use crate::model::verdict::{ObjectProblems, Statuses};
+use crate::objects::{ObjectRef, Problem};
 
 /// How many problems of one object are told each by itself: in the log, and as Events on it.
 const FEW: usize = 10;
@@ -245,7 +245,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
-    use crate::k8s::Kind;
+    use crate::objects::Kind;
 
     fn statuses(problems: &[(&str, &'static str)]) -> OrdMap<ObjectRef, ObjectProblems> {
         let mut grouped: BTreeMap<ObjectRef, BTreeSet<Problem>> = BTreeMap::new();

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::k8s::NamespacedName;
+use crate::objects::NamespacedName;
 
 /// Objects by the time at which they are due.
 #[derive(Debug, Default)]

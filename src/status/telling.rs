@@ -16,8 +16,8 @@ use kube::api::ObjectMeta;
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::problems::{Few, few};
-use crate::k8s::{CONTROLLER, Kind, NamespacedName, ObjectRef, Problem};
-use crate::verdict::{ObjectProblems, Refusal, Statuses};
+use crate::model::verdict::{ObjectProblems, Refusal, Statuses};
+use crate::objects::{CONTROLLER, Kind, NamespacedName, ObjectRef, Problem};
 
 /// `note` may not be longer.
 const NOTE_BYTES: usize = 1024;
@@ -276,7 +276,7 @@ mod tests {
             refusal(""),
         ];
         let mut statuses = Statuses::default();
-        let facts = crate::verdict::IngressFacts {
+        let facts = crate::model::verdict::IngressFacts {
             uid: "7".into(),
             served: true,
             load_balancer: [].into(),

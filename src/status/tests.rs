@@ -13,9 +13,9 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use super::{Metrics, Reporter, Writer, address, event, ingress};
-use crate::k8s::{Kind, LoadBalancerAddress, NamespacedName, ObjectRef, Problem};
-use crate::pod::Pod;
-use crate::verdict::{IngressFacts, ObjectProblems, Refusal, Statuses};
+use crate::model::verdict::{IngressFacts, ObjectProblems, Refusal, Statuses};
+use crate::objects::{Kind, LoadBalancerAddress, NamespacedName, ObjectRef, Problem};
+use crate::process::pod::Pod;
 
 /// What the server answers to a call, `None` for nothing, ever.
 type Answers = Box<dyn FnMut(&str) -> Option<(u16, Value)> + Send>;

@@ -26,8 +26,8 @@ use tokio::time::Instant;
 use tracing::debug;
 
 use super::queue::{Pace, Queue};
-use crate::api_call::{Failure, Trouble};
-use crate::k8s::NamespacedName;
+use crate::objects::NamespacedName;
+use crate::status::api_call::{Failure, Trouble};
 
 /// No call may take longer. A call that was cut is made again, so this is not short for a slow API server.
 pub(super) const CALL_LIMIT: Duration = Duration::from_secs(15);

@@ -11,8 +11,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::k8s::{Ingress, Problem};
 use crate::model::{Host, Route};
+use crate::objects::{Ingress, Problem};
 
 use super::certificate::{self, Choice};
 use super::reading::Reading;

@@ -4,11 +4,11 @@ use std::fmt::Write as _;
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 
-use crate::k8s::{
+use crate::model::{Cluster, Discovery, UpstreamProtocol};
+use crate::objects::{
     IngressBackend, Kind, NamespacedName, ObjectRef, Problem, Service, ServiceBackendPort,
     ServiceType,
 };
-use crate::model::{Cluster, Discovery, UpstreamProtocol};
 
 use super::service_policy::{FoundPort, ServicePolicy, find_port};
 use super::{Input, annotation, owner, reason};

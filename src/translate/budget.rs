@@ -15,10 +15,10 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use crate::k8s::{Ingress, IngressBackend, IngressPath, IngressRule, IngressTls};
 use crate::model::{
     HeaderModifier, PathMatch, PathRewrite, Redirect, Route, RouteAction, ValuePredicate,
 };
+use crate::objects::{Ingress, IngressBackend, IngressPath, IngressRule, IngressTls};
 
 use super::policy::{IngressPolicy, ingress_policy};
 use super::{path, regex};

@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crate::k8s::{Ingress, KeyAlgorithm, Kind, NamespacedName, Problem, TlsCertificate};
+use crate::facts::{Store, secret_reference};
 use crate::model::{Certificate, Host, TlsServer, TlsSettings, TlsVersion};
-use crate::store::{Store, secret_reference};
+use crate::objects::{Ingress, KeyAlgorithm, Kind, NamespacedName, Problem, TlsCertificate};
 
 use super::reading::Reading;
 use super::{Input, owner, reason};

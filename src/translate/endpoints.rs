@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use crate::k8s::{
+use crate::model::{EndpointAddress, LoadAssignment};
+use crate::objects::{
     AddressType, EndpointSlice, IpFamily, Kind, ObjectRef, Problem, Service, ServiceBackendPort,
 };
-use crate::model::{EndpointAddress, LoadAssignment};
 
 use super::service_policy::{FoundPort, find_port};
 use super::{BackendPort, Input, Options, budget, reason};

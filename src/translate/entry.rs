@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use crate::k8s::{Ingress, Kind};
 use crate::model::{HeaderModifier, Owner, PathMatch, Redirect, Route, RouteAction, RouteMatch};
+use crate::objects::{Ingress, Kind};
 
 use super::order::Ordered;
 use super::policy::IngressPolicy;

@@ -23,8 +23,8 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use crate::k8s::{Ingress, Kind, ObjectRef, Problem};
 use crate::model::{Host, RouteAction, VirtualHost};
+use crate::objects::{Ingress, Kind, ObjectRef, Problem};
 
 use super::above::{self, Source};
 use super::table::{Asked, Table, paths_of};

@@ -3,7 +3,7 @@
 use super::policy::INGRESS_ANNOTATIONS;
 use super::reason;
 use super::service_policy::SERVICE_ANNOTATIONS;
-use crate::k8s::{Ingress, IngressPath, Metadata, PathType, is_of_other_controller};
+use crate::objects::{Ingress, IngressPath, Metadata, PathType, is_of_other_controller};
 
 /// Whose annotations can only be meant for us.
 const OURS: [&str; 3] = [

@@ -10,8 +10,8 @@ use std::fmt;
 use std::hash::Hash;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use crate::k8s::NamespacedName;
 use crate::model::Host;
+use crate::objects::NamespacedName;
 
 use super::above::Source;
 use super::certificate::Choice;

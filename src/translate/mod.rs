@@ -40,9 +40,9 @@ pub use object::object_problems;
 pub use policy::INGRESS_ANNOTATIONS;
 pub use service_policy::SERVICE_ANNOTATIONS;
 
-use crate::k8s::{Kind, NamespacedName, Problem};
+use crate::facts::Store;
 use crate::model::{Owner, TlsServer, VirtualHost};
-use crate::store::Store;
+use crate::objects::{Kind, NamespacedName, Problem};
 
 /// What the translation reads: the objects, and what the operator decided.
 #[derive(Clone, Copy, Debug)]

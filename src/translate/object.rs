@@ -1,6 +1,6 @@
 //! What is to be said of one object, whatever its hosts come to: once, however many they are.
 
-use crate::k8s::{Ingress, Kind, ObjectRef, Problem};
+use crate::objects::{Ingress, Kind, ObjectRef, Problem};
 
 use super::ignored;
 use super::reading::Reading;

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use super::regex;
-use crate::k8s::{IngressPath, PathType};
 use crate::model::PathMatch;
+use crate::objects::{IngressPath, PathType};
 
 /// Where ACME HTTP-01 solvers answer (RFC 8555, section 8.3): such a path is neither redirected nor hidden from plain HTTP.
 const ACME_CHALLENGE: &str = "/.well-known/acme-challenge/";
@@ -120,7 +120,7 @@ mod tests {
         let path = IngressPath {
             path: path.into(),
             path_type,
-            backend: crate::k8s::IngressBackend::Missing,
+            backend: crate::objects::IngressBackend::Missing,
         };
         match (path_match(&path), expected) {
             (Ok(got), Ok(want)) => assert_eq!(got, want),
@@ -175,7 +175,7 @@ mod tests {
             let path = IngressPath {
                 path: path.into(),
                 path_type,
-                backend: crate::k8s::IngressBackend::Missing,
+                backend: crate::objects::IngressBackend::Missing,
             };
             let matched = path_match(&path);
             let got = matched.as_ref().is_ok_and(is_acme_challenge);

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use crate::k8s::{Ingress, Problem};
 use crate::model::{HeaderModifier, Redirect, RetryPolicy, TlsSettings};
+use crate::objects::{Ingress, Problem};
 
 use super::{annotation, reason};
 

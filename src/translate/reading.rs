@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 
-use crate::k8s::{Ingress, KeyAlgorithm, NamespacedName, Problem};
+use crate::objects::{Ingress, KeyAlgorithm, NamespacedName, Problem};
 
 use super::Input;
 use super::budget::Account;

@@ -4,10 +4,10 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::k8s::{
+use crate::model::{CircuitBreakers, UpstreamProtocol};
+use crate::objects::{
     Kind, ObjectRef, Problem, Service, ServiceBackendPort, ServicePort, SessionAffinity,
 };
-use crate::model::{CircuitBreakers, UpstreamProtocol};
 
 use super::app_protocol::{self, upstream_protocol};
 use super::{Input, annotation, ignored, reason};

@@ -4,10 +4,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crate::k8s::{Ingress, IngressBackend, IngressPath, PathType, Problem};
 use crate::model::{
     Forward, Host, PathMatch, PathRewrite, RouteAction, Scheme, VirtualHost, WeightedCluster,
 };
+use crate::objects::{Ingress, IngressBackend, IngressPath, PathType, Problem};
 
 use super::entry::Entry;
 use super::order::{self, Deferred};

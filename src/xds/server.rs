@@ -19,7 +19,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::{AbortHandle, JoinSet};
 
-use crate::cli;
+use crate::process::duration::duration;
 
 use super::address::Address;
 use super::stream::Timing;
@@ -77,7 +77,7 @@ pub struct Args {
 
 /// Shorter than what a filter may hold a request is no grace, and longer keeps what nobody uses.
 fn grace(text: &str) -> Result<Duration, String> {
-    let grace = cli::duration(text)?;
+    let grace = duration(text)?;
     match (Duration::from_millis(500)..=Duration::from_secs(600)).contains(&grace) {
         true => Ok(grace),
         false => Err("it is between 500ms and 10m".to_owned()),

@@ -19,7 +19,7 @@ use crate::subject::{Place, Serve, Subject, subjects};
 use crate::support::client::{Connection, Version};
 use crate::support::manifest::{self, Manifest, endpoint_slice, service, site};
 
-#[path = "../../src/profile/encode.rs"]
+#[path = "../../src/process/profile/encode.rs"]
 #[allow(dead_code)]
 mod encode;
 

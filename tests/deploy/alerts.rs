@@ -42,9 +42,11 @@ fn rules() -> Vec<Value> {
     let rules = groups.iter().flat_map(|group| list(&group["rules"]));
     rules
         .map(|rule| {
-            let seconds = rule["for"]
-                .as_str()
-                .map_or(0, |text| isobath::cli::duration(text).unwrap().as_secs());
+            let seconds = rule["for"].as_str().map_or(0, |text| {
+                isobath::process::duration::duration(text)
+                    .unwrap()
+                    .as_secs()
+            });
             json!({"alert": rule["alert"], "expr": rule["expr"], "for": seconds})
         })
         .collect()
@@ -430,7 +432,7 @@ async fn what_a_client_refuses_raises_an_alert_until_it_is_over() {
         .map(|(at, page)| {
             json!({
                 "at": START + at * INTERVAL, "page": page,
-                "content_type": isobath::metrics::CONTENT_TYPE,
+                "content_type": isobath::process::metrics::CONTENT_TYPE,
                 "target": {"namespace": "isobath", "pod": "isobath-a", "container": "isobath"},
             })
         })

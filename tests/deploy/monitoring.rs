@@ -202,7 +202,8 @@ async fn every_query_asks_for_what_a_running_pair_has() {
 
     let mut registry = Registry::default();
     // Of these a pair without a cluster has none.
-    isobath::lease::Metrics::default().register(registry.sub_registry_with_prefix("isobath"));
+    isobath::status::lease::Metrics::default()
+        .register(registry.sub_registry_with_prefix("isobath"));
     let mut page = String::new();
     prometheus_client::encoding::text::encode(&mut page, &registry).unwrap();
     let mut known = Known::new();

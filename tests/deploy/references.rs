@@ -86,7 +86,10 @@ fn the_class_is_ours_and_not_the_default() {
         let classes = of_kind(&objects, "IngressClass");
         assert_eq!(classes.len(), 1, "{overlay}");
         assert_eq!(classes[0]["metadata"]["name"], "isobath");
-        assert_eq!(classes[0]["spec"]["controller"], isobath::k8s::CONTROLLER);
+        assert_eq!(
+            classes[0]["spec"]["controller"],
+            isobath::objects::CONTROLLER
+        );
         assert!(classes[0]["metadata"]["annotations"].is_null(), "{overlay}");
     }
 }

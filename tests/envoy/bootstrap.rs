@@ -1,7 +1,8 @@
 //! The bootstrap that Envoy is started with, compared with its files in `tests/envoy/golden/`, and the addresses that it takes.
 
 use clap::Parser;
-use isobath::envoy::bootstrap::{Args, XdsServer};
+use isobath::cli::bootstrap::Args;
+use isobath::envoy::bootstrap::XdsServer;
 
 use crate::golden::check;
 

@@ -9,12 +9,12 @@ use isobath::envoy::edge::Edge;
 use isobath::envoy::filter_chain::Manager;
 use isobath::envoy::route::Purpose;
 use isobath::envoy::{cluster, endpoint, filter_chain, listener, route, secret, server_name};
-use isobath::k8s::{KeyAlgorithm, PrivateKeyPem};
 use isobath::model::{
     Certificate, CircuitBreakers, Cluster, Discovery, EndpointAddress, Forward, HeaderModifier,
     Host, LoadAssignment, Owner, PathMatch, Route, RouteAction, RouteMatch, TlsServer, TlsSettings,
     UpstreamProtocol, VirtualHost, WeightedCluster,
 };
+use isobath::objects::{KeyAlgorithm, PrivateKeyPem};
 use isobath::xds::{Part, Resource, ResourceType};
 
 use crate::ads::Resources;

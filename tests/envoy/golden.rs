@@ -12,13 +12,13 @@ use isobath::envoy::edge::Edge;
 use isobath::envoy::filter_chain::Manager;
 use isobath::envoy::route::Purpose;
 use isobath::envoy::{cluster, endpoint, filter_chain, json, listener, route, secret, server_name};
-use isobath::k8s::PrivateKeyPem;
 use isobath::model::{
     Certificate, CircuitBreakers, Cluster, Discovery, EndpointAddress, Forward, HeaderModifier,
     Host, LoadAssignment, PathMatch, PathRewrite, Redirect, RetryPolicy, Route, RouteAction,
     RouteMatch, Scheme, TlsSettings, TlsVersion, UpstreamProtocol, ValueMatch, ValuePredicate,
     WeightedCluster,
 };
+use isobath::objects::PrivateKeyPem;
 use isobath::xds::{Part, Resource, ResourceType};
 use prost::Message;
 

@@ -18,8 +18,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
 
-use isobath::k8s::*;
-use isobath::store::{ClassSelection, Dirty, Store};
+use isobath::facts::{ClassSelection, Dirty, Store};
+use isobath::objects::*;
 use isobath::translate::{Input, Memo, Options, within_budget};
 use serde_json::Value;
 

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
+use isobath::facts::Dirty;
 use isobath::model::*;
-use isobath::store::Dirty;
 use isobath::translate::{self, BackendPort, Input};
 
 /// All units that the objects come to, then all problems.

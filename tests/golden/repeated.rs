@@ -2,9 +2,9 @@
 //! about, all of them together take a bounded amount of text, and the owner is told what is left out for it. Too large for
 //! files.
 
-use isobath::k8s::{Event, Kind, Object, ObjectRef, decode};
+use isobath::facts::{ClassSelection, Dirty, Store};
 use isobath::model::{HeaderModifier, PathRewrite, Redirect, Route, RouteAction};
-use isobath::store::{ClassSelection, Dirty, Store};
+use isobath::objects::{Event, Kind, Object, ObjectRef, decode};
 use isobath::translate::{self, Input, Memo, Options, reason};
 use serde_json::{Value, json};
 

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use isobath::k8s::Kind;
-use isobath::source::kubernetes::{ConnectError, Kubernetes};
+use isobath::objects::Kind;
+use isobath::sources::kubernetes::{ConnectError, Kubernetes};
 
 use crate::control_plane::{ADMIN, Authority, ControlPlane};
 use crate::rig::{Rig, Run, args, proxy, source, status, try_source};

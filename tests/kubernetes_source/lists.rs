@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use isobath::k8s::Kind;
+use isobath::objects::Kind;
 
 use crate::control_plane::ControlPlane;
 use crate::fault_proxy::{Cut, Fault};

@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures::{StreamExt as _, stream};
-use isobath::k8s::{Event, Kind, Object};
-use isobath::source::kubernetes::{Args, ConnectError, Kubernetes, SourceError, Timing};
+use isobath::objects::{Event, Kind, Object};
+use isobath::sources::kubernetes::{Args, ConnectError, Kubernetes, SourceError, Timing};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;

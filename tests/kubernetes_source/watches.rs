@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use isobath::k8s::Kind;
+use isobath::objects::Kind;
 
 use crate::control_plane::{ADMIN, ControlPlane};
 use crate::fault_proxy::{Cut, Fault, Mode};

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use isobath::k8s::LoadBalancerAddress;
+use isobath::objects::LoadBalancerAddress;
 use k8s_openapi::api::networking::v1::Ingress;
 use kube::{Api, Client};
 use serde_json::{Value, json};

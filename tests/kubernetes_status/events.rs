@@ -1,7 +1,7 @@
 //! Problems and refusals are told on the objects, once.
 
-use isobath::k8s::{Kind, ObjectRef, Problem};
-use isobath::verdict::Refusal;
+use isobath::model::verdict::Refusal;
+use isobath::objects::{Kind, ObjectRef, Problem};
 use k8s_openapi::api::events::v1::Event;
 use kube::api::ListParams;
 use kube::{Api, ResourceExt as _};

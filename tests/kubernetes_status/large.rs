@@ -1,6 +1,6 @@
 //! An Ingress that has no room for a status, and one with many problems, delay nobody.
 
-use isobath::k8s::{Kind, ObjectRef, Problem};
+use isobath::objects::{Kind, ObjectRef, Problem};
 use k8s_openapi::api::events::v1::Event;
 use k8s_openapi::api::networking::v1::Ingress;
 use kube::api::{DeleteParams, ListParams, PostParams};

@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use clap::Parser;
 use futures::StreamExt as _;
-use isobath::k8s::{LoadBalancerAddress, NamespacedName, ObjectRef, Problem};
-use isobath::lease::{self, Elector, Timing};
-use isobath::pod::Pod;
+use isobath::model::verdict::{IngressFacts, ObjectProblems, Refusal, Statuses};
+use isobath::objects::{LoadBalancerAddress, NamespacedName, ObjectRef, Problem};
+use isobath::process::pod::Pod;
+use isobath::status::lease::{self, Elector, Timing};
 use isobath::status::{self, Reporter, Writer};
-use isobath::verdict::{IngressFacts, ObjectProblems, Refusal, Statuses};
 use k8s_openapi::api::networking::v1::Ingress;
 use kube::runtime::watcher;
 use kube::{Api, Client, ResourceExt as _};

@@ -1,6 +1,6 @@
 //! Without a right there is a warning, and everything else goes on.
 
-use isobath::k8s::{Kind, ObjectRef, Problem};
+use isobath::objects::{Kind, ObjectRef, Problem};
 use serde_json::{Value, json};
 
 use crate::corner::{BY_ADDRESS, Corner, RBAC, until};

@@ -3,8 +3,8 @@
 use std::path::Path;
 use std::time::Duration;
 
-use isobath::run::envoy::Envoy;
-use isobath::supervisor::Supervisor;
+use isobath::local::envoy::Envoy;
+use isobath::process::supervisor::Supervisor;
 use tokio::net::UnixStream;
 use tokio::time::timeout;
 

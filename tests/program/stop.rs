@@ -5,7 +5,7 @@
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use isobath::supervisor::{STOP, Supervisor};
+use isobath::process::supervisor::{STOP, Supervisor};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 

@@ -1,6 +1,6 @@
 //! Objects: of the right shape, with values that are mostly possible, and a part of them wild.
 
-use isobath::k8s::Kind;
+use isobath::objects::Kind;
 use isobath::translate::{INGRESS_ANNOTATIONS, SERVICE_ANNOTATIONS};
 use serde_json::{Value, json};
 

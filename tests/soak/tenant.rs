@@ -1,7 +1,7 @@
 //! Random Ingresses of two namespaces that meet: the same hosts, paths that lie within each other, expressions, wildcards,
 //! default back ends, TLS entries, annotations. Those of `old` are all older than those of `new`.
 
-use isobath::k8s::{Kind, Object, Rules, decode_versioned};
+use isobath::objects::{Kind, Object, Rules, decode_versioned};
 use serde_json::{Value, json};
 
 use crate::random::Random;

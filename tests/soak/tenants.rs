@@ -6,9 +6,9 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
-use isobath::k8s::{Event, Kind, Object, Rules, decode_versioned};
+use isobath::facts::{ClassSelection, Dirty, Store, hosts};
 use isobath::model::{Host, PathMatch, Redirect, Route, RouteAction, TlsServer, VirtualHost};
-use isobath::store::{ClassSelection, Dirty, Store, hosts};
+use isobath::objects::{Event, Kind, Object, Rules, decode_versioned};
 use isobath::translate::{self, HostUnit, Input, Memo, Options};
 
 use crate::support::certificate::{Authority, Leaf};

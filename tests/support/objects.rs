@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use isobath::k8s::*;
+use isobath::objects::*;
 use proptest::prelude::*;
 use proptest::sample::select;
 

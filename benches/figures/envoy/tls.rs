@@ -27,7 +27,7 @@ use isobath::envoy::edge::Edge;
 use isobath::envoy::filter_chain::Manager;
 use isobath::envoy::{filter_chain, listener, route, secret, server_name};
 use isobath::model::{Certificate, Host, TlsServer, TlsSettings};
-use isobath::tls::{KeyAlgorithm, PrivateKeyPem};
+use isobath::objects::private_key::{KeyAlgorithm, PrivateKeyPem};
 use isobath::xds::{Part, Resource};
 use prost::Message as _;
 

@@ -1,7 +1,7 @@
 #![allow(clippy::unwrap_used)]
 
 use super::*;
-use crate::k8s::{Annotations, Metadata, NamespacedName, PathType, ServiceBackendPort};
+use crate::objects::{Annotations, Metadata, NamespacedName, PathType, ServiceBackendPort};
 
 fn paths(count: usize, path_type: PathType, text: impl Fn(usize) -> String) -> Box<[IngressPath]> {
     let path = |index| IngressPath {

@@ -12,8 +12,8 @@ use std::process::Command;
 use std::sync::Arc;
 
 use envoy_types::pb::envoy::config::route::v3::{RouteConfiguration, VirtualHost};
-use isobath::builder::Builder;
-use isobath::k8s::{Event, Kind, NamespacedName, Object, ObjectRef, Rules, decode_versioned};
+use isobath::build::Builder;
+use isobath::objects::{Event, Kind, NamespacedName, Object, ObjectRef, Rules, decode_versioned};
 use isobath::xds::{ResourceType, Snapshot};
 use prost::Message;
 

@@ -4,11 +4,11 @@
 use std::fmt::Write as _;
 use std::sync::Arc;
 
-use isobath::k8s::{
+use isobath::objects::private_key::KeyAlgorithm;
+use isobath::objects::{
     Kind, Metadata, NamespacedName, Object, PrivateKeyPem, Rules, Secret, TlsCertificate,
     decode_versioned,
 };
-use isobath::tls::KeyAlgorithm;
 
 /// A list of an Ingress that can grow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -1,0 +1,221 @@
+//! The `https` listener and its tables while they are kept up to date.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use imbl::OrdMap;
+
+use crate::envoy::filter_chain::Manager;
+use crate::envoy::route::TableHead;
+use crate::envoy::{filter_chain, listener, route, server_name};
+use crate::model::Host;
+use crate::objects::NamespacedName;
+use crate::xds::{Part, Resource, ResourceType, Snapshot};
+
+use super::render::RenderedHttps;
+use super::replace;
+
+/// TLS servers by name with their hosts; a server without hosts is gone, with its chain, table and secrets.
+#[derive(Debug)]
+pub struct HttpsListener {
+    manager: Manager,
+    table_head: TableHead,
+    head: Part,
+    /// Filter chains and the entries that choose one by SNI.
+    parts: OrdMap<Arc<str>, Arc<Part>>,
+    servers: BTreeMap<Arc<str>, Server>,
+    hosts: BTreeMap<Host, HostState>,
+    /// How many servers use a Secret.
+    secrets: BTreeMap<NamespacedName, usize>,
+    touched_secrets: BTreeSet<NamespacedName>,
+    touched_tables: BTreeSet<Arc<str>>,
+    touched: bool,
+}
+
+#[derive(Debug)]
+struct Server {
+    secrets: BTreeSet<NamespacedName>,
+    chain_key: Arc<str>,
+    table: OrdMap<Arc<str>, Arc<Part>>,
+    hosts: usize,
+}
+
+#[derive(Debug)]
+struct HostState {
+    server: Arc<str>,
+    server_name_key: Arc<str>,
+    /// What it has in tables, by server and key: its routes in its own, and where another server has the wildcard
+    /// above it, a part there that sends it away. On a connection for that other certificate the wildcard's routes
+    /// must not answer for it.
+    parts: Vec<(Arc<str>, Arc<str>)>,
+}
+
+impl HttpsListener {
+    /// A listener without hosts.
+    pub fn new(config: &listener::Config) -> Self {
+        Self {
+            manager: Manager::new(&config.edge),
+            table_head: TableHead::new(&config.edge),
+            head: listener::https_head(config),
+            parts: OrdMap::new(),
+            servers: BTreeMap::new(),
+            hosts: BTreeMap::new(),
+            secrets: BTreeMap::new(),
+            touched_secrets: BTreeSet::new(),
+            touched_tables: BTreeSet::new(),
+            touched: true,
+        }
+    }
+
+    /// Serves the host as the unit says, or no longer.
+    pub fn set(&mut self, host: &Host, unit: Option<RenderedHttps>) {
+        let old = self.hosts.remove(host);
+        if let Some(unit) = unit {
+            self.enter(host, unit, old.as_ref());
+        }
+        if let Some(old) = old {
+            self.leave(host, &old);
+        }
+    }
+
+    /// Makes its maps as small as they can be.
+    pub fn pack(&mut self) {
+        self.hosts = std::mem::take(&mut self.hosts).into_iter().collect();
+        self.servers = std::mem::take(&mut self.servers).into_iter().collect();
+        self.secrets = std::mem::take(&mut self.secrets).into_iter().collect();
+    }
+
+    /// Whether a served host needs the Secret.
+    pub fn uses(&self, secret: &NamespacedName) -> bool {
+        self.secrets.contains_key(secret)
+    }
+
+    /// The Secrets that came into use or fell out of it since the last call.
+    pub fn take_touched_secrets(&mut self) -> BTreeSet<NamespacedName> {
+        std::mem::take(&mut self.touched_secrets)
+    }
+
+    /// Puts listener and tables into the snapshot, where they differ; returns whether any does.
+    pub fn publish(&mut self, snapshot: &mut Snapshot) -> bool {
+        let tables = std::mem::take(&mut self.touched_tables);
+        let changed = self.touched || !tables.is_empty();
+        for name in tables {
+            match self.servers.get(&name) {
+                None => {
+                    snapshot.remove(ResourceType::Route, &name);
+                }
+                Some(server) => {
+                    let head = self.table_head.named(&name);
+                    let table = Resource::composite(name, head, server.table.clone());
+                    snapshot.insert(ResourceType::Route, Arc::new(table));
+                }
+            }
+        }
+        if std::mem::take(&mut self.touched) {
+            let listener = Resource::composite(
+                listener::HTTPS.into(),
+                self.head.clone(),
+                self.parts.clone(),
+            );
+            snapshot.insert(ResourceType::Listener, Arc::new(listener));
+        }
+        changed
+    }
+
+    fn enter(&mut self, host: &Host, unit: RenderedHttps, old: Option<&HostState>) {
+        let name = &unit.server.name;
+        let server = self.servers.entry(name.clone()).or_insert_with(|| {
+            let (chain_key, part) = filter_chain::filter_chain(&unit.server, &self.manager);
+            self.parts.insert(chain_key.clone(), Arc::new(part));
+            self.touched = true;
+            self.touched_tables.insert(name.clone());
+            for secret in &unit.secrets {
+                *self.secrets.entry(secret.clone()).or_default() += 1;
+                self.touched_secrets.insert(secret.clone());
+            }
+            let (misdirected_key, misdirected) = route::misdirected(&Host::any());
+            let table = OrdMap::unit(misdirected_key, Arc::new(misdirected));
+            Server {
+                secrets: unit.secrets.clone(),
+                chain_key,
+                table,
+                hosts: 0,
+            }
+        });
+        server.hosts += 1;
+        let key = unit.virtual_host.0.clone();
+        if replace(&mut server.table, None, Some(unit.virtual_host)) {
+            self.touched_tables.insert(name.clone());
+        }
+        // It says which server a host has, and nothing else of either.
+        let server_name_key = match old.filter(|old| old.server == *name) {
+            Some(old) => old.server_name_key.clone(),
+            None => {
+                let server_name = server_name::server_name(host, name);
+                let key = server_name.0.clone();
+                self.touched |= replace(&mut self.parts, None, Some(server_name));
+                key
+            }
+        };
+        let mut parts = vec![(name.clone(), key)];
+        parts.extend(self.misdirect(host, name));
+        let state = HostState {
+            server: name.clone(),
+            server_name_key,
+            parts,
+        };
+        self.hosts.insert(host.clone(), state);
+    }
+
+    /// Sends the host away from the wildcard above it, where that is another server's. A wildcard is always set
+    /// before the hosts below it: they are dirty with it, and it sorts before them.
+    fn misdirect(&mut self, host: &Host, server: &Arc<str>) -> Option<(Arc<str>, Arc<str>)> {
+        let above = &self.hosts.get(&host.covering_wildcard()?)?.server;
+        if above == server {
+            return None;
+        }
+        let (key, part) = route::misdirected(host);
+        let table = &mut self.servers.get_mut(above)?.table;
+        if replace(table, None, Some((key.clone(), part))) {
+            self.touched_tables.insert(above.clone());
+        }
+        Some((above.clone(), key))
+    }
+
+    /// Lets go of what the host was before; `self.hosts` already has what it is now, if anything.
+    fn leave(&mut self, host: &Host, old: &HostState) {
+        let now = self.hosts.get(host);
+        if now.is_none_or(|now| now.server_name_key != old.server_name_key) {
+            self.touched |= self.parts.remove(&old.server_name_key).is_some();
+        }
+        for part in &old.parts {
+            let (table, key) = part;
+            if now.is_none_or(|now| !now.parts.contains(part))
+                && let Some(server) = self.servers.get_mut(table)
+                && server.table.remove(key).is_some()
+            {
+                self.touched_tables.insert(table.clone());
+            }
+        }
+        let Some(server) = self.servers.get_mut(&old.server) else {
+            return;
+        };
+        server.hosts -= 1;
+        if server.hosts > 0 {
+            return;
+        }
+        if let Some(server) = self.servers.remove(&old.server) {
+            self.touched |= self.parts.remove(&server.chain_key).is_some();
+            self.touched_tables.insert(old.server.clone());
+            for secret in server.secrets {
+                if let Some(users) = self.secrets.get_mut(&secret) {
+                    *users -= 1;
+                    if *users == 0 {
+                        self.secrets.remove(&secret);
+                    }
+                }
+                self.touched_secrets.insert(secret);
+            }
+        }
+    }
+}

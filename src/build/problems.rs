@@ -1,0 +1,126 @@
+//! Problems by unit and by object.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use std::sync::Arc;
+
+use imbl::OrdMap;
+
+use crate::facts::Store;
+use crate::model::Host;
+use crate::model::verdict::ObjectProblems;
+use crate::objects::{Kind, ObjectRef, Problem};
+
+/// What found a problem. One object's problems can come from many units.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Unit {
+    /// A host.
+    Host(Host),
+    /// The endpoints of a cluster.
+    Endpoints(Arc<str>),
+    /// The object by itself.
+    Object(ObjectRef),
+}
+
+/// All problems, kept so that one unit's can be replaced.
+#[derive(Debug, Default)]
+pub struct Problems {
+    by_object: BTreeMap<ObjectRef, BTreeMap<Unit, Vec<Problem>>>,
+    objects_of: BTreeMap<Unit, BTreeSet<ObjectRef>>,
+    touched: BTreeSet<ObjectRef>,
+}
+
+impl Problems {
+    /// The unit's problems are now these.
+    pub fn set(&mut self, unit: Unit, problems: Vec<Problem>) {
+        for object in self.objects_of.remove(&unit).unwrap_or_default() {
+            if let Some(units) = self.by_object.get_mut(&object) {
+                units.remove(&unit);
+                if units.is_empty() {
+                    self.by_object.remove(&object);
+                }
+            }
+            self.touched.insert(object);
+        }
+        for problem in problems {
+            let object = problem.object.clone();
+            let units = self.by_object.entry(object.clone()).or_default();
+            units.entry(unit.clone()).or_default().push(problem);
+            self.objects_of
+                .entry(unit.clone())
+                .or_default()
+                .insert(object.clone());
+            self.touched.insert(object);
+        }
+    }
+
+    /// Brings the published map up to date: for objects whose problems changed, and for those of `objects`,
+    /// whose identity may have.
+    pub fn publish(
+        &mut self,
+        store: &Store,
+        objects: &BTreeSet<ObjectRef>,
+        published: &mut OrdMap<ObjectRef, ObjectProblems>,
+    ) {
+        let mut touched = std::mem::take(&mut self.touched);
+        touched.extend(
+            objects
+                .iter()
+                .filter(|object| published.contains_key(*object))
+                .cloned(),
+        );
+        for object in touched {
+            let Some(units) = self.by_object.get(&object) else {
+                published.remove(&object);
+                continue;
+            };
+            let problems = ObjectProblems {
+                uid: uid(store, &object),
+                problems: first_of_each_reason(units.values().flatten().collect()),
+            };
+            if published.get(&object) != Some(&problems) {
+                published.insert(object, problems);
+            }
+        }
+    }
+}
+
+/// How many problems of one object are told for each reason. Ten thousand wrong back ends are one mistake, and the Events
+/// of everybody would wait for theirs.
+const TOLD: usize = 8;
+
+/// The first ones by message, and for each reason that has more of them one that says how many.
+fn first_of_each_reason(problems: BTreeSet<&Problem>) -> Arc<[Problem]> {
+    let mut counts: BTreeMap<&'static str, usize> = BTreeMap::new();
+    let mut told: Vec<Problem> = Vec::new();
+    let mut object = None;
+    for problem in problems {
+        let count = counts.entry(problem.reason).or_default();
+        *count += 1;
+        if *count <= TOLD {
+            told.push(problem.clone());
+        }
+        object = Some(&problem.object);
+    }
+    for (reason, count) in counts {
+        if let Some(object) = object.filter(|_| count > TOLD) {
+            let more = format!("and {} more of this kind", count - TOLD);
+            told.push(Problem::new(object.clone(), reason, more));
+        }
+    }
+    told.sort();
+    told.into()
+}
+
+/// `metadata.uid` of an object, empty where it is not known.
+pub fn uid(store: &Store, object: &ObjectRef) -> Arc<str> {
+    let metadata = match object.kind {
+        Kind::Ingress => store.ingress(&object.name).map(|ingress| &ingress.metadata),
+        Kind::Service => store.service(&object.name).map(|service| &service.metadata),
+        Kind::Secret => store.secret(&object.name).map(|secret| &secret.metadata),
+        Kind::IngressClass | Kind::EndpointSlice | Kind::TlsCertificateDelegation => None,
+    };
+    metadata
+        .map(|metadata| metadata.uid.clone())
+        .unwrap_or_default()
+}

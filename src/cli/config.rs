@@ -1,0 +1,314 @@
+//! Flags of the core.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::build::Config;
+use crate::envoy::client_headers::KeptHeader;
+use crate::envoy::edge::{Edge, EscapedSlashes, PathParameters, Underscores};
+use crate::envoy::http_connection_manager::MAX_WINDOW_KIB;
+use crate::envoy::listener;
+use crate::facts::ClassSelection;
+use crate::process::duration::duration;
+use crate::process::listen_address::listen_address;
+use crate::translate::Options;
+
+/// What is served, and where Envoy listens.
+#[derive(Clone, Debug, clap::Args)]
+#[group(skip)]
+#[command(next_help_heading = "Ingress")]
+pub struct Args {
+    /// Serve Ingresses of this class only, by name; without it, of every IngressClass whose controller is
+    /// isobath.dev/ingress-controller.
+    #[arg(long, env = "ISOBATH_INGRESS_CLASS", value_name = "NAME")]
+    pub ingress_class: Option<String>,
+    /// Serve Services of type ExternalName. Whoever may write one decides where requests go.
+    #[arg(long, env = "ISOBATH_ALLOW_EXTERNAL_NAMES")]
+    pub allow_external_names: bool,
+    /// Where Envoy listens for HTTP; `*` is every address, of both families where the kernel has IPv6.
+    #[arg(
+        long,
+        env = "ISOBATH_ENVOY_HTTP_ADDRESS",
+        value_name = "IP:PORT",
+        default_value = "*:8080",
+        value_parser = listen_address
+    )]
+    pub envoy_http_address: SocketAddr,
+    /// Where Envoy listens for HTTPS.
+    #[arg(
+        long,
+        env = "ISOBATH_ENVOY_HTTPS_ADDRESS",
+        value_name = "IP:PORT",
+        default_value = "*:8443",
+        value_parser = listen_address
+    )]
+    pub envoy_https_address: SocketAddr,
+    /// Where Envoy answers /ready and /metrics.
+    #[arg(
+        long,
+        env = "ISOBATH_ENVOY_STATS_ADDRESS",
+        value_name = "IP:PORT",
+        default_value = "*:8002",
+        value_parser = listen_address
+    )]
+    pub envoy_stats_address: SocketAddr,
+    /// What a client may do.
+    #[command(flatten)]
+    pub edge: EdgeArgs,
+}
+
+/// What holds for every request from outside. A change of these makes Envoy open its ports anew.
+#[derive(Clone, Debug, clap::Args)]
+#[group(skip)]
+#[command(next_help_heading = "Edge")]
+pub struct EdgeArgs {
+    /// How long a whole request may take to arrive, uploads included; 0s for no limit.
+    #[arg(
+        long,
+        env = "ISOBATH_ENVOY_REQUEST_TIMEOUT",
+        value_name = "TIME",
+        default_value = "5m",
+        value_parser = duration
+    )]
+    pub envoy_request_timeout: Duration,
+    /// When a request, response or WebSocket is ended on which nothing moves; 0s for never.
+    #[arg(
+        long,
+        env = "ISOBATH_ENVOY_STREAM_IDLE_TIMEOUT",
+        value_name = "TIME",
+        default_value = "5m",
+        value_parser = duration
+    )]
+    pub envoy_stream_idle_timeout: Duration,
+    /// The port in the Location of a redirect to HTTPS, where clients do not reach that by 443; without it the port of
+    /// the request stays, unless it is 80.
+    #[arg(
+        long,
+        env = "ISOBATH_ENVOY_HTTPS_REDIRECT_TO",
+        value_name = "PORT",
+        value_parser = clap::value_parser!(u16).range(1..)
+    )]
+    pub envoy_https_redirect_to: Option<u16>,
+    /// What becomes of an escaped slash (%2F, %5C) in a path. `keep` is for back ends that need it, and that no path
+    /// of an Ingress protects.
+    #[arg(
+        long,
+        env = "ISOBATH_ENVOY_ESCAPED_SLASHES",
+        value_name = "ACTION",
+        default_value = "redirect"
+    )]
+    pub envoy_escaped_slashes: SlashAction,
+    /// What becomes of a path with parameters (/a;x=1), which servlet containers read without them. `ignore` chooses
+    /// routes by what is in front of the first semicolon, and lets /;x/a pass for /.
+    #[arg(
+        long,
+        env = "ISOBATH_ENVOY_PATH_PARAMETERS",
+        value_name = "ACTION",
+        default_value = "keep"
+    )]
+    pub envoy_path_parameters: ParameterAction,
+    /// How many proxies in front of Envoy are believed what they say in X-Forwarded-For, -Proto, -Host and -Port. What is
+    /// redirected to HTTPS then follows X-Forwarded-Proto.
+    #[arg(
+        long,
+        env = "ISOBATH_ENVOY_TRUSTED_HOPS",
+        value_name = "NUMBER",
+        default_value_t = 0
+    )]
+    pub envoy_trusted_hops: u32,
+    /// A request header that is let through though strangers can write it, because a proxy in front does: one of those
+    /// that the README lists as removed, by name.
+    #[arg(
+        long,
+        env = "ISOBATH_ENVOY_KEEP_REQUEST_HEADER",
+        value_name = "NAME",
+        value_delimiter = ','
+    )]
+    pub envoy_keep_request_header: Vec<KeptHeader>,
+    /// Take the client's address from a PROXY header, which every connection for HTTP and HTTPS must then begin with. Its
+    /// port says the scheme: 80, or 443 and the port of --envoy-https-redirect-to.
+    #[arg(long, env = "ISOBATH_ENVOY_PROXY_PROTOCOL")]
+    pub envoy_proxy_protocol: bool,
+    /// Tell back ends the client's address in X-Real-IP too.
+    #[arg(long, env = "ISOBATH_ENVOY_REAL_IP")]
+    pub envoy_real_ip: bool,
+    /// The protocols that a request may ask to go on in (`Upgrade`), such as websocket,SPDY/3.1; offers of others are
+    /// ignored.
+    #[arg(
+        long,
+        env = "ISOBATH_ENVOY_UPGRADES",
+        value_name = "NAMES",
+        default_value = "websocket",
+        value_delimiter = ',',
+        value_parser = upgrade
+    )]
+    pub envoy_upgrades: Vec<String>,
+    /// What becomes of a request with an underscore in the name of a header. Programs that read headers as CGI does take
+    /// X_Real_IP for X-Real-IP.
+    #[arg(
+        long,
+        env = "ISOBATH_ENVOY_UNDERSCORES",
+        value_name = "ACTION",
+        default_value = "reject"
+    )]
+    pub envoy_underscores: UnderscoreAction,
+    /// Most header lines of a request.
+    #[arg(
+        long,
+        env = "ISOBATH_ENVOY_MAX_HEADERS",
+        value_name = "NUMBER",
+        default_value_t = 100,
+        value_parser = clap::value_parser!(u32).range(1..)
+    )]
+    pub envoy_max_headers: u32,
+    /// Most bytes of a request's headers, in KiB.
+    #[arg(
+        long,
+        env = "ISOBATH_ENVOY_MAX_HEADERS_KIB",
+        value_name = "KIB",
+        default_value_t = 60,
+        value_parser = clap::value_parser!(u32).range(1..=8192)
+    )]
+    pub envoy_max_headers_kib: u32,
+    /// How much of one HTTP/2 upload may be on its way at a time, in KiB, and so how fast clients far away are. A
+    /// connection may have twice as much.
+    #[arg(
+        long,
+        env = "ISOBATH_ENVOY_HTTP2_WINDOW_KIB",
+        value_name = "KIB",
+        default_value_t = 2048,
+        value_parser = clap::value_parser!(u32).range(64..=i64::from(MAX_WINDOW_KIB))
+    )]
+    pub envoy_http2_window_kib: u32,
+    /// How long a connection to an endpoint is kept for the next request, which must be less than the endpoint keeps it;
+    /// without it an hour, 0s for ever.
+    #[arg(
+        long,
+        env = "ISOBATH_ENVOY_UPSTREAM_IDLE_TIMEOUT",
+        value_name = "TIME",
+        value_parser = duration
+    )]
+    pub envoy_upstream_idle_timeout: Option<Duration>,
+    /// Whether Envoy counts requests, their time and bytes by namespace, Ingress, Service and host (envoy_ingress_* in
+    /// its /metrics).
+    #[arg(
+        long,
+        env = "ISOBATH_ENVOY_INGRESS_METRICS",
+        value_name = "BOOL",
+        default_value_t = true,
+        action = clap::ArgAction::Set
+    )]
+    pub envoy_ingress_metrics: bool,
+}
+
+/// `--envoy-escaped-slashes`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum SlashAction {
+    /// Redirect to the path with slashes.
+    Redirect,
+    /// Forward the path with slashes.
+    Forward,
+    /// Answer 400.
+    Reject,
+    /// Leave them.
+    Keep,
+}
+
+/// `--envoy-path-parameters`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum ParameterAction {
+    /// They are a part of the path.
+    Keep,
+    /// Choose routes without them.
+    Ignore,
+    /// Answer 400.
+    Reject,
+}
+
+/// `--envoy-underscores`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum UnderscoreAction {
+    /// Answer 400; over HTTP/2 reset the stream.
+    Reject,
+    /// Leave the header out.
+    Drop,
+    /// Forward it.
+    Keep,
+}
+
+/// The name of a protocol, with its version if it has one (RFC 9110, 7.8). `CONNECT` is a tunnel to wherever the client
+/// says and no upgrade, but Envoy would take it as one.
+fn upgrade(text: &str) -> Result<String, String> {
+    let is_token = !text.is_empty()
+        && text
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"!#$&'*+-.^_`|~/".contains(&byte));
+    if !is_token || text.len() > 64 || text.to_ascii_lowercase().starts_with("connect") {
+        return Err("it is the name of a protocol such as websocket or SPDY/3.1".to_owned());
+    }
+    Ok(text.to_owned())
+}
+
+impl EdgeArgs {
+    fn edge(&self) -> Edge {
+        Edge {
+            request_timeout: self.envoy_request_timeout,
+            stream_idle_timeout: self.envoy_stream_idle_timeout,
+            escaped_slashes: match self.envoy_escaped_slashes {
+                SlashAction::Redirect => EscapedSlashes::UnescapeAndRedirect,
+                SlashAction::Forward => EscapedSlashes::UnescapeAndForward,
+                SlashAction::Reject => EscapedSlashes::Reject,
+                SlashAction::Keep => EscapedSlashes::Keep,
+            },
+            path_parameters: match self.envoy_path_parameters {
+                ParameterAction::Keep => PathParameters::Keep,
+                ParameterAction::Ignore => PathParameters::Ignore,
+                ParameterAction::Reject => PathParameters::Reject,
+            },
+            trusted_hops: self.envoy_trusted_hops,
+            kept_headers: self.envoy_keep_request_header.iter().copied().collect(),
+            proxy_protocol: self.envoy_proxy_protocol,
+            https_port: self.envoy_https_redirect_to,
+            real_ip: self.envoy_real_ip,
+            upgrades: self.envoy_upgrades.clone(),
+            underscores: match self.envoy_underscores {
+                UnderscoreAction::Reject => Underscores::Reject,
+                UnderscoreAction::Drop => Underscores::Drop,
+                UnderscoreAction::Keep => Underscores::Keep,
+            },
+            max_headers: self.envoy_max_headers,
+            max_headers_kib: self.envoy_max_headers_kib,
+            http2_window_kib: self.envoy_http2_window_kib,
+            ingress_metrics: self.envoy_ingress_metrics,
+            explains: false,
+        }
+    }
+}
+
+impl Args {
+    /// The core's configuration; `manifests` says whether objects come from files.
+    #[must_use]
+    pub fn config(&self, manifests: bool) -> Config {
+        let edge = self.edge.edge();
+        Config {
+            classes: ClassSelection {
+                name: self.ingress_class.as_deref().map(Arc::from),
+                manifests,
+            },
+            options: Options {
+                allow_external_names: self.allow_external_names,
+                https_port: self.edge.envoy_https_redirect_to,
+                own_sockets: Arc::default(),
+                scheme_is_told: edge.scheme_is_told(),
+                upstream_idle_timeout: self.edge.envoy_upstream_idle_timeout,
+            },
+            listeners: listener::Config {
+                http: self.envoy_http_address,
+                https: self.envoy_https_address,
+                stats: self.envoy_stats_address,
+                edge,
+            },
+        }
+    }
+}

@@ -1,0 +1,87 @@
+//! What Envoy refuses, from the words of xDS into those of Kubernetes.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::sync::Arc;
+
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric as _};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::metrics::gauge::ConstGauge;
+use prometheus_client::registry::Registry;
+use tokio::sync::watch;
+
+use crate::model::verdict::Refusal;
+use crate::xds::RefusedUnit;
+
+/// Follows the units that streams leave out and names them by the objects that they were made from, until one of
+/// the two ends is closed.
+pub async fn follow(
+    mut units: watch::Receiver<Arc<BTreeSet<RefusedUnit>>>,
+    refusals: watch::Sender<Arc<[Refusal]>>,
+) {
+    loop {
+        let current: BTreeSet<Refusal> = units
+            .borrow_and_update()
+            .iter()
+            .flat_map(refusals_of)
+            .collect();
+        refusals.send_replace(current.into_iter().collect());
+        if units.changed().await.is_err() {
+            return;
+        }
+    }
+}
+
+/// What streams leave out at this moment, as a metric: a counter of refusals can't say that one is over, and a series
+/// that is born with 1 is no increase to anybody who asks for one.
+#[derive(Debug)]
+pub struct LeftOut(pub watch::Receiver<Arc<BTreeSet<RefusedUnit>>>);
+
+impl LeftOut {
+    const NAME: &str = "xds_left_out";
+    const HELP: &str = "Resources or parts of them that a connected client refuses and that are left out now, by the \
+                        object they were made from";
+
+    /// Adds the metric; `registry` brings the prefix `isobath_`.
+    pub fn register(self, registry: &mut Registry) {
+        registry.register_collector(Box::new(self));
+    }
+}
+
+impl Collector for LeftOut {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let units = self.0.borrow().clone();
+        let mut counts: BTreeMap<(&str, &str), i64> = BTreeMap::new();
+        for unit in &*units {
+            let mut count = |owner| {
+                *counts
+                    .entry((unit.resource_type.service(), owner))
+                    .or_default() += 1
+            };
+            if unit.owners.is_empty() {
+                count("");
+            }
+            for owner in &*unit.owners {
+                count(owner);
+            }
+        }
+        let mut family =
+            encoder.encode_descriptor(Self::NAME, Self::HELP, None, MetricType::Gauge)?;
+        for ((resource_type, owner), count) in counts {
+            let labels = [("type", resource_type), ("owner", owner)];
+            ConstGauge::new(count).encode(family.encode_family(&labels)?)?;
+        }
+        Ok(())
+    }
+}
+
+fn refusals_of(unit: &RefusedUnit) -> impl Iterator<Item = Refusal> {
+    unit.owners.iter().map(|owner| Refusal {
+        owner: owner.to_string(),
+        reason: format!(
+            "Envoy refuses {} {}: {}",
+            unit.resource_type, unit.resource, unit.reason
+        ),
+    })
+}

@@ -1,0 +1,177 @@
+//! Where in an Ingress each of its hosts is spoken of.
+//!
+//! An object of 1.5 MiB has ten thousand rules. If each host looked for its own among all of them, one tenant's
+//! Ingress would hold up everybody's changes for seconds (I4).
+
+use crate::model::Host;
+use crate::objects::{Ingress, IngressRule, IngressTls};
+
+/// Whoever looks through so few rules and TLS hosts is not slower than who looks them up. Most Ingresses have one.
+const FEW: usize = 16;
+
+/// The rules of an Ingress for a host, those without a host for `None`. All are looked through without its [`Spoken`].
+pub fn rules<'a>(
+    spoken: Option<&'a Spoken>,
+    ingress: &'a Ingress,
+    host: Option<&str>,
+) -> impl Iterator<Item = &'a IngressRule> + use<'a> {
+    let (found, all) = match spoken {
+        Some(spoken) => (Some(spoken.rules(ingress, host)), None),
+        None => {
+            let is_hosts = |rule: &&IngressRule| rule.host.as_deref() == host;
+            let rules: Vec<_> = ingress.rules.iter().filter(is_hosts).collect();
+            (None, Some(rules))
+        }
+    };
+    let found = found.into_iter().flatten();
+    found.chain(all.into_iter().flatten())
+}
+
+/// The TLS entries of an Ingress that name a host, as written. All are looked through without its [`Spoken`].
+pub fn tls<'a>(
+    spoken: Option<&Spoken>,
+    ingress: &'a Ingress,
+    host: &Host,
+) -> Vec<(usize, &'a IngressTls)> {
+    if let Some(spoken) = spoken {
+        return spoken.tls(ingress, host);
+    }
+    let names = |tls: &IngressTls| tls.hosts.iter().any(|named| **named == *host.as_str());
+    let entries = ingress.tls.iter().enumerate();
+    entries.filter(|(_, tls)| names(tls)).collect()
+}
+
+/// Positions in `spec.rules` and `spec.tls` of one Ingress, sorted by host and then as written.
+#[derive(Debug, Default)]
+pub struct Spoken {
+    rules: Box<[usize]>,
+    /// An entry and one of its hosts.
+    tls: Box<[(usize, usize)]>,
+}
+
+impl Spoken {
+    /// Whether the Ingress is so long that looking up is faster than looking through.
+    pub fn pays(ingress: &Ingress) -> bool {
+        let tls_hosts = || ingress.tls.iter().map(|tls| tls.hosts.len());
+        ingress.rules.len() + ingress.tls.len() + tls_hosts().sum::<usize>() > FEW
+    }
+
+    /// Looks through the Ingress once.
+    pub fn new(ingress: &Ingress) -> Self {
+        let mut rules: Box<[usize]> = (0..ingress.rules.len()).collect();
+        rules.sort_by_key(|rule| host_of(ingress, *rule));
+        let entries = ingress.tls.iter().enumerate();
+        let mut tls: Box<[(usize, usize)]> = entries
+            .flat_map(|(entry, tls)| (0..tls.hosts.len()).map(move |host| (entry, host)))
+            .collect();
+        tls.sort_by_key(|place| (tls_host(ingress, *place), *place));
+        Self { rules, tls }
+    }
+
+    /// The rules for a host, those without a host for `None`.
+    pub fn rules<'a>(
+        &'a self,
+        ingress: &'a Ingress,
+        host: Option<&str>,
+    ) -> impl Iterator<Item = &'a IngressRule> + use<'a> {
+        let first = self
+            .rules
+            .partition_point(|rule| host_of(ingress, *rule) < host);
+        let rules = &self.rules[first..];
+        let count = rules.partition_point(|rule| host_of(ingress, *rule) == host);
+        rules[..count]
+            .iter()
+            .filter_map(|rule| ingress.rules.get(*rule))
+    }
+
+    /// The TLS entries that name a host, as written.
+    pub fn tls<'a>(&self, ingress: &'a Ingress, host: &Host) -> Vec<(usize, &'a IngressTls)> {
+        let name = host.as_str();
+        let first = self
+            .tls
+            .partition_point(|place| tls_host(ingress, *place) < name);
+        let mut entries: Vec<usize> = self.tls[first..]
+            .iter()
+            .take_while(|place| tls_host(ingress, **place) == name)
+            .map(|(entry, _)| *entry)
+            .collect();
+        // One that names a host twice.
+        entries.dedup();
+        let entry = |entry| Some((entry, ingress.tls.get(entry)?));
+        entries.into_iter().filter_map(entry).collect()
+    }
+}
+
+fn host_of(ingress: &Ingress, rule: usize) -> Option<&str> {
+    ingress.rules.get(rule)?.host.as_deref()
+}
+
+fn tls_host(ingress: &Ingress, (entry, host): (usize, usize)) -> &str {
+    let tls = ingress.tls.get(entry);
+    tls.and_then(|tls| tls.hosts.get(host))
+        .map_or("", |host| host)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use proptest::prelude::*;
+    use proptest::sample::select;
+
+    use super::*;
+    use crate::objects::{Annotations, Metadata, NamespacedName};
+
+    const HOSTS: [&str; 4] = ["a.test", "*.test", "b.a.test", "a.tes"];
+
+    fn ingress() -> impl Strategy<Value = Ingress> {
+        let host = || select(&HOSTS[..]).prop_map(Arc::<str>::from);
+        let rule = prop::option::of(host()).prop_map(|host| IngressRule {
+            host,
+            paths: Box::default(),
+        });
+        let tls = prop::collection::vec(host(), 0..4).prop_map(|hosts| IngressTls {
+            hosts: hosts.into(),
+            secret_name: None,
+        });
+        let rules = prop::collection::vec(rule, 0..8);
+        (rules, prop::collection::vec(tls, 0..6)).prop_map(|(rules, tls)| Ingress {
+            metadata: Metadata {
+                name: NamespacedName::new("default", "web"),
+                uid: "".into(),
+                created: None,
+                annotations: Annotations::default(),
+            },
+            class_name: None,
+            default_backend: None,
+            tls: tls.into(),
+            rules: rules.into(),
+            load_balancer: Arc::default(),
+            left_out: None,
+        })
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+        /// As whoever looks through all of it would find, in the same order.
+        #[test]
+        fn all_of_a_host_is_found(ingress in ingress()) {
+            let spoken = Spoken::new(&ingress);
+            for host in HOSTS.into_iter().map(Some).chain([None, Some("z.test")]) {
+                let is_hosts = |rule: &&IngressRule| rule.host.as_deref() == host;
+                let rules: Vec<_> = ingress.rules.iter().filter(is_hosts).map(std::ptr::from_ref).collect();
+                let found: Vec<_> = spoken.rules(&ingress, host).map(std::ptr::from_ref).collect();
+                prop_assert_eq!(&found, &rules);
+                let seen: Vec<_> = super::rules(None, &ingress, host).map(std::ptr::from_ref).collect();
+                prop_assert_eq!(&seen, &rules);
+                let Some(name) = host else { continue };
+                let names = |tls: &IngressTls| tls.hosts.iter().any(|host| **host == *name);
+                let entries = ingress.tls.iter().enumerate();
+                let entries: Vec<_> = entries.filter(|(_, tls)| names(tls)).collect();
+                prop_assert_eq!(&spoken.tls(&ingress, &Host::new(name)), &entries);
+                prop_assert_eq!(&super::tls(None, &ingress, &Host::new(name)), &entries);
+            }
+        }
+    }
+}

@@ -1,0 +1,56 @@
+//! What the controller found out about the objects, for those who tell it to Kubernetes and to people.
+//!
+//! Finished values only: the controller makes them, the status task and the metrics read them. The maps are
+//! persistent, so that a new [`Statuses`] costs what changed, and so does the difference between two of them
+//! (`OrdMap::diff` skips the parts that both share). Nothing in here does IO.
+
+use std::sync::Arc;
+
+use imbl::OrdMap;
+
+use crate::objects::{Ingress, LoadBalancerAddress, NamespacedName, ObjectRef, Problem};
+
+/// The verdicts on all objects at one moment.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Statuses {
+    /// Every Ingress that is seen, served or not.
+    pub ingresses: OrdMap<NamespacedName, IngressFacts>,
+    /// What is wrong, by object. An object without problems is not in here.
+    pub problems: OrdMap<ObjectRef, ObjectProblems>,
+    /// When each certificate in use ends (`notAfter`), by Secret.
+    pub certificates: OrdMap<NamespacedName, jiff::Timestamp>,
+    /// `metadata.uid` of the Services and Secrets that clusters and certificates are made from: Envoy may refuse one.
+    pub owners: OrdMap<ObjectRef, Arc<str>>,
+}
+
+/// What the status task has to know of an Ingress.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IngressFacts {
+    /// `metadata.uid`: an Ingress of the same name that was created anew is another one.
+    pub uid: Arc<str>,
+    /// Whether it is of our class, so that we serve it in whole or in part and publish our addresses on it.
+    /// Where this is false, addresses that we once wrote are taken away again.
+    pub served: bool,
+    /// `status.loadBalancer.ingress` as last seen.
+    pub load_balancer: Arc<[LoadBalancerAddress]>,
+    /// The Ingress that was judged, for whoever tells a person what became of it.
+    pub ingress: Option<Arc<Ingress>>,
+}
+
+/// The problems of one object.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ObjectProblems {
+    /// `metadata.uid`. `kubectl describe` finds Events by it; empty where it is not known.
+    pub uid: Arc<str>,
+    /// At least one, sorted, without duplicates.
+    pub problems: Arc<[Problem]>,
+}
+
+/// Something that Envoy refused, named by its owner.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Refusal {
+    /// The owning object as `Kind namespace/name`, for instance `Ingress shop/web`.
+    pub owner: String,
+    /// Why, in one sentence; never Envoy's own words about a Secret (I10).
+    pub reason: String,
+}

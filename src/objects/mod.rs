@@ -1,0 +1,34 @@
+//! What Kubernetes says, as slim typed objects.
+//!
+//! Objects are decoded at the door ([`decode`]): what Isobath does not use is never kept, and what
+//! is wrong becomes [`Object::Invalid`], which is data like any other object. Lists are boxed slices: an object never
+//! grows, there are ten thousands of them, and a vector keeps room for four. Nothing in here knows of hosts, routes or
+//! Envoy, and nothing in here does IO.
+
+mod certificate;
+mod decode;
+mod endpoint_slice;
+mod event;
+mod ingress;
+mod metadata;
+pub mod private_key;
+mod problem;
+mod reference;
+mod secret;
+mod service;
+mod validate;
+
+pub use crate::objects::private_key::{KeyAlgorithm, PrivateKeyPem};
+pub use decode::{Decoded, Undecodable, decode, decode_versioned};
+pub use endpoint_slice::{AddressType, Endpoint, EndpointPort, EndpointSlice};
+pub use event::{Event, Invalid, Object};
+pub use ingress::{
+    CONTROLLER, Ingress, IngressBackend, IngressClass, IngressPath, IngressRule, IngressTls,
+    LoadBalancerAddress, PathType, ServiceBackendPort, TlsCertificateDelegation,
+};
+pub use metadata::{Annotations, Metadata, is_of_other_controller};
+pub use problem::Problem;
+pub use reference::{Kind, NamespacedName, ObjectRef};
+pub use secret::{Secret, TlsCertificate};
+pub use service::{IpFamily, Service, ServicePort, ServiceType, SessionAffinity};
+pub use validate::Rules;

@@ -1,0 +1,31 @@
+//! What the process's exit code says, and the error that is whoever started it's to put right.
+//!
+//! It decides nothing: `main` ends the process.
+
+use std::fmt;
+
+/// Exit code: a task ended.
+pub const FATAL: u8 = 1;
+
+/// Exit code: a flag, an environment variable or a file is wrong.
+pub const USAGE: u8 = 2;
+
+/// Something that whoever started the process must put right: a wrong flag, or a file that can't be read. Any error
+/// that has one among its causes ends the process with exit code [`USAGE`].
+#[derive(Debug)]
+pub struct UsageError(String);
+
+impl UsageError {
+    /// Takes the one clear sentence.
+    pub fn new(sentence: impl Into<String>) -> Self {
+        Self(sentence.into())
+    }
+}
+
+impl fmt::Display for UsageError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for UsageError {}

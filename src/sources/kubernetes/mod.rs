@@ -1,0 +1,242 @@
+//! The list-watch of a Kubernetes API server.
+//!
+//! One list-watch per kind (and namespace, where namespaces are named) turns the API server's answers into
+//! [`Event`]s: a `Replace` when a list is whole, then `Apply` and `Delete`. What the protocol provides for
+//! (watches that end or are cut, 410, bookmarks, 429) is dealt with in here; the first thing that it does not
+//! provide for ends [`Kubernetes::run`], and with it the process, with one line that names the kind.
+//!
+//! It never sends half a list, never reads from a cache that may lag behind (resourceVersion 0), never
+//! retries what is broken in silence, and no object that can't be decoded ever ends it.
+//!
+//! | file | about |
+//! |---|---|
+//! | `list_watch` | the protocol, as a state machine without IO |
+//! | `page`, `frame` | the bytes of a list's page and of a watch's line |
+//! | `resource` | paths and queries of requests |
+//! | `transport` | the loop that sends, reads and waits |
+//! | `metrics` | what happened that is no error |
+//! | `client`, `token` | configuration, as kubectl users expect it |
+
+mod client;
+mod error;
+mod frame;
+mod list_watch;
+mod metrics;
+mod page;
+mod resource;
+mod token;
+mod transport;
+
+use std::collections::BTreeSet;
+use std::convert::Infallible;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use prometheus_client::registry::Registry;
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+
+use crate::objects::{Event, Kind};
+use crate::process::duration::duration;
+
+pub use client::{ConfigurationError, connect as client};
+pub use error::{Cause, ConnectError, SourceError};
+pub use transport::Timing;
+
+use list_watch::ListWatch;
+use metrics::Metrics;
+use resource::Resource;
+
+/// Which cluster is read, and how much of it.
+#[derive(Clone, Debug, clap::Args)]
+#[group(skip)]
+#[command(next_help_heading = "Kubernetes")]
+pub struct Args {
+    /// The kubeconfig to use. Without it and --context: KUBECONFIG, the pod's service account, or ~/.kube/config,
+    /// whichever is there first
+    #[arg(long, env = "ISOBATH_KUBECONFIG", value_name = "FILE")]
+    pub kubeconfig: Option<PathBuf>,
+
+    /// The context of the kubeconfig to use instead of its current one
+    #[arg(long, env = "ISOBATH_CONTEXT", value_name = "NAME")]
+    pub context: Option<String>,
+
+    /// Read these namespaces only (comma-separated), with requests that namespaced Roles allow
+    #[arg(
+        long,
+        env = "ISOBATH_WATCH_NAMESPACES",
+        value_name = "NAMES",
+        value_delimiter = ',',
+        value_parser = namespace
+    )]
+    pub watch_namespaces: Vec<String>,
+
+    /// Wait a random part of this time before the first list, so that a fleet that starts at once does not list
+    /// at once
+    #[arg(
+        long,
+        env = "ISOBATH_START_JITTER",
+        value_name = "TIME",
+        default_value = "3s",
+        value_parser = duration
+    )]
+    pub start_jitter: Duration,
+}
+
+/// A source that is ready to list.
+pub struct Kubernetes {
+    client: kube::Client,
+    /// The API server's URL, where it is known.
+    server: Option<Arc<str>>,
+    watched: Vec<(Kind, Option<Arc<str>>)>,
+    start_jitter: Duration,
+    timing: Timing,
+    metrics: Metrics,
+}
+
+impl Kubernetes {
+    /// Reads the configuration and asks the API server whether it serves TLSCertificateDelegations.
+    /// With `ingress_class`, classes are matched by that name and IngressClass is not watched, so that
+    /// namespaced Roles are enough.
+    ///
+    /// # Errors
+    ///
+    /// [`ConnectError::Configuration`] where no usable configuration is found (exit 2),
+    /// [`ConnectError::Discovery`] where the API server can't be asked.
+    pub async fn connect(args: &Args, ingress_class: Option<&str>) -> Result<Self, ConnectError> {
+        let (client, server) = client::connect_to(args).await?;
+        let connected = Self::with_client(client, args, ingress_class).await;
+        match connected {
+            Ok(source) => Ok(Self {
+                server: Some(server),
+                ..source
+            }),
+            Err(ConnectError::Discovery(SourceError {
+                cause: Cause::Unreachable(why),
+                ..
+            })) => Err(ConnectError::Unreachable { server, why }),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// As [`Self::connect`], with a client that is there already.
+    ///
+    /// # Errors
+    ///
+    /// [`ConnectError::Discovery`] where the API server can't be asked.
+    pub async fn with_client(
+        client: kube::Client,
+        args: &Args,
+        ingress_class: Option<&str>,
+    ) -> Result<Self, ConnectError> {
+        let timing = Timing::default();
+        let delegations = client::serves_delegations(&client, &timing)
+            .await
+            .map_err(|cause| SourceError {
+                kind: Kind::TlsCertificateDelegation,
+                namespace: None,
+                server: None,
+                cause,
+            })?;
+        let namespaces: BTreeSet<&str> = args.watch_namespaces.iter().map(String::as_str).collect();
+        let mut watched = Vec::new();
+        for kind in Kind::ALL {
+            match kind {
+                Kind::IngressClass if ingress_class.is_some() => {}
+                Kind::TlsCertificateDelegation if !delegations => {}
+                kind if kind.is_namespaced() && !namespaces.is_empty() => {
+                    watched.extend(namespaces.iter().map(|name| (kind, Some((*name).into()))));
+                }
+                kind => watched.push((kind, None)),
+            }
+        }
+        Ok(Self {
+            client,
+            server: None,
+            watched,
+            start_jitter: args.start_jitter,
+            timing,
+            metrics: Metrics::default(),
+        })
+    }
+
+    /// What will be listed: for each entry one `Event::Replace` comes, and only with all of them the set of
+    /// objects is complete. A namespace of `None` stands for all of them.
+    #[must_use]
+    pub fn watched(&self) -> Vec<(Kind, Option<Arc<str>>)> {
+        self.watched.clone()
+    }
+
+    /// The client, for whoever else talks to the same API server with the same identity.
+    #[must_use]
+    pub fn client(&self) -> kube::Client {
+        self.client.clone()
+    }
+
+    /// Registers the counters of lists, of watches that were over, and of waits.
+    pub fn register(&self, registry: &mut Registry) {
+        self.metrics.register(registry);
+    }
+
+    /// Replaces the time-outs. The defaults are what the design promises; tests scale them.
+    #[must_use]
+    pub fn with_timing(mut self, timing: Timing) -> Self {
+        self.timing = timing;
+        self
+    }
+
+    /// Lists and watches until something fatal happens.
+    ///
+    /// # Errors
+    ///
+    /// The first fatal error of any list-watch. There is no other end.
+    pub async fn run(self, events: mpsc::Sender<Event>) -> Result<Infallible, SourceError> {
+        tokio::time::sleep(transport::random_part(self.start_jitter)).await;
+        // Dropping the set stops all of them, so the first to end stops the rest.
+        let mut tasks = JoinSet::new();
+        for (kind, namespace) in self.watched {
+            let resource = Resource::new(kind, namespace.clone());
+            let machine = ListWatch::new(kind, namespace.clone());
+            let (client, timing) = (self.client.clone(), self.timing.clone());
+            let (events, metrics) = (events.clone(), self.metrics.clone());
+            let server = self.server.clone();
+            tasks.spawn(async move {
+                let cause =
+                    transport::run(&client, &resource, machine, &timing, &events, &metrics).await;
+                SourceError {
+                    kind,
+                    namespace,
+                    server,
+                    cause,
+                }
+            });
+        }
+        drop(events);
+        match tasks.join_next().await {
+            Some(Ok(error)) => Err(error),
+            // A task that panics has ended the process already (`panic = "abort"`); in tests it unwinds.
+            Some(Err(panic)) => std::panic::resume_unwind(panic.into_panic()),
+            None => std::future::pending().await,
+        }
+    }
+}
+
+/// A namespace's name is a DNS label (RFC 1123).
+fn namespace(text: &str) -> Result<String, String> {
+    let label = !text.is_empty()
+        && text.len() <= 63
+        && !text.starts_with('-')
+        && !text.ends_with('-')
+        && text
+            .bytes()
+            .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-');
+    if label {
+        Ok(text.to_owned())
+    } else {
+        Err("a namespace's name has lower-case letters, digits and inner dashes only".to_owned())
+    }
+}
+
+#[cfg(test)]
+mod tests;

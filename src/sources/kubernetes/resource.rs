@@ -1,0 +1,78 @@
+//! Paths and queries: <https://kubernetes.io/docs/reference/using-api/api-concepts/#resource-uris>.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use kube::api::{ListParams, WatchParams};
+use kube::core::Request as Query;
+
+use crate::objects::Kind;
+
+use super::error::Cause;
+use super::list_watch::Request;
+
+/// The objects of one kind, of one namespace or of all.
+pub(super) struct Resource {
+    path: String,
+    field_selector: Option<&'static str>,
+}
+
+impl Resource {
+    pub(super) fn new(kind: Kind, namespace: Option<Arc<str>>) -> Self {
+        let version = kind.api_version();
+        // The core group has no name and a path of its own.
+        let root = if version.contains('/') { "apis" } else { "api" };
+        let plural = plural(kind);
+        let path = match namespace {
+            Some(namespace) => format!("/{root}/{version}/namespaces/{namespace}/{plural}"),
+            None => format!("/{root}/{version}/{plural}"),
+        };
+        Self {
+            path,
+            // Most Secrets of a cluster are none of our business, and `type` is a selectable field of Secrets.
+            field_selector: (kind == Kind::Secret).then_some("type=kubernetes.io/tls"),
+        }
+    }
+
+    /// The HTTP request. `watch_timeout` is what the server is told to end a watch after.
+    pub(super) fn request(
+        &self,
+        request: &Request,
+        watch_timeout: Duration,
+    ) -> Result<http::Request<Vec<u8>>, Cause> {
+        let query = Query::new(self.path.as_str());
+        let watch = WatchParams {
+            field_selector: self.field_selector.map(str::to_owned),
+            timeout: u32::try_from(watch_timeout.as_secs()).ok(),
+            ..WatchParams::default()
+        };
+        let request = match request {
+            // An empty resourceVersion means "most recent" for lists and watches alike: a consistent read.
+            // https://kubernetes.io/docs/reference/using-api/api-concepts/#streaming-lists
+            Request::StreamingList => query.watch(&watch.initial_events(), ""),
+            Request::Watch { version } => query.watch(&watch, version),
+            Request::List {
+                limit,
+                continue_token,
+            } => query.list(&ListParams {
+                field_selector: self.field_selector.map(str::to_owned),
+                limit: *limit,
+                continue_token: continue_token.clone(),
+                ..ListParams::default()
+            }),
+        };
+        request.map_err(|error| Cause::Unreachable(format!("no request can be made: {error}")))
+    }
+}
+
+/// The path element of a kind.
+pub(super) fn plural(kind: Kind) -> &'static str {
+    match kind {
+        Kind::IngressClass => "ingressclasses",
+        Kind::Ingress => "ingresses",
+        Kind::Service => "services",
+        Kind::EndpointSlice => "endpointslices",
+        Kind::Secret => "secrets",
+        Kind::TlsCertificateDelegation => "tlscertificatedelegations",
+    }
+}

@@ -1,0 +1,175 @@
+//! Flags, and what is watched because of them.
+
+use std::sync::Arc;
+
+use clap::Parser;
+use http::{Request, Response};
+use kube::client::Body;
+
+use crate::objects::Kind;
+use crate::sources::kubernetes::resource::Resource;
+use crate::sources::kubernetes::{Args, Kubernetes};
+
+#[derive(Parser)]
+struct Cli {
+    #[command(flatten)]
+    args: Args,
+}
+
+fn args(flags: &[&str]) -> Result<Args, String> {
+    let flags = std::iter::once("isobath").chain(flags.iter().copied());
+    Cli::try_parse_from(flags)
+        .map(|cli| cli.args)
+        .map_err(|error| error.to_string())
+}
+
+/// A client whose every answer is this one.
+pub(super) fn answering(status: u16, body: &'static str) -> kube::Client {
+    let service = tower::service_fn(move |_: Request<Body>| async move {
+        let response = Response::builder().status(status);
+        Ok::<_, std::convert::Infallible>(
+            response.body(Body::from(body.as_bytes().to_vec())).unwrap(),
+        )
+    });
+    kube::Client::new(service, "default")
+}
+
+#[test]
+fn flags() {
+    let parsed = args(&["--watch-namespaces=b,a,b", "--start-jitter=500ms"]).unwrap();
+    assert_eq!(parsed.watch_namespaces, ["b", "a", "b"]);
+    assert_eq!(parsed.start_jitter.as_millis(), 500);
+    assert_eq!(args(&[]).unwrap().start_jitter.as_secs(), 3);
+    for (flag, sentence) in [
+        ("--watch-namespaces=a,", "lower-case letters"),
+        ("--watch-namespaces=A", "lower-case letters"),
+        ("--watch-namespaces=a/b", "lower-case letters"),
+        (
+            "--start-jitter=-1s",
+            "it is a length of time such as 90s, 5m or 500ms",
+        ),
+        ("--start-jitter=soon", "such as 90s"),
+    ] {
+        let message = args(&[flag]).unwrap_err();
+        assert!(message.contains(sentence), "{flag}: {message}");
+    }
+}
+
+#[tokio::test]
+async fn watched() {
+    const NONE: (u16, &str) = (404, "404 page not found");
+    const CRD: (u16, &str) = (
+        200,
+        r#"{"kind":"APIResourceList","resources":[{"name":"httpproxies"},{"name":"tlscertificatedelegations"}]}"#,
+    );
+    for (flags, class, discovered, expected) in [
+        (
+            &[][..],
+            None,
+            NONE,
+            "IngressClass, Ingress, Service, EndpointSlice, Secret",
+        ),
+        (
+            &[],
+            Some("edge"),
+            CRD,
+            "Ingress, Service, EndpointSlice, Secret, TLSCertificateDelegation",
+        ),
+        (
+            &[],
+            None,
+            (
+                200,
+                r#"{"kind":"APIResourceList","resources":[{"name":"httpproxies"}]}"#,
+            ),
+            "IngressClass, Ingress, Service, EndpointSlice, Secret",
+        ),
+        (
+            &[],
+            Some("edge"),
+            (403, ""),
+            "Ingress, Service, EndpointSlice, Secret",
+        ),
+        (
+            &["--watch-namespaces=b,a,b"],
+            None,
+            CRD,
+            "IngressClass, Ingress a, Ingress b, Service a, Service b, EndpointSlice a, EndpointSlice b, Secret a, \
+             Secret b, TLSCertificateDelegation a, TLSCertificateDelegation b",
+        ),
+    ] {
+        let client = answering(discovered.0, discovered.1);
+        let source = Kubernetes::with_client(client, &args(flags).unwrap(), class)
+            .await
+            .unwrap();
+        let watched: Vec<_> = source
+            .watched()
+            .into_iter()
+            .map(|(kind, namespace)| match namespace {
+                Some(namespace) => format!("{kind} {namespace}"),
+                None => kind.to_string(),
+            })
+            .collect();
+        assert_eq!(watched.join(", "), expected);
+    }
+    for (status, end) in [(401, "Unauthorized"), (503, "Service Unavailable")] {
+        let client = answering(status, "");
+        let error = Kubernetes::with_client(client, &args(&[]).unwrap(), None)
+            .await
+            .map(|_| ())
+            .unwrap_err()
+            .to_string();
+        assert_eq!(
+            error,
+            format!(
+                "list-watch of TLSCertificateDelegation: the API server answered {status}: {end}"
+            )
+        );
+    }
+}
+
+#[test]
+fn uris() {
+    use crate::sources::kubernetes::list_watch::Request as Ask;
+    let lasts = std::time::Duration::from_secs(42);
+    for (kind, namespace, ask, uri) in [
+        (
+            Kind::IngressClass,
+            None,
+            Ask::StreamingList,
+            "/apis/networking.k8s.io/v1/ingressclasses?&watch=true&timeoutSeconds=42&allowWatchBookmarks=true\
+             &sendInitialEvents=true&resourceVersionMatch=NotOlderThan&resourceVersion=",
+        ),
+        (
+            Kind::Secret,
+            Some("ns"),
+            Ask::List {
+                limit: Some(500),
+                continue_token: Some("a+b/=".to_owned()),
+            },
+            "/api/v1/namespaces/ns/secrets?&fieldSelector=type%3Dkubernetes.io%2Ftls&limit=500&continue=a%2Bb%2F%3D",
+        ),
+        (
+            Kind::Secret,
+            None,
+            Ask::Watch {
+                version: "7".to_owned(),
+            },
+            "/api/v1/secrets?&watch=true&timeoutSeconds=42&fieldSelector=type%3Dkubernetes.io%2Ftls\
+             &allowWatchBookmarks=true&resourceVersion=7",
+        ),
+        (
+            Kind::EndpointSlice,
+            None,
+            Ask::List {
+                limit: None,
+                continue_token: None,
+            },
+            "/apis/discovery.k8s.io/v1/endpointslices?",
+        ),
+    ] {
+        let resource = Resource::new(kind, namespace.map(Arc::from));
+        let request = resource.request(&ask, lasts).unwrap();
+        assert_eq!(request.uri().to_string(), uri);
+    }
+}
