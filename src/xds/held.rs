@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::Resource;
 use super::overlay::{Entry, Found, Overlay};
+use super::refusal::Unit;
 
 /// What the client holds of one resource.
 #[derive(Clone, Debug, Default)]
@@ -18,6 +19,46 @@ pub struct Held {
     pub since: u64,
     /// The last acknowledged response that contained it.
     pub acknowledged: u64,
+    /// What it may have instead of what it acknowledged last.
+    pub doubt: Doubt,
+}
+
+/// In what other form a client may have a resource: of a response that it refuses Envoy keeps what is good, and takes away
+/// what is listed as removed (measured). What is acknowledged ends all doubt.
+#[derive(Clone, Debug, Default)]
+pub struct Doubt {
+    /// The forms that refused responses had.
+    forms: Vec<Arc<Resource>>,
+    /// Whether there are others: it may not be there at all, or there were too many forms.
+    others: bool,
+}
+
+impl Doubt {
+    /// How many forms are remembered. That of the first refusal is in doubt until its bad unit is found; those of the search
+    /// for it are few, unless much is bad.
+    const FORMS: usize = 8;
+
+    /// A response in which it had this form was refused.
+    pub fn add(&mut self, form: &Arc<Resource>) {
+        match self.forms.len() < Self::FORMS {
+            true => self.forms.push(form.clone()),
+            false => self.others = true,
+        }
+    }
+
+    /// A response that takes it away was refused.
+    pub fn add_removal(&mut self) {
+        self.others = true;
+    }
+
+    /// The client refuses this unit: a form that has it was not taken.
+    pub fn refute(&mut self, unit: &Unit) {
+        self.forms.retain(|form| unit.part(form).is_none());
+    }
+
+    fn is_any(&self) -> bool {
+        self.others || !self.forms.is_empty()
+    }
 }
 
 /// What the client holds of all resources of one type, by name. To be [settled](Overlay::settle) when every response is
@@ -33,13 +74,13 @@ impl Entry for Held {
             brought: false,
             since: 0,
             acknowledged: nonce,
+            doubt: Doubt::default(),
         }
     }
 
     fn is_shared(&self, resource: &Resource) -> bool {
-        [&self.sent, &self.accepted]
-            .into_iter()
-            .all(|held| held.as_deref() == Some(resource))
+        let mut known = [&self.sent, &self.accepted].into_iter();
+        known.all(|held| held.as_deref() == Some(resource)) && !self.doubt.is_any()
     }
 }
 
@@ -71,6 +112,12 @@ impl Holdings {
             }
             _ => false,
         }
+    }
+
+    /// Whether the client may have another form of a resource than the one that it acknowledged last.
+    #[must_use]
+    pub fn is_doubted(&self, name: &str) -> bool {
+        matches!(self.get(name), Some(Found::Own(held)) if held.doubt.is_any())
     }
 
     /// The response since which the client has a resource without interruption, or an earlier one.

@@ -96,15 +96,20 @@ impl Stream {
                     let changed = sent
                         .as_ref()
                         .is_none_or(|sent| sent.version() != resource.version());
-                    if changed || why == Due::Asked {
-                        let before = sent.filter(|_| why == Due::Changed);
+                    let must_be_sent =
+                        why == Due::Asked || self.channel(resource_type).held.is_doubted(&name);
+                    if changed || must_be_sent {
+                        let before = sent.filter(|_| !must_be_sent);
                         batch.news.push((resource.clone(), before));
                         batch.resources.push(resource);
                     }
                 }
                 // "This tells the client to remove the resource from its local cache", and answers a client that
                 // asked for something that does not exist.
-                None if sent.is_some() || why == Due::Asked => {
+                None if sent.is_some()
+                    || why == Due::Asked
+                    || self.may_be_there(resource_type, &name) =>
+                {
                     batch.removed.insert(name);
                 }
                 None => {}
@@ -155,6 +160,12 @@ impl Stream {
         };
         self.removals.contains(resource_type, name)
             || (channel.held.is_unknown(name) && is_refused())
+    }
+
+    /// Whether a resource that does not exist may be the client's all the same: it brought it along, or was sent it in a
+    /// response that it refused for something else. Of such a response Envoy keeps what is good.
+    fn may_be_there(&self, resource_type: ResourceType, name: &Arc<str>) -> bool {
+        self.base(resource_type, name).is_none() && self.channel(resource_type).held.contains(name)
     }
 
     /// Everything that the client should have of a type with wildcard.
@@ -370,6 +381,9 @@ impl Stream {
             return;
         };
         let channel = self.channel_mut(resource_type);
+        if let Some(held) = channel.held.get_mut(&unit.name) {
+            held.doubt.refute(unit);
+        }
         channel.refused.insert(
             unit,
             Refusal {

@@ -7,6 +7,7 @@ use std::time::Instant;
 use super::{Event, Stream};
 use crate::xds::ResourceType;
 use crate::xds::channel::{Channel, Pending};
+use crate::xds::held::Doubt;
 use crate::xds::message::{Ask, RefusalText, Request, Variant};
 use crate::xds::refusal::{Containment, Unit};
 use crate::xds::report::Rejected;
@@ -80,6 +81,7 @@ impl Stream {
             renewal = !refused;
         }
 
+        let on_its_way = self.on_its_way(resource_type, &request.ask);
         if answers {
             match &request.refusal {
                 Some(text) => self.refuse(resource_type, text),
@@ -87,8 +89,52 @@ impl Stream {
             }
         }
         self.ask(resource_type, request.ask, first, renewal, now);
+        for name in on_its_way {
+            self.keep(resource_type, name);
+        }
 
         self.check_bounds()
+    }
+
+    /// Names that the client had let go of and asks for again while the response that has them is not answered: it may take
+    /// them from that response. In the state of the world an answer comes with the names of its moment.
+    fn on_its_way(&self, resource_type: ResourceType, ask: &Ask) -> Vec<Arc<str>> {
+        let channel = self.channel(resource_type);
+        let (Some(pending), Ask::Delta { subscribe, .. }) = (&channel.pending, ask) else {
+            return Vec::new();
+        };
+        let of_name = |name: &String| {
+            // They are in the order of their names.
+            let found = pending
+                .resources
+                .binary_search_by(|resource| (**resource.name()).cmp(name));
+            found.ok().and_then(|index| pending.resources.get(index))
+        };
+        let found = subscribe.iter().filter_map(of_name);
+        found
+            .map(|resource| resource.name().clone())
+            .filter(|name| !channel.held.contains(name))
+            .collect()
+    }
+
+    /// What the client has, or may have, and does not exist any more: it leaves when what uses it is replaced.
+    fn keep(&mut self, resource_type: ResourceType, name: Arc<str>) {
+        let is_gone = self.target.get(resource_type, &name).is_none();
+        if is_gone && self.channel(resource_type).subscription.covers(&name) {
+            self.leave(resource_type, name);
+        }
+    }
+
+    /// A name that the client has, or may have, and that does not exist: nothing uses a listener.
+    fn leave(&mut self, resource_type: ResourceType, name: Arc<str>) {
+        let channel = self.channel_mut(resource_type);
+        channel.due.remove(&name);
+        if resource_type == ResourceType::Listener {
+            channel.farewells.insert(name);
+        } else {
+            channel.held.get_or_insert(&name).brought = true;
+            self.removals.leave((resource_type, name));
+        }
     }
 
     /// What is remembered for the client because it named it: what it subscribes to, what it is to be told does not
@@ -203,9 +249,10 @@ impl Stream {
     /// exist are sent in full. This includes a client that does not name them now, and routes and endpoints: unlike a
     /// client that waits, it has some, and goes on with them.
     fn claim(&mut self, resource_type: ResourceType, claimed: Vec<String>) {
-        let target = self.target.resources(resource_type);
-        let channel = &mut self.channels[resource_type as usize];
+        let target = self.target.clone();
+        let target = target.resources(resource_type);
         for name in claimed {
+            let channel = self.channel_mut(resource_type);
             if let Some((name, _)) = target.get_key_value(&*name) {
                 // Should it leave before it is sent, the client has it all the same.
                 if channel.subscription.covers(name) {
@@ -215,14 +262,7 @@ impl Stream {
             }
             self.claimed.0 += 1;
             self.claimed.1 += name.len();
-            let name: Arc<str> = name.into();
-            channel.due.remove(&name);
-            if resource_type == ResourceType::Listener {
-                channel.farewells.insert(name);
-            } else {
-                channel.held.get_or_insert(&name).brought = true;
-                self.removals.leave((resource_type, name));
-            }
+            self.leave(resource_type, name.into());
         }
     }
 
@@ -237,6 +277,7 @@ impl Stream {
             if let Some(held) = channel.held.get_mut(resource.name()) {
                 held.accepted = Some(resource.clone());
                 held.acknowledged = pending.nonce;
+                held.doubt = Doubt::default();
             }
             channel.renewed.remove(resource.name());
         }
@@ -278,7 +319,7 @@ impl Stream {
         });
     }
 
-    /// Nothing in a refused response counts as taken, and the search for the bad part of it begins or goes on.
+    /// Nothing in a refused response counts as taken, though the client may have taken some of it ([`Doubt`]), and the search for the bad part of it begins or goes on.
     pub(super) fn contain(
         &mut self,
         resource_type: ResourceType,
@@ -302,6 +343,9 @@ impl Stream {
                 continue;
             };
             held.sent = held.accepted.clone();
+            if held.accepted.as_deref() != Some(&**resource) {
+                held.doubt.add(resource);
+            }
             let units = Unit::new_in(resource, held.accepted.as_deref());
             if units.is_empty() {
                 reduced.push(resource.name().clone());
@@ -321,9 +365,10 @@ impl Stream {
         let repeat = channel.containment.is_some() || !suspects.is_empty();
         for (name, held) in refused.removed {
             if channel.subscription.covers(&name)
-                && let Some(held) = held
+                && let Some(mut held) = held
                 && !channel.held.contains(&name)
             {
+                held.doubt.add_removal();
                 *channel.held.get_or_insert(&name) = held;
             }
             if self.target.get(resource_type, &name).is_some() {

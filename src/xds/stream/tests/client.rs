@@ -10,6 +10,9 @@ use crate::xds::{Reference, ResourceType};
 /// A client like Envoy: wildcards for LDS and CDS, and what they need by name.
 pub struct Client {
     pub variant: Variant,
+    /// Whether it keeps what is good of a response that it refuses, as Envoy does where the fault is found when a resource is
+    /// applied; one that can't be decoded takes the whole response with it.
+    pub keeps_good: bool,
     /// What it applied.
     pub has: BTreeMap<(ResourceType, Arc<str>), String>,
     pub needs: BTreeMap<(ResourceType, Arc<str>), Vec<Reference>>,
@@ -30,12 +33,17 @@ pub struct Client {
     /// Those of them that it refuses as they are now. It goes on with its own; for the server, which does not believe what
     /// is brought along, they are not there, and their routes answer 503.
     pub kept: BTreeSet<Arc<str>>,
+    /// What it has out of a response that it refused. It does not tell of these when it comes back (measured).
+    pub untold: BTreeSet<(ResourceType, Arc<str>)>,
+    /// Those of them that it had when it came back, of which no server can know.
+    pub unknown: BTreeSet<(ResourceType, Arc<str>)>,
 }
 
 impl Client {
-    pub fn new(variant: Variant) -> Self {
+    pub fn new(variant: Variant, keeps_good: bool) -> Self {
         Self {
             variant,
+            keeps_good,
             has: BTreeMap::new(),
             needs: BTreeMap::new(),
             wants: BTreeMap::new(),
@@ -48,6 +56,8 @@ impl Client {
             returned: BTreeSet::new(),
             brought: BTreeSet::new(),
             kept: BTreeSet::new(),
+            untold: BTreeSet::new(),
+            unknown: BTreeSet::new(),
         }
     }
 
@@ -66,6 +76,7 @@ impl Client {
             .filter(|(of, _)| *of == ResourceType::Cluster);
         self.brought = clusters.map(|(_, name)| name.clone()).collect();
         self.kept.clear();
+        self.unknown.append(&mut self.untold);
     }
 
     pub fn receive(&mut self, response: Response) {
@@ -149,66 +160,91 @@ impl Client {
                 self.settled.extend(refused.map(|r| r.name().clone()));
             }
             refusal = Some(RefusalText::new("something is bad"));
-        } else {
-            if self.variant == Variant::Sotw && of.has_wildcard() {
-                let names: BTreeSet<Arc<str>> = response
-                    .resources
-                    .iter()
-                    .map(|r| r.name().clone())
-                    .collect();
-                let gone: Vec<Arc<str>> = self
-                    .has
-                    .keys()
-                    .filter(|(held, name)| *held == of && !names.contains(name))
-                    .map(|(_, name)| name.clone())
-                    .collect();
-                for name in gone {
-                    self.forget(of, &name);
-                }
-            }
-            for name in &response.removed {
-                self.forget(of, name);
-            }
+        }
+        if !bad || self.keeps_good {
+            self.apply(&response, !bad);
+        }
+        if !bad {
             self.returned.remove(&of);
-            for resource in &response.resources {
-                // What it has let go of meanwhile it ignores.
-                if !of.has_wildcard() && !self.wants[&of].contains(resource.name()) {
-                    continue;
-                }
-                let key = (of, resource.name().clone());
+        }
+        Some(self.request(of, response.nonce.to_string(), refusal))
+    }
+
+    /// Takes what is good of a response: all of it if it is accepted.
+    fn apply(&mut self, response: &Response, is_accepted: bool) {
+        let of = response.resource_type;
+        if self.variant == Variant::Sotw && of.has_wildcard() {
+            let names: BTreeSet<&Arc<str>> = response.resources.iter().map(|r| r.name()).collect();
+            let held = self.has.keys().filter(|(held, _)| *held == of);
+            let gone = held.filter(|(_, name)| !names.contains(name));
+            let gone: Vec<Arc<str>> = gone.map(|(_, name)| name.clone()).collect();
+            for name in gone {
+                self.forget(of, &name);
+            }
+        }
+        for name in &response.removed {
+            self.forget(of, name);
+        }
+        for resource in &response.resources {
+            // What it has let go of meanwhile it ignores.
+            let is_wanted = of.has_wildcard() || self.wants[&of].contains(resource.name());
+            if !is_wanted || contents(resource).contains("bad") {
+                continue;
+            }
+            let key = (of, resource.name().clone());
+            if is_accepted {
                 if of == ResourceType::Cluster {
                     self.brought.remove(resource.name());
                     self.kept.remove(resource.name());
                 }
-                self.needs
-                    .insert(key.clone(), resource.references().cloned().collect());
-                self.has.insert(key, contents(resource));
+                self.untold.remove(&key);
+                self.unknown.remove(&key);
                 if of == ResourceType::Endpoint {
                     // A cluster's endpoints have its name in this world.
                     self.ready.insert(resource.name().clone());
                 }
+            } else {
+                if of == ResourceType::Cluster {
+                    // For the server it is as one that was brought along.
+                    self.brought.insert(resource.name().clone());
+                }
+                self.untold.insert(key.clone());
             }
+            self.needs
+                .insert(key.clone(), resource.references().cloned().collect());
+            self.has.insert(key, contents(resource));
         }
-        Some(self.request(of, response.nonce.to_string(), refusal))
     }
 
     pub fn forget(&mut self, of: ResourceType, name: &Arc<str>) {
         // Make before break: nothing that it has uses what it is to forget. The endpoints of a cluster go on the wire
         // after it, and may be answered before it.
-        let has = self.has.contains_key(&(of, name.clone())) && of != ResourceType::Endpoint;
-        if has && !(self.variant == Variant::Sotw && self.returned.contains(&of)) {
+        let key = (of, name.clone());
+        let has = self.has.contains_key(&key) && of != ResourceType::Endpoint;
+        // What no server can know of may be told not to exist, when it is asked for.
+        // And a whole world in search of something bad omits what was not accepted yet: no route of this stream needs that.
+        let is_by_chance = self.variant == Variant::Sotw && self.untold.contains(&key);
+        let is_known = !self.unknown.contains(&key) && !is_by_chance;
+        if has && is_known && !(self.variant == Variant::Sotw && self.returned.contains(&of)) {
             for ((user, by), needs) in &self.needs {
-                let uses = needs
-                    .iter()
-                    .any(|needed| needed.resource_type == of && needed.name == *name);
+                let uses = names(needs, &key) && self.is_known(&(*user, by.clone()));
                 assert!(!uses, "{of} {name} is taken, and {user} {by} uses it");
             }
         }
         if of == ResourceType::Cluster {
             self.ready.remove(name);
         }
-        self.has.remove(&(of, name.clone()));
-        self.needs.remove(&(of, name.clone()));
+        self.has.remove(&key);
+        self.needs.remove(&key);
+        self.untold.remove(&key);
+        self.unknown.remove(&key);
+    }
+
+    /// Whether a server can know that it has this: not if it does not tell, or if nothing else uses it.
+    fn is_known(&self, key: &(ResourceType, Arc<str>)) -> bool {
+        let is_untold = |key| self.unknown.contains(key);
+        let mut users = self.needs.iter().filter(|(_, needs)| names(needs, key));
+        !is_untold(key) && (key.0.has_wildcard() || users.any(|(user, _)| !is_untold(user)))
     }
 
     /// A request with the subscription as it is needed now.
@@ -240,7 +276,9 @@ impl Client {
         let claimed: Vec<String> = self
             .has
             .keys()
-            .filter(|(held, _)| first && *held == of)
+            .filter(|key| {
+                first && key.0 == of && !self.untold.contains(key) && !self.unknown.contains(key)
+            })
             .map(|(_, name)| name.to_string())
             .collect();
         Request {
@@ -281,4 +319,9 @@ impl Client {
             self.request(of, nonce, None)
         })
     }
+}
+
+fn names(needs: &[Reference], key: &(ResourceType, Arc<str>)) -> bool {
+    let mut needs = needs.iter();
+    needs.any(|needed| needed.resource_type == key.0 && needed.name == key.1)
 }
