@@ -2,7 +2,6 @@
 
 mod refusals;
 
-use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -68,7 +67,7 @@ impl ControlPlane {
     }
 
     /// What Envoys refuse, now and later.
-    pub(super) fn refused(&self) -> watch::Receiver<Arc<BTreeSet<xds::RefusedUnit>>> {
+    pub(super) fn refused(&self) -> watch::Receiver<xds::RefusedUnits> {
         self.reports.refused()
     }
 

@@ -1,6 +1,5 @@
 //! What the person at the terminal is told, and the task that puts the overlay between source and controller.
 
-use std::collections::BTreeSet;
 use std::io::Write as _;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -13,7 +12,7 @@ use crate::envoy::listener::{HTTP, HTTPS, STATS};
 use crate::objects::Event;
 use crate::process::exit_code::UsageError;
 use crate::sources::Locator;
-use crate::xds::{RefusedUnit, ResourceType, Snapshot};
+use crate::xds::{RefusedUnit, RefusedUnits, ResourceType, Snapshot};
 
 use super::overlay::{Overlay, StandIn};
 use super::served::Served;
@@ -87,7 +86,7 @@ pub struct Told {
 pub async fn tell(
     told: Told,
     mut outputs: Outputs,
-    refused: watch::Receiver<Arc<BTreeSet<RefusedUnit>>>,
+    refused: watch::Receiver<RefusedUnits>,
     locate: Locator,
     list: watch::Sender<Arc<str>>,
 ) -> anyhow::Result<()> {
@@ -223,7 +222,7 @@ fn print_changes(shown: &Snapshot, now: &Snapshot) {
 
 /// Waits until Envoy refuses one of its listeners, which is an end: somebody else has the port, or this Envoy does not
 /// know what it is told.
-async fn refusal(mut refused: watch::Receiver<Arc<BTreeSet<RefusedUnit>>>) -> anyhow::Error {
+async fn refusal(mut refused: watch::Receiver<RefusedUnits>) -> anyhow::Error {
     let is_listener =
         |unit: &&RefusedUnit| unit.resource_type == ResourceType::Listener && unit.part.is_none();
     loop {

@@ -36,7 +36,7 @@ pub use client::{Client, NEWEST_ENVOY, OLDEST_ENVOY, Version};
 pub use message::{Ask, RefusalText, Request, Response, Variant};
 pub use metrics::Metrics;
 pub use part::{Encoded, Part, Reference};
-pub use report::{Missing, RefusedUnit, Rejected, Reports, StreamReport, TypeReport};
+pub use report::{Missing, RefusedUnit, RefusedUnits, Rejected, Reports, StreamReport, TypeReport};
 pub use resource::{Resource, ResourceType};
 pub use snapshot::{Snapshot, packed};
 

@@ -98,8 +98,21 @@ type RefusedParts = BTreeMap<(Option<Arc<str>>, u64), Refusal>;
 #[derive(Debug, Default)]
 pub struct Refused {
     units: BTreeMap<Arc<str>, RefusedParts>,
-    /// Whether it changed since [`take_changed`](Self::take_changed) was called last.
-    changed: bool,
+    /// What has changed since [`take_changes`](Self::take_changes) was called last.
+    changes: Vec<RefusedChange>,
+}
+
+/// A unit that is left out from now on, or that is not any more.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RefusedChange {
+    /// The resource.
+    pub name: Arc<str>,
+    /// The part of it; `None` is its head.
+    pub key: Option<Arc<str>>,
+    /// Why it is, or was.
+    pub refusal: Refusal,
+    /// Whether it is left out now.
+    pub is_left_out: bool,
 }
 
 impl Refused {
@@ -127,42 +140,61 @@ impl Refused {
             .is_some_and(|units| units.contains_key(&(None, resource.head().bytes.hash())))
     }
 
-    /// Whether it changed since this was called last.
-    pub fn take_changed(&mut self) -> bool {
-        std::mem::take(&mut self.changed)
+    /// The whole resources among them, without a look at the parts of any.
+    pub fn whole_ones(&self) -> impl Iterator<Item = (&Arc<str>, &Refusal)> {
+        self.units.iter().flat_map(|(name, units)| {
+            let heads = units.iter().take_while(|((key, _), _)| key.is_none());
+            heads.map(move |(_, refusal)| (name, refusal))
+        })
+    }
+
+    /// What has changed since this was called last, in order.
+    pub fn take_changes(&mut self) -> Vec<RefusedChange> {
+        std::mem::take(&mut self.changes)
     }
 
     /// Leaves a unit out.
     pub fn insert(&mut self, unit: &Unit, refusal: Refusal) {
-        self.changed = true;
-        self.units
-            .entry(unit.name.clone())
-            .or_default()
-            .insert((unit.key.clone(), unit.hash), refusal);
+        let units = self.units.entry(unit.name.clone()).or_default();
+        let before = units.insert((unit.key.clone(), unit.hash), refusal.clone());
+        let change = |refusal, is_left_out| RefusedChange {
+            name: unit.name.clone(),
+            key: unit.key.clone(),
+            refusal,
+            is_left_out,
+        };
+        self.changes
+            .extend(before.map(|before| change(before, false)));
+        self.changes.push(change(refusal, true));
     }
 
     /// Forgets what no longer has the refused bytes; returns whether anything was forgotten.
-    pub fn prune(&mut self, name: &str, resource: Option<&Resource>) -> bool {
+    pub fn prune(&mut self, name: &Arc<str>, resource: Option<&Resource>) -> bool {
         let Some(units) = self.units.get_mut(name) else {
             return false;
         };
-        let before = units.len();
-        units.retain(|(key, hash), _| {
-            resource.is_some_and(|resource| {
-                let unit = Unit {
-                    name: resource.name().clone(),
-                    key: key.clone(),
-                    hash: *hash,
-                };
-                unit.part(resource).is_some()
-            })
+        let before = self.changes.len();
+        units.retain(|(key, hash), refusal| {
+            let unit = Unit {
+                name: name.clone(),
+                key: key.clone(),
+                hash: *hash,
+            };
+            let is_kept = resource.is_some_and(|resource| unit.part(resource).is_some());
+            if !is_kept {
+                self.changes.push(RefusedChange {
+                    name: unit.name,
+                    key: unit.key,
+                    refusal: refusal.clone(),
+                    is_left_out: false,
+                });
+            }
+            is_kept
         });
-        let forgotten = units.len() != before;
-        self.changed |= forgotten;
         if units.is_empty() {
             self.units.remove(name);
         }
-        forgotten
+        self.changes.len() != before
     }
 }
 

@@ -7,6 +7,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use imbl::OrdSet;
 use serde::Serialize;
 use tokio::sync::watch;
 
@@ -27,6 +28,18 @@ pub struct RefusedUnit {
     pub owners: Arc<[Arc<str>]>,
     /// What the client said, bounded; a fixed text for secrets, and for listeners of an Envoy that is too old that it is.
     pub reason: Arc<str>,
+}
+
+/// Units that clients refuse. A copy costs nothing, and shares all that does not change.
+pub type RefusedUnits = OrdSet<RefusedUnit>;
+
+/// A unit that a stream leaves out from now on, or not any more.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LeftOut {
+    /// The unit.
+    pub unit: RefusedUnit,
+    /// Whether it is left out now.
+    pub is_left_out: bool,
 }
 
 /// One type on one stream.
@@ -102,7 +115,7 @@ pub struct StreamReport {
 #[derive(Clone, Debug)]
 pub struct Reports {
     streams: Arc<Mutex<Streams>>,
-    refused: watch::Sender<Arc<BTreeSet<RefusedUnit>>>,
+    refused: watch::Sender<RefusedUnits>,
     missing: watch::Sender<Arc<BTreeSet<Missing>>>,
 }
 
@@ -117,8 +130,10 @@ pub trait Reporting: Send + Sync {
 struct Streams {
     last: u64,
     streams: BTreeMap<u64, Arc<dyn Reporting>>,
-    /// What each of them leaves out, if anything.
-    refused: BTreeMap<u64, BTreeSet<RefusedUnit>>,
+    /// What each of them leaves out, if anything, and how often: a resource and what stands for it look the same.
+    refused: BTreeMap<u64, BTreeMap<RefusedUnit, usize>>,
+    /// How many streams leave a unit out.
+    leaving_out: BTreeMap<RefusedUnit, usize>,
     /// The listeners that each of them lacks, if any.
     missing: BTreeMap<u64, BTreeSet<Missing>>,
 }
@@ -135,7 +150,7 @@ impl Default for Reports {
     fn default() -> Self {
         Self {
             streams: Arc::default(),
-            refused: watch::Sender::new(Arc::default()),
+            refused: watch::Sender::new(RefusedUnits::new()),
             missing: watch::Sender::new(Arc::default()),
         }
     }
@@ -180,7 +195,7 @@ impl Reports {
 
     /// What any stream leaves out: the current set, and every change of it.
     #[must_use]
-    pub fn refused(&self) -> watch::Receiver<Arc<BTreeSet<RefusedUnit>>> {
+    pub fn refused(&self) -> watch::Receiver<RefusedUnits> {
         self.refused.subscribe()
     }
 
@@ -203,35 +218,71 @@ impl Reports {
         self.streams.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn replace(&self, number: u64, refused: BTreeSet<RefusedUnit>, missing: BTreeSet<Missing>) {
+    /// Published in the order of the changes, under the lock: a later state must not be overwritten by an earlier one.
+    fn change(&self, number: u64, changes: impl IntoIterator<Item = LeftOut>) {
         let mut streams = self.lock();
-        // Published in the order of the changes, under the lock: a later union must not be overwritten by an earlier
-        // one.
-        replace(&mut streams.refused, &self.refused, number, refused);
-        replace(&mut streams.missing, &self.missing, number, missing);
+        let Streams {
+            refused,
+            leaving_out,
+            ..
+        } = &mut *streams;
+        let of_stream = refused.entry(number).or_default();
+        let mut news = Vec::new();
+        for LeftOut { unit, is_left_out } in changes {
+            if count(of_stream, &unit, is_left_out) && count(leaving_out, &unit, is_left_out) {
+                news.push((unit, is_left_out));
+            }
+        }
+        if of_stream.is_empty() {
+            refused.remove(&number);
+        }
+        self.refused.send_if_modified(|published| {
+            let modified = !news.is_empty();
+            for (unit, is_left_out) in news {
+                match is_left_out {
+                    true => drop(published.insert(unit)),
+                    false => drop(published.remove(&unit)),
+                }
+            }
+            modified
+        });
+    }
+
+    /// Puts one stream's listeners in the place of its last ones, and publishes the union of all if it has changed. Nobody
+    /// has many listeners.
+    fn lacks(&self, number: u64, missing: BTreeSet<Missing>) {
+        let mut streams = self.lock();
+        match missing.is_empty() {
+            true => streams.missing.remove(&number),
+            false => streams.missing.insert(number, missing),
+        };
+        let union: BTreeSet<Missing> = streams.missing.values().flatten().cloned().collect();
+        self.missing.send_if_modified(|published| {
+            let modified = **published != union;
+            if modified {
+                *published = Arc::new(union);
+            }
+            modified
+        });
     }
 }
 
-/// Puts one stream's set in the place of its last one, and publishes the union of all if it has changed.
-fn replace<T: Ord + Clone>(
-    of_streams: &mut BTreeMap<u64, BTreeSet<T>>,
-    published: &watch::Sender<Arc<BTreeSet<T>>>,
-    number: u64,
-    set: BTreeSet<T>,
-) {
-    if set.is_empty() {
-        of_streams.remove(&number);
-    } else {
-        of_streams.insert(number, set);
+/// Counts one more or one less; returns whether it is the first or was the last one.
+fn count(counts: &mut BTreeMap<RefusedUnit, usize>, unit: &RefusedUnit, is_more: bool) -> bool {
+    if is_more {
+        let count = counts.entry(unit.clone()).or_default();
+        *count += 1;
+        return *count == 1;
     }
-    let union: BTreeSet<T> = of_streams.values().flatten().cloned().collect();
-    published.send_if_modified(|published| {
-        let modified = **published != union;
-        if modified {
-            *published = Arc::new(union);
-        }
-        modified
-    });
+    let Some(count) = counts.get_mut(unit) else {
+        return false;
+    };
+    *count -= 1;
+    let was_last = *count == 0;
+    if was_last {
+        counts.remove(unit);
+    }
+    was_last
 }
 
 /// One stream's place among the reports; it is empty again when this is dropped.
@@ -248,17 +299,33 @@ impl Entry {
         self.number
     }
 
-    /// Publishes what the stream leaves out now, and the listeners that its client lacks because of it.
-    pub fn refused(&self, refused: BTreeSet<RefusedUnit>, missing: BTreeSet<Missing>) {
-        self.reports.replace(self.number, refused, missing);
+    /// Publishes what has changed of what the stream leaves out, at the cost of what has.
+    pub fn refused(&self, changes: Vec<LeftOut>) {
+        self.reports.change(self.number, changes);
+    }
+
+    /// Publishes the listeners that the client lacks now.
+    pub fn lacks(&self, missing: BTreeSet<Missing>) {
+        self.reports.lacks(self.number, missing);
     }
 }
 
 impl Drop for Entry {
     fn drop(&mut self) {
-        self.reports.lock().streams.remove(&self.number);
-        let (refused, missing) = (BTreeSet::new(), BTreeSet::new());
-        self.reports.replace(self.number, refused, missing);
+        let mut streams = self.reports.lock();
+        streams.streams.remove(&self.number);
+        let refused = streams.refused.get(&self.number).cloned();
+        drop(streams);
+        let units = refused.into_iter().flatten();
+        let changes = units.flat_map(|(unit, count)| {
+            let change = LeftOut {
+                unit,
+                is_left_out: false,
+            };
+            std::iter::repeat_n(change, count)
+        });
+        self.reports.change(self.number, changes);
+        self.reports.lacks(self.number, BTreeSet::new());
     }
 }
 
@@ -322,6 +389,12 @@ mod tests {
         }
     }
 
+    fn left_out(resource: &str, is_left_out: bool) -> Vec<LeftOut> {
+        let units = refusing(resource).into_iter();
+        let changes = units.map(|unit| LeftOut { unit, is_left_out });
+        changes.collect()
+    }
+
     #[test]
     fn refusals_are_the_union_of_all_streams_and_leave_with_them() {
         let reports = Reports::default();
@@ -331,24 +404,31 @@ mod tests {
             reports.enter(Arc::new("sotw")),
         );
         assert_eq!(reports.streams()[&b.number()].variant, "sotw");
-        a.refused(BTreeSet::new(), BTreeSet::new());
+        a.refused(Vec::new());
+        a.refused(left_out("unheard-of", false));
         assert!(!refused.has_changed().unwrap(), "nothing, still");
-        a.refused(refusing("r"), BTreeSet::new());
-        b.refused(refusing("r"), BTreeSet::new());
+        a.refused(left_out("r", true));
         assert!(refused.has_changed().unwrap());
         assert_eq!(refused.borrow_and_update().len(), 1);
-        b.refused(refusing("s"), BTreeSet::new());
-        assert_eq!(refused.borrow_and_update().len(), 2);
-        b.refused(refusing("s"), BTreeSet::new());
+        b.refused(left_out("r", true));
         assert!(!refused.has_changed().unwrap(), "no change, no news");
+        b.refused([left_out("r", false), left_out("s", true)].concat());
+        assert_eq!(refused.borrow_and_update().len(), 2);
+        // A resource, and what stands for it.
+        b.refused(left_out("s", true));
+        b.refused(left_out("s", false));
+        assert!(!refused.has_changed().unwrap());
+        b.refused(left_out("s", true));
         drop(b);
         assert_eq!(refused.borrow_and_update().len(), 1);
-        a.refused(BTreeSet::new(), BTreeSet::new());
+        a.refused(left_out("r", false));
         assert!(refused.borrow_and_update().is_empty());
-        a.refused(refusing("r"), BTreeSet::new());
+        a.refused(left_out("r", true));
         drop(a);
         assert!(refused.borrow_and_update().is_empty());
-        assert!(reports.streams().is_empty());
+        let streams = reports.lock();
+        assert!(streams.streams.is_empty() && streams.refused.is_empty());
+        assert!(streams.leaving_out.is_empty());
     }
 
     #[test]

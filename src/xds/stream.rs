@@ -20,8 +20,9 @@ use std::time::{Duration, Instant};
 use super::channel::Channel;
 use super::client::Client;
 use super::message::{Response, Variant};
+use super::refusal::Refusal;
 use super::removal::Removals;
-use super::report::{Missing, RefusedUnit, StreamReport, TypeReport};
+use super::report::{LeftOut, Missing, RefusedUnit, StreamReport, TypeReport};
 use super::{ResourceType, Snapshot};
 
 pub use request::Violation;
@@ -193,11 +194,12 @@ impl Stream {
     pub fn missing(&self) -> BTreeSet<Missing> {
         let listeners = self.channel(ResourceType::Listener);
         // One that it brought along it may have in an earlier form.
-        let refused = listeners.refused.iter().filter(|(name, key, _)| {
-            key.is_none() && !listeners.brought && listeners.held.accepted(name).is_none()
-        });
+        let refused = listeners
+            .refused
+            .whole_ones()
+            .filter(|(name, _)| !listeners.brought && listeners.held.accepted(name).is_none());
         refused
-            .map(|(name, _, refusal)| Missing {
+            .map(|(name, refusal)| Missing {
                 listener: name.clone(),
                 reason: refusal.reason.clone(),
             })
@@ -238,34 +240,31 @@ impl Stream {
         }
     }
 
-    /// The units that are left out on this stream, if they have changed since this was called last.
+    /// What has changed of the units that are left out on this stream since this was called last, at the cost of what has.
     #[must_use]
-    pub fn take_refused(&mut self) -> Option<BTreeSet<RefusedUnit>> {
-        let mut changed = false;
+    pub fn take_refused(&mut self) -> Vec<LeftOut> {
+        let mut changes = Vec::new();
         for channel in &mut self.channels {
-            changed |= channel.refused.take_changed();
+            let of = channel.resource_type;
+            let changed = channel.refused.take_changes().into_iter();
+            changes.extend(changed.map(|change| LeftOut {
+                unit: refused_unit(of, &change.name, change.key.as_ref(), &change.refusal),
+                is_left_out: change.is_left_out,
+            }));
         }
-        changed.then(|| self.refused())
+        changes
     }
 
     /// The units that are left out on this stream.
     #[must_use]
     pub fn refused(&self) -> BTreeSet<RefusedUnit> {
-        self.channels
-            .iter()
-            .flat_map(|channel| {
-                channel
-                    .refused
-                    .iter()
-                    .map(|(name, key, refusal)| RefusedUnit {
-                        resource_type: channel.resource_type,
-                        resource: name.clone(),
-                        part: key.cloned(),
-                        owners: refusal.owners.clone(),
-                        reason: refusal.reason.clone(),
-                    })
-            })
-            .collect()
+        let of_channel = |channel: &'_ Channel| {
+            let of = channel.resource_type;
+            let refused = channel.refused.iter();
+            let units = refused.map(|(name, key, refusal)| refused_unit(of, name, key, refusal));
+            units.collect::<Vec<_>>()
+        };
+        self.channels.iter().flat_map(of_channel).collect()
     }
 
     fn channel(&self, resource_type: ResourceType) -> &Channel {
@@ -294,6 +293,21 @@ impl Stream {
             channel.held.settle(target, self.nonce);
             channel.subscription.settle(target);
         }
+    }
+}
+
+fn refused_unit(
+    resource_type: ResourceType,
+    name: &Arc<str>,
+    key: Option<&Arc<str>>,
+    refusal: &Refusal,
+) -> RefusedUnit {
+    RefusedUnit {
+        resource_type,
+        resource: name.clone(),
+        part: key.cloned(),
+        owners: refusal.owners.clone(),
+        reason: refusal.reason.clone(),
     }
 }
 

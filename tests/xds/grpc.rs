@@ -47,7 +47,7 @@ async fn delta_over_a_unix_socket() {
         .unwrap()
         .unwrap()
         .clone();
-    let unit = found.first().unwrap();
+    let unit = found.get_min().unwrap();
     assert_eq!((&*unit.resource, &*unit.reason), ("b", "b is bad"));
     let reports = server.reports.streams();
     let report = reports.values().next().unwrap();

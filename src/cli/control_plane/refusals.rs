@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric as _};
@@ -12,12 +13,15 @@ use prometheus_client::registry::Registry;
 use tokio::sync::watch;
 
 use crate::model::verdict::Refusal;
-use crate::xds::RefusedUnit;
+use crate::xds::{RefusedUnit, RefusedUnits};
+
+/// Least time between two tellings of what is left out.
+const PAUSE: Duration = Duration::from_millis(100);
 
 /// Follows the units that streams leave out and names them by the objects that they were made from, until one of
 /// the two ends is closed.
 pub async fn follow(
-    mut units: watch::Receiver<Arc<BTreeSet<RefusedUnit>>>,
+    mut units: watch::Receiver<RefusedUnits>,
     refusals: watch::Sender<Arc<[Refusal]>>,
 ) {
     loop {
@@ -27,6 +31,8 @@ pub async fn follow(
             .flat_map(refusals_of)
             .collect();
         refusals.send_replace(current.into_iter().collect());
+        // Who refuses much refuses it one by one, and each time all of it is told: so not each time.
+        tokio::time::sleep(PAUSE).await;
         if units.changed().await.is_err() {
             return;
         }
@@ -36,7 +42,7 @@ pub async fn follow(
 /// What streams leave out at this moment, as a metric: a counter of refusals can't say that one is over, and a series
 /// that is born with 1 is no increase to anybody who asks for one.
 #[derive(Debug)]
-pub struct LeftOut(pub watch::Receiver<Arc<BTreeSet<RefusedUnit>>>);
+pub struct LeftOut(pub watch::Receiver<RefusedUnits>);
 
 impl LeftOut {
     const NAME: &str = "xds_left_out";
@@ -53,7 +59,7 @@ impl Collector for LeftOut {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
         let units = self.0.borrow().clone();
         let mut counts: BTreeMap<(&str, &str), i64> = BTreeMap::new();
-        for unit in &*units {
+        for unit in &units {
             let mut count = |owner| {
                 *counts
                     .entry((unit.resource_type.service(), owner))

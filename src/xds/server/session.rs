@@ -13,9 +13,9 @@ use super::requests::Requests;
 use super::streams::{Counted, Streams};
 use crate::xds::message::{Protocol, Response};
 use crate::xds::metrics::StreamGauge;
-use crate::xds::report::{Entry, Reporting, StreamReport};
+use crate::xds::report::{Entry, LeftOut, Reporting, StreamReport};
 use crate::xds::stream::{Event, Stream, Violation};
-use crate::xds::{Metrics, Published};
+use crate::xds::{Metrics, Published, ResourceType};
 
 /// The state machine, which reports look into. Nobody else waits for it: it is locked for no longer than a step of it takes.
 struct Shown(Mutex<Stream>);
@@ -128,14 +128,19 @@ impl<P: Protocol> Session<P> {
                 return Ok(Some(response));
             }
             // Once for all that was sent and answered since the stream waited last.
-            let (refused, deadline) = {
+            let ((refused, missing), deadline) = {
                 let mut stream = self.stream.lock();
                 let refused = stream.take_refused();
-                let refused = refused.map(|refused| (refused, stream.missing()));
-                (refused, stream.deadline(now.into_std()))
+                let is_of_listener =
+                    |change: &LeftOut| change.unit.resource_type == ResourceType::Listener;
+                let missing = refused.iter().any(is_of_listener).then(|| stream.missing());
+                ((refused, missing), stream.deadline(now.into_std()))
             };
-            if let Some((refused, missing)) = refused {
-                self.report.refused(refused, missing);
+            if !refused.is_empty() {
+                self.report.refused(refused);
+            }
+            if let Some(missing) = missing {
+                self.report.lacks(missing);
             }
             tokio::select! {
                 request = self.requests.message() => match request? {

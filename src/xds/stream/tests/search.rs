@@ -57,17 +57,31 @@ fn what_is_sent_again_is_tried_without_what_is_new() {
     assert!(script.stream.refused().is_empty());
 }
 
-/// Whoever shows what is left out is told when it is not any more.
+/// Whoever shows what is left out is told when it is, and when it is not any more: of that unit, whatever else is left out.
 #[test]
 fn what_is_left_out_no_more_is_told() {
-    let mut script = Script::new(Variant::Delta, "c:a=bad");
-    for input in ["> c", "> c no:bad"] {
-        script.input(input).unwrap();
+    let mut script = Script::new(Variant::Delta, "c:a=bad c:b=bad");
+    let told = |script: &mut Script| -> Vec<(String, bool)> {
+        let changes = script.stream.take_refused().into_iter();
+        let told = changes.map(|change| (change.unit.resource.to_string(), change.is_left_out));
+        told.collect()
+    };
+    let mut sent = script.input("> c").unwrap();
+    while !sent.is_empty() {
+        sent = script.input("> c no:bad").unwrap();
     }
-    assert_eq!(script.stream.take_refused().unwrap().len(), 1);
-    assert_eq!(script.stream.take_refused(), None, "nothing has changed");
+    let both = [("a".to_owned(), true), ("b".to_owned(), true)];
+    assert_eq!(told(&mut script), both);
+    assert_eq!(told(&mut script), [], "nothing has changed");
     script.input("! c:a=good").unwrap();
-    let left = script.stream.take_refused().expect("it is told");
-    assert!(left.is_empty());
-    assert_eq!(script.stream.take_refused(), None);
+    assert_eq!(told(&mut script), [("a".to_owned(), false)]);
+    script.input("> c no:bad").unwrap();
+    script.input("! -c:b").unwrap();
+    script.input("@ 1").unwrap();
+    assert_eq!(
+        told(&mut script),
+        [("a".to_owned(), true), ("b".to_owned(), false)]
+    );
+    assert_eq!(told(&mut script), []);
+    assert_eq!(script.stream.refused().len(), 1);
 }
