@@ -222,8 +222,11 @@ impl Client {
         let key = (of, name.clone());
         let has = self.has.contains_key(&key) && of != ResourceType::Endpoint;
         // What no server can know of may be told not to exist, when it is asked for.
-        // And a whole world in search of something bad omits what was not accepted yet: no route of this stream needs that.
-        let is_by_chance = self.variant == Variant::Sotw && self.untold.contains(&key);
+        // What it has out of a refused response by chance only, it may lose: a whole world in search of something bad omits
+        // what was not accepted yet, which no route of this stream needs, and a client that may wait for what it asked for
+        // is answered, if only that it is not there.
+        let is_by_chance =
+            self.untold.contains(&key) && (self.variant == Variant::Sotw || !of.has_wildcard());
         let is_known = !self.unknown.contains(&key) && !is_by_chance;
         if has && is_known && !(self.variant == Variant::Sotw && self.returned.contains(&of)) {
             for ((user, by), needs) in &self.needs {
