@@ -6,6 +6,7 @@
 mod body;
 mod connection;
 mod requests;
+mod room;
 mod session;
 mod streams;
 
@@ -18,25 +19,30 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::task::{AbortHandle, JoinSet};
+use tokio::time::Instant;
 
 use crate::process::duration::duration;
 
 use super::address::Address;
 use super::stream::Timing;
-use super::transport::{Incoming, Listener, Tls, TlsFiles};
+use super::transport::{Incoming, Listener, Peer, Tls, TlsFiles};
 use super::{Metrics, Published, Reports};
 use connection::Ended;
+use room::Seat;
 use streams::Streams;
 
 pub use super::transport::BindError;
 
 /// Most connections at a time. A node has one Envoy, but one control plane can serve a fleet of a thousand (`make
-/// figures` does); a bound keeps a loop of reconnects from adding up. Beyond it the oldest connection that has asked for
-/// nothing yet makes room, so that those who ask are not shut out by those who do not.
+/// figures` does); a bound keeps a loop of reconnects from adding up. Beyond it one makes room for the next: see
+/// [`room::leaves`].
 const CONNECTIONS: usize = 2048;
 
 /// Pause after `accept` failed, as it does without free file descriptors: enough to not spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Least time between two lines of the log about too many connections.
+const TELLING_PAUSE: Duration = Duration::from_secs(60);
 
 /// Where and how the xDS server listens.
 #[derive(Clone, Debug, clap::Args)]
@@ -144,7 +150,17 @@ struct Shared {
 struct Connections {
     tasks: JoinSet<u64>,
     last: u64,
-    open: BTreeMap<u64, (Streams, AbortHandle)>,
+    open: BTreeMap<u64, Open>,
+    /// When it was logged last that there are too many, and how often it was not logged since.
+    told: Option<(Instant, u64)>,
+}
+
+/// One of them.
+#[derive(Debug)]
+struct Open {
+    peer: Peer,
+    streams: Streams,
+    task: AbortHandle,
 }
 
 impl Connections {
@@ -163,16 +179,16 @@ impl Connections {
 
     /// Takes a connection in, if there is room for it or room can be made.
     fn admit(&mut self, incoming: Incoming, shared: Shared) {
+        let peer = incoming.peer();
         if self.open.len() >= CONNECTIONS {
             shared.metrics.rejected_connection();
-            let silent = self.open.iter().find(|(_, (streams, _))| !streams.is_any());
-            let Some(number) = silent.map(|(number, _)| *number) else {
-                tracing::warn!("an xDS connection was not let in: there are {CONNECTIONS}");
+            let leaves = self.leaves(peer);
+            let open = leaves.and_then(|number| self.open.remove(&number));
+            self.tell(peer, open.as_ref().map(|open| open.peer));
+            let Some(open) = open else {
                 return;
             };
-            if let Some((_, task)) = self.open.remove(&number) {
-                task.abort();
-            }
+            open.task.abort();
         }
         self.last += 1;
         let (number, streams) = (self.last, shared.streams.clone());
@@ -180,7 +196,47 @@ impl Connections {
             converse(incoming, shared).await;
             number
         });
-        self.open.insert(number, (streams, task));
+        let open = Open {
+            peer,
+            streams,
+            task,
+        };
+        self.open.insert(number, open);
+    }
+
+    fn leaves(&self, newcomer: Peer) -> Option<u64> {
+        let now = Instant::now().into_std();
+        let seat = |(number, open): (&u64, &Open)| Seat {
+            number: *number,
+            peer: open.peer,
+            standing: open.streams.standing(now),
+        };
+        let seats: Vec<Seat> = self.open.iter().map(seat).collect();
+        room::leaves(&seats, newcomer)
+    }
+
+    /// Logs that there are too many connections, once in a while: a loop of reconnects is one piece of news.
+    fn tell(&mut self, newcomer: Peer, leaves: Option<Peer>) {
+        let now = Instant::now();
+        let more = match &mut self.told {
+            Some((at, more)) if now < *at + TELLING_PAUSE => {
+                *more += 1;
+                return;
+            }
+            Some((_, more)) => *more,
+            None => 0,
+        };
+        self.told = Some((now, 0));
+        match leaves {
+            Some(leaves) => tracing::warn!(
+                %newcomer, %leaves, more,
+                "an xDS connection was closed to make room for another: there are {CONNECTIONS}"
+            ),
+            None => tracing::warn!(
+                %newcomer, more,
+                "an xDS connection was not let in: there are {CONNECTIONS}, all of them of clients that have few"
+            ),
+        }
     }
 }
 

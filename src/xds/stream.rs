@@ -82,6 +82,15 @@ pub enum Event {
     },
 }
 
+/// What a client has answered.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Answers {
+    /// Whether it has answered any response.
+    pub has_answered: bool,
+    /// When the oldest response was sent that it has not answered.
+    pub owes_since: Option<Instant>,
+}
+
 /// One client's stream.
 #[derive(Debug)]
 pub struct Stream {
@@ -181,6 +190,19 @@ impl Stream {
     /// What happened since the last call.
     pub fn take_events(&mut self) -> Vec<Event> {
         std::mem::take(&mut self.events)
+    }
+
+    /// What the client has answered by now.
+    #[must_use]
+    pub fn answers(&self) -> Answers {
+        let pending = self
+            .channels
+            .iter()
+            .filter_map(|channel| channel.pending.as_ref());
+        Answers {
+            has_answered: self.channels.iter().any(|channel| channel.answered > 0),
+            owes_since: pending.map(|pending| pending.at).min(),
+        }
     }
 
     /// The client as the first request introduced it.

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::io;
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
@@ -325,6 +325,22 @@ pub enum Incoming {
 }
 
 impl Incoming {
+    /// Who it is of, as far as the kernel knows.
+    #[must_use]
+    pub fn peer(&self) -> Peer {
+        match self {
+            Self::Unix(stream) => {
+                let credentials = stream.peer_cred().ok();
+                Peer::Process(credentials.and_then(|credentials| credentials.pid()))
+            }
+            Self::Tcp(stream, _) => match stream.peer_addr() {
+                Ok(address) => Peer::Address(address.ip().to_canonical()),
+                // It is gone already.
+                Err(_) => Peer::Process(None),
+            },
+        }
+    }
+
     /// Finds out who it is.
     ///
     /// # Errors
@@ -364,6 +380,25 @@ impl Incoming {
 /// The socket's mode says the same to the kernel; this holds where a volume or a umask has changed it.
 fn may_connect(peer: u32, own: u32) -> bool {
     peer == own || peer == 0
+}
+
+/// Who a connection is of, before any handshake. Not who it says it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Peer {
+    /// A process of this machine; `None` in a container of its own, where it has no number that means anything here.
+    Process(Option<i32>),
+    /// A host, or what it is hidden behind.
+    Address(IpAddr),
+}
+
+impl fmt::Display for Peer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Process(Some(pid)) => write!(f, "process {pid}"),
+            Self::Process(None) => f.write_str("a process of another container"),
+            Self::Address(address) => address.fmt(f),
+        }
+    }
 }
 
 /// A connection of a peer that may connect.

@@ -42,14 +42,17 @@ async fn who_never_says_a_word_is_let_go() {
     server.stop().await;
 }
 
-#[tokio::test]
-async fn who_never_says_a_word_shuts_nobody_out() {
-    // Both ends of each are in this process.
+/// Both ends of each connection are in this process.
+fn allow_many_files() {
     let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
     let wanted = 10_000.min(hard);
     assert!(wanted > 5000, "{hard} open files are too few for this test");
     setrlimit(Resource::RLIMIT_NOFILE, wanted.max(soft), hard).unwrap();
+}
 
+#[tokio::test]
+async fn who_never_says_a_word_shuts_nobody_out() {
+    allow_many_files();
     let server = Server::start(&[]).await;
     server.publish(&snapshot(&[(ResourceType::Cluster, "a", "1")]));
     let mut first = Delta::open(server.client().await).await;
@@ -78,5 +81,36 @@ async fn who_never_says_a_word_shuts_nobody_out() {
     // Those beyond the bound: two of it are of who asked.
     assert_eq!(of_number, Some(MANY + 2 - 2048));
     drop(silent);
+    server.stop().await;
+}
+
+/// Nor does who asks, whether it answers or not: a newcomer is let in, and the one that answers what it is sent stays before
+/// those that do not.
+#[tokio::test]
+async fn who_asks_shuts_nobody_out() {
+    allow_many_files();
+    let server = Server::start(&[]).await;
+    server.publish(&snapshot(&[(ResourceType::Cluster, "a", "1")]));
+    let mut first = Delta::open(server.client().await).await;
+    first.subscribe(ResourceType::Cluster, &[]).await;
+    let response = first.next().await;
+    first.answer(&response, None).await;
+
+    let mut mute = Vec::new();
+    for _ in 0..MANY {
+        let mut one = Delta::open(server.client().await).await;
+        one.subscribe(ResourceType::Cluster, &[]).await;
+        assert_eq!(names(&one.next().await), ["a"]);
+        mute.push(one);
+    }
+    let mut late = Delta::open(server.client().await).await;
+    late.subscribe(ResourceType::Cluster, &[]).await;
+    let response = late.next().await;
+    assert_eq!(names(&response), ["a"]);
+    late.answer(&response, None).await;
+    server.publish(&snapshot(&[(ResourceType::Cluster, "a", "2")]));
+    assert_eq!(names(&first.next().await), ["a"]);
+    assert_eq!(names(&late.next().await), ["a"]);
+    drop(mute);
     server.stop().await;
 }

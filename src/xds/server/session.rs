@@ -109,10 +109,14 @@ impl<P: Protocol> Session<P> {
                 }
             }
             let now = Instant::now();
-            let (response, events) = {
+            let (response, events, answers) = {
                 let mut stream = self.stream.lock();
-                (stream.poll(now.into_std()), stream.take_events())
+                let response = stream.poll(now.into_std());
+                (response, stream.take_events(), stream.answers())
             };
+            if let Some(counted) = &self.counted {
+                counted.answers(answers);
+            }
             self.tell(events);
             if let Some(response) = response {
                 self.metrics.pushed(&response);

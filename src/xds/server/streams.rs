@@ -1,32 +1,95 @@
-//! How many streams of a connection have had a request: a connection without one is nobody's yet.
+//! How the streams of one connection behave: a connection on which nothing is asked or answered is the first to make room.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
-/// The count of one connection; every clone shows the same. It guards no other memory, hence the order of its accesses
-/// does not matter.
+use crate::xds::stream::Answers;
+
+/// How long an answer may take before it counts as missing. Envoy holds its answer to CDS for 15 s where a cluster has no
+/// endpoints (measured).
+const LATE: Duration = Duration::from_secs(60);
+
+/// What a connection is good for; the least comes first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Standing {
+    /// Nothing was asked on it.
+    Silent,
+    /// No response was ever answered.
+    Mute,
+    /// A response waits for its answer for too long.
+    Late,
+    /// It is as a client should be.
+    Sound,
+}
+
+/// The streams of one connection that have had a request; every clone shows the same.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Streams(Arc<AtomicUsize>);
+pub(super) struct Streams(Arc<Mutex<Open>>);
 
-/// Counts one stream while it lives.
+#[derive(Debug, Default)]
+struct Open {
+    last: u64,
+    streams: BTreeMap<u64, Answers>,
+}
+
+/// One stream while it lives.
 #[derive(Debug)]
-pub(super) struct Counted(Streams);
+pub(super) struct Counted {
+    streams: Streams,
+    number: u64,
+}
 
 impl Streams {
     /// Whether there is any.
     pub(super) fn is_any(&self) -> bool {
-        self.0.load(Ordering::Relaxed) > 0
+        !self.lock().streams.is_empty()
+    }
+
+    /// That of the best of them.
+    pub(super) fn standing(&self, now: Instant) -> Standing {
+        let open = self.lock();
+        let standings = open.streams.values().map(|answers| match answers {
+            Answers {
+                has_answered: false,
+                ..
+            } => Standing::Mute,
+            Answers {
+                owes_since: Some(since),
+                ..
+            } if now.saturating_duration_since(*since) > LATE => Standing::Late,
+            _ => Standing::Sound,
+        });
+        standings.max().unwrap_or(Standing::Silent)
     }
 
     /// One more, until the result is dropped.
     pub(super) fn enter(&self) -> Counted {
-        self.0.fetch_add(1, Ordering::Relaxed);
-        Counted(self.clone())
+        let mut open = self.lock();
+        open.last += 1;
+        let number = open.last;
+        open.streams.insert(number, Answers::default());
+        Counted {
+            streams: self.clone(),
+            number,
+        }
+    }
+
+    /// Nothing panics while this is locked.
+    fn lock(&self) -> MutexGuard<'_, Open> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Counted {
+    /// What the client has answered by now.
+    pub(super) fn answers(&self, answers: Answers) {
+        self.streams.lock().streams.insert(self.number, answers);
     }
 }
 
 impl Drop for Counted {
     fn drop(&mut self) {
-        self.0.0.fetch_sub(1, Ordering::Relaxed);
+        self.streams.lock().streams.remove(&self.number);
     }
 }
