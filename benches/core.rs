@@ -134,6 +134,7 @@ fn secret(namespace: usize, serial: usize) -> Object {
             key: PrivateKeyPem::new(format!("{serial:0250}")),
             key_algorithm: KeyAlgorithm::Ecdsa,
             names: vec!["*.example.com".into()],
+            common_name: None,
             not_before: jiff::Timestamp::UNIX_EPOCH,
             not_after: jiff::Timestamp::UNIX_EPOCH,
         })),

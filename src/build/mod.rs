@@ -372,7 +372,7 @@ impl Builder {
                     self.translated.secrets += 1;
                     self.statuses
                         .certificates
-                        .insert(name.clone(), certificate.not_after);
+                        .insert(name.clone(), certificate.validity);
                     self.own(owner);
                     self.put(ResourceType::Secret, secret::secret(&certificate))
                 }

@@ -269,7 +269,7 @@ impl Store {
                 return;
             }
             self.remove_valid(&reference, dirty);
-            dirty.objects.insert(reference.clone());
+            self.touch_users(&reference, dirty);
             let of_kind = self.invalid.entry(reference.kind).or_default();
             of_kind.insert(reference.name, invalid);
             return;
@@ -298,7 +298,28 @@ impl Store {
         if let Some(of_kind) = self.invalid.get_mut(&reference.kind)
             && of_kind.remove(&reference.name).is_some()
         {
-            dirty.objects.insert(reference.clone());
+            self.touch_users(reference, dirty);
+        }
+    }
+
+    /// What stands in the place of an object has changed: it is told of it, and of the Ingresses that name it.
+    fn touch_users(&self, reference: &ObjectRef, dirty: &mut Dirty) {
+        dirty.objects.insert(reference.clone());
+        match reference.kind {
+            Kind::Service => {
+                for ingress in self.by_service.get(&reference.name) {
+                    self.touch_ingress(ingress, dirty);
+                }
+            }
+            Kind::Secret => {
+                for ingress in self.by_secret.get(&reference.name) {
+                    self.touch_secrets_of(ingress, dirty);
+                }
+            }
+            Kind::IngressClass
+            | Kind::Ingress
+            | Kind::EndpointSlice
+            | Kind::TlsCertificateDelegation => {}
         }
     }
 
@@ -505,7 +526,9 @@ impl Store {
         let rotated = match (old, &secret) {
             (Some(old), Some(new)) => match (&old.certificate, &new.certificate) {
                 (Ok(old), Ok(new)) => {
-                    old.names == new.names && old.key_algorithm == new.key_algorithm
+                    old.names == new.names
+                        && old.common_name == new.common_name
+                        && old.key_algorithm == new.key_algorithm
                 }
                 _ => false,
             },

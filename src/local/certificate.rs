@@ -43,6 +43,7 @@ pub fn self_signed(hosts: &BTreeSet<Arc<str>>) -> Result<TlsCertificate, String>
         key: PrivateKeyPem::new(key.serialize_pem().replace("\r\n", "\n")),
         key_algorithm: KeyAlgorithm::Ecdsa,
         names: hosts.iter().cloned().collect(),
+        common_name: None,
         not_before,
         not_after,
     })

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crate::facts::{class_of, secret_reference};
+use crate::facts::class_of;
 use crate::model::verdict::Statuses;
 use crate::objects::{Ingress, Kind, ObjectRef, Problem};
 use crate::sources::Locator;
@@ -21,8 +21,6 @@ pub struct Wanted {
     pub tls: bool,
     /// They.
     pub ingresses: BTreeSet<ObjectRef>,
-    /// The Secrets that they name.
-    pub secrets: BTreeSet<ObjectRef>,
 }
 
 /// The hosts that Ingresses of ours name.
@@ -36,15 +34,7 @@ pub fn wanted(statuses: &Statuses) -> BTreeMap<Arc<str>, Wanted> {
         for host in hosts(ingress) {
             let wanted = all.entry(host.clone()).or_default();
             wanted.tls |= wants_tls(ingress, &host);
-            wanted.ingresses.insert(reference(ingress));
-            let secrets = ingress
-                .tls
-                .iter()
-                .filter_map(|tls| tls.secret_name.as_ref());
-            wanted.secrets.extend(secrets.map(|name| ObjectRef {
-                kind: Kind::Secret,
-                name: secret_reference(ingress, name),
-            }));
+            wanted.ingresses.insert(ingress.reference());
         }
     }
     all
@@ -70,7 +60,7 @@ pub fn lines(
         if missing.is_empty() || ingress.metadata.name.to_string() == MADE {
             continue;
         }
-        let object = reference(ingress);
+        let object = ingress.reference();
         let why = if facts.served {
             let problems = statuses.problems.get(&object);
             why(ingress, problems.map_or(&[], |of| &of.problems))
@@ -187,11 +177,4 @@ fn wants_tls(ingress: &Ingress, host: &str) -> bool {
             .tls
             .iter()
             .any(|tls| tls.hosts.is_empty() || tls.hosts.iter().any(covers))
-}
-
-fn reference(ingress: &Ingress) -> ObjectRef {
-    ObjectRef {
-        kind: Kind::Ingress,
-        name: ingress.metadata.name.clone(),
-    }
 }

@@ -130,7 +130,7 @@ impl View<'_> {
         }
     }
 
-    /// What is wrong with Ingresses, as far as it concerns TLS or names the host; and with the Secrets that they name.
+    /// What is wrong with Ingresses, as far as it concerns TLS or names the host.
     fn problems_of(&self, wanted: &Wanted, host: &str) -> String {
         let is_about = |problem: &Problem| {
             let words = ["Secret", "spec.tls", host];
@@ -138,13 +138,8 @@ impl View<'_> {
         };
         let of = |object: &ObjectRef| self.statuses.problems.get(object);
         let ingresses = wanted.ingresses.iter().filter_map(of);
-        let ingresses = ingresses.map(|of| missing::sentences(&of.problems, is_about));
-        let secrets = wanted.secrets.iter().filter_map(|secret| {
-            let why = missing::sentences(&of(secret)?.problems, |_| true);
-            Some(format!("{secret} is not valid: {why}"))
-        });
         let sentences: BTreeSet<_> = ingresses
-            .chain(secrets)
+            .map(|of| missing::sentences(&of.problems, is_about))
             .filter(|sentence| !sentence.is_empty())
             .collect();
         sentences.into_iter().collect::<Vec<_>>().join("; ")

@@ -431,6 +431,15 @@ pub enum TlsVersion {
     V1_3,
 }
 
+/// When a certificate is good, as it says itself. Whether it is depends on the clock: it is served in any case.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Validity {
+    /// `notBefore` of the leaf.
+    pub not_before: jiff::Timestamp,
+    /// `notAfter` of the leaf.
+    pub not_after: jiff::Timestamp,
+}
+
 /// A certificate with its key, as SDS delivers it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Certificate {
@@ -442,8 +451,8 @@ pub struct Certificate {
     pub key: PrivateKeyPem,
     /// What kind of key.
     pub key_algorithm: KeyAlgorithm,
-    /// When it ends.
-    pub not_after: jiff::Timestamp,
+    /// When it is good.
+    pub validity: Validity,
     /// The Secret.
     pub owner: Owner,
 }

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use imbl::OrdMap;
 
+use super::Validity;
 use crate::objects::{Ingress, LoadBalancerAddress, NamespacedName, ObjectRef, Problem};
 
 /// The verdicts on all objects at one moment.
@@ -17,8 +18,8 @@ pub struct Statuses {
     pub ingresses: OrdMap<NamespacedName, IngressFacts>,
     /// What is wrong, by object. An object without problems is not in here.
     pub problems: OrdMap<ObjectRef, ObjectProblems>,
-    /// When each certificate in use ends (`notAfter`), by Secret.
-    pub certificates: OrdMap<NamespacedName, jiff::Timestamp>,
+    /// When each certificate in use is good, by Secret.
+    pub certificates: OrdMap<NamespacedName, Validity>,
     /// `metadata.uid` of the Services and Secrets that clusters and certificates are made from: Envoy may refuse one.
     pub owners: OrdMap<ObjectRef, Arc<str>>,
 }

@@ -23,8 +23,10 @@ pub struct TlsCertificate {
     pub key: PrivateKeyPem,
     /// What kind of key it is: one host can have one certificate of each side by side.
     pub key_algorithm: KeyAlgorithm,
-    /// DNS names of the leaf's subjectAltName (of its common name where it has none), lower-case, sorted.
+    /// DNS names of the leaf's subjectAltName, lower-case, sorted.
     pub names: Vec<Arc<str>>,
+    /// The leaf's common name in lower case, where it has no subjectAltName with a DNS name: clients no longer read it.
+    pub common_name: Option<Arc<str>>,
     /// `notBefore` of the leaf.
     pub not_before: jiff::Timestamp,
     /// `notAfter` of the leaf.

@@ -1,8 +1,9 @@
-//! Certificates whose time is over, or nearly: one line in the log each.
+//! Certificates whose time is over, or nearly, or has not come: one line in the log each.
 //!
 //! Whether a certificate is still good depends on the clock, so it is no problem of an object (those are a function
-//! of the objects alone, I1), and no Event. What ends when is the metric `isobath_certificate_not_after_seconds`, on
-//! which an alert can be as early as it likes; these lines come when it is late.
+//! of the objects alone, I1), and no Event. What begins and ends when are the metrics
+//! `isobath_certificate_not_before_seconds` and `isobath_certificate_not_after_seconds`, on which an alert can be as early
+//! as it likes; these lines come when it is late.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -11,6 +12,7 @@ use imbl::OrdMap;
 use jiff::{SignedDuration, Timestamp};
 use tracing::warn;
 
+use crate::model::Validity;
 use crate::objects::NamespacedName;
 
 /// Certificates that live for six days are renewed two days before their end.
@@ -22,6 +24,8 @@ pub(super) const INTERVAL: Duration = Duration::from_secs(600);
 /// How it stands with a certificate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Stage {
+    /// It has not begun.
+    NotYet,
     /// It ends within a day.
     Ending,
     /// It has ended.
@@ -31,19 +35,26 @@ pub(super) enum Stage {
 /// What has been said.
 #[derive(Debug, Default)]
 pub(super) struct Expiry {
-    seen: OrdMap<NamespacedName, Timestamp>,
-    told: BTreeMap<NamespacedName, (Timestamp, Stage)>,
+    seen: OrdMap<NamespacedName, Validity>,
+    told: BTreeMap<NamespacedName, (Validity, Stage)>,
 }
 
 impl Expiry {
     /// Logs what is new since the last look.
     pub(super) fn report(
         &mut self,
-        certificates: &OrdMap<NamespacedName, Timestamp>,
+        certificates: &OrdMap<NamespacedName, Validity>,
         now: Timestamp,
     ) {
-        for (secret, not_after, stage) in self.look(certificates, now) {
+        for (secret, validity, stage) in self.look(certificates, now) {
+            let Validity {
+                not_before,
+                not_after,
+            } = validity;
             match stage {
+                Stage::NotYet => {
+                    warn!(%secret, %not_before, "the certificate is not valid yet, and is served")
+                }
                 Stage::Ending => warn!(%secret, %not_after, "the certificate ends soon"),
                 Stage::Ended => {
                     warn!(%secret, %not_after, "the certificate has ended, and is served")
@@ -54,35 +65,37 @@ impl Expiry {
 
     fn look(
         &mut self,
-        certificates: &OrdMap<NamespacedName, Timestamp>,
+        certificates: &OrdMap<NamespacedName, Validity>,
         now: Timestamp,
-    ) -> Vec<(NamespacedName, Timestamp, Stage)> {
+    ) -> Vec<(NamespacedName, Validity, Stage)> {
         let mut news = Vec::new();
-        for (name, &not_after) in certificates {
-            let Some(stage) = stage(not_after, now) else {
+        for (name, &validity) in certificates {
+            let Some(stage) = stage(validity, now) else {
                 continue;
             };
-            let said = (not_after, stage);
+            let said = (validity, stage);
             if self.told.insert(name.clone(), said) != Some(said) {
-                news.push((name.clone(), not_after, stage));
+                news.push((name.clone(), validity, stage));
             }
         }
         self.told
-            .retain(|name, (not_after, _)| certificates.get(name) == Some(not_after));
+            .retain(|name, (validity, _)| certificates.get(name) == Some(validity));
         self.seen = certificates.clone();
         news
     }
 
     /// Whether these are the certificates of the last look: then there is nothing new before the next interval.
-    pub(super) fn has_seen(&self, certificates: &OrdMap<NamespacedName, Timestamp>) -> bool {
+    pub(super) fn has_seen(&self, certificates: &OrdMap<NamespacedName, Validity>) -> bool {
         self.seen.ptr_eq(certificates)
     }
 }
 
-fn stage(not_after: Timestamp, now: Timestamp) -> Option<Stage> {
-    let left = not_after.duration_since(now);
+fn stage(validity: Validity, now: Timestamp) -> Option<Stage> {
+    let left = validity.not_after.duration_since(now);
     if left.is_negative() || left.is_zero() {
         Some(Stage::Ended)
+    } else if validity.not_before > now {
+        Some(Stage::NotYet)
     } else if left <= SOON {
         Some(Stage::Ending)
     } else {
@@ -98,7 +111,11 @@ mod tests {
     fn each_stage_is_told_once() {
         let at = |hour: i64| Timestamp::UNIX_EPOCH + SignedDuration::from_hours(hour);
         let name = NamespacedName::new("shop", "web");
-        let certificates = OrdMap::unit(name.clone(), at(100));
+        let validity = |from, to| Validity {
+            not_before: at(from),
+            not_after: at(to),
+        };
+        let certificates = OrdMap::unit(name.clone(), validity(0, 100));
         let mut expiry = Expiry::default();
         let mut check = |certificates: &OrdMap<_, _>, hour, expected: &[Stage]| {
             let news = expiry.look(certificates, at(hour));
@@ -112,10 +129,18 @@ mod tests {
         check(&certificates, 100, &[Stage::Ended]);
         check(&certificates, 200, &[]);
         // Renewed, and renewed with one that is already over.
-        check(&OrdMap::unit(name.clone(), at(900)), 200, &[]);
-        check(&OrdMap::unit(name.clone(), at(150)), 200, &[Stage::Ended]);
+        check(&OrdMap::unit(name.clone(), validity(0, 900)), 200, &[]);
+        let ended = OrdMap::unit(name.clone(), validity(0, 150));
+        check(&ended, 200, &[Stage::Ended]);
         // Gone, and back.
         check(&OrdMap::new(), 201, &[]);
-        check(&OrdMap::unit(name, at(150)), 202, &[Stage::Ended]);
+        check(&ended, 202, &[Stage::Ended]);
+        // One that begins later, and one that begins when another has ended.
+        let early = OrdMap::unit(name.clone(), validity(300, 310));
+        check(&early, 299, &[Stage::NotYet]);
+        check(&early, 299, &[]);
+        check(&early, 300, &[Stage::Ending]);
+        let never = OrdMap::unit(name, validity(400, 300));
+        check(&never, 301, &[Stage::Ended]);
     }
 }

@@ -57,10 +57,7 @@ pub fn resolve(
     };
     let name = NamespacedName::new(namespace.clone(), name.clone());
     let Some(service) = input.store.service(&name) else {
-        return Err((
-            reason::SERVICE_NOT_FOUND,
-            format!("Service {name} does not exist"),
-        ));
+        return Err(not_there(input, name));
     };
     let Some(FoundPort { port, policy, .. }) = find_port(input, service, port) else {
         let message = match port {
@@ -85,6 +82,25 @@ pub fn resolve(
         },
         hash_source_ip: policy.hash_source_ip,
     })
+}
+
+/// Why a Service can't be used: it does not exist, or it is wrong as a whole.
+fn not_there(input: Input<'_>, name: NamespacedName) -> (&'static str, String) {
+    let reference = ObjectRef {
+        kind: Kind::Service,
+        name,
+    };
+    let name = &reference.name;
+    match input.store.invalid(&reference) {
+        None => {
+            let message = format!("Service {name} does not exist");
+            (reason::SERVICE_NOT_FOUND, message)
+        }
+        Some(invalid) => {
+            let message = format!("Service {name} is not valid: {}", invalid.reason);
+            (reason::SERVICE_NOT_VALID, message)
+        }
+    }
 }
 
 /// The cluster of one port of a Service, `None` where the Service or port is gone.

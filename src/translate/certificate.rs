@@ -4,8 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::facts::{Store, secret_reference};
-use crate::model::{Certificate, Host, TlsServer, TlsSettings, TlsVersion};
-use crate::objects::{Ingress, KeyAlgorithm, Kind, NamespacedName, Problem, TlsCertificate};
+use crate::model::{Certificate, Host, TlsServer, TlsSettings, TlsVersion, Validity};
+use crate::objects::{
+    Ingress, KeyAlgorithm, Kind, NamespacedName, ObjectRef, Problem, TlsCertificate,
+};
 
 use super::reading::Reading;
 use super::{Input, owner, reason};
@@ -19,7 +21,10 @@ pub fn certificate(input: Input<'_>, secret: &NamespacedName) -> Option<Certific
         chain: certificate.chain.clone(),
         key: certificate.key.clone(),
         key_algorithm: certificate.key_algorithm,
-        not_after: certificate.not_after,
+        validity: Validity {
+            not_before: certificate.not_before,
+            not_after: certificate.not_after,
+        },
         owner: owner(Kind::Secret, secret),
     })
 }
@@ -106,7 +111,7 @@ fn usable_secrets(
     let mut secrets: BTreeMap<KeyAlgorithm, NamespacedName> = BTreeMap::new();
     for (_, secret, certificate) in found {
         if !names(certificate, host) {
-            let message = format!("the certificate of Secret {secret} does not name host {host}");
+            let message = mismatch(certificate, &secret, host);
             report(reason::CERTIFICATE_NAME_MISMATCH, message);
         }
         let other = secrets
@@ -176,16 +181,36 @@ fn usable_certificate<'a>(
         );
         return Err((reason::SECRET_NOT_DELEGATED, message));
     }
+    let not_valid = |why: &str| {
+        let message = format!("Secret {secret} is not valid: {why}");
+        (reason::SECRET_NOT_VALID, message)
+    };
     let Some(object) = store.secret(secret) else {
+        let reference = ObjectRef {
+            kind: Kind::Secret,
+            name: secret.clone(),
+        };
+        if let Some(invalid) = store.invalid(&reference) {
+            return Err(not_valid(&invalid.reason));
+        }
         let message = format!("Secret {secret} of type kubernetes.io/tls does not exist");
         return Err((reason::SECRET_NOT_FOUND, message));
     };
-    object.certificate.as_deref().map_err(|why| {
-        (
-            reason::SECRET_NOT_VALID,
-            format!("Secret {secret} is not valid: {why}"),
-        )
-    })
+    object.certificate.as_deref().map_err(|why| not_valid(why))
+}
+
+/// Why clients of the host refuse a certificate that does not name it.
+fn mismatch(certificate: &TlsCertificate, secret: &NamespacedName, host: &Host) -> String {
+    let is_host = |name: &str| {
+        let wildcard = host.covering_wildcard();
+        name == host.as_str() || wildcard.is_some_and(|wildcard| name == wildcard.as_str())
+    };
+    match &certificate.common_name {
+        Some(name) if is_host(name) => format!(
+            "the certificate of Secret {secret} names host {host} as its common name only, which browsers do not read: it needs a subjectAltName"
+        ),
+        _ => format!("the certificate of Secret {secret} does not name host {host}"),
+    }
 }
 
 /// Whether a certificate covers the host (RFC 6125: a wildcard stands for one label). One can have more names than there

@@ -6,10 +6,11 @@ use super::service_policy::SERVICE_ANNOTATIONS;
 use crate::objects::{Ingress, IngressPath, Metadata, PathType, is_of_other_controller};
 
 /// Whose annotations can only be meant for us.
-const OURS: [&str; 3] = [
+const OURS: [&str; 4] = [
     "isobath.dev/",
     "projectcontour.io/",
     "ingress.kubernetes.io/",
+    "kubernetes.io/ingress.",
 ];
 
 /// So many misspelt annotations are named, and searched for what is meant: a search costs some microseconds.

@@ -109,6 +109,8 @@ fn owner(kind: Kind, name: &NamespacedName) -> Owner {
 pub mod reason {
     /// A backend names a Service that does not exist.
     pub const SERVICE_NOT_FOUND: &str = "ServiceNotFound";
+    /// A backend names a Service that can't be used.
+    pub const SERVICE_NOT_VALID: &str = "ServiceNotValid";
     /// A backend names a port that its Service does not have.
     pub const SERVICE_PORT_NOT_FOUND: &str = "ServicePortNotFound";
     /// A backend is no Service.

@@ -12,7 +12,7 @@ use isobath::envoy::{cluster, endpoint, filter_chain, listener, route, secret, s
 use isobath::model::{
     Certificate, CircuitBreakers, Cluster, Discovery, EndpointAddress, Forward, HeaderModifier,
     Host, LoadAssignment, Owner, PathMatch, Route, RouteAction, RouteMatch, TlsServer, TlsSettings,
-    UpstreamProtocol, VirtualHost, WeightedCluster,
+    UpstreamProtocol, Validity, VirtualHost, WeightedCluster,
 };
 use isobath::objects::{KeyAlgorithm, PrivateKeyPem};
 use isobath::xds::{Part, Resource, ResourceType};
@@ -127,7 +127,10 @@ pub fn certificate(name: &str, names: &[&str]) -> Certificate {
         chain: pair.cert.pem().into(),
         key: PrivateKeyPem::new(pair.signing_key.serialize_pem()),
         key_algorithm: KeyAlgorithm::Ecdsa,
-        not_after: jiff::Timestamp::MAX,
+        validity: Validity {
+            not_before: jiff::Timestamp::UNIX_EPOCH,
+            not_after: jiff::Timestamp::MAX,
+        },
         owner: Owner {
             kind: "Secret",
             namespace: "web".into(),

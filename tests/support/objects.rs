@@ -15,6 +15,13 @@ pub const HOSTS: [&str; 6] = [
 ];
 pub const SERVICES: [&str; 3] = ["web", "api", "gone"];
 pub const SECRETS: [&str; 3] = ["first", "second", "broken"];
+/// Objects that are wrong as a whole at times.
+const INVALID: [(Kind, &str); 4] = [
+    (Kind::Ingress, "one"),
+    (Kind::Ingress, "two"),
+    (Kind::Secret, "first"),
+    (Kind::Service, "web"),
+];
 pub const NAMESPACES: [&str; 2] = ["east", "west"];
 const FAMILIES: [&[IpFamily]; 5] = [
     &[],
@@ -300,6 +307,7 @@ pub fn secret() -> impl Strategy<Value = Object> {
                     .take(usize::from(names) * 3)
                     .map(|host| Arc::from(*host))
                     .collect(),
+                common_name: (names == 0).then(|| HOSTS[0].into()),
                 not_before: jiff::Timestamp::UNIX_EPOCH,
                 not_after: jiff::Timestamp::UNIX_EPOCH,
             };
@@ -339,13 +347,14 @@ pub fn other() -> impl Strategy<Value = Object> {
             delegations: vec![("second".into(), vec![target.into()])],
         }))
     });
-    let invalid =
-        (select(&NAMESPACES[..]), select(&["one", "two"][..])).prop_map(|(namespace, name)| {
+    let invalid = (select(&NAMESPACES[..]), select(&INVALID[..]), 0..2_u8).prop_map(
+        |(namespace, (kind, name), serial)| {
             Object::Invalid(Arc::new(Invalid {
-                reference: ObjectRef::new(Kind::Ingress, namespace, name),
-                reason: "spec: wrong".into(),
+                reference: ObjectRef::new(kind, namespace, name),
+                reason: format!("spec: wrong {serial}"),
             }))
-        });
+        },
+    );
     prop_oneof![class, delegation, invalid]
 }
 

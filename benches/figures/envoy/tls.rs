@@ -26,7 +26,7 @@ use imbl::OrdMap;
 use isobath::envoy::edge::Edge;
 use isobath::envoy::filter_chain::Manager;
 use isobath::envoy::{filter_chain, listener, route, secret, server_name};
-use isobath::model::{Certificate, Host, TlsServer, TlsSettings};
+use isobath::model::{Certificate, Host, TlsServer, TlsSettings, Validity};
 use isobath::objects::private_key::{KeyAlgorithm, PrivateKeyPem};
 use isobath::xds::{Part, Resource};
 use prost::Message as _;
@@ -199,7 +199,10 @@ impl Hosts<'_> {
             chain: self.pem.0.as_str().into(),
             key: PrivateKeyPem::new(self.pem.1.clone()),
             key_algorithm: KeyAlgorithm::Ecdsa,
-            not_after: jiff::Timestamp::MAX,
+            validity: Validity {
+                not_before: jiff::Timestamp::MIN,
+                not_after: jiff::Timestamp::MAX,
+            },
             owner: owner("Secret", host),
         });
         if self.way != Way::DiscoveryInline {

@@ -12,6 +12,7 @@ use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
 
 use crate::build::{Builder, Translated};
+use crate::model::Validity;
 use crate::objects::{Event, Kind, NamespacedName};
 use crate::xds::ResourceType;
 
@@ -23,9 +24,10 @@ pub struct Metrics {
     resources: Family<TypeLabels, Gauge>,
     units: Family<UnitLabels, Counter>,
     builds: Histogram,
+    not_before: Family<SecretLabels, Gauge>,
     not_after: Family<SecretLabels, Gauge>,
     translated: Translated,
-    certificates: OrdMap<NamespacedName, jiff::Timestamp>,
+    certificates: OrdMap<NamespacedName, Validity>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -68,6 +70,7 @@ impl Metrics {
             resources: Family::default(),
             units: Family::default(),
             builds: Histogram::new(exponential_buckets(10e-6, 4.0, 10)),
+            not_before: Family::default(),
             not_after: Family::default(),
             translated: Translated::default(),
             certificates: OrdMap::new(),
@@ -111,6 +114,12 @@ impl Metrics {
             "Time from a batch of events to the snapshot that has them",
             Unit::Seconds,
             metrics.builds.clone(),
+        );
+        registry.register_with_unit(
+            "certificate_not_before",
+            "When a certificate in use begins, as Unix time",
+            Unit::Seconds,
+            metrics.not_before.clone(),
         );
         registry.register_with_unit(
             "certificate_not_after",
@@ -172,23 +181,27 @@ impl Metrics {
         self.observe_certificates(&builder.statuses().certificates);
     }
 
-    fn observe_certificates(&mut self, certificates: &OrdMap<NamespacedName, jiff::Timestamp>) {
+    fn observe_certificates(&mut self, certificates: &OrdMap<NamespacedName, Validity>) {
         let labels = |name: &NamespacedName| SecretLabels {
             namespace: name.namespace.to_string(),
             secret: name.name.to_string(),
         };
         for difference in self.certificates.diff(certificates) {
             match difference {
-                DiffItem::Add(name, not_after)
+                DiffItem::Add(name, validity)
                 | DiffItem::Update {
-                    new: (name, not_after),
+                    new: (name, validity),
                     ..
                 } => {
-                    self.not_after
-                        .get_or_create(&labels(name))
-                        .set(not_after.as_second());
+                    for (family, time) in [
+                        (&self.not_before, validity.not_before),
+                        (&self.not_after, validity.not_after),
+                    ] {
+                        family.get_or_create(&labels(name)).set(time.as_second());
+                    }
                 }
                 DiffItem::Remove(name, _) => {
+                    self.not_before.remove(&labels(name));
                     self.not_after.remove(&labels(name));
                 }
             }

@@ -29,6 +29,7 @@ impl StandIn for Fake {
             key: PrivateKeyPem::new("key".to_owned()),
             key_algorithm: KeyAlgorithm::Ecdsa,
             names,
+            common_name: None,
             not_before: jiff::Timestamp::UNIX_EPOCH,
             not_after: jiff::Timestamp::UNIX_EPOCH,
         })

@@ -63,11 +63,13 @@ impl TlsCertificate {
         let key = key::read(key)?;
         key::matches(&key, &Leaf::new(&leaf)?)?;
         let (not_before, not_after) = validity(&leaf)?;
+        let names = names(&leaf)?;
         Ok(Self {
             chain: pem::certificates(&certificates),
             key: PrivateKeyPem::new(pem::private_key(&key)),
             key_algorithm,
-            names: names(&leaf)?,
+            common_name: common_name(&leaf).filter(|_| names.is_empty()),
+            names,
             not_before,
             not_after,
         })
@@ -107,7 +109,7 @@ fn check_leaf(leaf: &X509Certificate<'_>) -> Result<KeyAlgorithm, String> {
     }
 }
 
-/// DNS names, sorted; of the common name only where there are no others (RFC 6125, section 6.4.4).
+/// DNS names, sorted. The common name is none of them (RFC 9525, section 2).
 fn names(leaf: &X509Certificate<'_>) -> Result<Vec<Arc<str>>, String> {
     let alternative = leaf
         .subject_alternative_name()
@@ -121,10 +123,6 @@ fn names(leaf: &X509Certificate<'_>) -> Result<Vec<Arc<str>>, String> {
             names.push(*name);
         }
     }
-    if names.is_empty() {
-        let common = leaf.subject().iter_common_name().next();
-        names.extend(common.and_then(|name| name.as_str().ok()));
-    }
     let mut names: Vec<Arc<str>> = names
         .into_iter()
         .filter(|name| !name.is_empty())
@@ -133,6 +131,11 @@ fn names(leaf: &X509Certificate<'_>) -> Result<Vec<Arc<str>>, String> {
     names.sort();
     names.dedup();
     Ok(names)
+}
+
+fn common_name(leaf: &X509Certificate<'_>) -> Option<Arc<str>> {
+    let common = leaf.subject().iter_common_name().next()?.as_str().ok()?;
+    (!common.is_empty()).then(|| Arc::from(common.to_ascii_lowercase()))
 }
 
 fn validity(leaf: &X509Certificate<'_>) -> Result<(jiff::Timestamp, jiff::Timestamp), String> {

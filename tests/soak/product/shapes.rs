@@ -190,6 +190,7 @@ fn secret(
             key: PrivateKeyPem::new("key".to_owned()),
             key_algorithm,
             names: names.into_iter().collect(),
+            common_name: None,
             not_before: jiff::Timestamp::UNIX_EPOCH,
             not_after: jiff::Timestamp::UNIX_EPOCH,
         })),
