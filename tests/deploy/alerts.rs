@@ -1,6 +1,7 @@
 //! Every alert fires when it should and keeps silent when it should, by Prometheus's own engine (tests/promql), and one
 //! of them on the pages of a real process whose client refuses what it is sent.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write as _;
 use std::process::{Command, Stdio};
 
@@ -77,329 +78,61 @@ fn evaluate(engine: &str, tests: &[Value]) -> Vec<Vec<(String, Value, u64, u64)>
         .collect()
 }
 
-/// A case: series as promtool writes them (30 s apart), and the labels of the alert, or none where it keeps silent.
-type Case = (
-    &'static str,
-    &'static [(&'static str, &'static str)],
-    Option<&'static str>,
-);
+/// A case of `alerts.yaml`.
+#[derive(serde::Deserialize)]
+struct Case {
+    /// Values by series.
+    series: BTreeMap<String, String>,
+    /// The labels of the alert, none where it keeps silent.
+    fires: Option<Value>,
+}
 
-const ISOBATH: &str = r#"{"namespace":"isobath","pod":"a"}"#;
-
-const CASES: &[Case] = &[
-    (
-        "IsobathCertificateExpires",
-        // Six days and eight days after the start.
-        &[(
-            r#"isobath_certificate_not_after_seconds{namespace="shop",secret="tls",pod="a"}"#,
-            "1800518400x130",
-        )],
-        Some(r#"{"namespace":"shop","secret":"tls"}"#),
-    ),
-    (
-        "IsobathCertificateExpires",
-        &[(
-            r#"isobath_certificate_not_after_seconds{namespace="shop",secret="tls",pod="a"}"#,
-            "1800691200x130",
-        )],
-        None,
-    ),
-    (
-        "IsobathCertificateExpired",
-        &[(
-            r#"isobath_certificate_not_after_seconds{namespace="shop",secret="tls",pod="a"}"#,
-            "1799999999x4",
-        )],
-        Some(r#"{"namespace":"shop","secret":"tls"}"#),
-    ),
-    (
-        "IsobathCertificateExpired",
-        &[(
-            r#"isobath_certificate_not_after_seconds{namespace="shop",secret="tls",pod="a"}"#,
-            "1800518400x4",
-        )],
-        None,
-    ),
-    (
-        "IsobathConfigurationRefused",
-        &[(
-            r#"isobath_xds_left_out{type="rds",owner="Ingress shop/web",pod="a"}"#,
-            "_x3 1x4",
-        )],
-        Some(r#"{"type":"rds","owner":"Ingress shop/web"}"#),
-    ),
-    (
-        "IsobathConfigurationRefused",
-        // It was refused once, and is over.
-        &[
-            (
-                r#"isobath_xds_nack_total{type="rds",owner="Ingress shop/web",pod="a"}"#,
-                "_x3 1x40",
-            ),
-            (r#"isobath_xds_streams{variant="delta",pod="a"}"#, "1x40"),
-        ],
-        None,
-    ),
-    (
-        "IsobathConfigurationStale",
-        &[(
-            r#"envoy_control_plane_connected_state{namespace="isobath",pod="a"}"#,
-            "1x3 0x20",
-        )],
-        Some(ISOBATH),
-    ),
-    (
-        "IsobathConfigurationStale",
-        &[(
-            r#"envoy_control_plane_connected_state{namespace="isobath",pod="a"}"#,
-            "1x3 0x8 1x20",
-        )],
-        None,
-    ),
-    (
-        "IsobathSnapshotSlow",
-        &[
-            (
-                r#"isobath_xds_snapshot_ack_seconds_bucket{le="8.192",pod="a"}"#,
-                "0x60",
-            ),
-            (
-                r#"isobath_xds_snapshot_ack_seconds_bucket{le="16.384",pod="a"}"#,
-                "0+1x60",
-            ),
-            (
-                r#"isobath_xds_snapshot_ack_seconds_bucket{le="+Inf",pod="a"}"#,
-                "0+1x60",
-            ),
-        ],
-        Some("{}"),
-    ),
-    (
-        "IsobathSnapshotSlow",
-        &[
-            (
-                r#"isobath_xds_snapshot_ack_seconds_bucket{le="8.192",pod="a"}"#,
-                "0+1x60",
-            ),
-            (
-                r#"isobath_xds_snapshot_ack_seconds_bucket{le="16.384",pod="a"}"#,
-                "0+1x60",
-            ),
-            (
-                r#"isobath_xds_snapshot_ack_seconds_bucket{le="+Inf",pod="a"}"#,
-                "0+1x60",
-            ),
-        ],
-        None,
-    ),
-    (
-        "IsobathControlPlaneDown",
-        &[(
-            r#"up{container="isobath",namespace="isobath",pod="a"}"#,
-            "1x3 0x30",
-        )],
-        Some(ISOBATH),
-    ),
-    (
-        "IsobathControlPlaneDown",
-        // It ends over and over, and is met by one scrape in five.
-        &[(
-            r#"up{container="isobath",namespace="isobath",pod="a"}"#,
-            "1 0x3 1 0x3 1 0x3 1 0x3 1 0x3 1 0x3 1 0x3 1 0x3",
-        )],
-        Some(ISOBATH),
-    ),
-    (
-        "IsobathControlPlaneDown",
-        // A pod that starts, one that is upgraded, and another container.
-        &[
-            (
-                r#"up{container="isobath",namespace="isobath",pod="a"}"#,
-                "0x5 1x30",
-            ),
-            (
-                r#"up{container="isobath",namespace="isobath",pod="b"}"#,
-                "1x20 0x6 1x9",
-            ),
-            (
-                r#"up{container="envoy",namespace="isobath",pod="a"}"#,
-                "0x36",
-            ),
-        ],
-        None,
-    ),
-    (
-        "IsobathControlPlaneRestarts",
-        &[(
-            r#"process_start_time_seconds{container="isobath",namespace="isobath",pod="a"}"#,
-            "1 2 3 4 5 6 7 8",
-        )],
-        Some(r#"{"container":"isobath","namespace":"isobath","pod":"a"}"#),
-    ),
-    (
-        "IsobathControlPlaneRestarts",
-        &[(
-            r#"process_start_time_seconds{container="isobath",namespace="isobath",pod="a"}"#,
-            "1x9 2x9 3x9",
-        )],
-        None,
-    ),
-    (
-        "IsobathNoLeader",
-        &[
-            (r#"isobath_leader{pod="a"}"#, "1x3 0x30"),
-            (r#"isobath_leader{pod="b"}"#, "0x34"),
-        ],
-        Some("{}"),
-    ),
-    (
-        "IsobathNoLeader",
-        &[
-            (r#"isobath_leader{pod="a"}"#, "1x10 0x40"),
-            (r#"isobath_leader{pod="b"}"#, "0x15 1x35"),
-        ],
-        None,
-    ),
-    (
-        "IsobathObjectProblems",
-        &[(
-            r#"isobath_object_problems{kind="Ingress",namespace="shop",reason="SecretNotFound",pod="a"}"#,
-            "_x3 1x40",
-        )],
-        Some(r#"{"kind":"Ingress","namespace":"shop","reason":"SecretNotFound"}"#),
-    ),
-    (
-        "IsobathObjectProblems",
-        // While cert-manager fetches the certificate.
-        &[(
-            r#"isobath_object_problems{kind="Ingress",namespace="shop",reason="SecretNotFound",pod="a"}"#,
-            "_x3 1x10 _x40",
-        )],
-        None,
-    ),
-    (
-        "IsobathServiceAtLimit",
-        &[
-            (
-                r#"envoy_cluster_upstream_rq_pending_overflow{envoy_cluster_name="shop/web/80",pod="a"}"#,
-                "0x3 2x9",
-            ),
-            (
-                r#"envoy_cluster_upstream_rq_retry_overflow{envoy_cluster_name="shop/web/80",pod="a"}"#,
-                "0x12",
-            ),
-        ],
-        Some(r#"{"envoy_cluster_name":"shop/web/80"}"#),
-    ),
-    (
-        "IsobathServiceAtLimit",
-        // A refusal of long ago.
-        &[
-            (
-                r#"envoy_cluster_upstream_rq_pending_overflow{envoy_cluster_name="shop/web/80",pod="a"}"#,
-                "7x40",
-            ),
-            (
-                r#"envoy_cluster_upstream_rq_retry_overflow{envoy_cluster_name="shop/web/80",pod="a"}"#,
-                "0x40",
-            ),
-        ],
-        None,
-    ),
-    (
-        "IsobathErrorsFast",
-        // Two of a hundred, from a class that Envoy had not counted before.
-        &[
-            (
-                r#"envoy_http_downstream_rq_xx{envoy_http_conn_manager_prefix="https",envoy_response_code_class="5"}"#,
-                "_x40 200+200x130",
-            ),
-            (
-                r#"envoy_http_downstream_rq_xx{envoy_http_conn_manager_prefix="https",envoy_response_code_class="2"}"#,
-                "0+9800x170",
-            ),
-        ],
-        Some("{}"),
-    ),
-    (
-        "IsobathErrorsFast",
-        &[
-            (
-                r#"envoy_http_downstream_rq_xx{envoy_http_conn_manager_prefix="https",envoy_response_code_class="5"}"#,
-                "0+1x170",
-            ),
-            (
-                r#"envoy_http_downstream_rq_xx{envoy_http_conn_manager_prefix="https",envoy_response_code_class="2"}"#,
-                "0+999x170",
-            ),
-            (
-                r#"envoy_http_downstream_rq_xx{envoy_http_conn_manager_prefix="stats",envoy_response_code_class="5"}"#,
-                "0+9999x170",
-            ),
-        ],
-        None,
-    ),
-    (
-        "IsobathErrorsSlow",
-        &[
-            (
-                r#"envoy_http_downstream_rq_xx{envoy_http_conn_manager_prefix="http",envoy_response_code_class="5"}"#,
-                "0+7x750",
-            ),
-            (
-                r#"envoy_http_downstream_rq_xx{envoy_http_conn_manager_prefix="http",envoy_response_code_class="2"}"#,
-                "0+993x750",
-            ),
-        ],
-        Some("{}"),
-    ),
-    (
-        "IsobathErrorsSlow",
-        &[
-            (
-                r#"envoy_http_downstream_rq_xx{envoy_http_conn_manager_prefix="http",envoy_response_code_class="5"}"#,
-                "0+5x750",
-            ),
-            (
-                r#"envoy_http_downstream_rq_xx{envoy_http_conn_manager_prefix="http",envoy_response_code_class="2"}"#,
-                "0+995x750",
-            ),
-        ],
-        None,
-    ),
-];
+/// All cases, by alert.
+fn cases() -> Vec<(String, Case)> {
+    let of_alert: BTreeMap<String, Vec<Case>> =
+        serde_saphyr::from_str(&read("tests/deploy/alerts.yaml")).unwrap();
+    let cases = of_alert
+        .into_iter()
+        .map(|(alert, cases)| cases.into_iter().map(move |case| (alert.clone(), case)));
+    cases.flatten().collect()
+}
 
 #[test]
 fn alerts_fire_when_they_should_and_not_else() {
-    for rule in rules() {
-        let of_rule = CASES.iter().filter(|(alert, ..)| rule["alert"] == *alert);
-        let fires: Vec<bool> = of_rule.map(|(_, _, fires)| fires.is_some()).collect();
-        let both = fires.contains(&true) && fires.contains(&false);
+    let cases = cases();
+    let both = |alert: &str| {
+        let of_alert = cases.iter().filter(|(name, _)| name == alert);
+        let fires: BTreeSet<bool> = of_alert.map(|(_, case)| case.fires.is_some()).collect();
+        fires.len() == 2
+    };
+    let alerts: BTreeSet<String> = rules()
+        .iter()
+        .map(|rule| rule["alert"].as_str().unwrap().to_owned())
+        .collect();
+    for alert in &alerts {
         assert!(
-            both,
-            "{} needs a case that fires and one that does not",
-            rule["alert"]
+            both(alert),
+            "{alert} needs a case that fires and one that does not"
         );
     }
+    for (alert, _) in &cases {
+        assert!(alerts.contains(alert), "{alert} is no alert");
+    }
     let Some(engine) = engine() else { return };
-    let tests: Vec<Value> = CASES
+    let tests: Vec<Value> = cases
         .iter()
-        .map(|(_, series, _)| {
-            let series = series
-                .iter()
-                .map(|(series, values)| json!({"series": series, "values": values}));
+        .map(|(_, case)| {
+            let series = case.series.iter();
+            let series = series.map(|(series, values)| json!({"series": series, "values": values}));
             let end = START + 750 * INTERVAL;
             json!({"start": START, "end": end, "series": series.collect::<Vec<_>>()})
         })
         .collect();
-    for ((alert, series, expected), firing) in CASES.iter().zip(evaluate(&engine, &tests)) {
+    for ((alert, case), firing) in cases.iter().zip(evaluate(&engine, &tests)) {
         let labels = firing.iter().filter(|(fires, ..)| fires == alert);
         let labels: Vec<_> = labels.map(|(_, labels, ..)| labels.clone()).collect();
-        let expected: Vec<Value> = expected
-            .iter()
-            .map(|labels| serde_json::from_str(labels).unwrap())
-            .collect();
-        assert_eq!(labels, expected, "{alert} with {series:?}");
+        let expected: Vec<Value> = case.fires.iter().cloned().collect();
+        assert_eq!(labels, expected, "{alert} with {:?}", case.series);
     }
 }
 
