@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::net::SocketAddr;
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::Command;
 
@@ -19,6 +18,7 @@ use crate::support::isobath::BINARY;
 use crate::support::manifest::{self, Manifest, ingress, service, site};
 use crate::support::port::Port;
 use crate::support::process::Process;
+use crate::support::script;
 
 /// A running `isobath run`.
 struct Run {
@@ -302,8 +302,7 @@ async fn an_envoy_that_dies_ends_it_with_its_last_words() {
 
     let folder = tempfile::tempdir().unwrap();
     let script = folder.path().join("envoy");
-    fs::write(&script, "#!/bin/sh\necho 'my last words' >&2\nexit 3\n").unwrap();
-    fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).unwrap();
+    script::write(&script, "#!/bin/sh\necho 'my last words' >&2\nexit 3\n");
     let mut run = Run::with_envoy(&script, &[]);
     let status = run.process.end().await;
     assert_eq!(status.code(), Some(1));

@@ -16,6 +16,8 @@ mod process;
 mod run;
 mod run_envoy;
 mod run_sources;
+#[path = "../support/script.rs"]
+mod script;
 mod stop;
 mod supervise;
 mod tether;

@@ -3,7 +3,6 @@
 use std::fs;
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -12,6 +11,7 @@ use nix::unistd::Pid;
 use tempfile::TempDir;
 
 use crate::process::{PATIENCE, Reaped, envoy, eventually, is_alive, isobath, output, text};
+use crate::script;
 
 /// `isobath run` on any ports, in a folder of its own.
 pub fn command(program: &Path, folder: &Path) -> Command {
@@ -532,8 +532,7 @@ fn a_port_that_envoy_does_not_get_is_no_url() {
         go.display(),
         program.display()
     );
-    fs::write(&script, text_of_script).unwrap();
-    fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).unwrap();
+    script::write(&script, &text_of_script);
     let free = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = free.local_addr().unwrap();
     drop(free);

@@ -9,6 +9,7 @@ use tokio::net::UnixStream;
 use tokio::time::timeout;
 
 use crate::process::{PATIENCE, envoy, program};
+use crate::script;
 
 fn bootstrap(folder: &Path) -> String {
     let socket = folder.join("admin.sock");
@@ -67,12 +68,10 @@ async fn a_killed_envoy_ends_the_process() {
     let folder = tempfile::tempdir().unwrap();
     // What matters is the signal, so that any program does.
     let script = folder.path().join("envoy");
-    std::fs::write(
+    script::write(
         &script,
         "#!/bin/sh\necho 'out of memory' >&2\nkill -KILL $$\n",
-    )
-    .unwrap();
-    std::fs::set_permissions(&script, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    );
     let child = Envoy::start_by(program(), &script, folder.path(), "{}").unwrap();
     let mut supervisor = Supervisor::new();
     supervisor.add("envoy", |stop| child.run(stop));

@@ -19,5 +19,6 @@ pub(crate) mod network;
 pub(crate) mod port;
 pub(crate) mod process;
 pub(crate) mod relay;
+pub(crate) mod script;
 pub(crate) mod stand;
 pub(crate) mod xds_proxy;
