@@ -1,6 +1,9 @@
-//! The architecture as a test: imports point one way, and the pure core does no IO.
+//! The architecture as a test: imports point one way, no files name each other, and the pure core does no IO.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
+
+#[path = "layers/circles.rs"]
+mod circles;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -69,6 +72,11 @@ const PURE: &[&str] = &["build", "envoy", "facts", "model", "objects", "translat
 const NOT_PURE: &[&str] = &["build/controller"];
 
 fn sources() -> Vec<(PathBuf, String)> {
+    files_below("src")
+}
+
+/// The files of a folder of this crate, by their paths in it.
+fn files_below(folder: &str) -> Vec<(PathBuf, String)> {
     fn walk(directory: &Path, files: &mut Vec<(PathBuf, String)>) {
         for entry in fs::read_dir(directory).unwrap() {
             let path = entry.unwrap().path();
@@ -80,7 +88,7 @@ fn sources() -> Vec<(PathBuf, String)> {
             }
         }
     }
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
     let mut files = Vec::new();
     walk(&root, &mut files);
     files.sort();
@@ -184,6 +192,38 @@ fn imports_point_one_way() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// Circles that are still there. None is added: what two files need goes into a third.
+const CIRCLES: &[&[&str]] = &[
+    &["envoy/client_headers.rs", "envoy/edge.rs"],
+    &[
+        "envoy/http_connection_manager.rs",
+        "envoy/local_reply.rs",
+        "envoy/request_checks.rs",
+    ],
+    &["envoy/listener.rs", "envoy/stats.rs"],
+    &["xds/part.rs", "xds/resource.rs"],
+    &[
+        "xds/server.rs",
+        "xds/server/connection.rs",
+        "xds/server/session.rs",
+    ],
+];
+
+#[test]
+fn no_files_name_each_other() {
+    let check = |folder: &str, known: &[&[&str]]| {
+        let files = files_below(folder);
+        let files = files.iter().map(|(path, text)| (&**path, code(text)));
+        let known: BTreeSet<Vec<String>> = known
+            .iter()
+            .map(|circle| circle.iter().map(|path| (*path).to_owned()).collect())
+            .collect();
+        assert_eq!(circles::Files::new(files).circles(), known, "{folder}");
+    };
+    check("src", CIRCLES);
+    check("benches/figures", &[]);
 }
 
 #[test]

@@ -139,6 +139,7 @@ async fn main() -> Result<()> {
 
 fn finish(report: &Report, output: &std::path::Path) -> Result<()> {
     report.write(output)?;
+    std::fs::write(output.join("figures.svg"), chart::svg(report))?;
     println!("{}", report.table());
     println!("also as JSON and SVG in {}", output.display());
     Ok(())

@@ -155,7 +155,7 @@ impl Report {
         table
     }
 
-    /// Writes `figures.md`, `figures.json` and `figures.svg`.
+    /// Writes `figures.md` and `figures.json`.
     pub fn write(&self, folder: &Path) -> Result<()> {
         std::fs::create_dir_all(folder)?;
         std::fs::write(folder.join("figures.md"), self.table())?;
@@ -163,7 +163,6 @@ impl Report {
             folder.join("figures.json"),
             serde_json::to_string_pretty(self)?,
         )?;
-        std::fs::write(folder.join("figures.svg"), crate::chart::svg(self))?;
         Ok(())
     }
 }

@@ -12,8 +12,8 @@ use crate::model::Host;
 use crate::objects::NamespacedName;
 use crate::xds::{Part, Resource, ResourceType, Snapshot};
 
+use super::parts::replace;
 use super::render::RenderedHttps;
-use super::replace;
 
 /// TLS servers by name with their hosts; a server without hosts is gone, with its chain, table and secrets.
 #[derive(Debug)]

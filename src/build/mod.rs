@@ -7,6 +7,7 @@
 
 pub mod controller;
 mod https;
+mod parts;
 mod problems;
 mod render;
 
@@ -25,6 +26,7 @@ use crate::translate::{self, BackendPort, Input, Memo, Options};
 use crate::xds::{Part, Resource, ResourceType, Snapshot, packed};
 
 use https::HttpsListener;
+use parts::replace;
 use problems::{Problems, Unit, uid};
 use render::{RenderedHost, Renderer, each};
 
@@ -460,25 +462,6 @@ fn within_budget(event: Event) -> Event {
         },
         Event::Batch(events) => Event::Batch(events.into_iter().map(within_budget).collect()),
     }
-}
-
-/// Puts a part in the place of the one of `old_key`; returns whether anything differs.
-fn replace(
-    parts: &mut OrdMap<Arc<str>, Arc<Part>>,
-    old_key: Option<&Arc<str>>,
-    new: Option<(Arc<str>, Part)>,
-) -> bool {
-    let mut changed = false;
-    if let Some(old_key) = old_key.filter(|old| new.as_ref().is_none_or(|(key, _)| key != *old)) {
-        changed |= parts.remove(old_key).is_some();
-    }
-    if let Some((key, part)) = new
-        && parts.get(&key).is_none_or(|current| **current != part)
-    {
-        parts.insert(key, Arc::new(part));
-        changed = true;
-    }
-    changed
 }
 
 fn facts(store: &Store, object: &ObjectRef) -> Option<IngressFacts> {

@@ -18,10 +18,13 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 use tracing::{info, warn};
 
+use super::metrics::Metrics;
 use super::writes::CALL_LIMIT;
-use super::{Addresses, Metrics};
 use crate::objects::{LoadBalancerAddress, NamespacedName};
 use crate::status::api_call::{Failure, Trouble, within};
+
+/// The addresses to publish, sorted, at least one; `None` while none is known.
+pub(super) type Addresses = Option<Arc<[LoadBalancerAddress]>>;
 
 /// How often the pods are listed. Pods move seldom, and every change writes every Ingress.
 const PODS_PERIOD: Duration = Duration::from_secs(30);

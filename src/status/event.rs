@@ -22,10 +22,11 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 use tracing::{debug, warn};
 
+use super::ingress::Unwritten;
+use super::metrics::Metrics;
 use super::queue::Pace;
 use super::telling::{self, News, Telling};
 use super::writes::{CALL_LIMIT, Fate, Turn, Writes, sleep_until};
-use super::{Metrics, Unwritten};
 use crate::model::verdict::{ObjectProblems, Refusal, Statuses};
 use crate::objects::{NamespacedName, ObjectRef};
 use crate::process::pod::Pod;

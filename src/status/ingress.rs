@@ -25,13 +25,17 @@ use tokio::time::Instant;
 use tracing::{debug, info, warn};
 use xxhash_rust::xxh3::xxh3_64;
 
+use super::address::Addresses;
 use super::decision::{Action, Decisions, SETTLED};
+use super::metrics::Metrics;
 use super::queue::Pace;
 use super::writes::{CALL_LIMIT, Fate, Turn, Writes, sleep_until};
-use super::{Addresses, Metrics, Unwritten};
 use crate::model::verdict::{IngressFacts, ObjectProblems, Statuses};
 use crate::objects::{Kind, LoadBalancerAddress, NamespacedName, ObjectRef, Problem};
 use crate::status::api_call::{Failure, within};
+
+/// The Ingresses whose status the API server does not take, and why.
+pub(super) type Unwritten = OrdMap<ObjectRef, ObjectProblems>;
 
 /// Calls per second. client-go's 5 leave 1,500 Ingresses without address for 5 minutes; API servers defend
 /// themselves by 429, which is honoured.

@@ -16,6 +16,7 @@ mod event;
 mod expiry;
 mod ingress;
 pub mod lease;
+mod metrics;
 mod problems;
 mod queue;
 mod telling;
@@ -26,67 +27,16 @@ mod writes;
 use std::future::Future;
 use std::sync::Arc;
 
-use imbl::OrdMap;
 use kube::Client;
-use prometheus_client::metrics::counter::Counter;
-use prometheus_client::metrics::family::Family;
-use prometheus_client::metrics::gauge::Gauge;
-use prometheus_client::registry::Registry;
 use tokio::sync::watch;
 
-use crate::model::verdict::{ObjectProblems, Refusal, Statuses};
-use crate::objects::{LoadBalancerAddress, ObjectRef};
+use crate::model::verdict::{Refusal, Statuses};
 use crate::process::pod::Pod;
 pub use args::{Args, InvalidArgs, StatusFrom};
+pub use metrics::Metrics;
 pub use problems::Reporter;
 
-/// The addresses to publish, sorted, at least one; `None` while none is known.
-type Addresses = Option<Arc<[LoadBalancerAddress]>>;
-
-/// The Ingresses whose status the API server does not take, and why.
-type Unwritten = OrdMap<ObjectRef, ObjectProblems>;
-
-/// Counters of what is written.
-#[derive(Clone, Debug, Default)]
-pub struct Metrics {
-    status_writes: writes::Results,
-    event_writes: writes::Results,
-    unwritten: Gauge,
-    address_errors: Family<[(&'static str, &'static str); 1], Counter>,
-    addresses: Gauge,
-}
-
-impl Metrics {
-    /// Adds the metrics; `registry` brings the prefix `isobath_`.
-    pub fn register(&self, registry: &mut Registry) {
-        registry.register(
-            "status_writes",
-            "Writes of the status of Ingresses by result: ok, unchanged (there was nothing to write), or why not",
-            self.status_writes.clone(),
-        );
-        registry.register(
-            "status_unwritten",
-            "Ingresses whose status the API server does not take, for instance because they are as large as etcd \
-             allows; their Events and the log say which",
-            self.unwritten.clone(),
-        );
-        registry.register(
-            "event_writes",
-            "Writes of Events by result: ok, known (it is there already), or why not",
-            self.event_writes.clone(),
-        );
-        registry.register(
-            "status_address_errors",
-            "Failed calls for the addresses to publish (Service, pods, nodes)",
-            self.address_errors.clone(),
-        );
-        registry.register(
-            "status_addresses",
-            "Addresses that the leader publishes on Ingresses",
-            self.addresses.clone(),
-        );
-    }
-}
+use ingress::Unwritten;
 
 /// Writes status and Events while it is leader.
 pub struct Writer {

@@ -16,7 +16,8 @@ use crate::objects::{Ingress, Problem};
 
 use super::certificate::{self, Choice};
 use super::reading::Reading;
-use super::{BackendPort, Input, budget, host, reason};
+use super::table::{Asked, Table, paths_of};
+use super::{BackendPort, Input, budget, reason};
 
 /// The routes of a host as others take them over: those of HTTPS, which redirects nobody to itself.
 #[derive(Debug, Default)]
@@ -49,10 +50,7 @@ pub fn routes(
     problems: &mut Vec<Problem>,
 ) -> Option<Arc<Source>> {
     let above = answering(input, host)?;
-    let source = input
-        .memo
-        .sources
-        .get(&above, || host::source(input, &above));
+    let source = input.memo.sources.get(&above, || source(input, &above));
     let accounts: Vec<_> = ingresses
         .iter()
         .map(|ingress| (ingress, Reading::of(input, ingress).account(ingress)))
@@ -82,7 +80,7 @@ pub fn routes(
 /// The virtual host that answers for a host on plain HTTP, where that has none; none where the answer is 404 for it.
 fn answering(input: Input<'_>, host: &Host) -> Option<Host> {
     let is_there = |above: &Host| {
-        let on_http = || host::is_on_http(input, above);
+        let on_http = || is_on_http(input, above);
         input.store.names_host(above) && *input.memo.on_http.get(above, on_http)
     };
     let covering = host.covering_wildcard();
@@ -100,4 +98,23 @@ fn answering(input: Input<'_>, host: &Host) -> Option<Host> {
         }
     }
     Some(Host::any()).filter(is_there)
+}
+
+/// The routes of a host as those below it take them over. Problems and conflicts are told by its own unit.
+fn source(input: Input<'_>, host: &Host) -> Source {
+    let mut table = Table::new(input, host);
+    table.merge(&input.store.ingresses_of(host));
+    let routes = table.virtual_host(Asked::ByHttps).routes;
+    Source {
+        cost: routes.iter().map(budget::route).sum(),
+        routes,
+        clusters: table.clusters,
+    }
+}
+
+/// Whether a rule, or a default backend, brings the host into being on plain HTTP.
+fn is_on_http(input: Input<'_>, host: &Host) -> bool {
+    let ingresses = input.store.ingresses_of(host);
+    let mut ingresses = ingresses.into_iter();
+    ingresses.any(|ingress| ingress.default_backend.is_some() || paths_of(input, ingress, host).0)
 }

@@ -26,9 +26,9 @@ use std::sync::Arc;
 use crate::model::{Host, RouteAction, VirtualHost};
 use crate::objects::{Ingress, Kind, ObjectRef, Problem};
 
-use super::above::{self, Source};
-use super::table::{Asked, Table, paths_of};
-use super::{HostUnit, HttpsHost, Input, budget, certificate, reason};
+use super::above;
+use super::table::{Asked, Table};
+use super::{HostUnit, HttpsHost, Input, certificate, reason};
 
 /// Translates one host. A host that nobody names any more comes out empty.
 #[must_use]
@@ -126,23 +126,4 @@ fn choose(
     };
     problems.push(Problem::new(object, reason::TLS_HOST_CONFLICT, message));
     Some(above)
-}
-
-/// The routes of a host as those below it take them over. Problems and conflicts are told by its own unit.
-pub fn source(input: Input<'_>, host: &Host) -> Source {
-    let mut table = Table::new(input, host);
-    table.merge(&input.store.ingresses_of(host));
-    let routes = table.virtual_host(Asked::ByHttps).routes;
-    Source {
-        cost: routes.iter().map(budget::route).sum(),
-        routes,
-        clusters: table.clusters,
-    }
-}
-
-/// Whether a rule, or a default backend, brings the host into being on plain HTTP.
-pub fn is_on_http(input: Input<'_>, host: &Host) -> bool {
-    let ingresses = input.store.ingresses_of(host);
-    let mut ingresses = ingresses.into_iter();
-    ingresses.any(|ingress| ingress.default_backend.is_some() || paths_of(input, ingress, host).0)
 }

@@ -3,6 +3,7 @@
 use super::policy::INGRESS_ANNOTATIONS;
 use super::reason;
 use super::service_policy::SERVICE_ANNOTATIONS;
+use super::told::{Told, more};
 use crate::objects::{Ingress, IngressPath, Metadata, PathType, is_of_other_controller};
 
 /// Whose annotations can only be meant for us.
@@ -15,9 +16,6 @@ const OURS: [&str; 4] = [
 
 /// So many misspelt annotations are named, and searched for what is meant: a search costs some microseconds.
 const NAMED: usize = 3;
-
-/// Reason and sentence of what is told.
-pub type Told = (&'static str, String);
 
 /// Of an Ingress.
 pub fn of_ingress(ingress: &Ingress) -> Vec<Told> {
@@ -114,14 +112,6 @@ fn is_unlikely(path: &IngressPath) -> bool {
     match path.path_type {
         PathType::ImplementationSpecific => path.path.ends_with("/*"),
         PathType::Exact | PathType::Prefix => path.path.contains('*'),
-    }
-}
-
-/// How many more there are, in words.
-pub fn more(count: usize) -> String {
-    match count {
-        0 => String::new(),
-        _ => format!(" (and {count} more like it)"),
     }
 }
 

@@ -22,8 +22,10 @@ mod path;
 mod policy;
 mod reading;
 mod regex;
+mod secret;
 mod service_policy;
 mod table;
+mod told;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
@@ -32,12 +34,12 @@ use std::time::Duration;
 
 pub use backend::{BackendPort, cluster};
 pub use budget::within_budget;
-pub use certificate::certificate;
 pub use endpoints::endpoints;
 pub use host::host;
 pub use memo::Memo;
 pub use object::object_problems;
 pub use policy::INGRESS_ANNOTATIONS;
+pub use secret::certificate;
 pub use service_policy::SERVICE_ANNOTATIONS;
 
 use crate::facts::Store;

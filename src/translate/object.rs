@@ -6,6 +6,7 @@ use super::ignored;
 use super::reading::Reading;
 use super::service_policy::service_problems;
 use super::table::can_rewrite;
+use super::told::more;
 use super::{Input, budget, reason};
 
 /// The problems of an object by itself: that it is wrong as a whole, its annotations, its TLS entries.
@@ -29,7 +30,12 @@ pub fn object_problems(input: Input<'_>, object: &ObjectRef) -> Vec<Problem> {
         // What nobody uses troubles nobody.
         Kind::Service if input.store.uses_service(&object.name) => {
             let service = input.store.service(&object.name);
-            service.map_or_else(Vec::new, |service| service_problems(service))
+            service.map_or_else(Vec::new, |service| {
+                let told = service_problems(service).into_iter();
+                told.chain(ignored::of_service(&service.metadata))
+                    .map(|(reason, message)| Problem::new(object.clone(), reason, message))
+                    .collect()
+            })
         }
         _ => Vec::new(),
     }
@@ -88,8 +94,5 @@ fn ingress_problems(input: Input<'_>, object: &ObjectRef, ingress: &Ingress) -> 
 /// Entries of `spec.tls` in words: the first of them, and how many more; none where there is none.
 fn entries_text(mut indexes: impl Iterator<Item = usize>) -> Option<String> {
     let first = indexes.next()?;
-    Some(match indexes.count() {
-        0 => format!("spec.tls[{first}]"),
-        more => format!("spec.tls[{first}] (and {more} more like it)"),
-    })
+    Some(format!("spec.tls[{first}]{}", more(indexes.count())))
 }

@@ -7,8 +7,8 @@ use crate::objects::{Ingress, KeyAlgorithm, NamespacedName, Problem};
 
 use super::Input;
 use super::budget::Account;
-use super::certificate;
 use super::policy::{IngressPolicy, ingress_policy};
+use super::secret;
 
 /// Annotations that are longer, and more paths than this, are not read again for each host.
 const LONG: usize = 256;
@@ -40,7 +40,7 @@ impl Reading {
 
     fn new(input: Input<'_>, ingress: &Ingress) -> Self {
         let (policy, mut problems) = ingress_policy(ingress);
-        let of_rules = certificate::of_rules(input, ingress, &mut problems);
+        let of_rules = secret::of_rules(input, ingress, &mut problems);
         Self {
             policy: Arc::new(policy),
             problems,

@@ -5,12 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::model::{CircuitBreakers, UpstreamProtocol};
-use crate::objects::{
-    Kind, ObjectRef, Problem, Service, ServiceBackendPort, ServicePort, SessionAffinity,
-};
+use crate::objects::{Service, ServiceBackendPort, ServicePort, SessionAffinity};
 
 use super::app_protocol::{self, upstream_protocol};
-use super::{Input, annotation, ignored, reason};
+use super::told::{Told, more};
+use super::{Input, annotation, reason};
 
 /// The annotations of Services: Contour's, and ours. The README's table is compared with this list.
 pub const SERVICE_ANNOTATIONS: [&str; 9] = [
@@ -45,9 +44,9 @@ pub fn service_policy(service: &Service, port: &ServicePort) -> ServicePolicy {
     policy(service, &annotated(service), &limits(service).0, port)
 }
 
-/// What is wrong with the annotations of a Service, whatever its ports are.
+/// What is wrong with what a Service says of its ports.
 #[must_use]
-pub fn service_problems(service: &Service) -> Vec<Problem> {
+pub fn service_problems(service: &Service) -> Vec<Told> {
     let numbers: HashSet<String> = service
         .ports
         .iter()
@@ -61,30 +60,19 @@ pub fn service_problems(service: &Service) -> Vec<Problem> {
         let Some(first) = unknown.next() else {
             continue;
         };
-        let more = match unknown.count() {
-            0 => String::new(),
-            more => format!(" (and {more} more like it)"),
-        };
+        let more = more(unknown.count());
         messages.push(format!(
             "annotation {key} names port {first:?}{more}, which the Service does not have"
         ));
     }
-    let object = ObjectRef {
-        kind: Kind::Service,
-        name: service.metadata.name.clone(),
-    };
     let messages = messages
         .into_iter()
         .map(|message| (reason::ANNOTATION_NOT_VALID, message));
-    let told = messages
-        .chain(unknown_app_protocol(service))
-        .chain(ignored::of_service(&service.metadata));
-    told.map(|(reason, message)| Problem::new(object.clone(), reason, message))
-        .collect()
+    messages.chain(unknown_app_protocol(service)).collect()
 }
 
 /// The first `appProtocol` that is none of ours.
-fn unknown_app_protocol(service: &Service) -> Option<ignored::Told> {
+fn unknown_app_protocol(service: &Service) -> Option<Told> {
     let mut unknown = service.ports.iter().filter_map(|port| {
         let name = port.app_protocol.as_deref()?;
         upstream_protocol(name)
@@ -94,7 +82,7 @@ fn unknown_app_protocol(service: &Service) -> Option<ignored::Told> {
     let (port, name) = unknown.next()?;
     let message = format!(
         "port {port}{} has the appProtocol {name:?}, which says nothing to an HTTP proxy and counts as none; it understands {}",
-        ignored::more(unknown.count()),
+        more(unknown.count()),
         app_protocol::NAMES
     );
     Some((reason::APP_PROTOCOL_NOT_SUPPORTED, message))

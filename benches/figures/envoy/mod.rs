@@ -5,35 +5,16 @@
 //! ways is as correct as the one that is taken.
 
 mod plain;
+mod scopes;
 mod server;
+mod stand;
 mod tls;
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::time::Duration;
+use std::path::Path;
 
 use anyhow::{Context as _, Result};
-use isobath::envoy::route::Purpose;
-use isobath::envoy::{cluster, endpoint, route};
-use isobath::model::{
-    CircuitBreakers, Cluster, Discovery, EndpointAddress, Forward, HeaderModifier, Host,
-    LoadAssignment, Owner, PathMatch, Route, RouteAction, RouteMatch, UpstreamProtocol,
-    VirtualHost, WeightedCluster,
-};
-use isobath::xds::Part;
 
-use crate::child::free_port;
-use crate::proxy::{Running, start_envoy};
-use crate::report::{Report, median, ms};
-use crate::traffic::Backend;
-use server::{Server, Type};
-
-/// The cluster that all routes lead to.
-const BACKEND: &str = "backend";
-/// Changes that are measured one by one.
-const CHANGES: usize = 10;
+use crate::report::Report;
 
 /// Flags of the experiments.
 #[derive(Clone, Debug, clap::Args)]
@@ -68,136 +49,4 @@ pub async fn run(report: &mut Report, envoy: Option<&Path>, args: &Args) -> Resu
         }
     }
     Ok(())
-}
-
-/// A server and one cluster with a back end behind it, before Envoy is started.
-struct Stand {
-    server: Server,
-    directory: tempfile::TempDir,
-    stats: SocketAddr,
-    _backend: Backend,
-}
-
-impl Stand {
-    async fn new() -> Result<Self> {
-        let backend = Backend::start("a").await?;
-        let directory = tempfile::Builder::new().prefix("iso-").tempdir()?;
-        let server = Server::start(&directory.path().join("xds.sock"))?;
-        let of_cluster = cluster::cluster(&Cluster {
-            name: BACKEND.into(),
-            discovery: Discovery::Endpoints,
-            protocol: UpstreamProtocol::Http1,
-            circuit_breakers: CircuitBreakers::default(),
-            hash_source_ip: false,
-            idle_timeout: None,
-            owner: owner("Service", BACKEND),
-        });
-        server.put(Type::Cluster, BACKEND, of_cluster.bytes());
-        let address = EndpointAddress {
-            ip: (*backend.address.ip()).into(),
-            port: backend.address.port(),
-        };
-        let assignment = endpoint::load_assignment(&LoadAssignment {
-            cluster: BACKEND.into(),
-            localities: BTreeMap::from([("".into(), BTreeSet::from([address]))]),
-        });
-        server.put(Type::Endpoint, BACKEND, assignment.bytes());
-        Ok(Self {
-            server,
-            directory,
-            stats: free_port()?,
-            _backend: backend,
-        })
-    }
-
-    fn socket(&self) -> PathBuf {
-        self.directory.path().join("xds.sock")
-    }
-
-    /// Starts Envoy and reports how long that took and what it holds.
-    async fn envoy(
-        &self,
-        report: &mut Report,
-        envoy: &Path,
-        name: &str,
-        hosts: usize,
-    ) -> Result<Running> {
-        self.server.flush();
-        let (running, live) = start_envoy(envoy, self.socket(), self.stats).await?;
-        self.server.settled().await?;
-        report.add(
-            &format!("{name}: Envoy started → LIVE"),
-            Some(hosts),
-            "ms",
-            live,
-        );
-        let name = format!("{name}: Envoy's CPU until then");
-        report.add(&name, Some(hosts), "ms", ms(running.child.cpu()));
-        Ok(running)
-    }
-}
-
-/// Reports the changes that were measured: how long each took, and Envoy's CPU for it.
-fn add_changes(report: &mut Report, name: &str, hosts: usize, changes: &[(f64, f64)]) {
-    let (times, cpus): (Vec<f64>, Vec<f64>) = changes.iter().copied().unzip();
-    report.add(
-        &format!("{name} → 200, p50"),
-        Some(hosts),
-        "ms",
-        median(&times),
-    );
-    report.add(
-        &format!("{name}, Envoy's CPU"),
-        Some(hosts),
-        "ms",
-        median(&cpus),
-    );
-}
-
-/// Envoy's CPU from `before` on, once it has come to rest.
-async fn cpu_since(running: &Running, before: Duration) -> f64 {
-    loop {
-        let seen = running.child.cpu();
-        tokio::time::sleep(Duration::from_millis(100)).await;
-        // An idle Envoy uses less than this for its timers.
-        if running.child.cpu() - seen < Duration::from_millis(2) {
-            return ms(seen - before);
-        }
-    }
-}
-
-/// A virtual host with one route, as an Ingress with one path makes it.
-fn virtual_host(host: &str, tls: bool) -> (Arc<str>, Part) {
-    let forward = Forward {
-        backends: vec![WeightedCluster {
-            cluster: BACKEND.into(),
-            weight: 1,
-        }],
-        service: Some("web".into()),
-        timeout: None,
-        retry: None,
-        rewrite: None,
-        hash_source_ip: false,
-    };
-    let routes = vec![Route {
-        matches: RouteMatch::path(PathMatch::PathPrefix("/".into())),
-        action: RouteAction::Forward(forward),
-        request_headers: HeaderModifier::default(),
-        response_headers: HeaderModifier::default(),
-        owner: owner("Ingress", host),
-    }];
-    let host = Host::new(host);
-    let purpose = Purpose {
-        tls,
-        ingress_metrics: true,
-    };
-    route::virtual_host(&VirtualHost { host, routes }, purpose)
-}
-
-fn owner(kind: &'static str, name: &str) -> Owner {
-    Owner {
-        kind,
-        namespace: "team".into(),
-        name: name.into(),
-    }
 }

@@ -5,18 +5,14 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
-use bytes::Bytes;
-use envoy_types::pb::envoy::config::route::v3::ScopedRouteConfiguration;
-use envoy_types::pb::envoy::config::route::v3::scoped_route_configuration::{Key, key};
 use imbl::OrdMap;
 use isobath::envoy::edge::Edge;
 use isobath::envoy::{listener, route};
 use isobath::xds::{Part, Resource};
-use prost::Message as _;
 
+use super::scopes::{scope, scoped_by};
 use super::server::Type;
-use super::tls::scoped_by;
-use super::{CHANGES, Stand, add_changes, cpu_since, virtual_host};
+use super::stand::{CHANGES, Stand, add_changes, cpu_since, virtual_host};
 use crate::child::free_port;
 use crate::objects::host_name;
 use crate::report::{Report, ms};
@@ -127,22 +123,6 @@ fn put_table(stand: &Stand, way: Way, table: &OrdMap<Arc<str>, Arc<Part>>) {
         let bytes = all.bytes();
         stand.server.put(Type::Route, name, bytes);
     }
-}
-
-/// The scope that leads a key to a table.
-pub fn scope(value: &str, table: &str) -> Bytes {
-    let fragment = key::Fragment {
-        r#type: Some(key::fragment::Type::StringKey(value.to_owned())),
-    };
-    let scope = ScopedRouteConfiguration {
-        name: value.to_owned(),
-        route_configuration_name: table.to_owned(),
-        key: Some(Key {
-            fragments: vec![fragment],
-        }),
-        ..ScopedRouteConfiguration::default()
-    };
-    scope.encode_to_vec().into()
 }
 
 async fn until_ok(probe: &mut Probe, host: &str) -> Result<Instant> {

@@ -6,22 +6,12 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use bytes::Bytes;
-use envoy_types::pb::envoy::config::common::mutation_rules::v3::{HeaderMutation, header_mutation};
-use envoy_types::pb::envoy::config::core::v3::header_value_option::HeaderAppendAction;
-use envoy_types::pb::envoy::config::core::v3::{
-    ConfigSource, HeaderValue, HeaderValueOption, TypedExtensionConfig, transport_socket,
-};
+use envoy_types::pb::envoy::config::core::v3::{TypedExtensionConfig, transport_socket};
 use envoy_types::pb::envoy::config::listener::v3 as pb;
-use envoy_types::pb::envoy::extensions::filters::network::http_connection_manager::v3 as hcm;
-use envoy_types::pb::envoy::extensions::http::early_header_mutation::header_mutation::v3 as early;
 use envoy_types::pb::envoy::extensions::transport_sockets::tls::cert_mappers::sni::v3::Sni;
 use envoy_types::pb::envoy::extensions::transport_sockets::tls::cert_selectors::on_demand_secret::v3 as on_demand;
 use envoy_types::pb::envoy::extensions::transport_sockets::tls::v3 as tls;
 use envoy_types::util::pack_any;
-use hcm::http_connection_manager::RouteSpecifier;
-use hcm::scoped_routes::scope_key_builder::fragment_builder::header_value_extractor::ExtractType;
-use hcm::scoped_routes::scope_key_builder::{FragmentBuilder, fragment_builder};
-use hcm::scoped_routes::{ConfigSpecifier, ScopeKeyBuilder};
 use imbl::OrdMap;
 use isobath::envoy::edge::Edge;
 use isobath::envoy::filter_chain::Manager;
@@ -31,9 +21,9 @@ use isobath::objects::private_key::{KeyAlgorithm, PrivateKeyPem};
 use isobath::xds::{Part, Resource};
 use prost::Message as _;
 
-use super::plain::scope;
+use super::scopes::{ads, scope, scoped_by, with_managers};
 use super::server::Type;
-use super::{CHANGES, Stand, add_changes, cpu_since, owner, virtual_host};
+use super::stand::{CHANGES, Stand, add_changes, cpu_since, owner, virtual_host};
 use crate::child::free_port;
 use crate::objects::host_name;
 use crate::report::{Report, ms};
@@ -166,7 +156,7 @@ pub async fn measure(report: &mut Report, envoy: &Path, way: Way, hosts: usize) 
     report.add(&subscribed, Some(hosts), "", more);
     // The control plane is gone: a host that nobody has asked for yet.
     drop(all);
-    stand.server = super::Server::start(&stand.directory.path().join("nowhere.sock"))?;
+    stand.server = super::server::Server::start(&stand.directory.path().join("nowhere.sock"))?;
     let status = match probe.get(&host_name(hosts / 3)).await {
         Ok(status) => f64::from(status),
         Err(_) => 0.0,
@@ -345,77 +335,4 @@ fn edit_tls(
 fn only_chain(listener: &Bytes) -> Result<pb::FilterChain> {
     let mut listener = pb::Listener::decode(listener.clone())?;
     listener.filter_chains.pop().context("no chain")
-}
-
-fn ads() -> ConfigSource {
-    use envoy_types::pb::envoy::config::core::v3 as core;
-    ConfigSource {
-        resource_api_version: core::ApiVersion::V3.into(),
-        config_source_specifier: Some(core::config_source::ConfigSourceSpecifier::Ads(
-            core::AggregatedConfigSource::default(),
-        )),
-        ..ConfigSource::default()
-    }
-}
-
-/// The listener (or fragment of one) with other connection managers.
-fn with_managers(
-    listener: &Bytes,
-    edit: impl Fn(&mut hcm::HttpConnectionManager),
-) -> Result<Bytes> {
-    let mut listener = pb::Listener::decode(listener.clone())?;
-    let chains = listener.filter_chains.iter_mut();
-    for filter in chains.flat_map(|chain| &mut chain.filters) {
-        let Some(pb::filter::ConfigType::TypedConfig(any)) = &mut filter.config_type else {
-            bail!("a filter without configuration");
-        };
-        let mut manager = hcm::HttpConnectionManager::decode(&*any.value)?;
-        edit(&mut manager);
-        *any = pack_any(manager);
-    }
-    Ok(listener.encode_to_vec().into())
-}
-
-/// The same with scopes by a header instead of one table; `value` is what the header is set to before.
-pub fn scoped_by(listener: &Bytes, header: &str, value: Option<&str>) -> Result<Bytes> {
-    with_managers(listener, |manager| {
-        let extractor = fragment_builder::HeaderValueExtractor {
-            name: header.to_owned(),
-            extract_type: Some(ExtractType::Index(0)),
-            ..Default::default()
-        };
-        manager.route_specifier = Some(RouteSpecifier::ScopedRoutes(hcm::ScopedRoutes {
-            name: "scopes".to_owned(),
-            scope_key_builder: Some(ScopeKeyBuilder {
-                fragments: vec![FragmentBuilder {
-                    r#type: Some(fragment_builder::Type::HeaderValueExtractor(extractor)),
-                }],
-            }),
-            rds_config_source: Some(ads()),
-            config_specifier: Some(ConfigSpecifier::ScopedRds(hcm::ScopedRds {
-                scoped_rds_config_source: Some(ads()),
-                srds_resources_locator: String::new(),
-            })),
-        }));
-        let Some(value) = value else {
-            return;
-        };
-        let set = HeaderValueOption {
-            header: Some(HeaderValue {
-                key: header.to_owned(),
-                value: value.to_owned(),
-                ..HeaderValue::default()
-            }),
-            append_action: HeaderAppendAction::OverwriteIfExistsOrAdd.into(),
-            ..HeaderValueOption::default()
-        };
-        manager.early_header_mutation_extensions = vec![TypedExtensionConfig {
-            name: "envoy.http.early_header_mutation.header_mutation".to_owned(),
-            typed_config: Some(pack_any(early::HeaderMutation {
-                mutations: vec![HeaderMutation {
-                    action: Some(header_mutation::Action::Append(set)),
-                }],
-            })),
-        }];
-    })
 }

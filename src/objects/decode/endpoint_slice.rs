@@ -6,10 +6,10 @@ use serde::Deserialize;
 
 use super::super::validate::{self, Refusal, Rules, at_most, duplicate, not_supported, required};
 use super::super::{AddressType, Endpoint, EndpointPort, EndpointSlice, Kind, Object};
-use super::Wire;
 use super::json::{Int, List, Struct, Text};
 use super::metadata::MetadataWire;
 use super::service::protocol;
+use super::wire::Wire;
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]

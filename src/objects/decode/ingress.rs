@@ -9,9 +9,9 @@ use super::super::{
     Ingress, IngressBackend, IngressClass, IngressPath, IngressRule, IngressTls, Kind, Object,
     PathType, ServiceBackendPort, TlsCertificateDelegation,
 };
-use super::Wire;
 use super::json::{Int, List, Struct, Text};
 use super::metadata::{MetadataWire, StatusWire};
+use super::wire::Wire;
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]

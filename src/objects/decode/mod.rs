@@ -13,13 +13,14 @@ mod json;
 mod metadata;
 mod secret;
 mod service;
+mod wire;
 
 use std::sync::Arc;
 
 use serde::Deserialize;
 
 use self::json::{PerhapsStruct, PerhapsText};
-use self::metadata::MetadataWire;
+use self::wire::Wire;
 use super::validate::{Refusal, Rules};
 use super::{Invalid, Kind, Object, ObjectRef};
 
@@ -110,18 +111,6 @@ pub enum Undecodable {
     /// It has no `metadata.name`.
     #[error("it has no metadata.name")]
     Nameless,
-}
-
-/// An object as it stands in the JSON text.
-trait Wire<'a>: Default + Deserialize<'a> {
-    /// Whether its values must stay out of messages.
-    const SECRET: bool = false;
-
-    fn kind(&self) -> &str;
-
-    fn metadata(&self) -> &MetadataWire<'a>;
-
-    fn check(self, rules: Rules) -> Result<Object, Refusal>;
 }
 
 fn read<'a, W: Wire<'a>>(kind: Kind, json: &'a str, rules: Rules) -> Result<Decoded, Refusal> {

@@ -12,9 +12,9 @@ use zeroize::Zeroizing;
 
 use super::super::validate::{self, Refusal, Rules};
 use super::super::{Kind, Object, Secret, TlsCertificate};
-use super::Wire;
 use super::json::{Struct, Text, TextMap};
 use super::metadata::MetadataWire;
+use super::wire::Wire;
 
 /// No `Debug`: it holds a key.
 #[derive(Default, Deserialize)]

@@ -7,9 +7,9 @@ use serde::Deserialize;
 
 use super::super::validate::{self, Refusal, Rules, duplicate, not_supported, required};
 use super::super::{IpFamily, Kind, Object, Service, ServicePort, ServiceType, SessionAffinity};
-use super::Wire;
 use super::json::{Bool, Int, List, Struct, Text};
 use super::metadata::{MetadataWire, StatusWire};
+use super::wire::Wire;
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]

@@ -11,22 +11,14 @@ use tracing::warn;
 
 use crate::objects::Kind;
 
-use super::Args;
-use super::error::{Cause, one_line};
+use super::args::Args;
+use super::error::{Cause, ConfigurationError, one_line};
 use super::frame::Status;
 use super::list_watch::Input;
 use super::resource::plural;
+use super::timing::{CONNECT_WITHIN, Timing};
 use super::token::BearerFile;
-use super::transport::{self, Timing};
-
-/// A connection takes milliseconds in a cluster and is given up here, so that a lost one is an exit within
-/// 60 s of its loss.
-pub(super) const CONNECT_WITHIN: Duration = Duration::from_secs(5);
-
-/// No usable configuration. One clear sentence, for an exit with code 2.
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub struct ConfigurationError(String);
+use super::transport;
 
 /// Makes the client for the cluster that `args` and the environment name: `--kubeconfig`, else `KUBECONFIG` or
 /// `--context`, else the service account of the pod, else `~/.kube/config`.

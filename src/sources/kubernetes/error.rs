@@ -5,7 +5,10 @@ use std::sync::Arc;
 
 use crate::objects::Kind;
 
-use super::ConfigurationError;
+/// No usable configuration. One clear sentence, for an exit with code 2.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct ConfigurationError(pub(super) String);
 
 /// A list-watch ended.
 #[derive(Debug)]

@@ -13,10 +13,11 @@
 //! | `list_watch` | the protocol, as a state machine without IO |
 //! | `page`, `frame` | the bytes of a list's page and of a watch's line |
 //! | `resource` | paths and queries of requests |
-//! | `transport` | the loop that sends, reads and waits |
+//! | `transport`, `timing` | the loop that sends, reads and waits, and how long |
 //! | `metrics` | what happened that is no error |
-//! | `client`, `token` | configuration, as kubectl users expect it |
+//! | `args`, `client`, `token` | configuration, as kubectl users expect it |
 
+mod args;
 mod client;
 mod error;
 mod frame;
@@ -24,12 +25,12 @@ mod list_watch;
 mod metrics;
 mod page;
 mod resource;
+mod timing;
 mod token;
 mod transport;
 
 use std::collections::BTreeSet;
 use std::convert::Infallible;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -38,51 +39,15 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use crate::objects::{Event, Kind};
-use crate::process::duration::duration;
 
-pub use client::{ConfigurationError, connect as client};
-pub use error::{Cause, ConnectError, SourceError};
-pub use transport::Timing;
+pub use args::Args;
+pub use client::connect as client;
+pub use error::{Cause, ConfigurationError, ConnectError, SourceError};
+pub use timing::Timing;
 
 use list_watch::ListWatch;
 use metrics::Metrics;
 use resource::Resource;
-
-/// Which cluster is read, and how much of it.
-#[derive(Clone, Debug, clap::Args)]
-#[group(skip)]
-#[command(next_help_heading = "Kubernetes")]
-pub struct Args {
-    /// The kubeconfig to use. Without it and --context: KUBECONFIG, the pod's service account, or ~/.kube/config,
-    /// whichever is there first
-    #[arg(long, env = "ISOBATH_KUBECONFIG", value_name = "FILE")]
-    pub kubeconfig: Option<PathBuf>,
-
-    /// The context of the kubeconfig to use instead of its current one
-    #[arg(long, env = "ISOBATH_CONTEXT", value_name = "NAME")]
-    pub context: Option<String>,
-
-    /// Read these namespaces only (comma-separated), with requests that namespaced Roles allow
-    #[arg(
-        long,
-        env = "ISOBATH_WATCH_NAMESPACES",
-        value_name = "NAMES",
-        value_delimiter = ',',
-        value_parser = namespace
-    )]
-    pub watch_namespaces: Vec<String>,
-
-    /// Wait a random part of this time before the first list, so that a fleet that starts at once does not list
-    /// at once
-    #[arg(
-        long,
-        env = "ISOBATH_START_JITTER",
-        value_name = "TIME",
-        default_value = "3s",
-        value_parser = duration
-    )]
-    pub start_jitter: Duration,
-}
 
 /// A source that is ready to list.
 pub struct Kubernetes {
@@ -219,22 +184,6 @@ impl Kubernetes {
             Some(Err(panic)) => std::panic::resume_unwind(panic.into_panic()),
             None => std::future::pending().await,
         }
-    }
-}
-
-/// A namespace's name is a DNS label (RFC 1123).
-fn namespace(text: &str) -> Result<String, String> {
-    let label = !text.is_empty()
-        && text.len() <= 63
-        && !text.starts_with('-')
-        && !text.ends_with('-')
-        && text
-            .bytes()
-            .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-');
-    if label {
-        Ok(text.to_owned())
-    } else {
-        Err("a namespace's name has lower-case letters, digits and inner dashes only".to_owned())
     }
 }
 

@@ -20,13 +20,13 @@ use tracing::{debug, warn};
 
 use crate::objects::Event;
 
-use super::client::CONNECT_WITHIN;
 use super::error::{Cause, one_line};
 use super::frame::{Frame, Lines};
 use super::list_watch::{Input, ListWatch, Request, Step};
 use super::metrics::{End, Metrics};
 use super::page::Page;
 use super::resource::Resource;
+use super::timing::{CONNECT_WITHIN, Timing};
 
 /// A refusal's body is a `Status` of some hundred bytes; what is longer is not read on.
 const LONGEST_REFUSAL: usize = 64 << 10;
@@ -39,32 +39,6 @@ const BRIEF: Duration = Duration::from_secs(1);
 /// How long the answer may take that follows a silent watch. As long as a connection: the request may go out on
 /// another one that lay idle and is dead as well.
 const AFTER_SILENCE: Duration = CONNECT_WITHIN;
-
-/// The times of a list-watch. The defaults are the design's: a half-open connection is noticed and the
-/// process ended within 60 s, at `watch + watch_spread + margin`, and then 5 s for the attempt to go on.
-#[derive(Clone, Debug)]
-pub struct Timing {
-    /// The server is asked to end each watch after this time at least, in whole seconds.
-    pub watch: Duration,
-    /// A random part of this is added to it, so that the watches of a fleet do not end together.
-    pub watch_spread: Duration,
-    /// A watch that the server did not end this long after its time is dead.
-    pub margin: Duration,
-    /// How long an answer, or the next part of a list, may take. The API server itself gives up a list after
-    /// 60 s (`--request-timeout`), and may queue a request for 15 s of them.
-    pub answer: Duration,
-}
-
-impl Default for Timing {
-    fn default() -> Self {
-        Self {
-            watch: Duration::from_secs(40),
-            watch_spread: Duration::from_secs(10),
-            margin: Duration::from_secs(5),
-            answer: Duration::from_secs(55),
-        }
-    }
-}
 
 /// Runs one list-watch to its end, which is always an error.
 pub(super) async fn run(

@@ -29,13 +29,13 @@ mod reader;
 mod spans;
 mod touched;
 mod tree;
+mod yaml;
 
 use std::convert::Infallible;
 use std::fs;
 use std::io::{self, IsTerminal as _};
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
 use anyhow::Context;
 use imbl::OrdMap;
@@ -47,18 +47,13 @@ use tokio::time::Instant;
 pub use self::parse::{Document, Documents, ParseError, parse_documents};
 use self::problem::MEANWHILE;
 pub use self::problem::{ManifestError, Origin, Problem};
+pub use self::reader::{GONE_FOR_GOOD, STILL_WRITING};
 use self::reader::{Patience, Reader};
 use self::touched::Inbox;
 use crate::objects::{Event, Object, ObjectRef};
 
 #[cfg(doc)]
 use crate::objects::Rules;
-
-/// How long a file is gone or empty before its objects are: an editor that saves by renaming takes a few milliseconds.
-pub const GONE_FOR_GOOD: Duration = Duration::from_millis(250);
-
-/// How long after the last write a file is read that its writer keeps open.
-pub const STILL_WRITING: Duration = Duration::from_secs(1);
 
 /// The root that is standard input.
 pub const STANDARD_INPUT: &str = "-";

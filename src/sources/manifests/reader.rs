@@ -15,8 +15,13 @@ use super::merge::Merge;
 use super::problem::{MEANWHILE, ManifestError, Origin, Problem};
 use super::touched::{Inbox, Touch, Touched};
 use super::tree::{Found, Stamp, Tree};
-use super::{GONE_FOR_GOOD, STILL_WRITING};
 use crate::objects::{Event, Object, ObjectRef};
+
+/// How long a file is gone or empty before its objects are: an editor that saves by renaming takes a few milliseconds.
+pub const GONE_FOR_GOOD: Duration = Duration::from_millis(250);
+
+/// How long after the last write a file is read that its writer keeps open.
+pub const STILL_WRITING: Duration = Duration::from_secs(1);
 
 /// How often it is looked whether the root is still what it was.
 const STANDING: Duration = Duration::from_secs(2);

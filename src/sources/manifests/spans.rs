@@ -7,7 +7,7 @@ use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Vis
 use serde_saphyr::Spanned;
 
 use super::fields::Step;
-use super::parse::options;
+use super::yaml::options;
 
 /// Line and column, counted from 1.
 pub(super) type Place = (u64, u64);
