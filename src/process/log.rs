@@ -26,7 +26,7 @@ pub struct Args {
     )]
     pub log_format: Format,
     /// What is logged: a level (off, error, warn, info, debug, trace) for the lines of Isobath, or a list such as
-    /// `info,isobath::xds=debug`. The targets are isobath::sourcess, isobath::status, isobath::xds and so on, envoy, and the
+    /// `info,isobath::xds=debug`. The targets are isobath::sources, isobath::status, isobath::xds and so on, envoy, and the
     /// names of libraries, whose lines are shown only where they are named. The reason that the process ends for is
     /// written at any level.
     #[arg(
