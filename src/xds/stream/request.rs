@@ -117,11 +117,17 @@ impl Stream {
             .collect()
     }
 
-    /// What the client has, or may have, and does not exist any more: it leaves when what uses it is replaced.
+    /// What the client may have all the same: if it does not exist any more, it leaves when what uses it is replaced.
     fn keep(&mut self, resource_type: ResourceType, name: Arc<str>) {
-        let is_gone = self.target.get(resource_type, &name).is_none();
-        if is_gone && self.channel(resource_type).subscription.covers(&name) {
+        if !self.channel(resource_type).subscription.covers(&name) {
+            return;
+        }
+        if self.target.get(resource_type, &name).is_none() {
             self.leave(resource_type, name);
+        } else {
+            // What replaces it may be refused, or leave before it is sent.
+            let channel = self.channel_mut(resource_type);
+            channel.held.get_or_insert(&name).brought = true;
         }
     }
 

@@ -359,6 +359,26 @@ fn a_secret_on_its_way_leaves_after_its_listener() {
     converges(Variant::Delta, false, &steps);
 }
 
+/// The same, and what replaces the secret is refused: the client goes on with the one that was on its way.
+#[test]
+fn a_secret_on_its_way_stays_where_its_successor_is_refused() {
+    let (listeners, secrets) = (
+        ResourceType::Listener as usize,
+        ResourceType::Secret as usize,
+    );
+    let steps = [
+        Step::Change(vec![Change::Listener(0, 0)]),
+        Step::Answer(listeners),
+        Step::Change(vec![Change::Secret(0, BAD)]),
+        Step::Answer(secrets),
+        Step::Change(vec![Change::NoListener(0)]),
+        Step::Answer(secrets),
+        Step::Answer(listeners),
+        Step::Change(vec![Change::Listener(0, 0)]),
+    ];
+    converges(Variant::Delta, false, &steps);
+}
+
 /// What was sent beside something bad goes back to what it was, before the refusal comes: the client may have kept it.
 #[test]
 fn a_change_that_was_refused_beside_another_is_taken_back() {
