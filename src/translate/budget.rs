@@ -40,6 +40,9 @@ const EXPRESSION: u64 = 1500;
 const STEP: u64 = 50;
 /// A virtual host.
 const HOST: u64 = 2000;
+/// A wildcard's virtual host: 5 KB here, as the names that are too deep for it have a route of their own. Under TLS alone it is
+/// no more.
+const WILDCARD: u64 = 6500;
 /// A host under TLS: its table's virtual host, its entry in the listener and what is kept of it here.
 const TLS_HOST: u64 = 4000;
 /// A host with more than one Secret: each combination of Secrets is a filter chain.
@@ -179,7 +182,7 @@ fn is_small(ingress: &Ingress) -> bool {
     // A header is at least three bytes of its annotation.
     let each = ROUTE + LONGEST + TEXT * (HEADER / 2) * as_cost(annotations);
     let direct = (paths + units).saturating_mul(each) + text_cost(texts);
-    direct.saturating_add(units * (HOST + TLS_HOST + COMBINATION)) <= BASE / 2
+    direct.saturating_add(units * (WILDCARD + TLS_HOST + COMBINATION)) <= BASE / 2
 }
 
 fn count_paths(rules: &[IngressRule]) -> usize {
@@ -247,7 +250,7 @@ impl Meter {
         let (tls, named) = self.tls(ingress, default);
         self.left += reserved;
         let is_any = tls.iter().any(|tls| tls.hosts.is_empty());
-        let each_host = HOST + default + if is_any { TLS_HOST } else { 0 };
+        let each_host = default + if is_any { TLS_HOST } else { 0 };
         let (rules, ruled) = self.rules(ingress, each_host, repeated);
         let hostless = rules.iter().filter(|rule| rule.host.is_none());
         let account = Account {
@@ -274,6 +277,7 @@ impl Meter {
             }
             let secret = entry.secret_name.as_deref();
             let mut cost = |host: &'a str| match secrets.insert(host, secret) {
+                None if host.starts_with('*') => WILDCARD + default,
                 None => TLS_HOST + default,
                 Some(first) if first == secret => ENTRY,
                 Some(_) => COMBINATION,
@@ -308,8 +312,9 @@ impl Meter {
         let mut rules = Vec::with_capacity(ingress.rules.len());
         for rule in &ingress.rules {
             let host = rule.host.as_deref();
-            let is_new = host.is_some_and(|host| hosts.insert(host));
-            if !self.take(ENTRY + if is_new { each_host } else { 0 }) {
+            let new = host.filter(|host| hosts.insert(*host));
+            let of_host = new.map_or(0, |host| each_host + virtual_host(host));
+            if !self.take(ENTRY + of_host) {
                 break;
             }
             let paths = rule.paths.iter();
@@ -327,6 +332,15 @@ impl Meter {
             }
         }
         (rules, hosts)
+    }
+}
+
+/// What a host costs, whatever is served of it.
+fn virtual_host(host: &str) -> u64 {
+    if host.starts_with('*') {
+        WILDCARD
+    } else {
+        HOST
     }
 }
 

@@ -35,12 +35,14 @@ pub enum List {
     Below,
     /// Hosts under `tls` only, below nobody's.
     Strangers,
+    /// Wildcards under `tls` only.
+    WildcardsUnderTls,
     /// Text that every route repeats. It has a limit of its own: 4 KiB for each of two annotations.
     Headers,
 }
 
 impl List {
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Hosts,
         Self::Wildcards,
         Self::Paths,
@@ -52,6 +54,7 @@ impl List {
         Self::Naming,
         Self::Below,
         Self::Strangers,
+        Self::WildcardsUnderTls,
         Self::Headers,
     ];
 }
@@ -133,6 +136,9 @@ fn ingress(name: &str, lists: &[(List, usize)]) -> String {
             })),
             List::Below => tls.push(entry(elements(bytes, |i| format!(r#""t{i}.m.test""#)))),
             List::Strangers => tls.push(entry(elements(bytes, |i| format!(r#""t{i}.n{i}.test""#)))),
+            List::WildcardsUnderTls => {
+                tls.push(entry(elements(bytes, |i| format!(r#""*.u{i}.test""#))));
+            }
             List::Headers => {
                 let value = "a".repeat((bytes / 2).min(4000));
                 let _ = write!(
