@@ -2,8 +2,8 @@
 
 use isobath::build::{Builder, Config};
 use isobath::envoy::listener;
-use isobath::objects::{Event, Object};
 use isobath::facts::ClassSelection;
+use isobath::objects::{Event, Object};
 use isobath::translate::Options;
 
 /// A core that serves every Ingress without a class.
