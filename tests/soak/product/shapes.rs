@@ -434,9 +434,11 @@ fn secrets_of_two_kinds(bytes: usize) -> Shape {
 
 /// A default backend is a route of every host, with what the annotations repeat.
 fn hosts_and_defaults(bytes: usize) -> Shape {
+    // The annotations, their names and the default backend stand beside the lists.
+    let half = bytes.saturating_sub(9000) / 2;
     let lists = [
-        (List::Hosts, bytes / 2),
-        (List::Below, bytes / 2),
+        (List::Hosts, half),
+        (List::Below, half),
         (List::Headers, 8000),
     ];
     let ingress = ingress("product", &lists).replace(
