@@ -20,15 +20,33 @@
 //! | [`process`] | supervisor, log, metrics, profile, HTTP pages, exit codes | know an object or a route |
 //! | [`objects`] | what Kubernetes says: slim types, decoded and validated | end the process for an object |
 //! | [`model`] | hosts, routes, clusters, certificates, verdicts: plain data | be shaped like an Ingress |
-//! | [`facts`] | the objects as they are now, and the indexes that name what a change touches | do IO, walk all objects |
+//! | [`facts`] | the objects as they are now, the facts that a unit reads of them, and which of these an event changes | do IO, walk all objects, know who reads |
 //! | [`translate`] | objects → model, one pure function per unit | see a protobuf |
 //! | [`xds`] | named, versioned bytes, and the protocol as state machines | know what the bytes mean |
 //! | [`envoy`] | model → encoded protobuf, Envoy's bootstrap | see a Kubernetes object |
-//! | [`build`] | changed units in, the next snapshot and the verdicts out; the task that owns it | do IO, know the time, wait for a reader |
+//! | [`build`] | who has read what; the units that read what differs are made again, in the order of their strata; the task that owns it | do IO, know the time, wait for a reader |
 //! | [`sources`] | list-watch of an API server, or a directory of manifests: both send the same [`objects::Event`]s | show half a list |
 //! | [`status`] | what is written back to Kubernetes, by the holder of the lease | delay data, end the process |
 //! | [`local`] | the pair on a laptop: echo, stand-ins, certificates | exist in another mode than `isobath run` |
 //! | [`cli`] | one file a command: flags and wiring | decide anything about routes |
+//!
+//! # A unit is what it has read
+//!
+//! Everything that is made is a unit: a pure function with a key (a host, a cluster, a load assignment, a certificate, what
+//! is to be said of one object, and what several of these derive alike from the same facts). It gets a [`facts::Reader`]
+//! and never the store, so whatever it reads is recorded, what is absent included. An object is a set of facts; an event is
+//! compared with the object that was there and names the facts that differ; their readers are made again, from low strata
+//! to high ([`translate::Derived`], then what is published); one that comes to what it came to before is where the change
+//! ends. What is a sum (the users of a cluster, the hosts of a table or of a TLS server) is counted by differences and
+//! never read as a list. Nobody writes down which change touches what.
+//!
+//! One EndpointSlice passes `sources/kubernetes/list_watch.rs`, `objects/decode/endpoint_slice.rs`,
+//! `build/controller/mod.rs`, `facts/mod.rs` (its Service's slices differ), `build/reads.rs` (the clusters of that Service
+//! have read them), `translate/endpoints.rs`, `envoy/endpoint.rs`, `xds/snapshot.rs`, `xds/stream/push.rs`,
+//! `xds/server/session.rs`. An annotation of an Ingress: the same way to `facts/mod.rs` (what holds for all of its hosts
+//! differs), then `translate/policy.rs`, `translate/table.rs`, `envoy/route.rs`, and the parts of two tables in
+//! `build/mod.rs` and `build/https.rs`. A refusal comes back by `xds/server/session.rs`, `xds/refusal.rs`, `xds/report.rs`,
+//! `cli/control_plane/refusals.rs`, `status/problems.rs`, `status/event.rs`.
 //!
 //! # Threads
 //!
@@ -40,11 +58,11 @@
 //!
 //! # Where the next feature goes
 //!
-//! A new kind of object (HTTPProxy, Gateway API) is a type in [`objects`], a set of indexes in [`facts`] and a file
-//! beside `translate/host.rs` that makes the same [`model`]. A new route feature is a field of the model, a function
+//! A new kind of object (HTTPProxy, Gateway API) is a type in [`objects`], its facts in `facts/fact.rs` with the methods of
+//! the [`facts::Reader`] that read them, and a file beside `translate/host.rs` that makes the same [`model`]. A new route feature is a field of the model, a function
 //! of [`envoy`] that renders it and an annotation in `translate/policy.rs`. Neither touches build or protocol. Whatever is
 //! made of an object is on that object's account (`translate/budget.rs`), and what many units read of one list is found
-//! once ([`translate::Memo`]).
+//! once ([`translate::Derived`]).
 //!
 //! # What must stay true
 //!
@@ -53,7 +71,7 @@
 //!   source's last good file, and a stream's set of refused units; inside it one: endpoints that are sockets of the own pod.
 //! - **I2, incremental equals from-scratch.** `tests/builder.rs` compares both over random histories.
 //! - **I3, no change, no push.** A resource's version is the hash of its bytes.
-//! - **I4, work follows the change.** `isobath_units_translated_total` counts it.
+//! - **I4, work follows the change.** `isobath_units_translated_total` counts it, and `tests/reads.rs` says how much.
 //! - **I5, complete or nothing.** Nothing is accepted on the xDS socket before every kind was listed and the first
 //!   snapshot is closed: every cluster, assignment, table and secret that it names is in it.
 //! - **I6, make before break.** A stream brings clusters, endpoints, listeners, routes, secrets in that order, and

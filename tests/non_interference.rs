@@ -8,7 +8,7 @@ mod objects;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use isobath::facts::{ClassSelection, Dirty, Store};
+use isobath::facts::{Changes, ClassSelection, Log, Reader, Store};
 use isobath::model::{Host, TlsServer};
 use isobath::objects::{Event, NamespacedName, Object};
 use isobath::translate::{self, Input, Memo, Options};
@@ -22,9 +22,9 @@ fn store(objects: &[Object]) -> Store {
         name: None,
         manifests: true,
     });
-    let mut dirty = Dirty::default();
+    let mut changes = Changes::unread();
     for object in objects {
-        store.apply(Event::Apply(object.clone()), &mut dirty);
+        store.apply(Event::Apply(object.clone()), &mut changes);
     }
     store
 }
@@ -80,14 +80,15 @@ proptest! {
         let options = Options { allow_external_names: true, ..Options::default() };
         let there: Vec<Object> = there.into_iter().filter(|object| !is_of(object, ATTACKER)).collect();
         let added: Vec<Object> = added.into_iter().filter(|object| is_of(object, ATTACKER)).collect();
-        let before = store(&there);
-        let after = store(&[&there[..], &added[..]].concat());
+        let before_store = store(&there);
+        let after_store = store(&[&there[..], &added[..]].concat());
+        let (memos, log) = ([Memo::default(), Memo::default()], Log::default());
         let (before, after) = (
-            Input { store: &before, options: &options, memo: &Memo::default() },
-            Input { store: &after, options: &options, memo: &Memo::default() },
+            Input::new(&before_store, &options, &memos[0], &log),
+            Input::new(&after_store, &options, &memos[1], &log),
         );
         let (is_shared, is_answered) = (reach(&added), answers(&added));
-        for host in before.store.hosts() {
+        for host in before_store.hosts() {
             let unit = translate::host(before, host);
             // HTTPS serves what HTTP serves: a host that is none there takes over what others bring for all.
             let is_open = unit.http.is_none() && is_answered(host);
@@ -104,10 +105,10 @@ proptest! {
             }
         }
         // A certificate of another namespace serves nobody here who was not given it by its own namespace.
-        for host in after.store.hosts() {
+        for host in after_store.hosts() {
             let unit = translate::host(after, host);
             for secret in unit.https.iter().flat_map(|https| &https.secrets) {
-                prop_assert!(may_use(after.store, secret, &unit), "host {} has {}", host, secret);
+                prop_assert!(may_use(&after_store, secret, &unit), "host {} has {}", host, secret);
             }
         }
     }
@@ -137,17 +138,14 @@ fn named(objects: &[Object], names: &mut BTreeMap<String, String>) -> Result<(),
         ..Options::default()
     };
     let store = store(objects);
-    let input = Input {
-        store: &store,
-        options: &options,
-        memo: &Memo::default(),
-    };
+    let (memo, log) = (Memo::default(), Log::default());
+    let input = Input::new(&store, &options, &memo, &log);
     let mut add = |name: String, value: String| {
         let first = names.entry(name.clone()).or_insert_with(|| value.clone());
         prop_assert_eq!(&*first, &value, "{} has two meanings", name);
         Ok(())
     };
-    for host in input.store.hosts() {
+    for host in store.hosts() {
         let unit = translate::host(input, host);
         for (name, backend) in &unit.clusters {
             let cluster =
@@ -175,9 +173,11 @@ fn named(objects: &[Object], names: &mut BTreeMap<String, String>) -> Result<(),
 fn may_use(store: &Store, secret: &NamespacedName, unit: &translate::HostUnit) -> bool {
     let host = &unit.https.as_ref().unwrap().virtual_host.host;
     let wildcard = host.covering_wildcard();
+    let log = Log::default();
+    let reader = Reader::new(store, &log);
     let of_wildcard = wildcard
         .iter()
-        .flat_map(|wildcard| store.ingresses_of(wildcard));
-    let mut ingresses = store.ingresses_of(host).into_iter().chain(of_wildcard);
-    ingresses.any(|ingress| store.is_delegated(secret, &ingress.metadata.name.namespace))
+        .flat_map(|wildcard| reader.ingresses_of(wildcard));
+    let mut ingresses = reader.ingresses_of(host).into_iter().chain(of_wildcard);
+    ingresses.any(|ingress| reader.is_delegated(secret, &ingress.name().namespace))
 }

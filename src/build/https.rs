@@ -8,6 +8,7 @@ use imbl::OrdMap;
 use crate::envoy::filter_chain::Manager;
 use crate::envoy::route::TableHead;
 use crate::envoy::{filter_chain, listener, route, server_name};
+use crate::facts::Index;
 use crate::model::Host;
 use crate::objects::NamespacedName;
 use crate::xds::{Part, Resource, ResourceType, Snapshot};
@@ -25,6 +26,8 @@ pub struct HttpsListener {
     parts: OrdMap<Arc<str>, Arc<Part>>,
     servers: BTreeMap<Arc<str>, Server>,
     hosts: BTreeMap<Host, HostState>,
+    /// Wildcard → the hosts of `hosts` one label below it.
+    below: Index<Host, Host>,
     /// How many servers use a Secret.
     secrets: BTreeMap<NamespacedName, usize>,
     touched_secrets: BTreeSet<NamespacedName>,
@@ -60,6 +63,7 @@ impl HttpsListener {
             parts: OrdMap::new(),
             servers: BTreeMap::new(),
             hosts: BTreeMap::new(),
+            below: Index::default(),
             secrets: BTreeMap::new(),
             touched_secrets: BTreeSet::new(),
             touched_tables: BTreeSet::new(),
@@ -73,14 +77,59 @@ impl HttpsListener {
         if let Some(unit) = unit {
             self.enter(host, unit, old.as_ref());
         }
-        if let Some(old) = old {
-            self.leave(host, &old);
+        if let Some(old) = &old {
+            self.leave(host, old);
+        }
+        let server = self.hosts.get(host).map(|host| host.server.clone());
+        if let Some(wildcard) = host.covering_wildcard() {
+            match (&old, &server) {
+                (None, Some(_)) => {
+                    self.below.insert(wildcard, host.clone());
+                }
+                (Some(_), None) => {
+                    self.below.remove(&wildcard, host);
+                }
+                _ => {}
+            }
+        }
+        if old.map(|old| old.server) != server {
+            let below: Vec<Host> = self.below.get(host).cloned().collect();
+            for host in below {
+                self.follow(&host);
+            }
+        }
+    }
+
+    /// The wildcard above the host is of another server than before.
+    fn follow(&mut self, host: &Host) {
+        let Some(state) = self.hosts.get(host) else {
+            return;
+        };
+        let (server, old) = (state.server.clone(), state.parts.clone());
+        let mut parts: Vec<_> = old.iter().take(1).cloned().collect();
+        parts.extend(self.misdirect(host, &server));
+        self.remove_parts(&old, &parts);
+        if let Some(state) = self.hosts.get_mut(host) {
+            state.parts = parts;
+        }
+    }
+
+    /// Takes parts out of the tables, but for those that are there to stay.
+    fn remove_parts(&mut self, parts: &[(Arc<str>, Arc<str>)], stay: &[(Arc<str>, Arc<str>)]) {
+        for part in parts.iter().filter(|part| !stay.contains(part)) {
+            let (table, key) = part;
+            if let Some(server) = self.servers.get_mut(table)
+                && server.table.remove(key).is_some()
+            {
+                self.touched_tables.insert(table.clone());
+            }
         }
     }
 
     /// Makes its maps as small as they can be.
     pub fn pack(&mut self) {
         self.hosts = std::mem::take(&mut self.hosts).into_iter().collect();
+        self.below.pack();
         self.servers = std::mem::take(&mut self.servers).into_iter().collect();
         self.secrets = std::mem::take(&mut self.secrets).into_iter().collect();
     }
@@ -167,8 +216,7 @@ impl HttpsListener {
         self.hosts.insert(host.clone(), state);
     }
 
-    /// Sends the host away from the wildcard above it, where that is another server's. A wildcard is always set
-    /// before the hosts below it: they are dirty with it, and it sorts before them.
+    /// Sends the host away from the wildcard above it, where that is another server's.
     fn misdirect(&mut self, host: &Host, server: &Arc<str>) -> Option<(Arc<str>, Arc<str>)> {
         let above = &self.hosts.get(&host.covering_wildcard()?)?.server;
         if above == server {
@@ -182,21 +230,14 @@ impl HttpsListener {
         Some((above.clone(), key))
     }
 
-    /// Lets go of what the host was before; `self.hosts` already has what it is now, if anything.
+    /// Removes what the host was before; `self.hosts` already has what it is now, if anything.
     fn leave(&mut self, host: &Host, old: &HostState) {
         let now = self.hosts.get(host);
         if now.is_none_or(|now| now.server_name_key != old.server_name_key) {
             self.touched |= self.parts.remove(&old.server_name_key).is_some();
         }
-        for part in &old.parts {
-            let (table, key) = part;
-            if now.is_none_or(|now| !now.parts.contains(part))
-                && let Some(server) = self.servers.get_mut(table)
-                && server.table.remove(key).is_some()
-            {
-                self.touched_tables.insert(table.clone());
-            }
-        }
+        let stay = now.map(|now| now.parts.clone()).unwrap_or_default();
+        self.remove_parts(&old.parts, &stay);
         let Some(server) = self.servers.get_mut(&old.server) else {
             return;
         };

@@ -1,7 +1,7 @@
 //! The incremental core: objects in, snapshots and verdicts out.
 //!
-//! [`Builder::apply`] takes events into the [`Store`]; [`Builder::build`] translates and renders the units that
-//! they touched, and nothing else (I4). The result depends on the objects only: a builder that was led to them
+//! [`Builder::apply`] takes events into the [`Store`]; [`Builder::build`] translates and renders the units that have read
+//! what these changed, and nothing else (I4). The result depends on the objects only: a builder that was led to them
 //! by any sequence of events holds the same bytes as one that got them at once (I1, I2). It is pure: no IO, no
 //! clock, no log. The controller owns it and publishes what it makes.
 
@@ -9,26 +9,30 @@ pub mod controller;
 mod https;
 mod parts;
 mod problems;
+mod reads;
 mod render;
+mod unit;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use imbl::{OrdMap, OrdSet};
 
 use crate::envoy::route::TableHead;
 use crate::envoy::{listener, route, secret};
-use crate::facts::{ClassSelection, Dirty, Index, Store};
+use crate::facts::{Changes, ClassSelection, Store};
 use crate::model::Host;
 use crate::model::verdict::{IngressFacts, Statuses};
 use crate::objects::{Event, Kind, NamespacedName, Object, ObjectRef};
-use crate::translate::{self, BackendPort, Input, Memo, Options};
+use crate::translate::{self, BackendPort, Memo, Options};
 use crate::xds::{Part, Resource, ResourceType, Snapshot, packed};
 
 use https::HttpsListener;
 use parts::replace;
-use problems::{Problems, Unit, uid};
-use render::{RenderedHost, Renderer, each};
+use problems::{Problems, uid};
+use reads::Reads;
+use render::{RenderedHost, Renderer, parallel_map};
+use unit::Unit;
 
 /// What the operator decided, as far as the core is concerned.
 #[derive(Clone, Debug)]
@@ -62,11 +66,13 @@ pub struct Builder {
     table_head: TableHead,
     threads: usize,
     store: Store,
-    dirty: Dirty,
+    changes: Changes,
+    reads: Reads,
     is_first: bool,
     hosts: BTreeMap<Host, HostState>,
     clusters: BTreeMap<Arc<str>, ClusterState>,
-    clusters_of: Index<NamespacedName, Arc<str>>,
+    /// How many clusters are made from a Service.
+    clusters_of: HashMap<NamespacedName, u32>,
     http_table: OrdMap<Arc<str>, Arc<Part>>,
     /// The exact hosts that only redirect: one part of the table stands for all of them.
     redirects: OrdSet<Host>,
@@ -87,15 +93,16 @@ struct HostState {
 #[derive(Debug)]
 struct ClusterState {
     backend: BackendPort,
+    /// Whether its endpoints are a load assignment, and no DNS name.
+    is_assigned: bool,
     /// Hosts whose routes name it. At zero it goes.
     users: usize,
 }
 
-/// The units that a build has to look at, gathered from the dirty ones.
-#[derive(Default)]
-struct Touched {
-    clusters: BTreeSet<Arc<str>>,
-    endpoints: BTreeSet<Arc<str>>,
+/// What a build has still to do, and what it has changed so far.
+struct Work {
+    /// Units to be made. One comes in while those before it are made: what is made of a host names clusters.
+    units: BTreeSet<Unit>,
     http_table: bool,
     redirects: bool,
     changed: bool,
@@ -119,11 +126,12 @@ impl Builder {
             table_head: TableHead::new(&config.listeners.edge),
             threads: 1,
             store: Store::new(config.classes),
-            dirty: Dirty::default(),
+            changes: Changes::unread(),
+            reads: Reads::default(),
             is_first: true,
             hosts: BTreeMap::new(),
             clusters: BTreeMap::new(),
-            clusters_of: Index::default(),
+            clusters_of: HashMap::new(),
             http_table: OrdMap::new(),
             redirects: OrdSet::new(),
             problems: Problems::default(),
@@ -145,48 +153,52 @@ impl Builder {
 
     /// Takes in one event. What it touches is built by the next [`Builder::build`].
     pub fn apply(&mut self, event: Event) {
-        self.store.apply(within_budget(event), &mut self.dirty);
+        self.store.apply(within_budget(event), &mut self.changes);
     }
 
-    /// Builds what was touched. Returns whether the snapshot differs from the one before; the first always does.
+    /// Makes the units again that read a fact that differs, in the order of their strata; one that comes to what it came
+    /// to before is where the change ends. Returns whether the snapshot differs from the one before; the first always
+    /// does.
     pub fn build(&mut self) -> bool {
-        let mut dirty = std::mem::take(&mut self.dirty);
-        self.store.spread(&mut dirty);
-        let memo = &Memo::default();
+        let changes = std::mem::replace(&mut self.changes, Changes::read());
+        let memo = Memo::default();
         let is_first = std::mem::take(&mut self.is_first);
-        let mut touched = Touched {
+        let mut work = Work {
+            units: self.changed_units(changes),
+            http_table: false,
+            redirects: false,
             changed: is_first,
-            ..Touched::default()
         };
-        self.build_hosts(&dirty, memo, &mut touched);
-        for service in &dirty.services {
-            touched
-                .clusters
-                .extend(self.clusters_of.get(service).cloned());
-        }
-        for service in &dirty.endpoints {
-            touched
-                .endpoints
-                .extend(self.clusters_of.get(service).cloned());
-        }
-        touched.changed |= self.build_clusters(&touched.clusters, memo);
-        touched.changed |= self.build_endpoints(&touched.endpoints, memo);
-        touched.changed |= self.build_secrets(&dirty, memo);
-        if touched.redirects {
+        self.build_derived(&mut work, &memo);
+        self.build_hosts(&mut work, &memo);
+        self.build_clusters(&mut work, &memo);
+        self.build_endpoints(&mut work, &memo);
+        self.build_secrets(&mut work, &memo);
+        if work.redirects {
             let (key, part) = route::redirects(&self.redirects, self.options.https_port);
             let part = (!self.redirects.is_empty()).then(|| (key.clone(), part));
-            touched.http_table |= replace(&mut self.http_table, Some(&key), part);
+            work.http_table |= replace(&mut self.http_table, Some(&key), part);
         }
-        if touched.http_table {
+        if work.http_table {
             self.put_http_table();
-            touched.changed = true;
+            work.changed = true;
         }
-        touched.changed |= self.https.publish(&mut self.snapshot);
-        self.judge(&dirty, memo);
+        work.changed |= self.https.publish(&mut self.snapshot);
+        self.build_objects(&mut work, &memo);
+        self.reads.keep(memo.into_made());
         if is_first {
             self.pack();
         }
-        touched.changed
+        work.changed
+    }
+
+    /// The units that are new, gone, or have read what differs.
+    fn changed_units(&self, changes: Changes) -> BTreeSet<Unit> {
+        let readers = changes.facts().flat_map(|fact| self.reads.readers(fact));
+        let mut units: BTreeSet<Unit> = readers.cloned().collect();
+        units.extend(changes.hosts.into_iter().map(Unit::Host));
+        units.extend(changes.objects.into_iter().map(Unit::Object));
+        units
     }
 
     /// The resources as they were built last.
@@ -207,6 +219,12 @@ impl Builder {
         &self.store
     }
 
+    /// How many reads are recorded, and the bytes that they take, about.
+    #[must_use]
+    pub fn reads(&self) -> (usize, usize) {
+        (self.reads.count(), self.reads.bytes())
+    }
+
     /// How much was translated.
     #[must_use]
     pub const fn translated(&self) -> Translated {
@@ -215,48 +233,61 @@ impl Builder {
 
     fn renderer<'a>(&'a self, memo: &'a Memo) -> Renderer<'a> {
         Renderer {
-            input: self.input(memo),
+            store: &self.store,
+            options: &self.options,
+            memo,
             ingress_metrics: self.ingress_metrics,
         }
     }
 
-    fn input<'a>(&'a self, memo: &'a Memo) -> Input<'a> {
-        Input {
-            store: &self.store,
-            options: &self.options,
-            memo,
+    fn build_derived(&mut self, work: &mut Work, memo: &Memo) {
+        while let Some(Unit::Derived(derived)) = work.units.first() {
+            let value = self.renderer(memo).derived(derived);
+            if self.reads.value(derived) != Some(value) {
+                let readers: Vec<Unit> = self.reads.readers(derived.fact()).cloned().collect();
+                work.units.extend(readers);
+            }
+            work.units.pop_first();
         }
     }
 
-    fn build_hosts(&mut self, dirty: &Dirty, memo: &Memo, touched: &mut Touched) {
-        let hosts: Vec<&Host> = dirty.hosts.iter().collect();
+    fn build_hosts(&mut self, work: &mut Work, memo: &Memo) {
+        let hosts: Vec<Host> = take_units(&mut work.units, |unit| match unit {
+            Unit::Host(host) => Some(host),
+            _ => None,
+        });
         let renderer = self.renderer(memo);
-        let rendered = each(self.threads, &hosts, |host| renderer.host(host));
-        for (host, rendered) in hosts.into_iter().zip(rendered) {
-            self.file_host(host, rendered, touched);
+        let rendered = parallel_map(self.threads, &hosts, |host| renderer.host(host));
+        for (host, (rendered, reads)) in hosts.iter().zip(rendered) {
+            let unit = Unit::Host(host.clone());
+            match self.store.names_host(host) {
+                true => self.reads.record(&unit, reads),
+                false => self.reads.forget(&unit),
+            }
+            self.file_host(host, rendered, work);
         }
     }
 
-    fn file_host(&mut self, host: &Host, unit: RenderedHost, touched: &mut Touched) {
+    fn file_host(&mut self, host: &Host, unit: RenderedHost, work: &mut Work) {
         self.translated.hosts += 1;
         let old = self.hosts.remove(host).unwrap_or_default();
-        touched.redirects |= match unit.redirects {
+        work.redirects |= match unit.redirects {
             true => self.redirects.insert(host.clone()).is_none(),
             false => self.redirects.remove(host).is_some(),
         };
         let http_key = unit.http.as_ref().map(|(key, _)| key.clone());
         let old_key = old.http_key.as_ref();
-        touched.http_table |= replace(&mut self.http_table, old_key, unit.http);
+        work.http_table |= replace(&mut self.http_table, old_key, unit.http);
         self.https.set(host, unit.https);
-        // First take, then let go: a cluster that is still named keeps its state.
+        // First take, then release: a cluster that is still named keeps its state.
         for (name, backend) in &unit.clusters {
             let state = self.clusters.entry(name.clone()).or_insert_with(|| {
-                self.clusters_of
-                    .insert(backend.service.clone(), name.clone());
-                touched.clusters.insert(name.clone());
-                touched.endpoints.insert(name.clone());
+                *self.clusters_of.entry(backend.service.clone()).or_default() += 1;
+                work.units.insert(Unit::Cluster(name.clone()));
+                work.units.insert(Unit::Endpoints(name.clone()));
                 ClusterState {
                     backend: backend.clone(),
+                    is_assigned: false,
                     users: 0,
                 }
             });
@@ -266,7 +297,7 @@ impl Builder {
             if let Some(state) = self.clusters.get_mut(name) {
                 state.users -= 1;
                 if state.users == 0 {
-                    touched.clusters.insert(name.clone());
+                    work.units.insert(Unit::Cluster(name.clone()));
                 }
             }
         }
@@ -280,93 +311,114 @@ impl Builder {
         }
     }
 
-    /// Builds the clusters that some host names, and lets go of the others.
-    fn build_clusters(&mut self, names: &BTreeSet<Arc<str>>, memo: &Memo) -> bool {
-        let mut changed = false;
+    /// Builds the clusters that some host names, and removes the others.
+    fn build_clusters(&mut self, work: &mut Work, memo: &Memo) {
+        let names: Vec<Arc<str>> = take_units(&mut work.units, |unit| match unit {
+            Unit::Cluster(name) => Some(name),
+            _ => None,
+        });
         let (used, unused): (Vec<_>, Vec<_>) = names
             .iter()
             .filter_map(|name| self.clusters.get_key_value(name))
             .map(|(name, state)| (name.clone(), state.backend.clone(), state.users))
             .partition(|(_, _, users)| *users > 0);
         let renderer = self.renderer(memo);
-        let rendered = each(self.threads, &used, |(_, backend, _)| {
+        let rendered = parallel_map(self.threads, &used, |(_, backend, _)| {
             renderer.cluster(backend)
         });
-        for ((_, backend, _), rendered) in used.into_iter().zip(rendered) {
+        for ((name, backend, _), (rendered, reads)) in used.into_iter().zip(rendered) {
             self.translated.clusters += 1;
-            // The hosts that name a cluster are translated whenever its Service changes, so it can't be named when
-            // its Service or port is gone.
-            let Some(resource) = rendered else {
+            self.reads.record(&Unit::Cluster(name.clone()), reads);
+            // The hosts that name a cluster read its Service too, so it can't be named when its Service or port is
+            // gone.
+            let Some((resource, is_assigned)) = rendered else {
                 continue;
             };
-            self.own(ObjectRef {
+            if let Some(state) = self.clusters.get_mut(&name) {
+                state.is_assigned = is_assigned;
+            }
+            self.record_owner(ObjectRef {
                 kind: Kind::Service,
                 name: backend.service,
             });
-            changed |= self.put(ResourceType::Cluster, resource);
+            work.changed |= self.put(ResourceType::Cluster, resource);
         }
         for (name, backend, _) in unused {
-            changed |= self.let_go(&name, backend.service);
+            work.changed |= self.remove_cluster(&name, backend.service);
         }
-        changed
     }
 
-    fn let_go(&mut self, cluster: &Arc<str>, service: NamespacedName) -> bool {
-        let was_last = self.clusters_of.remove(&service, cluster);
-        if was_last {
-            self.statuses.owners.remove(&ObjectRef {
-                kind: Kind::Service,
-                name: service,
-            });
+    fn remove_cluster(&mut self, cluster: &Arc<str>, service: NamespacedName) -> bool {
+        if let Some(count) = self.clusters_of.get_mut(&service) {
+            *count -= 1;
+            if *count == 0 {
+                self.clusters_of.remove(&service);
+                self.statuses.owners.remove(&ObjectRef {
+                    kind: Kind::Service,
+                    name: service,
+                });
+            }
         }
         self.clusters.remove(cluster);
-        self.problems
-            .set(Unit::Endpoints(cluster.clone()), Vec::new());
+        self.reads.forget(&Unit::Cluster(cluster.clone()));
+        let endpoints = Unit::Endpoints(cluster.clone());
+        self.reads.forget(&endpoints);
+        self.problems.set(endpoints, Vec::new());
         let removed = self.snapshot.remove(ResourceType::Cluster, cluster);
         self.snapshot.remove(ResourceType::Endpoint, cluster) || removed
     }
 
     /// Builds the load assignments of the clusters that have one.
-    fn build_endpoints(&mut self, names: &BTreeSet<Arc<str>>, memo: &Memo) -> bool {
-        let assigned: Vec<_> = names
-            .iter()
-            .filter(|name| {
-                let cluster = self.snapshot.get(ResourceType::Cluster, name);
-                cluster.is_some_and(|cluster| cluster.references().next().is_some())
+    fn build_endpoints(&mut self, work: &mut Work, memo: &Memo) {
+        let names: Vec<Arc<str>> = take_units(&mut work.units, |unit| match unit {
+            Unit::Endpoints(name) => Some(name),
+            _ => None,
+        });
+        let assigned: Vec<(Arc<str>, BackendPort)> = names
+            .into_iter()
+            .filter_map(|name| {
+                let state = self.clusters.get(&name)?;
+                state.is_assigned.then(|| (name, state.backend.clone()))
             })
-            .filter_map(|name| Some((name, &self.clusters.get(name)?.backend)))
             .collect();
         let renderer = self.renderer(memo);
-        let rendered = each(self.threads, &assigned, |(name, backend)| {
+        let rendered = parallel_map(self.threads, &assigned, |(name, backend)| {
             renderer.load_assignment(name, backend)
         });
-        let names: Vec<_> = assigned.iter().map(|(name, _)| (*name).clone()).collect();
-        let mut changed = false;
-        for (name, (resource, problems)) in names.into_iter().zip(rendered) {
+        for ((name, _), (resource, problems, reads)) in assigned.into_iter().zip(rendered) {
             self.translated.endpoints += 1;
-            self.problems.set(Unit::Endpoints(name), problems);
-            changed |= self.put(ResourceType::Endpoint, resource);
+            let unit = Unit::Endpoints(name);
+            self.reads.record(&unit, reads);
+            self.problems.set(unit, problems);
+            work.changed |= self.put(ResourceType::Endpoint, resource);
         }
-        changed
     }
 
-    fn build_secrets(&mut self, dirty: &Dirty, memo: &Memo) -> bool {
-        let mut changed = false;
-        let touched = self.https.take_touched_secrets();
-        for name in touched.iter().chain(&dirty.secrets) {
+    fn build_secrets(&mut self, work: &mut Work, memo: &Memo) {
+        let changed = self.https.take_touched_secrets().into_iter();
+        work.units.extend(changed.map(Unit::Secret));
+        let names: Vec<NamespacedName> = take_units(&mut work.units, |unit| match unit {
+            Unit::Secret(name) => Some(name),
+            _ => None,
+        });
+        for name in names {
             let resource = name.to_string();
-            let certificate = if self.https.uses(name) {
-                translate::certificate(self.input(memo), name)
+            let unit = Unit::Secret(name.clone());
+            let certificate = if self.https.uses(&name) {
+                let (certificate, reads) = self.renderer(memo).certificate(&name);
+                self.reads.record(&unit, reads);
+                certificate
             } else {
+                self.reads.forget(&unit);
                 None
             };
             let owner = ObjectRef {
                 kind: Kind::Secret,
                 name: name.clone(),
             };
-            changed |= match certificate {
+            work.changed |= match certificate {
                 None => {
-                    self.statuses.certificates.remove(name);
+                    self.statuses.certificates.remove(&name);
                     self.statuses.owners.remove(&owner);
                     self.snapshot.remove(ResourceType::Secret, &resource)
                 }
@@ -374,19 +426,19 @@ impl Builder {
                     self.translated.secrets += 1;
                     self.statuses
                         .certificates
-                        .insert(name.clone(), certificate.validity);
-                    self.own(owner);
+                        .insert(name, certificate.validity);
+                    self.record_owner(owner);
                     self.put(ResourceType::Secret, secret::secret(&certificate))
                 }
             };
         }
-        changed
     }
 
     /// The first build files everything there is in the order of its names, which leaves every map half empty.
     fn pack(&mut self) {
         self.store.pack();
-        self.clusters_of.pack();
+        self.reads.pack();
+        self.clusters_of.shrink_to_fit();
         self.hosts = std::mem::take(&mut self.hosts).into_iter().collect();
         self.clusters = std::mem::take(&mut self.clusters).into_iter().collect();
         self.https.pack();
@@ -397,14 +449,23 @@ impl Builder {
         statuses.owners = packed(&statuses.owners);
     }
 
-    fn judge(&mut self, dirty: &Dirty, memo: &Memo) {
-        let objects: Vec<&ObjectRef> = dirty.objects.iter().collect();
-        let input = self.input(memo);
-        let problems = each(self.threads, &objects, |object| {
-            translate::object_problems(input, object)
+    /// What is to be said of objects, and the verdicts that are published.
+    fn build_objects(&mut self, work: &mut Work, memo: &Memo) {
+        let objects: Vec<ObjectRef> = take_units(&mut work.units, |unit| match unit {
+            Unit::Object(object) => Some(object),
+            _ => None,
         });
-        for (object, problems) in objects.into_iter().zip(problems) {
-            self.problems.set(Unit::Object(object.clone()), problems);
+        let renderer = self.renderer(memo);
+        let made = parallel_map(self.threads, &objects, |object| {
+            renderer.object_problems(object)
+        });
+        for (object, (problems, reads)) in objects.iter().zip(made) {
+            let unit = Unit::Object(object.clone());
+            match self.store.contains(object) {
+                true => self.reads.record(&unit, reads),
+                false => self.reads.forget(&unit),
+            }
+            self.problems.set(unit, problems);
             if object.kind == Kind::Ingress {
                 let facts = facts(&self.store, object);
                 match facts {
@@ -414,11 +475,11 @@ impl Builder {
             }
         }
         self.problems
-            .publish(&self.store, &dirty.objects, &mut self.statuses.problems);
+            .publish(&self.store, &objects, &mut self.statuses.problems);
     }
 
     /// Something is made from this object.
-    fn own(&mut self, owner: ObjectRef) {
+    fn record_owner(&mut self, owner: ObjectRef) {
         let uid = uid(&self.store, &owner);
         if self.statuses.owners.get(&owner) != Some(&uid) {
             self.statuses.owners.insert(owner, uid);
@@ -440,6 +501,22 @@ impl Builder {
         self.snapshot.insert(resource_type, Arc::new(resource));
         true
     }
+}
+
+/// Takes the units of one kind out of those to be made, in their order.
+fn take_units<T>(units: &mut BTreeSet<Unit>, key: impl Fn(Unit) -> Option<T>) -> Vec<T> {
+    let mut taken = Vec::new();
+    while let Some(unit) = units.pop_first() {
+        match key(unit.clone()) {
+            Some(key) => taken.push(key),
+            None => {
+                // The next kind.
+                units.insert(unit);
+                break;
+            }
+        }
+    }
+    taken
 }
 
 /// Every Ingress without what is beyond its budget.

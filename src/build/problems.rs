@@ -7,20 +7,10 @@ use std::sync::Arc;
 use imbl::OrdMap;
 
 use crate::facts::Store;
-use crate::model::Host;
 use crate::model::verdict::ObjectProblems;
 use crate::objects::{Kind, ObjectRef, Problem};
 
-/// What found a problem. One object's problems can come from many units.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Unit {
-    /// A host.
-    Host(Host),
-    /// The endpoints of a cluster.
-    Endpoints(Arc<str>),
-    /// The object by itself.
-    Object(ObjectRef),
-}
+use super::unit::Unit;
 
 /// All problems, kept so that one unit's can be replaced.
 #[derive(Debug, Default)]
@@ -59,7 +49,7 @@ impl Problems {
     pub fn publish(
         &mut self,
         store: &Store,
-        objects: &BTreeSet<ObjectRef>,
+        objects: &[ObjectRef],
         published: &mut OrdMap<ObjectRef, ObjectProblems>,
     ) {
         let mut touched = std::mem::take(&mut self.touched);

@@ -8,19 +8,24 @@ use std::thread;
 
 use crate::envoy::route::Purpose;
 use crate::envoy::{cluster, endpoint, route};
-use crate::model::{Host, TlsServer};
-use crate::objects::{NamespacedName, Problem};
-use crate::translate::{self, BackendPort, HttpsHost, Input};
+use crate::facts::{FactId, Log, Store};
+use crate::model::{Certificate, Discovery, Host, TlsServer};
+use crate::objects::{NamespacedName, ObjectRef, Problem};
+use crate::translate::{self, BackendPort, Derived, HttpsHost, Input, Memo, Options};
 use crate::xds::{Part, Resource};
 
-/// What another thread must have to do at least: below it starting the thread costs more than it saves.
-const FEWEST: usize = 256;
+/// The fewest units that another thread is started for: below it starting the thread costs more than it saves.
+const MIN_PER_THREAD: usize = 256;
 
 /// Makes units from what the store holds.
 #[derive(Clone, Copy)]
 pub struct Renderer<'a> {
     /// The objects.
-    pub input: Input<'a>,
+    pub store: &'a Store,
+    /// The operator's decisions.
+    pub options: &'a Options,
+    /// What is found once for many units.
+    pub memo: &'a Memo,
     /// Whether routes say whose they are, for metrics.
     pub ingress_metrics: bool,
 }
@@ -49,27 +54,47 @@ pub struct RenderedHttps {
     pub virtual_host: (Arc<str>, Part),
 }
 
+/// What a unit has read.
+pub type ReadFacts = Box<[FactId]>;
+
 impl Renderer<'_> {
+    /// Makes something, and says what was read for it.
+    fn record<T>(self, make: impl FnOnce(Input<'_>) -> T) -> (T, ReadFacts) {
+        let log = Log::default();
+        let made = make(Input::new(self.store, self.options, self.memo, &log));
+        (made, log.into_reads())
+    }
+
+    /// What tells apart what a derived unit comes to. What it has read is in the memo.
+    pub fn derived(self, derived: &Derived) -> FactId {
+        self.record(|input| derived.value(input)).0
+    }
+
     /// One host. A host that nobody names any more comes out empty.
-    pub fn host(self, host: &Host) -> RenderedHost {
-        let unit = translate::host(self.input, host);
+    pub fn host(self, host: &Host) -> (RenderedHost, ReadFacts) {
+        let (unit, reads) = self.record(|input| translate::host(input, host));
         let redirects = unit.http.as_ref().is_some_and(|http| {
             http.is_https_redirect() && !host.is_any() && host.wildcard_suffix().is_none()
         });
         let http = unit.http.as_ref().filter(|_| !redirects);
-        RenderedHost {
+        let rendered = RenderedHost {
             redirects,
             http: http.map(|http| route::virtual_host(http, self.purpose(false))),
             https: unit.https.map(|https| self.https(https)),
             clusters: unit.clusters,
             problems: unit.problems,
-        }
+        };
+        (rendered, reads)
     }
 
-    /// One cluster; `None` where its Service or port is gone.
-    pub fn cluster(self, backend: &BackendPort) -> Option<Resource> {
-        let model = translate::cluster(self.input, backend)?;
-        Some(cluster::cluster(&model))
+    /// One cluster, and whether it has a load assignment; `None` where its Service or port is gone.
+    pub fn cluster(self, backend: &BackendPort) -> (Option<(Resource, bool)>, ReadFacts) {
+        let (model, reads) = self.record(|input| translate::cluster(input, backend));
+        let rendered = model.map(|model| {
+            let is_assigned = matches!(model.discovery, Discovery::Endpoints);
+            (cluster::cluster(&model), is_assigned)
+        });
+        (rendered, reads)
     }
 
     /// The endpoints of one cluster, and what is wrong with them.
@@ -77,9 +102,20 @@ impl Renderer<'_> {
         self,
         cluster: &Arc<str>,
         backend: &BackendPort,
-    ) -> (Resource, Vec<Problem>) {
-        let (model, problems) = translate::endpoints(self.input, cluster, backend);
-        (endpoint::load_assignment(&model), problems)
+    ) -> (Resource, Vec<Problem>, ReadFacts) {
+        let ((model, problems), reads) =
+            self.record(|input| translate::endpoints(input, cluster, backend));
+        (endpoint::load_assignment(&model), problems, reads)
+    }
+
+    /// The certificate of a Secret.
+    pub fn certificate(self, secret: &NamespacedName) -> (Option<Certificate>, ReadFacts) {
+        self.record(|input| translate::certificate(input, secret))
+    }
+
+    /// What is to be said of an object by itself.
+    pub fn object_problems(self, object: &ObjectRef) -> (Vec<Problem>, ReadFacts) {
+        self.record(|input| translate::object_problems(input, object))
     }
 
     fn https(self, unit: HttpsHost) -> RenderedHttps {
@@ -99,13 +135,13 @@ impl Renderer<'_> {
 }
 
 /// Makes something of each item, in the order of the items; where there are many, on as many threads as are given.
-pub fn each<T: Sync, R: Send>(
+pub fn parallel_map<T: Sync, R: Send>(
     threads: usize,
     items: &[T],
     make: impl Fn(&T) -> R + Sync,
 ) -> Vec<R> {
     let make_all = |share: &[T]| share.iter().map(&make).collect::<Vec<R>>();
-    let threads = threads.min(items.len() / FEWEST);
+    let threads = threads.min(items.len() / MIN_PER_THREAD);
     if threads < 2 {
         return make_all(items);
     }
@@ -141,7 +177,7 @@ mod tests {
     /// Maps so many numbers; returns on how many threads that was done.
     fn check(threads: usize, items: usize) -> usize {
         let items: Vec<usize> = (0..items).collect();
-        let made = each(threads, &items, |item| (item * 2, thread::current().id()));
+        let made = parallel_map(threads, &items, |item| (item * 2, thread::current().id()));
         let doubled: Vec<_> = made.iter().map(|(double, _)| *double).collect();
         assert_eq!(
             doubled,
@@ -156,11 +192,11 @@ mod tests {
         for (threads, items, used) in [
             (4, 0, 0),
             (4, 1, 1),
-            (4, 2 * FEWEST - 1, 1),
-            (4, 2 * FEWEST, 2),
-            (4, 4 * FEWEST + 3, 4),
-            (1, 9 * FEWEST, 1),
-            (3, 100 * FEWEST + 1, 3),
+            (4, 2 * MIN_PER_THREAD - 1, 1),
+            (4, 2 * MIN_PER_THREAD, 2),
+            (4, 4 * MIN_PER_THREAD + 3, 4),
+            (1, 9 * MIN_PER_THREAD, 1),
+            (3, 100 * MIN_PER_THREAD + 1, 3),
         ] {
             assert_eq!(check(threads, items), used, "{threads} {items}");
         }
@@ -169,7 +205,9 @@ mod tests {
     #[test]
     #[should_panic(expected = "out of cheese")]
     fn a_panic_on_another_thread_is_a_panic() {
-        let items: Vec<usize> = (0..2 * FEWEST).collect();
-        each(2, &items, |item| assert!(*item < FEWEST, "out of cheese"));
+        let items: Vec<usize> = (0..2 * MIN_PER_THREAD).collect();
+        parallel_map(2, &items, |item| {
+            assert!(*item < MIN_PER_THREAD, "out of cheese")
+        });
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::objects::{NamespacedName, TlsCertificateDelegation};
 
 /// All namespaces, where it is the only target.
-const ALL: &str = "*";
+pub const ALL: &str = "*";
 
 /// What all TLSCertificateDelegations say together, so that a host asks one question and reads no list.
 #[derive(Debug, Default)]
@@ -55,7 +55,7 @@ impl Delegated {
 }
 
 /// The Secrets that a delegation is about.
-pub fn secrets(
+fn secrets(
     delegation: &TlsCertificateDelegation,
 ) -> impl Iterator<Item = NamespacedName> + use<'_> {
     let namespace = &delegation.metadata.name.namespace;
@@ -63,7 +63,8 @@ pub fn secrets(
     names.map(|name| NamespacedName::new(namespace.clone(), name.clone()))
 }
 
-fn said(
+/// Each Secret that a delegation is about with each namespace that it names for it.
+pub fn said(
     delegation: &TlsCertificateDelegation,
 ) -> impl Iterator<Item = (NamespacedName, Arc<str>)> + use<'_> {
     let targets = delegation.delegations.iter().map(|(_, targets)| targets);

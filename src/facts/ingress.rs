@@ -38,16 +38,6 @@ pub fn services(ingress: &Ingress) -> BTreeSet<NamespacedName> {
         .collect()
 }
 
-/// The Secrets that an Ingress names, whether it may use them or not.
-#[must_use]
-pub fn secrets(ingress: &Ingress) -> BTreeSet<NamespacedName> {
-    let names = ingress
-        .tls
-        .iter()
-        .filter_map(|tls| tls.secret_name.as_ref());
-    names.map(|name| secret_reference(ingress, name)).collect()
-}
-
 /// Where the Secret of a TLS entry is: `namespace/name` as Contour reads it, else the namespace of the
 /// annotation `projectcontour.io/tls-cert-namespace`, else the Ingress's own.
 #[must_use]

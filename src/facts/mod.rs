@@ -1,25 +1,30 @@
-//! The objects as they are now, and the indexes that say what depends on what.
+//! The objects as they are now, and the facts that units read of them.
 //!
 //! The store has one owner, the controller, and no lock (I7). It depends on the set of objects only: applying
-//! the same objects in another order, twice, or after others leaves the same store (I1). [`Store::apply`] names
-//! the units that a change touches, found by index and never by walking all objects (I4). It does no IO.
+//! the same objects in another order, twice, or after others leaves the same store (I1). A unit gets a [`Reader`] and never
+//! the store, so whatever it reads is recorded. [`Store::apply`] names the facts that differ, by comparing the object with
+//! what it was and never by walking others (I4); who read them is not known here. It does no IO.
 
-mod above;
+mod changes;
 mod class;
 mod delegated;
-mod dirty;
+mod fact;
+mod host_index;
 mod index;
 mod ingress;
+mod named_services;
 mod objects;
-mod spoken;
+mod reader;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
+pub use changes::Changes;
 pub use class::{ClassSelection, DEFAULT_CLASS, class_of};
-pub use dirty::Dirty;
+pub use fact::FactId;
 pub use index::Index;
-pub use ingress::{hosts, secret_reference, secrets, services};
+pub use ingress::{hosts, secret_reference, services};
+pub use reader::{CertificateNames, Log, Reader, ServedIngress};
 
 use crate::model::Host;
 use crate::objects::{
@@ -27,10 +32,11 @@ use crate::objects::{
     NamespacedName, Object, ObjectRef, Secret, Service, TlsCertificateDelegation,
 };
 
-use above::Above;
 use delegated::Delegated;
+use fact::{Fact, Head, same_names};
+use host_index::HostIndex;
+use named_services::NamedServices;
 use objects::Objects;
-use spoken::Spoken;
 
 /// All objects, by kind and name.
 #[derive(Debug, Default)]
@@ -45,18 +51,14 @@ pub struct Store {
     /// What the delegations say together.
     delegated: Delegated,
     invalid: BTreeMap<Kind, BTreeMap<NamespacedName, Arc<Invalid>>>,
-    /// Where each served Ingress speaks of its hosts, where that is not seen at a glance.
-    spoken: HashMap<NamespacedName, Spoken>,
+    /// Where each long Ingress that is served names its hosts.
+    host_indexes: HashMap<NamespacedName, HostIndex>,
     /// Host → served Ingresses that name it, by rule or by TLS. `*` also has those with a default backend.
     by_host: Index<Host, NamespacedName>,
-    /// What depends on a host above it.
-    above: Above,
     /// Class → Ingresses, served or not; `None` for those without a class.
     by_class: Index<Option<Arc<str>>, NamespacedName>,
-    /// Service → served Ingresses with a backend in it.
-    by_service: Index<NamespacedName, NamespacedName>,
-    /// Secret → served Ingresses with a TLS entry that names it.
-    by_secret: Index<NamespacedName, NamespacedName>,
+    /// The Services that served Ingresses name as back ends.
+    named_services: NamedServices,
     /// Service → its EndpointSlices.
     slices_by_service: Index<NamespacedName, NamespacedName>,
 }
@@ -71,11 +73,11 @@ impl Store {
         }
     }
 
-    /// Takes in one event and adds what it touches to `dirty`.
-    pub fn apply(&mut self, event: Event, dirty: &mut Dirty) {
+    /// Takes in one event and adds what it changes to `changes`.
+    pub fn apply(&mut self, event: Event, changes: &mut Changes) {
         match event {
-            Event::Apply(object) => self.set(object, dirty),
-            Event::Delete(reference) => self.delete(&reference, dirty),
+            Event::Apply(object) => self.set(object, changes),
+            Event::Delete(reference) => self.delete(&reference, changes),
             Event::Replace {
                 kind,
                 namespace,
@@ -85,24 +87,23 @@ impl Store {
                 if !known.is_empty() {
                     let listed: HashSet<_> = objects.iter().map(Object::reference).collect();
                     for reference in known.iter().filter(|known| !listed.contains(known)) {
-                        self.delete(reference, dirty);
+                        self.delete(reference, changes);
                     }
                 }
                 for object in objects {
-                    self.set(object, dirty);
+                    self.set(object, changes);
                 }
             }
             Event::Batch(events) => {
                 for event in events {
-                    self.apply(event, dirty);
+                    self.apply(event, changes);
                 }
             }
         }
     }
 
     /// The served Ingresses that name the host, oldest first.
-    #[must_use]
-    pub fn ingresses_of(&self, host: &Host) -> Vec<&Arc<Ingress>> {
+    fn ingresses_of(&self, host: &Host) -> Vec<&Arc<Ingress>> {
         let names = self.by_host.get(host);
         let mut ingresses: Vec<_> = names.filter_map(|name| self.ingresses.get(name)).collect();
         ingresses.sort_by_cached_key(|ingress| ingress.metadata.seniority());
@@ -110,38 +111,25 @@ impl Store {
     }
 
     /// The rules of a served Ingress for a host, those without a host for `None`.
-    pub fn rules_of<'a>(
+    fn rules_of<'a>(
         &'a self,
         ingress: &'a Ingress,
         host: Option<&str>,
     ) -> impl Iterator<Item = &'a IngressRule> + use<'a> {
-        let spoken = self.spoken.get(&ingress.metadata.name);
-        spoken::rules(spoken, ingress, host)
+        let index = self.host_indexes.get(&ingress.metadata.name);
+        host_index::rules(index, ingress, host)
     }
 
-    /// Whether a rule of a served Ingress is for the host.
-    #[must_use]
-    pub fn is_ruled(&self, ingress: &Ingress, host: &Host) -> bool {
-        let mut rules = self.rules_of(ingress, Some(host.as_str()));
-        rules.next().is_some()
-    }
-
-    /// The TLS entries of a served Ingress that name a host, with their places, as written. Those without hosts are about
-    /// every host of its rules, and not among these: they are the same for all of them.
-    #[must_use]
-    pub fn tls_naming<'a>(
-        &self,
-        ingress: &'a Ingress,
-        host: &Host,
-    ) -> Vec<(usize, &'a IngressTls)> {
-        let spoken = self.spoken.get(&ingress.metadata.name);
-        spoken::tls(spoken, ingress, host)
+    /// The TLS entries of a served Ingress that name a host, as written, each with the number of entries without hosts
+    /// that stand before it. Those are about every host of its rules, and not among these.
+    fn tls_naming<'a>(&self, ingress: &'a Ingress, host: &Host) -> Vec<(usize, &'a IngressTls)> {
+        let index = self.host_indexes.get(&ingress.metadata.name);
+        host_index::tls(index, ingress, host)
     }
 
     /// Whether a served Ingress has so many rules and hosts that what they share is better found once.
-    #[must_use]
-    pub fn is_long(&self, ingress: &Ingress) -> bool {
-        self.spoken.contains_key(&ingress.metadata.name)
+    fn is_long(&self, ingress: &Ingress) -> bool {
+        self.host_indexes.contains_key(&ingress.metadata.name)
     }
 
     /// Whether a served Ingress names the host.
@@ -181,37 +169,43 @@ impl Store {
     }
 
     /// What stands in the place of an object that is wrong as a whole.
-    #[must_use]
-    pub fn invalid(&self, reference: &ObjectRef) -> Option<&Arc<Invalid>> {
+    fn invalid(&self, reference: &ObjectRef) -> Option<&Arc<Invalid>> {
         self.invalid.get(&reference.kind)?.get(&reference.name)
     }
 
     /// The EndpointSlices of a Service, by name.
-    pub fn endpoint_slices(
-        &self,
+    fn endpoint_slices<'a>(
+        &'a self,
         service: &NamespacedName,
-    ) -> impl Iterator<Item = &Arc<EndpointSlice>> {
+    ) -> impl Iterator<Item = &'a Arc<EndpointSlice>> + use<'a> {
         let names = self.slices_by_service.get(service);
         names.filter_map(|name| self.slices.get(name))
     }
 
     /// Whether a Secret may be used from a namespace: from its own, and where that gives it away by a
     /// TLSCertificateDelegation.
-    #[must_use]
-    pub fn is_delegated(&self, secret: &NamespacedName, namespace: &str) -> bool {
+    fn is_delegated(&self, secret: &NamespacedName, namespace: &str) -> bool {
         *secret.namespace == *namespace || self.delegated.contains(secret, namespace)
     }
 
-    /// Whether a served Ingress sends requests to the Service.
-    #[must_use]
-    pub fn uses_service(&self, service: &NamespacedName) -> bool {
-        self.by_service.contains_key(service)
+    /// Whether a served Ingress names the Service as a back end.
+    fn is_service_named(&self, service: &NamespacedName) -> bool {
+        self.named_services.contains(service)
     }
 
-    /// Adds to what events have touched the hosts that depend on it. To be called once, before what is dirty is made
-    /// again.
-    pub fn spread(&self, dirty: &mut Dirty) {
-        self.above.spread(&mut dirty.hosts);
+    /// Whether there is such an object, be it a wrong one.
+    #[must_use]
+    pub fn contains(&self, object: &ObjectRef) -> bool {
+        let name = &object.name;
+        self.invalid(object).is_some()
+            || match object.kind {
+                Kind::IngressClass => self.classes.contains_key(&name.name),
+                Kind::Ingress => self.ingresses.get(name).is_some(),
+                Kind::Service => self.services.get(name).is_some(),
+                Kind::EndpointSlice => self.slices.get(name).is_some(),
+                Kind::Secret => self.secrets.get(name).is_some(),
+                Kind::TlsCertificateDelegation => self.delegations.contains_key(name),
+            }
     }
 
     /// How many objects of a kind there are, wrong ones included.
@@ -232,10 +226,7 @@ impl Store {
     /// filled in order.
     pub fn pack(&mut self) {
         self.by_host.pack();
-        self.above.pack();
         self.by_class.pack();
-        self.by_service.pack();
-        self.by_secret.pack();
         self.slices_by_service.pack();
     }
 
@@ -262,76 +253,55 @@ impl Store {
             .collect()
     }
 
-    fn set(&mut self, object: Object, dirty: &mut Dirty) {
+    fn set(&mut self, object: Object, changes: &mut Changes) {
         let reference = object.reference();
         if let Object::Invalid(invalid) = object {
             if self.invalid(&reference) == Some(&invalid) {
                 return;
             }
-            self.remove_valid(&reference, dirty);
-            self.touch_users(&reference, dirty);
+            self.remove_valid(&reference, changes);
+            changes.invalid(&reference);
             let of_kind = self.invalid.entry(reference.kind).or_default();
             of_kind.insert(reference.name, invalid);
             return;
         }
-        self.remove_invalid(&reference, dirty);
+        self.remove_invalid(&reference, changes);
         let name = reference.name;
         match object {
-            Object::Ingress(ingress) => self.set_ingress(name, Some(ingress), dirty),
-            Object::IngressClass(class) => self.set_class(name.name, Some(class), dirty),
-            Object::Service(service) => self.set_service(name, Some(service), dirty),
-            Object::EndpointSlice(slice) => self.set_slice(name, Some(slice), dirty),
-            Object::Secret(secret) => self.set_secret(name, Some(secret), dirty),
+            Object::Ingress(ingress) => self.set_ingress(name, Some(ingress), changes),
+            Object::IngressClass(class) => self.set_class(name.name, Some(class), changes),
+            Object::Service(service) => self.set_service(name, Some(service), changes),
+            Object::EndpointSlice(slice) => self.set_slice(name, Some(slice), changes),
+            Object::Secret(secret) => self.set_secret(name, Some(secret), changes),
             Object::TlsCertificateDelegation(delegation) => {
-                self.set_delegation(name, Some(delegation), dirty);
+                self.set_delegation(name, Some(delegation), changes);
             }
             Object::Invalid(_) => {}
         }
     }
 
-    fn delete(&mut self, reference: &ObjectRef, dirty: &mut Dirty) {
-        self.remove_invalid(reference, dirty);
-        self.remove_valid(reference, dirty);
+    fn delete(&mut self, reference: &ObjectRef, changes: &mut Changes) {
+        self.remove_invalid(reference, changes);
+        self.remove_valid(reference, changes);
     }
 
-    fn remove_invalid(&mut self, reference: &ObjectRef, dirty: &mut Dirty) {
+    fn remove_invalid(&mut self, reference: &ObjectRef, changes: &mut Changes) {
         if let Some(of_kind) = self.invalid.get_mut(&reference.kind)
             && of_kind.remove(&reference.name).is_some()
         {
-            self.touch_users(reference, dirty);
+            changes.invalid(reference);
         }
     }
 
-    /// What stands in the place of an object has changed: it is told of it, and of the Ingresses that name it.
-    fn touch_users(&self, reference: &ObjectRef, dirty: &mut Dirty) {
-        dirty.objects.insert(reference.clone());
-        match reference.kind {
-            Kind::Service => {
-                for ingress in self.by_service.get(&reference.name) {
-                    self.touch_ingress(ingress, dirty);
-                }
-            }
-            Kind::Secret => {
-                for ingress in self.by_secret.get(&reference.name) {
-                    self.touch_secrets_of(ingress, dirty);
-                }
-            }
-            Kind::IngressClass
-            | Kind::Ingress
-            | Kind::EndpointSlice
-            | Kind::TlsCertificateDelegation => {}
-        }
-    }
-
-    fn remove_valid(&mut self, reference: &ObjectRef, dirty: &mut Dirty) {
+    fn remove_valid(&mut self, reference: &ObjectRef, changes: &mut Changes) {
         let name = reference.name.clone();
         match reference.kind {
-            Kind::IngressClass => self.set_class(name.name, None, dirty),
-            Kind::Ingress => self.set_ingress(name, None, dirty),
-            Kind::Service => self.set_service(name, None, dirty),
-            Kind::EndpointSlice => self.set_slice(name, None, dirty),
-            Kind::Secret => self.set_secret(name, None, dirty),
-            Kind::TlsCertificateDelegation => self.set_delegation(name, None, dirty),
+            Kind::IngressClass => self.set_class(name.name, None, changes),
+            Kind::Ingress => self.set_ingress(name, None, changes),
+            Kind::Service => self.set_service(name, None, changes),
+            Kind::EndpointSlice => self.set_slice(name, None, changes),
+            Kind::Secret => self.set_secret(name, None, changes),
+            Kind::TlsCertificateDelegation => self.set_delegation(name, None, changes),
         }
     }
 
@@ -339,13 +309,13 @@ impl Store {
         &mut self,
         name: NamespacedName,
         ingress: Option<Arc<Ingress>>,
-        dirty: &mut Dirty,
+        changes: &mut Changes,
     ) {
         let old = self.ingresses.get(&name).cloned();
         if old == ingress {
             return;
         }
-        dirty.objects.insert(ObjectRef {
+        changes.objects.insert(ObjectRef {
             kind: Kind::Ingress,
             name: name.clone(),
         });
@@ -368,7 +338,7 @@ impl Store {
         }
         let old = old.filter(|old| self.serves(old));
         let new = new.filter(|new| self.serves(new));
-        self.reindex(old, new, dirty);
+        self.serve(old, new, changes);
         match ingress {
             Some(ingress) => self.ingresses.insert(ingress),
             None => self.ingresses.remove(&name),
@@ -377,61 +347,59 @@ impl Store {
 
     /// Files a served Ingress under what it names, in the place of what it named when it was `old`. Most edits change no
     /// name, and then no index is looked into: in a large tree each look waits for keys that no cache holds.
-    fn reindex(&mut self, old: Option<&Ingress>, new: Option<&Ingress>, dirty: &mut Dirty) {
+    fn serve(&mut self, old: Option<&Ingress>, new: Option<&Ingress>, changes: &mut Changes) {
         let Some(name) = old.or(new).map(|ingress| &ingress.metadata.name) else {
             return;
         };
-        match new.filter(|new| Spoken::pays(new)) {
-            Some(new) => self.spoken.insert(name.clone(), Spoken::new(new)),
-            None => self.spoken.remove(name),
+        match new.filter(|new| HostIndex::pays(new)) {
+            Some(new) => self.host_indexes.insert(name.clone(), HostIndex::new(new)),
+            None => self.host_indexes.remove(name),
         };
         let (left, named) = (named_by(old, hosts), named_by(new, hosts));
         for host in left.difference(&named) {
             if self.by_host.remove(host, name) {
-                self.above.remove(host);
+                changes.fact(Fact::Claimed(host));
             }
         }
         for host in named.difference(&left) {
             if self.by_host.insert(host.clone(), name.clone()) {
-                self.above.insert(host);
+                changes.fact(Fact::Claimed(host));
             }
         }
-        self.above.refile(old, new, name);
-        dirty.hosts.extend(left);
-        dirty.hosts.extend(named);
+        let age = |ingress: Option<&Ingress>| ingress.map(|ingress| ingress.metadata.seniority());
+        let is_older = age(old) != age(new);
+        for host in left.union(&named) {
+            if is_older || left.contains(host) != named.contains(host) {
+                changes.fact(Fact::Claims(host));
+                changes.hosts.insert(host.clone());
+            }
+        }
         let (left, named) = (named_by(old, services), named_by(new, services));
-        self.by_service.refile(&left, &named, name);
-        // What is wrong with a Service is told while it is used.
-        let changed = left.symmetric_difference(&named).cloned();
-        dirty.objects.extend(changed.map(|name| ObjectRef {
-            kind: Kind::Service,
-            name,
-        }));
-        let (left, named) = (named_by(old, secrets), named_by(new, secrets));
-        self.by_secret.refile(&left, &named, name);
-    }
-
-    fn touch_ingress(&self, name: &NamespacedName, dirty: &mut Dirty) {
-        if let Some(ingress) = self.ingresses.get(name) {
-            dirty.hosts.extend(hosts(ingress));
+        for service in left.difference(&named) {
+            if self.named_services.remove(service) {
+                changes.fact(Fact::ServiceNamed(service));
+            }
+        }
+        for service in named.difference(&left) {
+            if self.named_services.insert(service) {
+                changes.fact(Fact::ServiceNamed(service));
+            }
+        }
+        if changes.are_facts_read() {
+            note_ingress(name, old, new, changes);
         }
     }
 
-    /// What an Ingress may use has changed. What is wrong with a Secret that is for all of its hosts is told of the
-    /// Ingress.
-    fn touch_secrets_of(&self, name: &NamespacedName, dirty: &mut Dirty) {
-        self.touch_ingress(name, dirty);
-        dirty.objects.insert(ObjectRef {
-            kind: Kind::Ingress,
-            name: name.clone(),
-        });
-    }
-
-    fn set_class(&mut self, name: Arc<str>, class: Option<Arc<IngressClass>>, dirty: &mut Dirty) {
+    fn set_class(
+        &mut self,
+        name: Arc<str>,
+        class: Option<Arc<IngressClass>>,
+        changes: &mut Changes,
+    ) {
         if self.classes.get(&name) == class.as_ref() {
             return;
         }
-        dirty
+        changes
             .objects
             .insert(ObjectRef::new(Kind::IngressClass, "", name.clone()));
         // Whoever could be served otherwise than before: this class, those without one, the assumed one.
@@ -457,11 +425,11 @@ impl Store {
             if before == after {
                 continue;
             }
-            dirty.objects.insert(ingress.reference());
+            changes.objects.insert(ingress.reference());
             if after {
-                self.reindex(None, Some(ingress), dirty);
+                self.serve(None, Some(ingress), changes);
             } else {
-                self.reindex(Some(ingress), None, dirty);
+                self.serve(Some(ingress), None, changes);
             }
         }
     }
@@ -470,20 +438,16 @@ impl Store {
         &mut self,
         name: NamespacedName,
         service: Option<Arc<Service>>,
-        dirty: &mut Dirty,
+        changes: &mut Changes,
     ) {
         if self.services.get(&name) == service.as_ref() {
             return;
         }
-        for ingress in self.by_service.get(&name) {
-            self.touch_ingress(ingress, dirty);
-        }
-        dirty.objects.insert(ObjectRef {
+        changes.fact(Fact::Service(&name));
+        changes.objects.insert(ObjectRef {
             kind: Kind::Service,
             name: name.clone(),
         });
-        dirty.services.insert(name.clone());
-        dirty.endpoints.insert(name.clone());
         match service {
             Some(service) => self.services.insert(service),
             None => self.services.remove(&name),
@@ -494,7 +458,7 @@ impl Store {
         &mut self,
         name: NamespacedName,
         slice: Option<Arc<EndpointSlice>>,
-        dirty: &mut Dirty,
+        changes: &mut Changes,
     ) {
         if self.slices.get(&name) == slice.as_ref() {
             return;
@@ -503,13 +467,18 @@ impl Store {
             let service = slice.service.clone()?;
             Some(NamespacedName::new(name.namespace.clone(), service))
         };
-        if let Some(service) = self.slices.get(&name).and_then(|slice| service_of(slice)) {
-            self.slices_by_service.remove(&service, &name);
-            dirty.endpoints.insert(service);
+        let old = self.slices.get(&name).and_then(|slice| service_of(slice));
+        let new = slice.as_deref().and_then(service_of);
+        for service in old.iter().chain(&new) {
+            changes.fact(Fact::EndpointSlices(service));
         }
-        if let Some(service) = slice.as_deref().and_then(service_of) {
-            self.slices_by_service.insert(service.clone(), name.clone());
-            dirty.endpoints.insert(service);
+        if old != new {
+            if let Some(service) = &old {
+                self.slices_by_service.remove(service, &name);
+            }
+            if let Some(service) = new {
+                self.slices_by_service.insert(service, name.clone());
+            }
         }
         match slice {
             Some(slice) => self.slices.insert(slice),
@@ -517,33 +486,28 @@ impl Store {
         }
     }
 
-    fn set_secret(&mut self, name: NamespacedName, secret: Option<Arc<Secret>>, dirty: &mut Dirty) {
+    fn set_secret(
+        &mut self,
+        name: NamespacedName,
+        secret: Option<Arc<Secret>>,
+        changes: &mut Changes,
+    ) {
         let old = self.secrets.get(&name);
         if old == secret.as_ref() {
             return;
         }
-        // A rotation that keeps kind and names changes one certificate and no host.
-        let rotated = match (old, &secret) {
-            (Some(old), Some(new)) => match (&old.certificate, &new.certificate) {
-                (Ok(old), Ok(new)) => {
-                    old.names == new.names
-                        && old.common_name == new.common_name
-                        && old.key_algorithm == new.key_algorithm
-                }
-                _ => false,
-            },
+        let is_same = match (old, &secret) {
+            (Some(old), Some(new)) => same_names(&old.certificate, &new.certificate),
             _ => false,
         };
-        if !rotated {
-            for ingress in self.by_secret.get(&name) {
-                self.touch_secrets_of(ingress, dirty);
-            }
+        if !is_same {
+            changes.fact(Fact::SecretNames(&name));
         }
-        dirty.objects.insert(ObjectRef {
+        changes.fact(Fact::Secret(&name));
+        changes.objects.insert(ObjectRef {
             kind: Kind::Secret,
             name: name.clone(),
         });
-        dirty.secrets.insert(name.clone());
         match secret {
             Some(secret) => self.secrets.insert(secret),
             None => self.secrets.remove(&name),
@@ -554,25 +518,19 @@ impl Store {
         &mut self,
         name: NamespacedName,
         delegation: Option<Arc<TlsCertificateDelegation>>,
-        dirty: &mut Dirty,
+        changes: &mut Changes,
     ) {
-        if self.delegations.get(&name) == delegation.as_ref() {
+        let old = self.delegations.get(&name);
+        if old == delegation.as_ref() {
             return;
         }
-        let old = self.delegations.get(&name);
-        // Each Ingress once, however many of its Secrets are in it. One of their own namespace does not ask.
-        let secrets: BTreeSet<NamespacedName> = old
-            .into_iter()
-            .chain(&delegation)
-            .flat_map(|delegation| delegated::secrets(delegation))
-            .collect();
-        let concerned: BTreeSet<&NamespacedName> = secrets
-            .iter()
-            .flat_map(|secret| self.by_secret.get(secret))
-            .filter(|ingress| ingress.namespace != name.namespace)
-            .collect();
-        for ingress in concerned {
-            self.touch_secrets_of(ingress, dirty);
+        let said = |delegation: Option<&Arc<TlsCertificateDelegation>>| -> BTreeSet<_> {
+            let said = delegation.map(|delegation| delegated::said(delegation));
+            said.into_iter().flatten().collect()
+        };
+        // What another delegation says as well does not change; whoever reads it comes out the same.
+        for (secret, target) in said(old).symmetric_difference(&said(delegation.as_ref())) {
+            changes.fact(Fact::Delegated(secret, target));
         }
         if let Some(old) = old {
             self.delegated.remove(old);
@@ -584,6 +542,30 @@ impl Store {
             Some(delegation) => self.delegations.insert(name, delegation),
             None => self.delegations.remove(&name),
         };
+    }
+}
+
+/// The facts of a served Ingress that differ from what they were when it was `old`.
+fn note_ingress(
+    name: &NamespacedName,
+    old: Option<&Ingress>,
+    new: Option<&Ingress>,
+    changes: &mut Changes,
+) {
+    changes.fact(Fact::Ingress(name));
+    if old.map(Head::new) != new.map(Head::new) {
+        changes.fact(Fact::IngressHead(name));
+    }
+    let (left, named) = (
+        old.map(fact::by_host).unwrap_or_default(),
+        new.map(fact::by_host).unwrap_or_default(),
+    );
+    let gone = left.keys().filter(|host| !named.contains_key(*host));
+    let differs = named
+        .iter()
+        .filter(|(host, at)| left.get(*host) != Some(at));
+    for host in gone.chain(differs.map(|(host, _)| host)) {
+        changes.fact(Fact::IngressAt(name, *host));
     }
 }
 

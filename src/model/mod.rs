@@ -95,7 +95,7 @@ impl fmt::Display for Owner {
 }
 
 /// The routes of one host on one listener.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct VirtualHost {
     /// The host. `*.example.com` matches exactly one label more than its suffix.
     pub host: Host,
@@ -134,7 +134,7 @@ impl VirtualHost {
 }
 
 /// One route.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Route {
     /// Which requests.
     pub matches: RouteMatch,
@@ -217,7 +217,7 @@ pub enum ValuePredicate {
 }
 
 /// What happens to a request.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum RouteAction {
     /// It goes to a cluster.
     Forward(Forward),
@@ -228,7 +228,7 @@ pub enum RouteAction {
 }
 
 /// Requests that go to clusters. WebSocket upgrades are always allowed.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Forward {
     /// Cluster names with their weights; with none of them the answer is 503.
     pub backends: Vec<WeightedCluster>,
@@ -245,7 +245,7 @@ pub struct Forward {
 }
 
 /// A share of the requests.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct WeightedCluster {
     /// Name of a [`Cluster`].
     pub cluster: Arc<str>,
@@ -254,7 +254,7 @@ pub struct WeightedCluster {
 }
 
 /// When a request is tried again.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct RetryPolicy {
     /// Envoy's retry conditions, validated, sorted.
     pub retry_on: Vec<Arc<str>>,
@@ -265,7 +265,7 @@ pub struct RetryPolicy {
 }
 
 /// A new path.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum PathRewrite {
     /// The matched prefix becomes this one. The rendering takes care that no slash is doubled or lost.
     ReplacePrefix(Arc<str>),
@@ -274,7 +274,7 @@ pub enum PathRewrite {
 }
 
 /// A redirect. What is `None` stays as the client sent it.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Redirect {
     /// `https` or `http`.
     pub scheme: Option<&'static str>,
@@ -302,7 +302,7 @@ impl Redirect {
 }
 
 /// Changes of headers. Names are lower-case; values are literal text, never a format.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct HeaderModifier {
     /// Headers that are replaced or added.
     pub set: BTreeMap<Arc<str>, Arc<str>>,
@@ -392,7 +392,7 @@ pub struct EndpointAddress {
 
 /// A set of certificates and TLS settings, and the host names that are served with them: one filter chain and
 /// one route table. The translation decides the grouping.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct TlsServer {
     /// Unique and stable; also the name of its route table.
     pub name: Arc<str>,

@@ -11,16 +11,16 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use crate::facts::ServedIngress;
 use crate::model::{Host, Route};
-use crate::objects::{Ingress, Problem};
+use crate::objects::Problem;
 
 use super::certificate::{self, Choice};
-use super::reading::Reading;
 use super::table::{Asked, Table, paths_of};
 use super::{BackendPort, Input, budget, reason};
 
 /// The routes of a host as others take them over: those of HTTPS, which redirects nobody to itself.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Hash)]
 pub struct Source {
     /// The routes.
     pub routes: Vec<Route>,
@@ -33,38 +33,34 @@ pub struct Source {
 /// The certificates that the wildcard above a host has for it.
 pub fn choice(input: Input<'_>, host: &Host) -> Option<Arc<Option<Choice>>> {
     let wildcard = host.covering_wildcard()?;
-    input.store.names_host(&wildcard).then(|| {
-        input.memo.choices.get(&wildcard, || {
-            let ingresses = input.store.ingresses_of(&wildcard);
-            // What is wrong with the wildcard's Secrets is told by the wildcard's own unit.
-            certificate::choose(input, &wildcard, &ingresses, &mut Vec::new())
-        })
-    })
+    let is_named = input.reader.names_host(&wildcard);
+    is_named.then(|| input.choice(&wildcard))
+}
+
+/// The certificates that a host has of its own.
+pub fn own_choice(input: Input<'_>, host: &Host) -> Option<Choice> {
+    let ingresses = input.reader.ingresses_of(host);
+    // What is wrong with its Secrets is told by the host's own unit.
+    certificate::choose(input, host, &ingresses, &mut Vec::new())
 }
 
 /// The routes of a host to which no Ingress brings any, though `ingresses` name it; none where it answers 404.
 pub fn routes(
     input: Input<'_>,
     host: &Host,
-    ingresses: &[&Arc<Ingress>],
+    ingresses: &[ServedIngress<'_>],
     problems: &mut Vec<Problem>,
 ) -> Option<Arc<Source>> {
     let above = answering(input, host)?;
-    let source = input.memo.sources.get(&above, || source(input, &above));
-    let accounts: Vec<_> = ingresses
-        .iter()
-        .map(|ingress| (ingress, Reading::of(input, ingress).account(ingress)))
-        .collect();
-    if accounts
-        .iter()
-        .any(|(_, account)| source.cost <= account.share())
-    {
+    let source = input.source(&above);
+    let mut takers = ingresses.iter();
+    if takers.any(|ingress| input.affords(ingress.name(), &above)) {
         return Some(source);
     }
-    for (ingress, account) in accounts {
+    for ingress in ingresses {
         let message = format!(
             "the {} hosts under spec.tls that it has no routes for do not take over the {} routes of {above}: {}",
-            account.hosts(),
+            input.account(ingress.name()).hosts(),
             source.routes.len(),
             budget::EXCEEDED,
         );
@@ -79,10 +75,7 @@ pub fn routes(
 
 /// The virtual host that answers for a host on plain HTTP, where that has none; none where the answer is 404 for it.
 fn answering(input: Input<'_>, host: &Host) -> Option<Host> {
-    let is_there = |above: &Host| {
-        let on_http = || is_on_http(input, above);
-        input.store.names_host(above) && *input.memo.on_http.get(above, on_http)
-    };
+    let is_there = |above: &Host| input.reader.names_host(above) && input.is_on_http(above);
     let covering = host.covering_wildcard();
     if let Some(wildcard) = covering.as_ref().filter(|wildcard| is_there(wildcard)) {
         return Some(wildcard.clone());
@@ -101,9 +94,9 @@ fn answering(input: Input<'_>, host: &Host) -> Option<Host> {
 }
 
 /// The routes of a host as those below it take them over. Problems and conflicts are told by its own unit.
-fn source(input: Input<'_>, host: &Host) -> Source {
+pub fn source(input: Input<'_>, host: &Host) -> Source {
     let mut table = Table::new(input, host);
-    table.merge(&input.store.ingresses_of(host));
+    table.merge(&input.reader.ingresses_of(host));
     let routes = table.virtual_host(Asked::ByHttps).routes;
     Source {
         cost: routes.iter().map(budget::route).sum(),
@@ -113,8 +106,8 @@ fn source(input: Input<'_>, host: &Host) -> Source {
 }
 
 /// Whether a rule, or a default backend, brings the host into being on plain HTTP.
-fn is_on_http(input: Input<'_>, host: &Host) -> bool {
-    let ingresses = input.store.ingresses_of(host);
+pub fn is_on_http(input: Input<'_>, host: &Host) -> bool {
+    let ingresses = input.reader.ingresses_of(host);
     let mut ingresses = ingresses.into_iter();
-    ingresses.any(|ingress| ingress.default_backend.is_some() || paths_of(input, ingress, host).0)
+    ingresses.any(|ingress| ingress.default_backend().is_some() || paths_of(input, ingress, host).0)
 }

@@ -14,7 +14,7 @@ use super::service_policy::{FoundPort, ServicePolicy, find_port};
 use super::{Input, annotation, owner, reason};
 
 /// One port of a Service: what a cluster is made from.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct BackendPort {
     /// The Service.
     pub service: NamespacedName,
@@ -56,7 +56,7 @@ pub fn resolve(
         }
     };
     let name = NamespacedName::new(namespace.clone(), name.clone());
-    let Some(service) = input.store.service(&name) else {
+    let Some(service) = input.reader.service(&name) else {
         return Err(not_there(input, name));
     };
     let Some(FoundPort { port, policy, .. }) = find_port(input, service, port) else {
@@ -91,7 +91,7 @@ fn not_there(input: Input<'_>, name: NamespacedName) -> (&'static str, String) {
         name,
     };
     let name = &reference.name;
-    match input.store.invalid(&reference) {
+    match input.reader.invalid(&reference) {
         None => {
             let message = format!("Service {name} does not exist");
             (reason::SERVICE_NOT_FOUND, message)
@@ -106,7 +106,7 @@ fn not_there(input: Input<'_>, name: NamespacedName) -> (&'static str, String) {
 /// The cluster of one port of a Service, `None` where the Service or port is gone.
 #[must_use]
 pub fn cluster(input: Input<'_>, backend: &BackendPort) -> Option<Cluster> {
-    let service = input.store.service(&backend.service)?;
+    let service = input.reader.service(&backend.service)?;
     let number = ServiceBackendPort::Number(backend.port);
     let FoundPort { port, policy, .. } = find_port(input, service, &number)?;
     let discovery = match &service.service_type {

@@ -54,7 +54,7 @@ const ENTRY: u64 = 100;
 pub const EXCEEDED: &str = "it would be more than one object may come to";
 
 /// What an Ingress comes to, and may come to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Account {
     /// What is left when everything is paid that the object says directly.
     left: u64,
@@ -65,10 +65,11 @@ pub struct Account {
 }
 
 impl Account {
-    /// Reads an Ingress whose annotations are these. Bounded by its bytes.
-    pub fn new(ingress: &Ingress, policy: &IngressPolicy) -> Self {
+    /// Reads an Ingress. Bounded by its bytes.
+    pub fn of(ingress: &Ingress) -> Self {
+        let (policy, _) = ingress_policy(&ingress.metadata);
         let mut meter = Meter::new(ingress);
-        let (_, _, account) = meter.ingress(ingress, policy);
+        let (_, _, account) = meter.ingress(ingress, &policy);
         account
     }
 
@@ -100,7 +101,7 @@ pub fn within_budget(ingress: Arc<Ingress>) -> Arc<Ingress> {
     if is_small(&ingress) {
         return ingress;
     }
-    let policy = ingress_policy(&ingress).0;
+    let policy = ingress_policy(&ingress.metadata).0;
     let (rules, tls, _) = Meter::new(&ingress).ingress(&ingress, &policy);
     let (paths, hosts) = (count_paths(&rules), count_hosts(&tls));
     let (all_paths, all_hosts) = (count_paths(&ingress.rules), count_hosts(&ingress.tls));

@@ -3,16 +3,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crate::facts::secret_reference;
+use crate::facts::{CertificateNames, ServedIngress};
 use crate::model::{Host, TlsServer, TlsSettings, TlsVersion};
-use crate::objects::{Ingress, KeyAlgorithm, Kind, NamespacedName, Problem, TlsCertificate};
+use crate::objects::{KeyAlgorithm, Kind, NamespacedName, Problem};
 
 use super::reading::Reading;
 use super::secret::usable_certificate;
 use super::{Input, owner, reason};
 
 /// The certificates that a host is served with, and the Secrets they are in.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 pub struct Choice {
     /// The TLS server that the host belongs to.
     pub server: TlsServer,
@@ -28,11 +28,11 @@ pub struct Choice {
 pub fn choose(
     input: Input<'_>,
     host: &Host,
-    ingresses: &[&Arc<Ingress>],
+    ingresses: &[ServedIngress<'_>],
     problems: &mut Vec<Problem>,
 ) -> Option<Choice> {
-    let mut chosen: Option<(Choice, &Ingress)> = None;
-    for ingress in ingresses {
+    let mut chosen: Option<(Choice, ServedIngress<'_>)> = None;
+    for &ingress in ingresses {
         let secrets = usable_secrets(input, host, ingress, problems);
         if secrets.is_empty() {
             continue;
@@ -41,7 +41,7 @@ pub fn choose(
         let choice = Choice {
             server: server(&secrets, settings),
             secrets: secrets.into_values().collect(),
-            ingress: ingress.metadata.name.clone(),
+            ingress: ingress.name().clone(),
         };
         match &chosen {
             None => chosen = Some((choice, ingress)),
@@ -51,7 +51,8 @@ pub fn choose(
                 reason::TLS_HOST_CONFLICT,
                 format!(
                     "host {host} is served with {} of Ingress {}, which is older",
-                    winner.server.name, older.metadata.name
+                    winner.server.name,
+                    older.name()
                 ),
             )),
         }
@@ -63,32 +64,33 @@ pub fn choose(
 fn usable_secrets(
     input: Input<'_>,
     host: &Host,
-    ingress: &Ingress,
+    ingress: ServedIngress<'_>,
     problems: &mut Vec<Problem>,
 ) -> BTreeMap<KeyAlgorithm, NamespacedName> {
     let mut report =
         |reason, message| problems.push(Problem::new(ingress.reference(), reason, message));
     let mut found = Vec::new();
-    for (index, tls) in input.store.tls_naming(ingress, host) {
+    for (before, tls) in ingress.tls_naming(host) {
         // A missing name is told once for the entry, not for each of its hosts.
         let Some(name) = &tls.secret_name else {
             continue;
         };
-        let secret = secret_reference(ingress, name);
-        match usable_certificate(input.store, ingress, &secret) {
-            Ok(certificate) => found.push((index, secret, certificate)),
+        let secret = ingress.secret_reference(name);
+        match usable_certificate(input, ingress, &secret) {
+            Ok(certificate) => found.push(((before, false), secret, certificate)),
             // The same Secret again is the same problem.
             Err((reason, message)) => report(reason, message),
         }
     }
     // What is wrong with these is told once for the object.
-    if input.store.is_ruled(ingress, host) {
-        for (index, secret) in Reading::of(input, ingress).of_rules.values() {
-            if let Ok(certificate) = usable_certificate(input.store, ingress, secret) {
-                found.push((*index, secret.clone(), certificate));
+    if ingress.is_ruled(host) {
+        for (place, secret) in Reading::of(input, ingress).of_rules.values() {
+            if let Ok(certificate) = usable_certificate(input, ingress, secret) {
+                found.push(((*place, true), secret.clone(), certificate));
             }
         }
-        found.sort_by_key(|(index, _, _)| *index);
+        // As written: an entry that names the host before the entry without hosts that it stands before.
+        found.sort_by_key(|(place, _, _)| *place);
     }
     let mut secrets: BTreeMap<KeyAlgorithm, NamespacedName> = BTreeMap::new();
     for (_, secret, certificate) in found {
@@ -110,12 +112,12 @@ fn usable_secrets(
 }
 
 /// Why clients of the host refuse a certificate that does not name it.
-fn mismatch(certificate: &TlsCertificate, secret: &NamespacedName, host: &Host) -> String {
+fn mismatch(certificate: CertificateNames<'_>, secret: &NamespacedName, host: &Host) -> String {
     let is_host = |name: &str| {
         let wildcard = host.covering_wildcard();
         name == host.as_str() || wildcard.is_some_and(|wildcard| name == wildcard.as_str())
     };
-    match &certificate.common_name {
+    match certificate.common_name {
         Some(name) if is_host(name) => format!(
             "the certificate of Secret {secret} names host {host} as its common name only, which browsers do not read: it needs a subjectAltName"
         ),
@@ -125,7 +127,7 @@ fn mismatch(certificate: &TlsCertificate, secret: &NamespacedName, host: &Host) 
 
 /// Whether a certificate covers the host (RFC 6125: a wildcard stands for one label). One can have more names than there
 /// are hosts: they are sorted.
-fn names(certificate: &TlsCertificate, host: &Host) -> bool {
+fn names(certificate: CertificateNames<'_>, host: &Host) -> bool {
     let has = |name: &Host| {
         let place = certificate
             .names

@@ -62,14 +62,14 @@ fn load_assignment(input: Input<'_>, cluster: &Arc<str>, backend: &BackendPort) 
         cluster: cluster.clone(),
         localities: BTreeMap::new(),
     };
-    let Some(service) = input.store.service(&backend.service) else {
+    let Some(service) = input.reader.service(&backend.service) else {
         return assignment;
     };
     let number = ServiceBackendPort::Number(backend.port);
     let Some(FoundPort { at, port, .. }) = find_port(input, service, &number) else {
         return assignment;
     };
-    let slices: Vec<_> = input.store.endpoint_slices(&backend.service).collect();
+    let slices: Vec<_> = input.reader.endpoint_slices(&backend.service).collect();
     if at >= budget::ports(count(&slices)) {
         return assignment;
     }
@@ -100,10 +100,10 @@ fn load_assignment(input: Input<'_>, cluster: &Arc<str>, backend: &BackendPort) 
 /// What is to be said of a Service for one of its ports: that it has no endpoints there, because its ports times its
 /// endpoints would be more than one object may come to. The same for each such port.
 fn too_many(input: Input<'_>, backend: &BackendPort) -> Option<Problem> {
-    let service = input.store.service(&backend.service)?;
+    let service = input.reader.service(&backend.service)?;
     let number = ServiceBackendPort::Number(backend.port);
     let FoundPort { at, .. } = find_port(input, service, &number)?;
-    let slices: Vec<_> = input.store.endpoint_slices(&backend.service).collect();
+    let slices: Vec<_> = input.reader.endpoint_slices(&backend.service).collect();
     let endpoints = count(&slices);
     let ports = budget::ports(endpoints);
     (at >= ports).then(|| {

@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
+use crate::facts::ServedIngress;
 use crate::model::{HeaderModifier, Owner, PathMatch, Redirect, Route, RouteAction, RouteMatch};
-use crate::objects::{Ingress, Kind};
+use crate::objects::Kind;
 
 use super::order::Ordered;
 use super::policy::IngressPolicy;
@@ -16,7 +17,7 @@ pub struct Entry<'a> {
     /// The rank of its namespace among those that name the host: 0 is the oldest.
     pub owner: usize,
     pub policy: Arc<IngressPolicy>,
-    pub ingress: &'a Arc<Ingress>,
+    pub ingress: ServedIngress<'a>,
     pub action: RouteAction,
 }
 
@@ -30,7 +31,7 @@ impl Entry<'_> {
     }
 
     pub fn owner_object(&self) -> Owner {
-        owner(Kind::Ingress, &self.ingress.metadata.name)
+        owner(Kind::Ingress, self.ingress.name())
     }
 
     /// Whether it is for HTTPS only: where the table goes on, requests by HTTP must not go on with it.

@@ -23,8 +23,9 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use crate::facts::ServedIngress;
 use crate::model::{Host, RouteAction, VirtualHost};
-use crate::objects::{Ingress, Kind, ObjectRef, Problem};
+use crate::objects::{Kind, ObjectRef, Problem};
 
 use super::above;
 use super::table::{Asked, Table};
@@ -33,7 +34,7 @@ use super::{HostUnit, HttpsHost, Input, certificate, reason};
 /// Translates one host. A host that nobody names any more comes out empty.
 #[must_use]
 pub fn host(input: Input<'_>, host: &Host) -> HostUnit {
-    let ingresses = input.store.ingresses_of(host);
+    let ingresses = input.reader.ingresses_of(host);
     if ingresses.is_empty() {
         return HostUnit::default();
     }
@@ -96,7 +97,7 @@ fn clusters_of(host: &VirtualHost) -> impl Iterator<Item = Arc<str>> {
 fn choose(
     input: Input<'_>,
     host: &Host,
-    ingresses: &[&Arc<Ingress>],
+    ingresses: &[ServedIngress<'_>],
     problems: &mut Vec<Problem>,
 ) -> Option<certificate::Choice> {
     let above = || above::choice(input, host)?.as_ref().clone();
@@ -106,7 +107,7 @@ fn choose(
     // A host that an older namespace covers by its own wildcard stays covered by it.
     let older: BTreeSet<&str> = ingresses
         .iter()
-        .map(|ingress| &ingress.metadata.name)
+        .map(|ingress| ingress.name())
         .take_while(|name| name.namespace != own.ingress.namespace)
         .map(|name| &*name.namespace)
         .collect();

@@ -1,9 +1,9 @@
 //! Kubernetes objects into the model: pure functions, one per unit.
 //!
 //! A unit is what can change by itself: a host, a cluster, a load assignment, a certificate, and what is to be
-//! said of one object. Every function reads the [`Store`] and returns plain data with the problems it found; it
-//! keeps nothing but what [`Memo`] spares the next one, does no IO, and knows nothing of Envoy. HTTPProxy and Gateway API
-//! will stand beside [`ingress`](host) as further files that make the same model.
+//! said of one object. Every function gets a [`Reader`] that records what it reads, and returns plain data with the
+//! problems it found; it keeps nothing but what [`Memo`] spares the next one, does no IO, and knows nothing of Envoy.
+//! HTTPProxy and Gateway API will stand beside [`ingress`](host) as further files that make the same model.
 
 mod above;
 mod annotation;
@@ -11,11 +11,11 @@ mod app_protocol;
 mod backend;
 mod budget;
 mod certificate;
+mod derived;
 mod endpoints;
 mod entry;
 mod host;
 mod ignored;
-mod memo;
 mod object;
 mod order;
 mod path;
@@ -24,6 +24,7 @@ mod reading;
 mod regex;
 mod secret;
 mod service_policy;
+mod stratum;
 mod table;
 mod told;
 
@@ -34,15 +35,17 @@ use std::time::Duration;
 
 pub use backend::{BackendPort, cluster};
 pub use budget::within_budget;
+pub use derived::{Derived, Made, Memo};
 pub use endpoints::endpoints;
 pub use host::host;
-pub use memo::Memo;
 pub use object::object_problems;
 pub use policy::INGRESS_ANNOTATIONS;
 pub use secret::certificate;
 pub use service_policy::SERVICE_ANNOTATIONS;
 
-use crate::facts::Store;
+use stratum::Stratum;
+
+use crate::facts::{Log, Reader, Store};
 use crate::model::{Owner, TlsServer, VirtualHost};
 use crate::objects::{Kind, NamespacedName, Problem};
 
@@ -50,11 +53,25 @@ use crate::objects::{Kind, NamespacedName, Problem};
 #[derive(Clone, Copy, Debug)]
 pub struct Input<'a> {
     /// The objects.
-    pub store: &'a Store,
+    reader: Reader<'a>,
     /// The operator's decisions.
-    pub options: &'a Options,
-    /// What is found once for many units, empty at first; of this store and these options alone.
-    pub memo: &'a Memo,
+    options: &'a Options,
+    /// What is found once for many units.
+    memo: &'a Memo,
+    stratum: Stratum,
+}
+
+impl<'a> Input<'a> {
+    /// What one unit reads, recorded in its log. The memo is of this store and these options alone, and empty at first.
+    #[must_use]
+    pub const fn new(store: &'a Store, options: &'a Options, memo: &'a Memo, log: &'a Log) -> Self {
+        Self {
+            reader: Reader::new(store, log),
+            options,
+            memo,
+            stratum: Stratum::Made,
+        }
+    }
 }
 
 /// Decisions of the operator that bear on every object.

@@ -1,6 +1,7 @@
 //! What is to be said of one object, whatever its hosts come to: once, however many they are.
 
-use crate::objects::{Ingress, Kind, ObjectRef, Problem};
+use crate::facts::ServedIngress;
+use crate::objects::{Kind, ObjectRef, Problem};
 
 use super::ignored;
 use super::reading::Reading;
@@ -12,7 +13,7 @@ use super::{Input, budget, reason};
 /// The problems of an object by itself: that it is wrong as a whole, its annotations, its TLS entries.
 #[must_use]
 pub fn object_problems(input: Input<'_>, object: &ObjectRef) -> Vec<Problem> {
-    if let Some(invalid) = input.store.invalid(object) {
+    if let Some(invalid) = input.reader.invalid(object) {
         let problem = Problem::new(
             object.clone(),
             reason::OBJECT_NOT_VALID,
@@ -21,15 +22,13 @@ pub fn object_problems(input: Input<'_>, object: &ObjectRef) -> Vec<Problem> {
         return vec![problem];
     }
     match object.kind {
-        Kind::Ingress => match input.store.ingress(&object.name) {
-            Some(ingress) if input.store.serves(ingress) => {
-                ingress_problems(input, object, ingress)
-            }
-            _ => Vec::new(),
-        },
+        Kind::Ingress => {
+            let ingress = input.reader.served_ingress(&object.name);
+            ingress.map_or_else(Vec::new, |ingress| ingress_problems(input, object, ingress))
+        }
         // What nobody uses troubles nobody.
-        Kind::Service if input.store.uses_service(&object.name) => {
-            let service = input.store.service(&object.name);
+        Kind::Service if input.reader.is_service_named(&object.name) => {
+            let service = input.reader.service(&object.name);
             service.map_or_else(Vec::new, |service| {
                 let told = service_problems(service).into_iter();
                 told.chain(ignored::of_service(&service.metadata))
@@ -42,9 +41,13 @@ pub fn object_problems(input: Input<'_>, object: &ObjectRef) -> Vec<Problem> {
 }
 
 /// Each of the lists is walked once, whatever is in the others.
-fn ingress_problems(input: Input<'_>, object: &ObjectRef, ingress: &Ingress) -> Vec<Problem> {
-    let reading = Reading::of(input, ingress);
-    let mut problems = reading.problems.clone();
+fn ingress_problems(
+    input: Input<'_>,
+    object: &ObjectRef,
+    served: ServedIngress<'_>,
+) -> Vec<Problem> {
+    let (reading, mut problems) = Reading::new(input, served);
+    let ingress = served.whole();
     let mut report = |reason, message: String| {
         problems.push(Problem::new(object.clone(), reason, message));
     };
@@ -70,10 +73,10 @@ fn ingress_problems(input: Input<'_>, object: &ObjectRef, ingress: &Ingress) -> 
     }
     let hosts_under_tls = ingress.tls.iter().any(|tls| !tls.hosts.is_empty());
     let has_hostless = ingress.rules.iter().any(|rule| rule.host.is_none());
-    if hosts_under_tls && has_hostless && !reading.account(ingress).affords_hostless() {
+    if hosts_under_tls && has_hostless && !input.affords_hostless(served.name()) {
         let message = format!(
             "the rules without a host do not hold for the {} hosts under spec.tls that no rule is for: {}",
-            reading.account(ingress).hosts(),
+            input.account(served.name()).hosts(),
             budget::EXCEEDED
         );
         report(reason::TOO_LARGE, message);

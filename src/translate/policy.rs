@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use crate::model::{HeaderModifier, Redirect, RetryPolicy, TlsSettings};
-use crate::objects::{Ingress, Problem};
+use crate::objects::{Kind, Metadata, ObjectRef, Problem};
 
 use super::{annotation, reason};
 
 /// What an Ingress decides for all of its routes. A wrong value counts as a missing one, so the routes stay.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct IngressPolicy {
     /// `kubernetes.io/ingress.allow-http`: whether the routes are on plain HTTP.
     pub allow_http: bool,
@@ -28,6 +28,23 @@ pub struct IngressPolicy {
     pub request_headers: HeaderModifier,
     /// `isobath.dev/response-headers`.
     pub response_headers: HeaderModifier,
+}
+
+impl Default for IngressPolicy {
+    /// That of an Ingress without annotations.
+    fn default() -> Self {
+        Self {
+            allow_http: true,
+            force_ssl_redirect: false,
+            timeout: None,
+            retry: None,
+            tls: TlsSettings::default(),
+            rewrite_prefix: None,
+            redirect: None,
+            request_headers: HeaderModifier::default(),
+            response_headers: HeaderModifier::default(),
+        }
+    }
 }
 
 /// The annotations that translation reads. `projectcontour.io/websocket-routes` is accepted and has no
@@ -54,9 +71,9 @@ pub const INGRESS_ANNOTATIONS: [&str; 17] = [
 
 /// Reads the annotations of an Ingress.
 #[must_use]
-pub fn ingress_policy(ingress: &Ingress) -> (IngressPolicy, Vec<Problem>) {
+pub fn ingress_policy(metadata: &Metadata) -> (IngressPolicy, Vec<Problem>) {
     let mut reader = Reader {
-        ingress,
+        metadata,
         problems: Vec::new(),
     };
     let timeout = reader
@@ -89,13 +106,13 @@ pub fn ingress_policy(ingress: &Ingress) -> (IngressPolicy, Vec<Problem>) {
 }
 
 struct Reader<'a> {
-    ingress: &'a Ingress,
+    metadata: &'a Metadata,
     problems: Vec<Problem>,
 }
 
 impl Reader<'_> {
     fn read<T>(&mut self, key: &str, parse: impl Fn(&str) -> Result<T, String>) -> Option<T> {
-        let value = self.ingress.metadata.annotation(key)?;
+        let value = self.metadata.annotation(key)?;
         match parse(value) {
             Ok(value) => Some(value),
             Err(what) => {
@@ -113,7 +130,6 @@ impl Reader<'_> {
             let without_effect = num_retries.is_some() || per_try_timeout.is_some();
             if without_effect
                 && self
-                    .ingress
                     .metadata
                     .annotation("projectcontour.io/retry-on")
                     .is_none()
@@ -156,7 +172,10 @@ impl Reader<'_> {
     }
 
     fn report(&mut self, message: String) {
-        let object = self.ingress.reference();
+        let object = ObjectRef {
+            kind: Kind::Ingress,
+            name: self.metadata.name.clone(),
+        };
         self.problems
             .push(Problem::new(object, reason::ANNOTATION_NOT_VALID, message));
     }

@@ -2,18 +2,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::facts::{Store, secret_reference};
+use crate::facts::{CertificateNames, ServedIngress};
 use crate::model::{Certificate, Validity};
-use crate::objects::{
-    Ingress, KeyAlgorithm, Kind, NamespacedName, ObjectRef, Problem, TlsCertificate,
-};
+use crate::objects::{KeyAlgorithm, Kind, NamespacedName, Problem};
 
 use super::{Input, owner, reason};
 
 /// The certificate of a Secret, `None` where it is missing or broken, which is the same.
 #[must_use]
 pub fn certificate(input: Input<'_>, secret: &NamespacedName) -> Option<Certificate> {
-    let certificate = input.store.secret(secret)?.certificate.as_ref().ok()?;
+    let certificate = input.reader.secret(secret)?.certificate.as_ref().ok()?;
     Some(Certificate {
         name: secret.to_string().into(),
         chain: certificate.chain.clone(),
@@ -28,26 +26,26 @@ pub fn certificate(input: Input<'_>, secret: &NamespacedName) -> Option<Certific
 }
 
 /// The Secrets of the TLS entries without hosts, which are about every host of the rules: of each kind of key the first
-/// that can be used, with the place of its entry. The others are told, once for all of these hosts.
+/// that can be used, with its place among these entries. The others are told, once for all of these hosts.
 pub fn of_rules(
     input: Input<'_>,
-    ingress: &Ingress,
+    ingress: ServedIngress<'_>,
     problems: &mut Vec<Problem>,
 ) -> BTreeMap<KeyAlgorithm, (usize, NamespacedName)> {
     let mut first: BTreeMap<KeyAlgorithm, (usize, NamespacedName)> = BTreeMap::new();
-    let entries = ingress.tls.iter().enumerate();
-    let mut hostless = entries
-        .filter(|(_, tls)| tls.hosts.is_empty())
+    let mut hostless = ingress
+        .tls_of_rules()
+        .enumerate()
         .filter_map(|(index, tls)| Some((index, tls.secret_name.as_ref()?)))
         .peekable();
     // Without a host in the rules they are about nothing, and that is told.
-    if hostless.peek().is_none() || ingress.rules.iter().all(|rule| rule.host.is_none()) {
+    if hostless.peek().is_none() || !ingress.has_ruled_host() {
         return first;
     }
     let mut seen = BTreeSet::new();
     for (index, name) in hostless.filter(|(_, name)| seen.insert(*name)) {
-        let secret = secret_reference(ingress, name);
-        let told = match usable_certificate(input.store, ingress, &secret) {
+        let secret = ingress.secret_reference(name);
+        let told = match usable_certificate(input, ingress, &secret) {
             Err(told) => Some(told),
             Ok(certificate) => match first.get(&certificate.key_algorithm) {
                 None => {
@@ -69,37 +67,34 @@ pub fn of_rules(
     first
 }
 
-/// The certificate of a Secret that an Ingress names.
+/// What a host may know of the certificate of a Secret that an Ingress names.
 ///
 /// # Errors
 ///
 /// Reason and sentence of the problem.
 pub fn usable_certificate<'a>(
-    store: &'a Store,
-    ingress: &Ingress,
+    input: Input<'a>,
+    ingress: ServedIngress<'_>,
     secret: &NamespacedName,
-) -> Result<&'a TlsCertificate, (&'static str, String)> {
-    if !store.is_delegated(secret, &ingress.metadata.name.namespace) {
+) -> Result<CertificateNames<'a>, (&'static str, String)> {
+    if !input.reader.is_delegated(secret, &ingress.name().namespace) {
         let message = format!(
             "Secret {secret} is not delegated to namespace {}",
-            ingress.metadata.name.namespace
+            ingress.name().namespace
         );
         return Err((reason::SECRET_NOT_DELEGATED, message));
     }
-    let not_valid = |why: &str| {
-        let message = format!("Secret {secret} is not valid: {why}");
-        (reason::SECRET_NOT_VALID, message)
-    };
-    let Some(object) = store.secret(secret) else {
-        let reference = ObjectRef {
-            kind: Kind::Secret,
-            name: secret.clone(),
-        };
-        if let Some(invalid) = store.invalid(&reference) {
-            return Err(not_valid(&invalid.reason));
-        }
-        let message = format!("Secret {secret} of type kubernetes.io/tls does not exist");
-        return Err((reason::SECRET_NOT_FOUND, message));
-    };
-    object.certificate.as_deref().map_err(|why| not_valid(why))
+    input
+        .reader
+        .certificate_names(secret)
+        .map_err(|why| match why {
+            None => (
+                reason::SECRET_NOT_FOUND,
+                format!("Secret {secret} of type kubernetes.io/tls does not exist"),
+            ),
+            Some(why) => (
+                reason::SECRET_NOT_VALID,
+                format!("Secret {secret} is not valid: {why}"),
+            ),
+        })
 }

@@ -223,7 +223,7 @@ impl Ports {
             return None;
         }
         let name = &service.metadata.name;
-        Some(input.memo.services.get(name, || Self::new(service)))
+        Some(input.memo.ports.get_plain(name, || Self::new(service)))
     }
 }
 

@@ -4,10 +4,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use crate::facts::ServedIngress;
 use crate::model::{
     Forward, Host, PathMatch, PathRewrite, RouteAction, Scheme, VirtualHost, WeightedCluster,
 };
-use crate::objects::{Ingress, IngressBackend, IngressPath, PathType, Problem};
+use crate::objects::{IngressBackend, IngressPath, PathType, Problem};
 
 use super::entry::Entry;
 use super::order::{self, Deferred};
@@ -32,7 +33,7 @@ pub struct Table<'a> {
     pub is_named: bool,
     entries: Vec<Entry<'a>>,
     /// Who has a path, for the message to the one who comes too late.
-    taken: BTreeMap<PathMatch, &'a Arc<Ingress>>,
+    taken: BTreeMap<PathMatch, ServedIngress<'a>>,
     pub clusters: BTreeMap<Arc<str>, BackendPort>,
     pub problems: Vec<Problem>,
 }
@@ -51,12 +52,12 @@ impl<'a> Table<'a> {
     }
 
     /// Adds what Ingresses, oldest first, say of the host.
-    pub fn merge(&mut self, ingresses: &[&'a Arc<Ingress>]) {
+    pub fn merge(&mut self, ingresses: &[ServedIngress<'a>]) {
         let policies: Vec<_> = ingresses
             .iter()
-            .map(|ingress| Reading::of(self.input, ingress).policy.clone())
+            .map(|ingress| Reading::of(self.input, *ingress).policy.clone())
             .collect();
-        for (ingress, policy) in ingresses.iter().zip(&policies) {
+        for (&ingress, policy) in ingresses.iter().zip(&policies) {
             let (is_named, paths) = paths_of(self.input, ingress, &self.host);
             self.is_named |= is_named;
             for path in paths {
@@ -64,8 +65,8 @@ impl<'a> Table<'a> {
             }
         }
         // Default backends last, so that no default of an older Ingress hides a path of a younger one.
-        for (ingress, policy) in ingresses.iter().zip(&policies) {
-            if let Some(backend) = &ingress.default_backend {
+        for (&ingress, policy) in ingresses.iter().zip(&policies) {
+            if let Some(backend) = ingress.default_backend() {
                 self.is_named = true;
                 self.add_default(ingress, policy, backend);
             }
@@ -76,16 +77,14 @@ impl<'a> Table<'a> {
     }
 
     /// Namespaces by the oldest Ingress of each, which is the first in the order of age.
-    fn rank_owners(&mut self, ingresses: &[&Arc<Ingress>]) {
+    fn rank_owners(&mut self, ingresses: &[ServedIngress<'a>]) {
         let mut ranks: BTreeMap<&str, usize> = BTreeMap::new();
         for ingress in ingresses {
             let rank = ranks.len();
-            ranks
-                .entry(&ingress.metadata.name.namespace)
-                .or_insert(rank);
+            ranks.entry(&ingress.name().namespace).or_insert(rank);
         }
         for entry in &mut self.entries {
-            let namespace = &*entry.ingress.metadata.name.namespace;
+            let namespace = &*entry.ingress.name().namespace;
             entry.owner = ranks.get(namespace).copied().unwrap_or_default();
         }
     }
@@ -103,18 +102,20 @@ impl<'a> Table<'a> {
             };
             let (younger, older) = (expression.ingress, after.ingress);
             let (expression, after) = (text(&expression.path), text(&after.path));
-            if told.insert(&younger.metadata.name) {
+            if told.insert(younger.name()) {
                 let message = format!(
                     "the regular expression {expression:?} of host {} takes only what path {after:?} of Ingress {}, whose namespace named the host first, leaves to it; so do its other expressions",
-                    self.host, older.metadata.name
+                    self.host,
+                    older.name()
                 );
                 let problem = Problem::new(younger.reference(), reason::PATH_DEFERRED, message);
                 self.problems.push(problem);
             }
-            if told_older.insert(&older.metadata.name) {
+            if told_older.insert(older.name()) {
                 let message = format!(
                     "host {} is shared with Ingress {} of another namespace, whose regular expression {expression:?} takes only what path {after:?} leaves to it",
-                    self.host, younger.metadata.name
+                    self.host,
+                    younger.name()
                 );
                 let problem = Problem::new(older.reference(), reason::PATH_DEFERRED, message);
                 self.problems.push(problem);
@@ -124,7 +125,7 @@ impl<'a> Table<'a> {
 
     fn add_path(
         &mut self,
-        ingress: &'a Arc<Ingress>,
+        ingress: ServedIngress<'a>,
         policy: &Arc<IngressPolicy>,
         path: &IngressPath,
     ) {
@@ -142,7 +143,10 @@ impl<'a> Table<'a> {
         if let Some(winner) = self.taker(&matched, ingress) {
             let message = format!(
                 "path {:?} ({:?}) of host {} is already served by Ingress {}",
-                path.path, path.path_type, self.host, winner.metadata.name
+                path.path,
+                path.path_type,
+                self.host,
+                winner.name()
             );
             self.report(ingress, reason::PATH_CONFLICT, message);
             return;
@@ -153,9 +157,9 @@ impl<'a> Table<'a> {
 
     /// Who has the path already. In another namespace also he who has it as a wider type of path: the narrower one
     /// would be tried first, and leave him nothing but the path itself.
-    fn taker(&self, path: &PathMatch, ingress: &Ingress) -> Option<&'a Arc<Ingress>> {
-        let namespace = &ingress.metadata.name.namespace;
-        let is_of_others = |winner: &&'a Arc<Ingress>| winner.metadata.name.namespace != *namespace;
+    fn taker(&self, path: &PathMatch, ingress: ServedIngress<'_>) -> Option<ServedIngress<'a>> {
+        let namespace = &ingress.name().namespace;
+        let is_of_others = |winner: &ServedIngress<'a>| winner.name().namespace != *namespace;
         let wider = || {
             let mut paths = order::wider(path);
             paths.find_map(|path| self.taken.get(&path).copied().filter(is_of_others))
@@ -165,7 +169,7 @@ impl<'a> Table<'a> {
 
     fn add_default(
         &mut self,
-        ingress: &'a Arc<Ingress>,
+        ingress: ServedIngress<'a>,
         policy: &Arc<IngressPolicy>,
         backend: &IngressBackend,
     ) {
@@ -176,11 +180,12 @@ impl<'a> Table<'a> {
                 self.taken.insert(root.clone(), ingress);
                 self.push(ingress, policy, root, true, backend);
             }
-            Some(winner) if winner.metadata.name == ingress.metadata.name => {}
+            Some(winner) if winner.name() == ingress.name() => {}
             Some(winner) => {
                 let message = format!(
                     "the default backend is not used for host {}, where Ingress {} serves every path",
-                    self.host, winner.metadata.name
+                    self.host,
+                    winner.name()
                 );
                 self.report(ingress, reason::PATH_CONFLICT, message);
             }
@@ -189,7 +194,7 @@ impl<'a> Table<'a> {
 
     fn push(
         &mut self,
-        ingress: &'a Arc<Ingress>,
+        ingress: ServedIngress<'a>,
         policy: &Arc<IngressPolicy>,
         path: PathMatch,
         is_default: bool,
@@ -212,13 +217,13 @@ impl<'a> Table<'a> {
 
     fn forward(
         &mut self,
-        ingress: &Ingress,
+        ingress: ServedIngress<'_>,
         policy: &IngressPolicy,
         path: &PathMatch,
         is_acme: bool,
         backend: &IngressBackend,
     ) -> RouteAction {
-        let namespace = &ingress.metadata.name.namespace;
+        let namespace = &ingress.name().namespace;
         let (backends, hash_source_ip) = match backend::resolve(self.input, namespace, backend) {
             Ok(resolved) => {
                 self.clusters
@@ -315,7 +320,7 @@ impl<'a> Table<'a> {
             .entries
             .iter()
             .filter(|entry| entry.only_redirects_http())
-            .map(|entry| (&entry.ingress.metadata.name, entry.ingress))
+            .map(|entry| (entry.ingress.name(), entry.ingress))
             .collect();
         for ingress in redirecting.into_values() {
             if !self.has_tls(ingress) {
@@ -333,14 +338,12 @@ impl<'a> Table<'a> {
     }
 
     /// Whether an entry of `tls` is about the host: one names it, or one names none and a rule does.
-    fn has_tls(&self, ingress: &Ingress) -> bool {
-        let store = self.input.store;
-        !store.tls_naming(ingress, &self.host).is_empty()
-            || (store.is_ruled(ingress, &self.host)
-                && Reading::of(self.input, ingress).has_tls_of_rules)
+    fn has_tls(&self, ingress: ServedIngress<'_>) -> bool {
+        !ingress.tls_naming(&self.host).is_empty()
+            || (ingress.is_ruled(&self.host) && Reading::of(self.input, ingress).has_tls_of_rules)
     }
 
-    fn report(&mut self, ingress: &Ingress, reason: &'static str, message: String) {
+    fn report(&mut self, ingress: ServedIngress<'_>, reason: &'static str, message: String) {
         self.problems
             .push(Problem::new(ingress.reference(), reason, message));
     }
@@ -349,25 +352,21 @@ impl<'a> Table<'a> {
 /// The paths that an Ingress brings to a host, and whether a rule of its names the host.
 pub fn paths_of<'a>(
     input: Input<'a>,
-    ingress: &'a Ingress,
+    ingress: ServedIngress<'a>,
     host: &Host,
 ) -> (bool, Vec<&'a IngressPath>) {
     let name = (!host.is_any()).then(|| host.as_str());
-    let mut rules = input.store.rules_of(ingress, name).peekable();
+    let mut rules = ingress.rules(name).peekable();
     if host.is_any() || rules.peek().is_some() {
         let is_named = rules.peek().is_some();
         return (is_named, rules.flat_map(|rule| &rule.paths).collect());
     }
     // A host under `tls` only.
-    let hostless = input.store.rules_of(ingress, None);
+    let hostless = ingress.rules(None);
     let paths: Vec<_> = hostless.flat_map(|rule| &rule.paths).collect();
     let is_named = !paths.is_empty();
     // That it would be too much is told once for the object, not by each of its hosts.
-    if is_named
-        && !Reading::of(input, ingress)
-            .account(ingress)
-            .affords_hostless()
-    {
+    if is_named && !input.affords_hostless(ingress.name()) {
         return (false, Vec::new());
     }
     (is_named, paths)

@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
 
-use isobath::facts::{ClassSelection, Dirty, Store};
+use isobath::facts::{Changes, ClassSelection, Log, Store};
 use isobath::objects::*;
 use isobath::translate::{Input, Memo, Options, within_budget};
 use serde_json::Value;
@@ -90,7 +90,7 @@ fn check(input: &Path) {
     };
     let mut options = Options::default();
     let mut store = None;
-    let mut dirty = Dirty::default();
+    let mut changes = Changes::unread();
     for document in &documents {
         if let Some(flags) = document.get("flags") {
             selection.manifests = flags["manifests"].as_bool().unwrap_or(true);
@@ -112,17 +112,12 @@ fn check(input: &Path) {
             Object::Ingress(ingress) => Object::Ingress(within_budget(ingress)),
             other => other,
         };
-        store.apply(Event::Apply(object), &mut dirty);
+        store.apply(Event::Apply(object), &mut changes);
     }
     let store = store.expect("a case has objects");
-    let got = print::everything(
-        Input {
-            store: &store,
-            options: &options,
-            memo: &Memo::default(),
-        },
-        &dirty,
-    );
+    let (memo, log) = (Memo::default(), Log::default());
+    let read = Input::new(&store, &options, &memo, &log);
+    let got = print::everything(&store, read, &changes);
 
     let output = input.with_extension("txt");
     if golden::updates() {

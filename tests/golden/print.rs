@@ -3,16 +3,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
-use isobath::facts::Dirty;
+use isobath::facts::{Changes, Store};
 use isobath::model::*;
 use isobath::translate::{self, BackendPort, Input};
 
 /// All units that the objects come to, then all problems.
-pub fn everything(input: Input<'_>, dirty: &Dirty) -> String {
+pub fn everything(store: &Store, input: Input<'_>, changes: &Changes) -> String {
     let mut text = String::new();
     let mut clusters: BTreeMap<_, BackendPort> = BTreeMap::new();
     let mut problems = BTreeSet::new();
-    for host in input.store.hosts() {
+    for host in store.hosts() {
         let unit = translate::host(input, host);
         if let Some(http) = &unit.http {
             let _ = writeln!(text, "http {}", http.host);
@@ -67,7 +67,7 @@ pub fn everything(input: Input<'_>, dirty: &Dirty) -> String {
         }
         text.push('\n');
     }
-    for object in &dirty.objects {
+    for object in &changes.objects {
         problems.extend(translate::object_problems(input, object));
     }
     for problem in problems {

@@ -2,7 +2,7 @@
 //! about, all of them together take a bounded amount of text, and the owner is told what is left out for it. Too large for
 //! files.
 
-use isobath::facts::{ClassSelection, Dirty, Store};
+use isobath::facts::{Changes, ClassSelection, Log, Store};
 use isobath::model::{HeaderModifier, PathRewrite, Redirect, Route, RouteAction};
 use isobath::objects::{Event, Kind, Object, ObjectRef, decode};
 use isobath::translate::{self, Input, Memo, Options, reason};
@@ -52,12 +52,9 @@ fn translated(annotations: Value, rules: Value, tls: Value) -> (usize, bool) {
         Object::Ingress(ingress) => Object::Ingress(translate::within_budget(ingress)),
         other => other,
     };
-    store.apply(Event::Apply(object), &mut Dirty::default());
-    let input = Input {
-        store: &store,
-        options: &Options::default(),
-        memo: &Memo::default(),
-    };
+    store.apply(Event::Apply(object), &mut Changes::unread());
+    let (options, memo, log) = (Options::default(), Memo::default(), Log::default());
+    let input = Input::new(&store, &options, &memo, &log);
     let object = ObjectRef::new(Kind::Ingress, "default", "a");
     let mut problems = translate::object_problems(input, &object);
     let mut bytes = 0;

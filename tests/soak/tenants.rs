@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
-use isobath::facts::{ClassSelection, Dirty, Store, hosts};
+use isobath::facts::{Changes, ClassSelection, Log, Store, hosts};
 use isobath::model::{Host, PathMatch, Redirect, Route, RouteAction, TlsServer, VirtualHost};
 use isobath::objects::{Event, Kind, Object, Rules, decode_versioned};
 use isobath::translate::{self, HostUnit, Input, Memo, Options};
@@ -94,16 +94,12 @@ impl Tables {
             name: None,
             manifests: true,
         });
-        let mut dirty = Dirty::default();
+        let mut changes = Changes::unread();
         for object in objects {
-            store.apply(Event::Apply(object.clone()), &mut dirty);
+            store.apply(Event::Apply(object.clone()), &mut changes);
         }
-        let options = Options::default();
-        let input = Input {
-            store: &store,
-            options: &options,
-            memo: &Memo::default(),
-        };
+        let (options, memo, log) = (Options::default(), Memo::default(), Log::default());
+        let input = Input::new(&store, &options, &memo, &log);
         let units = store
             .hosts()
             .map(|host| (host.clone(), translate::host(input, host)));

@@ -60,7 +60,7 @@ fn ingress(
 }
 
 fn account(ingress: &Ingress) -> Account {
-    Account::new(ingress, &ingress_policy(ingress).0)
+    Account::of(ingress)
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Where in an Ingress each of its hosts is spoken of.
+//! Where in an Ingress each of its hosts is named.
 //!
 //! An object of 1.5 MiB has ten thousand rules. If each host looked for its own among all of them, one tenant's
 //! Ingress would hold up everybody's changes for seconds (I4).
@@ -9,14 +9,14 @@ use crate::objects::{Ingress, IngressRule, IngressTls};
 /// Whoever looks through so few rules and TLS hosts is not slower than who looks them up. Most Ingresses have one.
 const FEW: usize = 16;
 
-/// The rules of an Ingress for a host, those without a host for `None`. All are looked through without its [`Spoken`].
+/// The rules of an Ingress for a host, those without a host for `None`. All are looked through without its [`HostIndex`].
 pub fn rules<'a>(
-    spoken: Option<&'a Spoken>,
+    index: Option<&'a HostIndex>,
     ingress: &'a Ingress,
     host: Option<&str>,
 ) -> impl Iterator<Item = &'a IngressRule> + use<'a> {
-    let (found, all) = match spoken {
-        Some(spoken) => (Some(spoken.rules(ingress, host)), None),
+    let (found, all) = match index {
+        Some(index) => (Some(index.rules(ingress, host)), None),
         None => {
             let is_hosts = |rule: &&IngressRule| rule.host.as_deref() == host;
             let rules: Vec<_> = ingress.rules.iter().filter(is_hosts).collect();
@@ -27,29 +27,39 @@ pub fn rules<'a>(
     found.chain(all.into_iter().flatten())
 }
 
-/// The TLS entries of an Ingress that name a host, as written. All are looked through without its [`Spoken`].
+/// The TLS entries of an Ingress that name a host, as written, each with the number of those without hosts that stand
+/// before it. All are looked through without its [`HostIndex`].
 pub fn tls<'a>(
-    spoken: Option<&Spoken>,
+    index: Option<&HostIndex>,
     ingress: &'a Ingress,
     host: &Host,
 ) -> Vec<(usize, &'a IngressTls)> {
-    if let Some(spoken) = spoken {
-        return spoken.tls(ingress, host);
+    if let Some(index) = index {
+        return index.tls(ingress, host);
     }
     let names = |tls: &IngressTls| tls.hosts.iter().any(|named| **named == *host.as_str());
-    let entries = ingress.tls.iter().enumerate();
-    entries.filter(|(_, tls)| names(tls)).collect()
+    let mut hostless = 0;
+    let mut found = Vec::new();
+    for tls in &ingress.tls {
+        hostless += usize::from(tls.hosts.is_empty());
+        if names(tls) {
+            found.push((hostless, tls));
+        }
+    }
+    found
 }
 
 /// Positions in `spec.rules` and `spec.tls` of one Ingress, sorted by host and then as written.
 #[derive(Debug, Default)]
-pub struct Spoken {
+pub struct HostIndex {
     rules: Box<[usize]>,
     /// An entry and one of its hosts.
     tls: Box<[(usize, usize)]>,
+    /// The TLS entries without hosts.
+    hostless: Box<[usize]>,
 }
 
-impl Spoken {
+impl HostIndex {
     /// Whether the Ingress is so long that looking up is faster than looking through.
     pub fn pays(ingress: &Ingress) -> bool {
         let tls_hosts = || ingress.tls.iter().map(|tls| tls.hosts.len());
@@ -65,7 +75,13 @@ impl Spoken {
             .flat_map(|(entry, tls)| (0..tls.hosts.len()).map(move |host| (entry, host)))
             .collect();
         tls.sort_by_key(|place| (tls_host(ingress, *place), *place));
-        Self { rules, tls }
+        let hostless = ingress.tls.iter().enumerate();
+        let hostless = hostless.filter(|(_, tls)| tls.hosts.is_empty());
+        Self {
+            rules,
+            tls,
+            hostless: hostless.map(|(entry, _)| entry).collect(),
+        }
     }
 
     /// The rules for a host, those without a host for `None`.
@@ -84,7 +100,7 @@ impl Spoken {
             .filter_map(|rule| ingress.rules.get(*rule))
     }
 
-    /// The TLS entries that name a host, as written.
+    /// The TLS entries that name a host, as written, each with the number of those without hosts before it.
     pub fn tls<'a>(&self, ingress: &'a Ingress, host: &Host) -> Vec<(usize, &'a IngressTls)> {
         let name = host.as_str();
         let first = self
@@ -97,7 +113,8 @@ impl Spoken {
             .collect();
         // One that names a host twice.
         entries.dedup();
-        let entry = |entry| Some((entry, ingress.tls.get(entry)?));
+        let before = |entry| self.hostless.partition_point(|hostless| *hostless < entry);
+        let entry = |entry| Some((before(entry), ingress.tls.get(entry)?));
         entries.into_iter().filter_map(entry).collect()
     }
 }
@@ -157,20 +174,29 @@ mod tests {
         /// As whoever looks through all of it would find, in the same order.
         #[test]
         fn all_of_a_host_is_found(ingress in ingress()) {
-            let spoken = Spoken::new(&ingress);
+            let index = HostIndex::new(&ingress);
             for host in HOSTS.into_iter().map(Some).chain([None, Some("z.test")]) {
                 let is_hosts = |rule: &&IngressRule| rule.host.as_deref() == host;
                 let rules: Vec<_> = ingress.rules.iter().filter(is_hosts).map(std::ptr::from_ref).collect();
-                let found: Vec<_> = spoken.rules(&ingress, host).map(std::ptr::from_ref).collect();
+                let found: Vec<_> = index.rules(&ingress, host).map(std::ptr::from_ref).collect();
                 prop_assert_eq!(&found, &rules);
                 let seen: Vec<_> = super::rules(None, &ingress, host).map(std::ptr::from_ref).collect();
                 prop_assert_eq!(&seen, &rules);
                 let Some(name) = host else { continue };
-                let names = |tls: &IngressTls| tls.hosts.iter().any(|host| **host == *name);
                 let entries = ingress.tls.iter().enumerate();
-                let entries: Vec<_> = entries.filter(|(_, tls)| names(tls)).collect();
-                prop_assert_eq!(&spoken.tls(&ingress, &Host::new(name)), &entries);
-                prop_assert_eq!(&super::tls(None, &ingress, &Host::new(name)), &entries);
+                let names = |(at, tls): (usize, &_)| {
+                    let before = ingress.tls[..at].iter().filter(|tls| tls.hosts.is_empty());
+                    let tls: &IngressTls = tls;
+                    let is_named = tls.hosts.iter().any(|host| **host == *name);
+                    is_named.then(|| (before.count(), std::ptr::from_ref(tls)))
+                };
+                let entries: Vec<_> = entries.filter_map(names).collect();
+                let at = |found: Vec<(usize, &IngressTls)>| -> Vec<_> {
+                    let found = found.into_iter();
+                    found.map(|(before, tls)| (before, std::ptr::from_ref(tls))).collect()
+                };
+                prop_assert_eq!(&at(index.tls(&ingress, &Host::new(name))), &entries);
+                prop_assert_eq!(&at(super::tls(None, &ingress, &Host::new(name))), &entries);
             }
         }
     }

@@ -1,0 +1,66 @@
+//! What events have changed.
+
+use std::collections::{BTreeSet, HashSet};
+
+use crate::model::Host;
+use crate::objects::{Kind, ObjectRef};
+
+use super::fact::{Fact, FactId};
+
+/// What differs from when it was taken last. A unit is named by its key: a host that is claimed, an object that is there.
+#[derive(Clone, Debug)]
+pub struct Changes {
+    /// Facts that differ; `None` while nobody has read any, when looking for them would serve nobody.
+    facts: Option<HashSet<FactId>>,
+    /// Hosts whose claims differ.
+    pub hosts: BTreeSet<Host>,
+    /// Objects that differ, their status included.
+    pub objects: BTreeSet<ObjectRef>,
+}
+
+impl Changes {
+    /// Nothing has changed, and nothing was read.
+    #[must_use]
+    pub fn unread() -> Self {
+        Self {
+            facts: None,
+            hosts: BTreeSet::new(),
+            objects: BTreeSet::new(),
+        }
+    }
+
+    /// Nothing has changed since facts were read.
+    #[must_use]
+    pub fn read() -> Self {
+        Self {
+            facts: Some(HashSet::new()),
+            ..Self::unread()
+        }
+    }
+
+    /// The facts that differ, in no order.
+    pub fn facts(&self) -> impl Iterator<Item = FactId> {
+        self.facts.iter().flatten().copied()
+    }
+
+    /// Whether facts that differ are looked for.
+    pub(super) fn are_facts_read(&self) -> bool {
+        self.facts.is_some()
+    }
+
+    /// Another object is wrong as a whole, or is so no longer.
+    pub(super) fn invalid(&mut self, object: &ObjectRef) {
+        match object.kind {
+            Kind::Secret => self.fact(Fact::SecretNames(&object.name)),
+            Kind::Service => self.fact(Fact::Service(&object.name)),
+            _ => {}
+        }
+        self.objects.insert(object.clone());
+    }
+
+    pub(super) fn fact(&mut self, fact: Fact<'_>) {
+        if let Some(facts) = &mut self.facts {
+            facts.insert(fact.id());
+        }
+    }
+}

@@ -1,0 +1,126 @@
+//! What a unit can read: facts, each with a name.
+//!
+//! An object is a set of facts. Whoever reads one is made again when it changes, and by nothing else: a Secret's new
+//! bytes are another fact than the names in its certificate. What is absent, and a list that is empty, is a fact too.
+
+use std::collections::BTreeMap;
+use std::hash::{BuildHasher as _, Hash, RandomState};
+use std::sync::{Arc, LazyLock};
+
+use crate::model::Host;
+use crate::objects::{
+    Annotations, Ingress, IngressBackend, IngressPath, NamespacedName, TlsCertificate,
+};
+
+/// The name of a fact, as 64 bits of its hash: readers of a hundred thousand hosts fit into some megabytes. Two facts of
+/// one name would have each other's readers made again, and nothing else.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct FactId(u64);
+
+impl FactId {
+    /// The name of something that is told apart by its hash.
+    pub fn of(named: &impl Hash) -> Self {
+        // Nobody outside can know the keys, and so make two of one name. Nothing that is served depends on them.
+        static KEYS: LazyLock<RandomState> = LazyLock::new(RandomState::new);
+        Self(KEYS.hash_one(named))
+    }
+}
+
+/// A fact of the store.
+#[derive(Clone, Copy, Debug, Hash)]
+pub(super) enum Fact<'a> {
+    /// Which served Ingresses name the host, in the order of their age.
+    Claims(&'a Host),
+    /// Whether a served Ingress names the host.
+    Claimed(&'a Host),
+    /// A served Ingress, all of it but its status.
+    Ingress(&'a NamespacedName),
+    /// What holds for all hosts of a served Ingress: [`Head`].
+    IngressHead(&'a NamespacedName),
+    /// What a served Ingress says of one host: [`At`]. Its rules without a host are those of `None`.
+    IngressAt(&'a NamespacedName, Option<&'a str>),
+    /// A Service, all of it.
+    Service(&'a NamespacedName),
+    /// Whether a served Ingress names the Service as a back end.
+    ServiceNamed(&'a NamespacedName),
+    /// The EndpointSlices of a Service.
+    EndpointSlices(&'a NamespacedName),
+    /// What a certificate is for, and whether it can be used: not its bytes.
+    SecretNames(&'a NamespacedName),
+    /// A Secret, all of it.
+    Secret(&'a NamespacedName),
+    /// Whether a Secret's namespace gives it to another one.
+    Delegated(&'a NamespacedName, &'a str),
+}
+
+impl Fact<'_> {
+    pub(super) fn id(self) -> FactId {
+        FactId::of(&self)
+    }
+}
+
+/// What holds for all hosts of an Ingress.
+#[derive(PartialEq)]
+pub(super) struct Head<'a> {
+    annotations: &'a Annotations,
+    default_backend: Option<&'a IngressBackend>,
+    /// The Secrets of the TLS entries without hosts.
+    tls_of_rules: Vec<Option<&'a Arc<str>>>,
+    /// Whether a rule has a host for these.
+    has_host: bool,
+}
+
+impl<'a> Head<'a> {
+    pub(super) fn new(ingress: &'a Ingress) -> Self {
+        let hostless = ingress.tls.iter().filter(|tls| tls.hosts.is_empty());
+        Self {
+            annotations: &ingress.metadata.annotations,
+            default_backend: ingress.default_backend.as_ref(),
+            tls_of_rules: hostless.map(|tls| tls.secret_name.as_ref()).collect(),
+            has_host: ingress.rules.iter().any(|rule| rule.host.is_some()),
+        }
+    }
+}
+
+/// What an Ingress says of one host.
+#[derive(Default, PartialEq)]
+pub(super) struct At<'a> {
+    /// The paths of each of its rules.
+    rules: Vec<&'a [IngressPath]>,
+    /// The TLS entries that name it: how many entries without hosts stand before each, and its Secret.
+    tls: Vec<(usize, Option<&'a Arc<str>>)>,
+}
+
+/// What an Ingress says, by host.
+pub(super) fn by_host(ingress: &Ingress) -> BTreeMap<Option<&str>, At<'_>> {
+    let mut hosts: BTreeMap<Option<&str>, At<'_>> = BTreeMap::new();
+    for rule in &ingress.rules {
+        let at = hosts.entry(rule.host.as_deref()).or_default();
+        at.rules.push(&rule.paths);
+    }
+    let mut hostless = 0;
+    for tls in &ingress.tls {
+        hostless += usize::from(tls.hosts.is_empty());
+        for host in &tls.hosts {
+            let at = hosts.entry(Some(host)).or_default();
+            at.tls.push((hostless, tls.secret_name.as_ref()));
+        }
+    }
+    hosts
+}
+
+/// Whether hosts see a difference between two certificates of one Secret.
+pub(super) fn same_names(
+    old: &Result<Arc<TlsCertificate>, Arc<str>>,
+    new: &Result<Arc<TlsCertificate>, Arc<str>>,
+) -> bool {
+    match (old, new) {
+        (Ok(old), Ok(new)) => {
+            old.names == new.names
+                && old.common_name == new.common_name
+                && old.key_algorithm == new.key_algorithm
+        }
+        (Err(old), Err(new)) => old == new,
+        _ => false,
+    }
+}

@@ -1,0 +1,309 @@
+//! How units read the store: whatever they read is recorded, what is absent included.
+
+use std::cell::RefCell;
+use std::sync::Arc;
+
+use crate::model::Host;
+use crate::objects::{
+    EndpointSlice, Ingress, IngressBackend, IngressRule, IngressTls, Invalid, Kind, Metadata,
+    NamespacedName, ObjectRef, Secret, Service,
+};
+
+use super::fact::{Fact, FactId};
+use super::{Store, secret_reference};
+
+/// What one unit has read.
+#[derive(Debug, Default)]
+pub struct Log(RefCell<Vec<FactId>>);
+
+impl Log {
+    /// Records that a fact was read.
+    pub fn record(&self, fact: FactId) {
+        self.0.borrow_mut().push(fact);
+    }
+
+    /// Each fact once, sorted.
+    #[must_use]
+    pub fn into_reads(self) -> Box<[FactId]> {
+        let mut reads = self.0.into_inner();
+        reads.sort_unstable();
+        reads.dedup();
+        reads.into()
+    }
+}
+
+/// The objects, as a unit may read them.
+#[derive(Clone, Copy, Debug)]
+pub struct Reader<'a> {
+    store: &'a Store,
+    log: &'a Log,
+}
+
+impl<'a> Reader<'a> {
+    /// Reads this store and records it in this log.
+    #[must_use]
+    pub const fn new(store: &'a Store, log: &'a Log) -> Self {
+        Self { store, log }
+    }
+
+    /// Reads the same store for another unit.
+    #[must_use]
+    pub const fn for_unit<'b>(self, log: &'b Log) -> Reader<'b>
+    where
+        'a: 'b,
+    {
+        Reader {
+            store: self.store,
+            log,
+        }
+    }
+
+    /// Records that a fact was read that is not the store's: what another unit comes to.
+    pub fn record(self, fact: FactId) {
+        self.log.record(fact);
+    }
+
+    fn read(self, fact: Fact<'_>) {
+        self.log.record(fact.id());
+    }
+
+    /// The served Ingresses that name the host, oldest first.
+    #[must_use]
+    pub fn ingresses_of(self, host: &Host) -> Vec<ServedIngress<'a>> {
+        self.read(Fact::Claims(host));
+        let ingresses = self.store.ingresses_of(host).into_iter();
+        let served = ingresses.map(|ingress| ServedIngress {
+            ingress,
+            reader: self,
+        });
+        served.collect()
+    }
+
+    /// Whether a served Ingress names the host.
+    #[must_use]
+    pub fn names_host(self, host: &Host) -> bool {
+        self.read(Fact::Claimed(host));
+        self.store.names_host(host)
+    }
+
+    /// A served Ingress; `None` also for one that is not served.
+    #[must_use]
+    pub fn served_ingress(self, name: &NamespacedName) -> Option<ServedIngress<'a>> {
+        self.read(Fact::Ingress(name));
+        let ingress = self.store.ingress(name)?;
+        self.store.serves(ingress).then_some(ServedIngress {
+            ingress,
+            reader: self,
+        })
+    }
+
+    /// A served Ingress of which not all is read; `None` also for one that is not served, which whoever read that it names
+    /// a host is told by the list of those that do.
+    #[must_use]
+    pub fn named_ingress(self, name: &NamespacedName) -> Option<ServedIngress<'a>> {
+        self.read(Fact::IngressHead(name));
+        let ingress = self.store.ingress(name)?;
+        self.store.serves(ingress).then_some(ServedIngress {
+            ingress,
+            reader: self,
+        })
+    }
+
+    /// One Service.
+    #[must_use]
+    pub fn service(self, name: &NamespacedName) -> Option<&'a Arc<Service>> {
+        self.read(Fact::Service(name));
+        self.store.service(name)
+    }
+
+    /// Whether a served Ingress names the Service as a back end.
+    #[must_use]
+    pub fn is_service_named(self, name: &NamespacedName) -> bool {
+        self.read(Fact::ServiceNamed(name));
+        self.store.is_service_named(name)
+    }
+
+    /// The EndpointSlices of a Service, by name.
+    pub fn endpoint_slices(
+        self,
+        service: &NamespacedName,
+    ) -> impl Iterator<Item = &'a Arc<EndpointSlice>> + use<'a> {
+        self.read(Fact::EndpointSlices(service));
+        self.store.endpoint_slices(service)
+    }
+
+    /// What a certificate is for: of its Secret a host may ask no more, so that new bytes are no news to it.
+    ///
+    /// # Errors
+    ///
+    /// `None` where there is no such Secret; else one sentence on why it can't be used.
+    pub fn certificate_names(
+        self,
+        secret: &NamespacedName,
+    ) -> Result<CertificateNames<'a>, Option<&'a str>> {
+        self.read(Fact::SecretNames(secret));
+        let Some(secret) = self.store.secret(secret) else {
+            let object = ObjectRef {
+                kind: Kind::Secret,
+                name: secret.clone(),
+            };
+            let invalid = self.store.invalid(&object);
+            return Err(invalid.map(|invalid| &*invalid.reason));
+        };
+        let certificate = secret.certificate.as_ref().map_err(|why| Some(&**why))?;
+        Ok(CertificateNames {
+            names: &certificate.names,
+            common_name: certificate.common_name.as_ref(),
+            key_algorithm: certificate.key_algorithm,
+        })
+    }
+
+    /// One Secret, all of it.
+    #[must_use]
+    pub fn secret(self, name: &NamespacedName) -> Option<&'a Arc<Secret>> {
+        self.read(Fact::Secret(name));
+        self.store.secret(name)
+    }
+
+    /// Whether a Secret may be used from a namespace: from its own, and where that gives it away by a
+    /// TLSCertificateDelegation.
+    #[must_use]
+    pub fn is_delegated(self, secret: &NamespacedName, namespace: &str) -> bool {
+        if *secret.namespace == *namespace {
+            return true;
+        }
+        self.read(Fact::Delegated(secret, namespace));
+        self.read(Fact::Delegated(secret, super::delegated::ALL));
+        self.store.is_delegated(secret, namespace)
+    }
+
+    /// What stands in the place of an object that is wrong as a whole. Of others than Services only the object's own unit
+    /// may ask, which is made again whenever the object differs.
+    #[must_use]
+    pub fn invalid(self, object: &ObjectRef) -> Option<&'a Arc<Invalid>> {
+        if object.kind == Kind::Service {
+            self.read(Fact::Service(&object.name));
+        }
+        self.store.invalid(object)
+    }
+}
+
+/// What a host may know of a certificate.
+#[derive(Clone, Copy, Debug)]
+pub struct CertificateNames<'a> {
+    /// Its DNS names, sorted.
+    pub names: &'a [Arc<str>],
+    /// Its common name, which browsers do not read.
+    pub common_name: Option<&'a Arc<str>>,
+    /// What kind of key it has.
+    pub key_algorithm: crate::objects::KeyAlgorithm,
+}
+
+/// An Ingress that is served. Its name is no fact: whoever has it has read which Ingresses there are.
+#[derive(Clone, Copy, Debug)]
+pub struct ServedIngress<'a> {
+    ingress: &'a Ingress,
+    reader: Reader<'a>,
+}
+
+impl<'a> ServedIngress<'a> {
+    /// Its name.
+    #[must_use]
+    pub fn name(self) -> &'a NamespacedName {
+        &self.ingress.metadata.name
+    }
+
+    /// Which object it is.
+    #[must_use]
+    pub fn reference(self) -> ObjectRef {
+        ObjectRef {
+            kind: Kind::Ingress,
+            name: self.name().clone(),
+        }
+    }
+
+    fn read_head(self) {
+        self.reader.read(Fact::IngressHead(self.name()));
+    }
+
+    fn read_at(self, host: Option<&str>) {
+        self.reader.read(Fact::IngressAt(self.name(), host));
+    }
+
+    /// Its metadata, of which the annotations may be read.
+    #[must_use]
+    pub fn metadata(self) -> &'a Metadata {
+        self.read_head();
+        &self.ingress.metadata
+    }
+
+    /// Its default back end.
+    #[must_use]
+    pub fn default_backend(self) -> Option<&'a IngressBackend> {
+        self.read_head();
+        self.ingress.default_backend.as_ref()
+    }
+
+    /// Its rules for a host, those without a host for `None`.
+    pub fn rules(self, host: Option<&str>) -> impl Iterator<Item = &'a IngressRule> + use<'a> {
+        self.read_at(host);
+        self.reader.store.rules_of(self.ingress, host)
+    }
+
+    /// Whether a rule of it is for the host.
+    #[must_use]
+    pub fn is_ruled(self, host: &Host) -> bool {
+        self.rules(Some(host.as_str())).next().is_some()
+    }
+
+    /// The TLS entries that name a host, as written, each with the number of entries without hosts that stand before it.
+    #[must_use]
+    pub fn tls_naming(self, host: &Host) -> Vec<(usize, &'a IngressTls)> {
+        self.read_at(Some(host.as_str()));
+        self.reader.store.tls_naming(self.ingress, host)
+    }
+
+    /// The TLS entries without hosts, as written: they are about every host of its rules.
+    pub fn tls_of_rules(self) -> impl Iterator<Item = &'a IngressTls> + use<'a> {
+        self.read_head();
+        let entries = self.ingress.tls.iter();
+        entries.filter(|tls| tls.hosts.is_empty())
+    }
+
+    /// Whether a rule of it has a host.
+    #[must_use]
+    pub fn has_ruled_host(self) -> bool {
+        self.read_head();
+        self.ingress.rules.iter().any(|rule| rule.host.is_some())
+    }
+
+    /// Where the Secret of one of its TLS entries is.
+    #[must_use]
+    pub fn secret_reference(self, secret_name: &Arc<str>) -> NamespacedName {
+        self.read_head();
+        secret_reference(self.ingress, secret_name)
+    }
+
+    /// Whether it has so many rules, hosts or annotations that what its hosts share is better found once. That is a
+    /// matter of speed and changes nothing of what is found: so it is no fact.
+    #[must_use]
+    pub fn is_long(self) -> bool {
+        /// Annotations that are longer, and more paths than this, are not read again for each host.
+        const LONG: usize = 256;
+        let annotations = self.ingress.metadata.annotations.iter();
+        self.reader.store.is_long(self.ingress)
+            || annotations.map(|(_, value)| value.len()).sum::<usize>() > LONG
+            || self
+                .ingress
+                .rules
+                .iter()
+                .any(|rule| rule.paths.len() > LONG)
+    }
+
+    /// All of it. Whoever asks is made again at every change of it.
+    #[must_use]
+    pub fn whole(self) -> &'a Ingress {
+        self.reader.read(Fact::Ingress(self.name()));
+        self.ingress
+    }
+}

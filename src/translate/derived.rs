@@ -1,0 +1,319 @@
+//! What several units of one build read, found once: the lower strata.
+//!
+//! A thousand hosts ask the same Ingress, Service or wildcard, and none of them walks through it again. What they are told
+//! is a unit of its own, with a key and with what it has read: its readers are made again when it comes to something
+//! else, and not when a fact differs that it read. It reads facts and the strata below its own, so that one pass from low
+//! to high is enough and no circle can be written.
+//!
+//! Values live as long as the store does not change ([`Memo`]); of a value that is no longer there its hash is kept.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::hash::Hash;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+use crate::facts::{FactId, Log};
+use crate::model::Host;
+use crate::objects::NamespacedName;
+
+use super::above::Source;
+use super::budget::Account;
+use super::certificate::Choice;
+use super::reading::Reading;
+use super::service_policy::Ports;
+use super::stratum::Stratum;
+use super::{Input, above};
+
+/// What is derived from facts for several units, by its key. In the order of the strata.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Derived {
+    /// What an Ingress comes to, and may come to.
+    Account(NamespacedName),
+    /// What all hosts of a long Ingress read of it.
+    Reading(NamespacedName),
+    /// Whether each host that an Ingress names under `tls` only can have its rules without a host.
+    AffordsHostless(NamespacedName),
+    /// Whether a host that begins with `*` is there on plain HTTP.
+    OnHttp(Host),
+    /// The certificates of a wildcard, which the hosts below it may have.
+    Choice(Host),
+    /// The routes that hosts take over from one that begins with `*`.
+    Source(Host),
+    /// Whether each of these hosts of an Ingress can have a copy of the routes of a host that begins with `*`.
+    Affords(NamespacedName, Host),
+}
+
+impl Derived {
+    /// Where it stands.
+    #[must_use]
+    pub const fn stratum(&self) -> Stratum {
+        match self {
+            Self::Account(_) | Self::Reading(_) => Stratum::Ingress,
+            Self::AffordsHostless(_) => Stratum::Allowed,
+            Self::OnHttp(_) | Self::Choice(_) | Self::Source(_) => Stratum::Offer,
+            Self::Affords(..) => Stratum::Taker,
+        }
+    }
+
+    /// The fact that it comes to what it comes to.
+    #[must_use]
+    pub fn fact(&self) -> FactId {
+        FactId::of(&("derived", self))
+    }
+
+    /// Makes it where it is not made yet. To be asked for all that read a fact that differs, from low to high.
+    #[must_use]
+    pub fn value(&self, input: Input<'_>) -> FactId {
+        let memo = input.memo;
+        match self {
+            Self::Account(name) => {
+                let _ = input.account(name);
+                memo.accounts.hash(name)
+            }
+            Self::Reading(name) => {
+                let _ = input.reading(name);
+                memo.readings.hash(name)
+            }
+            Self::AffordsHostless(name) => {
+                input.affords_hostless(name);
+                memo.affords_hostless.hash(name)
+            }
+            Self::OnHttp(host) => {
+                input.is_on_http(host);
+                memo.on_http.hash(host)
+            }
+            Self::Choice(host) => {
+                let _ = input.choice(host);
+                memo.choices.hash(host)
+            }
+            Self::Source(host) => {
+                let _ = input.source(host);
+                memo.sources.hash(host)
+            }
+            Self::Affords(name, host) => {
+                input.affords(name, host);
+                memo.affords.hash(&(name.clone(), host.clone()))
+            }
+        }
+    }
+}
+
+/// The values of one build. Units on several threads share it.
+#[derive(Debug, Default)]
+pub struct Memo {
+    accounts: Once<NamespacedName, Account>,
+    readings: Once<NamespacedName, Reading>,
+    affords_hostless: Once<NamespacedName, bool>,
+    on_http: Once<Host, bool>,
+    choices: Once<Host, Option<Choice>>,
+    sources: Once<Host, Source>,
+    affords: Once<(NamespacedName, Host), bool>,
+    /// The ports of a long Service: no unit, for it is found in one fact and read by whoever reads that.
+    pub(super) ports: Once<NamespacedName, Ports>,
+}
+
+/// What was derived, what it came to, and what it has read.
+pub type Made = (Derived, FactId, Box<[FactId]>);
+
+impl Memo {
+    /// All that was derived.
+    #[must_use]
+    pub fn into_made(self) -> Vec<Made> {
+        let mut made = Vec::new();
+        self.accounts.collect(&mut made, Derived::Account);
+        self.readings.collect(&mut made, Derived::Reading);
+        self.affords_hostless
+            .collect(&mut made, Derived::AffordsHostless);
+        self.on_http.collect(&mut made, Derived::OnHttp);
+        self.choices.collect(&mut made, Derived::Choice);
+        self.sources.collect(&mut made, Derived::Source);
+        self.affords
+            .collect(&mut made, |(name, host)| Derived::Affords(name, host));
+        made
+    }
+}
+
+impl<'a> Input<'a> {
+    /// What an Ingress comes to; nothing where it is not served.
+    pub(super) fn account(self, name: &NamespacedName) -> Arc<Account> {
+        self.derive(&self.memo.accounts, name, Derived::Account, |input| {
+            let ingress = input.reader.served_ingress(name);
+            ingress.map_or_else(Account::default, |ingress| Account::of(ingress.whole()))
+        })
+    }
+
+    /// What the hosts of a long Ingress read of it.
+    pub(super) fn reading(self, name: &NamespacedName) -> Arc<Reading> {
+        self.derive(&self.memo.readings, name, Derived::Reading, |input| {
+            let ingress = input.reader.named_ingress(name);
+            ingress.map_or_else(Reading::default, |ingress| Reading::new(input, ingress).0)
+        })
+    }
+
+    pub(super) fn affords_hostless(self, name: &NamespacedName) -> bool {
+        *self.derive(
+            &self.memo.affords_hostless,
+            name,
+            Derived::AffordsHostless,
+            |input| input.account(name).affords_hostless(),
+        )
+    }
+
+    pub(super) fn is_on_http(self, host: &Host) -> bool {
+        *self.derive(&self.memo.on_http, host, Derived::OnHttp, |input| {
+            above::is_on_http(input, host)
+        })
+    }
+
+    pub(super) fn choice(self, host: &Host) -> Arc<Option<Choice>> {
+        self.derive(&self.memo.choices, host, Derived::Choice, |input| {
+            above::own_choice(input, host)
+        })
+    }
+
+    pub(super) fn source(self, host: &Host) -> Arc<Source> {
+        self.derive(&self.memo.sources, host, Derived::Source, |input| {
+            above::source(input, host)
+        })
+    }
+
+    pub(super) fn affords(self, name: &NamespacedName, host: &Host) -> bool {
+        let key = (name.clone(), host.clone());
+        let derived = |(name, host)| Derived::Affords(name, host);
+        *self.derive(&self.memo.affords, &key, derived, |input| {
+            input.source(host).cost <= input.account(name).share()
+        })
+    }
+
+    fn derive<K: Eq + Hash + Clone, V: Hash>(
+        self,
+        values: &Once<K, V>,
+        key: &K,
+        derived: impl FnOnce(K) -> Derived,
+        make: impl FnOnce(Input<'_>) -> V,
+    ) -> Arc<V> {
+        let derived = derived(key.clone());
+        let stratum = derived.stratum();
+        debug_assert!(
+            stratum < self.stratum,
+            "{derived:?} does not stand below {:?}",
+            self.stratum
+        );
+        self.reader.record(derived.fact());
+        values.get(key, || {
+            let log = Log::default();
+            let value = make(Input {
+                reader: self.reader.for_unit(&log),
+                stratum,
+                ..self
+            });
+            Value {
+                hash: FactId::of(&value),
+                value: Arc::new(value),
+                reads: log.into_reads(),
+            }
+        })
+    }
+}
+
+/// A value, what it is told apart by, and what was read for it.
+struct Value<V> {
+    value: Arc<V>,
+    hash: FactId,
+    reads: Box<[FactId]>,
+}
+
+/// A table whose values are made when they are first asked for. The lock is held to find the place of a value, never
+/// while one is made: making one may ask for others.
+pub(super) struct Once<K, V>(Mutex<HashMap<K, Arc<OnceLock<Value<V>>>>>);
+
+impl<K: Eq + Hash + Clone, V> Once<K, V> {
+    fn place(&self, key: &K) -> Arc<OnceLock<Value<V>>> {
+        let mut places = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match places.get(key) {
+            Some(place) => place.clone(),
+            None => places.entry(key.clone()).or_default().clone(),
+        }
+    }
+
+    fn get(&self, key: &K, make: impl FnOnce() -> Value<V>) -> Arc<V> {
+        self.place(key).get_or_init(make).value.clone()
+    }
+
+    /// What is found in facts that the asker reads itself.
+    pub(super) fn get_plain(&self, key: &K, make: impl FnOnce() -> V) -> Arc<V> {
+        self.get(key, || Value {
+            value: Arc::new(make()),
+            hash: FactId::of(&()),
+            reads: Box::default(),
+        })
+    }
+
+    /// What a value that was made is told apart by.
+    fn hash(&self, key: &K) -> FactId {
+        let place = self.place(key);
+        place
+            .get()
+            .map_or_else(|| FactId::of(&()), |value| value.hash)
+    }
+
+    fn collect(self, made: &mut Vec<Made>, derived: impl Fn(K) -> Derived) {
+        let places = self.0.into_inner().unwrap_or_else(PoisonError::into_inner);
+        made.extend(places.into_iter().filter_map(|(key, place)| {
+            let value = place.get()?;
+            Some((derived(key), value.hash, value.reads.clone()))
+        }));
+    }
+}
+
+impl<K, V> Default for Once<K, V> {
+    fn default() -> Self {
+        Self(Mutex::default())
+    }
+}
+
+impl<K, V> fmt::Debug for Once<K, V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Once")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::facts::{ClassSelection, Store};
+    use crate::translate::Options;
+
+    /// A unit of this stratum asks for what another one comes to.
+    fn ask(stratum: Stratum, derived: &Derived) {
+        let store = Store::new(ClassSelection::default());
+        let (options, memo, log) = (Options::default(), Memo::default(), Log::default());
+        let input = Input {
+            stratum,
+            ..Input::new(&store, &options, &memo, &log)
+        };
+        let _ = derived.value(input);
+        assert_eq!(*log.into_reads(), [derived.fact()]);
+    }
+
+    #[test]
+    fn a_unit_reads_what_stands_below_it() {
+        let name = NamespacedName::new("a", "b");
+        ask(Stratum::Made, &Derived::Source(Host::any()));
+        ask(Stratum::Taker, &Derived::Source(Host::any()));
+        ask(Stratum::Offer, &Derived::AffordsHostless(name.clone()));
+        ask(Stratum::Allowed, &Derived::Account(name));
+    }
+
+    #[test]
+    #[should_panic(expected = "does not stand below Offer")]
+    fn and_nothing_of_its_own_stratum() {
+        ask(Stratum::Offer, &Derived::Choice(Host::any()));
+    }
+
+    #[test]
+    #[should_panic(expected = "does not stand below Ingress")]
+    fn and_nothing_above_it() {
+        ask(Stratum::Ingress, &Derived::OnHttp(Host::any()));
+    }
+}

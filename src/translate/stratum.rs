@@ -1,0 +1,16 @@
+//! The order in which units are made.
+
+/// Where a unit stands: it reads what stands below it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Stratum {
+    /// One Ingress by itself.
+    Ingress,
+    /// What its account allows.
+    Allowed,
+    /// What a host has for those below it.
+    Offer,
+    /// Who can take that.
+    Taker,
+    /// Hosts, clusters, load assignments, certificates, and what is said of an object.
+    Made,
+}
