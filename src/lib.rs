@@ -38,7 +38,7 @@
 //! compared with the object that was there and names the facts that differ; their readers are made again, from low strata
 //! to high ([`translate::Derived`], then what is published); one that comes to what it came to before is where the change
 //! ends. What is a sum (the users of a cluster, the hosts of a table or of a TLS server) is counted by differences and
-//! never read as a list. Nobody writes down which change touches what.
+//! never read as a list. Which units a change concerns is written down nowhere.
 //!
 //! One EndpointSlice passes `sources/kubernetes/list_watch.rs`, `objects/decode/endpoint_slice.rs`,
 //! `build/controller/mod.rs`, `facts/mod.rs` (its Service's slices differ), `build/reads.rs` (the clusters of that Service

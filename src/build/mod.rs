@@ -83,7 +83,7 @@ pub struct Builder {
     translated: Translated,
 }
 
-/// What a host refers to, so that it can let go of it.
+/// What a host refers to, so that it can be released.
 #[derive(Debug, Default)]
 struct HostState {
     http_key: Option<Arc<str>>,
@@ -241,20 +241,23 @@ impl Builder {
     }
 
     fn build_derived(&mut self, work: &mut Work, memo: &Memo) {
-        while let Some(Unit::Derived(derived)) = work.units.first() {
-            let value = self.renderer(memo).derived(derived);
-            if self.reads.value(derived) != Some(value) {
-                let readers: Vec<Unit> = self.reads.readers(derived.fact()).cloned().collect();
-                work.units.extend(readers);
+        // One at a time: whoever reads it sorts behind it, and may be derived itself.
+        while let Some(derived) = take_first(&mut work.units, |unit| match unit {
+            Unit::Derived(derived) => Ok(derived),
+            other => Err(other),
+        }) {
+            let value = self.renderer(memo).derived(&derived);
+            if self.reads.value(&derived) != Some(value) {
+                work.units
+                    .extend(self.reads.readers(derived.fact()).cloned());
             }
-            work.units.pop_first();
         }
     }
 
     fn build_hosts(&mut self, work: &mut Work, memo: &Memo) {
         let hosts: Vec<Host> = take_units(&mut work.units, |unit| match unit {
-            Unit::Host(host) => Some(host),
-            _ => None,
+            Unit::Host(host) => Ok(host),
+            other => Err(other),
         });
         let renderer = self.renderer(memo);
         let rendered = parallel_map(self.threads, &hosts, |host| renderer.host(host));
@@ -314,8 +317,8 @@ impl Builder {
     /// Builds the clusters that some host names, and removes the others.
     fn build_clusters(&mut self, work: &mut Work, memo: &Memo) {
         let names: Vec<Arc<str>> = take_units(&mut work.units, |unit| match unit {
-            Unit::Cluster(name) => Some(name),
-            _ => None,
+            Unit::Cluster(name) => Ok(name),
+            other => Err(other),
         });
         let (used, unused): (Vec<_>, Vec<_>) = names
             .iter()
@@ -371,8 +374,8 @@ impl Builder {
     /// Builds the load assignments of the clusters that have one.
     fn build_endpoints(&mut self, work: &mut Work, memo: &Memo) {
         let names: Vec<Arc<str>> = take_units(&mut work.units, |unit| match unit {
-            Unit::Endpoints(name) => Some(name),
-            _ => None,
+            Unit::Endpoints(name) => Ok(name),
+            other => Err(other),
         });
         let assigned: Vec<(Arc<str>, BackendPort)> = names
             .into_iter()
@@ -398,8 +401,8 @@ impl Builder {
         let changed = self.https.take_touched_secrets().into_iter();
         work.units.extend(changed.map(Unit::Secret));
         let names: Vec<NamespacedName> = take_units(&mut work.units, |unit| match unit {
-            Unit::Secret(name) => Some(name),
-            _ => None,
+            Unit::Secret(name) => Ok(name),
+            other => Err(other),
         });
         for name in names {
             let resource = name.to_string();
@@ -452,8 +455,8 @@ impl Builder {
     /// What is to be said of objects, and the verdicts that are published.
     fn build_objects(&mut self, work: &mut Work, memo: &Memo) {
         let objects: Vec<ObjectRef> = take_units(&mut work.units, |unit| match unit {
-            Unit::Object(object) => Some(object),
-            _ => None,
+            Unit::Object(object) => Ok(object),
+            other => Err(other),
         });
         let renderer = self.renderer(memo);
         let made = parallel_map(self.threads, &objects, |object| {
@@ -503,20 +506,20 @@ impl Builder {
     }
 }
 
-/// Takes the units of one kind out of those to be made, in their order.
-fn take_units<T>(units: &mut BTreeSet<Unit>, key: impl Fn(Unit) -> Option<T>) -> Vec<T> {
-    let mut taken = Vec::new();
-    while let Some(unit) = units.pop_first() {
-        match key(unit.clone()) {
-            Some(key) => taken.push(key),
-            None => {
-                // The next kind.
-                units.insert(unit);
-                break;
-            }
+/// Takes the units of one kind out of those to be made, in their order; it is the first kind, if there is any.
+fn take_units<T>(units: &mut BTreeSet<Unit>, key: impl Fn(Unit) -> Result<T, Unit>) -> Vec<T> {
+    std::iter::from_fn(|| take_first(units, &key)).collect()
+}
+
+/// Takes the first unit, if it is of this kind.
+fn take_first<T>(units: &mut BTreeSet<Unit>, key: impl Fn(Unit) -> Result<T, Unit>) -> Option<T> {
+    match key(units.pop_first()?) {
+        Ok(key) => Some(key),
+        Err(other) => {
+            units.insert(other);
+            None
         }
     }
-    taken
 }
 
 /// Every Ingress without what is beyond its budget.

@@ -89,10 +89,10 @@ impl Reads {
         let Some(entry) = self.entries.get_mut(usize_of(id)) else {
             return;
         };
-        let old = std::mem::replace(&mut entry.reads, reads.clone());
-        if old == reads {
+        if entry.reads == reads {
             return;
         }
+        let old = std::mem::replace(&mut entry.reads, reads.clone());
         // What is read still is never without readers in between.
         for fact in reads.iter().filter(|fact| old.binary_search(fact).is_err()) {
             self.add(*fact, id);

@@ -90,6 +90,10 @@ impl<'a> Reader<'a> {
     #[must_use]
     pub fn served_ingress(self, name: &NamespacedName) -> Option<ServedIngress<'a>> {
         self.read(Fact::Ingress(name));
+        self.served(name)
+    }
+
+    fn served(self, name: &NamespacedName) -> Option<ServedIngress<'a>> {
         let ingress = self.store.ingress(name)?;
         self.store.serves(ingress).then_some(ServedIngress {
             ingress,
@@ -97,16 +101,11 @@ impl<'a> Reader<'a> {
         })
     }
 
-    /// A served Ingress of which not all is read; `None` also for one that is not served, which whoever read that it names
-    /// a host is told by the list of those that do.
+    /// As [`Self::served_ingress`], for a unit that reads only parts of it: so far no more than whether it is served.
     #[must_use]
     pub fn named_ingress(self, name: &NamespacedName) -> Option<ServedIngress<'a>> {
         self.read(Fact::IngressHead(name));
-        let ingress = self.store.ingress(name)?;
-        self.store.serves(ingress).then_some(ServedIngress {
-            ingress,
-            reader: self,
-        })
+        self.served(name)
     }
 
     /// One Service.
