@@ -1,6 +1,5 @@
 //! One xDS resource: encoded bytes, a version that is their hash, and what they refer to.
 
-use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::{Arc, LazyLock, OnceLock};
 
@@ -176,13 +175,10 @@ impl Resource {
         self.units().flat_map(|part| part.references.iter())
     }
 
-    /// The same resource less the parts of these keys.
+    /// The same resource less the part of this key.
     #[must_use]
-    pub fn without(&self, keys: &BTreeSet<Arc<str>>) -> Self {
-        let mut parts = self.parts().clone();
-        for key in keys {
-            parts.remove(key);
-        }
+    pub fn without(&self, key: &str) -> Self {
+        let parts = self.parts().without(key);
         Self::composite(self.name.clone(), self.head.clone(), parts)
     }
 

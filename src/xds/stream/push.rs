@@ -193,9 +193,6 @@ impl Stream {
             return stand_in(resource_type, name)
                 .filter(|stand_in| !channel.refused.whole(stand_in));
         };
-        let Some(refused) = channel.refused.keys(name) else {
-            return Some(resource.clone());
-        };
         if channel.refused.whole(resource) {
             // What it took before it keeps; else it is answered as if the resource did not exist, so that it does
             // not wait for it.
@@ -207,7 +204,8 @@ impl Stream {
                 .or_else(|| stand_in(resource_type, name))
                 .filter(|resource| !channel.refused.whole(resource));
         }
-        Some(Arc::new(resource.without(&refused)))
+        let rest = channel.refused.rest(resource);
+        Some(rest.unwrap_or_else(|| resource.clone()))
     }
 
     /// What a unit is part of: the resource of its name as it is meant to be, or what stands for it. `None` if it is
@@ -372,20 +370,20 @@ impl Stream {
             Some(too_old) => too_old.into(),
             None => reason,
         };
-        let whole = self.whole_of(resource_type, unit);
-        let Some(owners) = whole
-            .as_ref()
-            .and_then(|whole| unit.part(whole.resource()))
-            .map(|part| part.owners.clone())
-        else {
+        let Some(whole) = self.whole_of(resource_type, unit) else {
             return;
         };
+        let Some(part) = unit.part(whole.resource()) else {
+            return;
+        };
+        let owners = part.owners.clone();
         let channel = self.channel_mut(resource_type);
         if let Some(held) = channel.held.get_mut(&unit.name) {
             held.doubt.refute(unit);
         }
         channel.refused.insert(
             unit,
+            whole.resource(),
             Refusal {
                 reason: reason.clone(),
                 owners: owners.clone(),

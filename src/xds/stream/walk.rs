@@ -270,14 +270,14 @@ fn differences<'a>(
     resource_type: ResourceType,
     old: &'a Snapshot,
     new: &'a Snapshot,
-) -> impl Iterator<Item = (&'a Arc<str>, Option<&'a Resource>)> {
+) -> impl Iterator<Item = (&'a Arc<str>, Option<&'a Arc<Resource>>)> {
     let (old, new) = (old.resources(resource_type), new.resources(resource_type));
     old.diff(new).map(|difference| match difference {
         DiffItem::Add(name, resource)
         | DiffItem::Update {
             new: (name, resource),
             ..
-        } => (name, Some(&**resource)),
+        } => (name, Some(resource)),
         DiffItem::Remove(name, _) => (name, None),
     })
 }

@@ -11,7 +11,7 @@ use super::client::Client;
 use super::script::{apply, contents};
 use crate::xds::message::{Ask, RefusalText, Request, Variant};
 use crate::xds::stream::{Stream, Timing};
-use crate::xds::{ResourceType, Snapshot};
+use crate::xds::{Part, Resource, ResourceType, Snapshot};
 
 /// A world in which route `r{i}` is a table with a host per cluster: closed at every moment, as snapshots are.
 #[derive(Clone, Debug)]
@@ -247,13 +247,12 @@ impl Play {
                     continue;
                 }
                 let has = self.client.has.get(&(of, name.clone()));
-                let bad: BTreeSet<Arc<str>> = resource
-                    .parts()
-                    .iter()
-                    .filter(|(_, part)| part.bytes.to_bytes().windows(3).any(|w| w == b"bad"))
-                    .map(|(key, _)| key.clone())
-                    .collect();
-                let good = contents(&resource.without(&bad));
+                let is_good = |part: &Part| !part.bytes.to_bytes().windows(3).any(|w| w == b"bad");
+                let parts = resource.parts().iter().filter(|(_, part)| is_good(part));
+                let parts = parts.map(|(key, part)| (key.clone(), part.clone()));
+                let head = resource.head().clone();
+                let good = Resource::composite(name.clone(), head, parts.collect());
+                let good = contents(&good);
                 if good.contains("bad") {
                     // Whole resources that are bad: the client keeps what it had, and has nothing bad.
                     assert!(has.is_none_or(|has| !has.contains("bad")));
