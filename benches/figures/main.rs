@@ -30,6 +30,7 @@ mod objects;
 mod plane;
 mod proxy;
 mod raw;
+mod reads;
 mod report;
 mod slope;
 mod start;
@@ -122,7 +123,9 @@ async fn main() -> Result<()> {
     }
     if wanted("start") {
         for hosts in &cli.starts {
-            start::cold(&mut report, &World::new(*hosts), &setup, 1).await?;
+            let world = World::new(*hosts);
+            start::cold(&mut report, &world, &setup, 1).await?;
+            reads::count(&mut report, &world)?;
         }
     }
     if wanted("change") || wanted("slope") {
@@ -157,6 +160,7 @@ async fn size(
     let mut plane = start::cold(report, &world, setup, if wanted("start") { 5 } else { 1 }).await?;
     if wanted("start") {
         start::paged(report, &world, setup).await?;
+        reads::count(report, &world)?;
     }
     let mut client = plane.client().await?;
     let initial = client.everything().await?;

@@ -9,6 +9,7 @@ pub mod controller;
 mod https;
 mod parts;
 mod problems;
+mod readers;
 mod reads;
 mod render;
 mod unit;

@@ -1,28 +1,33 @@
 //! Who has read what: from a fact that differs to the units that are to be made again.
+//!
+//! There are some five units for each host, and each reads a handful of facts, so what is kept of them is packed: a unit's
+//! key is held once, and whatever refers to the unit holds the four bytes of its place.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
+use std::hash::{BuildHasher as _, RandomState};
+
+use hashbrown::HashTable;
 
 use crate::facts::FactId;
 use crate::translate::{Derived, Made};
 
+use super::readers::{Id, Readers};
 use super::unit::Unit;
 
 /// The facts that each unit has read, and the units that have read each fact.
 #[derive(Debug, Default)]
 pub struct Reads {
-    readers: HashMap<FactId, Readers>,
-    ids: HashMap<Unit, Id>,
+    readers: Readers,
+    /// Unit → its place in `entries`, which holds the key that is compared.
+    ids: HashTable<Id>,
+    keys: RandomState,
     entries: Vec<Entry>,
     free: Vec<Id>,
     /// What derived units came to, by the fact that they do.
     derived: HashMap<FactId, (Derived, FactId)>,
     /// Facts that nobody reads any more.
     unread: Vec<FactId>,
-    count: usize,
 }
-
-/// A place in [`Reads::entries`]. Units are told by it four bytes at a time.
-type Id = u32;
 
 #[derive(Debug)]
 struct Entry {
@@ -31,47 +36,27 @@ struct Entry {
     reads: Box<[FactId]>,
 }
 
-/// The readers of one fact. Most have one.
-#[derive(Debug)]
-enum Readers {
-    One(Id),
-    #[expect(
-        clippy::box_collection,
-        reason = "a fact with one reader, as most are, takes 16 bytes instead of 32"
-    )]
-    Many(Box<BTreeSet<Id>>),
-}
-
 impl Reads {
     /// How many reads are recorded.
     #[must_use]
     pub const fn count(&self) -> usize {
-        self.count
+        self.readers.count()
     }
 
     /// The bytes that they take, about: what is reserved in the tables, less what keys share with others.
     #[must_use]
     pub fn bytes(&self) -> usize {
-        let tables = self.readers.capacity() * (size_of::<(FactId, Readers)>() + 1)
-            + self.ids.capacity() * (size_of::<(Unit, Id)>() + 1)
+        self.readers.bytes()
+            + self.readers.count() * size_of::<FactId>()
+            + self.ids.capacity() * (size_of::<Id>() + 1)
             + self.entries.capacity() * size_of::<Entry>()
-            + self.derived.capacity() * (size_of::<(FactId, (Derived, FactId))>() + 1);
-        let many = self.readers.values().map(|readers| match readers {
-            Readers::One(_) => 0,
-            Readers::Many(ids) => size_of::<BTreeSet<Id>>() + ids.len() * 2 * size_of::<Id>(),
-        });
-        tables + self.count * size_of::<FactId>() + many.sum::<usize>()
+            + self.derived.capacity() * (size_of::<(FactId, (Derived, FactId))>() + 1)
     }
 
     /// The units that have read a fact.
     pub fn readers(&self, fact: FactId) -> impl Iterator<Item = &Unit> {
-        let (one, many) = match self.readers.get(&fact) {
-            None => (None, None),
-            Some(Readers::One(id)) => (Some(id), None),
-            Some(Readers::Many(ids)) => (None, Some(ids.iter())),
-        };
-        let ids = one.into_iter().chain(many.into_iter().flatten());
-        ids.filter_map(|id| Some(&self.entries.get(usize_of(*id))?.unit))
+        let ids = self.readers.of(fact);
+        ids.filter_map(|id| Some(&self.entries.get(index(id))?.unit))
     }
 
     /// What a derived unit came to when it was made last.
@@ -86,7 +71,7 @@ impl Reads {
             return;
         }
         let id = self.id(unit);
-        let Some(entry) = self.entries.get_mut(usize_of(id)) else {
+        let Some(entry) = self.entries.get_mut(index(id)) else {
             return;
         };
         if entry.reads == reads {
@@ -95,7 +80,7 @@ impl Reads {
         let old = std::mem::replace(&mut entry.reads, reads.clone());
         // What is read still is never without readers in between.
         for fact in reads.iter().filter(|fact| old.binary_search(fact).is_err()) {
-            self.add(*fact, id);
+            self.readers.add(*fact, id);
         }
         for fact in old.iter().filter(|fact| reads.binary_search(fact).is_err()) {
             self.remove(*fact, id);
@@ -104,10 +89,14 @@ impl Reads {
 
     /// The unit is no more.
     pub fn forget(&mut self, unit: &Unit) {
-        let Some(id) = self.ids.remove(unit) else {
+        let entries = &self.entries;
+        let is_it = |id: &Id| entries.get(index(*id)).is_some_and(|e| e.unit == *unit);
+        let found = self.ids.find_entry(self.keys.hash_one(unit), is_it);
+        let Ok(found) = found else {
             return;
         };
-        let Some(entry) = self.entries.get_mut(usize_of(id)) else {
+        let (id, _) = found.remove();
+        let Some(entry) = self.entries.get_mut(index(id)) else {
             return;
         };
         for fact in std::mem::take(&mut entry.reads) {
@@ -122,13 +111,13 @@ impl Reads {
         made.sort_by(|(one, ..), (other, ..)| other.cmp(one));
         for (derived, value, reads) in made {
             let fact = derived.fact();
-            if self.readers.contains_key(&fact) {
+            if self.readers.contains(fact) {
                 self.record(&Unit::Derived(Box::new(derived.clone())), reads);
                 self.derived.insert(fact, (derived, value));
             }
         }
         while let Some(fact) = self.unread.pop() {
-            if !self.readers.contains_key(&fact)
+            if !self.readers.contains(fact)
                 && let Some((derived, _)) = self.derived.remove(&fact)
             {
                 self.forget(&Unit::Derived(Box::new(derived)));
@@ -138,76 +127,56 @@ impl Reads {
 
     /// Makes the tables as small as they can be.
     pub fn pack(&mut self) {
-        self.readers.shrink_to_fit();
-        self.ids.shrink_to_fit();
+        self.readers.pack();
+        let (keys, entries) = (&self.keys, &self.entries);
+        self.ids.shrink_to_fit(|id| hash(keys, entries, *id));
         self.entries.shrink_to_fit();
+        self.derived.shrink_to_fit();
     }
 
     fn id(&mut self, unit: &Unit) -> Id {
-        if let Some(id) = self.ids.get(unit) {
+        let (keys, entries) = (&self.keys, &self.entries);
+        let key = keys.hash_one(unit);
+        let is_it = |id: &Id| entries.get(index(*id)).is_some_and(|e| e.unit == *unit);
+        if let Some(id) = self.ids.find(key, is_it) {
             return *id;
         }
+        // A pod would be out of memory long before there are more than an id can name.
+        let next = Id::try_from(entries.len()).unwrap_or(Id::MAX);
+        let id = self.free.pop().unwrap_or(next);
+        self.ids
+            .insert_unique(key, id, |id| hash(keys, entries, *id));
         let entry = Entry {
             unit: unit.clone(),
             reads: Box::default(),
         };
-        let id = match self.free.pop() {
-            Some(id) => {
-                if let Some(place) = self.entries.get_mut(usize_of(id)) {
-                    *place = entry;
-                }
-                id
-            }
-            None => {
-                self.entries.push(entry);
-                // A pod would be out of memory long before there are so many.
-                Id::try_from(self.entries.len() - 1).unwrap_or(Id::MAX)
-            }
-        };
-        self.ids.insert(unit.clone(), id);
+        match self.entries.get_mut(index(id)) {
+            Some(place) => *place = entry,
+            None => self.entries.push(entry),
+        }
         id
     }
 
-    fn add(&mut self, fact: FactId, id: Id) {
-        self.count += 1;
-        match self.readers.get_mut(&fact) {
-            None => {
-                self.readers.insert(fact, Readers::One(id));
-            }
-            Some(Readers::Many(ids)) => {
-                ids.insert(id);
-            }
-            Some(readers) => {
-                if let Readers::One(only) = *readers {
-                    *readers = Readers::Many(Box::new(BTreeSet::from([only, id])));
-                }
-            }
-        }
-    }
-
     fn remove(&mut self, fact: FactId, id: Id) {
-        self.count -= 1;
-        let is_unread = match self.readers.get_mut(&fact) {
-            None => false,
-            Some(Readers::One(only)) => *only == id,
-            Some(Readers::Many(ids)) => {
-                ids.remove(&id);
-                ids.is_empty()
-            }
-        };
-        if is_unread {
-            self.readers.remove(&fact);
+        if self.readers.remove(fact, id) {
             self.unread.push(fact);
         }
     }
 }
 
-fn usize_of(id: Id) -> usize {
+fn index(id: Id) -> usize {
     usize::try_from(id).unwrap_or(usize::MAX)
+}
+
+fn hash(keys: &RandomState, entries: &[Entry], id: Id) -> u64 {
+    let entry = entries.get(index(id));
+    entry.map_or(0, |entry| keys.hash_one(&entry.unit))
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
     use crate::model::Host;
 
@@ -250,7 +219,7 @@ mod tests {
         check(&all, 3, &["a"]);
         all.record(&unit("a"), reads(&[]));
         all.record(&unit("c"), reads(&[]));
-        assert_eq!((all.count(), all.readers.len(), all.ids.len()), (0, 0, 0));
+        assert_eq!((all.count(), all.ids.len()), (0, 0));
     }
 
     #[test]

@@ -60,7 +60,10 @@ pub type ReadFacts = Box<[FactId]>;
 impl Renderer<'_> {
     /// Makes something, and says what was read for it.
     fn record<T>(self, make: impl FnOnce(Input<'_>) -> T) -> (T, ReadFacts) {
-        let log = Log::default();
+        self.record_in(Log::default(), make)
+    }
+
+    fn record_in<T>(self, log: Log, make: impl FnOnce(Input<'_>) -> T) -> (T, ReadFacts) {
         let made = make(Input::new(self.store, self.options, self.memo, &log));
         (made, log.into_reads())
     }
@@ -115,7 +118,9 @@ impl Renderer<'_> {
 
     /// What is to be said of an object by itself.
     pub fn object_problems(self, object: &ObjectRef) -> (Vec<Problem>, ReadFacts) {
-        self.record(|input| translate::object_problems(input, object))
+        self.record_in(Log::of(object), |input| {
+            translate::object_problems(input, object)
+        })
     }
 
     fn https(self, unit: HttpsHost) -> RenderedHttps {

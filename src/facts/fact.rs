@@ -9,7 +9,7 @@ use std::sync::{Arc, LazyLock};
 
 use crate::model::Host;
 use crate::objects::{
-    Annotations, Ingress, IngressBackend, IngressPath, NamespacedName, TlsCertificate,
+    Annotations, Ingress, IngressBackend, IngressPath, Kind, NamespacedName, TlsCertificate,
 };
 
 /// The name of a fact, as 64 bits of its hash: readers of a hundred thousand hosts fit into some megabytes. Two facts of
@@ -23,6 +23,24 @@ impl FactId {
         // Nobody outside can know the keys, and so make two of one name. Nothing that is served depends on them.
         static KEYS: LazyLock<RandomState> = LazyLock::new(RandomState::new);
         Self(KEYS.hash_one(named))
+    }
+
+    /// The place in a table: it is a hash with keys already.
+    #[must_use]
+    pub const fn hash(self) -> u64 {
+        self.0
+    }
+
+    /// For tables that would pad it to eight bytes.
+    #[must_use]
+    pub const fn halves(self) -> [u32; 2] {
+        [(self.0 >> 32) as u32, self.0 as u32]
+    }
+
+    /// What [`Self::halves`] were made from.
+    #[must_use]
+    pub const fn from_halves([high, low]: [u32; 2]) -> Self {
+        Self((high as u64) << 32 | low as u64)
     }
 }
 
@@ -53,9 +71,25 @@ pub(super) enum Fact<'a> {
     Delegated(&'a NamespacedName, &'a str),
 }
 
-impl Fact<'_> {
+impl<'a> Fact<'a> {
     pub(super) fn id(self) -> FactId {
         FactId::of(&self)
+    }
+
+    /// The object that it is a part of; `None` where several objects decide it.
+    pub(super) const fn object(self) -> Option<(Kind, &'a NamespacedName)> {
+        match self {
+            Self::Ingress(name) | Self::IngressHead(name) | Self::IngressAt(name, _) => {
+                Some((Kind::Ingress, name))
+            }
+            Self::Service(name) => Some((Kind::Service, name)),
+            Self::SecretNames(name) | Self::Secret(name) => Some((Kind::Secret, name)),
+            Self::Claims(_)
+            | Self::Claimed(_)
+            | Self::ServiceNamed(_)
+            | Self::EndpointSlices(_)
+            | Self::Delegated(..) => None,
+        }
     }
 }
 

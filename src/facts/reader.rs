@@ -14,18 +14,30 @@ use super::{Store, secret_reference};
 
 /// What one unit has read.
 #[derive(Debug, Default)]
-pub struct Log(RefCell<Vec<FactId>>);
+pub struct Log {
+    facts: RefCell<Vec<FactId>>,
+    own: Option<ObjectRef>,
+}
 
 impl Log {
+    /// For the unit of an object, which is made again whenever the object differs: what it reads of it is not recorded.
+    #[must_use]
+    pub fn of(object: &ObjectRef) -> Self {
+        Self {
+            own: Some(object.clone()),
+            ..Self::default()
+        }
+    }
+
     /// Records that a fact was read.
     pub fn record(&self, fact: FactId) {
-        self.0.borrow_mut().push(fact);
+        self.facts.borrow_mut().push(fact);
     }
 
     /// Each fact once, sorted.
     #[must_use]
     pub fn into_reads(self) -> Box<[FactId]> {
-        let mut reads = self.0.into_inner();
+        let mut reads = self.facts.into_inner();
         reads.sort_unstable();
         reads.dedup();
         reads.into()
@@ -64,7 +76,10 @@ impl<'a> Reader<'a> {
     }
 
     fn read(self, fact: Fact<'_>) {
-        self.log.record(fact.id());
+        let own = self.log.own.as_ref();
+        if own.is_none_or(|own| fact.object() != Some((own.kind, &own.name))) {
+            self.log.record(fact.id());
+        }
     }
 
     /// The served Ingresses that name the host, oldest first.
