@@ -11,11 +11,12 @@ use std::sync::Arc;
 use isobath::build::{Builder, Config};
 use isobath::envoy::listener;
 use isobath::facts::ClassSelection;
-use isobath::objects::{Event, Kind, decode};
-use isobath::translate::Options;
+use isobath::objects::{Event, Kind, Object, decode};
+use isobath::translate::{HostOwnership, Options};
 use isobath::xds::{ResourceType, Snapshot};
 use objects::{NAMESPACES, SECRETS, cases, history, replay, secret};
 use proptest::prelude::*;
+use proptest::sample::select;
 use serde_json::json;
 
 fn builder(options: Options) -> Builder {
@@ -119,8 +120,9 @@ proptest! {
         history in history(),
         shuffle in any::<prop::sample::Index>(),
         allow_external_names in any::<bool>(),
+        host_ownership in select(&[HostOwnership::Shared, HostOwnership::Namespace][..]),
     ) {
-        let options = Options { allow_external_names, ..Options::default() };
+        let options = Options { allow_external_names, host_ownership, ..Options::default() };
         check(&history, shuffle, &options)?;
     }
 }
@@ -148,6 +150,65 @@ proptest! {
         let history: Vec<_> = [(Event::Apply(ingress), true)].into_iter().chain(rotations).collect();
         check(&history, shuffle, &Options::default())?;
     }
+}
+
+/// Two namespaces claim a host and the wildcard above it: when the older one goes, or comes back, one build makes all of it
+/// the other's, and tells nobody any more.
+#[test]
+fn the_next_owner_takes_over_in_one_snapshot() {
+    let claim = |namespace: &str, year: u16| {
+        let backend = json!({ "service": { "name": "web", "port": { "number": 80 } } });
+        let paths = json!({ "paths": [{ "path": "/", "pathType": "Prefix", "backend": backend }] });
+        let ingress = json!({
+            "metadata": {
+                "name": "one",
+                "namespace": namespace,
+                "creationTimestamp": format!("{year}-01-01T00:00:00Z"),
+            },
+            "spec": {
+                "rules": [{ "host": "a.test", "http": paths }, { "host": "*.test", "http": paths }],
+                "tls": [{ "hosts": ["*.test"], "secretName": "first" }],
+            },
+        });
+        let service = json!({
+            "metadata": { "name": "web", "namespace": namespace },
+            "spec": { "ports": [{ "port": 80, "protocol": "TCP" }] },
+        });
+        let objects = [(Kind::Ingress, ingress), (Kind::Service, service)];
+        objects.map(|(kind, object)| decode(kind, &object.to_string()).unwrap())
+    };
+    let build = |builder: &mut Builder, events: Vec<Event>| {
+        for event in events {
+            builder.apply(event);
+        }
+        builder.build();
+        (
+            dump(builder.snapshot()),
+            builder.statuses().problems.clone(),
+        )
+    };
+    let options = Options {
+        host_ownership: HostOwnership::Namespace,
+        ..Options::default()
+    };
+    let (old, new) = (claim("west", 2020), claim("east", 2024));
+    let all = |objects: &[Object]| {
+        objects
+            .iter()
+            .cloned()
+            .map(Event::Apply)
+            .collect::<Vec<_>>()
+    };
+    let of_old = build(&mut builder(options.clone()), all(&old));
+    let of_new = build(&mut builder(options.clone()), all(&new));
+    let builder = &mut builder(options);
+    let both = build(builder, all(&[old.clone(), new].concat()));
+    assert_eq!(both.0, of_old.0, "nothing of the younger one is served");
+    let told: Vec<_> = both.1.keys().map(ToString::to_string).collect();
+    assert_eq!(told, ["Ingress east/one", "Ingress west/one"]);
+    let left = build(builder, vec![Event::Delete(old[0].reference())]);
+    assert_eq!(left, of_new);
+    assert_eq!(build(builder, all(&old[..1])), both);
 }
 
 /// A host with a Service, an EndpointSlice and a Secret that is not there.

@@ -11,17 +11,21 @@ use isobath::facts::ClassSelection;
 use isobath::objects::{
     Event, KeyAlgorithm, Kind, Object, ObjectRef, PrivateKeyPem, Secret, TlsCertificate, decode,
 };
-use isobath::translate::Options;
+use isobath::translate::{HostOwnership, Options};
 use serde_json::{Value, json};
 
 /// A builder that holds these objects.
 fn builder(objects: impl IntoIterator<Item = Object>) -> Builder {
+    builder_with(Options::default(), objects)
+}
+
+fn builder_with(options: Options, objects: impl IntoIterator<Item = Object>) -> Builder {
     let mut builder = Builder::new(Config {
         classes: ClassSelection {
             name: None,
             manifests: true,
         },
-        options: Options::default(),
+        options,
         listeners: listener::Config {
             http: "0.0.0.0:8080".parse().unwrap(),
             https: "0.0.0.0:8443".parse().unwrap(),
@@ -288,6 +292,38 @@ fn who_inherits_is_made_with_what_it_inherits() {
     check(builder, "and takes it away", deleted(&more), [2, 0, 0, 0]);
     let whole = deleted(&wildcard("wild", "/"));
     check(builder, "the wildcard goes", whole, [3, 0, 0, 0]);
+}
+
+#[test]
+fn a_claim_that_loses_is_nobody_elses_news() {
+    let options = Options {
+        host_ownership: HostOwnership::Namespace,
+        ..Options::default()
+    };
+    let builder = &mut builder_with(options, wildcard_world());
+    // Nothing is inherited from another's wildcard.
+    let edited = wildcard("wild", "/new");
+    check(
+        builder,
+        "the wildcard's routes change",
+        Event::Apply(edited),
+        [1, 0, 0, 0],
+    );
+    let more = ingress(
+        "zone",
+        "more",
+        vec![rule("*.apps.test", "/more", "web")],
+        Vec::new(),
+    );
+    check(
+        builder,
+        "another claims it",
+        Event::Apply(more),
+        [1, 0, 0, 0],
+    );
+    // The wildcard itself, and those that have asked whose it is.
+    let whole = deleted(&wildcard("wild", "/"));
+    check(builder, "its owner goes", whole, [3, 0, 0, 0]);
 }
 
 #[test]

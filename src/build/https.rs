@@ -28,6 +28,11 @@ pub struct HttpsListener {
     hosts: BTreeMap<Host, HostState>,
     /// Wildcard → the hosts of `hosts` one label below it.
     below: Index<Host, Host>,
+    /// Wildcard → the hosts below it that it must not answer for, though they are none of `hosts`.
+    closed_below: Index<Host, Host>,
+    /// Those with a wildcard above them that is served: connections for them are refused. If that is the one that covers
+    /// them, the table of its server has a part that sends them away.
+    closed: BTreeMap<Host, Option<Arc<str>>>,
     /// How many servers use a Secret.
     secrets: BTreeMap<NamespacedName, usize>,
     touched_secrets: BTreeSet<NamespacedName>,
@@ -64,6 +69,8 @@ impl HttpsListener {
             servers: BTreeMap::new(),
             hosts: BTreeMap::new(),
             below: Index::default(),
+            closed_below: Index::default(),
+            closed: BTreeMap::new(),
             secrets: BTreeMap::new(),
             touched_secrets: BTreeSet::new(),
             touched_tables: BTreeSet::new(),
@@ -71,8 +78,11 @@ impl HttpsListener {
         }
     }
 
-    /// Serves the host as the unit says, or no longer.
-    pub fn set(&mut self, host: &Host, unit: Option<RenderedHttps>) {
+    /// Serves the host as the unit says, or no longer. Where it is not served, a closed one is kept from the wildcards above.
+    pub fn set(&mut self, host: &Host, unit: Option<RenderedHttps>, is_closed: bool) {
+        if !is_closed {
+            self.open(host);
+        }
         let old = self.hosts.remove(host);
         if let Some(unit) = unit {
             self.enter(host, unit, old.as_ref());
@@ -97,7 +107,53 @@ impl HttpsListener {
             for host in below {
                 self.follow(&host);
             }
+            let closed: Vec<Host> = self.closed_below.get(host).cloned().collect();
+            for host in closed {
+                self.close(&host);
+            }
         }
+        if is_closed {
+            self.close(host);
+        }
+    }
+
+    /// Keeps the wildcards above the host from answering for it, whoever serves them now.
+    fn close(&mut self, host: &Host) {
+        let mut is_refused = false;
+        for wildcard in host.wildcards_above() {
+            is_refused |= self.hosts.contains_key(&wildcard);
+            self.closed_below.insert(wildcard, host.clone());
+        }
+        let table = self.misdirect(host, None).map(|(server, _)| server);
+        self.refuse(host, is_refused.then_some(table));
+    }
+
+    /// The host is not closed any more.
+    fn open(&mut self, host: &Host) {
+        for wildcard in host.wildcards_above() {
+            self.closed_below.remove(&wildcard, host);
+        }
+        self.refuse(host, None);
+    }
+
+    /// Whether connections for the host are refused, and the table that has its part.
+    fn refuse(&mut self, host: &Host, refused: Option<Option<Arc<str>>>) {
+        let old = self.closed.remove(host);
+        if old == refused {
+            self.closed.extend(old.map(|table| (host.clone(), table)));
+            return;
+        }
+        let (key, part) = server_name::refused(host);
+        self.touched |= match &refused {
+            Some(_) => replace(&mut self.parts, None, Some((key, part))),
+            None => self.parts.remove(&key).is_some(),
+        };
+        let table = refused.iter().flatten().next();
+        if let Some(old) = old.flatten().filter(|old| Some(old) != table) {
+            self.remove_parts(&[(old, host.shared())], &[]);
+        }
+        self.closed
+            .extend(refused.map(|table| (host.clone(), table)));
     }
 
     /// The wildcard above the host is of another server than before.
@@ -107,7 +163,7 @@ impl HttpsListener {
         };
         let (server, old) = (state.server.clone(), state.parts.clone());
         let mut parts: Vec<_> = old.iter().take(1).cloned().collect();
-        parts.extend(self.misdirect(host, &server));
+        parts.extend(self.misdirect(host, Some(&server)));
         self.remove_parts(&old, &parts);
         if let Some(state) = self.hosts.get_mut(host) {
             state.parts = parts;
@@ -207,7 +263,7 @@ impl HttpsListener {
             }
         };
         let mut parts = vec![(name.clone(), key)];
-        parts.extend(self.misdirect(host, name));
+        parts.extend(self.misdirect(host, Some(name)));
         let state = HostState {
             server: name.clone(),
             server_name_key,
@@ -216,10 +272,14 @@ impl HttpsListener {
         self.hosts.insert(host.clone(), state);
     }
 
-    /// Sends the host away from the wildcard above it, where that is another server's.
-    fn misdirect(&mut self, host: &Host, server: &Arc<str>) -> Option<(Arc<str>, Arc<str>)> {
+    /// Sends the host away from the wildcard above it, where that is another server's than its own, if it has one.
+    fn misdirect(
+        &mut self,
+        host: &Host,
+        server: Option<&Arc<str>>,
+    ) -> Option<(Arc<str>, Arc<str>)> {
         let above = &self.hosts.get(&host.covering_wildcard()?)?.server;
-        if above == server {
+        if Some(above) == server {
             return None;
         }
         let (key, part) = route::misdirected(host);

@@ -282,7 +282,7 @@ impl Builder {
         let http_key = unit.http.as_ref().map(|(key, _)| key.clone());
         let old_key = old.http_key.as_ref();
         work.http_table |= replace(&mut self.http_table, old_key, unit.http);
-        self.https.set(host, unit.https);
+        self.https.set(host, unit.https, unit.is_closed);
         // First take, then release: a cluster that is still named keeps its state.
         for (name, backend) in &unit.clusters {
             let state = self.clusters.entry(name.clone()).or_insert_with(|| {

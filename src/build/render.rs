@@ -38,6 +38,8 @@ pub struct RenderedHost {
     pub http: Option<(Arc<str>, Part)>,
     /// What it is under TLS.
     pub https: Option<RenderedHttps>,
+    /// Whether no wildcard above it may answer for it there, where it is nothing itself.
+    pub is_closed: bool,
     /// The clusters that its routes name.
     pub clusters: BTreeMap<Arc<str>, BackendPort>,
     /// What is wrong with it.
@@ -84,6 +86,7 @@ impl Renderer<'_> {
             redirects,
             http: http.map(|http| route::virtual_host(http, self.purpose(false))),
             https: unit.https.map(|https| self.https(https)),
+            is_closed: unit.is_closed,
             clusters: unit.clusters,
             problems: unit.problems,
         };

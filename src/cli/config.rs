@@ -12,7 +12,7 @@ use crate::envoy::listener;
 use crate::facts::ClassSelection;
 use crate::process::duration::duration;
 use crate::process::listen_address::listen_address;
-use crate::translate::Options;
+use crate::translate::{HostOwnership, Options};
 
 /// What is served, and where Envoy listens.
 #[derive(Clone, Debug, clap::Args)]
@@ -26,6 +26,15 @@ pub struct Args {
     /// Serve Services of type ExternalName. Whoever may write one decides where requests go.
     #[arg(long, env = "ISOBATH_ALLOW_EXTERNAL_NAMES")]
     pub allow_external_names: bool,
+    /// Who may serve a host that several namespaces name: `shared` merges them, with `namespace` it belongs to the
+    /// namespace of its oldest Ingress, and what others say of it is not served.
+    #[arg(
+        long,
+        env = "ISOBATH_HOST_OWNERSHIP",
+        value_name = "MODE",
+        default_value = "shared"
+    )]
+    pub host_ownership: Ownership,
     /// Where Envoy listens for HTTP; `*` is every address, of both families where the kernel has IPv6.
     #[arg(
         long,
@@ -202,6 +211,15 @@ pub struct EdgeArgs {
     pub envoy_ingress_metrics: bool,
 }
 
+/// `--host-ownership`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Ownership {
+    /// All namespaces.
+    Shared,
+    /// The namespace of the oldest Ingress.
+    Namespace,
+}
+
 /// `--envoy-escaped-slashes`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum SlashAction {
@@ -298,6 +316,10 @@ impl Args {
             },
             options: Options {
                 allow_external_names: self.allow_external_names,
+                host_ownership: match self.host_ownership {
+                    Ownership::Shared => HostOwnership::Shared,
+                    Ownership::Namespace => HostOwnership::Namespace,
+                },
                 https_port: self.edge.envoy_https_redirect_to,
                 own_sockets: Arc::default(),
                 scheme_is_told: edge.scheme_is_told(),

@@ -37,6 +37,14 @@ pub struct Run {
     /// Serve Services of type ExternalName
     #[arg(long, env = "ISOBATH_ALLOW_EXTERNAL_NAMES")]
     pub allow_external_names: bool,
+    /// Who may serve a host that several namespaces name
+    #[arg(
+        long,
+        env = "ISOBATH_HOST_OWNERSHIP",
+        value_name = "MODE",
+        default_value = "shared"
+    )]
+    pub host_ownership: config::Ownership,
     /// What a client may do.
     #[command(flatten)]
     pub edge: config::EdgeArgs,
@@ -60,6 +68,7 @@ impl Run {
         config::Args {
             ingress_class: self.ingress_class.clone(),
             allow_external_names: self.allow_external_names,
+            host_ownership: self.host_ownership,
             envoy_http_address: http,
             envoy_https_address: https,
             envoy_stats_address: stats,

@@ -32,6 +32,9 @@ use crate::xds::Part;
 /// with one chain and no matcher would serve that chain to every name.
 const NOBODY: &str = "isobath.invalid";
 
+/// No filter chain has this name.
+const NO_CHAIN: &str = "";
+
 /// Names have at most this many bytes.
 const LONGEST_NAME: usize = 255;
 
@@ -40,10 +43,17 @@ pub(super) fn root() -> matcher::Matcher {
     matcher::Matcher {
         matcher_type: Some(MatcherType::MatcherTree(matcher::matcher::MatcherTree {
             input: Some(input()),
-            tree_type: Some(exact_map(NOBODY, "")),
+            tree_type: Some(exact_map(NOBODY, NO_CHAIN)),
         })),
         ..Default::default()
     }
+}
+
+/// The fragment of the `https` listener by which the host's connections are refused, whatever wildcard is above it, in the
+/// place of what [`server_name`] makes.
+#[must_use]
+pub fn refused(host: &Host) -> (Arc<str>, Part) {
+    server_name(host, NO_CHAIN)
 }
 
 /// The fragment of the `https` listener that leads the host's connections to the filter chain of that name, and its

@@ -68,6 +68,14 @@ impl Host {
         let (_, parent) = self.0.split_once('.')?;
         Some(Self(format!("*.{parent}").into()))
     }
+
+    /// The wildcards whose suffix the host has, the longest first. Envoy tries them in this order; all but
+    /// [`Self::covering_wildcard`] are for names of fewer labels.
+    pub fn wildcards_above(&self) -> impl Iterator<Item = Self> {
+        let name = self.0.trim_start_matches("*.");
+        let dots = name.match_indices('.');
+        dots.map(|(dot, _)| Self(format!("*{}", &name[dot..]).into()))
+    }
 }
 
 impl fmt::Display for Host {

@@ -5,6 +5,9 @@
 //! - HTTPS serves what HTTP serves. A host with a certificate to which no Ingress brings routes is none on HTTP, where
 //!   Envoy takes the wildcard above it, else a wildcard further up, which answers 404 for so deep a name, else `*`.
 //!   Its table of HTTPS has only its own hosts, so it takes a copy of those routes.
+//! - Where a host belongs to a namespace, it takes over from hosts of the same namespace only, as if there were no others
+//!   ([`super::ownership`]). Whatever Envoy would take for it that is another's is kept away: on HTTP it has routes of its
+//!   own then, if only a copy of those of `*`, or none, which is 404.
 //! - A copy is paid by who names the host: a stranger's routes in his hosts are his object's. Where nobody who names it
 //!   can pay, it answers 404 and all of them are told.
 
@@ -16,6 +19,7 @@ use crate::model::{Host, Route};
 use crate::objects::Problem;
 
 use super::certificate::{self, Choice};
+use super::ownership::{self, Claims, HostOwnership};
 use super::table::{Asked, Table, paths_of};
 use super::{BackendPort, Input, budget, reason};
 
@@ -24,6 +28,8 @@ use super::{BackendPort, Input, budget, reason};
 pub struct Source {
     /// The routes.
     pub routes: Vec<Route>,
+    /// Those of HTTP, where they are taken over too: of `*`, where hosts belong to namespaces.
+    pub http: Vec<Route>,
     /// The clusters that they name.
     pub clusters: BTreeMap<Arc<str>, BackendPort>,
     /// What one more copy of them costs.
@@ -33,28 +39,29 @@ pub struct Source {
 /// The certificates that the wildcard above a host has for it.
 pub fn choice(input: Input<'_>, host: &Host) -> Option<Arc<Option<Choice>>> {
     let wildcard = host.covering_wildcard()?;
-    let is_named = input.reader.names_host(&wildcard);
-    is_named.then(|| input.choice(&wildcard))
+    let is_open =
+        input.reader.names_host(&wildcard) && ownership::is_open_to(input, &wildcard, host);
+    is_open.then(|| input.choice(&wildcard))
 }
 
 /// The certificates that a host has of its own.
 pub fn own_choice(input: Input<'_>, host: &Host) -> Option<Choice> {
-    let ingresses = input.reader.ingresses_of(host);
+    let claims = Claims::of(input, host);
     // What is wrong with its Secrets is told by the host's own unit.
-    certificate::choose(input, host, &ingresses, &mut Vec::new())
+    certificate::choose(input, host, &claims.ingresses, &mut Vec::new())
 }
 
-/// The routes of a host to which no Ingress brings any, though `ingresses` name it; none where it answers 404.
+/// The routes of the host above another one to which no Ingress brings any, though `ingresses` name it; none where that
+/// is too much.
 pub fn routes(
     input: Input<'_>,
-    host: &Host,
+    above: &Host,
     ingresses: &[ServedIngress<'_>],
     problems: &mut Vec<Problem>,
 ) -> Option<Arc<Source>> {
-    let above = answering(input, host)?;
-    let source = input.source(&above);
+    let source = input.source(above);
     let mut takers = ingresses.iter();
-    if takers.any(|ingress| input.affords(ingress.name(), &above)) {
+    if takers.any(|ingress| input.affords(ingress.name(), above)) {
         return Some(source);
     }
     for ingress in ingresses {
@@ -74,21 +81,15 @@ pub fn routes(
 }
 
 /// The virtual host that answers for a host on plain HTTP, where that has none; none where the answer is 404 for it.
-fn answering(input: Input<'_>, host: &Host) -> Option<Host> {
-    let is_there = |above: &Host| input.reader.names_host(above) && input.is_on_http(above);
-    let covering = host.covering_wildcard();
-    if let Some(wildcard) = covering.as_ref().filter(|wildcard| is_there(wildcard)) {
-        return Some(wildcard.clone());
-    }
-    // The longest suffix first, as Envoy looks; all of these are for names of fewer labels.
-    let name = host.as_str().trim_start_matches("*.");
-    let mut rest = name;
-    while let Some((_, parent)) = rest.split_once('.') {
-        rest = parent;
-        let wildcard = Host::new(format!("*.{parent}"));
-        if covering.as_ref() != Some(&wildcard) && is_there(&wildcard) {
-            return None;
-        }
+pub fn answering(input: Input<'_>, host: &Host) -> Option<Host> {
+    let is_there = |above: &Host| {
+        input.reader.names_host(above)
+            && ownership::is_open_to(input, above, host)
+            && input.is_on_http(above)
+    };
+    if let Some(wildcard) = host.wildcards_above().find(is_there) {
+        let is_covering = host.covering_wildcard().as_ref() == Some(&wildcard);
+        return is_covering.then_some(wildcard);
     }
     Some(Host::any()).filter(is_there)
 }
@@ -96,18 +97,21 @@ fn answering(input: Input<'_>, host: &Host) -> Option<Host> {
 /// The routes of a host as those below it take them over. Problems and conflicts are told by its own unit.
 pub fn source(input: Input<'_>, host: &Host) -> Source {
     let mut table = Table::new(input, host);
-    table.merge(&input.reader.ingresses_of(host));
+    table.merge(&Claims::of(input, host).ingresses);
     let routes = table.virtual_host(Asked::ByHttps).routes;
+    let is_copied = host.is_any() && input.options.host_ownership == HostOwnership::Namespace;
+    let http = is_copied.then(|| table.virtual_host(Asked::ByHttp).routes);
+    let http = http.unwrap_or_default();
     Source {
-        cost: routes.iter().map(budget::route).sum(),
+        cost: routes.iter().chain(&http).map(budget::route).sum(),
         routes,
+        http,
         clusters: table.clusters,
     }
 }
 
 /// Whether a rule, or a default backend, brings the host into being on plain HTTP.
 pub fn is_on_http(input: Input<'_>, host: &Host) -> bool {
-    let ingresses = input.reader.ingresses_of(host);
-    let mut ingresses = ingresses.into_iter();
+    let mut ingresses = Claims::of(input, host).ingresses.into_iter();
     ingresses.any(|ingress| ingress.default_backend().is_some() || paths_of(input, ingress, host).0)
 }

@@ -19,6 +19,7 @@ use crate::objects::NamespacedName;
 use super::above::Source;
 use super::budget::Account;
 use super::certificate::Choice;
+use super::ownership::{self, HostOwnership};
 use super::reading::Reading;
 use super::service_policy::Ports;
 use super::stratum::Stratum;
@@ -33,6 +34,8 @@ pub enum Derived {
     Reading(NamespacedName),
     /// Whether each host that an Ingress names under `tls` only can have its rules without a host.
     AffordsHostless(NamespacedName),
+    /// The namespace that a host belongs to.
+    Owner(Host),
     /// Whether a host that begins with `*` is there on plain HTTP.
     OnHttp(Host),
     /// The certificates of a wildcard, which the hosts below it may have.
@@ -50,6 +53,7 @@ impl Derived {
         match self {
             Self::Account(_) | Self::Reading(_) => Stratum::Ingress,
             Self::AffordsHostless(_) => Stratum::Allowed,
+            Self::Owner(_) => Stratum::Own,
             Self::OnHttp(_) | Self::Choice(_) | Self::Source(_) => Stratum::Offer,
             Self::Affords(..) => Stratum::Taker,
         }
@@ -78,6 +82,10 @@ impl Derived {
                 input.affords_hostless(name);
                 memo.affords_hostless.hash(name)
             }
+            Self::Owner(host) => {
+                let _ = input.owner(host);
+                memo.owners.hash(host)
+            }
             Self::OnHttp(host) => {
                 input.is_on_http(host);
                 memo.on_http.hash(host)
@@ -104,6 +112,7 @@ pub struct Memo {
     accounts: Once<NamespacedName, Account>,
     readings: Once<NamespacedName, Reading>,
     affords_hostless: Once<NamespacedName, bool>,
+    owners: Once<Host, Option<Arc<str>>>,
     on_http: Once<Host, bool>,
     choices: Once<Host, Option<Choice>>,
     sources: Once<Host, Source>,
@@ -124,6 +133,7 @@ impl Memo {
         self.readings.collect(&mut made, Derived::Reading);
         self.affords_hostless
             .collect(&mut made, Derived::AffordsHostless);
+        self.owners.collect(&mut made, Derived::Owner);
         self.on_http.collect(&mut made, Derived::OnHttp);
         self.choices.collect(&mut made, Derived::Choice);
         self.sources.collect(&mut made, Derived::Source);
@@ -157,6 +167,17 @@ impl<'a> Input<'a> {
             Derived::AffordsHostless,
             |input| input.account(name).affords_hostless(),
         )
+    }
+
+    /// The namespace that a host belongs to; none where nobody names it, and where hosts are shared.
+    pub(super) fn owner(self, host: &Host) -> Option<Arc<str>> {
+        if self.options.host_ownership == HostOwnership::Shared {
+            return None;
+        }
+        let owner = self.derive(&self.memo.owners, host, Derived::Owner, |input| {
+            ownership::of(input, host)
+        });
+        owner.as_ref().clone()
     }
 
     pub(super) fn is_on_http(self, host: &Host) -> bool {
@@ -301,7 +322,7 @@ mod tests {
         let name = NamespacedName::new("a", "b");
         ask(Stratum::Made, &Derived::Source(Host::any()));
         ask(Stratum::Taker, &Derived::Source(Host::any()));
-        ask(Stratum::Offer, &Derived::AffordsHostless(name.clone()));
+        ask(Stratum::Own, &Derived::AffordsHostless(name.clone()));
         ask(Stratum::Allowed, &Derived::Account(name));
     }
 

@@ -16,6 +16,7 @@
 //! - Where a proxy in front says by which scheme a client asked, that takes the place of the listener: both have the
 //!   same routes, and those that are for one scheme say so.
 //! - A wildcard's certificate covers the exact hosts below it that bring none themselves.
+//! - Where hosts belong to namespaces ([`super::ownership`]), all of this is among the Ingresses of the owner's namespace.
 //! - A name too deep for the wildcard above it is nobody's: 404, and not the rules without a host. Envoy finds the host
 //!   before the path, so those rules would have to be copied into the virtual host of every wildcard: one tenant's
 //!   thousand paths times another's thousand wildcards, in everybody's table.
@@ -24,62 +25,89 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::facts::ServedIngress;
-use crate::model::{Host, RouteAction, VirtualHost};
+use crate::model::{Host, Route, RouteAction, VirtualHost};
 use crate::objects::{Kind, ObjectRef, Problem};
 
-use super::above;
+use super::above::{self, Source};
+use super::ownership::{Claims, HostOwnership};
 use super::table::{Asked, Table};
 use super::{HostUnit, HttpsHost, Input, certificate, reason};
 
 /// Translates one host. A host that nobody names any more comes out empty.
 #[must_use]
 pub fn host(input: Input<'_>, host: &Host) -> HostUnit {
-    let ingresses = input.reader.ingresses_of(host);
+    let claims = Claims::of(input, host);
+    let ingresses = &claims.ingresses;
     if ingresses.is_empty() {
         return HostUnit::default();
     }
     let mut table = Table::new(input, host);
-    table.merge(&ingresses);
+    table.merge(ingresses);
     let mut problems = std::mem::take(&mut table.problems);
+    claims.report(host, &mut problems);
     let choice = if host.is_any() {
         None
     } else {
-        choose(input, host, &ingresses, &mut problems)
+        choose(input, host, ingresses, &mut problems)
     };
     if choice.is_none() && !input.options.scheme_is_told {
         table.report_redirects_to_nowhere(&mut problems);
     }
-    let http = table.is_named.then(|| table.virtual_host(Asked::ByHttp));
-    let https = choice.map(|choice| {
-        let virtual_host = if table.is_named {
-            table.virtual_host(Asked::ByHttps)
-        } else {
-            let source = above::routes(input, host, &ingresses, &mut problems).unwrap_or_default();
-            table.clusters = source.clusters.clone();
-            VirtualHost {
-                host: host.clone(),
-                routes: source.routes.clone(),
-            }
-        };
-        HttpsHost {
-            server: choice.server,
-            secrets: choice.secrets,
-            virtual_host,
-        }
-    });
-    let mut clusters = table.clusters;
-    let used: BTreeSet<Arc<str>> = http
-        .iter()
-        .chain(https.iter().map(|https| &https.virtual_host))
-        .flat_map(clusters_of)
-        .collect();
+    let is_closed = choice.is_none() && !host.is_any() && is_owned(input);
+    let of_host = |routes: Vec<Route>| VirtualHost {
+        host: host.clone(),
+        routes,
+    };
+    let (http, https, mut clusters) = if table.is_named {
+        let http = table.virtual_host(Asked::ByHttp);
+        let https = choice.is_some().then(|| table.virtual_host(Asked::ByHttps));
+        (Some(http), https, table.clusters)
+    } else {
+        let (http, source) = taken_over(input, host, ingresses, choice.is_some(), &mut problems);
+        let https = choice.is_some().then(|| of_host(source.routes.clone()));
+        (http.map(of_host), https, source.clusters.clone())
+    };
+    let used: BTreeSet<Arc<str>> = http.iter().chain(&https).flat_map(clusters_of).collect();
     clusters.retain(|name, _| used.contains(name));
+    let https = choice.zip(https).map(|(choice, virtual_host)| HttpsHost {
+        server: choice.server,
+        secrets: choice.secrets,
+        virtual_host,
+    });
     HostUnit {
         http,
         https,
+        is_closed,
         clusters,
         problems,
     }
+}
+
+fn is_owned(input: Input<'_>) -> bool {
+    input.options.host_ownership == HostOwnership::Namespace
+}
+
+/// What answers for a host to which no Ingress brings routes: its own on HTTP, if it must have any there, and what it takes
+/// over.
+fn taken_over(
+    input: Input<'_>,
+    host: &Host,
+    ingresses: &[ServedIngress<'_>],
+    is_on_https: bool,
+    problems: &mut Vec<Problem>,
+) -> (Option<Vec<Route>>, Arc<Source>) {
+    let is_owned = is_owned(input);
+    let above = (is_owned || is_on_https)
+        .then(|| above::answering(input, host))
+        .flatten();
+    // Nobody comes between a host and the wildcard above it. Between a host and `*` another's wildcard may.
+    let is_own_on_http = is_owned && above.as_ref().is_none_or(Host::is_any);
+    let source = above
+        .filter(|_| is_on_https || is_own_on_http)
+        .and_then(|above| above::routes(input, &above, ingresses, problems))
+        .unwrap_or_default();
+    let http = is_own_on_http.then(|| source.http.clone());
+    (http, source)
 }
 
 /// The clusters that a route of the host names. Where HTTP only redirects and there is no HTTPS, none does.

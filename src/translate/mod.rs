@@ -18,6 +18,7 @@ mod host;
 mod ignored;
 mod object;
 mod order;
+mod ownership;
 mod path;
 mod policy;
 mod reading;
@@ -39,6 +40,7 @@ pub use derived::{Derived, Made, Memo};
 pub use endpoints::endpoints;
 pub use host::host;
 pub use object::object_problems;
+pub use ownership::HostOwnership;
 pub use policy::INGRESS_ANNOTATIONS;
 pub use secret::certificate;
 pub use service_policy::SERVICE_ANNOTATIONS;
@@ -80,6 +82,8 @@ pub struct Options {
     /// Whether Services of type ExternalName are served: off unless asked for, because they can point a proxy
     /// at names inside the cluster (hardening, S-02).
     pub allow_external_names: bool,
+    /// Who may serve a host that several namespaces name.
+    pub host_ownership: HostOwnership,
     /// The port in the location of redirects to HTTPS; without it the request's stays, unless it is 80.
     pub https_port: Option<u16>,
     /// What the pod itself listens on: an endpoint that leads there shows outside what is for inside.
@@ -98,6 +102,8 @@ pub struct HostUnit {
     pub http: Option<VirtualHost>,
     /// Its routes on the `https` listener and what they are served with, `None` without a usable certificate.
     pub https: Option<HttpsHost>,
+    /// Whether no wildcard above it may answer for it by HTTPS, where it has none itself.
+    pub is_closed: bool,
     /// The clusters that its routes name, by name.
     pub clusters: BTreeMap<Arc<str>, BackendPort>,
     /// What was found wrong.
@@ -148,6 +154,8 @@ pub mod reason {
     pub const SECRET_NAME_MISSING: &str = "SecretNameMissing";
     /// A TLS entry names no host, and neither do the rules.
     pub const TLS_HOST_MISSING: &str = "TLSHostMissing";
+    /// A host belongs to another namespace, or another one names a host that belongs to this.
+    pub const HOST_CONFLICT: &str = "HostConflict";
     /// A host is served with the certificate of an older Ingress.
     pub const TLS_HOST_CONFLICT: &str = "TLSHostConflict";
     /// A host is redirected to HTTPS, where nothing serves it.

@@ -7,6 +7,8 @@ pub enum Stratum {
     Ingress,
     /// What its account allows.
     Allowed,
+    /// Whose a host is.
+    Own,
     /// What a host has for those below it.
     Offer,
     /// Who can take that.

@@ -20,7 +20,7 @@ use std::sync::Arc;
 
 use isobath::facts::{Changes, ClassSelection, Log, Store};
 use isobath::objects::*;
-use isobath::translate::{Input, Memo, Options, within_budget};
+use isobath::translate::{HostOwnership, Input, Memo, Options, within_budget};
 use serde_json::Value;
 
 fn object(value: &Value) -> Object {
@@ -96,6 +96,9 @@ fn check(input: &Path) {
             selection.manifests = flags["manifests"].as_bool().unwrap_or(true);
             selection.name = flags["ingress-class"].as_str().map(Arc::from);
             options.allow_external_names = flags["allow-external-names"].as_bool().unwrap_or(false);
+            if flags["host-ownership"] == "namespace" {
+                options.host_ownership = HostOwnership::Namespace;
+            }
             let port = flags["https-redirect-port"].as_u64();
             options.https_port = port.and_then(|port| port.try_into().ok());
             let own = flags["own-sockets"].as_array().into_iter().flatten();

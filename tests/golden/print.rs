@@ -36,6 +36,9 @@ pub fn everything(store: &Store, input: Input<'_>, changes: &Changes) -> String 
             text.push('\n');
             routes(&mut text, &https.virtual_host);
         }
+        if unit.is_closed {
+            let _ = writeln!(text, "https {host} closed");
+        }
         clusters.extend(unit.clusters);
         problems.extend(unit.problems);
     }

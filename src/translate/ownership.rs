@@ -1,0 +1,96 @@
+//! Whose a host is.
+//!
+//! A claim is an object's naming of a host: a rule, a TLS entry, or for `*` a rule without a host or a default back end. With
+//! [`HostOwnership::Namespace`] a host belongs to the namespace of its oldest claim; the claims of other namespaces lose all
+//! of it, whatever they ask for, and both sides are told. A wildcard and an exact host below it are two hosts, and `*` is one
+//! as well: what one owner has for them is never taken over by a host of another.
+//!
+//! It is one unit for every language: each adds its claims to [`claimants`], and asks with [`of`] or [`Claims::of`].
+
+use std::sync::Arc;
+
+use crate::facts::ServedIngress;
+use crate::model::Host;
+use crate::objects::{ObjectRef, Problem};
+
+use super::told::more;
+use super::{Input, reason};
+
+/// Who may serve a host that several namespaces name.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum HostOwnership {
+    /// All of them: their claims are merged.
+    #[default]
+    Shared,
+    /// The namespace of the oldest claim.
+    Namespace,
+}
+
+/// The claims of a host, each list oldest first.
+#[derive(Debug)]
+pub struct Claims<'a> {
+    /// What is served.
+    pub ingresses: Vec<ServedIngress<'a>>,
+    /// What loses to the host's owner.
+    lost: Vec<ServedIngress<'a>>,
+}
+
+impl<'a> Claims<'a> {
+    /// The claims of a host, told apart by its owner.
+    pub fn of(input: Input<'a>, host: &Host) -> Self {
+        let claims = input.reader.ingresses_of(host);
+        let owner = input.owner(host);
+        let (ingresses, lost) = claims.into_iter().partition(|ingress| {
+            let namespace = &ingress.name().namespace;
+            owner.as_ref().is_none_or(|owner| owner == namespace)
+        });
+        Self { ingresses, lost }
+    }
+
+    /// Tells every loser, naming the winner, and the winner once.
+    pub fn report(&self, host: &Host, problems: &mut Vec<Problem>) {
+        let (Some(winner), Some(first)) = (self.ingresses.first(), self.lost.first()) else {
+            return;
+        };
+        let named = named(host);
+        for loser in &self.lost {
+            let message = format!(
+                "{named} belongs to the namespace of Ingress {}, which named it first: nothing that this Ingress says of it is served",
+                winner.name()
+            );
+            let object = loser.reference();
+            problems.push(Problem::new(object, reason::HOST_CONFLICT, message));
+        }
+        let message = format!(
+            "{named} belongs to this namespace: nothing is served that Ingress {}{} of another namespace says of it",
+            first.name(),
+            more(self.lost.len() - 1)
+        );
+        let object = winner.reference();
+        problems.push(Problem::new(object, reason::HOST_CONFLICT, message));
+    }
+}
+
+fn named(host: &Host) -> String {
+    match host.is_any() {
+        true => "host * (whatever nobody names)".to_owned(),
+        false => format!("host {host}"),
+    }
+}
+
+/// The namespace of the oldest claim.
+pub fn of(input: Input<'_>, host: &Host) -> Option<Arc<str>> {
+    let oldest = claimants(input, host).into_iter().next()?;
+    Some(oldest.name.namespace)
+}
+
+/// Whoever claims the host, in whatever language, oldest first.
+fn claimants(input: Input<'_>, host: &Host) -> Vec<ObjectRef> {
+    let ingresses = input.reader.ingresses_of(host).into_iter();
+    ingresses.map(ServedIngress::reference).collect()
+}
+
+/// Whether what a host has may be taken over by another host: where hosts are shared always, else by its owner's hosts.
+pub fn is_open_to(input: Input<'_>, host: &Host, other: &Host) -> bool {
+    input.owner(host) == input.owner(other)
+}
