@@ -23,6 +23,7 @@ mod harness;
 mod hosts;
 mod ingress_metrics;
 mod ipv6;
+mod ownership;
 mod paths;
 mod requests;
 mod restart;

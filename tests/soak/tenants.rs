@@ -9,11 +9,12 @@ use std::sync::Arc;
 use isobath::facts::{Changes, ClassSelection, Log, Store, hosts};
 use isobath::model::{Host, PathMatch, Redirect, Route, RouteAction, TlsServer, VirtualHost};
 use isobath::objects::{Event, Kind, Object, Rules, decode_versioned};
-use isobath::translate::{self, HostUnit, Input, Memo, Options};
+use isobath::translate::{self, HostOwnership, HostUnit, Input, Memo, Options};
 
 use crate::support::certificate::{Authority, Leaf};
 use crate::support::client::{Connection, Tls, Version};
 use crate::support::eventually::eventually;
+use crate::support::isobath::Isobath;
 use crate::support::manifest::Manifest;
 use crate::support::stand::{Stand, apps};
 use crate::tenant::{EXPRESSIONS, Pair};
@@ -89,7 +90,7 @@ impl Found<'_> {
 }
 
 impl Tables {
-    fn new(objects: &[Object]) -> Self {
+    fn new(objects: &[Object], host_ownership: HostOwnership) -> Self {
         let mut store = Store::new(ClassSelection {
             name: None,
             manifests: true,
@@ -98,7 +99,11 @@ impl Tables {
         for object in objects {
             store.apply(Event::Apply(object.clone()), &mut changes);
         }
-        let (options, memo, log) = (Options::default(), Memo::default(), Log::default());
+        let options = Options {
+            host_ownership,
+            ..Options::default()
+        };
+        let (memo, log) = (Memo::default(), Log::default());
         let input = Input::new(&store, &options, &memo, &log);
         let units = store
             .hosts()
@@ -135,6 +140,15 @@ impl Tables {
             route: None,
             status: if question.tls { 0 } else { 404 },
         };
+        if question.tls
+            && self
+                .0
+                .get(&Host::new(question.host))
+                .is_some_and(|unit| unit.is_closed)
+        {
+            found.certified = None;
+            return found;
+        }
         let Some((host, unit)) = (if question.tls { https } else { http }) else {
             return found;
         };
@@ -262,6 +276,29 @@ fn judge(
     }
 }
 
+/// The same where hosts belong to namespaces: all requests are the older one's that a host of its answers, be it with 404.
+fn judge_owned(
+    before: Found<'_>,
+    after: Found<'_>,
+    old: &[Object],
+    new: &[Object],
+) -> Result<Kept, &'static str> {
+    if before.answer() == after.answer() {
+        return Ok(Kept::Same);
+    }
+    let named = |objects: &[Object], place: &Host| {
+        objects.iter().any(|object| match object {
+            Object::Ingress(ingress) => hosts(ingress).contains(place),
+            _ => false,
+        })
+    };
+    let mut places = [after.host, after.certified].into_iter().flatten();
+    match places.any(|place| named(new, place) && !named(old, place)) {
+        true => Ok(Kept::OtherHost),
+        false => Err("the older one's host answers otherwise"),
+    }
+}
+
 const NEW: &str = "new";
 
 /// What came of the older one's requests in many pairs.
@@ -284,30 +321,34 @@ impl fmt::Display for Counts {
 }
 
 impl Counts {
-    fn add(&mut self, pair: &Pair, secrets: &[Object; 2]) {
+    fn add(&mut self, pair: &Pair, secrets: &[Object; 2], ownership: HostOwnership) {
         let old = [&pair.old[..], &secrets[..1]].concat();
         let new = [&pair.new[..], &secrets[1..]].concat();
-        let before = Tables::new(&old);
-        let written = Tables::new(&bare(&old));
-        let after = Tables::new(&[old, new.clone()].concat());
+        let before = Tables::new(&old, ownership);
+        let written = Tables::new(&bare(&old), ownership);
+        let after = Tables::new(&[&old[..], &new[..]].concat(), ownership);
+        let is_owned = ownership == HostOwnership::Namespace;
         for question in questions() {
             self.asked += 1;
             let (was, is) = (before.ask(question), after.ask(question));
             let path = written.ask(question);
             // What no path of the older one takes is not its own: unknown paths, and its default back end.
-            let Some(route) = path.route.filter(|_| {
+            let route = path.route.filter(|_| {
                 was.status != 0 && path.host == was.host && path.certified == was.certified
-            }) else {
-                continue;
+            });
+            let judged = match route {
+                _ if is_owned && was.host.is_some() => judge_owned(was, is, &old, &new),
+                Some(route) if !is_owned => judge(route, was, is, &new),
+                _ => continue,
             };
             self.of_older += 1;
-            match judge(route, was, is, &new) {
+            match judged {
                 Ok(kept) => *self.kept.entry(kept).or_default() += 1,
                 Err(why) => self.wrong.push(format!(
                     "{question:?}: {why}\nbefore {}\nafter {}\nwritten {:?}\n{}",
                     was.answer(),
                     is.answer(),
-                    route.matches.path,
+                    route.map(|route| &route.matches.path),
                     pair.text()
                 )),
             }
@@ -354,13 +395,32 @@ fn an_older_namespace_keeps_what_it_has() {
     let secrets = secrets(&leaves());
     let mut counts = Counts::default();
     for seed in 0..pairs {
-        counts.add(&Pair::new(seed), &secrets);
+        counts.add(&Pair::new(seed), &secrets, HostOwnership::Shared);
     }
     figures("tenants", format_args!("{pairs} pairs, {counts}"));
     counts.assert_kept();
     // They do meet, and every exception happens.
     assert!(counts.of_older * 4 > counts.asked, "{counts}");
     for kept in [Kept::Same, Kept::OtherHost, Kept::MoreSpecific] {
+        assert!(
+            counts.kept.get(&kept).is_some_and(|count| *count > pairs),
+            "{kept:?} of {counts}"
+        );
+    }
+}
+
+#[test]
+fn a_namespace_keeps_its_hosts() {
+    let pairs = rounds(400, 10_000);
+    let secrets = secrets(&leaves());
+    let mut counts = Counts::default();
+    for seed in 0..pairs {
+        counts.add(&Pair::new(seed), &secrets, HostOwnership::Namespace);
+    }
+    figures("tenants", format_args!("{pairs} pairs, owned, {counts}"));
+    counts.assert_kept();
+    assert!(counts.of_older * 4 > counts.asked, "{counts}");
+    for kept in [Kept::Same, Kept::OtherHost] {
         assert!(
             counts.kept.get(&kept).is_some_and(|count| *count > pairs),
             "{kept:?} of {counts}"
@@ -427,6 +487,15 @@ async fn heard(stand: &Stand, leaves: &[Leaf; 2], question: Question) -> String 
 
 #[tokio::test(flavor = "multi_thread")]
 async fn envoy_answers_as_the_matcher_says() {
+    answers_as_the_matcher_says(HostOwnership::Shared).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn envoy_answers_as_the_matcher_says_where_hosts_are_owned() {
+    answers_as_the_matcher_says(HostOwnership::Namespace).await;
+}
+
+async fn answers_as_the_matcher_says(ownership: HostOwnership) {
     let pairs = rounds(3, 200);
     let leaves = leaves();
     let objects = secrets(&leaves);
@@ -443,12 +512,17 @@ async fn envoy_answers_as_the_matcher_says() {
         leaves[0].secret_in("old", "cert"),
         leaves[1].secret_in(NEW, "cert"),
     ]);
-    let stand = Stand::start(&there).await;
+    let mode = match ownership {
+        HostOwnership::Shared => "shared",
+        HostOwnership::Namespace => "namespace",
+    };
+    let isobath = Isobath::start_with(&there, &["--host-ownership", mode]).await;
+    let stand = Stand::on(isobath).await;
     let mut counts = Counts::default();
     for seed in 0..pairs {
         // Others than those of the ordinary run.
         let pair = Pair::new(1_000_000 + seed);
-        counts.add(&pair, &objects);
+        counts.add(&pair, &objects, ownership);
         for manifests in [&pair.manifests[..pair.old.len()], &pair.manifests[..]] {
             let tables = Tables::new(
                 &manifests
@@ -456,6 +530,7 @@ async fn envoy_answers_as_the_matcher_says() {
                     .map(|manifest| decoded(kind(manifest), manifest))
                     .chain(objects.iter().cloned())
                     .collect::<Vec<_>>(),
+                ownership,
             );
             stand
                 .isobath
@@ -479,7 +554,10 @@ async fn envoy_answers_as_the_matcher_says() {
             .await;
         }
     }
-    figures("tenants", format_args!("{pairs} pairs by Envoy, {counts}"));
+    figures(
+        "tenants",
+        format_args!("{pairs} pairs by Envoy, {mode}, {counts}"),
+    );
     counts.assert_kept();
 }
 
