@@ -41,10 +41,10 @@
 //! never read as a list. Which units a change concerns is written down nowhere.
 //!
 //! One EndpointSlice passes `sources/kubernetes/list_watch.rs`, `objects/decode/endpoint_slice.rs`,
-//! `build/controller/mod.rs`, `facts/mod.rs` (its Service's slices differ), `build/reads.rs` (the clusters of that Service
+//! `build/controller/mod.rs`, `facts/endpoint_slice.rs` (its Service's slices differ), `build/reads.rs` (the clusters of that Service
 //! have read them), `translate/endpoints.rs`, `envoy/endpoint.rs`, `xds/snapshot.rs`, `xds/stream/push.rs`,
-//! `xds/server/session.rs`. An annotation of an Ingress: the same way to `facts/mod.rs` (what holds for all of its hosts
-//! differs), then `translate/policy.rs`, `translate/table.rs`, `envoy/route.rs`, and the parts of two tables in
+//! `xds/server/session.rs`. An annotation of an Ingress: the same way to `facts/ingress.rs` (what holds for all of its
+//! hosts differs), then `translate/policy.rs`, `translate/table.rs`, `envoy/route.rs`, and the parts of two tables in
 //! `build/mod.rs` and `build/https.rs`. A refusal comes back by `xds/server/session.rs`, `xds/refusal.rs`, `xds/report.rs`,
 //! `cli/control_plane/refusals.rs`, `status/problems.rs`, `status/event.rs`.
 //!
@@ -58,8 +58,11 @@
 //!
 //! # Where the next feature goes
 //!
-//! A new kind of object (HTTPProxy, Gateway API) is a type in [`objects`], its facts in `facts/fact.rs` with the methods of
-//! the [`facts::Reader`] that read them, and a file beside `translate/host.rs` that makes the same [`model`]. A new route feature is a field of the model, a function
+//! A new kind of object (HTTPProxy, Gateway API) is a row in `objects/kinds.rs` and a type beside it; a file in `facts/` says
+//! which facts differ when it does, `facts/fact.rs` names them, and the [`facts::Reader`] has a method that reads each.
+//! Sources, the store's tables, the rights in `deploy/` and the generators of the tests go over the rows: what they lack
+//! does not compile, or a test names it. A file beside `translate/host.rs` makes the same [`model`] of it.
+//! A new route feature is a field of the model, a function
 //! of [`envoy`] that renders it and an annotation in `translate/policy.rs`. Neither touches build or protocol. Whatever is
 //! made of an object is on that object's account (`translate/budget.rs`), and what many units read of one list is found
 //! once ([`translate::Derived`]).

@@ -8,7 +8,7 @@ use imbl::OrdMap;
 
 use crate::facts::Store;
 use crate::model::verdict::ObjectProblems;
-use crate::objects::{Kind, ObjectRef, Problem};
+use crate::objects::{ObjectRef, Problem};
 
 use super::unit::Unit;
 
@@ -104,12 +104,7 @@ fn first_of_each_reason(problems: BTreeSet<&Problem>) -> Arc<[Problem]> {
 
 /// `metadata.uid` of an object, empty where it is not known.
 pub fn uid(store: &Store, object: &ObjectRef) -> Arc<str> {
-    let metadata = match object.kind {
-        Kind::Ingress => store.ingress(&object.name).map(|ingress| &ingress.metadata),
-        Kind::Service => store.service(&object.name).map(|service| &service.metadata),
-        Kind::Secret => store.secret(&object.name).map(|secret| &secret.metadata),
-        Kind::IngressClass | Kind::EndpointSlice | Kind::TlsCertificateDelegation => None,
-    };
+    let metadata = store.metadata(object);
     metadata
         .map(|metadata| metadata.uid.clone())
         .unwrap_or_default()

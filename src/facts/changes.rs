@@ -3,9 +3,10 @@
 use std::collections::{BTreeSet, HashSet};
 
 use crate::model::Host;
-use crate::objects::{Kind, ObjectRef};
+use crate::objects::{Kind, NamespacedName, ObjectRef};
 
 use super::fact::{Fact, FactId};
+use super::objects::Stored;
 
 /// What differs from when it was taken last. A unit is named by its key: a host that is claimed, an object that is there.
 #[derive(Clone, Debug)]
@@ -56,6 +57,14 @@ impl Changes {
             _ => {}
         }
         self.objects.insert(object.clone());
+    }
+
+    /// An object differs.
+    pub(super) fn object<T: Stored>(&mut self, name: &NamespacedName) {
+        self.objects.insert(ObjectRef {
+            kind: T::KIND,
+            name: name.clone(),
+        });
     }
 
     pub(super) fn fact(&mut self, fact: Fact<'_>) {

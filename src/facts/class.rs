@@ -1,9 +1,13 @@
 //! Which Ingresses are ours.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use crate::objects::{CONTROLLER, Ingress, IngressClass};
+use crate::objects::{CONTROLLER, Ingress, IngressClass, NamespacedName};
+
+use super::changes::Changes;
+use super::objects::Objects;
+use super::{Indexed, Store};
 
 /// The class that manifests may name without bringing its IngressClass.
 pub const DEFAULT_CLASS: &str = "isobath";
@@ -36,15 +40,12 @@ pub fn class_of(ingress: &Ingress) -> Option<Arc<str>> {
 impl ClassSelection {
     /// Whether Ingresses of this class are served, given all IngressClasses.
     #[must_use]
-    pub fn serves(
-        &self,
-        class: Option<&str>,
-        classes: &BTreeMap<Arc<str>, Arc<IngressClass>>,
-    ) -> bool {
+    pub fn serves(&self, class: Option<&str>, classes: &Objects<IngressClass>) -> bool {
         let ours = |class: &IngressClass| &*class.controller == CONTROLLER;
         let Some(class) = class else {
             // Those that are older than the default class: the API server gives the others their class.
-            let is_default = |(name, class): (&Arc<str>, &Arc<IngressClass>)| {
+            let is_default = |class: &Arc<IngressClass>| {
+                let name = &class.metadata.name.name;
                 let is_chosen = self.name.as_ref().is_none_or(|chosen| chosen == name);
                 ours(class) && class.is_default && is_chosen
             };
@@ -53,11 +54,47 @@ impl ClassSelection {
         if let Some(name) = &self.name {
             return class == &**name;
         }
-        match classes.get(class) {
+        match classes.find("", class) {
             Some(class) => ours(class),
             None => {
                 let assumed = self.manifests && class == DEFAULT_CLASS;
-                assumed && !classes.values().any(|class| ours(class))
+                assumed && !classes.iter().any(|class| ours(class))
+            }
+        }
+    }
+}
+
+impl Indexed for IngressClass {
+    /// Files the Ingresses that are served otherwise than before: those of this class, those without one, those of the
+    /// assumed one.
+    fn replace(
+        store: &mut Store,
+        name: &NamespacedName,
+        _: Option<Arc<Self>>,
+        new: Option<Arc<Self>>,
+        changes: &mut Changes,
+    ) {
+        changes.object::<Self>(name);
+        let classes = [Some(name.name.clone()), None, Some(DEFAULT_CLASS.into())];
+        let concerned: BTreeSet<NamespacedName> = classes
+            .iter()
+            .flat_map(|class| store.by_class.get(class).cloned())
+            .collect();
+        let ingresses: Vec<(Arc<Ingress>, bool)> = concerned
+            .iter()
+            .filter_map(|name| store.ingress(name))
+            .map(|ingress| (ingress.clone(), store.serves(ingress)))
+            .collect();
+        store.tables.put(name, new);
+        for (ingress, was_served) in ingresses {
+            let is_served = store.serves(&ingress);
+            if was_served == is_served {
+                continue;
+            }
+            changes.object::<Ingress>(&ingress.metadata.name);
+            match is_served {
+                true => store.serve(None, Some(&ingress), changes),
+                false => store.serve(Some(&ingress), None, changes),
             }
         }
     }

@@ -8,9 +8,7 @@ use std::hash::{BuildHasher as _, Hash, RandomState};
 use std::sync::{Arc, LazyLock};
 
 use crate::model::Host;
-use crate::objects::{
-    Annotations, Ingress, IngressBackend, IngressPath, Kind, NamespacedName, TlsCertificate,
-};
+use crate::objects::{Annotations, Ingress, IngressBackend, IngressPath, Kind, NamespacedName};
 
 /// The name of a fact, as 64 bits of its hash: readers of a hundred thousand hosts fit into some megabytes. Two facts of
 /// one name would have each other's readers made again, and nothing else.
@@ -141,20 +139,4 @@ pub(super) fn by_host(ingress: &Ingress) -> BTreeMap<Option<&str>, At<'_>> {
         }
     }
     hosts
-}
-
-/// Whether hosts see a difference between two certificates of one Secret.
-pub(super) fn same_names(
-    old: &Result<Arc<TlsCertificate>, Arc<str>>,
-    new: &Result<Arc<TlsCertificate>, Arc<str>>,
-) -> bool {
-    match (old, new) {
-        (Ok(old), Ok(new)) => {
-            old.names == new.names
-                && old.common_name == new.common_name
-                && old.key_algorithm == new.key_algorithm
-        }
-        (Err(old), Err(new)) => old == new,
-        _ => false,
-    }
 }

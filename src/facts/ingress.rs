@@ -1,10 +1,16 @@
-//! What an Ingress refers to: the keys under which the store files it.
+//! Ingresses in the store: what they refer to, the keys under which they are filed, and which of their facts differ.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::model::Host;
 use crate::objects::{Ingress, IngressBackend, NamespacedName};
+
+use super::changes::Changes;
+use super::class::class_of;
+use super::fact::{Fact, Head, by_host};
+use super::host_index::HostIndex;
+use super::{Indexed, Store};
 
 /// The hosts that an Ingress names: those of its rules and of its TLS entries, and `*` for a default backend.
 #[must_use]
@@ -52,4 +58,113 @@ pub fn secret_reference(ingress: &Ingress, secret_name: &Arc<str>) -> Namespaced
         .filter(|namespace| !namespace.is_empty())
         .unwrap_or(&ingress.metadata.name.namespace);
     NamespacedName::new(namespace.clone(), secret_name.clone())
+}
+
+impl Indexed for Ingress {
+    fn replace(
+        store: &mut Store,
+        name: &NamespacedName,
+        old: Option<Arc<Self>>,
+        new: Option<Arc<Self>>,
+        changes: &mut Changes,
+    ) {
+        changes.object::<Self>(name);
+        let status_only = matches!((&old, &new), (Some(old), Some(new)) if old.same_spec(new));
+        if !status_only {
+            let (old, new) = (old.as_deref(), new.as_deref());
+            let (old_class, new_class) = (old.map(class_of), new.map(class_of));
+            if old_class != new_class {
+                if let Some(class) = old_class {
+                    store.by_class.remove(&class, name);
+                }
+                if let Some(class) = new_class {
+                    store.by_class.insert(class, name.clone());
+                }
+            }
+            let old = old.filter(|old| store.serves(old));
+            let new = new.filter(|new| store.serves(new));
+            store.serve(old, new, changes);
+        }
+        store.tables.put(name, new);
+    }
+}
+
+impl Store {
+    /// Files a served Ingress under what it names, in the place of what it named when it was `old`. Most edits change no
+    /// name, and then no index is looked into: in a large tree each look waits for keys that no cache holds.
+    pub(super) fn serve(
+        &mut self,
+        old: Option<&Ingress>,
+        new: Option<&Ingress>,
+        changes: &mut Changes,
+    ) {
+        let Some(name) = old.or(new).map(|ingress| &ingress.metadata.name) else {
+            return;
+        };
+        match new.filter(|new| HostIndex::pays(new)) {
+            Some(new) => self.host_indexes.insert(name.clone(), HostIndex::new(new)),
+            None => self.host_indexes.remove(name),
+        };
+        let (left, named) = (named_by(old, hosts), named_by(new, hosts));
+        for host in left.difference(&named) {
+            if self.by_host.remove(host, name) {
+                changes.fact(Fact::Claimed(host));
+            }
+        }
+        for host in named.difference(&left) {
+            if self.by_host.insert(host.clone(), name.clone()) {
+                changes.fact(Fact::Claimed(host));
+            }
+        }
+        let age = |ingress: Option<&Ingress>| ingress.map(|ingress| ingress.metadata.seniority());
+        let is_older = age(old) != age(new);
+        for host in left.union(&named) {
+            if is_older || left.contains(host) != named.contains(host) {
+                changes.fact(Fact::Claims(host));
+                changes.hosts.insert(host.clone());
+            }
+        }
+        let (left, named) = (named_by(old, services), named_by(new, services));
+        for service in left.difference(&named) {
+            if self.named_services.remove(service) {
+                changes.fact(Fact::ServiceNamed(service));
+            }
+        }
+        for service in named.difference(&left) {
+            if self.named_services.insert(service) {
+                changes.fact(Fact::ServiceNamed(service));
+            }
+        }
+        if changes.are_facts_read() {
+            note_ingress(name, old, new, changes);
+        }
+    }
+}
+
+/// The facts of a served Ingress that differ from what they were when it was `old`.
+fn note_ingress(
+    name: &NamespacedName,
+    old: Option<&Ingress>,
+    new: Option<&Ingress>,
+    changes: &mut Changes,
+) {
+    changes.fact(Fact::Ingress(name));
+    if old.map(Head::new) != new.map(Head::new) {
+        changes.fact(Fact::IngressHead(name));
+    }
+    let (left, named) = (
+        old.map(by_host).unwrap_or_default(),
+        new.map(by_host).unwrap_or_default(),
+    );
+    let gone = left.keys().filter(|host| !named.contains_key(*host));
+    let differs = named
+        .iter()
+        .filter(|(host, at)| left.get(*host) != Some(at));
+    for host in gone.chain(differs.map(|(host, _)| host)) {
+        changes.fact(Fact::IngressAt(name, *host));
+    }
+}
+
+fn named_by<T>(ingress: Option<&Ingress>, names: fn(&Ingress) -> BTreeSet<T>) -> BTreeSet<T> {
+    ingress.map_or_else(BTreeSet::new, names)
 }

@@ -1,88 +1,173 @@
-//! The objects of one kind, found by the name that each of them holds.
+//! The objects of each kind, found by the name that each of them holds.
 
-use std::borrow::Borrow;
-use std::collections::HashSet;
-use std::hash::{Hash, Hasher};
+use std::hash::{BuildHasher as _, RandomState};
 use std::sync::Arc;
 
-use crate::objects::{EndpointSlice, Ingress, NamespacedName, Secret, Service};
+use hashbrown::HashTable;
+use hashbrown::hash_table::Entry;
+
+use crate::objects::{
+    EndpointSlice, Ingress, IngressClass, Kind, Metadata, NamespacedName, ObjectRef, Secret,
+    Service, TlsCertificateDelegation, for_each_kind,
+};
 
 /// A map from a name to the object of that name. The name is in the object and nowhere else: a key of two shared
 /// texts beside a pointer would be four fifths of the table, of which a third is always empty.
 #[derive(Debug)]
-pub struct Objects<T: Named>(HashSet<ByName<T>>);
+pub struct Objects<T> {
+    objects: HashTable<Arc<T>>,
+    keys: RandomState,
+}
 
-impl<T: Named> Default for Objects<T> {
+impl<T> Default for Objects<T> {
     fn default() -> Self {
-        Self(HashSet::new())
+        Self {
+            objects: HashTable::new(),
+            keys: RandomState::new(),
+        }
     }
 }
 
-impl<T: Named> Objects<T> {
+impl<T: Stored> Objects<T> {
     /// The object of that name.
     pub fn get(&self, name: &NamespacedName) -> Option<&Arc<T>> {
-        self.0.get(name).map(|ByName(object)| object)
+        self.find(&name.namespace, &name.name)
+    }
+
+    /// The object of that name; the namespace of a cluster-scoped one is empty.
+    pub fn find(&self, namespace: &str, name: &str) -> Option<&Arc<T>> {
+        let hash = self.keys.hash_one((namespace, name));
+        self.objects.find(hash, |object| {
+            let of = &object.metadata().name;
+            *of.namespace == *namespace && *of.name == *name
+        })
     }
 
     /// Puts an object in the place of the one of its name.
     pub fn insert(&mut self, object: Arc<T>) {
-        self.0.replace(ByName(object));
+        let name = &object.metadata().name;
+        let hash = hash(&self.keys, name);
+        let is_it = |other: &Arc<T>| other.metadata().name == *name;
+        let keys = &self.keys;
+        let rehash = |other: &Arc<T>| self::hash(keys, &other.metadata().name);
+        match self.objects.entry(hash, is_it, rehash) {
+            Entry::Occupied(mut place) => *place.get_mut() = object,
+            Entry::Vacant(place) => _ = place.insert(object),
+        }
     }
 
     /// Takes the object of that name out.
     pub fn remove(&mut self, name: &NamespacedName) {
-        self.0.remove(name);
+        let is_it = |other: &Arc<T>| other.metadata().name == *name;
+        if let Ok(place) = self.objects.find_entry(hash(&self.keys, name), is_it) {
+            place.remove();
+        }
     }
 
     /// How many there are.
-    pub fn len(&self) -> usize {
-        self.0.len()
+    pub fn count(&self) -> usize {
+        self.objects.len()
     }
 
-    /// All names, in no order.
-    pub fn names(&self) -> impl Iterator<Item = &NamespacedName> {
-        self.0.iter().map(|ByName(object)| object.name())
+    /// All of them, in no order.
+    pub fn iter(&self) -> impl Iterator<Item = &Arc<T>> {
+        self.objects.iter()
     }
 }
 
-/// An object that holds its name.
-pub trait Named {
-    /// Its name.
-    fn name(&self) -> &NamespacedName;
+fn hash(keys: &RandomState, name: &NamespacedName) -> u64 {
+    keys.hash_one((&*name.namespace, &*name.name))
 }
 
-macro_rules! named {
-    ($($kind:ty),*) => {
-        $(impl Named for $kind {
-            fn name(&self) -> &NamespacedName {
-                &self.metadata.name
+/// What is kept of a kind.
+pub trait Stored: Sized + PartialEq {
+    /// The kind.
+    const KIND: Kind;
+
+    /// Its name and what else every kind has.
+    fn metadata(&self) -> &Metadata;
+
+    /// Which object it is.
+    fn reference(&self) -> ObjectRef {
+        ObjectRef {
+            kind: Self::KIND,
+            name: self.metadata().name.clone(),
+        }
+    }
+
+    /// Where its objects are.
+    fn table(tables: &Tables) -> &Objects<Self>;
+
+    /// Where its objects are.
+    fn table_mut(tables: &mut Tables) -> &mut Objects<Self>;
+}
+
+macro_rules! tables {
+    ($($(#[$doc:meta])* $kind:ident: $api_version:literal, $name:literal, $plural:literal,
+        $scope:ident, $presence:ident, $table:ident, $wire:ty;)*) => {
+        /// The objects of every kind.
+        #[derive(Debug, Default)]
+        pub struct Tables {
+            $($table: Objects<$kind>,)*
+        }
+
+        $(impl Stored for $kind {
+            const KIND: Kind = Kind::$kind;
+
+            fn metadata(&self) -> &Metadata {
+                &self.metadata
+            }
+
+            fn table(tables: &Tables) -> &Objects<Self> {
+                &tables.$table
+            }
+
+            fn table_mut(tables: &mut Tables) -> &mut Objects<Self> {
+                &mut tables.$table
             }
         })*
+
+        impl Tables {
+            /// How many objects of a kind there are.
+            pub fn count(&self, kind: Kind) -> usize {
+                match kind {
+                    $(Kind::$kind => self.$table.count(),)*
+                }
+            }
+
+            /// What every kind has, of one object.
+            pub fn metadata(&self, object: &ObjectRef) -> Option<&Metadata> {
+                match object.kind {
+                    $(Kind::$kind => self.$table.get(&object.name).map(|object| &object.metadata),)*
+                }
+            }
+
+            /// The names of all objects of a kind, in no order.
+            pub fn names(&self, kind: Kind) -> Vec<NamespacedName> {
+                match kind {
+                    $(Kind::$kind => {
+                        let objects = self.$table.iter();
+                        objects.map(|object| object.metadata.name.clone()).collect()
+                    })*
+                }
+            }
+        }
     };
 }
+for_each_kind!(tables);
 
-named!(EndpointSlice, Ingress, Secret, Service);
-
-/// An object as its name: hashed and compared by nothing else.
-#[derive(Debug)]
-struct ByName<T>(Arc<T>);
-
-impl<T: Named> Hash for ByName<T> {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        self.0.name().hash(state);
+impl Tables {
+    /// The objects of one kind.
+    pub fn of<T: Stored>(&self) -> &Objects<T> {
+        T::table(self)
     }
-}
 
-impl<T: Named> PartialEq for ByName<T> {
-    fn eq(&self, other: &Self) -> bool {
-        self.0.name() == other.0.name()
-    }
-}
-
-impl<T: Named> Eq for ByName<T> {}
-
-impl<T: Named> Borrow<NamespacedName> for ByName<T> {
-    fn borrow(&self) -> &NamespacedName {
-        self.0.name()
+    /// Puts an object in the place of the one of that name, or takes that out.
+    pub fn put<T: Stored>(&mut self, name: &NamespacedName, object: Option<Arc<T>>) {
+        let objects = T::table_mut(self);
+        match object {
+            Some(object) => objects.insert(object),
+            None => objects.remove(name),
+        }
     }
 }

@@ -9,7 +9,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use crate::build::controller::Scope;
-use crate::facts::{ClassSelection, class_of};
+use crate::facts::{ClassSelection, Objects, class_of};
 use crate::objects::{
     EndpointSlice, Event, Ingress, IngressClass, Kind, NamespacedName, Object, ObjectRef, Secret,
     Service, ServicePort, ServiceType, TlsCertificate,
@@ -50,7 +50,7 @@ pub struct Overlay<S> {
     selection: ClassSelection,
     /// The lists that are still to come: before that, an object that is not there yet is not missing.
     awaited: BTreeSet<Scope>,
-    classes: BTreeMap<Arc<str>, Arc<IngressClass>>,
+    classes: Objects<IngressClass>,
     services: BTreeMap<NamespacedName, Arc<Service>>,
     /// As the source said.
     slices: BTreeMap<NamespacedName, Arc<EndpointSlice>>,
@@ -76,7 +76,7 @@ impl<S: StandIn> Overlay<S> {
             backends,
             selection,
             awaited: awaited.into_iter().collect(),
-            classes: BTreeMap::new(),
+            classes: Objects::default(),
             services: BTreeMap::new(),
             slices: BTreeMap::new(),
             ingresses: BTreeMap::new(),
@@ -198,10 +198,8 @@ impl<S: StandIn> Overlay<S> {
             Kind::Ingress => self.ingresses.keys().cloned().collect(),
             Kind::Secret => self.secrets.iter().cloned().collect(),
             Kind::IngressClass => {
-                let names = self.classes.keys();
-                names
-                    .map(|name| NamespacedName::new("", name.clone()))
-                    .collect()
+                let classes = self.classes.iter();
+                classes.map(|class| class.metadata.name.clone()).collect()
             }
             Kind::TlsCertificateDelegation => Vec::new(),
         }
@@ -232,7 +230,7 @@ impl<S: StandIn> Overlay<S> {
                 self.secrets.insert(name);
             }
             Object::IngressClass(class) => {
-                self.classes.insert(name.name, class.clone());
+                self.classes.insert(class.clone());
                 touched.secrets.extend(self.all_secrets());
             }
             Object::TlsCertificateDelegation(_) | Object::Invalid(_) => {}
@@ -261,7 +259,8 @@ impl<S: StandIn> Overlay<S> {
                 touched.secrets.insert(name.clone());
             }
             Kind::IngressClass => {
-                if self.classes.remove(&name.name).is_some() {
+                if self.classes.get(name).is_some() {
+                    self.classes.remove(name);
                     touched.secrets.extend(self.all_secrets());
                 }
             }

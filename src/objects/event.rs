@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use super::{
-    EndpointSlice, Ingress, IngressClass, Kind, ObjectRef, Secret, Service,
-    TlsCertificateDelegation,
+    EndpointSlice, Ingress, IngressClass, Kind, Metadata, ObjectRef, Secret, Service,
+    TlsCertificateDelegation, for_each_kind,
 };
 
 /// One change of the set of objects. Sources send nothing else, whether they read an API server or files.
@@ -29,46 +29,41 @@ pub enum Event {
     Batch(Vec<Event>),
 }
 
-/// An object, or what stands in the place of one that could not be decoded.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Object {
-    /// An IngressClass.
-    IngressClass(Arc<IngressClass>),
-    /// An Ingress.
-    Ingress(Arc<Ingress>),
-    /// A Service.
-    Service(Arc<Service>),
-    /// An EndpointSlice.
-    EndpointSlice(Arc<EndpointSlice>),
-    /// A Secret of type `kubernetes.io/tls`, or one that stands where such a Secret was expected.
-    Secret(Arc<Secret>),
-    /// A delegation of Secrets to other namespaces.
-    TlsCertificateDelegation(Arc<TlsCertificateDelegation>),
-    /// It has a name and nothing else that can be used; it takes the place of the object that was there.
-    Invalid(Arc<Invalid>),
-}
-
-impl Object {
-    /// The name under which the object is kept.
-    #[must_use]
-    pub fn reference(&self) -> ObjectRef {
-        let (kind, metadata) = match self {
-            Self::IngressClass(object) => (Kind::IngressClass, &object.metadata),
-            Self::Ingress(object) => (Kind::Ingress, &object.metadata),
-            Self::Service(object) => (Kind::Service, &object.metadata),
-            Self::EndpointSlice(object) => (Kind::EndpointSlice, &object.metadata),
-            Self::Secret(object) => (Kind::Secret, &object.metadata),
-            Self::TlsCertificateDelegation(object) => {
-                (Kind::TlsCertificateDelegation, &object.metadata)
-            }
-            Self::Invalid(invalid) => return invalid.reference.clone(),
-        };
-        ObjectRef {
-            kind,
-            name: metadata.name.clone(),
+macro_rules! object {
+    ($($(#[$doc:meta])* $kind:ident: $api_version:literal, $name:literal, $plural:literal,
+        $scope:ident, $presence:ident, $table:ident, $wire:ty;)*) => {
+        /// An object, or what stands in the place of one that could not be decoded.
+        #[derive(Clone, Debug, PartialEq, Eq)]
+        pub enum Object {
+            $($(#[$doc])* $kind(Arc<$kind>),)*
+            /// It has a name and nothing else that can be used; it takes the place of the object that was there.
+            Invalid(Arc<Invalid>),
         }
-    }
+
+        impl Object {
+            /// The name under which the object is kept.
+            #[must_use]
+            pub fn reference(&self) -> ObjectRef {
+                match self {
+                    $(Self::$kind(object) => ObjectRef {
+                        kind: Kind::$kind,
+                        name: object.metadata.name.clone(),
+                    },)*
+                    Self::Invalid(invalid) => invalid.reference.clone(),
+                }
+            }
+
+            /// What every kind has; `None` where it could not be decoded.
+            pub fn metadata_mut(&mut self) -> Option<&mut Metadata> {
+                match self {
+                    $(Self::$kind(object) => Some(&mut Arc::make_mut(object).metadata),)*
+                    Self::Invalid(_) => None,
+                }
+            }
+        }
+    };
 }
+for_each_kind!(object);
 
 /// An object that is wrong as a whole: it can't be decoded, or breaks a rule that the API server enforces.
 #[derive(Clone, Debug, PartialEq, Eq)]

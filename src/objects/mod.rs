@@ -10,6 +10,7 @@ mod decode;
 mod endpoint_slice;
 mod event;
 mod ingress;
+mod kinds;
 mod metadata;
 pub mod private_key;
 mod problem;
@@ -26,9 +27,11 @@ pub use ingress::{
     CONTROLLER, Ingress, IngressBackend, IngressClass, IngressPath, IngressRule, IngressTls,
     LoadBalancerAddress, PathType, ServiceBackendPort, TlsCertificateDelegation,
 };
+pub use kinds::Kind;
+pub(crate) use kinds::for_each_kind;
 pub use metadata::{Annotations, Metadata, is_of_other_controller};
 pub use problem::Problem;
-pub use reference::{Kind, NamespacedName, ObjectRef};
+pub use reference::{NamespacedName, ObjectRef};
 pub use secret::{Secret, TlsCertificate};
 pub use service::{IpFamily, Service, ServicePort, ServiceType, SessionAffinity};
 pub use validate::Rules;

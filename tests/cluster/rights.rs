@@ -4,6 +4,7 @@
 use std::path::PathBuf;
 
 use anyhow::ensure;
+use isobath::objects::Kind;
 use serde_json::{Value, json};
 
 use crate::check::Transport;
@@ -17,16 +18,6 @@ use crate::support::eventually::eventually;
 use crate::support::isobath::Isobath;
 use crate::support::load::Load;
 use crate::support::network::{address, alone};
-
-/// What is read, and the kind that the last line names.
-const READ: [(&str, &str); 6] = [
-    ("ingresses", "Ingress"),
-    ("ingressclasses", "IngressClass"),
-    ("services", "Service"),
-    ("endpointslices", "EndpointSlice"),
-    ("secrets", "Secret"),
-    ("tlscertificatedelegations", "TLSCertificateDelegation"),
-];
 
 /// What is written, the verb without which it can't be, and the counter that says so. Not in here: the patch of an
 /// Event, which is first made after half an hour (`status/tests.rs`).
@@ -72,12 +63,19 @@ fn user(plane: &ControlPlane, name: &str, without: impl Fn(&str, &str) -> bool +
     plane.kubeconfig(name)
 }
 
+/// The CustomResourceDefinition of a kind.
+fn definition(kind: Kind) -> String {
+    let file = format!("tests/data/{}.yaml", kind.plural());
+    std::fs::read_to_string(file).unwrap()
+}
+
 /// The kinds that are read only where a CRD is there are read as well.
-fn install_delegations(cluster: &Installation) {
-    let crd = include_str!("../data/tlscertificatedelegations.yaml");
-    cluster.kubectl(&["apply", "-f", "-"], crd);
-    let crd = "crd/tlscertificatedelegations.projectcontour.io";
-    cluster.kubectl(&["wait", "--for=condition=established", crd], "");
+fn install_custom_kinds(cluster: &Installation) {
+    for kind in Kind::ALL.into_iter().filter(|kind| kind.is_custom()) {
+        cluster.kubectl(&["apply", "-f", "-"], &definition(kind));
+        let crd = format!("crd/{}.{}", kind.plural(), kind.group());
+        cluster.kubectl(&["wait", "--for=condition=established", &crd], "");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -85,8 +83,9 @@ async fn without_one_to_read_it_ends_and_without_one_to_write_it_warns() {
     let Some(cluster) = Installation::start().await else {
         return;
     };
-    install_delegations(&cluster);
-    for (resource, kind) in READ {
+    install_custom_kinds(&cluster);
+    for kind in Kind::ALL {
+        let resource = kind.plural();
         let name = format!("no-{resource}");
         cluster.kubectl(&["create", "namespace", &name], "");
         // A kind is read with list and watch; to get an Ingress is the status writer's.
@@ -184,7 +183,7 @@ fn envoy_keeps_what_it_had() {
         let Some(cluster) = Installation::start().await else {
             return;
         };
-        install_delegations(&cluster);
+        install_custom_kinds(&cluster);
         let web = Backend::start_at("web", address(2)).await;
         cluster.apply(&[
             cluster_service("web"),
@@ -194,7 +193,8 @@ fn envoy_keeps_what_it_had() {
         let mut stand = cluster.stand().await;
         let load = Load::start(stand.http_traffic("web.test")).await;
         let before = stand.envoy.modifications().await;
-        for (resource, kind) in READ {
+        for kind in Kind::ALL {
+            let resource = kind.plural();
             set_rules(
                 &cluster,
                 &rules("ClusterRole", |of, verb| of == resource && verb != "get"),

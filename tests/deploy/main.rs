@@ -26,3 +26,4 @@ mod reference;
 mod references;
 mod rendered;
 mod replacement;
+mod rights;

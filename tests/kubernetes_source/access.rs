@@ -8,18 +8,27 @@ use isobath::sources::kubernetes::{ConnectError, Kubernetes};
 use crate::control_plane::{ADMIN, Authority, ControlPlane};
 use crate::rig::{Rig, Run, args, proxy, source, status, try_source};
 
-const KINDS: [(&str, &str, Kind); 5] = [
-    ("networking.k8s.io", "ingressclasses", Kind::IngressClass),
-    ("networking.k8s.io", "ingresses", Kind::Ingress),
-    ("", "services", Kind::Service),
-    ("discovery.k8s.io", "endpointslices", Kind::EndpointSlice),
-    ("", "secrets", Kind::Secret),
-];
+/// The kinds that every API server has.
+fn built_in() -> Vec<Kind> {
+    Kind::ALL
+        .into_iter()
+        .filter(|kind| !kind.is_custom())
+        .collect()
+}
 
-fn rules(kinds: &[(&str, &str, Kind)]) -> String {
+/// Those of them that are read where only namespaces are watched.
+fn namespaced() -> Vec<Kind> {
+    built_in()
+        .into_iter()
+        .filter(|kind| kind.is_namespaced())
+        .collect()
+}
+
+fn rules(kinds: &[Kind]) -> String {
     let rules: Vec<_> = kinds
         .iter()
-        .map(|(group, plural, _)| {
+        .map(|kind| {
+            let (group, plural) = (kind.group(), kind.plural());
             format!("{{apiGroups: ['{group}'], resources: [{plural}], verbs: [list, watch]}}")
         })
         .collect();
@@ -32,12 +41,13 @@ async fn a_missing_rule() {
     let Some(rig) = Rig::new("rules").await else {
         return;
     };
-    for (missing, (_, plural, kind)) in KINDS.into_iter().enumerate() {
-        let mut granted = KINDS.to_vec();
-        granted.remove(missing);
+    for kind in built_in() {
+        let plural = kind.plural();
+        let mut granted = built_in();
+        granted.retain(|granted| *granted != kind);
         let user = format!("without-{plural}");
         rig.plane.grant(&user, &rules(&granted));
-        granted_by_now(&rig.plane, &user, &granted).await;
+        granted_by_now(&rig.plane, &user, None, &granted).await;
         let source = Kubernetes::connect(&args(rig.plane.kubeconfig(&user)), None)
             .await
             .unwrap();
@@ -63,22 +73,14 @@ async fn namespaced_roles() {
     let other = Rig::on(rig.plane.clone(), "other-roles").await;
     rig.create_service("seen").await;
     other.create_service("seen").await;
+    let namespaced = namespaced();
     for namespace in ["roles", "other-roles"] {
-        rig.plane.grant_in(namespace, "tenant", &rules(&KINDS[1..]));
+        rig.plane.grant_in(namespace, "tenant", &rules(&namespaced));
     }
     let mut args = args(rig.plane.kubeconfig("tenant"));
     args.watch_namespaces = vec!["roles".to_owned(), "other-roles".to_owned()];
     for namespace in ["roles", "other-roles"] {
-        let path = |plural: &str| format!("namespaces/{namespace}/{plural}");
-        let kinds: Vec<_> = KINDS[1..]
-            .iter()
-            .map(|(group, plural, kind)| (*group, path(plural), *kind))
-            .collect();
-        let kinds: Vec<_> = kinds
-            .iter()
-            .map(|(group, path, kind)| (*group, path.as_str(), *kind))
-            .collect();
-        granted_by_now(&rig.plane, "tenant", &kinds).await;
+        granted_by_now(&rig.plane, "tenant", Some(namespace), &namespaced).await;
     }
     let source = source(&args).await;
     let watched = source.watched().into_iter().collect();
@@ -152,7 +154,7 @@ async fn tokens_are_replaced() {
     )
     .await;
     let user = "system:serviceaccount:tokens:isobath";
-    rig.plane.grant_in("tokens", user, &rules(&KINDS[1..]));
+    rig.plane.grant_in("tokens", user, &rules(&namespaced()));
     let token = || {
         rig.plane.kubectl(
             ADMIN,
@@ -336,11 +338,16 @@ async fn discovery_fails() {
 }
 
 /// Waits until the authorizer has learnt of the rules.
-async fn granted_by_now(plane: &ControlPlane, user: &str, kinds: &[(&str, &str, Kind)]) {
+async fn granted_by_now(plane: &ControlPlane, user: &str, namespace: Option<&str>, kinds: &[Kind]) {
     let client = plane.client(user).await;
-    for (group, plural, kind) in kinds {
-        let root = if group.is_empty() { "api" } else { "apis" };
-        let path = format!("/{root}/{}/{plural}", kind.api_version());
+    let within = namespace.map_or_else(String::new, |name| format!("namespaces/{name}/"));
+    for kind in kinds {
+        let root = if kind.group().is_empty() {
+            "api"
+        } else {
+            "apis"
+        };
+        let path = format!("/{root}/{}/{within}{}", kind.api_version(), kind.plural());
         let mut answer = Ok(String::new());
         for _ in 0..1200 {
             let request = http::Request::get(&path).body(Vec::new()).unwrap();

@@ -174,19 +174,15 @@ impl Generator {
     /// An object as text, and whether the text itself, or the name in it, may be broken.
     pub fn object(&mut self) -> (Kind, String, bool) {
         self.wild = self.random.one(&[0, 0, 0, 0, 1, 3, 3, 10, 40]);
-        let kind = self.random.one(&[
-            Kind::Ingress,
-            Kind::Ingress,
-            Kind::Ingress,
-            Kind::Ingress,
-            Kind::Service,
-            Kind::Service,
-            Kind::EndpointSlice,
-            Kind::EndpointSlice,
-            Kind::Secret,
-            Kind::IngressClass,
-            Kind::TlsCertificateDelegation,
-        ]);
+        let kinds = Kind::ALL.into_iter().flat_map(|kind| {
+            let weight = match kind {
+                Kind::Ingress => 4,
+                Kind::Service | Kind::EndpointSlice => 2,
+                Kind::Secret | Kind::IngressClass | Kind::TlsCertificateDelegation => 1,
+            };
+            std::iter::repeat_n(kind, weight)
+        });
+        let kind = self.random.one(&kinds.collect::<Vec<_>>());
         let mut object = match kind {
             Kind::Ingress => self.ingress(),
             Kind::Service => self.service(),

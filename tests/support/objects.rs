@@ -15,13 +15,6 @@ pub const HOSTS: [&str; 6] = [
 ];
 pub const SERVICES: [&str; 3] = ["web", "api", "gone"];
 pub const SECRETS: [&str; 3] = ["first", "second", "broken"];
-/// Objects that are wrong as a whole at times.
-const INVALID: [(Kind, &str); 4] = [
-    (Kind::Ingress, "one"),
-    (Kind::Ingress, "two"),
-    (Kind::Secret, "first"),
-    (Kind::Service, "web"),
-];
 pub const NAMESPACES: [&str; 2] = ["east", "west"];
 const FAMILIES: [&[IpFamily]; 5] = [
     &[],
@@ -249,8 +242,12 @@ pub fn endpoint_slice() -> impl Strategy<Value = Object> {
             name: name.into(),
             port,
         });
-    let metadata = (select(&NAMESPACES[..]), select(&["s1", "s2", "s3"][..]))
-        .prop_map(|(namespace, name)| metadata(namespace, name, "", None, &[]));
+    let metadata = (
+        select(&NAMESPACES[..]),
+        select(&["s1", "s2", "s3"][..]),
+        uid(),
+    )
+        .prop_map(|(namespace, name, uid)| metadata(namespace, name, uid, None, &[]));
     (
         metadata,
         prop::option::weighted(0.9, select(&SERVICES[..2])),
@@ -323,15 +320,16 @@ pub fn secret() -> impl Strategy<Value = Object> {
         })
 }
 
-pub fn other() -> impl Strategy<Value = Object> {
-    let class = (
+pub fn ingress_class() -> impl Strategy<Value = Object> {
+    (
         select(&["isobath", "other"][..]),
+        uid(),
         any::<bool>(),
         any::<bool>(),
     )
-        .prop_map(|(name, ours, is_default)| {
+        .prop_map(|(name, uid, ours, is_default)| {
             Object::IngressClass(Arc::new(IngressClass {
-                metadata: metadata("", name, "", None, &[]),
+                metadata: metadata("", name, uid, None, &[]),
                 controller: if ours {
                     "isobath.dev/ingress-controller"
                 } else {
@@ -340,26 +338,65 @@ pub fn other() -> impl Strategy<Value = Object> {
                 .into(),
                 is_default,
             }))
-        });
-    let delegation = select(&["*", "east"][..]).prop_map(|target| {
-        Object::TlsCertificateDelegation(Arc::new(TlsCertificateDelegation {
-            metadata: metadata("west", "all", "", None, &[]),
-            delegations: vec![("second".into(), vec![target.into()])],
+        })
+}
+
+/// Two that can say the same.
+pub fn delegation() -> impl Strategy<Value = Object> {
+    (
+        select(&["all", "some"][..]),
+        uid(),
+        select(&["second", "first"][..]),
+        select(&["*", "east"][..]),
+    )
+        .prop_map(|(name, uid, secret, target)| {
+            Object::TlsCertificateDelegation(Arc::new(TlsCertificateDelegation {
+                metadata: metadata("west", name, uid, None, &[]),
+                delegations: vec![(secret.into(), vec![target.into()])],
+            }))
+        })
+}
+
+/// An object of the kind. Whoever adds a kind says here what is random about it.
+fn valid(kind: Kind) -> BoxedStrategy<Object> {
+    match kind {
+        Kind::IngressClass => ingress_class().boxed(),
+        Kind::Ingress => ingress().boxed(),
+        Kind::Service => service().boxed(),
+        Kind::EndpointSlice => endpoint_slice().boxed(),
+        Kind::Secret => secret().boxed(),
+        Kind::TlsCertificateDelegation => delegation().boxed(),
+    }
+}
+
+/// How often objects of the kind are drawn.
+const fn weight(kind: Kind) -> u32 {
+    match kind {
+        Kind::Ingress => 8,
+        Kind::Service | Kind::EndpointSlice | Kind::Secret => 4,
+        Kind::IngressClass | Kind::TlsCertificateDelegation => 1,
+    }
+}
+
+/// An object of the kind, at times one that is wrong as a whole in the place of a valid one.
+pub fn of_kind(kind: Kind) -> impl Strategy<Value = Object> {
+    let invalid = (valid(kind), 0..2_u8).prop_map(|(object, serial)| {
+        Object::Invalid(Arc::new(Invalid {
+            reference: object.reference(),
+            reason: format!("spec: wrong {serial}"),
         }))
     });
-    let invalid = (select(&NAMESPACES[..]), select(&INVALID[..]), 0..2_u8).prop_map(
-        |(namespace, (kind, name), serial)| {
-            Object::Invalid(Arc::new(Invalid {
-                reference: ObjectRef::new(kind, namespace, name),
-                reason: format!("spec: wrong {serial}"),
-            }))
-        },
-    );
-    prop_oneof![class, delegation, invalid]
+    prop_oneof![16 => valid(kind), 1 => invalid]
 }
 
 pub fn object() -> impl Strategy<Value = Object> {
-    prop_oneof![4 => ingress(), 2 => service(), 2 => endpoint_slice(), 2 => secret(), 1 => other()]
+    let kinds = Kind::ALL.map(|kind| (weight(kind), of_kind(kind).boxed()));
+    prop::strategy::Union::new_weighted(kinds.to_vec())
+}
+
+fn list() -> impl Strategy<Value = (Kind, Vec<Object>)> {
+    select(&Kind::ALL[..])
+        .prop_flat_map(|kind| (Just(kind), prop::collection::vec(of_kind(kind), 0..4)))
 }
 
 /// One event, which touches some objects or replaces a kind's.
@@ -367,13 +404,12 @@ fn event() -> impl Strategy<Value = Event> {
     prop_oneof![
         6 => object().prop_map(Event::Apply),
         2 => object().prop_map(|object| Event::Delete(object.reference())),
-        1 => (prop::collection::vec(object(), 0..4), select(&Kind::ALL[..]), prop::option::of(select(&NAMESPACES[..])))
-            .prop_map(|(objects, kind, namespace)| Event::Replace {
+        1 => (list(), prop::option::of(select(&NAMESPACES[..])))
+            .prop_map(|((kind, objects), namespace)| Event::Replace {
                 kind,
                 namespace: namespace.map(Arc::from),
                 objects: objects
                     .into_iter()
-                    .filter(|object| object.reference().kind == kind)
                     .filter(|object| namespace.is_none_or(|namespace| &*object.reference().name.namespace == namespace))
                     .collect(),
             }),
@@ -392,13 +428,9 @@ pub fn step() -> impl Strategy<Value = (Event, bool)> {
 /// The object as it is created anew under its name: nothing but its identity is another one.
 fn created_anew(object: &Object) -> Object {
     let mut object = object.clone();
-    let metadata = match &mut object {
-        Object::Ingress(ingress) => &mut Arc::make_mut(ingress).metadata,
-        Object::Service(service) => &mut Arc::make_mut(service).metadata,
-        Object::Secret(secret) => &mut Arc::make_mut(secret).metadata,
-        _ => return object,
-    };
-    metadata.uid = format!("after {}", metadata.uid).into();
+    if let Some(metadata) = object.metadata_mut() {
+        metadata.uid = format!("after {}", metadata.uid).into();
+    }
     object
 }
 

@@ -22,7 +22,7 @@ use serde::Deserialize;
 use self::json::{PerhapsStruct, PerhapsText};
 use self::wire::Wire;
 use super::validate::{Refusal, Rules};
-use super::{Invalid, Kind, Object, ObjectRef};
+use super::{Invalid, Kind, Object, ObjectRef, for_each_kind};
 
 /// Decodes an object of an API server: [`decode_versioned`] by [`Rules::Stored`], less the version.
 ///
@@ -39,14 +39,15 @@ pub fn decode(kind: Kind, json: &str) -> Result<Object, Undecodable> {
 ///
 /// [`Undecodable`] when the text is no JSON object with a `metadata.name`.
 pub fn decode_versioned(kind: Kind, json: &str, rules: Rules) -> Result<Decoded, Undecodable> {
-    let decoded = match kind {
-        Kind::IngressClass => read::<ingress::ClassWire<'_>>(kind, json, rules),
-        Kind::Ingress => read::<ingress::IngressWire<'_>>(kind, json, rules),
-        Kind::Service => read::<service::ServiceWire<'_>>(kind, json, rules),
-        Kind::EndpointSlice => read::<endpoint_slice::SliceWire<'_>>(kind, json, rules),
-        Kind::Secret => read::<secret::SecretWire<'_>>(kind, json, rules),
-        Kind::TlsCertificateDelegation => read::<ingress::DelegationWire<'_>>(kind, json, rules),
-    };
+    macro_rules! decoded {
+        ($($(#[$doc:meta])* $kind:ident: $api_version:literal, $name:literal, $plural:literal,
+            $scope:ident, $presence:ident, $table:ident, $wire:ty;)*) => {
+            match kind {
+                $(Kind::$kind => read::<$wire>(kind, json, rules),)*
+            }
+        };
+    }
+    let decoded = for_each_kind!(decoded);
     decoded.or_else(|Refusal(reason)| {
         let head = head(kind, json)?;
         Ok(Decoded {

@@ -1,4 +1,4 @@
-//! Configuration and client, as kubectl users expect them; and the one question of discovery.
+//! Configuration and client, as kubectl users expect them; and the one question of discovery, which kinds are installed.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,7 +15,6 @@ use super::args::Args;
 use super::error::{Cause, ConfigurationError, one_line};
 use super::frame::Status;
 use super::list_watch::Input;
-use super::resource::plural;
 use super::timing::{CONNECT_WITHIN, Timing};
 use super::token::BearerFile;
 use super::transport;
@@ -107,9 +106,10 @@ async fn config(args: &Args) -> Result<kube::Config, ConfigurationError> {
         .map_err(because)
 }
 
-/// Whether the API server has the CRD TLSCertificateDelegation. Asked once: who installs or removes the CRD
-/// restarts Isobath.
-pub(super) async fn serves_delegations(
+/// Whether the API server has the CustomResourceDefinition of a kind. Asked once: who installs or removes it restarts
+/// Isobath.
+pub(super) async fn is_installed(
+    kind: Kind,
     client: &kube::Client,
     timing: &Timing,
 ) -> Result<bool, Cause> {
@@ -122,7 +122,6 @@ pub(super) async fn serves_delegations(
         name: String,
     }
 
-    let kind = Kind::TlsCertificateDelegation;
     let path = format!("/apis/{}", kind.api_version());
     loop {
         let request = http::Request::get(&path)
@@ -141,7 +140,7 @@ pub(super) async fn serves_delegations(
                 let list: Resources = serde_json::from_slice(&answer.body)
                     .map_err(|error| super::frame::undecodable("a list of resources", &error))?;
                 let mut names = list.resources.iter();
-                return Ok(names.any(|resource| resource.name == plural(kind)));
+                return Ok(names.any(|resource| resource.name == kind.plural()));
             }
             404 => return Ok(false),
             403 => {

@@ -61,7 +61,7 @@ pub struct Kubernetes {
 }
 
 impl Kubernetes {
-    /// Reads the configuration and asks the API server whether it serves TLSCertificateDelegations.
+    /// Reads the configuration and asks the API server which kinds it has of those that are custom resources.
     /// With `ingress_class`, classes are matched by that name and IngressClass is not watched, so that
     /// namespaced Roles are enough.
     ///
@@ -96,20 +96,23 @@ impl Kubernetes {
         ingress_class: Option<&str>,
     ) -> Result<Self, ConnectError> {
         let timing = Timing::default();
-        let delegations = client::serves_delegations(&client, &timing)
-            .await
-            .map_err(|cause| SourceError {
-                kind: Kind::TlsCertificateDelegation,
-                namespace: None,
-                server: None,
-                cause,
-            })?;
         let namespaces: BTreeSet<&str> = args.watch_namespaces.iter().map(String::as_str).collect();
         let mut watched = Vec::new();
         for kind in Kind::ALL {
+            if kind.is_custom() {
+                let installed = client::is_installed(kind, &client, &timing).await;
+                let installed = installed.map_err(|cause| SourceError {
+                    kind,
+                    namespace: None,
+                    server: None,
+                    cause,
+                })?;
+                if !installed {
+                    continue;
+                }
+            }
             match kind {
                 Kind::IngressClass if ingress_class.is_some() => {}
-                Kind::TlsCertificateDelegation if !delegations => {}
                 kind if kind.is_namespaced() && !namespaces.is_empty() => {
                     watched.extend(namespaces.iter().map(|name| (kind, Some((*name).into()))));
                 }

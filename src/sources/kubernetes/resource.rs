@@ -22,7 +22,7 @@ impl Resource {
         let version = kind.api_version();
         // The core group has no name and a path of its own.
         let root = if version.contains('/') { "apis" } else { "api" };
-        let plural = plural(kind);
+        let plural = kind.plural();
         let path = match namespace {
             Some(namespace) => format!("/{root}/{version}/namespaces/{namespace}/{plural}"),
             None => format!("/{root}/{version}/{plural}"),
@@ -62,17 +62,5 @@ impl Resource {
             }),
         };
         request.map_err(|error| Cause::Unreachable(format!("no request can be made: {error}")))
-    }
-}
-
-/// The path element of a kind.
-pub(super) fn plural(kind: Kind) -> &'static str {
-    match kind {
-        Kind::IngressClass => "ingressclasses",
-        Kind::Ingress => "ingresses",
-        Kind::Service => "services",
-        Kind::EndpointSlice => "endpointslices",
-        Kind::Secret => "secrets",
-        Kind::TlsCertificateDelegation => "tlscertificatedelegations",
     }
 }

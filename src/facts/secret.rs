@@ -1,0 +1,46 @@
+//! Secrets in the store.
+
+use std::sync::Arc;
+
+use crate::objects::{NamespacedName, Secret, TlsCertificate};
+
+use super::changes::Changes;
+use super::fact::Fact;
+use super::{Indexed, Store};
+
+impl Indexed for Secret {
+    fn replace(
+        store: &mut Store,
+        name: &NamespacedName,
+        old: Option<Arc<Self>>,
+        new: Option<Arc<Self>>,
+        changes: &mut Changes,
+    ) {
+        let is_same = match (&old, &new) {
+            (Some(old), Some(new)) => same_names(&old.certificate, &new.certificate),
+            _ => false,
+        };
+        if !is_same {
+            changes.fact(Fact::SecretNames(name));
+        }
+        changes.fact(Fact::Secret(name));
+        changes.object::<Self>(name);
+        store.tables.put(name, new);
+    }
+}
+
+/// Whether hosts see a difference between two certificates of one Secret.
+fn same_names(
+    old: &Result<Arc<TlsCertificate>, Arc<str>>,
+    new: &Result<Arc<TlsCertificate>, Arc<str>>,
+) -> bool {
+    match (old, new) {
+        (Ok(old), Ok(new)) => {
+            old.names == new.names
+                && old.common_name == new.common_name
+                && old.key_algorithm == new.key_algorithm
+        }
+        (Err(old), Err(new)) => old == new,
+        _ => false,
+    }
+}
