@@ -9,12 +9,15 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 use bytes::Bytes;
+use envoy_types::pb::envoy::config::core::v3::TypedExtensionConfig;
 use envoy_types::pb::envoy::config::core::v3::transport_socket::ConfigType as SocketConfig;
 use envoy_types::pb::envoy::config::listener::v3::Listener;
 use envoy_types::pb::envoy::config::listener::v3::filter::ConfigType;
+use envoy_types::pb::envoy::config::route::v3::ScopedRouteConfiguration;
 use envoy_types::pb::envoy::extensions::filters::network::http_connection_manager::v3::HttpConnectionManager;
 use envoy_types::pb::envoy::extensions::filters::network::http_connection_manager::v3::http_connection_manager::RouteSpecifier;
 use envoy_types::pb::envoy::extensions::transport_sockets::tls::v3::DownstreamTlsContext;
+use envoy_types::pb::google::protobuf::Any;
 use http::uri::PathAndQuery;
 use hyper_util::rt::TokioIo;
 use isobath::xds::wire::{
@@ -208,7 +211,7 @@ impl Answer {
             }
             Variant::Sotw => {
                 let response = DiscoveryResponse::decode(raw)?;
-                // The name is the first field of each of the five types.
+                // The name is the first field of each of the types.
                 let resources = response.resources.into_iter().map(|content| {
                     let named = Named::decode(content.value.clone())?;
                     Ok((named.name, content.value))
@@ -250,12 +253,11 @@ impl Session {
                 let names: Vec<String> = resources.iter().map(|(name, _)| name.clone()).collect();
                 self.follow(ResourceType::Endpoint, names);
             }
-            ResourceType::Listener => {
-                for (_, bytes) in &resources {
-                    let (routes, secrets) = references(bytes)?;
-                    self.follow(ResourceType::Route, routes);
-                    self.follow(ResourceType::Secret, secrets);
-                }
+            ResourceType::Listener => self.follow_all(&resources, named_by_listener)?,
+            ResourceType::Extension => self.follow_all(&resources, named_by_extension)?,
+            ResourceType::Scope => {
+                self.unanswered.remove(&(resource_type, ALL.to_owned()));
+                self.follow_all(&resources, named_by_scope)?;
             }
             _ => {}
         }
@@ -268,12 +270,30 @@ impl Session {
         })
     }
 
+    fn follow_all(
+        &mut self,
+        resources: &[(String, Bytes)],
+        named: fn(&Bytes) -> Result<Names>,
+    ) -> Result<()> {
+        let mut names: BTreeMap<ResourceType, Vec<String>> = BTreeMap::new();
+        for (_, bytes) in resources {
+            for (resource_type, name) in named(bytes)? {
+                names.entry(resource_type).or_default().push(name);
+            }
+        }
+        for (resource_type, names) in names {
+            self.follow(resource_type, names);
+        }
+        Ok(())
+    }
+
     /// Subscribes to names that were not asked for yet.
     fn follow(&mut self, resource_type: ResourceType, mut names: Vec<String>) {
         names.retain(|name| self.asked.insert((resource_type, name.clone())));
         if !names.is_empty() {
             let new = names.iter().map(|name| (resource_type, name.clone()));
             self.unanswered.extend(new);
+            names.retain(|name| name != ALL);
             self.ask(resource_type, names);
         }
     }
@@ -316,6 +336,7 @@ impl Session {
             resource_names: of_type
                 .take_while(|(of, _)| *of == resource_type)
                 .map(|(_, name)| name.clone())
+                .filter(|name| name != ALL)
                 .collect(),
             ..DiscoveryRequest::default()
         });
@@ -327,40 +348,60 @@ impl Session {
     }
 }
 
-/// The tables and secrets that a listener names.
-fn references(listener: &Bytes) -> Result<(Vec<String>, Vec<String>)> {
+/// Resources by type and name.
+type Names = Vec<(ResourceType, String)>;
+
+/// Stands for all names of a type with a wildcard.
+const ALL: &str = "";
+
+/// The extensions, tables and secrets that a listener names.
+fn named_by_listener(listener: &Bytes) -> Result<Names> {
     let listener = Listener::decode(listener.clone())?;
-    let (mut routes, mut secrets) = (Vec::new(), Vec::new());
+    let mut names = Vec::new();
     for chain in listener
         .filter_chains
-        .iter()
-        .chain(&listener.default_filter_chain)
+        .into_iter()
+        .chain(listener.default_filter_chain)
     {
-        for filter in &chain.filters {
-            let Some(ConfigType::TypedConfig(config)) = &filter.config_type else {
-                continue;
-            };
-            if !config.type_url.ends_with("HttpConnectionManager") {
-                continue;
-            }
-            let manager = HttpConnectionManager::decode(&*config.value)?;
-            if let Some(RouteSpecifier::Rds(rds)) = manager.route_specifier {
-                routes.push(rds.route_config_name);
+        for filter in chain.filters {
+            match filter.config_type {
+                Some(ConfigType::TypedConfig(config)) => names.extend(named_by_manager(&config)?),
+                Some(ConfigType::ConfigDiscovery(_)) => {
+                    names.push((ResourceType::Extension, filter.name));
+                }
+                None => {}
             }
         }
-        let socket = chain
-            .transport_socket
-            .as_ref()
-            .and_then(|socket| socket.config_type.as_ref());
+        let socket = chain.transport_socket.and_then(|socket| socket.config_type);
         if let Some(SocketConfig::TypedConfig(config)) = socket {
             let context = DownstreamTlsContext::decode(&*config.value)?;
             let common = context.common_tls_context.unwrap_or_default();
-            let names = common
-                .tls_certificate_sds_secret_configs
-                .into_iter()
-                .map(|secret| secret.name);
-            secrets.extend(names);
+            let secrets = common.tls_certificate_sds_secret_configs.into_iter();
+            names.extend(secrets.map(|secret| (ResourceType::Secret, secret.name)));
         }
     }
-    Ok((routes, secrets))
+    Ok(names)
+}
+
+/// Where a connection manager has its routes from.
+fn named_by_manager(config: &Any) -> Result<Names> {
+    if !config.type_url.ends_with("HttpConnectionManager") {
+        return Ok(Vec::new());
+    }
+    let manager = HttpConnectionManager::decode(&*config.value)?;
+    Ok(match manager.route_specifier {
+        Some(RouteSpecifier::Rds(rds)) => vec![(ResourceType::Route, rds.route_config_name)],
+        Some(RouteSpecifier::ScopedRoutes(_)) => vec![(ResourceType::Scope, ALL.to_owned())],
+        _ => Vec::new(),
+    })
+}
+
+fn named_by_extension(extension: &Bytes) -> Result<Names> {
+    let extension = TypedExtensionConfig::decode(extension.clone())?;
+    named_by_manager(&extension.typed_config.unwrap_or_default())
+}
+
+fn named_by_scope(scope: &Bytes) -> Result<Names> {
+    let scope = ScopedRouteConfiguration::decode(scope.clone())?;
+    Ok(vec![(ResourceType::Route, scope.route_configuration_name)])
 }

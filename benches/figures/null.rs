@@ -26,7 +26,7 @@ pub struct Script {
     /// To whom.
     pub variant: Variant,
     /// To the first request of each type, in the order of [`ResourceType::ALL`].
-    initial: [Vec<Vec<u8>>; 5],
+    initial: [Vec<Vec<u8>>; ResourceType::ALL.len()],
     /// To each line, over and over.
     answers: Vec<Vec<(usize, Vec<u8>)>>,
 }
@@ -127,7 +127,7 @@ pub struct Args {
 
 struct Shared {
     variant: Variant,
-    initial: [Vec<Bytes>; 5],
+    initial: [Vec<Bytes>; ResourceType::ALL.len()],
     answers: Vec<Vec<(ResourceType, Bytes)>>,
     events: watch::Receiver<usize>,
 }
@@ -178,7 +178,7 @@ struct Session {
     events: watch::Receiver<usize>,
     shared: Arc<Shared>,
     answered: usize,
-    asked: [bool; 5],
+    asked: [bool; ResourceType::ALL.len()],
     /// What to send, and whether to wait for its acknowledgement before the next: make before break.
     queue: VecDeque<(ResourceType, Bytes, bool)>,
     awaited: Option<ResourceType>,
@@ -193,7 +193,7 @@ impl Session {
             events,
             requests,
             shared: shared.clone(),
-            asked: [false; 5],
+            asked: [false; ResourceType::ALL.len()],
             queue: VecDeque::new(),
             awaited: None,
         };

@@ -33,8 +33,8 @@ const LARGEST_RESPONSE: usize = 1 << 30;
 /// Flags of `isobath xds`.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Args {
-    /// What to show: lds, rds, cds, eds or sds.
-    #[arg(value_name = "lds|rds|cds|eds|sds", value_parser = resource_type)]
+    /// What to show: lds, ecds, rds, srds, cds, eds or sds.
+    #[arg(value_name = "lds|ecds|rds|srds|cds|eds|sds", value_parser = resource_type)]
     pub resource_type: ResourceType,
     /// Which resources; without names, or with *, all: those of rds, eds and sds are learnt from listeners and clusters.
     #[arg(value_name = "NAME")]
@@ -127,7 +127,7 @@ fn resource_type(text: &str) -> Result<ResourceType, String> {
     ResourceType::ALL
         .into_iter()
         .find(|resource_type| resource_type.service() == text)
-        .ok_or_else(|| "it is one of lds, rds, cds, eds and sds".to_owned())
+        .ok_or_else(|| "it is one of lds, ecds, rds, srds, cds, eds and sds".to_owned())
 }
 
 async fn connect(args: &Args) -> anyhow::Result<Channel> {

@@ -61,8 +61,10 @@ const fn word(resource_type: ResourceType) -> &'static str {
     match resource_type {
         ResourceType::Cluster => "cluster",
         ResourceType::Endpoint => "endpoints",
+        ResourceType::Extension => "manager",
         ResourceType::Listener => "listener",
         ResourceType::Route => "routes",
+        ResourceType::Scope => "scope",
         ResourceType::Secret => "certificate",
     }
 }

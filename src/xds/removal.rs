@@ -16,10 +16,14 @@ pub type Name = (ResourceType, Arc<str>);
 /// The last responses that may have replaced a user of a leaving resource.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Users {
+    /// Nonce of the last ECDS response.
+    pub extensions: u64,
     /// Nonce of the last LDS response.
     pub listeners: u64,
     /// Nonce of the last RDS response.
     pub routes: u64,
+    /// Nonce of the last SRDS response.
+    pub scopes: u64,
 }
 
 /// What is to be taken from one client, and when.
@@ -75,7 +79,7 @@ impl Removals {
         !self.names.is_empty() && self.names.contains(&(resource_type, name.clone()))
     }
 
-    /// Goes on: `sent` is there once every replacement of a listener or route is on the wire, `acknowledged`
+    /// Goes on: `sent` is there once every replacement of what uses others is on the wire, `acknowledged`
     /// tells whether these responses were answered. Returns what is due.
     pub fn advance(
         &mut self,
@@ -147,8 +151,10 @@ mod tests {
 
     const GRACE: Duration = Duration::from_secs(1);
     const USERS: Users = Users {
+        extensions: 3,
         listeners: 1,
         routes: 2,
+        scopes: 4,
     };
 
     fn cluster(name: &str) -> Name {
@@ -171,10 +177,7 @@ mod tests {
         assert_eq!(removals.deadline(), None);
         // Later ones put the first off once, and no more.
         removals.leave(cluster("b"));
-        let users = |routes| Users {
-            listeners: 1,
-            routes,
-        };
+        let users = |routes| Users { routes, ..USERS };
         let later = users(9);
         for (sent, acknowledged, deadline) in [
             (users(5), USERS, None),
@@ -209,10 +212,7 @@ mod tests {
         assert_eq!(advance(&mut removals, Some(USERS), 0), None);
         // The listener is taken, and the table is due: it waits for its clusters.
         assert_eq!(advance(&mut removals, None, USERS.routes), None);
-        let table = Users {
-            listeners: USERS.listeners,
-            routes: 3,
-        };
+        let table = Users { routes: 3, ..USERS };
         assert_eq!(advance(&mut removals, Some(table), USERS.routes), None);
         assert_eq!(
             advance(&mut removals, Some(table), table.routes),

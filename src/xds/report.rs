@@ -69,19 +69,25 @@ pub struct TypeReport {
     pub containing: bool,
 }
 
-/// A listener on which a client serves nothing, because it refuses it.
+/// A listener, or what listeners name, on which a client serves nothing, because it refuses it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Missing {
-    /// The listener.
-    pub listener: Arc<str>,
+    /// LDS or ECDS.
+    pub resource_type: ResourceType,
+    /// Its name.
+    pub name: Arc<str>,
     /// As [`RefusedUnit::reason`].
     pub reason: Arc<str>,
 }
 
 impl fmt::Display for Missing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { listener, reason } = self;
-        write!(f, "Envoy refuses the listener {listener}: {reason}")
+        let Self { name, reason, .. } = self;
+        let what = match self.resource_type {
+            ResourceType::Extension => "extension",
+            _ => "listener",
+        };
+        write!(f, "Envoy refuses the {what} {name}: {reason}")
     }
 }
 

@@ -7,10 +7,12 @@
 //!
 //! - `request.rs`: what a request means;
 //! - `walk.rs`: which snapshot is walked, and what waits for what;
+//! - `scopes.rs`: what waits for scopes, and what scopes wait for;
 //! - `push.rs`: what is sent.
 
 mod push;
 mod request;
+mod scopes;
 mod walk;
 
 use std::collections::BTreeSet;
@@ -180,6 +182,8 @@ impl Stream {
             self.kept_since.map(|since| since + self.timing.patience),
             self.endpoints_deadline(),
             self.users_deadline(),
+            self.scopes_deadline(),
+            self.tables_deadline(),
         ]
         .into_iter()
         .flatten()
@@ -211,21 +215,25 @@ impl Stream {
         self.client.as_ref()
     }
 
-    /// The listeners that the client has refused and has no earlier form of: it serves nothing on them.
+    /// The listeners, and the extensions that listeners name, that the client has refused and has no earlier form of: it
+    /// serves nothing on them.
     #[must_use]
     pub fn missing(&self) -> BTreeSet<Missing> {
-        let listeners = self.channel(ResourceType::Listener);
-        // One that it brought along it may have in an earlier form.
-        let refused = listeners
-            .refused
-            .whole_ones()
-            .filter(|(name, _)| !listeners.brought && listeners.held.accepted(name).is_none());
-        refused
-            .map(|(name, refusal)| Missing {
-                listener: name.clone(),
+        let of_type = |of| {
+            let channel = self.channel(of);
+            // One that it brought along it may have in an earlier form.
+            let is_missing =
+                |name: &Arc<str>| !channel.brought && channel.held.accepted(name).is_none();
+            let refused = channel.refused.whole_ones();
+            let refused = refused.filter(move |(name, _)| is_missing(name));
+            refused.map(move |(name, refusal)| Missing {
+                resource_type: of,
+                name: name.clone(),
                 reason: refusal.reason.clone(),
             })
-            .collect()
+        };
+        let refused = [ResourceType::Extension, ResourceType::Listener].into_iter();
+        refused.flat_map(of_type).collect()
     }
 
     /// What `/debug/xds` shows.

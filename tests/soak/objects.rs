@@ -8,9 +8,10 @@ use std::collections::BTreeMap;
 use std::thread;
 
 use envoy_types::pb::envoy::config::cluster::v3::Cluster;
+use envoy_types::pb::envoy::config::core::v3::TypedExtensionConfig;
 use envoy_types::pb::envoy::config::endpoint::v3::ClusterLoadAssignment;
 use envoy_types::pb::envoy::config::listener::v3::Listener;
-use envoy_types::pb::envoy::config::route::v3::RouteConfiguration;
+use envoy_types::pb::envoy::config::route::v3::{RouteConfiguration, ScopedRouteConfiguration};
 use envoy_types::pb::envoy::extensions::transport_sockets::tls::v3::Secret;
 use isobath::build::{Builder, Config};
 use isobath::envoy::listener;
@@ -180,10 +181,12 @@ fn check_snapshot(snapshot: &Snapshot) -> usize {
 fn decoded_name(resource_type: ResourceType, resource: &Resource) -> String {
     let bytes = resource.bytes();
     match resource_type {
+        ResourceType::Extension => TypedExtensionConfig::decode(bytes).unwrap().name,
         ResourceType::Listener => Listener::decode(bytes).unwrap().name,
         ResourceType::Route => RouteConfiguration::decode(bytes).unwrap().name,
         ResourceType::Cluster => Cluster::decode(bytes).unwrap().name,
         ResourceType::Endpoint => ClusterLoadAssignment::decode(bytes).unwrap().cluster_name,
+        ResourceType::Scope => ScopedRouteConfiguration::decode(bytes).unwrap().name,
         ResourceType::Secret => Secret::decode(bytes).unwrap().name,
     }
 }

@@ -7,10 +7,11 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use envoy_types::pb::envoy::config::cluster::v3::Cluster;
-use envoy_types::pb::envoy::config::core::v3::Node;
+use envoy_types::pb::envoy::config::core::v3::{Node, TypedExtensionConfig};
 use envoy_types::pb::envoy::config::listener::v3::Listener;
 use envoy_types::pb::envoy::config::listener::v3::filter::ConfigType;
 use envoy_types::pb::envoy::config::core::v3::transport_socket::ConfigType as SocketConfig;
+use envoy_types::pb::envoy::config::route::v3::ScopedRouteConfiguration;
 use envoy_types::pb::envoy::extensions::filters::network::http_connection_manager::v3::HttpConnectionManager;
 use envoy_types::pb::envoy::extensions::filters::network::http_connection_manager::v3::http_connection_manager::RouteSpecifier;
 use envoy_types::pb::envoy::extensions::transport_sockets::tls::v3::DownstreamTlsContext;
@@ -18,6 +19,7 @@ use envoy_types::pb::envoy::service::discovery::v3::aggregated_discovery_service
 use envoy_types::pb::envoy::service::discovery::v3::{
     DeltaDiscoveryRequest, DeltaDiscoveryResponse,
 };
+use envoy_types::pb::google::protobuf::Any;
 use hyper_util::rt::TokioIo;
 use prost::Message as _;
 use tokio::net::UnixStream;
@@ -27,10 +29,12 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::Streaming;
 use tonic::transport::Endpoint;
 
-/// The type URLs of the five types, in the order in which this client asks for them.
+/// The type URLs of all types, in the order in which this client asks for them.
 pub(crate) const CDS: &str = "type.googleapis.com/envoy.config.cluster.v3.Cluster";
 pub(crate) const EDS: &str = "type.googleapis.com/envoy.config.endpoint.v3.ClusterLoadAssignment";
 pub(crate) const LDS: &str = "type.googleapis.com/envoy.config.listener.v3.Listener";
+pub(crate) const ECDS: &str = "type.googleapis.com/envoy.config.core.v3.TypedExtensionConfig";
+pub(crate) const SRDS: &str = "type.googleapis.com/envoy.config.route.v3.ScopedRouteConfiguration";
 pub(crate) const RDS: &str = "type.googleapis.com/envoy.config.route.v3.RouteConfiguration";
 pub(crate) const SDS: &str = "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret";
 
@@ -89,7 +93,7 @@ impl Ads {
         })
     }
 
-    /// Asks for everything as Envoy does: clusters, their endpoints, listeners, their routes and secrets.
+    /// Asks for everything as Envoy does: clusters, their endpoints, listeners, their managers, scopes, routes and secrets.
     /// Returns what came when every name that another resource refers to has been answered.
     pub(crate) async fn everything(&mut self) -> Result<Served> {
         self.next().await.context("clusters")?;
@@ -97,7 +101,12 @@ impl Ads {
         self.ask(LDS, &[]).await?;
         loop {
             self.follow().await?;
-            let missing = self.asked.iter().any(|name| !self.held.contains_key(name));
+            let is_missing = |name: &(String, String)| match &*name.1 {
+                // A list without names asks for all, and is answered if there is none.
+                ALL => !self.first.contains_key(&name.0),
+                _ => !self.held.contains_key(name),
+            };
+            let missing = self.asked.iter().any(is_missing);
             let listeners = self.held.keys().any(|(type_url, _)| type_url == LDS);
             if listeners && !missing {
                 return Ok(self.held.clone());
@@ -116,7 +125,8 @@ impl Ads {
                 }
             }
         }
-        for (type_url, names) in new {
+        for (type_url, mut names) in new {
+            names.retain(|name| name != ALL);
             self.ask(type_url, &names).await?;
         }
         Ok(())
@@ -200,13 +210,10 @@ fn references(type_url: &str, bytes: &[u8]) -> Result<Vec<(&'static str, String)
             let mut names = Vec::new();
             for chain in chains {
                 for filter in chain.filters {
-                    if let Some(ConfigType::TypedConfig(config)) = filter.config_type
-                        && config.type_url.ends_with(".HttpConnectionManager")
-                    {
-                        let manager = HttpConnectionManager::decode(&*config.value)?;
-                        if let Some(RouteSpecifier::Rds(rds)) = manager.route_specifier {
-                            names.push((RDS, rds.route_config_name));
-                        }
+                    match filter.config_type {
+                        Some(ConfigType::TypedConfig(config)) => names.extend(tables(&config)?),
+                        Some(ConfigType::ConfigDiscovery(_)) => names.push((ECDS, filter.name)),
+                        None => {}
                     }
                 }
                 if let Some(SocketConfig::TypedConfig(config)) =
@@ -221,6 +228,33 @@ fn references(type_url: &str, bytes: &[u8]) -> Result<Vec<(&'static str, String)
             }
             Ok(names)
         }
+        ECDS => {
+            let extension = TypedExtensionConfig::decode(bytes)?;
+            let config = extension
+                .typed_config
+                .context("an extension without configuration")?;
+            tables(&config)
+        }
+        SRDS => {
+            let scope = ScopedRouteConfiguration::decode(bytes)?;
+            Ok(vec![(RDS, scope.route_configuration_name)])
+        }
         _ => Ok(Vec::new()),
     }
 }
+
+/// Where a connection manager has its routes from.
+fn tables(config: &Any) -> Result<Vec<(&'static str, String)>> {
+    if !config.type_url.ends_with(".HttpConnectionManager") {
+        return Ok(Vec::new());
+    }
+    let manager = HttpConnectionManager::decode(&*config.value)?;
+    Ok(match manager.route_specifier {
+        Some(RouteSpecifier::Rds(rds)) => vec![(RDS, rds.route_config_name)],
+        Some(RouteSpecifier::ScopedRoutes(_)) => vec![(SRDS, ALL.to_owned())],
+        _ => Vec::new(),
+    })
+}
+
+/// Stands for all names of a type.
+const ALL: &str = "";

@@ -21,13 +21,13 @@ const WILDCARD: &str = "*";
 #[derive(Debug)]
 pub(super) struct Session {
     shown: ResourceType,
-    /// The type whose resources name those that are shown, where a wildcard would mean nothing: to learn all names, or
-    /// which of the given ones there are.
-    teacher: Option<ResourceType>,
+    /// The types whose resources name those that are shown, where a wildcard would mean nothing: to learn all names, or
+    /// which of the given ones there are. Those without a wildcard are named by the ones before them.
+    teachers: &'static [ResourceType],
     /// The names that were given; none for all.
     given: BTreeSet<String>,
-    /// What each resource of the teacher names.
-    taught: BTreeMap<String, BTreeSet<String>>,
+    /// What each resource of a teacher names.
+    taught: BTreeMap<(ResourceType, String), BTreeSet<(ResourceType, String)>>,
     /// The types whose first response has not come.
     unanswered: BTreeSet<ResourceType>,
     /// The names that were asked for and have no answer yet.
@@ -47,29 +47,48 @@ impl Session {
             true => BTreeSet::new(),
             false => names.iter().cloned().collect(),
         };
-        let teacher = match shown {
-            ResourceType::Listener | ResourceType::Cluster => None,
-            // The server itself says which secrets there are.
-            ResourceType::Secret if !given.is_empty() => None,
-            ResourceType::Route | ResourceType::Secret => Some(ResourceType::Listener),
-            ResourceType::Endpoint => Some(ResourceType::Cluster),
+        let teachers: &[ResourceType] = match shown {
+            ResourceType::Listener | ResourceType::Cluster | ResourceType::Scope => &[],
+            // The server itself says which of these there are.
+            ResourceType::Secret | ResourceType::Extension if !given.is_empty() => &[],
+            ResourceType::Secret | ResourceType::Extension => &[ResourceType::Listener],
+            ResourceType::Route => &[
+                ResourceType::Listener,
+                ResourceType::Extension,
+                ResourceType::Scope,
+            ],
+            ResourceType::Endpoint => &[ResourceType::Cluster],
         };
         let mut session = Self {
             shown,
-            teacher,
+            teachers,
             taught: BTreeMap::new(),
-            unanswered: BTreeSet::from([teacher.unwrap_or(shown)]),
+            unanswered: BTreeSet::new(),
             pending: given.clone(),
             given: given.clone(),
             absent: BTreeSet::new(),
             introduced: false,
         };
         // Without names and with a type that has a wildcard: an empty list is that wildcard.
-        let request = match teacher {
-            Some(teacher) => session.request(teacher, [], []),
-            None => session.request(shown, given, []),
+        let first: Vec<ResourceType> = match teachers {
+            [] => vec![shown],
+            _ => teachers
+                .iter()
+                .copied()
+                .filter(|of| of.has_wildcard())
+                .collect(),
         };
-        (session, vec![request])
+        let mut requests = Vec::new();
+        for of in first {
+            let names = if of == shown {
+                given.clone()
+            } else {
+                BTreeSet::new()
+            };
+            session.unanswered.insert(of);
+            requests.push(session.request(of, names, []));
+        }
+        (session, requests)
     }
 
     /// Whether everything that was asked for has an answer.
@@ -109,8 +128,8 @@ impl Session {
             return (text, requests);
         };
         let first = self.unanswered.remove(&resource_type);
-        if Some(resource_type) == self.teacher {
-            requests.extend(self.learn(&response, first));
+        if self.teachers.contains(&resource_type) {
+            requests.extend(self.learn(resource_type, &response, first));
         } else if resource_type == self.shown {
             let mut resources = response.resources;
             resources.sort_by(|a, b| a.name.cmp(&b.name));
@@ -150,45 +169,67 @@ impl Session {
             .resource
             .as_ref()
             .is_some_and(|any| any.value == bare);
-        let is_named = self.taught.values().any(|names| names.contains(name));
-        self.teacher.is_some() && self.given.contains(name) && is_bare && !is_named
+        let is_named = self.taught_names(self.shown).contains(name);
+        !self.teachers.is_empty() && self.given.contains(name) && is_bare && !is_named
     }
 
-    /// Takes listeners or clusters, and asks for the names that are new in them. Those that nothing names any more are
-    /// unsubscribed. Where names were given, asks for those, the `first` time.
+    /// Takes resources of a teacher, and asks for the names that are new in them. Those that nothing names any more are
+    /// unsubscribed. Where names were given, asks for those, when all teachers have answered the `first` time.
     fn learn(
         &mut self,
+        teacher: ResourceType,
         response: &DeltaDiscoveryResponse,
         first: bool,
-    ) -> Option<DeltaDiscoveryRequest> {
-        let before = self.all_taught();
+    ) -> Vec<DeltaDiscoveryRequest> {
+        let teachers = self.teachers.iter().copied();
+        let learners = teachers.filter(|of| !of.has_wildcard());
+        let learners: Vec<ResourceType> = learners.chain([self.shown]).collect();
+        let names_of = |session: &Self, of| session.taught_names(of);
+        let before: Vec<_> = learners.iter().map(|of| names_of(self, *of)).collect();
         for name in &response.removed_resources {
-            self.taught.remove(name);
+            self.taught.remove(&(teacher, name.clone()));
         }
         for resource in &response.resources {
+            let content = content(&response.type_url, resource);
             let mut names = BTreeSet::new();
-            collect_names(
-                self.shown,
-                &content(&response.type_url, resource),
-                &mut names,
-            );
-            self.taught.insert(resource.name.clone(), names);
+            for learner in &learners {
+                let mut of_type = BTreeSet::new();
+                collect_names(*learner, &content, &mut of_type);
+                names.extend(of_type.into_iter().map(|name| (*learner, name)));
+            }
+            self.taught.insert((teacher, resource.name.clone()), names);
         }
-        if !self.given.is_empty() {
-            return first.then(|| self.request(self.shown, self.given.clone(), []));
+        let mut requests = Vec::new();
+        for (learner, before) in learners.into_iter().zip(before) {
+            let is_shown = learner == self.shown;
+            if is_shown && !self.given.is_empty() {
+                continue;
+            }
+            let now = names_of(self, learner);
+            let new: Vec<String> = now.difference(&before).cloned().collect();
+            let gone: Vec<String> = before.difference(&now).cloned().collect();
+            if is_shown {
+                self.pending.extend(new.iter().cloned());
+                self.pending.retain(|name| now.contains(name));
+            }
+            if !new.is_empty() || !gone.is_empty() {
+                if !is_shown && before.is_empty() {
+                    self.unanswered.insert(learner);
+                }
+                requests.push(self.request(learner, new, gone));
+            }
         }
-        let now = self.all_taught();
-        let (new, gone): (Vec<_>, Vec<_>) = (
-            now.difference(&before).cloned().collect(),
-            before.difference(&now).cloned().collect(),
-        );
-        self.pending.extend(new.iter().cloned());
-        self.pending.retain(|name| now.contains(name));
-        (!new.is_empty() || !gone.is_empty()).then(|| self.request(self.shown, new, gone))
+        if first && !self.given.is_empty() && self.unanswered.is_empty() {
+            requests.push(self.request(self.shown, self.given.clone(), []));
+        }
+        requests
     }
 
-    fn all_taught(&self) -> BTreeSet<String> {
-        self.taught.values().flatten().cloned().collect()
+    /// What the teachers name of a type.
+    fn taught_names(&self, of: ResourceType) -> BTreeSet<String> {
+        let names = self.taught.values().flatten();
+        let names = names.filter(|(named, _)| *named == of);
+        names.map(|(_, name)| name.clone()).collect()
     }
 
     fn request(
@@ -233,7 +274,7 @@ fn document(resource_type: ResourceType, resource: &Resource) -> String {
     )
 }
 
-/// The resources of type `wanted` that a listener or cluster names, wherever in it.
+/// The resources of type `wanted` that another resource names, wherever in it.
 fn collect_names(wanted: ResourceType, value: &Value, names: &mut BTreeSet<String>) {
     let text = |value: Option<&Value>| {
         value
@@ -244,7 +285,13 @@ fn collect_names(wanted: ResourceType, value: &Value, names: &mut BTreeSet<Strin
     match value {
         Value::Object(fields) => {
             match wanted {
-                ResourceType::Route => names.extend(text(fields.get("route_config_name"))),
+                ResourceType::Route => {
+                    names.extend(text(fields.get("route_config_name")));
+                    names.extend(text(fields.get("route_configuration_name")));
+                }
+                ResourceType::Extension if fields.contains_key("config_discovery") => {
+                    names.extend(text(fields.get("name")));
+                }
                 ResourceType::Secret if fields.contains_key("sds_config") => {
                     names.extend(text(fields.get("name")));
                 }

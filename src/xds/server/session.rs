@@ -135,9 +135,12 @@ impl<P: Protocol> Session<P> {
             let ((refused, missing), deadline) = {
                 let mut stream = self.stream.lock();
                 let refused = stream.take_refused();
-                let is_of_listener =
-                    |change: &LeftOut| change.unit.resource_type == ResourceType::Listener;
-                let missing = refused.iter().any(is_of_listener).then(|| stream.missing());
+                let can_close_listeners = |change: &LeftOut| {
+                    let of = change.unit.resource_type;
+                    matches!(of, ResourceType::Listener | ResourceType::Extension)
+                };
+                let missing = refused.iter().any(can_close_listeners);
+                let missing = missing.then(|| stream.missing());
                 ((refused, missing), stream.deadline(now.into_std()))
             };
             if !refused.is_empty() {

@@ -76,6 +76,9 @@ impl Stream {
 
     /// What is due and ready of a type.
     fn changes(&mut self, resource_type: ResourceType, now: Instant) -> Option<Batch> {
+        if resource_type == ResourceType::Listener && self.listeners_wait(now) {
+            return None;
+        }
         let mut batch = Batch::default();
         let mut waiting = BTreeMap::new();
         let due = std::mem::take(&mut self.channel_mut(resource_type).due);
@@ -83,7 +86,7 @@ impl Stream {
             if !self.channel(resource_type).subscription.covers(&name) {
                 continue;
             }
-            if resource_type == ResourceType::Route && !self.ready(&name, now) {
+            if !self.ready(resource_type, &name, now) {
                 waiting.insert(name, why);
                 continue;
             }
@@ -92,7 +95,15 @@ impl Stream {
                 continue;
             }
             match self.wanted(resource_type, &name) {
-                Some(resource) => {
+                Some(wanted) => {
+                    let for_now = match resource_type {
+                        ResourceType::Route => self.with_what_it_loses(&name, &wanted),
+                        _ => None,
+                    };
+                    if for_now.is_some() {
+                        waiting.insert(name.clone(), Due::Changed);
+                    }
+                    let resource = for_now.unwrap_or(wanted);
                     let changed = sent
                         .as_ref()
                         .is_none_or(|sent| sent.version() != resource.version());
@@ -115,9 +126,12 @@ impl Stream {
                 None => {}
             }
         }
-        // The endpoints of a removed cluster go after it.
-        let early = resource_type == ResourceType::Endpoint
-            && !self.channel(ResourceType::Cluster).farewells.is_empty();
+        let early = match resource_type {
+            // The endpoints of a removed cluster go after it.
+            ResourceType::Endpoint => !self.channel(ResourceType::Cluster).farewells.is_empty(),
+            ResourceType::Scope => !self.listeners_are_settled(),
+            _ => false,
+        };
         let channel = self.channel_mut(resource_type);
         channel.due = waiting;
         if !early {
@@ -179,12 +193,20 @@ impl Stream {
         };
         names
             .into_iter()
-            .filter_map(|name| self.wanted(resource_type, name))
+            .filter_map(|name| match channel.held.sent(name) {
+                // What is still due waits for something.
+                Some(sent) if channel.due.contains_key(name) => Some(sent.clone()),
+                _ => self.wanted(resource_type, name),
+            })
             .collect()
     }
 
     /// What the client should have under this name: the resource less what it refused.
-    fn wanted(&self, resource_type: ResourceType, name: &Arc<str>) -> Option<Arc<Resource>> {
+    pub(super) fn wanted(
+        &self,
+        resource_type: ResourceType,
+        name: &Arc<str>,
+    ) -> Option<Arc<Resource>> {
         let channel = self.channel(resource_type);
         let Some(resource) = self.base(resource_type, name) else {
             if self.removals.contains(resource_type, name) {
@@ -476,7 +498,10 @@ impl Stream {
         for (new, old) in news {
             let channels = &mut self.channels;
             let mut ask = |needed: ResourceType, name: &Arc<str>| {
-                if needed > resource_type {
+                // An extension comes before the listener that names it, and again after it.
+                let is_named =
+                    resource_type == ResourceType::Listener && needed == ResourceType::Extension;
+                if needed > resource_type || is_named {
                     channels[needed as usize].asked(name);
                 }
             };

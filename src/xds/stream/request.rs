@@ -131,11 +131,11 @@ impl Stream {
         }
     }
 
-    /// A name that the client has, or may have, and that does not exist: nothing uses a listener.
+    /// A name that the client has, or may have, and that does not exist.
     fn leave(&mut self, resource_type: ResourceType, name: Arc<str>) {
         let channel = self.channel_mut(resource_type);
         channel.due.remove(&name);
-        if resource_type == ResourceType::Listener {
+        if resource_type.is_used_by_none() {
             channel.farewells.insert(name);
         } else {
             channel.held.get_or_insert(&name).brought = true;

@@ -8,6 +8,7 @@ mod order;
 mod properties;
 mod reconnect;
 mod refusals;
+mod scopes;
 mod script;
 mod search;
 mod sotw;

@@ -13,7 +13,7 @@ use crate::xds::{Reference, Resource, ResourceType, Snapshot};
 
 /// What keeps a route from being sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Obstacle {
+pub(super) enum Obstacle {
     /// Nothing.
     None,
     /// An answer that a client gives at once, or a response that goes out in this very flush.
@@ -66,8 +66,8 @@ impl Stream {
                 if !channel.subscription.names().contains(name) {
                     channel.due.remove(name);
                 }
-            } else if resource_type == ResourceType::Listener {
-                // Nothing uses a listener: it goes with the push.
+            } else if resource_type.is_used_by_none() {
+                // It goes with the push.
                 channel.changed(name);
             } else {
                 self.removals.leave((resource_type, name.clone()));
@@ -100,21 +100,32 @@ impl Stream {
         Some(resource)
     }
 
-    /// Whether a route that can be sent before long is still unsent.
+    /// Whether a route, or a scope, that can be sent before long is still unsent, or what waits for it.
     fn keeps_target(&self) -> bool {
+        let [listeners, scopes] =
+            [ResourceType::Listener, ResourceType::Scope].map(|of| self.channel(of));
+        if !(listeners.due.is_empty() && scopes.due.is_empty()) && self.scopes_move(None) {
+            return true;
+        }
         let routes = self.channel(ResourceType::Route);
         if routes.pending.is_some() || routes.containment.is_some() {
-            return !routes.due.is_empty();
+            return routes.due.keys().any(|name| !self.only_loses(name));
         }
         routes
             .due
             .keys()
-            .any(|name| self.obstacle(name, None) != Obstacle::Late)
+            .any(|name| self.obstacle(name, None) != Obstacle::Late && !self.only_loses(name))
     }
 
-    /// Whether a route may be sent: every cluster that it newly names is there, with endpoints acknowledged.
-    pub(super) fn ready(&self, name: &str, now: Instant) -> bool {
-        self.obstacle(name, Some(now)) == Obstacle::None
+    /// Whether a resource may be sent. A route waits until every cluster that it newly names is there, with endpoints
+    /// acknowledged.
+    pub(super) fn ready(&self, resource_type: ResourceType, name: &Arc<str>, now: Instant) -> bool {
+        let obstacle = match resource_type {
+            ResourceType::Route => self.obstacle(name, Some(now)),
+            ResourceType::Scope => self.scope_obstacle(name, Some(now)),
+            _ => Obstacle::None,
+        };
+        obstacle == Obstacle::None
     }
 
     /// The same for units of route tables, on their way a second time.
@@ -139,7 +150,7 @@ impl Stream {
             })
     }
 
-    fn obstacle(&self, name: &str, now: Option<Instant>) -> Obstacle {
+    pub(super) fn obstacle(&self, name: &str, now: Option<Instant>) -> Obstacle {
         let Some(route) = self.base(ResourceType::Route, name) else {
             return Obstacle::None;
         };
@@ -221,21 +232,35 @@ impl Stream {
         if self.removals.is_empty() {
             return;
         }
-        let [listeners, routes] =
-            [ResourceType::Listener, ResourceType::Route].map(|of| self.channel(of));
-        let all_sent = [listeners, routes]
+        let users = [
+            ResourceType::Extension,
+            ResourceType::Listener,
+            ResourceType::Route,
+            ResourceType::Scope,
+        ]
+        .map(|of| self.channel(of));
+        let all_sent = users
             .iter()
             .all(|channel| channel.due.is_empty() && channel.containment.is_none());
+        let [extensions, listeners, routes, scopes] = users.map(|channel| channel.last_nonce);
         let all_asked = self.users_deadline().is_none_or(|deadline| deadline <= now);
         let users = (all_sent && all_asked).then_some(Users {
-            listeners: listeners.last_nonce,
-            routes: routes.last_nonce,
+            extensions,
+            listeners,
+            routes,
+            scopes,
         });
         let due = self
             .removals
             .advance(now, self.timing.grace, users, |users| {
-                self.channels[ResourceType::Listener as usize].answered(users.listeners)
-                    && self.channels[ResourceType::Route as usize].answered(users.routes)
+                [
+                    (ResourceType::Extension, users.extensions),
+                    (ResourceType::Listener, users.listeners),
+                    (ResourceType::Route, users.routes),
+                    (ResourceType::Scope, users.scopes),
+                ]
+                .into_iter()
+                .all(|(of, nonce)| self.channels[of as usize].answered(nonce))
             });
         for (resource_type, name) in due {
             let sotw = self.variant == Variant::Sotw;

@@ -2,12 +2,15 @@
 
 use envoy_types::pb::envoy::config::cluster::v3::Cluster;
 use envoy_types::pb::envoy::config::cluster::v3::cluster::EdsClusterConfig;
-use envoy_types::pb::envoy::config::core::v3::{ConfigSource, DataSource, data_source::Specifier};
+use envoy_types::pb::envoy::config::core::v3::{
+    ConfigSource, DataSource, ExtensionConfigSource, TypedExtensionConfig, data_source::Specifier,
+};
 use envoy_types::pb::envoy::config::core::v3::{TransportSocket, transport_socket};
 use envoy_types::pb::envoy::config::endpoint::v3::ClusterLoadAssignment;
 use envoy_types::pb::envoy::config::listener::v3::{
     Filter, FilterChain, Listener, filter::ConfigType,
 };
+use envoy_types::pb::envoy::config::route::v3::ScopedRouteConfiguration;
 use envoy_types::pb::envoy::extensions::filters::network::http_connection_manager::v3::{
     HttpConnectionManager, Rds, http_connection_manager::RouteSpecifier,
 };
@@ -188,11 +191,54 @@ fn routes_and_secrets_are_learnt_from_listeners() {
         (ResourceType::Secret, "sds +default/tls"),
     ] {
         let (mut session, first) = Session::new(shown, &[]);
-        assert_eq!(lines(&first), ["lds node"]);
+        assert_eq!(lines(&first)[0], "lds node");
         let listeners = vec![listener("http", "http-routes", "default/tls")];
         let (_, answers) = session.receive(response(ResourceType::Listener, listeners, &[]));
         assert_eq!(lines(&answers), ["lds ack", expected]);
     }
+}
+
+/// A listener names an extension, which names a table; scopes name others.
+#[test]
+fn routes_are_learnt_from_extensions_and_scopes() {
+    let discovered = Filter {
+        name: "http".to_owned(),
+        config_type: Some(ConfigType::ConfigDiscovery(ExtensionConfigSource::default())),
+    };
+    let listener = Listener {
+        filter_chains: vec![FilterChain {
+            filters: vec![discovered],
+            ..Default::default()
+        }],
+        ..Default::default()
+    };
+    let manager = HttpConnectionManager {
+        route_specifier: Some(RouteSpecifier::Rds(Rds {
+            route_config_name: "http-routes".to_owned(),
+            ..Default::default()
+        })),
+        ..Default::default()
+    };
+    let manager = TypedExtensionConfig {
+        name: "http".to_owned(),
+        typed_config: Some(any(manager)),
+    };
+    let scope = ScopedRouteConfiguration {
+        route_configuration_name: "https-routes".to_owned(),
+        ..Default::default()
+    };
+    let (mut session, first) = Session::new(ResourceType::Route, &[]);
+    assert_eq!(lines(&first), ["lds node", "srds"]);
+    let mut check = |of, name, content, expected: &[&str]| {
+        let (_, answers) = session.receive(response(of, vec![resource(name, content)], &[]));
+        assert_eq!(lines(&answers), expected);
+    };
+    let listeners = ["lds ack", "ecds +http"];
+    check(ResourceType::Listener, "http", any(listener), &listeners);
+    let scopes = ["srds ack", "rds +https-routes"];
+    check(ResourceType::Scope, "a.test", any(scope), &scopes);
+    let extensions = ["ecds ack", "rds +http-routes"];
+    check(ResourceType::Extension, "http", any(manager), &extensions);
 }
 
 #[test]
@@ -223,7 +269,10 @@ fn what_is_empty_exists_if_somebody_names_it() {
     ] {
         let given = ["named".to_owned(), "nosuch".to_owned()];
         let (mut session, first) = Session::new(shown, &given);
-        assert_eq!(lines(&first), [format!("{teacher} node")]);
+        assert_eq!(lines(&first)[0], format!("{teacher} node"));
+        if shown == ResourceType::Route {
+            session.receive(response(ResourceType::Scope, vec![], &[]));
+        }
         let (_, requests) = session.receive(response(teacher, vec![taught], &[]));
         assert_eq!(
             lines(&requests),
@@ -264,7 +313,7 @@ fn an_asterisk_is_everything() {
     ] {
         let names = ["*".to_owned(), "default/tls".to_owned()];
         let (session, first) = Session::new(shown, &names);
-        assert_eq!(lines(&first), [expected]);
+        assert_eq!(lines(&first)[0], expected);
         assert!(session.pending.is_empty());
     }
 }

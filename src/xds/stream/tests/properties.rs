@@ -25,6 +25,9 @@ enum Change {
     Listener(usize, u8),
     NoListener(usize),
     Secret(usize, u8),
+    /// Requests with key `.0` get the table of scopes `.1`, whose host of that key goes to cluster `.2`.
+    Key(usize, usize, usize, u8),
+    NoKey(usize),
 }
 
 #[derive(Clone, Debug)]
@@ -41,6 +44,7 @@ enum Step {
 
 const CLUSTERS: usize = 4;
 const TABLES: usize = 3;
+const KEYS: usize = 4;
 
 /// What the world is made of, and its snapshot.
 #[derive(Clone, Debug, Default)]
@@ -50,6 +54,7 @@ struct World {
     hosts: BTreeMap<(usize, usize), (usize, u8)>,
     listeners: BTreeMap<usize, u8>,
     secrets: BTreeMap<usize, u8>,
+    keys: BTreeMap<usize, (usize, usize, u8)>,
 }
 
 /// Versions from here on are bad: the client refuses them.
@@ -67,6 +72,10 @@ impl World {
             Change::Listener(l, version) => drop(self.listeners.insert(l, version)),
             Change::NoListener(l) => drop(self.listeners.remove(&l)),
             Change::Secret(s, version) => drop(self.secrets.insert(s, version)),
+            Change::Key(key, table, cluster, version) => {
+                self.keys.insert(key, (table, cluster, version));
+            }
+            Change::NoKey(key) => drop(self.keys.remove(&key)),
         }
     }
 
@@ -97,6 +106,20 @@ impl World {
                 .collect();
             text.push(format!("r:r{l}=0[{}]", hosts.join(";")));
         }
+        // One listener whose manager is an extension; its parts lead connections to keys.
+        let led: Vec<String> = self.keys.keys().map(|key| format!("k{key}=1")).collect();
+        text.push(format!("x:m=1 l:m=0(x:m)[{}]", led.join(";")));
+        let mut tables: BTreeMap<usize, Vec<String>> = BTreeMap::new();
+        for (key, (table, cluster, of)) in &self.keys {
+            used.insert(*cluster);
+            text.push(format!("k:k{key}=t{table}(r:t{table})"));
+            let host = format!("k{key}={}>c{cluster}(c:c{cluster})", version(*of));
+            tables.entry(*table).or_default().push(host);
+        }
+        for (table, hosts) in tables {
+            text.push(format!("k:t{table}=t{table}(r:t{table})"));
+            text.push(format!("r:t{table}=0[{}]", hosts.join(";")));
+        }
         for c in used {
             let cluster = self.clusters.get(&c).copied().unwrap_or(0);
             let endpoints = self.endpoints.get(&c).copied().unwrap_or(0);
@@ -114,6 +137,9 @@ struct Play {
     client: Client,
     now: Instant,
     world: World,
+    /// Keys whose requests are served, until they are gone for a moment.
+    served: BTreeSet<usize>,
+    gone: BTreeSet<usize>,
 }
 
 impl Play {
@@ -127,6 +153,8 @@ impl Play {
             client: Client::new(variant, keeps_good),
             now,
             world,
+            served: BTreeSet::new(),
+            gone: BTreeSet::new(),
         };
         for of in [ResourceType::Cluster, ResourceType::Listener] {
             let request = play.client.request(of, String::new(), None);
@@ -135,7 +163,45 @@ impl Play {
         play
     }
 
+    fn change(&mut self, change: &Change) {
+        if let Change::NoKey(key) = change {
+            self.gone.insert(*key);
+        }
+        self.world.change(change);
+    }
+
+    /// Requests of a key that stays are served at every moment, whatever table it moves to.
+    fn check_served(&mut self) {
+        for key in self
+            .world
+            .keys
+            .keys()
+            .filter(|key| !self.gone.contains(key))
+        {
+            let scope = (ResourceType::Scope, format!("k{key}").into());
+            let table = self
+                .client
+                .needs
+                .get(&scope)
+                .and_then(|needs| needs.first());
+            let table = table.and_then(|table| {
+                let table = (ResourceType::Route, table.name.clone());
+                self.client.has.get(&table)
+            });
+            let is_served = table.is_some_and(|table| table.contains(&format!("+k{key}:")));
+            match is_served {
+                true => drop(self.served.insert(*key)),
+                false => assert!(
+                    !self.served.contains(key),
+                    "key {key} is lost: {:?}",
+                    self.client.has
+                ),
+            }
+        }
+    }
+
     fn send(&mut self, request: Request) {
+        self.check_served();
         self.stream.request(request, self.now).unwrap();
         self.receive();
     }
@@ -154,7 +220,7 @@ impl Play {
         match step {
             Step::Change(changes) => {
                 for change in changes {
-                    self.world.change(change);
+                    self.change(change);
                 }
                 self.stream
                     .publish(Arc::new(self.world.snapshot()), self.now);
@@ -186,8 +252,10 @@ impl Play {
             }
             Step::Reconnect(changes) => {
                 for change in changes {
-                    self.world.change(change);
+                    self.change(change);
                 }
+                // What its tables have is not known any more.
+                self.gone.extend(0..KEYS);
                 let snapshot = Arc::new(self.world.snapshot());
                 let timing = Timing::default();
                 self.stream = Stream::new(self.stream.variant, timing, snapshot, self.now);
@@ -282,14 +350,17 @@ fn change() -> impl Strategy<Value = Change> {
         3 => (0..TABLES, version.clone()).prop_map(|(l, v)| Change::Listener(l, v)),
         1 => (0..TABLES).prop_map(Change::NoListener),
         1 => (0..TABLES, version).prop_map(|(s, v)| Change::Secret(s, v)),
+        6 => (0..KEYS, 0..2_usize, 0..CLUSTERS, 0..BAD)
+            .prop_map(|(k, t, c, v)| Change::Key(k, t, c, v)),
+        1 => (0..KEYS).prop_map(Change::NoKey),
     ]
 }
 
 fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         3 => prop::collection::vec(change(), 1..5).prop_map(Step::Change),
-        8 => (0..5_usize).prop_map(Step::Answer),
-        1 => (0..5_usize, any::<u8>()).prop_map(|(of, nonce)| Step::Odd(of, nonce)),
+        8 => (0..ResourceType::ALL.len()).prop_map(Step::Answer),
+        1 => (0..ResourceType::ALL.len(), any::<u8>()).prop_map(|(of, nonce)| Step::Odd(of, nonce)),
         1 => (0..3000_u16).prop_map(Step::Time),
         1 => prop::collection::vec(change(), 0..8).prop_map(Step::Reconnect),
     ]
@@ -413,7 +484,7 @@ proptest! {
         delta in any::<bool>(),
         requests in prop::collection::vec(
             (
-                0..6_usize,
+                0..8_usize,
                 prop::collection::vec("[*a-c]?", 0..4),
                 prop::collection::vec("[*a-c]?", 0..4),
                 prop::collection::vec("[*a-c]?", 0..4),
@@ -425,10 +496,10 @@ proptest! {
         ),
     ) {
         let mut snapshot = Snapshot::default();
-        apply(&mut snapshot, "c:a=1(e:a) c:b=2 e:a=1 l:a=0[x=1(r:a,s:a);y=2] r:a=0[h=1(c:a);g=1(c:b)] s:a=1 s:b=1");
+        apply(&mut snapshot, "c:a=1(e:a) c:b=2 e:a=1 l:a=0[x=1(r:a,s:a);y=2(x:a)] x:a=1(r:a) r:a=0[h=1(c:a);g=1(c:b)] k:a=1(r:a) k:c=1(r:a) r:b=1 k:b=1(r:b) s:a=1 s:b=1");
         let other = {
             let mut other = snapshot.clone();
-            apply(&mut other, "c:a=2(e:a) -c:b -s:b l:a=0[x=2(r:a,s:a)] r:a=0[h=2(c:a)]");
+            apply(&mut other, "c:a=2(e:a) -c:b -s:b l:a=0[x=2(r:a,s:a)] x:a=2(r:a) r:a=0[h=2(c:a)] k:c=2(r:b) -k:a");
             Arc::new(other)
         };
         let snapshot = Arc::new(snapshot);

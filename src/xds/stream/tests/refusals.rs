@@ -82,6 +82,14 @@ fn refused_listeners_are_missing() {
     assert_eq!(refused(&script).len(), 2);
     assert_eq!(missing(&script), [""; 0]);
 
+    // What it names may be what it refuses.
+    let mut script = Script::new(Variant::Delta, "x:manager=bad l:http=1(x:manager)");
+    script.input("> l").unwrap();
+    script.input("> l ok").unwrap();
+    script.input("> x +manager").unwrap();
+    script.input("> x no:manager is bad").unwrap();
+    assert!(missing(&script)[0].starts_with("Envoy refuses the extension manager: "));
+
     // One that it brought along it has.
     let mut script = Script::new(Variant::Delta, "l:http=bad");
     script.input("> l had:http").unwrap();

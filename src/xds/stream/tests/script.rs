@@ -1,4 +1,4 @@
-//! Transcripts as text. Types are `c`, `e`, `l`, `r`, `s`.
+//! Transcripts as text. Types are `c`, `e`, `x` (ECDS), `l`, `r`, `k` (SRDS, by a key), `s`.
 //!
 //! ```text
 //! ! c:a=1(e:a) e:a=1 -s:old        publish a snapshot with these resources set and removed
@@ -28,8 +28,20 @@ use crate::xds::{Part, Reference, Resource, ResourceType, Snapshot};
 pub(super) fn type_of(letter: &str) -> ResourceType {
     ResourceType::ALL
         .into_iter()
-        .find(|of| of.service().starts_with(letter))
+        .find(|of| letter_of(*of) == letter)
         .unwrap_or_else(|| panic!("no type {letter:?}"))
+}
+
+const fn letter_of(of: ResourceType) -> &'static str {
+    match of {
+        ResourceType::Cluster => "c",
+        ResourceType::Endpoint => "e",
+        ResourceType::Extension => "x",
+        ResourceType::Listener => "l",
+        ResourceType::Route => "r",
+        ResourceType::Scope => "k",
+        ResourceType::Secret => "s",
+    }
 }
 
 /// `label` or `label(type:name,...)`.
@@ -99,11 +111,7 @@ pub(super) fn contents(resource: &Resource) -> String {
 }
 
 pub(super) fn line(response: &Response) -> String {
-    let mut line = format!(
-        "{} {}",
-        &response.resource_type.service()[..1],
-        response.nonce
-    );
+    let mut line = format!("{} {}", letter_of(response.resource_type), response.nonce);
     for resource in &response.resources {
         write!(line, " {}={}", resource.name(), contents(resource)).unwrap();
     }
