@@ -54,6 +54,8 @@ pub struct Channel {
     pub farewells: BTreeSet<Arc<str>>,
     /// Names that the client is to be told do not exist, though it does not ask for them any more.
     pub unknown: Names,
+    /// Names that are remembered because the client has named them: they did not exist when it did, and do not now.
+    pub made_up: Names,
     /// Whether the client says that it has something of an earlier stream.
     pub brought: bool,
     /// The next response is sent even if nothing is in it.
@@ -93,6 +95,7 @@ impl Channel {
             due: BTreeMap::new(),
             farewells: BTreeSet::new(),
             unknown: Names::default(),
+            made_up: Names::default(),
             brought: false,
             must_answer: false,
             pending: None,
@@ -129,7 +132,16 @@ impl Channel {
         self.due.remove(name);
         self.farewells.remove(name);
         self.unknown.remove(name);
+        self.made_up.remove(name);
         self.renewed.remove(name);
+    }
+
+    /// A name is taken from the client: it is remembered only if the client still asks for it.
+    pub fn removed(&mut self, name: &Arc<str>) -> Option<Held> {
+        if !self.subscription.names().contains(name) {
+            self.made_up.remove(name);
+        }
+        self.held.remove(name)
     }
 
     /// The client wants nothing that it does not name. Returns what that is.

@@ -64,6 +64,21 @@ pub enum Ask {
     },
 }
 
+impl Ask {
+    /// All names in it.
+    pub fn names(&self) -> impl Iterator<Item = &String> {
+        let lists: [&[String]; 3] = match self {
+            Self::Delta {
+                subscribe,
+                unsubscribe,
+                claimed,
+            } => [subscribe, unsubscribe, claimed],
+            Self::Sotw { names, .. } => [names, &[], &[]],
+        };
+        lists.into_iter().flatten()
+    }
+}
+
 impl Default for Ask {
     fn default() -> Self {
         Self::Sotw {

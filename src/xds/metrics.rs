@@ -49,6 +49,7 @@ pub struct Metrics {
     nacks: Family<NackLabels, Counter>,
     snapshot: Histogram,
     rejected_connections: Counter,
+    heavy_streams: Counter,
 }
 
 impl Metrics {
@@ -77,6 +78,7 @@ impl Metrics {
             nacks: Family::default(),
             snapshot: Histogram::new(exponential_buckets(0.000_5, 2.0, 16)),
             rejected_connections: Counter::default(),
+            heavy_streams: Counter::default(),
         };
         for variant in [Variant::Delta, Variant::Sotw] {
             drop(metrics.streams.get_or_create(&StreamLabels::of(variant)));
@@ -124,6 +126,11 @@ impl Metrics {
              asked on them for 60 s",
             metrics.rejected_connections.clone(),
         );
+        registry.register(
+            "xds_heavy_streams",
+            "Streams that were ended because clients have named too much that does not exist, and theirs the most of it",
+            metrics.heavy_streams.clone(),
+        );
         metrics
     }
 
@@ -150,6 +157,10 @@ impl Metrics {
 
     pub(super) fn rejected_connection(&self) {
         self.rejected_connections.inc();
+    }
+
+    pub(super) fn heavy_stream(&self) {
+        self.heavy_streams.inc();
     }
 
     pub(super) fn event(&self, event: &Event) {

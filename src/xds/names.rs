@@ -25,10 +25,16 @@ impl Names {
         self.names.is_empty()
     }
 
-    /// How long they are together, in bytes.
+    /// How many there are, and how long they are together, in bytes.
     #[must_use]
-    pub fn bytes(&self) -> usize {
-        self.bytes
+    pub fn size(&self) -> (usize, usize) {
+        (self.names.len(), self.bytes)
+    }
+
+    /// Whether it is among them.
+    #[must_use]
+    pub fn contains(&self, name: &str) -> bool {
+        self.names.contains(name)
     }
 
     /// All of them, sorted.

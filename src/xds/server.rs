@@ -5,10 +5,12 @@
 
 mod body;
 mod connection;
+mod rarely;
 mod requests;
 mod room;
 mod session;
 mod streams;
+mod weights;
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -28,8 +30,10 @@ use super::stream::Timing;
 use super::transport::{Incoming, Listener, Peer, Tls, TlsFiles};
 use super::{Metrics, Published, Reports};
 use connection::Ended;
+use rarely::Rarely;
 use room::Seat;
 use streams::Streams;
+use weights::Scale;
 
 pub use super::transport::BindError;
 
@@ -41,8 +45,8 @@ const CONNECTIONS: usize = 2048;
 /// Pause after `accept` failed, as it does without free file descriptors: enough to not spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// Least time between two lines of the log about too many connections.
-const TELLING_PAUSE: Duration = Duration::from_secs(60);
+/// How long a client that has to leave may take to read why.
+const FAREWELL: Duration = Duration::from_secs(1);
 
 /// Where and how the xDS server listens.
 #[derive(Clone, Debug, clap::Args)]
@@ -141,6 +145,7 @@ struct Shared {
     identifier: Arc<str>,
     metrics: Metrics,
     reports: Reports,
+    scale: Scale,
     /// Not shared: of one connection.
     streams: Streams,
 }
@@ -151,8 +156,8 @@ struct Connections {
     tasks: JoinSet<u64>,
     last: u64,
     open: BTreeMap<u64, Open>,
-    /// When it was logged last that there are too many, and how often it was not logged since.
-    told: Option<(Instant, u64)>,
+    /// That there are too many.
+    told: Rarely,
 }
 
 /// One of them.
@@ -193,7 +198,7 @@ impl Connections {
         self.last += 1;
         let (number, streams) = (self.last, shared.streams.clone());
         let task = self.tasks.spawn(async move {
-            converse(incoming, shared).await;
+            converse(incoming, peer, shared).await;
             number
         });
         let open = Open {
@@ -215,18 +220,11 @@ impl Connections {
         room::leaves(&seats, newcomer)
     }
 
-    /// Logs that there are too many connections, once in a while: a loop of reconnects is one piece of news.
+    /// Logs that there are too many connections, once in a while.
     fn tell(&mut self, newcomer: Peer, leaves: Option<Peer>) {
-        let now = Instant::now();
-        let more = match &mut self.told {
-            Some((at, more)) if now < *at + TELLING_PAUSE => {
-                *more += 1;
-                return;
-            }
-            Some((_, more)) => *more,
-            None => 0,
+        let Some(more) = self.told.now(Instant::now()) else {
+            return;
         };
-        self.told = Some((now, 0));
         match leaves {
             Some(leaves) => tracing::warn!(
                 %newcomer, %leaves, more,
@@ -277,6 +275,7 @@ impl Bound {
             published: published.clone(),
             timing: self.timing,
             identifier: identifier.into(),
+            scale: Scale::new(metrics.clone()),
             metrics,
             reports,
             streams: Streams::default(),
@@ -308,11 +307,18 @@ async fn closed(published: &mut watch::Receiver<Option<Published>>) -> anyhow::R
     anyhow::bail!("nobody publishes snapshots any more")
 }
 
-async fn converse(incoming: Incoming, shared: Shared) {
+async fn converse(incoming: Incoming, peer: Peer, shared: Shared) {
     match incoming.establish().await {
         Ok(connection) => {
-            let metrics = shared.metrics.clone();
-            match connection::serve(connection, shared).await {
+            let (metrics, streams) = (shared.metrics.clone(), shared.streams.clone());
+            let ended = tokio::select! {
+                ended = connection::serve(connection, peer, shared) => ended,
+                () = async {
+                    streams.closed().await;
+                    tokio::time::sleep(FAREWELL).await;
+                } => return,
+            };
+            match ended {
                 Ok(Ended::Closed) => {}
                 Ok(Ended::Silent) => {
                     metrics.rejected_connection();

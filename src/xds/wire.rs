@@ -55,12 +55,21 @@ pub trait Request: prost::Message + Default {
     const LISTS: &'static [u32];
 }
 
-/// How many entries the longest of these lists has in an encoded message.
+/// How many names a request has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NameCount {
+    /// In the longest of its lists.
+    pub of_longest_list: usize,
+    /// In all of them.
+    pub all: usize,
+}
+
+/// How many entries these lists have in an encoded message.
 ///
 /// # Errors
 ///
 /// If the bytes are no message.
-pub fn longest_list(mut bytes: &[u8], lists: &[u32]) -> Result<usize, DecodeError> {
+pub fn count_names(mut bytes: &[u8], lists: &[u32]) -> Result<NameCount, DecodeError> {
     let mut counts = vec![0; lists.len()];
     while !bytes.is_empty() {
         let (tag, wire_type) = decode_key(&mut bytes)?;
@@ -70,7 +79,10 @@ pub fn longest_list(mut bytes: &[u8], lists: &[u32]) -> Result<usize, DecodeErro
         }
         skip_field(wire_type, tag, &mut bytes, DecodeContext::default())?;
     }
-    Ok(counts.into_iter().max().unwrap_or_default())
+    Ok(NameCount {
+        of_longest_list: counts.iter().copied().max().unwrap_or_default(),
+        all: counts.into_iter().sum(),
+    })
 }
 
 /// `google.rpc.Status`: why a response was refused.
@@ -429,15 +441,19 @@ mod tests {
                 .collect(),
             ..Default::default()
         };
-        for (request, longest) in [
-            (delta(0, 0, 0), 0),
-            (delta(3, 1, 2), 3),
-            (delta(1, 30, 2), 30),
-            (delta(1, 2, 300), 300),
+        for (request, of_longest_list, all) in [
+            (delta(0, 0, 0), 0, 0),
+            (delta(3, 1, 2), 3, 6),
+            (delta(1, 30, 2), 30, 33),
+            (delta(1, 2, 300), 300, 303),
         ] {
             let bytes = request.encode_to_vec();
-            let counted = longest_list(&bytes, DeltaDiscoveryRequest::LISTS).unwrap();
-            assert_eq!(counted, longest);
+            let counted = count_names(&bytes, DeltaDiscoveryRequest::LISTS).unwrap();
+            let expected = NameCount {
+                of_longest_list,
+                all,
+            };
+            assert_eq!(counted, expected);
         }
         let sotw = DiscoveryRequest {
             resource_names: names(7),
@@ -445,8 +461,8 @@ mod tests {
         };
         let bytes = sotw.encode_to_vec();
         let lists = DiscoveryRequest::LISTS;
-        assert_eq!(longest_list(&bytes, lists).unwrap(), 7);
-        assert!(longest_list(&[0xff], lists).is_err());
+        assert_eq!(count_names(&bytes, lists).unwrap().all, 7);
+        assert!(count_names(&[0xff], lists).is_err());
     }
 
     #[test]

@@ -24,6 +24,7 @@ mod generate;
 mod hostile;
 mod kills;
 mod moves;
+mod names;
 mod objects;
 mod product;
 mod random;

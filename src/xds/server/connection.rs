@@ -22,7 +22,7 @@ use crate::xds::delta::Delta;
 use crate::xds::message::Protocol;
 use crate::xds::sotw::Sotw;
 use crate::xds::stream::Stream;
-use crate::xds::transport::Connection;
+use crate::xds::transport::{Connection, Peer};
 
 /// What is taken of one request. tonic's default of 4 MiB is the cause of endless reconnects with other servers.
 const REQUEST_LIMIT: Limit = Limit {
@@ -85,10 +85,14 @@ pub(super) enum Ended {
 }
 
 /// Serves a connection until it ends.
-pub(super) async fn serve(connection: Connection, shared: Shared) -> Result<Ended, hyper::Error> {
+pub(super) async fn serve(
+    connection: Connection,
+    peer: Peer,
+    shared: Shared,
+) -> Result<Ended, hyper::Error> {
     let executor = Executor::default();
     let streams = shared.streams.clone();
-    let service = hyper::service::service_fn(move |request| answer(request, shared.clone()));
+    let service = hyper::service::service_fn(move |request| answer(request, peer, shared.clone()));
     let mut builder = hyper::server::conn::http2::Builder::new(executor.clone());
     let connection = builder
         .timer(TokioTimer::new())
@@ -129,11 +133,12 @@ pub(super) async fn serve(connection: Connection, shared: Shared) -> Result<Ende
 
 async fn answer(
     request: http::Request<Incoming>,
+    peer: Peer,
     shared: Shared,
 ) -> Result<http::Response<tonic::body::Body>, Infallible> {
     Ok(match request.uri().path() {
-        DELTA => begin::<Delta>(request, &shared),
-        SOTW => begin::<Sotw>(request, &shared),
+        DELTA => begin::<Delta>(request, peer, &shared),
+        SOTW => begin::<Sotw>(request, peer, &shared),
         _ => tonic::Status::unimplemented("Isobath serves the aggregated discovery service only")
             .into_http(),
     })
@@ -143,10 +148,12 @@ async fn answer(
 /// only, and see [`Body`] and [`Requests`].
 fn begin<P: Protocol>(
     request: http::Request<Incoming>,
+    peer: Peer,
     shared: &Shared,
 ) -> http::Response<tonic::body::Body> {
-    let requests = Requests::new(request.into_body(), REQUEST_LIMIT);
-    match Session::<P>::begin(requests, shared) {
+    let share = || shared.scale.enter(peer, shared.streams.clone());
+    let requests = Requests::new(request.into_body(), REQUEST_LIMIT, share());
+    match Session::<P>::begin(requests, share(), shared) {
         Err(status) => status.into_http(),
         Ok(session) => {
             let body = Body::new(session.responses().boxed());

@@ -13,7 +13,8 @@ use hyper::body::{Body, Incoming};
 use tonic::Status;
 
 use super::body::PREFIX;
-use crate::xds::wire::{Request, longest_list};
+use super::weights::{Share, TooHeavy, decoded};
+use crate::xds::wire::{Request, count_names};
 
 /// The requests of one stream.
 pub(super) struct Requests<T, B = Incoming> {
@@ -21,6 +22,8 @@ pub(super) struct Requests<T, B = Incoming> {
     /// What has come and is no whole message yet.
     buffer: BytesMut,
     limit: Limit,
+    /// The weight of what has come, and of the request that was returned last until it is [done](Self::done).
+    share: Share,
     message: PhantomData<fn() -> T>,
 }
 
@@ -39,11 +42,12 @@ where
     B: Body + Unpin,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
-    pub(super) fn new(body: B, limit: Limit) -> Self {
+    pub(super) fn new(body: B, limit: Limit, share: Share) -> Self {
         Self {
             body,
             buffer: BytesMut::new(),
             limit,
+            share,
             message: PhantomData,
         }
     }
@@ -63,6 +67,8 @@ where
                 Some(Ok(frame)) => {
                     // Trailers are not for requests.
                     if let Ok(data) = frame.into_data() {
+                        let length = self.buffer.len() + data.remaining();
+                        self.share.set(length).map_err(too_heavy)?;
                         put(&mut self.buffer, data);
                     }
                 }
@@ -71,6 +77,15 @@ where
                 None => return Err(Status::internal("a request that ends too early")),
             }
         }
+    }
+
+    /// What the last request asked for is remembered elsewhere by now.
+    ///
+    /// # Errors
+    ///
+    /// As [`message`](Self::message).
+    pub(super) fn done(&mut self) -> Result<(), Status> {
+        self.share.set(self.buffer.len()).map_err(too_heavy)
     }
 
     /// The first message of the buffer, if it is whole.
@@ -94,13 +109,15 @@ where
         };
         let is_no_request = |error: prost::DecodeError| Status::internal(error.to_string());
         // Before anything is decoded: what a name takes in memory has little to do with its bytes here.
-        let names = longest_list(message, T::LISTS).map_err(is_no_request)?;
-        if names > self.limit.names {
+        let names = count_names(message, T::LISTS).map_err(is_no_request)?;
+        if names.of_longest_list > self.limit.names {
             return Err(Status::resource_exhausted(format!(
-                "a request of {names} names, where {} may be",
-                self.limit.names
+                "a request of {} names, where {} may be",
+                names.of_longest_list, self.limit.names
             )));
         }
+        let weight = decoded(names.all, self.buffer.len());
+        self.share.set(weight).map_err(too_heavy)?;
         let message = T::decode(message).map_err(is_no_request)?;
         self.buffer.advance(PREFIX + length);
         if self.buffer.is_empty() {
@@ -108,6 +125,10 @@ where
         }
         Ok(Some(message))
     }
+}
+
+pub(super) fn too_heavy(too_heavy: TooHeavy) -> Status {
+    Status::resource_exhausted(too_heavy.to_string())
 }
 
 fn put(buffer: &mut BytesMut, mut data: impl Buf) {
@@ -128,12 +149,17 @@ mod tests {
     use bytes::Bytes;
     use http_body_util::{BodyExt as _, StreamBody};
     use hyper::body::Frame;
+    use prometheus_client::registry::Registry;
     use proptest::prelude::*;
     use prost::Message as _;
     use tonic::Code;
 
     use super::*;
+    use crate::xds::Metrics;
     use crate::xds::server::body;
+    use crate::xds::server::streams::Streams;
+    use crate::xds::server::weights::Scale;
+    use crate::xds::transport::Peer;
     use crate::xds::wire::{DeltaDiscoveryRequest, Node};
 
     impl Request for Node {
@@ -152,6 +178,11 @@ mod tests {
         names: 10,
     };
 
+    fn share() -> Share {
+        let scale = Scale::new(Metrics::register(&mut Registry::default()));
+        scale.enter(Peer::Process(None), Streams::default())
+    }
+
     /// What [`body::Body`] makes of these messages.
     async fn encoded(nodes: &[Node]) -> Bytes {
         let nodes: Vec<Result<Node, Status>> = nodes.iter().cloned().map(Ok).collect();
@@ -162,11 +193,12 @@ mod tests {
         collected.to_bytes()
     }
 
-    async fn decoded<T: Request>(chunks: Vec<Bytes>) -> (Vec<T>, Option<Status>) {
+    async fn received<T: Request>(chunks: Vec<Bytes>) -> (Vec<T>, Option<Status>) {
         let frames = chunks
             .into_iter()
             .map(|chunk| Ok::<_, Infallible>(Frame::data(chunk)));
-        let mut requests = Requests::new(StreamBody::new(futures::stream::iter(frames)), LIMIT);
+        let body = StreamBody::new(futures::stream::iter(frames));
+        let mut requests = Requests::new(body, LIMIT, share());
         let mut nodes = Vec::new();
         loop {
             match requests.message().await {
@@ -203,7 +235,7 @@ mod tests {
                     }
                     chunks.push(bytes.split_to((*cut).min(bytes.len())));
                 }
-                decoded::<Node>(chunks).await
+                received::<Node>(chunks).await
             });
             prop_assert_eq!(received, nodes);
             prop_assert!(end.is_none());
@@ -212,7 +244,7 @@ mod tests {
 
     /// The bytes of a body, and the code of its end.
     fn check(bytes: &[u8], messages: usize, code: Code) {
-        let (nodes, end) = run(decoded::<Node>(vec![Bytes::copy_from_slice(bytes)]));
+        let (nodes, end) = run(received::<Node>(vec![Bytes::copy_from_slice(bytes)]));
         assert_eq!((nodes.len(), end.unwrap().code()), (messages, code));
     }
 
@@ -233,7 +265,7 @@ mod tests {
             let mut bytes = vec![0];
             bytes.extend(u32::try_from(request.encoded_len()).unwrap().to_be_bytes());
             bytes.extend(request.encode_to_vec());
-            let (requests, end) = run(decoded::<DeltaDiscoveryRequest>(vec![bytes.into()]));
+            let (requests, end) = run(received::<DeltaDiscoveryRequest>(vec![bytes.into()]));
             let code = end.map(|end| end.code());
             if subscribe == 10 {
                 assert_eq!((requests.len(), code), (1, None));
@@ -241,6 +273,27 @@ mod tests {
                 assert_eq!((requests.len(), code), (0, Some(Code::ResourceExhausted)));
             }
         }
+    }
+
+    /// Nor is one of them decoded if they are more than all clients may name together.
+    #[test]
+    fn what_is_too_heavy_is_not_decoded() {
+        let check = |names: usize, expected: Option<Code>| {
+            let mut bytes = vec![0];
+            bytes.extend(u32::try_from(2 * names).unwrap().to_be_bytes());
+            bytes.extend([0x1a, 0].repeat(names));
+            let limit = Limit {
+                bytes: usize::MAX,
+                names: usize::MAX,
+            };
+            let frames = [Ok::<_, Infallible>(Frame::data(Bytes::from(bytes)))];
+            let body = StreamBody::new(futures::stream::iter(frames));
+            let mut requests = Requests::<DeltaDiscoveryRequest, _>::new(body, limit, share());
+            let end = run(requests.message()).err();
+            assert_eq!(end.map(|end| end.code()), expected, "{names} names");
+        };
+        check(1000, None);
+        check(3_000_000, Some(Code::ResourceExhausted));
     }
 
     #[test]

@@ -9,8 +9,9 @@ use tokio::time::Instant;
 use tonic::Status;
 
 use super::Shared;
-use super::requests::Requests;
+use super::requests::{Requests, too_heavy};
 use super::streams::{Counted, Streams};
+use super::weights::{Share, TooHeavy, remembered};
 use crate::xds::message::{Protocol, Response};
 use crate::xds::metrics::StreamGauge;
 use crate::xds::report::{Entry, LeftOut, Reporting, StreamReport};
@@ -49,13 +50,19 @@ pub(super) struct Session<P: Protocol> {
     /// Counts the stream as one of the connection, once it has had a request.
     counted: Option<Counted>,
     streams: Streams,
+    /// The weight of what the stream remembers of what its client has named.
+    share: Share,
     _connected: StreamGauge,
     protocol: PhantomData<fn() -> P>,
 }
 
 impl<P: Protocol> Session<P> {
     /// Begins with the snapshot of this moment.
-    pub(super) fn begin(requests: Requests<P::Request>, shared: &Shared) -> Result<Self, Status> {
+    pub(super) fn begin(
+        requests: Requests<P::Request>,
+        share: Share,
+        shared: &Shared,
+    ) -> Result<Self, Status> {
         let mut published = shared.published.clone();
         let Some(first) = published.borrow_and_update().clone() else {
             return Err(Status::unavailable("there is no configuration yet"));
@@ -76,6 +83,7 @@ impl<P: Protocol> Session<P> {
             known: false,
             counted: None,
             streams: shared.streams.clone(),
+            share,
             _connected: shared.metrics.stream(P::VARIANT),
             protocol: PhantomData,
         })
@@ -149,17 +157,22 @@ impl<P: Protocol> Session<P> {
             if let Some(missing) = missing {
                 self.report.lacks(missing);
             }
+            self.weigh()?;
             tokio::select! {
                 request = self.requests.message() => match request? {
                     Some(request) => {
                         self.counted.get_or_insert_with(|| self.streams.enter());
+                        let request = P::parse(request);
+                        let weight = remembered(self.stream.lock().made_up_with(&request));
+                        self.share.set(weight).map_err(too_heavy)?;
                         self.stream
                             .lock()
-                            .request(P::parse(request), Instant::now().into_std())
+                            .request(request, Instant::now().into_std())
                             .map_err(|violation| match violation {
                                 Violation::NoType => Status::invalid_argument(violation.to_string()),
                                 Violation::TooManyNames => Status::resource_exhausted(violation.to_string()),
                             })?;
+                        self.weigh()?;
                     }
                     None => return Ok(None),
                 },
@@ -168,9 +181,17 @@ impl<P: Protocol> Session<P> {
                     changed.map_err(|_| Status::unavailable("the server ends"))?;
                     self.published.mark_changed();
                 }
+                () = self.streams.closed() => return Err(too_heavy(TooHeavy)),
                 () = sleep_until(deadline.map(Instant::from_std)) => {}
             }
         }
+    }
+
+    /// What is remembered for the client is on the scale, before more is done for it.
+    fn weigh(&mut self) -> Result<(), Status> {
+        self.requests.done()?;
+        let weight = remembered(self.stream.lock().made_up());
+        self.share.set(weight).map_err(too_heavy)
     }
 
     /// Metrics and log of what has happened.

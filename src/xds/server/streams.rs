@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use tokio::sync::watch;
+
 use crate::xds::stream::Answers;
 
 /// How long an answer may take before it counts as missing. Envoy holds its answer to CDS for 15 s where a cluster has no
@@ -25,7 +27,10 @@ pub(super) enum Standing {
 
 /// The streams of one connection that have had a request; every clone shows the same.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Streams(Arc<Mutex<Open>>);
+pub(super) struct Streams {
+    open: Arc<Mutex<Open>>,
+    closed: Arc<watch::Sender<bool>>,
+}
 
 #[derive(Debug, Default)]
 struct Open {
@@ -75,9 +80,24 @@ impl Streams {
         }
     }
 
+    /// The connection is to end, whatever its client does.
+    pub(super) fn close(&self) {
+        self.closed.send_replace(true);
+    }
+
+    /// When it is to end.
+    pub(super) async fn closed(&self) {
+        // The sender is here.
+        let _ = self
+            .closed
+            .subscribe()
+            .wait_for(|is_closed| *is_closed)
+            .await;
+    }
+
     /// Nothing panics while this is locked.
     fn lock(&self) -> MutexGuard<'_, Open> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

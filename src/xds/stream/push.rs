@@ -155,7 +155,7 @@ impl Stream {
                 // resource does not exist".
                 let channel = self.channel_mut(resource_type);
                 for name in &batch.removed {
-                    channel.held.remove(name);
+                    channel.removed(name);
                 }
                 channel.must_answer = false;
                 return None;
@@ -450,7 +450,7 @@ impl Stream {
             .removed
             .into_iter()
             .map(|name| {
-                let held = channel.held.remove(&name);
+                let held = channel.removed(&name);
                 (name, held)
             })
             .collect();

@@ -9,6 +9,7 @@ use crate::xds::ResourceType;
 use crate::xds::channel::{Channel, Pending};
 use crate::xds::held::Doubt;
 use crate::xds::message::{Ask, RefusalText, Request, Variant};
+use crate::xds::names::Names;
 use crate::xds::refusal::{Containment, Unit};
 use crate::xds::report::Rejected;
 use crate::xds::subscription::Change;
@@ -135,12 +136,39 @@ impl Stream {
     fn leave(&mut self, resource_type: ResourceType, name: Arc<str>) {
         let channel = self.channel_mut(resource_type);
         channel.due.remove(&name);
+        channel.made_up.insert(name.clone());
         if resource_type.is_used_by_none() {
             channel.farewells.insert(name);
         } else {
             channel.held.get_or_insert(&name).brought = true;
             self.removals.leave((resource_type, name));
         }
+    }
+
+    /// How many names are remembered that do not exist, because the client named them, and their length.
+    #[must_use]
+    pub fn made_up(&self) -> (usize, usize) {
+        let of_channel =
+            |channel: &'_ Channel| [&channel.made_up, &channel.unknown].map(Names::size);
+        let sizes = self.channels.iter().flat_map(of_channel);
+        sizes.fold((0, 0), |sum, one| (sum.0 + one.0, sum.1 + one.1))
+    }
+
+    /// The same once this request is taken, or more.
+    #[must_use]
+    pub fn made_up_with(&self, request: &Request) -> (usize, usize) {
+        let (mut names, mut bytes) = self.made_up();
+        let Some(resource_type) = ResourceType::from_type_url(&request.type_url) else {
+            return (names, bytes);
+        };
+        let made_up = &self.channel(resource_type).made_up;
+        for name in request.ask.names() {
+            if !made_up.contains(name) && self.target.get(resource_type, name).is_none() {
+                names += 1;
+                bytes += name.len();
+            }
+        }
+        (names, bytes)
     }
 
     /// What is remembered for the client because it named it: what it subscribes to, what it is to be told does not
@@ -157,7 +185,7 @@ impl Stream {
                 let names = channel.subscription.names().len();
                 (names, channel.subscription.bytes())
             }),
-            of_all(|channel| (channel.unknown.len(), channel.unknown.bytes())),
+            of_all(|channel| channel.unknown.size()),
             self.claimed,
         ];
         let is_bounded = |(names, bytes)| names <= Self::NAMES && bytes <= Self::NAME_BYTES;
@@ -219,6 +247,7 @@ impl Stream {
                 }
             } else {
                 channel.due.remove(name);
+                channel.made_up.remove(name);
                 if self.variant == Variant::Delta {
                     channel.unknown.insert(name.clone());
                 }
@@ -232,6 +261,9 @@ impl Stream {
         }
         for name in &change.asked {
             channel.asked(name);
+            if !target.contains_key(name) && channel.subscription.names().contains(name) {
+                channel.made_up.insert(name.clone());
+            }
         }
         if change.asked_all {
             // Also when there is nothing: the client's first fetch ends with the answer.
@@ -379,7 +411,12 @@ impl Stream {
             }
             if self.target.get(resource_type, &name).is_some() {
                 channel.changed(&name);
-            } else if repeat {
+                continue;
+            }
+            if repeat || channel.held.contains(&name) {
+                channel.made_up.insert(name.clone());
+            }
+            if repeat {
                 channel.farewells.insert(name);
             }
         }

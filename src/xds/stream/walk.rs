@@ -59,6 +59,7 @@ impl Stream {
                 self.removals.cancel(resource_type, name);
                 channel.farewells.remove(name);
                 channel.unknown.remove(name);
+                channel.made_up.remove(name);
                 channel.changed(name);
             } else if !channel.held.contains(name) {
                 // Who never answers is sent nothing: what comes and goes meanwhile must not add up. A client that named
@@ -271,7 +272,7 @@ impl Stream {
             channel.due.remove(&name);
             if sotw && channel.held.sent(&name).is_none() {
                 // There is no field to say so, and perhaps it only waits for it.
-                channel.held.remove(&name);
+                channel.removed(&name);
                 channel.asked(&name);
             } else {
                 channel.farewells.insert(name);

@@ -56,6 +56,75 @@ fn names_that_are_taken_back_do_not_add_up() {
     }
 }
 
+/// What does not exist and is remembered all the same is known, and so is when it is not any more.
+#[test]
+fn made_up_names_are_counted() {
+    // Of names of one letter.
+    let check = |variant: Variant, steps: &[(&str, usize)]| {
+        let mut script = Script::new(variant, "c:a=1(e:a) e:a=1 l:a=1");
+        for (input, expected) in steps {
+            script.input(input).unwrap();
+            let made_up = script.stream.made_up();
+            assert_eq!(
+                made_up,
+                (*expected, *expected),
+                "{variant:?} {input}: {steps:?}"
+            );
+        }
+    };
+    // Subscribed to, and let go; what exists is everybody's.
+    check(
+        Variant::Delta,
+        &[
+            ("> e +a +b +c", 2),
+            ("> e ok", 2),
+            ("> e -b", 1),
+            ("> e -a -c", 0),
+        ],
+    );
+    check(
+        Variant::Sotw,
+        &[("> e =a,b,c", 2), ("> e =a,c ok", 1), ("> e =a ok", 0)],
+    );
+    // It comes into being, and is gone again, which is no word of the client's.
+    let comes = [("> e +a +b", 1), ("! e:b=1", 0), ("! -e:b", 0)];
+    check(Variant::Delta, &comes);
+    check(Variant::Sotw, &[("> e =a,b", 1), comes[1], comes[2]]);
+    // To be told, while the wildcard covers it; until it is told.
+    check(
+        Variant::Delta,
+        &[
+            ("> c * +b", 1),
+            ("> c -b", 1),
+            ("> c -d", 2),
+            ("> c ok", 0),
+            ("> c ok", 0),
+        ],
+    );
+    // Brought along, until it is taken from the client: a listener at once, else when its users have been sent.
+    check(Variant::Delta, &[("> l had:a,b", 0)]);
+    check(
+        Variant::Delta,
+        &[
+            ("> c had:a,b", 1),
+            ("> l", 1),
+            ("> r", 1),
+            ("> c ok", 1),
+            ("> l ok", 1),
+            ("@ 2000", 0),
+        ],
+    );
+    check(
+        Variant::Delta,
+        &[
+            ("> e +b had:b,d", 2),
+            ("> e -b", 1),
+            ("> e +d", 1),
+            ("> e -d", 0),
+        ],
+    );
+}
+
 /// The lengths count as much as the number.
 #[test]
 fn long_names_do_not_add_up() {
