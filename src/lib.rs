@@ -65,7 +65,8 @@
 //! A new route feature is a field of the model, a function
 //! of [`envoy`] that renders it and an annotation in `translate/policy.rs`. Neither touches build or protocol. Whatever is
 //! made of an object is on that object's account (`translate/budget.rs`), and what many units read of one list is found
-//! once ([`translate::Derived`]).
+//! once ([`translate::Derived`]). Every route, cluster, certificate and problem says which field of which object it comes
+//! from ([`objects::FieldRef`]). Whose a host is, is asked of `translate/ownership.rs`, where each language adds its claims.
 //!
 //! # What must stay true
 //!

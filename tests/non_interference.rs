@@ -207,7 +207,12 @@ fn is_of_one(
     let tables = unit.http.iter();
     let tables = tables.chain(unit.https.iter().map(|https| &https.virtual_host));
     for route in tables.flat_map(|table| &table.routes) {
-        prop_assert_eq!(&*route.owner.namespace, namespace, "host {}", host);
+        prop_assert_eq!(
+            &*route.source.object.name.namespace,
+            namespace,
+            "host {}",
+            host
+        );
     }
     for backend in unit.clusters.values() {
         prop_assert_eq!(&*backend.service.namespace, namespace, "host {}", host);
@@ -223,7 +228,7 @@ fn is_of_one(
         );
     }
     for problem in &unit.problems {
-        let is_owners = *problem.object.name.namespace == *namespace;
+        let is_owners = *problem.source.object.name.namespace == *namespace;
         prop_assert!(
             is_owners || problem.reason == reason::HOST_CONFLICT,
             "{:?}",
@@ -286,10 +291,10 @@ fn named(objects: &[Object], names: &mut BTreeMap<String, String>) -> Result<(),
                 name,
                 certificates,
                 settings,
-                owner,
+                source,
             } = &https.server;
             let meaning = format!(
-                "{certificates:?} {settings:?} {owner:?} {:?}",
+                "{certificates:?} {settings:?} {source:?} {:?}",
                 https.secrets
             );
             add(format!("server {name}"), meaning)?;

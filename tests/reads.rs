@@ -326,6 +326,32 @@ fn a_claim_that_loses_is_nobody_elses_news() {
     check(builder, "its owner goes", whole, [3, 0, 0, 0]);
 }
 
+/// Rules change places: nothing is made and nothing sent, and what is told of one of them is told where it stands now.
+#[test]
+fn a_rule_that_moves_makes_nothing() {
+    let rules = || {
+        let missing = rule("b.test", "/", "missing");
+        vec![rule("a.test", "/", "web"), missing]
+    };
+    let moved = |rules| ingress("shop", "moved", rules, vec![tls("a.test", "gone")]);
+    let builder = &mut builder([service("shop", "web", 80), moved(rules())]);
+    let paths = |builder: &Builder| -> Vec<String> {
+        let problems = builder.statuses().problems.values();
+        let problems = problems.flat_map(|of| &*of.problems);
+        problems
+            .map(|problem| problem.source.field.path(None).unwrap())
+            .collect()
+    };
+    let in_tls = "spec.tls[0]";
+    assert_eq!(paths(builder), [in_tls, "spec.rules[1].http.paths[0]"]);
+    let turned = moved(rules().into_iter().rev().collect());
+    let before = builder.translated();
+    builder.apply(Event::Apply(turned));
+    assert!(!builder.build(), "nothing is sent");
+    assert_eq!(builder.translated(), before);
+    assert_eq!(paths(builder), [in_tls, "spec.rules[0].http.paths[0]"]);
+}
+
 #[test]
 fn what_was_not_read_makes_nothing() {
     let builder = &mut builder(wildcard_world());

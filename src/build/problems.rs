@@ -8,7 +8,7 @@ use imbl::OrdMap;
 
 use crate::facts::Store;
 use crate::model::verdict::ObjectProblems;
-use crate::objects::{ObjectRef, Problem};
+use crate::objects::{Field, FieldRef, Kind, ObjectRef, Problem};
 
 use super::unit::Unit;
 
@@ -33,7 +33,7 @@ impl Problems {
             self.touched.insert(object);
         }
         for problem in problems {
-            let object = problem.object.clone();
+            let object = problem.source.object.clone();
             let units = self.by_object.entry(object.clone()).or_default();
             units.entry(unit.clone()).or_default().push(problem);
             self.objects_of
@@ -66,7 +66,7 @@ impl Problems {
             };
             let problems = ObjectProblems {
                 uid: uid(store, &object),
-                problems: first_of_each_reason(units.values().flatten().collect()),
+                problems: first_of_each_reason(store, &object, units.values().flatten().collect()),
             };
             if published.get(&object) != Some(&problems) {
                 published.insert(object, problems);
@@ -79,24 +79,40 @@ impl Problems {
 /// of everybody would wait for theirs.
 const TOLD: usize = 8;
 
-/// The first ones by message, and for each reason that has more of them one that says how many.
-fn first_of_each_reason(problems: BTreeSet<&Problem>) -> Arc<[Problem]> {
+/// The first ones by message, each at the place where its field is now, and for each reason that has more of them one that
+/// says how many. What is said of several fields in the same words is told of the first.
+fn first_of_each_reason(
+    store: &Store,
+    object: &ObjectRef,
+    problems: BTreeSet<&Problem>,
+) -> Arc<[Problem]> {
+    let ingress = store
+        .ingress(&object.name)
+        .filter(|_| object.kind == Kind::Ingress);
     let mut counts: BTreeMap<&'static str, usize> = BTreeMap::new();
     let mut told: Vec<Problem> = Vec::new();
-    let mut object = None;
+    let mut last = None;
     for problem in problems {
+        let said = Some((problem.reason, &problem.message));
+        if said == std::mem::replace(&mut last, said) {
+            continue;
+        }
         let count = counts.entry(problem.reason).or_default();
         *count += 1;
         if *count <= TOLD {
-            told.push(problem.clone());
+            let path = problem.source.field.path(ingress.map(|ingress| &**ingress));
+            let field = path.map_or(Field::Whole, |path| Field::At(path.into()));
+            let source = FieldRef::new(object.clone(), field);
+            told.push(Problem::new(
+                source,
+                problem.reason,
+                problem.message.clone(),
+            ));
         }
-        object = Some(&problem.object);
     }
-    for (reason, count) in counts {
-        if let Some(object) = object.filter(|_| count > TOLD) {
-            let more = format!("and {} more of this kind", count - TOLD);
-            told.push(Problem::new(object.clone(), reason, more));
-        }
+    for (reason, count) in counts.into_iter().filter(|(_, count)| *count > TOLD) {
+        let more = format!("and {} more of this kind", count - TOLD);
+        told.push(Problem::new(object.clone(), reason, more));
     }
     told.sort();
     told.into()

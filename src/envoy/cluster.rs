@@ -86,7 +86,11 @@ pub fn cluster(cluster: &Cluster) -> Resource {
     }
     Resource::whole(
         cluster.name.clone(),
-        part(&message, references, BTreeSet::from([&cluster.owner])),
+        part(
+            &message,
+            references,
+            BTreeSet::from([&cluster.source.object]),
+        ),
     )
 }
 

@@ -10,7 +10,7 @@ use envoy_types::pb::google::protobuf;
 use prost::Message;
 use prost::encoding::{WireType, encode_key, encode_varint, encoded_len_varint, key_len};
 
-use crate::model::Owner;
+use crate::model::ObjectRef;
 use crate::xds::{Encoded, Part, Reference, ResourceType};
 
 /// Ten years. Envoy refuses a whole response over a duration that its clocks can't hold, and that is data.
@@ -20,7 +20,7 @@ const LONGEST: Duration = Duration::from_secs(315_360_000);
 pub(super) fn part(
     message: &impl Message,
     references: BTreeSet<Reference>,
-    owners: BTreeSet<&Owner>,
+    owners: BTreeSet<&ObjectRef>,
 ) -> Part {
     encoded_part(message.encode_to_vec(), references, owners)
 }
@@ -29,7 +29,7 @@ pub(super) fn part(
 pub(super) fn encoded_part(
     bytes: impl Into<Encoded>,
     references: BTreeSet<Reference>,
-    owners: BTreeSet<&Owner>,
+    owners: BTreeSet<&ObjectRef>,
 ) -> Part {
     let owners = owners.into_iter();
     Part {

@@ -98,7 +98,7 @@ pub fn filter_chain(server: &TlsServer, manager: &Manager) -> (Arc<str>, Part) {
         encoded_part(
             Encoded::with_tail(own, tail.clone()),
             references,
-            BTreeSet::from([&server.owner]),
+            BTreeSet::from([&server.source.object]),
         ),
     )
 }

@@ -98,8 +98,8 @@ pub(super) fn metadata(host: &Host, route: &Route) -> Vec<u8> {
     let fields = LABELS.map(|(label, _)| {
         let value = match label {
             "host" => host.as_str(),
-            "ingress" => &*route.owner.name,
-            "namespace" => &*route.owner.namespace,
+            "ingress" => &*route.source.object.name.name,
+            "namespace" => &*route.source.object.name.namespace,
             _ => service.unwrap_or_default(),
         };
         (label, value)

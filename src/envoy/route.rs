@@ -127,7 +127,11 @@ pub fn virtual_host(host: &VirtualHost, purpose: Purpose) -> (Arc<str>, Part) {
             bytes.extend(nested(ROUTES, &rendered));
         }
     }
-    let owners = host.routes.iter().map(|route| &route.owner).collect();
+    let owners = host
+        .routes
+        .iter()
+        .map(|route| &route.source.object)
+        .collect();
     (
         host.host.shared(),
         encoded_part(nested(VIRTUAL_HOSTS, &bytes), clusters(host), owners),
@@ -198,7 +202,7 @@ fn envoy_routes(route: &Route) -> impl Iterator<Item = pb::Route> {
                 header::host(&route.request_headers),
             )),
             // For the access log, and for people: unlike metadata a name costs Envoy next to nothing.
-            name: route.owner.to_string(),
+            name: route.source.object.to_string(),
             request_headers_to_add: header::to_add(&route.request_headers),
             request_headers_to_remove: header::to_remove(&route.request_headers),
             response_headers_to_add: header::to_add(&route.response_headers),

@@ -26,7 +26,7 @@ pub fn secret(certificate: &Certificate) -> Resource {
         part(
             &secret,
             BTreeSet::new(),
-            BTreeSet::from([&certificate.owner]),
+            BTreeSet::from([&certificate.source.object]),
         ),
     )
 }

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use crate::model::Host;
 use crate::objects::{
-    EndpointSlice, Ingress, IngressBackend, IngressRule, IngressTls, Invalid, Kind, Metadata,
-    NamespacedName, ObjectRef, Secret, Service,
+    EndpointSlice, Field, FieldRef, Ingress, IngressBackend, IngressRule, IngressTls, Invalid,
+    Kind, Metadata, NamespacedName, ObjectRef, Secret, Service,
 };
 
 use super::fact::{Fact, FactId};
@@ -234,6 +234,12 @@ impl<'a> ServedIngress<'a> {
             kind: Kind::Ingress,
             name: self.name().clone(),
         }
+    }
+
+    /// One of its fields.
+    #[must_use]
+    pub fn field(self, field: Field) -> FieldRef {
+        FieldRef::new(self.reference(), field)
     }
 
     fn read_head(self) {

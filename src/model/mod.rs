@@ -6,6 +6,8 @@
 
 pub mod verdict;
 
+pub use crate::objects::{FieldRef, ObjectRef};
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::net::IpAddr;
@@ -84,24 +86,6 @@ impl fmt::Display for Host {
     }
 }
 
-/// The object that a unit was made from: it labels statistics and access logs, and is named when Envoy refuses
-/// the unit.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Owner {
-    /// The object's kind, for instance `Ingress`.
-    pub kind: &'static str,
-    /// Its namespace.
-    pub namespace: Arc<str>,
-    /// Its name.
-    pub name: Arc<str>,
-}
-
-impl fmt::Display for Owner {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}/{}", self.kind, self.namespace, self.name)
-    }
-}
-
 /// The routes of one host on one listener.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct VirtualHost {
@@ -114,13 +98,13 @@ pub struct VirtualHost {
 impl VirtualHost {
     /// A host that redirects every request to HTTPS (see [`Redirect::to_https`]) and does nothing else.
     #[must_use]
-    pub fn https_redirect(host: Host, owner: Owner, port: Option<u16>) -> Self {
+    pub fn https_redirect(host: Host, source: FieldRef, port: Option<u16>) -> Self {
         let redirect = Route {
             matches: RouteMatch::path(PathMatch::PathPrefix("/".into())),
             action: RouteAction::Redirect(Redirect::to_https(port)),
             request_headers: HeaderModifier::default(),
             response_headers: HeaderModifier::default(),
-            owner,
+            source,
         };
         Self {
             host,
@@ -137,7 +121,7 @@ impl VirtualHost {
         let RouteAction::Redirect(redirect) = &route.action else {
             return false;
         };
-        *self == Self::https_redirect(self.host.clone(), route.owner.clone(), redirect.port)
+        *self == Self::https_redirect(self.host.clone(), route.source.clone(), redirect.port)
     }
 }
 
@@ -153,7 +137,7 @@ pub struct Route {
     /// Changes of the response's headers on its way to the client.
     pub response_headers: HeaderModifier,
     /// Who asked for the route.
-    pub owner: Owner,
+    pub source: FieldRef,
 }
 
 /// All conditions must hold.
@@ -334,7 +318,7 @@ pub struct Cluster {
     /// How long a connection is kept for the next request, `None` for Envoy's hour. Zero is for ever.
     pub idle_timeout: Option<Duration>,
     /// The Service.
-    pub owner: Owner,
+    pub source: FieldRef,
 }
 
 /// How a cluster finds its endpoints.
@@ -409,7 +393,7 @@ pub struct TlsServer {
     /// Versions.
     pub settings: TlsSettings,
     /// Who brought it.
-    pub owner: Owner,
+    pub source: FieldRef,
 }
 
 /// TLS versions of a server.
@@ -462,5 +446,5 @@ pub struct Certificate {
     /// When it is good.
     pub validity: Validity,
     /// The Secret.
-    pub owner: Owner,
+    pub source: FieldRef,
 }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use imbl::OrdMap;
 
 use super::Validity;
-use crate::objects::{Ingress, LoadBalancerAddress, NamespacedName, ObjectRef, Problem};
+use crate::objects::{Field, Ingress, LoadBalancerAddress, NamespacedName, ObjectRef, Problem};
 
 /// The verdicts on all objects at one moment.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -52,6 +52,8 @@ pub struct ObjectProblems {
 pub struct Refusal {
     /// The owning object as `Kind namespace/name`, for instance `Ingress shop/web`.
     pub owner: String,
+    /// The field of it, where one is known.
+    pub field: Field,
     /// Why, in one sentence; never Envoy's own words about a Secret (I10).
     pub reason: String,
 }

@@ -9,6 +9,7 @@ mod certificate;
 mod decode;
 mod endpoint_slice;
 mod event;
+mod field;
 mod ingress;
 mod kinds;
 mod metadata;
@@ -23,6 +24,7 @@ pub use crate::objects::private_key::{KeyAlgorithm, PrivateKeyPem};
 pub use decode::{Decoded, Undecodable, decode, decode_versioned};
 pub use endpoint_slice::{AddressType, Endpoint, EndpointPort, EndpointSlice};
 pub use event::{Event, Invalid, Object};
+pub use field::{Field, FieldRef, as_place};
 pub use ingress::{
     CONTROLLER, Ingress, IngressBackend, IngressClass, IngressPath, IngressRule, IngressTls,
     LoadBalancerAddress, PathType, ServiceBackendPort, TlsCertificateDelegation,

@@ -1,17 +1,19 @@
 //! What is wrong with one object, as data.
 
-use super::ObjectRef;
+use std::cmp::Ordering;
+
+use super::FieldRef;
 
 /// One thing that is wrong with an object and that its owner can put right.
 ///
 /// It spoils that object only. It ends as an Event on the object, in the metric
 /// `isobath_object_problems{kind,namespace,reason}` and once in the log, so it must depend on the objects alone
 /// (I1): no times, counters or host names, or the same problem would be told again and again.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Problem {
-    /// The object to which it is reported: the one whose owner can act, mostly the Ingress that names what is
-    /// missing.
-    pub object: ObjectRef,
+    /// The object to which it is reported, and its field: the one whose owner can act, mostly the Ingress that names what
+    /// is missing.
+    pub source: FieldRef,
     /// A word in CamelCase, as the `reason` of an Event (at most 128 characters), for instance
     /// `ServiceNotFound`. It is a metric label: one of a small fixed set, never made from the object.
     pub reason: &'static str,
@@ -21,11 +23,32 @@ pub struct Problem {
 
 impl Problem {
     /// Builds the problem from its parts.
-    pub fn new(object: ObjectRef, reason: &'static str, message: impl Into<String>) -> Self {
+    pub fn new(
+        source: impl Into<FieldRef>,
+        reason: &'static str,
+        message: impl Into<String>,
+    ) -> Self {
         Self {
-            object,
+            source: source.into(),
             reason,
             message: message.into(),
         }
+    }
+}
+
+impl Ord for Problem {
+    /// By object, reason and sentence; last by field.
+    fn cmp(&self, other: &Self) -> Ordering {
+        let object = self.source.object.cmp(&other.source.object);
+        object
+            .then_with(|| self.reason.cmp(other.reason))
+            .then_with(|| self.message.cmp(&other.message))
+            .then_with(|| self.source.field.cmp(&other.source.field))
+    }
+}
+
+impl PartialOrd for Problem {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
     }
 }

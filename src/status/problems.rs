@@ -98,7 +98,8 @@ impl Reporter {
             let Few { told, more } = few(new);
             for problem in told.into_iter().filter(|_| line()) {
                 let message = one_line(&problem.message);
-                warn!(%object, reason = problem.reason, "{place}{message}");
+                let field = problem.source.field.path(None);
+                warn!(%object, reason = problem.reason, field, "{place}{message}");
             }
             if !more.is_empty() && line() {
                 warn!(%object, "{place}{more}");
@@ -114,8 +115,11 @@ impl Reporter {
 
     fn count(&self, problem: &Problem, by: i64) {
         let labels = [
-            ("kind", problem.object.kind.name().to_owned()),
-            ("namespace", problem.object.name.namespace.to_string()),
+            ("kind", problem.source.object.kind.name().to_owned()),
+            (
+                "namespace",
+                problem.source.object.name.namespace.to_string(),
+            ),
             ("reason", problem.reason.to_owned()),
         ];
         // A series that is back at zero is dropped, or every deleted namespace would leave some.
@@ -207,6 +211,18 @@ pub(super) struct Change<'a> {
     pub(super) new: Vec<&'a Problem>,
 }
 
+/// The problems that are not among the others. One that has but moved to another place is no other one.
+fn without<'a>(problems: &'a [Problem], others: &[Problem]) -> Vec<&'a Problem> {
+    fn said(problem: &Problem) -> (&'static str, &str) {
+        (problem.reason, &problem.message)
+    }
+    let others: BTreeSet<_> = others.iter().map(said).collect();
+    let problems = problems.iter();
+    problems
+        .filter(|problem| !others.contains(&said(problem)))
+        .collect()
+}
+
 /// What differs, at the cost of what differs.
 pub(super) fn changes<'a>(
     before: &'a OrdMap<ObjectRef, ObjectProblems>,
@@ -226,15 +242,11 @@ pub(super) fn changes<'a>(
         DiffItem::Update {
             old: (_, old),
             new: (name, new),
-        } => {
-            let before: BTreeSet<_> = old.problems.iter().collect();
-            let now: BTreeSet<_> = new.problems.iter().collect();
-            Change {
-                object: name,
-                over: before.difference(&now).copied().collect(),
-                new: now.difference(&before).copied().collect(),
-            }
-        }
+        } => Change {
+            object: name,
+            over: without(&old.problems, &new.problems),
+            new: without(&new.problems, &old.problems),
+        },
     })
 }
 
@@ -245,7 +257,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
-    use crate::objects::Kind;
+    use crate::objects::{Field, Kind};
 
     fn statuses(problems: &[(&str, &'static str)]) -> OrdMap<ObjectRef, ObjectProblems> {
         let mut grouped: BTreeMap<ObjectRef, BTreeSet<Problem>> = BTreeMap::new();
@@ -370,5 +382,16 @@ mod tests {
         assert_eq!(all.len(), 1);
         assert_eq!(all[0].over[0].reason, "PortNotFound");
         assert_eq!(all[0].new[0].reason, "ServiceNotFound");
+        // What has but moved is the same.
+        let mut moved = now.clone();
+        for (object, mut of) in now.clone() {
+            let mut problems = of.problems.to_vec();
+            problems[0].source.field = Field::At("spec.rules[0]".into());
+            of.problems = problems.into();
+            moved.insert(object, of);
+        }
+        assert!(moved != now);
+        let all = changes(&now, &moved).map(|change| change.over.len() + change.new.len());
+        assert_eq!(all.sum::<usize>(), 0);
     }
 }

@@ -17,7 +17,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use super::problems::{Few, few};
 use crate::model::verdict::{ObjectProblems, Refusal, Statuses};
-use crate::objects::{CONTROLLER, Kind, NamespacedName, ObjectRef, Problem};
+use crate::objects::{CONTROLLER, Field, FieldRef, Kind, NamespacedName, ObjectRef, Problem};
 
 /// `note` may not be longer.
 const NOTE_BYTES: usize = 1024;
@@ -34,6 +34,8 @@ pub(super) struct Telling {
     /// The Event's.
     pub(super) name: NamespacedName,
     pub(super) object: ObjectRef,
+    /// Its path: no part of the name, or a problem would be told again whenever something else moves it.
+    field: Option<String>,
     uid: Arc<str>,
     pub(super) reason: &'static str,
     note: String,
@@ -80,7 +82,7 @@ fn of_problems(object: &ObjectProblems) -> Vec<Telling> {
     let Few { told, more } = few(&*object.problems);
     let tell = |problem: &Problem| {
         Telling::new(
-            &problem.object,
+            &problem.source,
             &object.uid,
             problem.reason,
             &problem.message,
@@ -91,7 +93,11 @@ fn of_problems(object: &ObjectProblems) -> Vec<Telling> {
         && !more.is_empty()
     {
         let message = format!("{more}; mend the first few, which have Events of their own");
-        tellings.push(tell(&Problem::new(first.object.clone(), MORE, message)));
+        tellings.push(tell(&Problem::new(
+            first.source.object.clone(),
+            MORE,
+            message,
+        )));
     }
     tellings
 }
@@ -104,7 +110,13 @@ pub(super) fn of_refusals(
     let mut by_owner: BTreeMap<ObjectRef, BTreeSet<Problem>> = BTreeMap::new();
     for refusal in refusals {
         if let Some(object) = owner_of(refusal) {
-            let problem = Problem::new(object.clone(), REFUSED, refusal.reason.as_str());
+            let facts = statuses.ingresses.get(&object.name);
+            let ingress = facts.filter(|_| object.kind == Kind::Ingress);
+            let ingress = ingress.and_then(|facts| facts.ingress.as_deref());
+            let path = refusal.field.path(ingress);
+            let field = path.map_or(Field::Whole, |path| Field::At(path.into()));
+            let source = FieldRef::new(object.clone(), field);
+            let problem = Problem::new(source, REFUSED, refusal.reason.as_str());
             by_owner.entry(object).or_default().insert(problem);
         }
     }
@@ -134,7 +146,8 @@ fn uid_of(object: &ObjectRef, statuses: &Statuses) -> Arc<str> {
 }
 
 impl Telling {
-    fn new(object: &ObjectRef, uid: &Arc<str>, reason: &'static str, message: &str) -> Self {
+    fn new(source: &FieldRef, uid: &Arc<str>, reason: &'static str, message: &str) -> Self {
+        let object = &source.object;
         let note = truncated(message, NOTE_BYTES).to_owned();
         let said = format!("{object}\n{uid}\n{reason}\n{note}");
         // An Event's name is a DNS subdomain of at most 253 characters; so is an object's.
@@ -143,6 +156,7 @@ impl Telling {
         Self {
             name: NamespacedName::new(namespace_of(object), name),
             object: object.clone(),
+            field: source.field.path(None),
             uid: uid.clone(),
             reason,
             note,
@@ -172,6 +186,7 @@ impl Telling {
                 namespace: some(&object.name.namespace),
                 name: some(&object.name.name),
                 uid: some(&self.uid),
+                field_path: self.field.clone(),
                 ..ObjectReference::default()
             }),
             ..Event::default()
@@ -218,7 +233,7 @@ mod tests {
     #[test]
     fn names_follow_from_what_is_said() {
         let telling = |name, uid: &str, reason, note: &str| {
-            Telling::new(&object(name), &uid.into(), reason, note)
+            Telling::new(&object(name).into(), &uid.into(), reason, note)
         };
         let one = telling("web", "1", "SecretNotFound", "text");
         assert_eq!(one, telling("web", "1", "SecretNotFound", "text"));
@@ -240,6 +255,27 @@ mod tests {
         assert!(long.name.name.starts_with("aaa") && long.name.name.len() == 198 + 17);
         assert_eq!(long.note.len(), 1024);
         assert_eq!(truncated("aé", 2), "a");
+    }
+
+    /// Its Event says where it was when it was told first.
+    #[test]
+    fn what_moves_is_told_once() {
+        let at = |path: &str| {
+            let source = FieldRef::new(object("web"), Field::At(path.into()));
+            let problems = ObjectProblems {
+                uid: "1".into(),
+                problems: [Problem::new(source, "PathNotValid", "text")].into(),
+            };
+            OrdMap::unit(object("web"), problems)
+        };
+        let mut news = News::default();
+        news.take_in(&OrdMap::new(), &at("spec.rules[1]"));
+        let event = news.new[0].event("web", Timestamp::UNIX_EPOCH);
+        let path = event.regarding.unwrap().field_path;
+        assert_eq!(path.as_deref(), Some("spec.rules[1]"));
+        let mut news = News::default();
+        news.take_in(&at("spec.rules[1]"), &at("spec.rules[0]"));
+        assert!(news.over.is_empty() && news.new.is_empty(), "{news:?}");
     }
 
     #[test]
@@ -266,6 +302,7 @@ mod tests {
     fn refusals_find_their_owner() {
         let refusal = |owner: &str| Refusal {
             owner: owner.into(),
+            field: Field::Whole,
             reason: "text".into(),
         };
         let refusals = [

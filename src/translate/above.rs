@@ -16,7 +16,7 @@ use std::sync::Arc;
 
 use crate::facts::ServedIngress;
 use crate::model::{Host, Route};
-use crate::objects::Problem;
+use crate::objects::{Field, Problem};
 
 use super::certificate::{self, Choice};
 use super::ownership::{self, Claims, HostOwnership};
@@ -55,6 +55,7 @@ pub fn own_choice(input: Input<'_>, host: &Host) -> Option<Choice> {
 /// is too much.
 pub fn routes(
     input: Input<'_>,
+    host: &Host,
     above: &Host,
     ingresses: &[ServedIngress<'_>],
     problems: &mut Vec<Problem>,
@@ -71,8 +72,9 @@ pub fn routes(
             source.routes.len(),
             budget::EXCEEDED,
         );
+        let field = Field::Host(host.shared());
         problems.push(Problem::new(
-            ingress.reference(),
+            ingress.field(field),
             reason::TOO_LARGE,
             message,
         ));

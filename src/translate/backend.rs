@@ -6,12 +6,12 @@ use std::sync::Arc;
 
 use crate::model::{Cluster, Discovery, UpstreamProtocol};
 use crate::objects::{
-    IngressBackend, Kind, NamespacedName, ObjectRef, Problem, Service, ServiceBackendPort,
-    ServiceType,
+    Field, IngressBackend, Kind, NamespacedName, ObjectRef, Service, ServiceBackendPort,
+    ServiceType, as_place,
 };
 
 use super::service_policy::{FoundPort, ServicePolicy, find_port};
-use super::{Input, annotation, owner, reason};
+use super::{Input, annotation, reason, source};
 
 /// One port of a Service: what a cluster is made from.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -108,7 +108,7 @@ fn not_there(input: Input<'_>, name: NamespacedName) -> (&'static str, String) {
 pub fn cluster(input: Input<'_>, backend: &BackendPort) -> Option<Cluster> {
     let service = input.reader.service(&backend.service)?;
     let number = ServiceBackendPort::Number(backend.port);
-    let FoundPort { port, policy, .. } = find_port(input, service, &number)?;
+    let FoundPort { at, port, policy } = find_port(input, service, &number)?;
     let discovery = match &service.service_type {
         ServiceType::Endpoints => Discovery::Endpoints,
         ServiceType::ExternalName(hostname) => Discovery::Dns {
@@ -123,7 +123,7 @@ pub fn cluster(input: Input<'_>, backend: &BackendPort) -> Option<Cluster> {
         circuit_breakers: policy.circuit_breakers,
         hash_source_ip: policy.hash_source_ip,
         idle_timeout: policy.idle_timeout.or(input.options.upstream_idle_timeout),
-        owner: owner(Kind::Service, &backend.service),
+        source: source(Kind::Service, &backend.service, Field::Port(as_place(at))),
     })
 }
 
@@ -200,9 +200,4 @@ fn check_external_name(input: Input<'_>, name: &str) -> Result<(), &'static str>
         return Err("leads inside the cluster");
     }
     Ok(())
-}
-
-/// The problem of a backend, on the object that names it.
-pub fn problem(object: ObjectRef, (reason, message): (&'static str, String)) -> Problem {
-    Problem::new(object, reason, message)
 }

@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use crate::facts::{CertificateNames, ServedIngress};
 use crate::model::{Host, TlsServer, TlsSettings, TlsVersion};
-use crate::objects::{KeyAlgorithm, Kind, NamespacedName, Problem};
+use crate::objects::{Field, FieldRef, KeyAlgorithm, Kind, NamespacedName, Problem, as_place};
 
 use super::reading::Reading;
 use super::secret::usable_certificate;
-use super::{Input, owner, reason};
+use super::{Input, reason, source};
 
 /// The certificates that a host is served with, and the Secrets they are in.
 #[derive(Clone, Debug, Hash)]
@@ -18,8 +18,8 @@ pub struct Choice {
     pub server: TlsServer,
     /// The Secrets.
     pub secrets: BTreeSet<NamespacedName>,
-    /// The Ingress whose TLS entry brings them.
-    pub ingress: NamespacedName,
+    /// The TLS entry that brings them, the first of several.
+    pub source: FieldRef,
 }
 
 /// Finds the certificates of a host among the Ingresses that name it in a TLS entry, oldest first. The first
@@ -31,72 +31,82 @@ pub fn choose(
     ingresses: &[ServedIngress<'_>],
     problems: &mut Vec<Problem>,
 ) -> Option<Choice> {
-    let mut chosen: Option<(Choice, ServedIngress<'_>)> = None;
+    let mut chosen: Option<Choice> = None;
     for &ingress in ingresses {
-        let secrets = usable_secrets(input, host, ingress, problems);
-        if secrets.is_empty() {
+        let (secrets, field) = usable_secrets(input, host, ingress, problems);
+        let Some(field) = field else {
             continue;
-        }
+        };
         let settings = Reading::of(input, ingress).policy.tls;
         let choice = Choice {
             server: server(&secrets, settings),
             secrets: secrets.into_values().collect(),
-            ingress: ingress.name().clone(),
+            source: ingress.field(field),
         };
         match &chosen {
-            None => chosen = Some((choice, ingress)),
-            Some((winner, _)) if winner.server.name == choice.server.name => {}
-            Some((winner, older)) => problems.push(Problem::new(
-                ingress.reference(),
+            None => chosen = Some(choice),
+            Some(winner) if winner.server.name == choice.server.name => {}
+            Some(winner) => problems.push(Problem::new(
+                choice.source,
                 reason::TLS_HOST_CONFLICT,
                 format!(
                     "host {host} is served with {} of Ingress {}, which is older",
-                    winner.server.name,
-                    older.name()
+                    winner.server.name, winner.source.object.name
                 ),
             )),
         }
     }
-    chosen.map(|(choice, _)| choice)
+    chosen
 }
 
-/// The Secrets by kind of key. Of two with the same kind the first entry holds.
+/// The Secrets by kind of key, and the first entry that brings one. Of two with the same kind the first entry holds.
 fn usable_secrets(
     input: Input<'_>,
     host: &Host,
     ingress: ServedIngress<'_>,
     problems: &mut Vec<Problem>,
-) -> BTreeMap<KeyAlgorithm, NamespacedName> {
-    let mut report =
-        |reason, message| problems.push(Problem::new(ingress.reference(), reason, message));
+) -> (BTreeMap<KeyAlgorithm, NamespacedName>, Option<Field>) {
+    let mut report = |field: &Field, reason, message| {
+        let source = ingress.field(field.clone());
+        problems.push(Problem::new(source, reason, message));
+    };
     let mut found = Vec::new();
-    for (before, tls) in ingress.tls_naming(host) {
+    for (entry, (before, tls)) in ingress.tls_naming(host).into_iter().enumerate() {
+        let field = Field::Tls {
+            host: Some(host.shared()),
+            entry: as_place(entry),
+        };
         // A missing name is told once for the entry, not for each of its hosts.
         let Some(name) = &tls.secret_name else {
             continue;
         };
         let secret = ingress.secret_reference(name);
         match usable_certificate(input, ingress, &secret) {
-            Ok(certificate) => found.push(((before, false), secret, certificate)),
+            Ok(certificate) => found.push(((before, false), field, secret, certificate)),
             // The same Secret again is the same problem.
-            Err((reason, message)) => report(reason, message),
+            Err((reason, message)) => report(&field, reason, message),
         }
     }
     // What is wrong with these is told once for the object.
     if ingress.is_ruled(host) {
         for (place, secret) in Reading::of(input, ingress).of_rules.values() {
             if let Ok(certificate) = usable_certificate(input, ingress, secret) {
-                found.push(((*place, true), secret.clone(), certificate));
+                let field = Field::Tls {
+                    host: None,
+                    entry: as_place(*place),
+                };
+                found.push(((*place, true), field, secret.clone(), certificate));
             }
         }
         // As written: an entry that names the host before the entry without hosts that it stands before.
-        found.sort_by_key(|(place, _, _)| *place);
+        found.sort_by_key(|(place, ..)| *place);
     }
     let mut secrets: BTreeMap<KeyAlgorithm, NamespacedName> = BTreeMap::new();
-    for (_, secret, certificate) in found {
+    let first = found.first().map(|(_, field, ..)| field.clone());
+    for (_, field, secret, certificate) in found {
         if !names(certificate, host) {
             let message = mismatch(certificate, &secret, host);
-            report(reason::CERTIFICATE_NAME_MISMATCH, message);
+            report(&field, reason::CERTIFICATE_NAME_MISMATCH, message);
         }
         let other = secrets
             .entry(certificate.key_algorithm)
@@ -105,10 +115,10 @@ fn usable_secrets(
             let message = format!(
                 "host {host} is served with Secret {other}; {secret} has the same kind of key"
             );
-            report(reason::TLS_HOST_CONFLICT, message);
+            report(&field, reason::TLS_HOST_CONFLICT, message);
         }
     }
-    secrets
+    (secrets, first)
 }
 
 /// Why clients of the host refuse a certificate that does not name it.
@@ -161,7 +171,7 @@ fn server(secrets: &BTreeMap<KeyAlgorithm, NamespacedName>, settings: TlsSetting
         name: name.into(),
         certificates,
         settings,
-        owner: owner(Kind::Secret, &first),
+        source: source(Kind::Secret, &first, Field::Data),
     }
 }
 

@@ -6,11 +6,12 @@ use std::sync::Arc;
 
 use crate::model::{EndpointAddress, LoadAssignment};
 use crate::objects::{
-    AddressType, EndpointSlice, IpFamily, Kind, ObjectRef, Problem, Service, ServiceBackendPort,
+    AddressType, EndpointSlice, Field, FieldRef, IpFamily, Kind, Problem, Service,
+    ServiceBackendPort, as_place,
 };
 
 use super::service_policy::{FoundPort, find_port};
-use super::{BackendPort, Input, Options, budget, reason};
+use super::{BackendPort, Input, Options, budget, reason, source};
 
 /// The endpoints of one port of a Service, under the cluster's name, and what is wrong with them. Never missing: a
 /// Service without usable endpoints, and a Service that is gone, is an empty assignment.
@@ -43,7 +44,7 @@ pub fn endpoints(
         let message = format!(
             "endpoint {address}{more} leads into the pod of the ingress controller itself and is left out"
         );
-        Problem::new(reference(backend), reason::ENDPOINT_NOT_ALLOWED, message)
+        Problem::new(port_field(input, backend), reason::ENDPOINT_NOT_ALLOWED, message)
     });
     let problems = problems.into_iter().chain(too_many(input, backend));
     (assignment, problems.collect())
@@ -112,15 +113,17 @@ fn too_many(input: Input<'_>, backend: &BackendPort) -> Option<Problem> {
             service.ports.len(),
             budget::EXCEEDED
         );
-        Problem::new(reference(backend), reason::TOO_LARGE, message)
+        Problem::new(port_field(input, backend), reason::TOO_LARGE, message)
     })
 }
 
-fn reference(backend: &BackendPort) -> ObjectRef {
-    ObjectRef {
-        kind: Kind::Service,
-        name: backend.service.clone(),
-    }
+/// The port of the Service that a cluster is for.
+fn port_field(input: Input<'_>, backend: &BackendPort) -> FieldRef {
+    let service = input.reader.service(&backend.service);
+    let number = ServiceBackendPort::Number(backend.port);
+    let found = service.and_then(|service| find_port(input, service, &number));
+    let field = found.map_or(Field::Whole, |found| Field::Port(as_place(found.at)));
+    source(Kind::Service, &backend.service, field)
 }
 
 fn count(slices: &[&Arc<EndpointSlice>]) -> usize {

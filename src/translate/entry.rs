@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use crate::facts::ServedIngress;
-use crate::model::{HeaderModifier, Owner, PathMatch, Redirect, Route, RouteAction, RouteMatch};
-use crate::objects::Kind;
+use crate::model::{HeaderModifier, PathMatch, Redirect, Route, RouteAction, RouteMatch};
+use crate::objects::{Field, FieldRef};
 
 use super::order::Ordered;
+use super::path;
 use super::policy::IngressPolicy;
-use super::{owner, path};
 
 /// A path of one Ingress and what answers it.
 pub struct Entry<'a> {
@@ -18,6 +18,8 @@ pub struct Entry<'a> {
     pub owner: usize,
     pub policy: Arc<IngressPolicy>,
     pub ingress: ServedIngress<'a>,
+    /// The field of the Ingress.
+    pub field: Field,
     pub action: RouteAction,
 }
 
@@ -30,8 +32,8 @@ impl Entry<'_> {
         path::is_acme_challenge(&self.path)
     }
 
-    pub fn owner_object(&self) -> Owner {
-        owner(Kind::Ingress, self.ingress.name())
+    pub fn source(&self) -> FieldRef {
+        self.ingress.field(self.field.clone())
     }
 
     /// Whether it is for HTTPS only: where the table goes on, requests by HTTP must not go on with it.
@@ -63,7 +65,7 @@ impl Entry<'_> {
             action: self.action.clone(),
             request_headers: self.policy.request_headers.clone(),
             response_headers: self.policy.response_headers.clone(),
-            owner: self.owner_object(),
+            source: self.source(),
         }
     }
 }

@@ -26,7 +26,7 @@ use std::sync::Arc;
 
 use crate::facts::ServedIngress;
 use crate::model::{Host, Route, RouteAction, VirtualHost};
-use crate::objects::{Kind, ObjectRef, Problem};
+use crate::objects::Problem;
 
 use super::above::{self, Source};
 use super::ownership::{Claims, HostOwnership};
@@ -72,6 +72,7 @@ pub fn host(input: Input<'_>, host: &Host) -> HostUnit {
     let https = choice.zip(https).map(|(choice, virtual_host)| HttpsHost {
         server: choice.server,
         secrets: choice.secrets,
+        source: choice.source,
         virtual_host,
     });
     HostUnit {
@@ -104,7 +105,7 @@ fn taken_over(
     let is_own_on_http = is_owned && above.as_ref().is_none_or(Host::is_any);
     let source = above
         .filter(|_| is_on_https || is_own_on_http)
-        .and_then(|above| above::routes(input, &above, ingresses, problems))
+        .and_then(|above| above::routes(input, host, &above, ingresses, problems))
         .unwrap_or_default();
     let http = is_own_on_http.then(|| source.http.clone());
     (http, source)
@@ -136,23 +137,20 @@ fn choose(
     let older: BTreeSet<&str> = ingresses
         .iter()
         .map(|ingress| ingress.name())
-        .take_while(|name| name.namespace != own.ingress.namespace)
+        .take_while(|name| name.namespace != own.source.object.name.namespace)
         .map(|name| &*name.namespace)
         .collect();
     if older.is_empty() {
         return Some(own);
     }
-    let Some(above) = above().filter(|above| older.contains(&*above.ingress.namespace)) else {
+    let Some(above) = above().filter(|above| older.contains(&*above.source.object.name.namespace))
+    else {
         return Some(own);
     };
     let message = format!(
         "host {host} is served with {} of Ingress {}, whose namespace named the host first",
-        above.server.name, above.ingress
+        above.server.name, above.source.object.name
     );
-    let object = ObjectRef {
-        kind: Kind::Ingress,
-        name: own.ingress,
-    };
-    problems.push(Problem::new(object, reason::TLS_HOST_CONFLICT, message));
+    problems.push(Problem::new(own.source, reason::TLS_HOST_CONFLICT, message));
     Some(above)
 }

@@ -4,7 +4,7 @@ use super::policy::INGRESS_ANNOTATIONS;
 use super::reason;
 use super::service_policy::SERVICE_ANNOTATIONS;
 use super::told::{Told, more};
-use crate::objects::{Ingress, IngressPath, Metadata, PathType, is_of_other_controller};
+use crate::objects::{Field, Ingress, IngressPath, Metadata, PathType, is_of_other_controller};
 
 /// Whose annotations can only be meant for us.
 const OURS: [&str; 4] = [
@@ -31,7 +31,8 @@ pub fn of_ingress(ingress: &Ingress) -> Vec<Told> {
             "annotation {first}{} is another controller's and has no effect; the README lists those that have",
             more(others.count())
         );
-        told.push((reason::ANNOTATION_UNKNOWN, message));
+        let field = Field::Annotation(first.into());
+        told.push((field, reason::ANNOTATION_UNKNOWN, message));
     }
     told.extend(unlikely(ingress));
     told
@@ -60,13 +61,18 @@ fn unknown(metadata: &Metadata, known: &[&str], (elsewhere, kind): (&[&str], &st
             "there is none of this name".to_owned()
         };
         let message = format!("annotation {key} has no effect: {hint}");
-        (reason::ANNOTATION_UNKNOWN, message)
+        (
+            Field::Annotation(key.into()),
+            reason::ANNOTATION_UNKNOWN,
+            message,
+        )
     };
     let mut told: Vec<Told> = unknown.by_ref().take(NAMED).map(named).collect();
-    let rest = unknown.count();
-    if rest > 0 {
+    if let Some(next) = unknown.next() {
+        let rest = 1 + unknown.count();
         let message = format!("{rest} more annotations like these have no effect");
-        told.push((reason::ANNOTATION_UNKNOWN, message));
+        let field = Field::Annotation(next.into());
+        told.push((field, reason::ANNOTATION_UNKNOWN, message));
     }
     told
 }
@@ -85,9 +91,9 @@ fn meant<'a>(key: &str, known: &[&'a str]) -> Option<&'a str> {
 
 /// Paths with a star that is no star: in the languages of others it stands for whatever follows.
 fn unlikely(ingress: &Ingress) -> Option<Told> {
-    let paths = ingress.rules.iter().flat_map(|rule| &rule.paths);
-    let mut unlikely = paths.filter(|path| is_unlikely(path));
-    let first = unlikely.next()?;
+    let paths = places(ingress);
+    let mut unlikely = paths.filter(|(_, _, path)| is_unlikely(path));
+    let (rule, path, first) = unlikely.next()?;
     let base = first.path.split('*').next().unwrap_or_default();
     let base = match base.trim_end_matches(['/', '.', '(']) {
         "" => "/",
@@ -105,7 +111,17 @@ fn unlikely(ingress: &Ingress) -> Option<Told> {
         first.path_type,
         more(unlikely.count())
     );
-    Some((reason::PATH_UNLIKELY, message))
+    let field = Field::of_path(ingress, rule, path);
+    Some((field, reason::PATH_UNLIKELY, message))
+}
+
+/// Every path of an Ingress, with the places of its rule and of itself.
+pub fn places(ingress: &Ingress) -> impl Iterator<Item = (usize, usize, &IngressPath)> {
+    let rules = ingress.rules.iter().enumerate();
+    rules.flat_map(|(rule, said)| {
+        let paths = said.paths.iter().enumerate();
+        paths.map(move |(at, path)| (rule, at, path))
+    })
 }
 
 fn is_unlikely(path: &IngressPath) -> bool {

@@ -48,8 +48,8 @@ pub use service_policy::SERVICE_ANNOTATIONS;
 use stratum::Stratum;
 
 use crate::facts::{Log, Reader, Store};
-use crate::model::{Owner, TlsServer, VirtualHost};
-use crate::objects::{Kind, NamespacedName, Problem};
+use crate::model::{TlsServer, VirtualHost};
+use crate::objects::{Field, FieldRef, Kind, NamespacedName, ObjectRef, Problem};
 
 /// What the translation reads: the objects, and what the operator decided.
 #[derive(Clone, Copy, Debug)]
@@ -117,17 +117,16 @@ pub struct HttpsHost {
     pub server: TlsServer,
     /// The Secrets of the certificates.
     pub secrets: BTreeSet<NamespacedName>,
+    /// The TLS entry that brings the certificates: its own, or that of the wildcard above it.
+    pub source: FieldRef,
     /// Its routes.
     pub virtual_host: VirtualHost,
 }
 
-/// The object that a part of the model is made from.
-fn owner(kind: Kind, name: &NamespacedName) -> Owner {
-    Owner {
-        kind: kind.name(),
-        namespace: name.namespace.clone(),
-        name: name.name.clone(),
-    }
+/// Where a part of the model comes from.
+fn source(kind: Kind, name: &NamespacedName, field: Field) -> FieldRef {
+    let name = name.clone();
+    FieldRef::new(ObjectRef { kind, name }, field)
 }
 
 /// Reasons of problems: the words in Events and in the label `reason` of `isobath_object_problems`.

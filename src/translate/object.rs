@@ -1,13 +1,14 @@
 //! What is to be said of one object, whatever its hosts come to: once, however many they are.
 
 use crate::facts::ServedIngress;
-use crate::objects::{Kind, ObjectRef, Problem};
+use crate::model::Host;
+use crate::objects::{Field, FieldRef, Kind, ObjectRef, Problem};
 
 use super::ignored;
 use super::reading::Reading;
 use super::service_policy::service_problems;
 use super::table::can_rewrite;
-use super::told::more;
+use super::told::{Told, more};
 use super::{Input, budget, reason};
 
 /// The problems of an object by itself: that it is wrong as a whole, its annotations, its TLS entries.
@@ -32,7 +33,7 @@ pub fn object_problems(input: Input<'_>, object: &ObjectRef) -> Vec<Problem> {
             service.map_or_else(Vec::new, |service| {
                 let told = service_problems(service).into_iter();
                 told.chain(ignored::of_service(&service.metadata))
-                    .map(|(reason, message)| Problem::new(object.clone(), reason, message))
+                    .map(|told| problem(object, told))
                     .collect()
             })
         }
@@ -48,27 +49,29 @@ fn ingress_problems(
 ) -> Vec<Problem> {
     let (reading, mut problems) = Reading::new(input, served);
     let ingress = served.whole();
-    let mut report = |reason, message: String| {
-        problems.push(Problem::new(object.clone(), reason, message));
+    let mut report = |field, reason, message: String| {
+        problems.push(problem(object, (field, reason, message)));
     };
-    for (reason, message) in ignored::of_ingress(ingress) {
-        report(reason, message);
+    for (field, reason, message) in ignored::of_ingress(ingress) {
+        report(field, reason, message);
     }
     if let Some(left_out) = &ingress.left_out {
-        report(reason::TOO_LARGE, left_out.to_string());
+        report(Field::Whole, reason::TOO_LARGE, left_out.to_string());
     }
     let entries = || ingress.tls.iter().enumerate();
     let nameless = entries().filter(|(_, tls)| tls.secret_name.is_none());
-    if let Some(which) = entries_text(nameless.map(|(index, _)| index)) {
+    if let Some((first, which)) = entries_text(nameless.map(|(index, _)| index)) {
         let message = format!("{which} names no Secret; its hosts are served without TLS");
-        report(reason::SECRET_NAME_MISSING, message);
+        let field = Field::of_tls(ingress, first);
+        report(field, reason::SECRET_NAME_MISSING, message);
     }
     if ingress.rules.iter().all(|rule| rule.host.is_none()) {
         let hostless = entries().filter(|(_, tls)| tls.hosts.is_empty());
-        if let Some(which) = entries_text(hostless.map(|(index, _)| index)) {
+        if let Some((first, which)) = entries_text(hostless.map(|(index, _)| index)) {
             let message =
                 format!("{which} names no host, and neither do the rules; it has no effect");
-            report(reason::TLS_HOST_MISSING, message);
+            let field = Field::of_tls(ingress, first);
+            report(field, reason::TLS_HOST_MISSING, message);
         }
     }
     let hosts_under_tls = ingress.tls.iter().any(|tls| !tls.hosts.is_empty());
@@ -79,23 +82,30 @@ fn ingress_problems(
             input.account(served.name()).hosts(),
             budget::EXCEEDED
         );
-        report(reason::TOO_LARGE, message);
+        let field = Field::Host(Host::any().shared());
+        report(field, reason::TOO_LARGE, message);
     }
-    let mut paths = ingress.rules.iter().flat_map(|rule| &rule.paths);
+    let mut paths = ignored::places(ingress);
     if reading.policy.rewrite_prefix.is_some()
-        && let Some(path) = paths.find(|path| !can_rewrite(path))
+        && let Some((.., path)) = paths.find(|(.., path)| !can_rewrite(path))
     {
         let message = format!(
             "annotation isobath.dev/rewrite-prefix has no effect on path {:?}, which is a regular expression",
             path.path
         );
-        report(reason::ANNOTATION_NOT_VALID, message);
+        let field = Field::Annotation("isobath.dev/rewrite-prefix".into());
+        report(field, reason::ANNOTATION_NOT_VALID, message);
     }
     problems
 }
 
-/// Entries of `spec.tls` in words: the first of them, and how many more; none where there is none.
-fn entries_text(mut indexes: impl Iterator<Item = usize>) -> Option<String> {
+/// Entries of `spec.tls`: the first of them, and all in words; none where there is none.
+fn entries_text(mut indexes: impl Iterator<Item = usize>) -> Option<(usize, String)> {
     let first = indexes.next()?;
-    Some(format!("spec.tls[{first}]{}", more(indexes.count())))
+    Some((first, format!("spec.tls[{first}]{}", more(indexes.count()))))
+}
+
+fn problem(object: &ObjectRef, (field, reason, message): Told) -> Problem {
+    let source = FieldRef::new(object.clone(), field);
+    Problem::new(source, reason, message)
 }

@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use crate::facts::ServedIngress;
 use crate::model::Host;
-use crate::objects::{ObjectRef, Problem};
+use crate::objects::{Field, ObjectRef, Problem};
 
 use super::told::more;
 use super::{Input, reason};
@@ -53,21 +53,22 @@ impl<'a> Claims<'a> {
             return;
         };
         let named = named(host);
+        let field = || Field::Host(host.shared());
         for loser in &self.lost {
             let message = format!(
                 "{named} belongs to the namespace of Ingress {}, which named it first: nothing that this Ingress says of it is served",
                 winner.name()
             );
-            let object = loser.reference();
-            problems.push(Problem::new(object, reason::HOST_CONFLICT, message));
+            let source = loser.field(field());
+            problems.push(Problem::new(source, reason::HOST_CONFLICT, message));
         }
         let message = format!(
             "{named} belongs to this namespace: nothing is served that Ingress {}{} of another namespace says of it",
             first.name(),
             more(self.lost.len() - 1)
         );
-        let object = winner.reference();
-        problems.push(Problem::new(object, reason::HOST_CONFLICT, message));
+        let source = winner.field(field());
+        problems.push(Problem::new(source, reason::HOST_CONFLICT, message));
     }
 }
 

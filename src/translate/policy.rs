@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use crate::model::{HeaderModifier, Redirect, RetryPolicy, TlsSettings};
-use crate::objects::{Kind, Metadata, ObjectRef, Problem};
+use crate::objects::{Field, Kind, Metadata, Problem};
 
-use super::{annotation, reason};
+use super::{annotation, reason, source};
 
 /// What an Ingress decides for all of its routes. A wrong value counts as a missing one, so the routes stay.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -116,7 +116,8 @@ impl Reader<'_> {
         match parse(value) {
             Ok(value) => Some(value),
             Err(what) => {
-                self.report(format!("annotation {key} is ignored: it {what}"));
+                let message = format!("annotation {key} is ignored: it {what}");
+                self.report(key, message);
                 None
             }
         }
@@ -134,7 +135,12 @@ impl Reader<'_> {
                     .annotation("projectcontour.io/retry-on")
                     .is_none()
             {
+                let key = match num_retries {
+                    Some(_) => "projectcontour.io/num-retries",
+                    None => "projectcontour.io/per-try-timeout",
+                };
                 self.report(
+                    key,
                     "annotations projectcontour.io/num-retries and per-try-timeout have no effect without projectcontour.io/retry-on".to_owned(),
                 );
             }
@@ -163,6 +169,7 @@ impl Reader<'_> {
         };
         if settings.minimum > settings.maximum {
             self.report(
+                "projectcontour.io/tls-minimum-protocol-version",
                 "the TLS version annotations are ignored: the minimum is above the maximum"
                     .to_owned(),
             );
@@ -171,12 +178,10 @@ impl Reader<'_> {
         settings
     }
 
-    fn report(&mut self, message: String) {
-        let object = ObjectRef {
-            kind: Kind::Ingress,
-            name: self.metadata.name.clone(),
-        };
+    fn report(&mut self, key: &str, message: String) {
+        let field = Field::Annotation(key.into());
+        let source = source(Kind::Ingress, &self.metadata.name, field);
         self.problems
-            .push(Problem::new(object, reason::ANNOTATION_NOT_VALID, message));
+            .push(Problem::new(source, reason::ANNOTATION_NOT_VALID, message));
     }
 }

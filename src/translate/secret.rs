@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::facts::{CertificateNames, ServedIngress};
 use crate::model::{Certificate, Validity};
-use crate::objects::{KeyAlgorithm, Kind, NamespacedName, Problem};
+use crate::objects::{Field, KeyAlgorithm, Kind, NamespacedName, Problem, as_place};
 
-use super::{Input, owner, reason};
+use super::{Input, reason, source};
 
 /// The certificate of a Secret, `None` where it is missing or broken, which is the same.
 #[must_use]
@@ -21,7 +21,7 @@ pub fn certificate(input: Input<'_>, secret: &NamespacedName) -> Option<Certific
             not_before: certificate.not_before,
             not_after: certificate.not_after,
         },
-        owner: owner(Kind::Secret, secret),
+        source: source(Kind::Secret, secret, Field::Data),
     })
 }
 
@@ -61,7 +61,11 @@ pub fn of_rules(
             },
         };
         if let Some((reason, message)) = told {
-            problems.push(Problem::new(ingress.reference(), reason, message));
+            let field = Field::Tls {
+                host: None,
+                entry: as_place(index),
+            };
+            problems.push(Problem::new(ingress.field(field), reason, message));
         }
     }
     first

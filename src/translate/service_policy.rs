@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::model::{CircuitBreakers, UpstreamProtocol};
-use crate::objects::{Service, ServiceBackendPort, ServicePort, SessionAffinity};
+use crate::objects::{Field, Service, ServiceBackendPort, ServicePort, SessionAffinity, as_place};
 
 use super::app_protocol::{self, upstream_protocol};
 use super::told::{Told, more};
@@ -53,7 +53,7 @@ pub fn service_problems(service: &Service) -> Vec<Told> {
         .map(|port| port.port.to_string())
         .collect();
     let names: HashSet<&str> = service.ports.iter().map(|port| &*port.name).collect();
-    let (_, mut messages) = limits(service);
+    let (_, mut told) = limits(service);
     for (key, _) in PROTOCOLS {
         let mut unknown = port_names(service, key)
             .filter(|name| !names.contains(name) && !numbers.contains(*name));
@@ -61,37 +61,44 @@ pub fn service_problems(service: &Service) -> Vec<Told> {
             continue;
         };
         let more = more(unknown.count());
-        messages.push(format!(
-            "annotation {key} names port {first:?}{more}, which the Service does not have"
+        let message =
+            format!("annotation {key} names port {first:?}{more}, which the Service does not have");
+        told.push((
+            Field::Annotation(key.into()),
+            reason::ANNOTATION_NOT_VALID,
+            message,
         ));
     }
-    let messages = messages
-        .into_iter()
-        .map(|message| (reason::ANNOTATION_NOT_VALID, message));
-    messages.chain(unknown_app_protocol(service)).collect()
+    told.extend(unknown_app_protocol(service));
+    told
 }
 
 /// The first `appProtocol` that is none of ours.
 fn unknown_app_protocol(service: &Service) -> Option<Told> {
-    let mut unknown = service.ports.iter().filter_map(|port| {
+    let ports = service.ports.iter().enumerate();
+    let mut unknown = ports.filter_map(|(at, port)| {
         let name = port.app_protocol.as_deref()?;
         upstream_protocol(name)
             .is_none()
-            .then_some((port.port, name))
+            .then_some((at, port.port, name))
     });
-    let (port, name) = unknown.next()?;
+    let (at, port, name) = unknown.next()?;
     let message = format!(
         "port {port}{} has the appProtocol {name:?}, which says nothing to an HTTP proxy and counts as none; it understands {}",
         more(unknown.count()),
         app_protocol::NAMES
     );
-    Some((reason::APP_PROTOCOL_NOT_SUPPORTED, message))
+    let field = Field::Port(as_place(at));
+    Some((field, reason::APP_PROTOCOL_NOT_SUPPORTED, message))
 }
 
 /// What holds for each of its ports, and what is wrong with it.
-fn limits(service: &Service) -> (Limits, Vec<String>) {
+fn limits(service: &Service) -> (Limits, Vec<Told>) {
     let mut problems = Vec::new();
-    let mut report = |message| problems.push(message);
+    let mut report = |key: &str, message| {
+        let field = Field::Annotation(key.into());
+        problems.push((field, reason::ANNOTATION_NOT_VALID, message));
+    };
     let mut reader = Reader {
         service,
         report: &mut report,
@@ -139,11 +146,11 @@ struct Reader<'a, F> {
     report: &'a mut F,
 }
 
-impl<F: FnMut(String)> Reader<'_, F> {
+impl<F: FnMut(&str, String)> Reader<'_, F> {
     fn read<T>(&mut self, key: &str, parse: impl Fn(&str) -> Result<T, String>) -> Option<T> {
         let value = parse(self.service.metadata.annotation(key)?);
         value
-            .map_err(|what| (self.report)(format!("annotation {key} is ignored: it {what}")))
+            .map_err(|what| (self.report)(key, format!("annotation {key} is ignored: it {what}")))
             .ok()
     }
 }

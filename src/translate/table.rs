@@ -8,7 +8,9 @@ use crate::facts::ServedIngress;
 use crate::model::{
     Forward, Host, PathMatch, PathRewrite, RouteAction, Scheme, VirtualHost, WeightedCluster,
 };
-use crate::objects::{IngressBackend, IngressPath, PathType, Problem};
+use crate::objects::{
+    Field, IngressBackend, IngressPath, IngressRule, PathType, Problem, as_place,
+};
 
 use super::entry::Entry;
 use super::order::{self, Deferred};
@@ -60,8 +62,8 @@ impl<'a> Table<'a> {
         for (&ingress, policy) in ingresses.iter().zip(&policies) {
             let (is_named, paths) = paths_of(self.input, ingress, &self.host);
             self.is_named |= is_named;
-            for path in paths {
-                self.add_path(ingress, policy, path);
+            for (field, path) in paths {
+                self.add_path(ingress, policy, field, path);
             }
         }
         // Default backends last, so that no default of an older Ingress hides a path of a younger one.
@@ -101,6 +103,7 @@ impl<'a> Table<'a> {
                 continue;
             };
             let (younger, older) = (expression.ingress, after.ingress);
+            let fields = (&expression.field, &after.field);
             let (expression, after) = (text(&expression.path), text(&after.path));
             if told.insert(younger.name()) {
                 let message = format!(
@@ -108,7 +111,8 @@ impl<'a> Table<'a> {
                     self.host,
                     older.name()
                 );
-                let problem = Problem::new(younger.reference(), reason::PATH_DEFERRED, message);
+                let source = younger.field(fields.0.clone());
+                let problem = Problem::new(source, reason::PATH_DEFERRED, message);
                 self.problems.push(problem);
             }
             if told_older.insert(older.name()) {
@@ -117,7 +121,8 @@ impl<'a> Table<'a> {
                     self.host,
                     younger.name()
                 );
-                let problem = Problem::new(older.reference(), reason::PATH_DEFERRED, message);
+                let source = older.field(fields.1.clone());
+                let problem = Problem::new(source, reason::PATH_DEFERRED, message);
                 self.problems.push(problem);
             }
         }
@@ -127,6 +132,7 @@ impl<'a> Table<'a> {
         &mut self,
         ingress: ServedIngress<'a>,
         policy: &Arc<IngressPolicy>,
+        field: Field,
         path: &IngressPath,
     ) {
         let matched = match path::path_match(path) {
@@ -136,7 +142,7 @@ impl<'a> Table<'a> {
                     "path {:?} of host {} is left out: {why}",
                     path.path, self.host
                 );
-                self.report(ingress, reason::PATH_NOT_VALID, message);
+                self.report(ingress, field, reason::PATH_NOT_VALID, message);
                 return;
             }
         };
@@ -148,11 +154,11 @@ impl<'a> Table<'a> {
                 self.host,
                 winner.name()
             );
-            self.report(ingress, reason::PATH_CONFLICT, message);
+            self.report(ingress, field, reason::PATH_CONFLICT, message);
             return;
         }
         self.taken.insert(matched.clone(), ingress);
-        self.push(ingress, policy, matched, false, &path.backend);
+        self.push(ingress, policy, (field, matched), &path.backend);
     }
 
     /// Who has the path already. In another namespace also he who has it as a wider type of path: the narrower one
@@ -178,7 +184,7 @@ impl<'a> Table<'a> {
         match self.taken.get(&root) {
             None => {
                 self.taken.insert(root.clone(), ingress);
-                self.push(ingress, policy, root, true, backend);
+                self.push(ingress, policy, (Field::DefaultBackend, root), backend);
             }
             Some(winner) if winner.name() == ingress.name() => {}
             Some(winner) => {
@@ -187,7 +193,12 @@ impl<'a> Table<'a> {
                     self.host,
                     winner.name()
                 );
-                self.report(ingress, reason::PATH_CONFLICT, message);
+                self.report(
+                    ingress,
+                    Field::DefaultBackend,
+                    reason::PATH_CONFLICT,
+                    message,
+                );
             }
         }
     }
@@ -196,21 +207,21 @@ impl<'a> Table<'a> {
         &mut self,
         ingress: ServedIngress<'a>,
         policy: &Arc<IngressPolicy>,
-        path: PathMatch,
-        is_default: bool,
+        (field, path): (Field, PathMatch),
         backend: &IngressBackend,
     ) {
         let is_acme = path::is_acme_challenge(&path);
         let action = match &policy.redirect {
             Some(redirect) if !is_acme => RouteAction::Redirect(redirect.clone()),
-            _ => self.forward(ingress, policy, &path, is_acme, backend),
+            _ => self.forward(ingress, policy, (&field, &path), is_acme, backend),
         };
         self.entries.push(Entry {
             path,
-            is_default,
+            is_default: field == Field::DefaultBackend,
             owner: 0,
             policy: policy.clone(),
             ingress,
+            field,
             action,
         });
     }
@@ -219,7 +230,7 @@ impl<'a> Table<'a> {
         &mut self,
         ingress: ServedIngress<'_>,
         policy: &IngressPolicy,
-        path: &PathMatch,
+        (field, path): (&Field, &PathMatch),
         is_acme: bool,
         backend: &IngressBackend,
     ) -> RouteAction {
@@ -234,9 +245,8 @@ impl<'a> Table<'a> {
                 };
                 (vec![backend], resolved.hash_source_ip)
             }
-            Err(problem) => {
-                self.problems
-                    .push(backend::problem(ingress.reference(), problem));
+            Err((reason, message)) => {
+                self.report(ingress, field.clone(), reason, message);
                 (Vec::new(), false)
             }
         };
@@ -272,8 +282,8 @@ impl<'a> Table<'a> {
             && let Some(first) = self.entries.first()
             && entries.clone().all(Entry::only_redirects_http)
         {
-            let owner = first.owner_object();
-            let mut host = VirtualHost::https_redirect(self.host.clone(), owner, https_port);
+            let source = first.source();
+            let mut host = VirtualHost::https_redirect(self.host.clone(), source, https_port);
             if asked == Asked::IsTold {
                 for route in &mut host.routes {
                     route.matches.scheme = Some(Scheme::Http);
@@ -328,11 +338,9 @@ impl<'a> Table<'a> {
                     "host {} is redirected to HTTPS, where it has no certificate: no entry of spec.tls is about it",
                     self.host
                 );
-                problems.push(Problem::new(
-                    ingress.reference(),
-                    reason::HTTPS_NOT_SERVED,
-                    message,
-                ));
+                let field = Field::Annotation("ingress.kubernetes.io/force-ssl-redirect".into());
+                let source = ingress.field(field);
+                problems.push(Problem::new(source, reason::HTTPS_NOT_SERVED, message));
             }
         }
     }
@@ -343,33 +351,55 @@ impl<'a> Table<'a> {
             || (ingress.is_ruled(&self.host) && Reading::of(self.input, ingress).has_tls_of_rules)
     }
 
-    fn report(&mut self, ingress: ServedIngress<'_>, reason: &'static str, message: String) {
-        self.problems
-            .push(Problem::new(ingress.reference(), reason, message));
+    fn report(
+        &mut self,
+        ingress: ServedIngress<'_>,
+        field: Field,
+        reason: &'static str,
+        message: String,
+    ) {
+        let problem = Problem::new(ingress.field(field), reason, message);
+        self.problems.push(problem);
     }
 }
 
-/// The paths that an Ingress brings to a host, and whether a rule of its names the host.
+/// The paths that an Ingress brings to a host, each with its field, and whether a rule of its names the host.
 pub fn paths_of<'a>(
     input: Input<'a>,
     ingress: ServedIngress<'a>,
     host: &Host,
-) -> (bool, Vec<&'a IngressPath>) {
+) -> (bool, Vec<(Field, &'a IngressPath)>) {
     let name = (!host.is_any()).then(|| host.as_str());
     let mut rules = ingress.rules(name).peekable();
     if host.is_any() || rules.peek().is_some() {
         let is_named = rules.peek().is_some();
-        return (is_named, rules.flat_map(|rule| &rule.paths).collect());
+        return (is_named, paths_in(rules));
     }
     // A host under `tls` only.
     let hostless = ingress.rules(None);
-    let paths: Vec<_> = hostless.flat_map(|rule| &rule.paths).collect();
+    let paths = paths_in(hostless);
     let is_named = !paths.is_empty();
     // That it would be too much is told once for the object, not by each of its hosts.
     if is_named && !input.affords_hostless(ingress.name()) {
         return (false, Vec::new());
     }
     (is_named, paths)
+}
+
+/// The paths of the rules for one host.
+fn paths_in<'a>(rules: impl Iterator<Item = &'a IngressRule>) -> Vec<(Field, &'a IngressPath)> {
+    let of_rule = |(at, rule): (usize, &'a IngressRule)| {
+        let paths = rule.paths.iter().enumerate();
+        paths.map(move |(path, said)| {
+            let field = Field::Path {
+                host: rule.host.clone(),
+                rule: as_place(at),
+                path: as_place(path),
+            };
+            (field, said)
+        })
+    };
+    rules.enumerate().flat_map(of_rule).collect()
 }
 
 fn text(path: &PathMatch) -> &str {

@@ -1,7 +1,9 @@
 //! The words in which something is told of an object.
 
-/// Reason and sentence of what is told.
-pub type Told = (&'static str, String);
+use crate::objects::Field;
+
+/// What is told of which field: reason and sentence.
+pub type Told = (Field, &'static str, String);
 
 /// How many more there are, in words.
 pub fn more(count: usize) -> String {

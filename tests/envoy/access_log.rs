@@ -4,13 +4,14 @@ use std::collections::BTreeSet;
 use std::net::SocketAddr;
 
 use isobath::model::{PathMatch, Route, RouteAction};
+use isobath::objects::Kind;
 use serde_json::Value;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
 use crate::backend;
 use crate::client::{plain, request};
-use crate::fixture::{World, forward, owner, route};
+use crate::fixture::{World, forward, route, source};
 use crate::proxy::{Proxy, envoy};
 
 const HOST: &str = "a.example.com";
@@ -71,7 +72,7 @@ fn with(path: &[u8], host: &[u8], agent: &[u8], forwarded: &[u8]) -> Vec<u8> {
 async fn what_clients_send_stays_in_its_field() {
     let Some(envoy) = envoy() else { return };
     let logged = Route {
-        owner: owner("logged"),
+        source: source(Kind::Ingress, "logged"),
         ..route(
             PathMatch::PathPrefix("/".into()),
             RouteAction::Forward(forward(&["good"])),

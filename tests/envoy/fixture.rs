@@ -11,10 +11,10 @@ use isobath::envoy::route::Purpose;
 use isobath::envoy::{cluster, endpoint, filter_chain, listener, route, secret, server_name};
 use isobath::model::{
     Certificate, CircuitBreakers, Cluster, Discovery, EndpointAddress, Forward, HeaderModifier,
-    Host, LoadAssignment, Owner, PathMatch, Route, RouteAction, RouteMatch, TlsServer, TlsSettings,
+    Host, LoadAssignment, PathMatch, Route, RouteAction, RouteMatch, TlsServer, TlsSettings,
     UpstreamProtocol, Validity, VirtualHost, WeightedCluster,
 };
-use isobath::objects::{KeyAlgorithm, PrivateKeyPem};
+use isobath::objects::{FieldRef, KeyAlgorithm, Kind, ObjectRef, PrivateKeyPem};
 use isobath::xds::{Part, Resource, ResourceType};
 
 use crate::ads::Resources;
@@ -28,12 +28,8 @@ pub const CLEAR: Purpose = Purpose {
 /// The tables for TLS.
 pub const TLS: Purpose = Purpose { tls: true, ..CLEAR };
 
-pub fn owner(name: &str) -> Owner {
-    Owner {
-        kind: "Ingress",
-        namespace: "web".into(),
-        name: name.into(),
-    }
+pub fn source(kind: Kind, name: &str) -> FieldRef {
+    ObjectRef::new(kind, "web", name).into()
 }
 
 /// To one cluster, or with none to nobody.
@@ -60,7 +56,7 @@ pub fn route(path: PathMatch, action: RouteAction) -> Route {
         action,
         request_headers: HeaderModifier::default(),
         response_headers: HeaderModifier::default(),
-        owner: owner("shop"),
+        source: source(Kind::Ingress, "shop"),
     }
 }
 
@@ -87,11 +83,7 @@ pub fn cluster_of(name: &str) -> Cluster {
         circuit_breakers: CircuitBreakers::default(),
         hash_source_ip: false,
         idle_timeout: None,
-        owner: Owner {
-            kind: "Service",
-            namespace: "web".into(),
-            name: name.into(),
-        },
+        source: source(Kind::Service, name),
     }
 }
 
@@ -114,7 +106,7 @@ pub fn tls_server(name: &str, certificates: &[&str]) -> TlsServer {
         name: name.into(),
         certificates: certificates.iter().map(|name| (*name).into()).collect(),
         settings: TlsSettings::default(),
-        owner: owner("shop"),
+        source: source(Kind::Ingress, "shop"),
     }
 }
 
@@ -131,11 +123,7 @@ pub fn certificate(name: &str, names: &[&str]) -> Certificate {
             not_before: jiff::Timestamp::UNIX_EPOCH,
             not_after: jiff::Timestamp::MAX,
         },
-        owner: Owner {
-            kind: "Secret",
-            namespace: "web".into(),
-            name: name.into(),
-        },
+        source: source(Kind::Secret, name),
     }
 }
 

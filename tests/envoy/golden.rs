@@ -18,12 +18,12 @@ use isobath::model::{
     RouteMatch, Scheme, TlsSettings, TlsVersion, UpstreamProtocol, ValueMatch, ValuePredicate,
     WeightedCluster,
 };
-use isobath::objects::PrivateKeyPem;
+use isobath::objects::{Kind, PrivateKeyPem};
 use isobath::xds::{Part, Resource, ResourceType};
 use prost::Message;
 
 use crate::fixture::{
-    CLEAR, TLS, all_to, assignment, cluster_of, forward, owner, route as simple, tls_server,
+    CLEAR, TLS, all_to, assignment, cluster_of, forward, route as simple, source, tls_server,
     virtual_host,
 };
 use crate::update;
@@ -537,7 +537,7 @@ fn actions() -> Vec<Route> {
         Route {
             request_headers: changed.clone(),
             response_headers: changed,
-            owner: owner("headers"),
+            source: source(Kind::Ingress, "headers"),
             ..simple(path("/headers"), RouteAction::Forward(shop()))
         },
     ]

@@ -11,6 +11,7 @@
 mod golden;
 mod print;
 mod repeated;
+mod sources;
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -80,7 +81,8 @@ fn secret(value: &Value) -> Object {
     }))
 }
 
-fn check(input: &Path) {
+/// Returns how many parts of the model, and problems, say where they come from.
+fn check(input: &Path) -> usize {
     let text = fs::read_to_string(input).unwrap();
     let documents: Vec<Value> = serde_saphyr::from_multiple(&text)
         .unwrap_or_else(|error| panic!("{}: {error}", input.display()));
@@ -121,11 +123,12 @@ fn check(input: &Path) {
     let (memo, log) = (Memo::default(), Log::default());
     let read = Input::new(&store, &options, &memo, &log);
     let got = print::everything(&store, read, &changes);
+    let sources = sources::check(&documents, &store, read, &changes);
 
     let output = input.with_extension("txt");
     if golden::updates() {
         fs::write(&output, got).unwrap();
-        return;
+        return sources;
     }
     let want = fs::read_to_string(&output).unwrap_or_default();
     assert!(
@@ -133,6 +136,7 @@ fn check(input: &Path) {
         "{}: not what the objects come to now:\n{got}\n(UPDATE_GOLDEN=1 writes it)",
         output.display()
     );
+    sources
 }
 
 /// The files of `cases` that end so.
@@ -150,9 +154,8 @@ fn cases(extension: &str) -> BTreeSet<PathBuf> {
 fn objects_come_to_the_stated_model() {
     let inputs = cases("yaml");
     assert!(inputs.len() > 20, "the cases are there");
-    for input in inputs {
-        check(&input);
-    }
+    let sources: usize = inputs.iter().map(|input| check(input)).sum();
+    assert!(sources > 1000, "{sources}");
 }
 
 /// A result whose case was renamed or removed would be read as if it were still true.

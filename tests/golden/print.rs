@@ -73,13 +73,17 @@ pub fn everything(store: &Store, input: Input<'_>, changes: &Changes) -> String 
     for object in &changes.objects {
         problems.extend(translate::object_problems(input, object));
     }
-    for problem in problems {
-        let _ = writeln!(
-            text,
-            "problem {} {}: {}",
-            problem.object, problem.reason, problem.message
-        );
-    }
+    // The same words of several fields are one problem to its reader.
+    let lines: Vec<String> = problems
+        .iter()
+        .map(|problem| {
+            let object = &problem.source.object;
+            format!("problem {object} {}: {}\n", problem.reason, problem.message)
+        })
+        .collect();
+    let mut lines: Vec<&str> = lines.iter().map(String::as_str).collect();
+    lines.dedup();
+    text.extend(lines);
     text
 }
 

@@ -1,7 +1,7 @@
 //! Problems and refusals are told on the objects, once.
 
 use isobath::model::verdict::Refusal;
-use isobath::objects::{Kind, ObjectRef, Problem};
+use isobath::objects::{Field, Kind, ObjectRef, Problem};
 use k8s_openapi::api::events::v1::Event;
 use kube::api::ListParams;
 use kube::{Api, ResourceExt as _};
@@ -74,6 +74,7 @@ async fn problems_and_refusals_are_told_once() {
     a.problems(&all);
     let refusal = Refusal {
         owner: format!("Ingress {}/web", corner.shop),
+        field: Field::Whole,
         reason: "virtual host web.example.com: bad regex".into(),
     };
     for replica in [&a, &b] {

@@ -177,7 +177,7 @@ impl Replica {
     pub(crate) fn problems(&self, problems: &[(Problem, &str)]) {
         let mut grouped: BTreeMap<ObjectRef, (BTreeSet<Problem>, Arc<str>)> = BTreeMap::new();
         for (problem, uid) in problems {
-            let entry = grouped.entry(problem.object.clone()).or_default();
+            let entry = grouped.entry(problem.source.object.clone()).or_default();
             entry.0.insert(problem.clone());
             entry.1 = (*uid).into();
         }

@@ -154,7 +154,7 @@ fn check_problems(builder: &Builder) -> usize {
     let mut count = 0;
     for (object, problems) in &builder.statuses().problems {
         for problem in &*problems.problems {
-            assert_eq!(*object, problem.object);
+            assert_eq!(*object, problem.source.object);
             assert!(!problem.message.is_empty() && !problem.reason.is_empty());
             count += 1;
         }

@@ -131,8 +131,9 @@ impl Tables {
 
     fn ask(&self, question: Question) -> Found<'_> {
         let http = self.find(question.host, |unit| unit.http.is_some());
-        let https = self.find(question.host, |unit| unit.https.is_some());
-        let (https, http) = (https.filter(|_| question.tls), http);
+        // Where hosts belong to namespaces, one without a certificate is refused whatever is above it.
+        let https = self.find(question.host, |unit| unit.https.is_some() || unit.is_closed);
+        let https = https.filter(|(_, unit)| question.tls && !unit.is_closed);
         let mut found = Found {
             host: http.map(|(host, _)| host),
             certified: https.map(|(host, _)| host),
@@ -140,15 +141,6 @@ impl Tables {
             route: None,
             status: if question.tls { 0 } else { 404 },
         };
-        if question.tls
-            && self
-                .0
-                .get(&Host::new(question.host))
-                .is_some_and(|unit| unit.is_closed)
-        {
-            found.certified = None;
-            return found;
-        }
         let Some((host, unit)) = (if question.tls { https } else { http }) else {
             return found;
         };
@@ -248,7 +240,10 @@ fn judge(
     if before.server != after.server {
         return Err("another certificate is presented");
     }
-    let Some(route) = after.route.filter(|route| *route.owner.namespace == *NEW) else {
+    let Some(route) = after
+        .route
+        .filter(|route| *route.source.object.name.namespace == *NEW)
+    else {
         return Err("the older one answers otherwise");
     };
     let length = |path: &PathMatch| match path {

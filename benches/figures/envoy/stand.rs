@@ -11,9 +11,10 @@ use isobath::envoy::route::Purpose;
 use isobath::envoy::{cluster, endpoint, route};
 use isobath::model::{
     CircuitBreakers, Cluster, Discovery, EndpointAddress, Forward, HeaderModifier, Host,
-    LoadAssignment, Owner, PathMatch, Route, RouteAction, RouteMatch, UpstreamProtocol,
-    VirtualHost, WeightedCluster,
+    LoadAssignment, PathMatch, Route, RouteAction, RouteMatch, UpstreamProtocol, VirtualHost,
+    WeightedCluster,
 };
+use isobath::objects::{FieldRef, Kind, ObjectRef};
 use isobath::xds::Part;
 
 use super::server::{Server, Type};
@@ -47,7 +48,7 @@ impl Stand {
             circuit_breakers: CircuitBreakers::default(),
             hash_source_ip: false,
             idle_timeout: None,
-            owner: owner("Service", BACKEND),
+            source: source(Kind::Service, BACKEND),
         });
         server.put(Type::Cluster, BACKEND, of_cluster.bytes());
         let address = EndpointAddress {
@@ -141,7 +142,7 @@ pub fn virtual_host(host: &str, tls: bool) -> (Arc<str>, Part) {
         action: RouteAction::Forward(forward),
         request_headers: HeaderModifier::default(),
         response_headers: HeaderModifier::default(),
-        owner: owner("Ingress", host),
+        source: source(Kind::Ingress, host),
     }];
     let host = Host::new(host);
     let purpose = Purpose {
@@ -151,10 +152,6 @@ pub fn virtual_host(host: &str, tls: bool) -> (Arc<str>, Part) {
     route::virtual_host(&VirtualHost { host, routes }, purpose)
 }
 
-pub fn owner(kind: &'static str, name: &str) -> Owner {
-    Owner {
-        kind,
-        namespace: "team".into(),
-        name: name.into(),
-    }
+pub fn source(kind: Kind, name: &str) -> FieldRef {
+    ObjectRef::new(kind, "team", name).into()
 }

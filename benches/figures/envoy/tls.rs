@@ -17,13 +17,14 @@ use isobath::envoy::edge::Edge;
 use isobath::envoy::filter_chain::Manager;
 use isobath::envoy::{filter_chain, listener, route, secret, server_name};
 use isobath::model::{Certificate, Host, TlsServer, TlsSettings, Validity};
+use isobath::objects::Kind;
 use isobath::objects::private_key::{KeyAlgorithm, PrivateKeyPem};
 use isobath::xds::{Part, Resource};
 use prost::Message as _;
 
 use super::scopes::{ads, scope, scoped_by, with_managers};
 use super::server::Type;
-use super::stand::{CHANGES, Stand, add_changes, cpu_since, owner, virtual_host};
+use super::stand::{CHANGES, Stand, add_changes, cpu_since, source, virtual_host};
 use crate::child::free_port;
 use crate::objects::host_name;
 use crate::report::{Report, ms};
@@ -193,7 +194,7 @@ impl Hosts<'_> {
                 not_before: jiff::Timestamp::MIN,
                 not_after: jiff::Timestamp::MAX,
             },
-            owner: owner("Secret", host),
+            source: source(Kind::Secret, host),
         });
         if self.way != Way::DiscoveryInline {
             server.put(Type::Secret, &name, certificate.bytes());
@@ -308,7 +309,7 @@ fn chain(name: &str) -> (Arc<str>, Part) {
         name: name.into(),
         certificates: vec![name.into()],
         settings: TlsSettings::default(),
-        owner: owner("Secret", name),
+        source: source(Kind::Secret, name),
     };
     filter_chain::filter_chain(&server, &Manager::new(&Edge::default()))
 }

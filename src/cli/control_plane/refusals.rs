@@ -13,7 +13,8 @@ use prometheus_client::registry::Registry;
 use tokio::sync::watch;
 
 use crate::model::verdict::Refusal;
-use crate::xds::{RefusedUnit, RefusedUnits};
+use crate::objects::Field;
+use crate::xds::{RefusedUnit, RefusedUnits, ResourceType};
 
 /// Least time between two tellings of what is left out.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -85,6 +86,11 @@ impl Collector for LeftOut {
 fn refusals_of(unit: &RefusedUnit) -> impl Iterator<Item = Refusal> {
     unit.owners.iter().map(|owner| Refusal {
         owner: owner.to_string(),
+        // A part of a table is the virtual host of its name.
+        field: match (unit.resource_type, &unit.part) {
+            (ResourceType::Route, Some(host)) => Field::Host(host.clone()),
+            _ => Field::Whole,
+        },
         reason: format!(
             "Envoy refuses {} {}: {}",
             unit.resource_type, unit.resource, unit.reason

@@ -84,7 +84,7 @@ fn neighbours(builder: &Builder) -> (VirtualHost, Vec<String>) {
     let told = builder.statuses().problems.values();
     let told = told.flat_map(|problems| problems.problems.iter());
     // Those who share a host are told of each other.
-    let told = told.filter(|problem| problem.object.name == shop);
+    let told = told.filter(|problem| problem.source.object.name == shop);
     (host, told.map(|problem| problem.message.clone()).collect())
 }
 
@@ -124,7 +124,7 @@ fn check(shape: &Shape, (builder, count): &(Builder, Count)) {
     let reasons: BTreeSet<(&ObjectRef, &str)> = told
         .values()
         .flat_map(|problems| problems.problems.iter())
-        .map(|problem| (&problem.object, problem.reason))
+        .map(|problem| (&problem.source.object, problem.reason))
         .collect();
     assert!(count.problems <= 9 * reasons.len(), "{name}: {count:?}");
     // What an object says first is served whatever else it says.
