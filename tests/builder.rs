@@ -6,6 +6,7 @@
 #[path = "support/objects.rs"]
 mod objects;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use isobath::build::{Builder, Config};
@@ -124,6 +125,47 @@ proptest! {
     ) {
         let options = Options { allow_external_names, host_ownership, ..Options::default() };
         check(&history, shuffle, &options)?;
+    }
+}
+
+/// Each change alone: of two in one build the second may undo the first.
+fn events(event: Event) -> Vec<Event> {
+    match event {
+        Event::Batch(events) => events.into_iter().flat_map(self::events).collect(),
+        Event::Replace {
+            kind,
+            namespace,
+            objects,
+        } => {
+            let by_name = objects
+                .into_iter()
+                .map(|object| (object.reference(), object));
+            vec![Event::Replace {
+                kind,
+                namespace,
+                objects: BTreeMap::from_iter(by_name).into_values().collect(),
+            }]
+        }
+        other => vec![other],
+    }
+}
+
+proptest! {
+    #![proptest_config(cases(10_000))]
+
+    /// Work follows the change (I4): of all units that an event has made again, each has read a fact that differs.
+    #[test]
+    fn no_unit_is_made_for_nothing(
+        history in history(),
+        host_ownership in select(&[HostOwnership::Shared, HostOwnership::Namespace][..]),
+    ) {
+        let options = Options { host_ownership, ..Options::default() };
+        let mut builder = builder(options).with_audit();
+        for event in history.into_iter().flat_map(|(event, _)| events(event)) {
+            builder.apply(event.clone());
+            builder.build();
+            prop_assert_eq!(builder.made_for_nothing(), Vec::<String>::new(), "{:?}", event);
+        }
     }
 }
 

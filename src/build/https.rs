@@ -235,8 +235,11 @@ impl HttpsListener {
             self.touched = true;
             self.touched_tables.insert(name.clone());
             for secret in &unit.secrets {
-                *self.secrets.entry(secret.clone()).or_default() += 1;
-                self.touched_secrets.insert(secret.clone());
+                let users = self.secrets.entry(secret.clone()).or_default();
+                *users += 1;
+                if *users == 1 {
+                    toggle(&mut self.touched_secrets, secret);
+                }
             }
             let (misdirected_key, misdirected) = route::misdirected(&Host::any());
             let table = OrdMap::unit(misdirected_key, Arc::new(misdirected));
@@ -313,10 +316,17 @@ impl HttpsListener {
                     *users -= 1;
                     if *users == 0 {
                         self.secrets.remove(&secret);
+                        toggle(&mut self.touched_secrets, &secret);
                     }
                 }
-                self.touched_secrets.insert(secret);
             }
         }
+    }
+}
+
+/// What falls out of use and comes into it again before it was looked at is as it was.
+fn toggle(touched: &mut BTreeSet<NamespacedName>, secret: &NamespacedName) {
+    if !touched.remove(secret) {
+        touched.insert(secret.clone());
     }
 }

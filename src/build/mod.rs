@@ -5,6 +5,7 @@
 //! by any sequence of events holds the same bytes as one that got them at once (I1, I2). It is pure: no IO, no
 //! clock, no log. The controller owns it and publishes what it makes.
 
+mod audit;
 pub mod controller;
 mod https;
 mod parts;
@@ -28,11 +29,12 @@ use crate::objects::{Event, Kind, NamespacedName, Object, ObjectRef};
 use crate::translate::{self, BackendPort, Memo, Options};
 use crate::xds::{Part, Resource, ResourceType, Snapshot, packed};
 
+use audit::Audit;
 use https::HttpsListener;
 use parts::replace;
 use problems::{Problems, uid};
 use reads::Reads;
-use render::{RenderedHost, Renderer, parallel_map};
+use render::{ReadFacts, RenderedHost, Renderer, parallel_map};
 use unit::Unit;
 
 /// What the operator decided, as far as the core is concerned.
@@ -69,6 +71,7 @@ pub struct Builder {
     store: Store,
     changes: Changes,
     reads: Reads,
+    audit: Option<Audit>,
     is_first: bool,
     hosts: BTreeMap<Host, HostState>,
     clusters: BTreeMap<Arc<str>, ClusterState>,
@@ -129,6 +132,7 @@ impl Builder {
             store: Store::new(config.classes),
             changes: Changes::unread(),
             reads: Reads::default(),
+            audit: None,
             is_first: true,
             hosts: BTreeMap::new(),
             clusters: BTreeMap::new(),
@@ -152,6 +156,20 @@ impl Builder {
         self
     }
 
+    /// Keeps what every unit reads, so that [`Builder::made_for_nothing`] can tell: for tests, at a multiple of the cost.
+    #[must_use]
+    pub fn with_audit(mut self) -> Self {
+        self.audit = Some(Audit::default());
+        self
+    }
+
+    /// The published units that were made again since this was asked last although nothing that they read differs. Always
+    /// empty without [`Builder::with_audit`].
+    pub fn made_for_nothing(&mut self) -> Vec<String> {
+        let units = self.audit.as_mut().map(Audit::take).unwrap_or_default();
+        units.iter().map(|unit| format!("{unit:?}")).collect()
+    }
+
     /// Takes in one event. What it touches is built by the next [`Builder::build`].
     pub fn apply(&mut self, event: Event) {
         self.store.apply(within_budget(event), &mut self.changes);
@@ -162,6 +180,9 @@ impl Builder {
     /// does.
     pub fn build(&mut self) -> bool {
         let changes = std::mem::replace(&mut self.changes, Changes::read());
+        if let Some(audit) = &mut self.audit {
+            audit.start(&changes.objects);
+        }
         let memo = Memo::default();
         let is_first = std::mem::take(&mut self.is_first);
         let mut work = Work {
@@ -238,6 +259,23 @@ impl Builder {
             options: &self.options,
             memo,
             ingress_metrics: self.ingress_metrics,
+            is_audited: self.audit.is_some(),
+        }
+    }
+
+    /// The unit was made of what it has read.
+    fn record(&mut self, unit: &Unit, (reads, values): ReadFacts) {
+        self.reads.record(unit, reads);
+        if let (Some(audit), Some(values)) = (&mut self.audit, values) {
+            audit.made(unit, values);
+        }
+    }
+
+    /// The unit is no more.
+    fn forget(&mut self, unit: &Unit) {
+        self.reads.forget(unit);
+        if let Some(audit) = &mut self.audit {
+            audit.gone(unit);
         }
     }
 
@@ -265,8 +303,8 @@ impl Builder {
         for (host, (rendered, reads)) in hosts.iter().zip(rendered) {
             let unit = Unit::Host(host.clone());
             match self.store.names_host(host) {
-                true => self.reads.record(&unit, reads),
-                false => self.reads.forget(&unit),
+                true => self.record(&unit, reads),
+                false => self.forget(&unit),
             }
             self.file_host(host, rendered, work);
         }
@@ -332,7 +370,7 @@ impl Builder {
         });
         for ((name, backend, _), (rendered, reads)) in used.into_iter().zip(rendered) {
             self.translated.clusters += 1;
-            self.reads.record(&Unit::Cluster(name.clone()), reads);
+            self.record(&Unit::Cluster(name.clone()), reads);
             // The hosts that name a cluster read its Service too, so it can't be named when its Service or port is
             // gone.
             let Some((resource, is_assigned)) = rendered else {
@@ -364,9 +402,9 @@ impl Builder {
             }
         }
         self.clusters.remove(cluster);
-        self.reads.forget(&Unit::Cluster(cluster.clone()));
+        self.forget(&Unit::Cluster(cluster.clone()));
         let endpoints = Unit::Endpoints(cluster.clone());
-        self.reads.forget(&endpoints);
+        self.forget(&endpoints);
         self.problems.set(endpoints, Vec::new());
         let removed = self.snapshot.remove(ResourceType::Cluster, cluster);
         self.snapshot.remove(ResourceType::Endpoint, cluster) || removed
@@ -392,7 +430,7 @@ impl Builder {
         for ((name, _), (resource, problems, reads)) in assigned.into_iter().zip(rendered) {
             self.translated.endpoints += 1;
             let unit = Unit::Endpoints(name);
-            self.reads.record(&unit, reads);
+            self.record(&unit, reads);
             self.problems.set(unit, problems);
             work.changed |= self.put(ResourceType::Endpoint, resource);
         }
@@ -410,10 +448,10 @@ impl Builder {
             let unit = Unit::Secret(name.clone());
             let certificate = if self.https.uses(&name) {
                 let (certificate, reads) = self.renderer(memo).certificate(&name);
-                self.reads.record(&unit, reads);
+                self.record(&unit, reads);
                 certificate
             } else {
-                self.reads.forget(&unit);
+                self.forget(&unit);
                 None
             };
             let owner = ObjectRef {
@@ -466,8 +504,8 @@ impl Builder {
         for (object, (problems, reads)) in objects.iter().zip(made) {
             let unit = Unit::Object(object.clone());
             match self.store.contains(object) {
-                true => self.reads.record(&unit, reads),
-                false => self.reads.forget(&unit),
+                true => self.record(&unit, reads),
+                false => self.forget(&unit),
             }
             self.problems.set(unit, problems);
             if object.kind == Kind::Ingress {

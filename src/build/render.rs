@@ -8,7 +8,7 @@ use std::thread;
 
 use crate::envoy::route::Purpose;
 use crate::envoy::{cluster, endpoint, route};
-use crate::facts::{FactId, Log, Store};
+use crate::facts::{FactId, Log, Store, Values};
 use crate::model::{Certificate, Discovery, Host, TlsServer};
 use crate::objects::{NamespacedName, ObjectRef, Problem};
 use crate::translate::{self, BackendPort, Derived, HttpsHost, Input, Memo, Options};
@@ -28,6 +28,8 @@ pub struct Renderer<'a> {
     pub memo: &'a Memo,
     /// Whether routes say whose they are, for metrics.
     pub ingress_metrics: bool,
+    /// Whether what was read is kept as it was.
+    pub is_audited: bool,
 }
 
 /// A host, ready to be filed.
@@ -56,8 +58,8 @@ pub struct RenderedHttps {
     pub virtual_host: (Arc<str>, Part),
 }
 
-/// What a unit has read.
-pub type ReadFacts = Box<[FactId]>;
+/// What a unit has read, and as what, where that is kept.
+pub type ReadFacts = (Box<[FactId]>, Option<Values>);
 
 impl Renderer<'_> {
     /// Makes something, and says what was read for it.
@@ -66,8 +68,13 @@ impl Renderer<'_> {
     }
 
     fn record_in<T>(self, log: Log, make: impl FnOnce(Input<'_>) -> T) -> (T, ReadFacts) {
+        let log = match self.is_audited {
+            true => log.with_values(),
+            false => log,
+        };
         let made = make(Input::new(self.store, self.options, self.memo, &log));
-        (made, log.into_reads())
+        let values = log.values();
+        (made, (log.into_reads(), values))
     }
 
     /// What tells apart what a derived unit comes to. What it has read is in the memo.

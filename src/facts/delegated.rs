@@ -23,6 +23,12 @@ impl Delegated {
             .is_some_and(|targets| targets.contains_key(namespace) || targets.contains_key(ALL))
     }
 
+    /// Whether a delegation says exactly that.
+    pub fn says(&self, secret: &NamespacedName, target: &str) -> bool {
+        let targets = self.targets.get(secret);
+        targets.is_some_and(|targets| targets.contains_key(target))
+    }
+
     /// Takes in what a delegation says.
     pub fn insert(&mut self, delegation: &TlsCertificateDelegation) {
         for (secret, target) in said(delegation) {

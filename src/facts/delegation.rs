@@ -19,19 +19,26 @@ impl Indexed for TlsCertificateDelegation {
         new: Option<Arc<Self>>,
         changes: &mut Changes,
     ) {
-        let of = |delegation: Option<&Arc<Self>>| -> BTreeSet<_> {
-            let pairs = delegation.map(|delegation| said(delegation));
+        let pairs = |delegation: &Option<Arc<Self>>| -> BTreeSet<_> {
+            let pairs = delegation.as_deref().map(said);
             pairs.into_iter().flatten().collect()
         };
-        // What another delegation says as well does not change; whoever reads it comes out the same.
-        for (secret, target) in of(old.as_ref()).symmetric_difference(&of(new.as_ref())) {
-            changes.fact(Fact::Delegated(secret, target));
-        }
+        let said = |store: &Store| {
+            let pairs = pairs(&old).into_iter().chain(pairs(&new));
+            pairs
+                .filter(|(secret, target)| store.delegated.says(secret, target))
+                .collect::<BTreeSet<_>>()
+        };
+        let before = said(store);
         if let Some(old) = &old {
             store.delegated.remove(old);
         }
         if let Some(new) = &new {
             store.delegated.insert(new);
+        }
+        // What another delegation says as well is as it was.
+        for (secret, target) in before.symmetric_difference(&said(store)) {
+            changes.fact(Fact::Delegated(secret, target));
         }
         store.tables.put(name, new);
     }

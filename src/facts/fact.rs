@@ -92,7 +92,7 @@ impl<'a> Fact<'a> {
 }
 
 /// What holds for all hosts of an Ingress.
-#[derive(PartialEq)]
+#[derive(Debug, PartialEq)]
 pub(super) struct Head<'a> {
     annotations: &'a Annotations,
     default_backend: Option<&'a IngressBackend>,
@@ -115,7 +115,7 @@ impl<'a> Head<'a> {
 }
 
 /// What an Ingress says of one host.
-#[derive(Default, PartialEq)]
+#[derive(Debug, Default, PartialEq)]
 pub(super) struct At<'a> {
     /// The paths of each of its rules.
     rules: Vec<&'a [IngressPath]>,

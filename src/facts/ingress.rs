@@ -90,6 +90,16 @@ impl Indexed for Ingress {
 }
 
 impl Store {
+    /// How many of the other Ingresses that name the host are older.
+    fn rank(&self, host: &Host, ingress: &Ingress) -> usize {
+        let age = ingress.metadata.seniority();
+        let others = self.by_host.get(host).filter(|name| **name != age.2);
+        let others = others.filter_map(|name| self.ingress(name));
+        others
+            .filter(|other| other.metadata.seniority() < age)
+            .count()
+    }
+
     /// Files a served Ingress under what it names, in the place of what it named when it was `old`. Most edits change no
     /// name, and then no index is looked into: in a large tree each look waits for keys that no cache holds.
     pub(super) fn serve(
@@ -116,10 +126,15 @@ impl Store {
                 changes.fact(Fact::Claimed(host));
             }
         }
-        let age = |ingress: Option<&Ingress>| ingress.map(|ingress| ingress.metadata.seniority());
-        let is_older = age(old) != age(new);
+        let age = |ingress: &Ingress| ingress.metadata.seniority();
         for host in left.union(&named) {
-            if is_older || left.contains(host) != named.contains(host) {
+            let is_same = match (old, new) {
+                (Some(old), Some(new)) if left.contains(host) && named.contains(host) => {
+                    age(old) == age(new) || self.rank(host, old) == self.rank(host, new)
+                }
+                _ => false,
+            };
+            if !is_same {
                 changes.fact(Fact::Claims(host));
                 changes.hosts.insert(host.clone());
             }

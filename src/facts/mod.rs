@@ -22,6 +22,7 @@ mod objects;
 mod reader;
 mod secret;
 mod service;
+mod value;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
@@ -32,7 +33,7 @@ pub use fact::FactId;
 pub use index::Index;
 pub use ingress::{hosts, secret_reference, services};
 pub use objects::Objects;
-pub use reader::{CertificateNames, Log, Reader, ServedIngress};
+pub use reader::{CertificateNames, Log, Reader, ServedIngress, Values};
 
 use crate::model::Host;
 use crate::objects::{
@@ -97,15 +98,14 @@ impl Store {
                 namespace,
                 objects,
             } => {
+                let listed: HashSet<_> = objects.iter().map(Object::reference).collect();
                 let known = self.references(kind, namespace.as_deref());
-                if !known.is_empty() {
-                    let listed: HashSet<_> = objects.iter().map(Object::reference).collect();
-                    for reference in known.iter().filter(|known| !listed.contains(known)) {
-                        self.delete(reference, changes);
-                    }
-                }
                 for object in objects {
                     self.set(object, changes);
+                }
+                // After what is new: what a gone object named and a new one names was named all the time.
+                for reference in known.iter().filter(|known| !listed.contains(known)) {
+                    self.delete(reference, changes);
                 }
             }
             Event::Batch(events) => {

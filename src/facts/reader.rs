@@ -1,6 +1,7 @@
 //! How units read the store: whatever they read is recorded, what is absent included.
 
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::model::Host;
@@ -17,7 +18,12 @@ use super::{Store, secret_reference};
 pub struct Log {
     facts: RefCell<Vec<FactId>>,
     own: Option<ObjectRef>,
+    /// What each of them was, where that is asked for.
+    values: Option<RefCell<Values>>,
 }
+
+/// What facts were when they were read.
+pub type Values = BTreeMap<FactId, FactId>;
 
 impl Log {
     /// For the unit of an object, which is made again whenever the object differs: what it reads of it is not recorded.
@@ -26,6 +32,26 @@ impl Log {
         Self {
             own: Some(object.clone()),
             ..Self::default()
+        }
+    }
+
+    /// Records also what each fact is: for an audit, at a multiple of the cost.
+    #[must_use]
+    pub fn with_values(mut self) -> Self {
+        self.values = Some(RefCell::default());
+        self
+    }
+
+    /// What was read, where that was asked for.
+    #[must_use]
+    pub fn values(&self) -> Option<Values> {
+        self.values.as_ref().map(RefCell::take)
+    }
+
+    fn record_value(&self, fact: FactId, value: impl FnOnce() -> FactId) {
+        if let Some(values) = &self.values {
+            let value = value();
+            values.borrow_mut().insert(fact, value);
         }
     }
 
@@ -71,11 +97,13 @@ impl<'a> Reader<'a> {
     }
 
     /// Records that a fact was read that is not the store's: what another unit comes to.
-    pub fn record(self, fact: FactId) {
+    pub fn record(self, fact: FactId, value: FactId) {
         self.log.record(fact);
+        self.log.record_value(fact, || value);
     }
 
     fn read(self, fact: Fact<'_>) {
+        self.log.record_value(fact.id(), || self.store.value(fact));
         let own = self.log.own.as_ref();
         if own.is_none_or(|own| fact.object() != Some((own.kind, &own.name))) {
             self.log.record(fact.id());

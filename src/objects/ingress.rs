@@ -1,5 +1,6 @@
 //! `networking.k8s.io/v1` Ingress and IngressClass, and Contour's TLSCertificateDelegation.
 
+use std::fmt;
 use std::sync::Arc;
 
 use super::{Kind, Metadata, ObjectRef};
@@ -40,6 +41,12 @@ impl Ingress {
     /// Whether both are the same but for their status, which no route depends on.
     #[must_use]
     pub fn same_spec(&self, other: &Self) -> bool {
+        self.spec() == other.spec()
+    }
+
+    /// All of it but the status.
+    #[must_use]
+    pub fn spec(&self) -> impl PartialEq + fmt::Debug {
         let Self {
             metadata,
             class_name,
@@ -49,12 +56,7 @@ impl Ingress {
             load_balancer: _,
             left_out,
         } = self;
-        *metadata == other.metadata
-            && *class_name == other.class_name
-            && *default_backend == other.default_backend
-            && *tls == other.tls
-            && *rules == other.rules
-            && *left_out == other.left_out
+        (metadata, class_name, default_backend, tls, rules, left_out)
     }
 }
 

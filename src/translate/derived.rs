@@ -220,8 +220,7 @@ impl<'a> Input<'a> {
             "{derived:?} does not stand below {:?}",
             self.stratum
         );
-        self.reader.record(derived.fact());
-        values.get(key, || {
+        let (value, hash) = values.get(key, || {
             let log = Log::default();
             let value = make(Input {
                 reader: self.reader.for_unit(&log),
@@ -233,7 +232,9 @@ impl<'a> Input<'a> {
                 value: Arc::new(value),
                 reads: log.into_reads(),
             }
-        })
+        });
+        self.reader.record(derived.fact(), hash);
+        value
     }
 }
 
@@ -257,17 +258,20 @@ impl<K: Eq + Hash + Clone, V> Once<K, V> {
         }
     }
 
-    fn get(&self, key: &K, make: impl FnOnce() -> Value<V>) -> Arc<V> {
-        self.place(key).get_or_init(make).value.clone()
+    fn get(&self, key: &K, make: impl FnOnce() -> Value<V>) -> (Arc<V>, FactId) {
+        let place = self.place(key);
+        let value = place.get_or_init(make);
+        (value.value.clone(), value.hash)
     }
 
     /// What is found in facts that the asker reads itself.
     pub(super) fn get_plain(&self, key: &K, make: impl FnOnce() -> V) -> Arc<V> {
-        self.get(key, || Value {
+        let value = self.get(key, || Value {
             value: Arc::new(make()),
             hash: FactId::of(&()),
             reads: Box::default(),
-        })
+        });
+        value.0
     }
 
     /// What a value that was made is told apart by.

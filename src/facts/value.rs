@@ -1,0 +1,62 @@
+//! What a fact is, told apart: for the audit of what is made again (`build/audit.rs`), never for a build.
+
+use std::fmt::Debug;
+
+use crate::objects::{Kind, NamespacedName, ObjectRef};
+
+use super::Store;
+use super::fact::{Fact, FactId, Head, by_host};
+
+impl Store {
+    /// Two answers are the same if the fact is. Of a Secret the key is not looked at: a key is never copied.
+    pub(super) fn value(&self, fact: Fact<'_>) -> FactId {
+        match fact {
+            Fact::Claims(host) => {
+                let ingresses = self.ingresses_of(host).into_iter();
+                let names: Vec<_> = ingresses.map(|ingress| &ingress.metadata.name).collect();
+                text(&names)
+            }
+            Fact::Claimed(host) => text(&self.names_host(host)),
+            Fact::Ingress(name) => {
+                let ingress = self.ingress(name).filter(|ingress| self.serves(ingress));
+                text(&ingress.map(|ingress| ingress.spec()))
+            }
+            Fact::IngressHead(name) => {
+                let ingress = self.ingress(name).filter(|ingress| self.serves(ingress));
+                text(&ingress.map(|ingress| Head::new(ingress)))
+            }
+            Fact::IngressAt(name, host) => {
+                let ingress = self.ingress(name).filter(|ingress| self.serves(ingress));
+                text(&ingress.and_then(|ingress| by_host(ingress).remove(&host)))
+            }
+            Fact::Service(name) => text(&(
+                self.service(name),
+                self.invalid(&reference(Kind::Service, name)),
+            )),
+            Fact::ServiceNamed(name) => text(&self.is_service_named(name)),
+            Fact::EndpointSlices(service) => {
+                text(&self.endpoint_slices(service).collect::<Vec<_>>())
+            }
+            Fact::SecretNames(name) => {
+                let secret = self.secret(name).map(|secret| {
+                    let certificate = secret.certificate.as_ref();
+                    certificate.map(|of| (&of.names, &of.common_name, of.key_algorithm))
+                });
+                text(&(secret, self.invalid(&reference(Kind::Secret, name))))
+            }
+            Fact::Secret(name) => text(&self.secret(name)),
+            Fact::Delegated(secret, target) => text(&self.delegated.says(secret, target)),
+        }
+    }
+}
+
+fn reference(kind: Kind, name: &NamespacedName) -> ObjectRef {
+    ObjectRef {
+        kind,
+        name: name.clone(),
+    }
+}
+
+fn text(value: &dyn Debug) -> FactId {
+    FactId::of(&format!("{value:?}"))
+}
