@@ -184,13 +184,16 @@ impl Play {
                 .needs
                 .get(&scope)
                 .and_then(|needs| needs.first());
-            let table = table.and_then(|table| {
-                let table = (ResourceType::Route, table.name.clone());
-                self.client.has.get(&table)
-            });
-            let is_served = table.is_some_and(|table| table.contains(&format!("+k{key}:")));
+            let table = table.map(|table| (ResourceType::Route, table.name.clone()));
+            // What is out of a refused response may be lost while what is bad in it is searched for.
+            let is_taken = table
+                .as_ref()
+                .is_some_and(|table| !self.client.untold.contains(table));
+            let has = table.and_then(|table| self.client.has.get(&table));
+            let is_served = has.is_some_and(|table| table.contains(&format!("+k{key}:")));
             match is_served {
-                true => drop(self.served.insert(*key)),
+                true if is_taken => drop(self.served.insert(*key)),
+                true => {}
                 false => assert!(
                     !self.served.contains(key),
                     "key {key} is lost: {:?}",
