@@ -21,7 +21,7 @@ use std::sync::Arc;
 use imbl::{OrdMap, OrdSet};
 
 use crate::envoy::route::TableHead;
-use crate::envoy::{listener, route, secret};
+use crate::envoy::{listener, manager, route, secret};
 use crate::facts::{Changes, ClassSelection, Store};
 use crate::model::Host;
 use crate::model::verdict::{IngressFacts, Statuses};
@@ -122,6 +122,9 @@ impl Builder {
             listener::stats(&config.listeners),
         ] {
             snapshot.insert(ResourceType::Listener, Arc::new(listener));
+        }
+        for manager in manager::all(&config.listeners.edge) {
+            snapshot.insert(ResourceType::Extension, Arc::new(manager));
         }
         let mut builder = Self {
             options: config.options,

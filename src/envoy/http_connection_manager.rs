@@ -26,15 +26,6 @@ const NO_HOST: &str = "no-host.invalid";
 /// Half of what a flow-control window can be (RFC 9113, 6.9.1), as a connection has two of them.
 pub const MAX_WINDOW_KIB: u32 = (1 << 20) - 1;
 
-/// The network filter for requests from outside, with its routes from the table of that name by RDS.
-#[must_use]
-pub fn edge(stat_prefix: &str, table: &str, edge: &Edge) -> Filter {
-    filter(hcm::HttpConnectionManager {
-        route_specifier: Some(rds(table)),
-        ..without_routes(stat_prefix, edge)
-    })
-}
-
 /// What all managers of one listener have in common: everything but their routes.
 pub(super) fn without_routes(stat_prefix: &str, edge: &Edge) -> hcm::HttpConnectionManager {
     let mut access_log = vec![access_log::json()];

@@ -18,7 +18,7 @@ use envoy_types::util::pack_any;
 
 use super::edge::Edge;
 use super::encode::{duration, listen_address, own_part, reference, u32_value};
-use super::{http_connection_manager, server_name, stats};
+use super::{manager, server_name, stats};
 use crate::xds::{Part, Resource, ResourceType};
 
 /// Name of the listener for clear text, and of its route table.
@@ -46,20 +46,20 @@ pub struct Config {
     pub edge: Edge,
 }
 
-/// The listener for clear text, with its routes from the table [`HTTP`].
+/// The listener for clear text, with its manager from [`manager`].
 #[must_use]
 pub fn http(config: &Config) -> Resource {
     let listener = pb::Listener {
         listener_filters: proxy_protocol(&config.edge).into_iter().collect(),
         filter_chains: vec![pb::FilterChain {
             name: HTTP.to_owned(),
-            filters: vec![http_connection_manager::edge(HTTP, HTTP, &config.edge)],
+            filters: vec![manager::filter(HTTP, manager::http_routes())],
             ..Default::default()
         }],
         ..listener(HTTP, config.http)
     };
-    let table = reference(ResourceType::Route, &Arc::from(HTTP));
-    Resource::whole(HTTP.into(), own_part(&listener, BTreeSet::from([table])))
+    let manager = reference(ResourceType::Extension, &Arc::from(HTTP));
+    Resource::whole(HTTP.into(), own_part(&listener, BTreeSet::from([manager])))
 }
 
 /// The listener for the kubelet and for Prometheus: GET `/ready` is 200 and, while Envoy drains, 503; GET `/metrics`

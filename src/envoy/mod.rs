@@ -7,6 +7,7 @@
 //!
 //! | resource | head | parts |
 //! |---|---|---|
+//! | TypedExtensionConfig | [`manager::all`], whole | – |
 //! | Listener `http` | [`listener::http`], whole | – |
 //! | Listener `stats` | [`listener::stats`], whole | – |
 //! | Listener `https` | [`listener::https_head`] | [`filter_chain::filter_chain`], [`server_name::server_name`] |
@@ -31,6 +32,7 @@ pub mod ingress_metrics;
 pub mod json;
 pub mod listener;
 mod local_reply;
+pub mod manager;
 mod path;
 mod request_checks;
 mod request_headers;

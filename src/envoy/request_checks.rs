@@ -90,6 +90,21 @@ pub(super) fn filter(edge: &Edge) -> hcm::HttpFilter {
     )
 }
 
+/// Refuses every request.
+pub(super) fn refusal() -> hcm::HttpFilter {
+    let nobody = rbac::Rbac {
+        action: rbac::rbac::Action::Allow.into(),
+        ..Default::default()
+    };
+    http_filter(
+        "envoy.filters.http.rbac",
+        Rbac {
+            rules: Some(nobody),
+            ..Default::default()
+        },
+    )
+}
+
 /// Gives what Envoy answers to them by itself their status and words.
 pub(super) fn answers(edge: &Edge) -> impl Iterator<Item = hcm::ResponseMapper> {
     refused(edge).map(|(header, status, words)| {

@@ -8,7 +8,9 @@ use imbl::OrdMap;
 use isobath::envoy::edge::Edge;
 use isobath::envoy::filter_chain::Manager;
 use isobath::envoy::route::Purpose;
-use isobath::envoy::{cluster, endpoint, filter_chain, listener, route, secret, server_name};
+use isobath::envoy::{
+    cluster, endpoint, filter_chain, listener, manager, route, secret, server_name,
+};
 use isobath::model::{
     Certificate, CircuitBreakers, Cluster, Discovery, EndpointAddress, Forward, HeaderModifier,
     Host, LoadAssignment, PathMatch, Route, RouteAction, RouteMatch, TlsServer, TlsSettings,
@@ -212,6 +214,9 @@ impl World {
             tables: BTreeMap::new(),
             others: self.others.clone(),
         };
+        for manager in manager::all(&config.edge) {
+            world.insert(ResourceType::Extension, &manager);
+        }
         world.insert(ResourceType::Listener, &listener::http(&config));
         world.insert(ResourceType::Listener, &listener::stats(&config));
         let https = Resource::composite(

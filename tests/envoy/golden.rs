@@ -11,7 +11,9 @@ use imbl::OrdMap;
 use isobath::envoy::edge::Edge;
 use isobath::envoy::filter_chain::Manager;
 use isobath::envoy::route::Purpose;
-use isobath::envoy::{cluster, endpoint, filter_chain, json, listener, route, secret, server_name};
+use isobath::envoy::{
+    cluster, endpoint, filter_chain, json, listener, manager as shared, route, secret, server_name,
+};
 use isobath::model::{
     Certificate, CircuitBreakers, Cluster, Discovery, EndpointAddress, Forward, HeaderModifier,
     Host, LoadAssignment, PathMatch, PathRewrite, Redirect, RetryPolicy, Route, RouteAction,
@@ -138,7 +140,9 @@ fn parts_name_what_they_need() {
         names(cluster::cluster(&cluster_of("web/a")).head()),
         ["eds web/a"]
     );
-    assert_eq!(names(listener::http(&addresses()).head()), ["rds http"]);
+    assert_eq!(names(listener::http(&addresses()).head()), ["ecds http"]);
+    let [http] = shared::all(&Edge::default());
+    assert_eq!(names(http.head()), ["rds http"]);
 }
 
 /// Compares a rendering with its file.
@@ -157,6 +161,11 @@ pub fn check(name: &str, found: &str) {
     );
 }
 
+fn http_manager(edge: &Edge) -> Resource {
+    let [http] = shared::all(edge);
+    http
+}
+
 fn pretty(value: &serde_json::Value) -> String {
     serde_json::to_string_pretty(value).unwrap() + "\n"
 }
@@ -164,22 +173,26 @@ fn pretty(value: &serde_json::Value) -> String {
 /// One of each, the same in every process.
 pub fn all() -> Vec<(&'static str, ResourceType, Resource)> {
     use ResourceType::{
-        Cluster as Cds, Endpoint as Eds, Listener as Lds, Route as Rds, Secret as Sds,
+        Cluster as Cds, Endpoint as Eds, Extension as Ecds, Listener as Lds, Route as Rds,
+        Secret as Sds,
+    };
+    let proxied = Edge {
+        proxy_protocol: true,
+        trusted_hops: 1,
+        https_port: Some(8443),
+        upgrades: vec!["SPDY/3.1".to_owned(), "websocket".to_owned()],
+        ingress_metrics: false,
+        ..Edge::default()
     };
     vec![
         ("listener-http", Lds, listener::http(&addresses())),
+        ("manager-http", Ecds, http_manager(&Edge::default())),
+        ("manager-behind-a-proxy", Ecds, http_manager(&proxied)),
         (
             "listener-behind-a-proxy",
             Lds,
             listener::http(&listener::Config {
-                edge: Edge {
-                    proxy_protocol: true,
-                    trusted_hops: 1,
-                    https_port: Some(8443),
-                    upgrades: vec!["SPDY/3.1".to_owned(), "websocket".to_owned()],
-                    ingress_metrics: false,
-                    ..Edge::default()
-                },
+                edge: proxied.clone(),
                 ..addresses()
             }),
         ),

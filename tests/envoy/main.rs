@@ -15,6 +15,7 @@ mod determinism;
 mod fixture;
 mod golden;
 mod hosts;
+mod manager;
 mod paths;
 mod proxy;
 mod routes;

@@ -56,15 +56,16 @@ pub(crate) async fn agrees(stand: &Stand) -> usize {
 fn intended(served: &Served) -> Configuration {
     served
         .iter()
-        .map(|((type_url, name), (version, bytes))| {
+        .filter_map(|((type_url, name), (version, bytes))| {
             let known = [CDS, EDS, LDS, RDS, SDS].into_iter();
-            let type_url = known.into_iter().find(|known| known == type_url).unwrap();
+            // Managers and scopes show in what listeners answer.
+            let type_url = known.into_iter().find(|known| known == type_url)?;
             let value = match type_url {
                 EDS => addresses(bytes),
                 LDS => chains(bytes),
                 _ => version.clone(),
             };
-            ((type_url, name.clone()), value)
+            Some(((type_url, name.clone()), value))
         })
         .collect()
 }

@@ -5,7 +5,7 @@
 //! cluster, connection manager and table at once, and back again.
 
 use envoy_types::pb::envoy::config::cluster::v3::Cluster;
-use envoy_types::pb::envoy::config::core::v3::ConfigSource;
+use envoy_types::pb::envoy::config::core::v3::{ConfigSource, TypedExtensionConfig};
 use envoy_types::pb::envoy::config::core::v3::transport_socket::ConfigType as SocketConfig;
 use envoy_types::pb::envoy::config::listener::v3::Listener;
 use envoy_types::pb::envoy::config::listener::v3::filter::ConfigType;
@@ -13,10 +13,10 @@ use envoy_types::pb::envoy::config::route::v3::RouteConfiguration;
 use envoy_types::pb::envoy::extensions::filters::network::http_connection_manager::v3::HttpConnectionManager;
 use envoy_types::pb::envoy::extensions::filters::network::http_connection_manager::v3::http_connection_manager::RouteSpecifier;
 use envoy_types::pb::envoy::extensions::transport_sockets::tls::v3::DownstreamTlsContext;
-use envoy_types::pb::google::protobuf::Duration;
+use envoy_types::pb::google::protobuf::{Any, Duration};
 use prost::Message as _;
 
-use crate::support::ads::{CDS, LDS, RDS};
+use crate::support::ads::{CDS, ECDS, LDS, RDS};
 
 /// Rewrites every reference of a resource as that build spells it: with the time-out of Envoy's default (15 s) and so
 /// many milliseconds.
@@ -41,25 +41,23 @@ pub(crate) fn rewrite(build: u16, type_url: &str, bytes: Vec<u8>) -> Vec<u8> {
             }
             cluster.encode_to_vec()
         }
+        ECDS => {
+            let mut extension = TypedExtensionConfig::decode(&*bytes).unwrap();
+            of_manager(build, extension.typed_config.as_mut().unwrap());
+            extension.encode_to_vec()
+        }
         LDS => {
             let mut listener = Listener::decode(&*bytes).unwrap();
             let chains = listener.filter_chains.iter_mut();
             for chain in chains.chain(&mut listener.default_filter_chain) {
                 for filter in &mut chain.filters {
+                    if let Some(ConfigType::ConfigDiscovery(discovery)) = &mut filter.config_type {
+                        mark(build, &mut discovery.config_source);
+                    }
                     if let Some(ConfigType::TypedConfig(any)) = &mut filter.config_type
                         && any.type_url.ends_with(".HttpConnectionManager")
                     {
-                        let mut manager = HttpConnectionManager::decode(&*any.value).unwrap();
-                        if let Some(RouteSpecifier::Rds(rds)) = &mut manager.route_specifier {
-                            mark(build, &mut rds.config_source);
-                        }
-                        if is_from_before && let Some(options) = &mut manager.http_protocol_options
-                        {
-                            options.ignore_http_11_upgrade.clear();
-                            options.allow_custom_methods = false;
-                            options.default_host_for_http_10.clear();
-                        }
-                        any.value = manager.encode_to_vec();
+                        of_manager(build, any);
                     }
                 }
                 if let Some(socket) = &mut chain.transport_socket
@@ -78,6 +76,21 @@ pub(crate) fn rewrite(build: u16, type_url: &str, bytes: Vec<u8>) -> Vec<u8> {
         }
         _ => bytes,
     }
+}
+
+fn of_manager(build: u16, any: &mut Any) {
+    let mut manager = HttpConnectionManager::decode(&*any.value).unwrap();
+    if let Some(RouteSpecifier::Rds(rds)) = &mut manager.route_specifier {
+        mark(build, &mut rds.config_source);
+    }
+    if build % 2 == 1
+        && let Some(options) = &mut manager.http_protocol_options
+    {
+        options.ignore_http_11_upgrade.clear();
+        options.allow_custom_methods = false;
+        options.default_host_for_http_10.clear();
+    }
+    any.value = manager.encode_to_vec();
 }
 
 fn mark(build: u16, source: &mut Option<ConfigSource>) {

@@ -4,6 +4,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use envoy_types::pb::envoy::config::core::v3::TypedExtensionConfig;
 use envoy_types::pb::envoy::config::listener::v3::Listener;
 use envoy_types::pb::envoy::config::listener::v3::filter::ConfigType;
 use envoy_types::pb::envoy::config::route::v3::HeaderMatcher;
@@ -17,12 +18,12 @@ use envoy_types::pb::envoy::extensions::filters::network::http_connection_manage
 use envoy_types::pb::envoy::r#type::matcher::v3::StringMatcher;
 use envoy_types::pb::envoy::r#type::matcher::v3::string_matcher::MatchPattern;
 use envoy_types::pb::envoy::r#type::v3::FractionalPercent;
-use envoy_types::pb::google::protobuf::Duration as ProtoDuration;
+use envoy_types::pb::google::protobuf::{Any, Duration as ProtoDuration};
 use envoy_types::util::pack_any;
 use prost::Message as _;
 
 use crate::config_dump::agrees;
-use crate::support::ads::LDS;
+use crate::support::ads::{ECDS, LDS};
 use crate::support::backend::Backend;
 use crate::support::certificate::{Authority, Leaf};
 use crate::support::client::{Tls, Version};
@@ -43,7 +44,7 @@ const CHURN: Duration = Duration::from_millis(20);
 
 /// Puts a filter before the router that holds requests under `/held`.
 fn hold(type_url: &str, bytes: Vec<u8>) -> Vec<u8> {
-    if type_url != LDS {
+    if ![LDS, ECDS].contains(&type_url) {
         return bytes;
     }
     let fault = HttpFault {
@@ -67,27 +68,34 @@ fn hold(type_url: &str, bytes: Vec<u8>) -> Vec<u8> {
         }],
         ..HttpFault::default()
     };
+    let with_fault = |any: &mut Any| {
+        if any.type_url.ends_with(".HttpConnectionManager") {
+            let mut manager = HttpConnectionManager::decode(&*any.value).unwrap();
+            let router = manager.http_filters.len() - 1;
+            manager.http_filters.insert(
+                router,
+                HttpFilter {
+                    name: "hold".into(),
+                    config_type: Some(http_filter::ConfigType::TypedConfig(pack_any(
+                        fault.clone(),
+                    ))),
+                    ..HttpFilter::default()
+                },
+            );
+            any.value = manager.encode_to_vec();
+        }
+    };
+    if type_url == ECDS {
+        let mut extension = TypedExtensionConfig::decode(&*bytes).unwrap();
+        with_fault(extension.typed_config.as_mut().unwrap());
+        return extension.encode_to_vec();
+    }
     let mut listener = Listener::decode(&*bytes).unwrap();
     let chains = listener.filter_chains.iter_mut();
     for chain in chains.chain(&mut listener.default_filter_chain) {
         for filter in &mut chain.filters {
-            let Some(ConfigType::TypedConfig(any)) = &mut filter.config_type else {
-                continue;
-            };
-            if any.type_url.ends_with(".HttpConnectionManager") {
-                let mut manager = HttpConnectionManager::decode(&*any.value).unwrap();
-                let router = manager.http_filters.len() - 1;
-                manager.http_filters.insert(
-                    router,
-                    HttpFilter {
-                        name: "hold".into(),
-                        config_type: Some(http_filter::ConfigType::TypedConfig(pack_any(
-                            fault.clone(),
-                        ))),
-                        ..HttpFilter::default()
-                    },
-                );
-                any.value = manager.encode_to_vec();
+            if let Some(ConfigType::TypedConfig(any)) = &mut filter.config_type {
+                with_fault(any);
             }
         }
     }

@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, ensure};
 use imbl::OrdMap;
 use isobath::envoy::edge::Edge;
-use isobath::envoy::{listener, route};
+use isobath::envoy::{listener, manager, route};
 use isobath::xds::{Part, Resource};
 
-use super::scopes::{scope, scoped_by};
+use super::scopes::{extension_scoped_by, scope};
 use super::server::Type;
 use super::stand::{CHANGES, Stand, add_changes, cpu_since, virtual_host};
 use crate::child::free_port;
@@ -50,10 +50,14 @@ pub async fn measure(report: &mut Report, envoy: &Path, way: Way, hosts: usize) 
     let server = &stand.server;
     let bytes = listener::stats(&config).bytes();
     server.put(Type::Listener, listener::STATS, bytes);
-    let mut bytes = listener::http(&config).bytes();
-    if way == Way::Scopes {
-        bytes = scoped_by(&bytes, ":authority", None)?;
+    for manager in manager::all(&config.edge) {
+        let mut bytes = manager.bytes();
+        if way == Way::Scopes {
+            bytes = extension_scoped_by(&bytes, ":authority")?;
+        }
+        server.put(Type::Extension, manager.name(), bytes);
     }
+    let bytes = listener::http(&config).bytes();
     server.put(Type::Listener, listener::HTTP, bytes);
     let mut table = OrdMap::new();
     for host in 0..hosts {

@@ -1,6 +1,6 @@
 //! Scopes instead of one table (SRDS), and connection managers that ask for them.
 
-use anyhow::{Result, bail};
+use anyhow::{Context as _, Result, bail};
 use bytes::Bytes;
 use envoy_types::pb::envoy::config::common::mutation_rules::v3::{HeaderMutation, header_mutation};
 use envoy_types::pb::envoy::config::core::v3::header_value_option::HeaderAppendAction;
@@ -66,44 +66,57 @@ pub fn with_managers(
 
 /// The same with scopes by a header instead of one table; `value` is what the header is set to before.
 pub fn scoped_by(listener: &Bytes, header: &str, value: Option<&str>) -> Result<Bytes> {
-    with_managers(listener, |manager| {
-        let extractor = fragment_builder::HeaderValueExtractor {
-            name: header.to_owned(),
-            extract_type: Some(ExtractType::Index(0)),
-            ..Default::default()
-        };
-        manager.route_specifier = Some(RouteSpecifier::ScopedRoutes(hcm::ScopedRoutes {
-            name: "scopes".to_owned(),
-            scope_key_builder: Some(ScopeKeyBuilder {
-                fragments: vec![FragmentBuilder {
-                    r#type: Some(fragment_builder::Type::HeaderValueExtractor(extractor)),
-                }],
-            }),
-            rds_config_source: Some(ads()),
-            config_specifier: Some(ConfigSpecifier::ScopedRds(hcm::ScopedRds {
-                scoped_rds_config_source: Some(ads()),
-                srds_resources_locator: String::new(),
-            })),
-        }));
-        let Some(value) = value else {
-            return;
-        };
-        let set = HeaderValueOption {
-            header: Some(HeaderValue {
-                key: header.to_owned(),
-                value: value.to_owned(),
-                ..HeaderValue::default()
-            }),
-            append_action: HeaderAppendAction::OverwriteIfExistsOrAdd.into(),
-            ..HeaderValueOption::default()
-        };
-        manager.early_header_mutation_extensions = vec![TypedExtensionConfig {
-            name: "envoy.http.early_header_mutation.header_mutation".to_owned(),
-            typed_config: Some(pack_any(early::HeaderMutation {
-                mutations: vec![HeaderMutation {
-                    action: Some(header_mutation::Action::Append(set)),
-                }],
-            })),
-        }];
-    })
+    with_managers(listener, |manager| set_scopes(manager, header, value))
+}
+
+/// A manager by ECDS with scopes by a header instead of one table.
+pub fn extension_scoped_by(extension: &Bytes, header: &str) -> Result<Bytes> {
+    let mut extension = TypedExtensionConfig::decode(extension.clone())?;
+    let any = extension.typed_config.as_mut();
+    let any = any.context("an extension without configuration")?;
+    let mut manager = hcm::HttpConnectionManager::decode(&*any.value)?;
+    set_scopes(&mut manager, header, None);
+    *any = pack_any(manager);
+    Ok(extension.encode_to_vec().into())
+}
+
+fn set_scopes(manager: &mut hcm::HttpConnectionManager, header: &str, value: Option<&str>) {
+    let extractor = fragment_builder::HeaderValueExtractor {
+        name: header.to_owned(),
+        extract_type: Some(ExtractType::Index(0)),
+        ..Default::default()
+    };
+    manager.route_specifier = Some(RouteSpecifier::ScopedRoutes(hcm::ScopedRoutes {
+        name: "scopes".to_owned(),
+        scope_key_builder: Some(ScopeKeyBuilder {
+            fragments: vec![FragmentBuilder {
+                r#type: Some(fragment_builder::Type::HeaderValueExtractor(extractor)),
+            }],
+        }),
+        rds_config_source: Some(ads()),
+        config_specifier: Some(ConfigSpecifier::ScopedRds(hcm::ScopedRds {
+            scoped_rds_config_source: Some(ads()),
+            srds_resources_locator: String::new(),
+        })),
+    }));
+    let Some(value) = value else {
+        return;
+    };
+    let set = HeaderValueOption {
+        header: Some(HeaderValue {
+            key: header.to_owned(),
+            value: value.to_owned(),
+            ..HeaderValue::default()
+        }),
+        append_action: HeaderAppendAction::OverwriteIfExistsOrAdd.into(),
+        ..HeaderValueOption::default()
+    };
+    manager.early_header_mutation_extensions = vec![TypedExtensionConfig {
+        name: "envoy.http.early_header_mutation.header_mutation".to_owned(),
+        typed_config: Some(pack_any(early::HeaderMutation {
+            mutations: vec![HeaderMutation {
+                action: Some(header_mutation::Action::Append(set)),
+            }],
+        })),
+    }];
 }

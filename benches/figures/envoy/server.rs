@@ -21,6 +21,7 @@ use crate::raw::{Responses, serve};
 pub enum Type {
     Cluster,
     Endpoint,
+    Extension,
     Listener,
     FilterChain,
     Scope,
@@ -28,7 +29,7 @@ pub enum Type {
     Secret,
 }
 
-const TYPES: [(Type, &str); 7] = [
+const TYPES: [(Type, &str); 8] = [
     (
         Type::Cluster,
         "type.googleapis.com/envoy.config.cluster.v3.Cluster",
@@ -36,6 +37,10 @@ const TYPES: [(Type, &str); 7] = [
     (
         Type::Endpoint,
         "type.googleapis.com/envoy.config.endpoint.v3.ClusterLoadAssignment",
+    ),
+    (
+        Type::Extension,
+        "type.googleapis.com/envoy.config.core.v3.TypedExtensionConfig",
     ),
     (
         Type::Listener,
