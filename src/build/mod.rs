@@ -6,6 +6,7 @@
 //! clock, no log. The controller owns it and publishes what it makes.
 
 mod audit;
+mod clusters;
 pub mod controller;
 mod https;
 mod parts;
@@ -15,7 +16,7 @@ mod reads;
 mod render;
 mod unit;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use imbl::{OrdMap, OrdSet};
@@ -75,8 +76,6 @@ pub struct Builder {
     is_first: bool,
     hosts: BTreeMap<Host, HostState>,
     clusters: BTreeMap<Arc<str>, ClusterState>,
-    /// How many clusters are made from a Service.
-    clusters_of: HashMap<NamespacedName, u32>,
     http_table: OrdMap<Arc<str>, Arc<Part>>,
     /// The exact hosts that only redirect: one part of the table stands for all of them.
     redirects: OrdSet<Host>,
@@ -107,6 +106,8 @@ struct ClusterState {
 struct Work {
     /// Units to be made. One comes in while those before it are made: what is made of a host names clusters.
     units: BTreeSet<Unit>,
+    /// Clusters that a host has named no longer, and another may name again.
+    released: BTreeSet<Arc<str>>,
     http_table: bool,
     redirects: bool,
     changed: bool,
@@ -139,7 +140,6 @@ impl Builder {
             is_first: true,
             hosts: BTreeMap::new(),
             clusters: BTreeMap::new(),
-            clusters_of: HashMap::new(),
             http_table: OrdMap::new(),
             redirects: OrdSet::new(),
             problems: Problems::default(),
@@ -190,6 +190,7 @@ impl Builder {
         let is_first = std::mem::take(&mut self.is_first);
         let mut work = Work {
             units: self.changed_units(changes),
+            released: BTreeSet::new(),
             http_table: false,
             redirects: false,
             changed: is_first,
@@ -327,7 +328,6 @@ impl Builder {
         // First take, then release: a cluster that is still named keeps its state.
         for (name, backend) in &unit.clusters {
             let state = self.clusters.entry(name.clone()).or_insert_with(|| {
-                *self.clusters_of.entry(backend.service.clone()).or_default() += 1;
                 work.units.insert(Unit::Cluster(name.clone()));
                 work.units.insert(Unit::Endpoints(name.clone()));
                 ClusterState {
@@ -342,7 +342,7 @@ impl Builder {
             if let Some(state) = self.clusters.get_mut(name) {
                 state.users -= 1;
                 if state.users == 0 {
-                    work.units.insert(Unit::Cluster(name.clone()));
+                    work.released.insert(name.clone());
                 }
             }
         }
@@ -353,89 +353,6 @@ impl Builder {
         };
         if self.store.names_host(host) {
             self.hosts.insert(host.clone(), state);
-        }
-    }
-
-    /// Builds the clusters that some host names, and removes the others.
-    fn build_clusters(&mut self, work: &mut Work, memo: &Memo) {
-        let names: Vec<Arc<str>> = take_units(&mut work.units, |unit| match unit {
-            Unit::Cluster(name) => Ok(name),
-            other => Err(other),
-        });
-        let (used, unused): (Vec<_>, Vec<_>) = names
-            .iter()
-            .filter_map(|name| self.clusters.get_key_value(name))
-            .map(|(name, state)| (name.clone(), state.backend.clone(), state.users))
-            .partition(|(_, _, users)| *users > 0);
-        let renderer = self.renderer(memo);
-        let rendered = parallel_map(self.threads, &used, |(_, backend, _)| {
-            renderer.cluster(backend)
-        });
-        for ((name, backend, _), (rendered, reads)) in used.into_iter().zip(rendered) {
-            self.translated.clusters += 1;
-            self.record(&Unit::Cluster(name.clone()), reads);
-            // The hosts that name a cluster read its Service too, so it can't be named when its Service or port is
-            // gone.
-            let Some((resource, is_assigned)) = rendered else {
-                continue;
-            };
-            if let Some(state) = self.clusters.get_mut(&name) {
-                state.is_assigned = is_assigned;
-            }
-            self.record_owner(ObjectRef {
-                kind: Kind::Service,
-                name: backend.service,
-            });
-            work.changed |= self.put(ResourceType::Cluster, resource);
-        }
-        for (name, backend, _) in unused {
-            work.changed |= self.remove_cluster(&name, backend.service);
-        }
-    }
-
-    fn remove_cluster(&mut self, cluster: &Arc<str>, service: NamespacedName) -> bool {
-        if let Some(count) = self.clusters_of.get_mut(&service) {
-            *count -= 1;
-            if *count == 0 {
-                self.clusters_of.remove(&service);
-                self.statuses.owners.remove(&ObjectRef {
-                    kind: Kind::Service,
-                    name: service,
-                });
-            }
-        }
-        self.clusters.remove(cluster);
-        self.forget(&Unit::Cluster(cluster.clone()));
-        let endpoints = Unit::Endpoints(cluster.clone());
-        self.forget(&endpoints);
-        self.problems.set(endpoints, Vec::new());
-        let removed = self.snapshot.remove(ResourceType::Cluster, cluster);
-        self.snapshot.remove(ResourceType::Endpoint, cluster) || removed
-    }
-
-    /// Builds the load assignments of the clusters that have one.
-    fn build_endpoints(&mut self, work: &mut Work, memo: &Memo) {
-        let names: Vec<Arc<str>> = take_units(&mut work.units, |unit| match unit {
-            Unit::Endpoints(name) => Ok(name),
-            other => Err(other),
-        });
-        let assigned: Vec<(Arc<str>, BackendPort)> = names
-            .into_iter()
-            .filter_map(|name| {
-                let state = self.clusters.get(&name)?;
-                state.is_assigned.then(|| (name, state.backend.clone()))
-            })
-            .collect();
-        let renderer = self.renderer(memo);
-        let rendered = parallel_map(self.threads, &assigned, |(name, backend)| {
-            renderer.load_assignment(name, backend)
-        });
-        for ((name, _), (resource, problems, reads)) in assigned.into_iter().zip(rendered) {
-            self.translated.endpoints += 1;
-            let unit = Unit::Endpoints(name);
-            self.record(&unit, reads);
-            self.problems.set(unit, problems);
-            work.changed |= self.put(ResourceType::Endpoint, resource);
         }
     }
 
@@ -483,7 +400,6 @@ impl Builder {
     fn pack(&mut self) {
         self.store.pack();
         self.reads.pack();
-        self.clusters_of.shrink_to_fit();
         self.hosts = std::mem::take(&mut self.hosts).into_iter().collect();
         self.clusters = std::mem::take(&mut self.clusters).into_iter().collect();
         self.https.pack();

@@ -1,0 +1,103 @@
+//! Clusters and their load assignments: they are there while a host names them.
+
+use std::ops::Bound;
+use std::sync::Arc;
+
+use crate::objects::{Kind, NamespacedName, ObjectRef};
+use crate::translate::{BackendPort, Memo};
+use crate::xds::ResourceType;
+
+use super::render::parallel_map;
+use super::unit::Unit;
+use super::{Builder, Work, take_units};
+
+impl Builder {
+    /// Builds the clusters that some host names, and removes the others.
+    pub(super) fn build_clusters(&mut self, work: &mut Work, memo: &Memo) {
+        let names: Vec<Arc<str>> = take_units(&mut work.units, |unit| match unit {
+            Unit::Cluster(name) => Ok(name),
+            other => Err(other),
+        });
+        let with_backend = |name: &Arc<str>| {
+            let (name, state) = self.clusters.get_key_value(name)?;
+            Some((name.clone(), state.backend.clone(), state.users > 0))
+        };
+        let used = names.iter().filter_map(with_backend);
+        let used: Vec<_> = used.filter(|(.., is_used)| *is_used).collect();
+        let unused = work.released.iter().filter_map(with_backend);
+        let unused: Vec<_> = unused.filter(|(.., is_used)| !is_used).collect();
+        let renderer = self.renderer(memo);
+        let rendered = parallel_map(self.threads, &used, |(_, backend, _)| {
+            renderer.cluster(backend)
+        });
+        for ((name, backend, _), (rendered, reads)) in used.into_iter().zip(rendered) {
+            self.translated.clusters += 1;
+            self.record(&Unit::Cluster(name.clone()), reads);
+            // The hosts that name a cluster read its Service too, so it can't be named when its Service or port is
+            // gone.
+            let Some((resource, is_assigned)) = rendered else {
+                continue;
+            };
+            if let Some(state) = self.clusters.get_mut(&name) {
+                state.is_assigned = is_assigned;
+            }
+            self.record_owner(ObjectRef {
+                kind: Kind::Service,
+                name: backend.service,
+            });
+            work.changed |= self.put(ResourceType::Cluster, resource);
+        }
+        for (name, backend, _) in unused {
+            work.changed |= self.remove_cluster(&name, backend.service);
+        }
+    }
+
+    fn remove_cluster(&mut self, cluster: &Arc<str>, service: NamespacedName) -> bool {
+        self.clusters.remove(cluster);
+        // Names of clusters begin with the Service, so the others of it follow.
+        let prefix = format!("{service}/");
+        let others = (Bound::Included(&*prefix), Bound::Unbounded);
+        let mut others = self.clusters.range::<str, _>(others);
+        if others
+            .next()
+            .is_none_or(|(name, _)| !name.starts_with(&prefix))
+        {
+            self.statuses.owners.remove(&ObjectRef {
+                kind: Kind::Service,
+                name: service,
+            });
+        }
+        self.forget(&Unit::Cluster(cluster.clone()));
+        let endpoints = Unit::Endpoints(cluster.clone());
+        self.forget(&endpoints);
+        self.problems.set(endpoints, Vec::new());
+        let removed = self.snapshot.remove(ResourceType::Cluster, cluster);
+        self.snapshot.remove(ResourceType::Endpoint, cluster) || removed
+    }
+
+    /// Builds the load assignments of the clusters that have one.
+    pub(super) fn build_endpoints(&mut self, work: &mut Work, memo: &Memo) {
+        let names: Vec<Arc<str>> = take_units(&mut work.units, |unit| match unit {
+            Unit::Endpoints(name) => Ok(name),
+            other => Err(other),
+        });
+        let assigned: Vec<(Arc<str>, BackendPort)> = names
+            .into_iter()
+            .filter_map(|name| {
+                let state = self.clusters.get(&name)?;
+                state.is_assigned.then(|| (name, state.backend.clone()))
+            })
+            .collect();
+        let renderer = self.renderer(memo);
+        let rendered = parallel_map(self.threads, &assigned, |(name, backend)| {
+            renderer.load_assignment(name, backend)
+        });
+        for ((name, _), (resource, problems, reads)) in assigned.into_iter().zip(rendered) {
+            self.translated.endpoints += 1;
+            let unit = Unit::Endpoints(name);
+            self.record(&unit, reads);
+            self.problems.set(unit, problems);
+            work.changed |= self.put(ResourceType::Endpoint, resource);
+        }
+    }
+}
