@@ -103,14 +103,19 @@ impl Stream {
             return Obstacle::None;
         };
         if !tables.subscription.covers(name) {
-            let is_brought = self.base(ResourceType::Scope, name).is_some();
+            let scopes = self.channel(ResourceType::Scope);
+            let brings = self.base(ResourceType::Scope, name);
+            let Some(brings) = brings.filter(|brings| !scopes.refused.whole(brings)) else {
+                return Obstacle::None;
+            };
+            let is_taken = scopes.held.accepted(brings.name()).is_some();
             let is_late = match (now, self.tables_until()) {
                 (Some(now), Some(deadline)) => deadline <= now,
                 _ => false,
             };
-            return match is_brought && !is_late {
-                true => Obstacle::Soon,
-                false => Obstacle::None,
+            return match is_taken && is_late {
+                true => Obstacle::None,
+                false => Obstacle::Soon,
             };
         }
         match tables.held.accepted(name) {

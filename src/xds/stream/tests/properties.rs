@@ -270,6 +270,10 @@ impl Play {
                 }
             }
             Step::Time(milliseconds) => {
+                // A client that takes a second to ask for the table of a scope is not waited for.
+                if let Some(request) = self.client.spontaneous(ResourceType::Route) {
+                    self.send(request);
+                }
                 self.now += Duration::from_millis(u64::from(*milliseconds));
                 self.receive();
             }

@@ -31,7 +31,8 @@ fn check_from_start(transcript: &str) {
 #[test]
 fn a_key_moves_to_a_new_table() {
     check_from_start(
-        "! l:x=1(x:m)[a=2;b=1] k:u=1(r:u) k:a=2(r:u) r:u=1[a=2] r:t=1[b=1]
+        "@ 5000
+        ! l:x=1(x:m)[a=2;b=1] k:u=1(r:u) k:a=2(r:u) r:u=1[a=2] r:t=1[b=1]
         < k 5 u=1
         > k ok
         > r +u
