@@ -12,10 +12,10 @@ use std::sync::Arc;
 use isobath::build::{Builder, Config};
 use isobath::envoy::listener;
 use isobath::facts::ClassSelection;
-use isobath::objects::{Event, Kind, Object, decode};
+use isobath::objects::{Event, Kind, Object, ObjectRef, decode};
 use isobath::translate::{HostOwnership, Options};
 use isobath::xds::{ResourceType, Snapshot};
-use objects::{NAMESPACES, SECRETS, cases, history, replay, secret};
+use objects::{NAMESPACES, SECRETS, cases, history, replay, secret, take_in};
 use proptest::prelude::*;
 use proptest::sample::select;
 use serde_json::json;
@@ -128,26 +128,23 @@ proptest! {
     }
 }
 
-/// Each change alone: of two in one build the second may undo the first.
-fn events(event: Event) -> Vec<Event> {
-    match event {
-        Event::Batch(events) => events.into_iter().flat_map(self::events).collect(),
-        Event::Replace {
-            kind,
-            namespace,
-            objects,
-        } => {
-            let by_name = objects
-                .into_iter()
-                .map(|object| (object.reference(), object));
-            vec![Event::Replace {
-                kind,
-                namespace,
-                objects: BTreeMap::from_iter(by_name).into_values().collect(),
-            }]
-        }
-        other => vec![other],
+/// Plays a history one object at a time: of two in one build the second may undo what the first has changed. A list is
+/// what is gone, and then what it has.
+fn one_by_one(history: Vec<(Event, bool)>) -> Vec<Event> {
+    let mut known: BTreeMap<ObjectRef, Object> = BTreeMap::new();
+    let mut single = Vec::new();
+    for (event, _) in history {
+        let mut after = known.clone();
+        take_in(&mut after, event.clone());
+        let gone = known.keys().filter(|known| !after.contains_key(*known));
+        single.extend(gone.cloned().map(Event::Delete));
+        let differs = after
+            .iter()
+            .filter(|(reference, object)| known.get(*reference) != Some(object));
+        single.extend(differs.map(|(_, object)| Event::Apply(object.clone())));
+        known = after;
     }
+    single
 }
 
 proptest! {
@@ -161,7 +158,7 @@ proptest! {
     ) {
         let options = Options { host_ownership, ..Options::default() };
         let mut builder = builder(options).with_audit();
-        for event in history.into_iter().flat_map(|(event, _)| events(event)) {
+        for event in one_by_one(history) {
             builder.apply(event.clone());
             builder.build();
             prop_assert_eq!(builder.made_for_nothing(), Vec::<String>::new(), "{:?}", event);

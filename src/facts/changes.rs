@@ -67,6 +67,17 @@ impl Changes {
         });
     }
 
+    /// A fact that is true or not is the other way round now. Twice, and it is as it was: one object may stop naming what
+    /// another begins to name.
+    pub(super) fn flip(&mut self, fact: Fact<'_>) {
+        if let Some(facts) = &mut self.facts {
+            let fact = fact.id();
+            if !facts.remove(&fact) {
+                facts.insert(fact);
+            }
+        }
+    }
+
     pub(super) fn fact(&mut self, fact: Fact<'_>) {
         if let Some(facts) = &mut self.facts {
             facts.insert(fact.id());

@@ -86,18 +86,16 @@ impl Indexed for IngressClass {
             .map(|ingress| (ingress.clone(), store.serves(ingress)))
             .collect();
         store.tables.put(name, new);
-        let changed = ingresses
-            .into_iter()
-            .filter(|(ingress, was_served)| *was_served != store.serves(ingress));
-        let (gone, new): (Vec<_>, Vec<_>) = changed.partition(|(_, was_served)| *was_served);
-        // New ones first: what one names no longer and another names now was named all the time.
-        for (ingress, _) in &new {
+        for (ingress, was_served) in ingresses {
+            let is_served = store.serves(&ingress);
+            if was_served == is_served {
+                continue;
+            }
             changes.object::<Ingress>(&ingress.metadata.name);
-            store.serve(None, Some(ingress), changes);
-        }
-        for (ingress, _) in &gone {
-            changes.object::<Ingress>(&ingress.metadata.name);
-            store.serve(Some(ingress), None, changes);
+            match is_served {
+                true => store.serve(None, Some(&ingress), changes),
+                false => store.serve(Some(&ingress), None, changes),
+            }
         }
     }
 }

@@ -38,7 +38,7 @@ impl Indexed for TlsCertificateDelegation {
         }
         // What another delegation says as well is as it was.
         for (secret, target) in before.symmetric_difference(&said(store)) {
-            changes.fact(Fact::Delegated(secret, target));
+            changes.flip(Fact::Delegated(secret, target));
         }
         store.tables.put(name, new);
     }

@@ -118,12 +118,12 @@ impl Store {
         let (left, named) = (named_by(old, hosts), named_by(new, hosts));
         for host in left.difference(&named) {
             if self.by_host.remove(host, name) {
-                changes.fact(Fact::Claimed(host));
+                changes.flip(Fact::Claimed(host));
             }
         }
         for host in named.difference(&left) {
             if self.by_host.insert(host.clone(), name.clone()) {
-                changes.fact(Fact::Claimed(host));
+                changes.flip(Fact::Claimed(host));
             }
         }
         let age = |ingress: &Ingress| ingress.metadata.seniority();
@@ -142,12 +142,12 @@ impl Store {
         let (left, named) = (named_by(old, services), named_by(new, services));
         for service in left.difference(&named) {
             if self.named_services.remove(service) {
-                changes.fact(Fact::ServiceNamed(service));
+                changes.flip(Fact::ServiceNamed(service));
             }
         }
         for service in named.difference(&left) {
             if self.named_services.insert(service) {
-                changes.fact(Fact::ServiceNamed(service));
+                changes.flip(Fact::ServiceNamed(service));
             }
         }
         if changes.are_facts_read() {

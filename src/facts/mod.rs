@@ -100,12 +100,11 @@ impl Store {
             } => {
                 let listed: HashSet<_> = objects.iter().map(Object::reference).collect();
                 let known = self.references(kind, namespace.as_deref());
-                for object in objects {
-                    self.set(object, changes);
-                }
-                // After what is new: what a gone object named and a new one names was named all the time.
                 for reference in known.iter().filter(|known| !listed.contains(known)) {
                     self.delete(reference, changes);
+                }
+                for object in objects {
+                    self.set(object, changes);
                 }
             }
             Event::Batch(events) => {

@@ -455,7 +455,8 @@ pub fn replay(events: &[(Event, bool)]) -> BTreeMap<ObjectRef, Object> {
     objects
 }
 
-fn take_in(objects: &mut BTreeMap<ObjectRef, Object>, event: Event) {
+/// Takes one event in.
+pub fn take_in(objects: &mut BTreeMap<ObjectRef, Object>, event: Event) {
     match event {
         Event::Apply(object) => {
             objects.insert(object.reference(), object);
