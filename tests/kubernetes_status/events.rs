@@ -1,7 +1,7 @@
 //! Problems and refusals are told on the objects, once.
 
 use isobath::model::verdict::Refusal;
-use isobath::objects::{Field, Kind, ObjectRef, Problem};
+use isobath::objects::{Field, FieldRef, Kind, ObjectRef, Problem};
 use k8s_openapi::api::events::v1::Event;
 use kube::api::ListParams;
 use kube::{Api, ResourceExt as _};
@@ -22,7 +22,9 @@ async fn problems_and_refusals_are_told_once() {
         "SecretNotFound",
         "Secret shop/web does not exist",
     );
-    let port = Problem::new(object, "PortNotFound", "Service web has no port 81");
+    let path = "spec.rules[0].http.paths[0]";
+    let port = FieldRef::new(object, Field::At(path.into()));
+    let port = Problem::new(port, "PortNotFound", "Service web has no port 81");
     let class = Problem::new(
         ObjectRef::new(Kind::IngressClass, "", "events"),
         "Odd",
@@ -53,10 +55,14 @@ async fn problems_and_refusals_are_told_once() {
         told().await == ["PortNotFound", "SecretNotFound"]
     })
     .await;
+    let of_path = ListParams::default().fields("reason=PortNotFound");
+    let found = events.list(&of_path).await.unwrap().items.remove(0);
+    assert_eq!(found.regarding.unwrap().field_path.as_deref(), Some(path));
     let described = corner.kubectl(&["describe", "ingress", "web", "-n", &corner.shop], "");
     for words in [
         "Warning",
         "SecretNotFound",
+        "PortNotFound",
         "isobath.dev/ingress-controller",
         "Service web has no port 81",
     ] {
