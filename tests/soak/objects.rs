@@ -17,7 +17,7 @@ use isobath::build::{Builder, Config};
 use isobath::envoy::listener;
 use isobath::facts::ClassSelection;
 use isobath::objects::{Event, Kind, Object, ObjectRef, Rules, decode_versioned};
-use isobath::translate::{Options, reason};
+use isobath::translate::{HostOwnership, Options, reason};
 use isobath::xds::{Resource, ResourceType, Snapshot};
 use prost::Message;
 
@@ -68,6 +68,11 @@ pub(crate) fn builder(seed: u64) -> Builder {
         },
         options: Options {
             allow_external_names: seed % 4 < 2,
+            host_ownership: if seed % 3 == 1 {
+                HostOwnership::Namespace
+            } else {
+                HostOwnership::Shared
+            },
             https_port: None,
             scheme_is_told: seed % 8 < 4,
             ..Options::default()
