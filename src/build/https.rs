@@ -1,13 +1,12 @@
-//! The `https` listener and its tables while they are kept up to date.
+//! The `https` listener, its tables and their scopes while they are kept up to date.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use imbl::OrdMap;
 
-use crate::envoy::filter_chain::Manager;
 use crate::envoy::route::TableHead;
-use crate::envoy::{filter_chain, listener, route, server_name};
+use crate::envoy::{filter_chain, listener, route, scope, server_name};
 use crate::facts::Index;
 use crate::model::Host;
 use crate::objects::NamespacedName;
@@ -16,10 +15,9 @@ use crate::xds::{Part, Resource, ResourceType, Snapshot};
 use super::parts::replace;
 use super::render::RenderedHttps;
 
-/// TLS servers by name with their hosts; a server without hosts is gone, with its chain, table and secrets.
+/// TLS servers by name with their hosts; a server without hosts is gone, with its chains, table, scopes and secrets.
 #[derive(Debug)]
 pub struct HttpsListener {
-    manager: Manager,
     table_head: TableHead,
     head: Part,
     /// Filter chains and the entries that choose one by SNI.
@@ -37,24 +35,29 @@ pub struct HttpsListener {
     secrets: BTreeMap<NamespacedName, usize>,
     touched_secrets: BTreeSet<NamespacedName>,
     touched_tables: BTreeSet<Arc<str>>,
+    /// Scopes and their tables; `None` for those that are gone.
+    touched_scopes: BTreeMap<Arc<str>, Option<Arc<str>>>,
     touched: bool,
 }
 
 #[derive(Debug)]
 struct Server {
     secrets: BTreeSet<NamespacedName>,
-    chain_key: Arc<str>,
     table: OrdMap<Arc<str>, Arc<Part>>,
     hosts: usize,
+    /// Of its hosts those that share its chain: all but wildcards.
+    exact: usize,
 }
 
 #[derive(Debug)]
 struct HostState {
     server: Arc<str>,
+    /// The key of its filter chain among the listener's parts.
+    chain_key: Arc<str>,
     server_name_key: Arc<str>,
     /// What it has in tables, by server and key: its routes in its own, and where another server has the wildcard
-    /// above it, a part there that sends it away. On a connection for that other certificate the wildcard's routes
-    /// must not answer for it.
+    /// above it, a part there: the wildcard's routes must not answer for it, and connections that were opened for it
+    /// before it was named have the wildcard's table.
     parts: Vec<(Arc<str>, Arc<str>)>,
 }
 
@@ -62,8 +65,7 @@ impl HttpsListener {
     /// A listener without hosts.
     pub fn new(config: &listener::Config) -> Self {
         Self {
-            manager: Manager::new(&config.edge),
-            table_head: TableHead::new(&config.edge),
+            table_head: TableHead::https(&config.edge),
             head: listener::https_head(config),
             parts: OrdMap::new(),
             servers: BTreeMap::new(),
@@ -74,6 +76,7 @@ impl HttpsListener {
             secrets: BTreeMap::new(),
             touched_secrets: BTreeSet::new(),
             touched_tables: BTreeSet::new(),
+            touched_scopes: BTreeMap::new(),
             touched: true,
         }
     }
@@ -103,6 +106,9 @@ impl HttpsListener {
             }
         }
         if old.map(|old| old.server) != server {
+            for name in scope::names(host) {
+                self.touched_scopes.insert(name, server.clone());
+            }
             let below: Vec<Host> = self.below.get(host).cloned().collect();
             for host in below {
                 self.follow(&host);
@@ -200,10 +206,22 @@ impl HttpsListener {
         std::mem::take(&mut self.touched_secrets)
     }
 
-    /// Puts listener and tables into the snapshot, where they differ; returns whether any does.
+    /// Puts listener, tables and scopes into the snapshot, where they differ; returns whether any does.
     pub fn publish(&mut self, snapshot: &mut Snapshot) -> bool {
         let tables = std::mem::take(&mut self.touched_tables);
-        let changed = self.touched || !tables.is_empty();
+        let scopes = std::mem::take(&mut self.touched_scopes);
+        let changed = self.touched || !tables.is_empty() || !scopes.is_empty();
+        for (name, table) in scopes {
+            match table {
+                None => {
+                    snapshot.remove(ResourceType::Scope, &name);
+                }
+                Some(table) => {
+                    let scope = scope::scope(&name, &table);
+                    snapshot.insert(ResourceType::Scope, Arc::new(scope));
+                }
+            }
+        }
         for name in tables {
             match self.servers.get(&name) {
                 None => {
@@ -230,10 +248,8 @@ impl HttpsListener {
     fn enter(&mut self, host: &Host, unit: RenderedHttps, old: Option<&HostState>) {
         let name = &unit.server.name;
         let server = self.servers.entry(name.clone()).or_insert_with(|| {
-            let (chain_key, part) = filter_chain::filter_chain(&unit.server, &self.manager);
-            self.parts.insert(chain_key.clone(), Arc::new(part));
-            self.touched = true;
             self.touched_tables.insert(name.clone());
+            self.touched_scopes.insert(name.clone(), Some(name.clone()));
             for secret in &unit.secrets {
                 let users = self.secrets.entry(secret.clone()).or_default();
                 *users += 1;
@@ -245,37 +261,46 @@ impl HttpsListener {
             let table = OrdMap::unit(misdirected_key, Arc::new(misdirected));
             Server {
                 secrets: unit.secrets.clone(),
-                chain_key,
                 table,
                 hosts: 0,
+                exact: 0,
             }
         });
         server.hosts += 1;
+        server.exact += usize::from(!host.is_wildcard());
         let key = unit.virtual_host.0.clone();
         if replace(&mut server.table, None, Some(unit.virtual_host)) {
             self.touched_tables.insert(name.clone());
         }
-        // It says which server a host has, and nothing else of either.
-        let server_name_key = match old.filter(|old| old.server == *name) {
-            Some(old) => old.server_name_key.clone(),
+        // They say which server a host has, and nothing else of either.
+        let (chain_key, server_name_key) = match old.filter(|old| old.server == *name) {
+            Some(old) => (old.chain_key.clone(), old.server_name_key.clone()),
             None => {
+                let (chain, name) = match host.is_wildcard() {
+                    true => (Some(host), host.as_str()),
+                    false => (None, &**name),
+                };
+                let chain = filter_chain::filter_chain(&unit.server, chain);
                 let server_name = server_name::server_name(host, name);
-                let key = server_name.0.clone();
+                let keys = (chain.0.clone(), server_name.0.clone());
+                self.touched |= replace(&mut self.parts, None, Some(chain));
                 self.touched |= replace(&mut self.parts, None, Some(server_name));
-                key
+                keys
             }
         };
         let mut parts = vec![(name.clone(), key)];
         parts.extend(self.misdirect(host, Some(name)));
         let state = HostState {
             server: name.clone(),
+            chain_key,
             server_name_key,
             parts,
         };
         self.hosts.insert(host.clone(), state);
     }
 
-    /// Sends the host away from the wildcard above it, where that is another server's than its own, if it has one.
+    /// Sends the host away from the wildcard above it, where that is another server's than its own, if it has one; but for
+    /// connections that were opened for this very host.
     fn misdirect(
         &mut self,
         host: &Host,
@@ -285,7 +310,12 @@ impl HttpsListener {
         if Some(above) == server {
             return None;
         }
-        let (key, part) = route::misdirected(host);
+        let key = host.shared();
+        let own = server.and_then(|server| self.servers.get(server)?.table.get(&key));
+        let part = match own.and_then(|own| route::for_own_name(host, own)) {
+            Some(part) => part,
+            None => route::misdirected(host).1,
+        };
         let table = &mut self.servers.get_mut(above)?.table;
         if replace(table, None, Some((key.clone(), part))) {
             self.touched_tables.insert(above.clone());
@@ -299,18 +329,27 @@ impl HttpsListener {
         if now.is_none_or(|now| now.server_name_key != old.server_name_key) {
             self.touched |= self.parts.remove(&old.server_name_key).is_some();
         }
+        let is_served = now.is_some();
         let stay = now.map(|now| now.parts.clone()).unwrap_or_default();
         self.remove_parts(&old.parts, &stay);
         let Some(server) = self.servers.get_mut(&old.server) else {
             return;
         };
         server.hosts -= 1;
+        server.exact -= usize::from(!host.is_wildcard());
+        let keeps_chain = match host.is_wildcard() {
+            true => is_served,
+            false => server.exact > 0,
+        };
+        if !keeps_chain {
+            self.touched |= self.parts.remove(&old.chain_key).is_some();
+        }
         if server.hosts > 0 {
             return;
         }
         if let Some(server) = self.servers.remove(&old.server) {
-            self.touched |= self.parts.remove(&server.chain_key).is_some();
             self.touched_tables.insert(old.server.clone());
+            self.touched_scopes.insert(old.server.clone(), None);
             for secret in server.secrets {
                 if let Some(users) = self.secrets.get_mut(&secret) {
                     *users -= 1;

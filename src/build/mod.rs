@@ -131,7 +131,7 @@ impl Builder {
             options: config.options,
             https: HttpsListener::new(&config.listeners),
             ingress_metrics: config.listeners.edge.ingress_metrics,
-            table_head: TableHead::new(&config.listeners.edge),
+            table_head: TableHead::http(&config.listeners.edge),
             threads: 1,
             store: Store::new(config.classes),
             changes: Changes::unread(),

@@ -12,7 +12,10 @@
 use std::str::FromStr;
 
 use envoy_types::pb::envoy::config::common::mutation_rules::v3 as rules;
-use envoy_types::pb::envoy::config::core::v3::TypedExtensionConfig;
+use envoy_types::pb::envoy::config::core::v3::header_value_option::HeaderAppendAction;
+use envoy_types::pb::envoy::config::core::v3::{
+    HeaderValue, HeaderValueOption, TypedExtensionConfig,
+};
 use envoy_types::pb::envoy::extensions::http::early_header_mutation::header_mutation::v3::HeaderMutation;
 use envoy_types::pb::envoy::r#type::matcher::v3::{StringMatcher, string_matcher::MatchPattern};
 use envoy_types::util::pack_any;
@@ -144,11 +147,29 @@ pub(super) fn removal(edge: &Edge) -> TypedExtensionConfig {
             }),
         }),
     });
+    early_mutation(mutations.collect())
+}
+
+/// Sets headers of a request to these formats, whatever its client says.
+pub(super) fn set(headers: &[(&str, &str)]) -> TypedExtensionConfig {
+    let mutations = headers.iter().map(|(name, format)| rules::HeaderMutation {
+        action: Some(Action::Append(HeaderValueOption {
+            header: Some(HeaderValue {
+                key: (*name).to_owned(),
+                value: (*format).to_owned(),
+                ..Default::default()
+            }),
+            append_action: HeaderAppendAction::OverwriteIfExistsOrAdd.into(),
+            ..Default::default()
+        })),
+    });
+    early_mutation(mutations.collect())
+}
+
+fn early_mutation(mutations: Vec<rules::HeaderMutation>) -> TypedExtensionConfig {
     TypedExtensionConfig {
         name: "envoy.http.early_header_mutation.header_mutation".to_owned(),
-        typed_config: Some(pack_any(HeaderMutation {
-            mutations: mutations.collect(),
-        })),
+        typed_config: Some(pack_any(HeaderMutation { mutations })),
     }
 }
 

@@ -145,14 +145,9 @@ fn text_struct(name: &str, value: &str) -> protobuf::Struct {
 
 /// A length-delimited field around bytes that are already encoded.
 pub(super) fn nested(tag: u32, bytes: &[u8]) -> Vec<u8> {
-    nested_before(tag, bytes, 0)
-}
-
-/// A length-delimited field around bytes that are already encoded, less its last ones: so many follow elsewhere.
-pub(super) fn nested_before(tag: u32, bytes: &[u8], following: usize) -> Vec<u8> {
-    let length = bytes.len() + following;
+    let length = bytes.len();
     let head = key_len(tag) + encoded_len_varint(length as u64);
-    let mut field = Vec::with_capacity(head + bytes.len());
+    let mut field = Vec::with_capacity(head + length);
     encode_key(tag, WireType::LengthDelimited, &mut field);
     encode_varint(length as u64, &mut field);
     field.extend_from_slice(bytes);

@@ -109,7 +109,9 @@ pub fn https_head(config: &Config) -> Part {
         }),
         ..listener(HTTPS, config.https)
     };
-    own_part(&listener, BTreeSet::new())
+    let managers = [manager::HTTPS, manager::HTTPS_WILDCARD]
+        .map(|name| reference(ResourceType::Extension, &Arc::from(name)));
+    own_part(&listener, BTreeSet::from(managers))
 }
 
 /// Takes the client's address from a PROXY header (version 1 or 2), the first bytes of the connection. One without

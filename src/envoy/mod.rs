@@ -11,7 +11,8 @@
 //! | Listener `http` | [`listener::http`], whole | – |
 //! | Listener `stats` | [`listener::stats`], whole | – |
 //! | Listener `https` | [`listener::https_head`] | [`filter_chain::filter_chain`], [`server_name::server_name`] |
-//! | RouteConfiguration | [`route::TableHead`] | [`route::virtual_host`], [`route::misdirected`] |
+//! | ScopedRouteConfiguration | [`scope::scope`], whole | – |
+//! | RouteConfiguration | [`route::TableHead`] | [`route::virtual_host`], [`route::misdirected`], [`route::for_own_name`] |
 //! | Cluster, ClusterLoadAssignment, Secret | whole | – |
 //!
 //! What must stay true: the same input gives the same bytes in every process (I1, I3), so no map of the generated
@@ -39,6 +40,7 @@ mod request_headers;
 pub mod route;
 mod route_action;
 mod route_match;
+pub mod scope;
 pub mod secret;
 pub mod server_name;
 mod stats;

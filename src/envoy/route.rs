@@ -3,12 +3,13 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use envoy_types::pb::envoy::config::route::v3 as pb;
+use envoy_types::pb::envoy::config::route::v3::{self as pb, HeaderMatcher};
 use prost::Message as _;
 
 use super::edge::{Edge, PathParameters};
 use super::encode::{encoded_part, nested, own_part, reference, u64_value};
-use super::{header, ingress_metrics, path, request_headers, route_action, route_match};
+use super::server_name::with_dot;
+use super::{header, ingress_metrics, manager, path, request_headers, route_action, route_match};
 use crate::model::{Host, Redirect, Route, RouteAction, VirtualHost};
 use crate::xds::{Encoded, Part, Reference, ResourceType};
 
@@ -34,15 +35,29 @@ pub struct Purpose {
     pub ingress_metrics: bool,
 }
 
-/// The fields that every table has, whatever its hosts are, encoded once: there is a table for each TLS server.
+/// The fields that every table of a listener has, whatever its hosts are, encoded once: there is a table for each TLS server.
 #[derive(Clone, Debug)]
 pub struct TableHead(Arc<[u8]>);
 
 impl TableHead {
-    /// The head that these flags ask for.
+    /// The head of the table for clear text that these flags ask for.
     #[must_use]
-    pub fn new(edge: &Edge) -> Self {
+    pub fn http(edge: &Edge) -> Self {
+        Self(Self::common(edge).encode_to_vec().into())
+    }
+
+    /// The head of the tables of TLS servers.
+    #[must_use]
+    pub fn https(edge: &Edge) -> Self {
         let table = pb::RouteConfiguration {
+            request_headers_to_remove: manager::PRIVATE_HEADERS.map(str::to_owned).into(),
+            ..Self::common(edge)
+        };
+        Self(table.encode_to_vec().into())
+    }
+
+    fn common(edge: &Edge) -> pb::RouteConfiguration {
+        pb::RouteConfiguration {
             // `a.example.com:8443` is `a.example.com`, and the back end sees what the client sent.
             ignore_port_in_host_matching: true,
             // Unless asked for, `/a;x=1` is matched as it is, as Kubernetes compares elements: what follows the
@@ -53,8 +68,7 @@ impl TableHead {
             most_specific_header_mutations_wins: true,
             // `validate_clusters` stays unset (false by RDS): a missing cluster costs its own routes a 503, not the table.
             ..Default::default()
-        };
-        Self(table.encode_to_vec().into())
+        }
     }
 
     /// The head of the table of that name: [`super::listener::HTTP`] for clear text, [`crate::model::TlsServer::name`] for
@@ -75,7 +89,7 @@ impl TableHead {
 ///
 /// Every TLS table has it for [`Host::any`], so that a request on a connection for one tenant's certificate never
 /// sees another tenant's routes, and a browser that coalesces connections opens its own. A table with a wildcard
-/// needs it also for each exact host below the wildcard that another server serves: else the wildcard's routes
+/// has [`for_own_name`] for each exact host below the wildcard that another server serves: else the wildcard's routes
 /// would answer in its name. The key is the host's, so a host that the table does serve takes its place.
 #[must_use]
 pub fn misdirected(host: &Host) -> (Arc<str>, Part) {
@@ -89,6 +103,32 @@ pub fn misdirected(host: &Host) -> (Arc<str>, Part) {
         ..Default::default()
     };
     (host.shared(), own_part(&table, BTreeSet::new()))
+}
+
+/// A virtual host in the table of the wildcard above it, which another TLS server serves: for connections that were opened
+/// for this very host when only the wildcard stood for it. All others are misdirected. `None` for what is no virtual host.
+#[must_use]
+pub fn for_own_name(host: &Host, part: &Part) -> Option<Part> {
+    let name = host.as_str();
+    let own = [name.to_owned(), with_dot(name)].map(|name| HeaderMatcher {
+        invert_match: true,
+        ..route_match::exact_header(manager::SERVER_NAME, &name)
+    });
+    let mut matches = route_match::everything();
+    matches.headers = own.into();
+    let elsewhere = nested(ROUTES, &answer(matches, 421).encode_to_vec());
+    let table = part.bytes.to_bytes();
+    let mut rest = &*table;
+    prost::encoding::decode_key(&mut rest).ok()?;
+    let length = prost::encoding::decode_varint(&mut rest).ok()?;
+    let content = rest.get(..usize::try_from(length).ok()?)?;
+    // Fields come in any order, routes in theirs.
+    let bytes = [&*elsewhere, content].concat();
+    Some(Part {
+        bytes: nested(VIRTUAL_HOSTS, &bytes).into(),
+        references: part.references.clone(),
+        owners: part.owners.clone(),
+    })
 }
 
 /// The fragment of a table that holds one virtual host, and its key among the table's parts: the host.

@@ -57,7 +57,7 @@ pub fn refused(host: &Host) -> (Arc<str>, Part) {
 }
 
 /// The fragment of the `https` listener that leads the host's connections to the filter chain of that name, and its
-/// key among the listener's parts.
+/// key among the listener's parts. A wildcard leads to the chain of its own name.
 #[must_use]
 pub fn server_name(host: &Host, chain: &str) -> (Arc<str>, Part) {
     let (key, matchers) = if host.is_any() {
@@ -91,7 +91,7 @@ pub fn server_name(host: &Host, chain: &str) -> (Arc<str>, Part) {
 
 /// The name as an absolute one. A ClientHello must not hold it so (RFC 6066, section 3), and programs that hand the
 /// host of their URL to OpenSSL do send it (Python's): they get what the Host of that request is served by.
-fn with_dot(name: &str) -> String {
+pub(super) fn with_dot(name: &str) -> String {
     format!("{name}.")
 }
 

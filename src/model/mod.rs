@@ -51,6 +51,12 @@ impl Host {
         &*self.0 == "*"
     }
 
+    /// Whether it stands for names that nobody names: `*.example.com` or `*`.
+    #[must_use]
+    pub fn is_wildcard(&self) -> bool {
+        self.0.starts_with('*')
+    }
+
     /// For `*.example.com` the part after the star, `.example.com`.
     #[must_use]
     pub fn wildcard_suffix(&self) -> Option<&str> {

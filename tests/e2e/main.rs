@@ -35,4 +35,5 @@ mod schemes;
 mod scripted;
 mod serve;
 mod sni;
+mod tls_moves;
 mod windows;

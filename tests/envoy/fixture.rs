@@ -6,10 +6,9 @@ use std::sync::Arc;
 
 use imbl::OrdMap;
 use isobath::envoy::edge::Edge;
-use isobath::envoy::filter_chain::Manager;
 use isobath::envoy::route::Purpose;
 use isobath::envoy::{
-    cluster, endpoint, filter_chain, listener, manager, route, secret, server_name,
+    cluster, endpoint, filter_chain, listener, manager, route, scope, secret, server_name,
 };
 use isobath::model::{
     Certificate, CircuitBreakers, Cluster, Discovery, EndpointAddress, Forward, HeaderModifier,
@@ -159,11 +158,15 @@ impl World {
         let names: Vec<&str> = hosts.iter().map(|(host, _)| *host).collect();
         let certificate = certificate(&format!("web/{server}"), &names);
         self.insert(ResourceType::Secret, &secret::secret(&certificate));
-        let (key, part) = filter_chain::filter_chain(
-            &tls_server(server, &[&certificate.name]),
-            &Manager::new(&config().edge),
-        );
-        self.https.insert(key, part.into());
+        let name: Arc<str> = server.into();
+        self.insert(ResourceType::Scope, &scope::scope(&name, &name));
+        let model = tls_server(server, &[&certificate.name]);
+        for host in &names {
+            let host = Host::new(*host);
+            let wildcard = host.is_wildcard().then_some(&host);
+            let (key, part) = filter_chain::filter_chain(&model, wildcard);
+            self.https.insert(key, part.into());
+        }
         let (key, part) = route::misdirected(&Host::any());
         let mut table = OrdMap::unit(key, part.into());
         for (host, cluster) in hosts {
@@ -186,7 +189,18 @@ impl World {
 
     /// A server name that leads to a chain, be it there or not.
     pub fn server_name(mut self, host: &str, server: &str) -> Self {
-        let (key, part) = server_name::server_name(&Host::new(host), server);
+        let host = Host::new(host);
+        if self.tables.contains_key(server) {
+            for key in scope::names(&host) {
+                self.insert(ResourceType::Scope, &scope::scope(&key, &server.into()));
+            }
+        }
+        let chain = if host.is_wildcard() {
+            host.as_str()
+        } else {
+            server
+        };
+        let (key, part) = server_name::server_name(&host, chain);
         self.https.insert(key, part.into());
         self
     }
@@ -226,7 +240,11 @@ impl World {
         );
         world.insert(ResourceType::Listener, &https);
         for (name, parts) in &self.tables {
-            let head = route::TableHead::new(&config.edge).named(name);
+            let head = match name == listener::HTTP {
+                true => route::TableHead::http(&config.edge),
+                false => route::TableHead::https(&config.edge),
+            };
+            let head = head.named(name);
             let table = Resource::composite(name.as_str().into(), head, parts.clone());
             world.insert(ResourceType::Route, &table);
         }

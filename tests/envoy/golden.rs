@@ -9,10 +9,10 @@ use std::time::Duration;
 use envoy_types::pb::envoy::config::cluster::v3::Cluster as ClusterPb;
 use imbl::OrdMap;
 use isobath::envoy::edge::Edge;
-use isobath::envoy::filter_chain::Manager;
 use isobath::envoy::route::Purpose;
 use isobath::envoy::{
-    cluster, endpoint, filter_chain, json, listener, manager as shared, route, secret, server_name,
+    cluster, endpoint, filter_chain, json, listener, manager as shared, route, scope, secret,
+    server_name,
 };
 use isobath::model::{
     Certificate, CircuitBreakers, Cluster, Discovery, EndpointAddress, Forward, HeaderModifier,
@@ -68,14 +68,14 @@ fn config_source_bytes_are_an_abi() {
         .eds_config
         .unwrap();
     assert_eq!(eds.encode_to_vec(), ADS);
-    // SdsSecretConfig { name: "web/one", sds_config: ADS } and Rds { config_source: ADS, route_config_name: "s" }.
-    let chain = filter_chain::filter_chain(&tls_server("s", &["web/one"]), &manager())
+    // SdsSecretConfig { name: "web/one", sds_config: ADS } and ExtensionConfigSource { config_source: ADS, … }.
+    let chain = filter_chain::filter_chain(&tls_server("s", &["web/one"]), None)
         .1
         .bytes
         .to_bytes();
     let sds = [b"\x0a\x07web/one\x12\x04".as_slice(), &ADS].concat();
-    let rds = [b"\x0a\x04".as_slice(), &ADS, b"\x12\x01s"].concat();
-    for expected in [sds, rds] {
+    let ecds = [b"\x0a\x04".as_slice(), &ADS].concat();
+    for expected in [sds, ecds] {
         assert!(
             chain
                 .windows(expected.len())
@@ -134,15 +134,17 @@ fn parts_name_what_they_need() {
         part.owners.iter().map(|o| &**o).collect::<Vec<_>>(),
         ["Ingress web/shop"]
     );
-    let part = filter_chain::filter_chain(&tls_server("s", &["web/rsa", "web/ec"]), &manager()).1;
-    assert_eq!(names(&part), ["rds s", "sds web/ec", "sds web/rsa"]);
+    let part = filter_chain::filter_chain(&tls_server("s", &["web/rsa", "web/ec"]), None).1;
+    assert_eq!(names(&part), ["sds web/ec", "sds web/rsa"]);
     assert_eq!(
         names(cluster::cluster(&cluster_of("web/a")).head()),
         ["eds web/a"]
     );
     assert_eq!(names(listener::http(&addresses()).head()), ["ecds http"]);
-    let [http] = shared::all(&Edge::default());
+    let [http, ..] = shared::all(&Edge::default());
     assert_eq!(names(http.head()), ["rds http"]);
+    let scope = scope::scope(&"a.example.com".into(), &"web/shop".into());
+    assert_eq!(names(scope.head()), ["rds web/shop"]);
 }
 
 /// Compares a rendering with its file.
@@ -162,7 +164,7 @@ pub fn check(name: &str, found: &str) {
 }
 
 fn http_manager(edge: &Edge) -> Resource {
-    let [http] = shared::all(edge);
+    let [http, ..] = shared::all(edge);
     http
 }
 
@@ -174,8 +176,10 @@ fn pretty(value: &serde_json::Value) -> String {
 pub fn all() -> Vec<(&'static str, ResourceType, Resource)> {
     use ResourceType::{
         Cluster as Cds, Endpoint as Eds, Extension as Ecds, Listener as Lds, Route as Rds,
-        Secret as Sds,
+        Scope as Srds, Secret as Sds,
     };
+    let own = route::virtual_host(&virtual_host("own.example.com", all_to("web/own:80")), TLS);
+    let [_, https_manager, wildcard] = shared::all(&Edge::default());
     let proxied = Edge {
         proxy_protocol: true,
         trusted_hops: 1,
@@ -187,6 +191,13 @@ pub fn all() -> Vec<(&'static str, ResourceType, Resource)> {
     vec![
         ("listener-http", Lds, listener::http(&addresses())),
         ("manager-http", Ecds, http_manager(&Edge::default())),
+        ("manager-https", Ecds, https_manager),
+        ("manager-https-wildcard", Ecds, wildcard),
+        (
+            "scope",
+            Srds,
+            scope::scope(&"a.example.com".into(), &"web/shop".into()),
+        ),
         ("manager-behind-a-proxy", Ecds, http_manager(&proxied)),
         (
             "listener-behind-a-proxy",
@@ -261,6 +272,10 @@ pub fn all() -> Vec<(&'static str, ResourceType, Resource)> {
                 [
                     route::misdirected(&Host::any()),
                     route::misdirected(&Host::new("other.example.com")),
+                    (
+                        own.0.clone(),
+                        route::for_own_name(&Host::new("own.example.com"), &own.1).unwrap(),
+                    ),
                     route::virtual_host(&virtual_host("*.example.com", all_to("web/shop:80")), TLS),
                 ],
             ),
@@ -333,10 +348,6 @@ fn https(parts: impl IntoIterator<Item = (Arc<str>, Part)>) -> Resource {
     )
 }
 
-fn manager() -> Manager {
-    Manager::new(&Edge::default())
-}
-
 fn https_with_hosts() -> Resource {
     let mut strict = tls_server("web/two", &["web/two"]);
     strict.settings = TlsSettings {
@@ -346,28 +357,27 @@ fn https_with_hosts() -> Resource {
     https([
         filter_chain::filter_chain(
             &tls_server("web/shop", &["web/shop-ec", "web/shop-rsa"]),
-            &manager(),
+            None,
         ),
-        filter_chain::filter_chain(
-            &strict,
-            &Manager::new(&Edge {
-                ingress_metrics: false,
-                ..Edge::default()
-            }),
-        ),
+        filter_chain::filter_chain(&strict, None),
+        filter_chain::filter_chain(&strict, Some(&Host::new("*.com"))),
         server_name::server_name(&Host::new("a.example.com"), "web/shop"),
         server_name::server_name(&Host::new("b.example.com"), "web/two"),
-        server_name::server_name(&Host::new("*.com"), "web/two"),
-        server_name::server_name(&Host::new("*.example.com"), "web/two"),
-        server_name::server_name(&Host::new("*.deep.example.com"), "web/shop"),
-        server_name::server_name(&Host::any(), "web/shop"),
+        server_name::server_name(&Host::new("*.com"), "*.com"),
+        server_name::server_name(&Host::new("*.example.com"), "*.example.com"),
+        server_name::server_name(&Host::new("*.deep.example.com"), "*.deep.example.com"),
+        server_name::server_name(&Host::any(), "*"),
     ])
 }
 
 fn table(name: &str, parts: impl IntoIterator<Item = (Arc<str>, Part)>) -> Resource {
     Resource::composite(
         name.into(),
-        route::TableHead::new(&Edge::default()).named(name),
+        match name {
+            "http" => route::TableHead::http(&Edge::default()),
+            _ => route::TableHead::https(&Edge::default()),
+        }
+        .named(name),
         collect(parts),
     )
 }
@@ -381,7 +391,7 @@ fn behind_a_proxy() -> Resource {
     };
     Resource::composite(
         "http".into(),
-        route::TableHead::new(&edge).named("http"),
+        route::TableHead::http(&edge).named("http"),
         OrdMap::new(),
     )
 }

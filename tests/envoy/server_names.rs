@@ -239,6 +239,8 @@ async fn hosts_come_in_place() {
     );
     let listener = (ResourceType::Listener, "https".to_owned());
     one_name.insert(listener.clone(), with_new_name[&listener].clone());
+    let scopes = with_new_name.into_iter();
+    one_name.extend(scopes.filter(|((of, _), _)| *of == ResourceType::Scope));
     proxy.update(|resources| *resources = one_name, taken).await;
     // Coalesced, as browsers do: the second host on the first one's connection.
     assert_eq!(

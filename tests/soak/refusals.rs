@@ -12,7 +12,6 @@ use envoy_types::pb::envoy::config::listener::v3::Listener;
 use envoy_types::pb::envoy::config::listener::v3::filter::ConfigType;
 use envoy_types::pb::envoy::config::route::v3::RouteConfiguration;
 use envoy_types::pb::envoy::config::route::v3::route_match::PathSpecifier;
-use envoy_types::pb::envoy::extensions::filters::network::http_connection_manager::v3::HttpConnectionManager;
 use envoy_types::pb::envoy::extensions::transport_sockets::tls::v3::secret;
 use envoy_types::pb::envoy::extensions::transport_sockets::tls::v3::{PrivateKeyProvider, Secret};
 use envoy_types::pb::envoy::r#type::matcher::v3::RegexMatcher;
@@ -90,11 +89,9 @@ impl Bad {
                 for chain in &mut listener.filter_chains {
                     let filter = chain.filters[0].config_type.as_mut();
                     if chain.name.contains("/bad")
-                        && let Some(ConfigType::TypedConfig(any)) = filter
+                        && let Some(ConfigType::ConfigDiscovery(manager)) = filter
                     {
-                        let mut manager = HttpConnectionManager::decode(&*any.value).unwrap();
-                        manager.stat_prefix.clear();
-                        any.value = manager.encode_to_vec();
+                        manager.type_urls.clear();
                     }
                 }
                 listener.encode_to_vec()

@@ -106,7 +106,7 @@ fn add(stand: &Stand, way: Way, host: &str, table: &mut OrdMap<Arc<str>, Arc<Par
             let parts = OrdMap::unit(key, Arc::new(part));
             let own = Resource::composite(
                 host.into(),
-                route::TableHead::new(&Edge::default()).named(host),
+                route::TableHead::http(&Edge::default()).named(host),
                 parts,
             );
             let server = &stand.server;
@@ -121,7 +121,7 @@ fn put_table(stand: &Stand, way: Way, table: &OrdMap<Arc<str>, Arc<Part>>) {
         let name = listener::HTTP;
         let all = Resource::composite(
             name.into(),
-            route::TableHead::new(&Edge::default()).named(name),
+            route::TableHead::http(&Edge::default()).named(name),
             table.clone(),
         );
         let bytes = all.bytes();

@@ -17,6 +17,8 @@ use hcm::http_connection_manager::RouteSpecifier;
 use hcm::scoped_routes::scope_key_builder::fragment_builder::header_value_extractor::ExtractType;
 use hcm::scoped_routes::scope_key_builder::{FragmentBuilder, fragment_builder};
 use hcm::scoped_routes::{ConfigSpecifier, ScopeKeyBuilder};
+use isobath::envoy::edge::Edge;
+use isobath::envoy::manager;
 use prost::Message as _;
 
 /// The scope that leads a key to a table.
@@ -60,6 +62,28 @@ pub fn with_managers(
         let mut manager = hcm::HttpConnectionManager::decode(&*any.value)?;
         edit(&mut manager);
         *any = pack_any(manager);
+    }
+    Ok(listener.encode_to_vec().into())
+}
+
+/// The listener (or fragment of one) with a connection manager in each chain, whose routes are those of the table.
+pub fn inline(listener: &Bytes, table: &str) -> Result<Bytes> {
+    let [_, https, _] = manager::all(&Edge::default());
+    let extension = TypedExtensionConfig::decode(https.bytes())?;
+    let mut any = extension
+        .typed_config
+        .context("an extension without configuration")?;
+    let mut manager = hcm::HttpConnectionManager::decode(&*any.value)?;
+    manager.early_header_mutation_extensions.truncate(1);
+    manager.route_specifier = Some(RouteSpecifier::Rds(hcm::Rds {
+        config_source: Some(ads()),
+        route_config_name: table.to_owned(),
+    }));
+    any = pack_any(manager);
+    let mut listener = pb::Listener::decode(listener.clone())?;
+    let chains = listener.filter_chains.iter_mut();
+    for filter in chains.flat_map(|chain| &mut chain.filters) {
+        filter.config_type = Some(pb::filter::ConfigType::TypedConfig(any.clone()));
     }
     Ok(listener.encode_to_vec().into())
 }

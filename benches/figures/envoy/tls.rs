@@ -14,15 +14,14 @@ use envoy_types::pb::envoy::extensions::transport_sockets::tls::v3 as tls;
 use envoy_types::util::pack_any;
 use imbl::OrdMap;
 use isobath::envoy::edge::Edge;
-use isobath::envoy::filter_chain::Manager;
-use isobath::envoy::{filter_chain, listener, route, secret, server_name};
+use isobath::envoy::{filter_chain, listener, manager, route, secret, server_name};
 use isobath::model::{Certificate, Host, TlsServer, TlsSettings, Validity};
 use isobath::objects::Kind;
 use isobath::objects::private_key::{KeyAlgorithm, PrivateKeyPem};
 use isobath::xds::{Part, Resource};
 use prost::Message as _;
 
-use super::scopes::{ads, scope, scoped_by, with_managers};
+use super::scopes::{ads, inline, scope, scoped_by, with_managers};
 use super::server::Type;
 use super::stand::{CHANGES, Stand, add_changes, cpu_since, source, virtual_host};
 use crate::child::free_port;
@@ -39,8 +38,10 @@ const STRANGE: usize = 2_000;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Way {
-    /// Chains in the listener, as it is.
+    /// Chains in the listener, as it is: one manager for all, and tables by the server name.
     Listener,
+    /// The same with a connection manager in each chain, as it was.
+    ListenerInline,
     /// The same with connection managers that do nothing but route: what the size of a chain costs.
     ListenerBare,
     /// FCDS: names in the listener, each chain a resource of its own, its certificate by SDS.
@@ -52,8 +53,9 @@ pub enum Way {
 }
 
 impl Way {
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::Listener,
+        Self::ListenerInline,
         Self::ListenerBare,
         Self::Discovery,
         Self::DiscoveryInline,
@@ -63,6 +65,7 @@ impl Way {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Listener => "listener",
+            Self::ListenerInline => "listener-inline",
             Self::ListenerBare => "listener-bare",
             Self::Discovery => "discovery",
             Self::DiscoveryInline => "discovery-inline",
@@ -92,6 +95,10 @@ pub async fn measure(report: &mut Report, envoy: &Path, way: Way, hosts: usize) 
     };
     let bytes = listener::stats(&config).bytes();
     stand.server.put(Type::Listener, listener::STATS, bytes);
+    for manager in manager::all(&config.edge) {
+        let bytes = manager.bytes();
+        stand.server.put(Type::Extension, manager.name(), bytes);
+    }
     let key = rcgen::KeyPair::generate()?;
     let certificate =
         rcgen::CertificateParams::new(vec!["*.figures.example".to_owned()])?.self_signed(&key)?;
@@ -181,7 +188,7 @@ impl Hosts<'_> {
         let parts = OrdMap::from_iter([(key, Arc::new(part)), (any, Arc::new(misdirected))]);
         let table = Resource::composite(
             name.clone(),
-            route::TableHead::new(&Edge::default()).named(&name),
+            route::TableHead::https(&Edge::default()).named(&name),
             parts,
         );
         server.put(Type::Route, &name, table.bytes());
@@ -204,6 +211,13 @@ impl Hosts<'_> {
             return Ok(false);
         }
         let (key, mut part) = chain(&name);
+        if self.way == Way::Listener {
+            for key in [host, &format!("{host}."), &name] {
+                server.put(Type::Scope, key, scope(key, &name));
+            }
+        } else {
+            part.bytes = inline(&part.bytes.to_bytes(), &name)?.to_vec().into();
+        }
         if self.way == Way::ListenerBare {
             part.bytes = with_managers(&part.bytes.to_bytes(), |manager| {
                 let whole = std::mem::take(manager);
@@ -214,7 +228,10 @@ impl Hosts<'_> {
             .to_vec()
             .into();
         }
-        if matches!(self.way, Way::Listener | Way::ListenerBare) {
+        if matches!(
+            self.way,
+            Way::Listener | Way::ListenerInline | Way::ListenerBare
+        ) {
             self.parts.insert(key, Arc::new(part));
         } else {
             let mut chain = only_chain(&part.bytes.to_bytes())?;
@@ -266,7 +283,7 @@ impl Hosts<'_> {
     fn share_one_chain(&mut self) -> Result<()> {
         let (key, part) = chain("shared");
         let bytes = scoped_by(
-            &part.bytes.to_bytes(),
+            &inline(&part.bytes.to_bytes(), "shared")?,
             SCOPE,
             Some("%REQUESTED_SERVER_NAME%"),
         )?;
@@ -311,7 +328,7 @@ fn chain(name: &str) -> (Arc<str>, Part) {
         settings: TlsSettings::default(),
         source: source(Kind::Secret, name),
     };
-    filter_chain::filter_chain(&server, &Manager::new(&Edge::default()))
+    filter_chain::filter_chain(&server, None)
 }
 
 fn edit_tls(

@@ -1,0 +1,45 @@
+//! Which table a request of a TLS connection gets: by the name that the connection was opened for.
+//!
+//! A connection keeps its certificate; its table is that of now. So a host that gets another certificate goes on being
+//! served on connections that were opened for it, while its chain drains too, and a request for a host that is not on the
+//! table is misdirected.
+//!
+//! | connection | key | scope |
+//! |---|---|---|
+//! | its server name is a host that is named | the server name, as Envoy has it: lower case | one for each host, and one with a dot at the end |
+//! | its server name is one of a wildcard's | the name of its filter chain, which is the wildcard | one for each wildcard |
+//! | none | the name of a table | one for each table: it brings the table, see `xds/stream/scopes.rs` |
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use envoy_types::pb::envoy::config::route::v3::ScopedRouteConfiguration;
+use envoy_types::pb::envoy::config::route::v3::scoped_route_configuration::{Key, key};
+
+use super::encode::{own_part, reference};
+use super::server_name::with_dot;
+use crate::model::Host;
+use crate::xds::{Resource, ResourceType};
+
+/// The scope of that name, which is its key as well.
+#[must_use]
+pub fn scope(name: &Arc<str>, table: &Arc<str>) -> Resource {
+    let scope = ScopedRouteConfiguration {
+        name: name.to_string(),
+        route_configuration_name: table.to_string(),
+        key: Some(Key {
+            fragments: vec![key::Fragment {
+                r#type: Some(key::fragment::Type::StringKey(name.to_string())),
+            }],
+        }),
+        ..Default::default()
+    };
+    let table = reference(ResourceType::Route, table);
+    Resource::whole(name.clone(), own_part(&scope, BTreeSet::from([table])))
+}
+
+/// The names of a host's scopes.
+pub fn names(host: &Host) -> impl Iterator<Item = Arc<str>> {
+    let dotted = (!host.is_wildcard()).then(|| with_dot(host.as_str()).into());
+    std::iter::once(host.shared()).chain(dotted)
+}
