@@ -22,8 +22,6 @@ use std::sync::Arc;
 
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 use isobath::build::{Builder, Config};
-use isobath::envoy::listener;
-use isobath::facts::ClassSelection;
 use isobath::objects::*;
 use isobath::translate::Options;
 
@@ -32,19 +30,7 @@ use isobath::translate::Options;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn builder() -> Builder {
-    Builder::new(Config {
-        classes: ClassSelection {
-            name: None,
-            manifests: true,
-        },
-        options: Options::default(),
-        listeners: listener::Config {
-            http: "0.0.0.0:8080".parse().unwrap(),
-            https: "0.0.0.0:8443".parse().unwrap(),
-            stats: "0.0.0.0:8002".parse().unwrap(),
-            edge: Default::default(),
-        },
-    })
+    Builder::new(Config::of_manifests(Options::default()))
 }
 
 fn metadata(host: usize, name: String, annotations: &[(&str, &str)]) -> Metadata {

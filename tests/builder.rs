@@ -10,8 +10,6 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use isobath::build::{Builder, Config};
-use isobath::envoy::listener;
-use isobath::facts::ClassSelection;
 use isobath::objects::{Event, Kind, Object, ObjectRef, decode};
 use isobath::translate::{HostOwnership, Options};
 use isobath::xds::{ResourceType, Snapshot};
@@ -21,19 +19,7 @@ use proptest::sample::select;
 use serde_json::json;
 
 fn builder(options: Options) -> Builder {
-    Builder::new(Config {
-        classes: ClassSelection {
-            name: None,
-            manifests: true,
-        },
-        options,
-        listeners: listener::Config {
-            http: "0.0.0.0:8080".parse().unwrap(),
-            https: "0.0.0.0:8443".parse().unwrap(),
-            stats: "0.0.0.0:8002".parse().unwrap(),
-            edge: Default::default(),
-        },
-    })
+    Builder::new(Config::of_manifests(options))
 }
 
 fn dump(snapshot: &Snapshot) -> Vec<(ResourceType, Arc<str>, Arc<str>, bytes::Bytes)> {

@@ -6,8 +6,6 @@
 use std::sync::Arc;
 
 use isobath::build::{Builder, Config};
-use isobath::envoy::listener;
-use isobath::facts::ClassSelection;
 use isobath::objects::{
     Event, KeyAlgorithm, Kind, Object, ObjectRef, PrivateKeyPem, Secret, TlsCertificate, decode,
 };
@@ -20,19 +18,7 @@ fn builder(objects: impl IntoIterator<Item = Object>) -> Builder {
 }
 
 fn builder_with(options: Options, objects: impl IntoIterator<Item = Object>) -> Builder {
-    let mut builder = Builder::new(Config {
-        classes: ClassSelection {
-            name: None,
-            manifests: true,
-        },
-        options,
-        listeners: listener::Config {
-            http: "0.0.0.0:8080".parse().unwrap(),
-            https: "0.0.0.0:8443".parse().unwrap(),
-            stats: "0.0.0.0:8002".parse().unwrap(),
-            edge: Default::default(),
-        },
-    });
+    let mut builder = Builder::new(Config::of_manifests(options));
     for object in objects {
         builder.apply(Event::Apply(object));
     }

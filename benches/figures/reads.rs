@@ -2,7 +2,6 @@
 
 use anyhow::{Context as _, Result, ensure};
 use isobath::build::{Builder, Config};
-use isobath::envoy::listener;
 use isobath::facts::ClassSelection;
 use isobath::objects::{Event, Kind, decode};
 use isobath::translate::Options;
@@ -14,13 +13,7 @@ use crate::report::{Report, Target};
 pub fn count(report: &mut Report, world: &World) -> Result<()> {
     let mut builder = Builder::new(Config {
         classes: ClassSelection::default(),
-        options: Options::default(),
-        listeners: listener::Config {
-            http: "0.0.0.0:8080".parse()?,
-            https: "0.0.0.0:8443".parse()?,
-            stats: "0.0.0.0:8002".parse()?,
-            edge: Default::default(),
-        },
+        ..Config::of_manifests(Options::default())
     });
     for object in world.all() {
         let kind = Kind::ALL

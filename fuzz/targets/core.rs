@@ -1,30 +1,15 @@
 //! The core that every target ends in.
 
 use isobath::build::{Builder, Config};
-use isobath::envoy::listener;
-use isobath::facts::ClassSelection;
 use isobath::objects::{Event, Object};
 use isobath::translate::Options;
 
 /// A core that serves every Ingress without a class.
 pub fn builder() -> Builder {
-    let address = |port| std::net::SocketAddr::from(([0, 0, 0, 0], port));
-    Builder::new(Config {
-        classes: ClassSelection {
-            name: None,
-            manifests: true,
-        },
-        options: Options {
-            allow_external_names: true,
-            ..Options::default()
-        },
-        listeners: listener::Config {
-            http: address(8080),
-            https: address(8443),
-            stats: address(8002),
-            edge: Default::default(),
-        },
-    })
+    Builder::new(Config::of_manifests(Options {
+        allow_external_names: true,
+        ..Options::default()
+    }))
 }
 
 /// Takes an object in and out again, each time through to the bytes. What is refused has a reason.

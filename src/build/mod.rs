@@ -49,6 +49,28 @@ pub struct Config {
     pub listeners: listener::Config,
 }
 
+impl Config {
+    /// For manifests, whose Ingresses need no class, and for an Envoy that listens on the usual ports of IPv4. The program
+    /// asks its flags instead.
+    #[must_use]
+    pub fn of_manifests(options: Options) -> Self {
+        let any = |port| ([0, 0, 0, 0], port).into();
+        Self {
+            classes: ClassSelection {
+                name: None,
+                manifests: true,
+            },
+            options,
+            listeners: listener::Config {
+                http: any(8080),
+                https: any(8443),
+                stats: any(8002),
+                edge: Default::default(),
+            },
+        }
+    }
+}
+
 /// How many units were translated since the start: the measure of I4.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Translated {

@@ -14,7 +14,6 @@ use envoy_types::pb::envoy::config::listener::v3::Listener;
 use envoy_types::pb::envoy::config::route::v3::{RouteConfiguration, ScopedRouteConfiguration};
 use envoy_types::pb::envoy::extensions::transport_sockets::tls::v3::Secret;
 use isobath::build::{Builder, Config};
-use isobath::envoy::listener;
 use isobath::facts::ClassSelection;
 use isobath::objects::{Event, Kind, Object, ObjectRef, Rules, decode_versioned};
 use isobath::translate::{HostOwnership, Options, reason};
@@ -66,7 +65,7 @@ pub(crate) fn builder(seed: u64) -> Builder {
             name: None,
             manifests: seed.is_multiple_of(2),
         },
-        options: Options {
+        ..Config::of_manifests(Options {
             allow_external_names: seed % 4 < 2,
             host_ownership: if seed % 3 == 1 {
                 HostOwnership::Namespace
@@ -76,13 +75,7 @@ pub(crate) fn builder(seed: u64) -> Builder {
             https_port: None,
             scheme_is_told: seed % 8 < 4,
             ..Options::default()
-        },
-        listeners: listener::Config {
-            http: "0.0.0.0:8080".parse().unwrap(),
-            https: "0.0.0.0:8443".parse().unwrap(),
-            stats: "0.0.0.0:8002".parse().unwrap(),
-            edge: Default::default(),
-        },
+        })
     })
 }
 

@@ -5,27 +5,13 @@ use futures::future::join;
 
 use super::*;
 use crate::build::Config;
-use crate::envoy::listener;
-use crate::facts::ClassSelection;
 use crate::objects::{Kind, ObjectRef};
 use crate::process::admin::Readiness;
 use crate::process::supervisor::Supervisor;
 use crate::translate::Options;
 
 fn builder() -> Builder {
-    Builder::new(Config {
-        classes: ClassSelection {
-            name: None,
-            manifests: true,
-        },
-        options: Options::default(),
-        listeners: listener::Config {
-            http: "0.0.0.0:8080".parse().unwrap(),
-            https: "0.0.0.0:8443".parse().unwrap(),
-            stats: "0.0.0.0:8002".parse().unwrap(),
-            edge: Default::default(),
-        },
-    })
+    Builder::new(Config::of_manifests(Options::default()))
 }
 
 /// How many builds it takes until so many events, which wait when the controller begins, are all counted.
