@@ -24,13 +24,18 @@ use crate::model::{CircuitBreakers, Cluster, Discovery, TlsVersion, UpstreamProt
 use crate::xds::{Resource, ResourceType};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
-/// What a cluster may have at once of connections, of requests that wait for one, of requests and of retries, where its
-/// Service says nothing: Envoy's own 1,024 and 3 are thresholds that nobody chose. A Service of 1,100 WebSockets, or 200
-/// requests while one of two endpoints is down, met them. This many no Envoy reaches that takes 50,000 connections.
-///
-/// No retry budget: it counts the requests that wait for their next try as none at all. Measured with 300 requests to an
-/// endpoint that refuses: a budget of 100 % kept 296 of them from it. What bounds retries is their number for each request.
+/// What a cluster may have at once of connections, of requests that wait for one and of requests, where its Service says
+/// nothing: Envoy's own 1,024 is a threshold that nobody chose. A Service of 1,100 WebSockets met it. This many no Envoy
+/// reaches that takes 50,000 connections.
 pub const LIMIT: u32 = 1_000_000;
+
+/// Retries at once, in percent of the requests that are under way, where the Service says nothing: no more than doubles
+/// what a struggling back end gets. Envoy's own 3 retries were met by 200 requests while one of two endpoints was down.
+const RETRIES: f64 = 100.0;
+/// So many are allowed in any case, because requests that wait for their next try are not under way. Measured with 300
+/// requests at once to the only endpoint, which refuses: without this 270 of their tries are kept from it, with it none. With
+/// 5,000 requests and one of two endpoints down, all are answered.
+const LEAST_RETRIES: u32 = 1000;
 
 /// The cluster. With [`Discovery::Endpoints`] it refers to the load assignment of its own name: no two clusters share
 /// one, because Envoy lets the second one wait.
@@ -149,12 +154,21 @@ fn circuit_breakers(limits: &CircuitBreakers) -> pb::CircuitBreakers {
             max_connections: limit(limits.max_connections),
             max_pending_requests: limit(limits.max_pending_requests),
             max_requests: limit(limits.max_requests),
-            max_retries: limit(limits.max_retries),
+            max_retries: limits.max_retries.and_then(u32_value),
+            retry_budget: limits.max_retries.is_none().then(retry_budget),
             // Who sets limits wants to see how near they are.
             track_remaining: *limits != CircuitBreakers::default(),
             ..Default::default()
         }],
         per_host_thresholds: per_host_thresholds.into_iter().collect(),
+    }
+}
+
+fn retry_budget() -> pb::circuit_breakers::thresholds::RetryBudget {
+    pb::circuit_breakers::thresholds::RetryBudget {
+        budget_percent: Some(Percent { value: RETRIES }),
+        min_retry_concurrency: u32_value(LEAST_RETRIES),
+        ..Default::default()
     }
 }
 
