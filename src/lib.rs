@@ -79,8 +79,8 @@
 //!   histories no unit is made again that has not read a fact that differs (`tests/builder.rs`).
 //! - **I5, complete or nothing.** Nothing is accepted on the xDS socket before every kind was listed and the first
 //!   snapshot is closed: every cluster, assignment, table and secret that it names is in it.
-//! - **I6, make before break.** A stream brings clusters, endpoints, listeners, routes, secrets in that order, and
-//!   removes after a grace period what its routes no longer name.
+//! - **I6, make before break.** A stream brings clusters with their endpoints, then connection managers, what tables gain,
+//!   scopes, and listeners, and removes after a grace period what nothing leads to any more (`xds/stream/scopes.rs`).
 //! - **I7, one owner.** The store is moved into the controller; all others hold finished values. No lock is held
 //!   across work.
 //! - **I8, the first task to end ends all**, and its reason is the process's.

@@ -5,7 +5,7 @@
 //! the store, so whatever it reads is recorded. [`Store::apply`] names the facts that differ, by comparing the object with
 //! what it was and never by walking others (I4); who read them is not known here. It does no IO.
 //!
-//! `objects` has the tables of all kinds. What else a kind needs, its indexes and which facts differ, is [`Indexed`] in a
+//! `objects` has the tables of all kinds. What else a kind needs, its indexes and which facts differ, is in a
 //! file of its own.
 
 mod changes;
