@@ -136,9 +136,9 @@ impl Channel {
         self.renewed.remove(name);
     }
 
-    /// A name is taken from the client: it is remembered only if the client still asks for it.
+    /// A name is taken from the client: it is remembered only if the client still asks for it, or is to be told of it.
     pub fn removed(&mut self, name: &Arc<str>) -> Option<Held> {
-        if !self.subscription.names().contains(name) {
+        if !self.subscription.names().contains(name) && !self.due.contains_key(name) {
             self.made_up.remove(name);
         }
         self.held.remove(name)

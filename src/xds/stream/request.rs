@@ -247,6 +247,7 @@ impl Stream {
                 }
             } else {
                 channel.due.remove(name);
+                channel.farewells.remove(name);
                 channel.made_up.remove(name);
                 if self.variant == Variant::Delta {
                     channel.unknown.insert(name.clone());
@@ -261,7 +262,9 @@ impl Stream {
         }
         for name in &change.asked {
             channel.asked(name);
-            if !target.contains_key(name) && channel.subscription.names().contains(name) {
+            let is_kept =
+                channel.subscription.names().contains(name) || channel.due.contains_key(name);
+            if !target.contains_key(name) && is_kept {
                 channel.made_up.insert(name.clone());
             }
         }
