@@ -62,9 +62,7 @@ async fn the_first_answer_is_complete() {
         let (patient, (hasty, given_up)) = join(patient(&socket), hasty(&socket)).await;
         let whole = names(patient.held());
         for first in given_up {
-            for (type_url, names) in first {
-                assert_eq!(names, whole[&type_url], "start {start}: {type_url}");
-            }
+            check_first(&first, &whole, start);
         }
         for ads in [patient, hasty] {
             for (type_url, count) in [(CDS, OBJECTS), (EDS, OBJECTS), (SDS, OBJECTS), (LDS, 3)] {
@@ -72,7 +70,8 @@ async fn the_first_answer_is_complete() {
             }
             // A table per certificate, and one for plain HTTP.
             assert_eq!(whole[RDS].len(), OBJECTS + 1, "start {start}");
-            assert_eq!(ads.first(), &whole, "start {start}");
+            assert_eq!(ads.first().len(), whole.len(), "start {start}");
+            check_first(ads.first(), &whole, start);
             let expected = expected.get_or_insert_with(|| ads.held().clone());
             assert!(ads.held() == expected, "start {start}: other bytes");
         }
@@ -82,6 +81,18 @@ async fn the_first_answer_is_complete() {
         isobath.kill().await;
     }
     println!("{starts} starts, every first answer complete");
+}
+
+/// The first answer of each type has all of it. Tables are asked for by name, when what names them is there: the plain one
+/// by its manager, the others by their scopes.
+fn check_first(first: &First, whole: &First, start: usize) {
+    for (type_url, names) in first {
+        let whole = &whole[type_url];
+        match &**type_url {
+            RDS => assert!(names.is_subset(whole), "start {start}: {names:?}"),
+            _ => assert_eq!(names, whole, "start {start}: {type_url}"),
+        }
+    }
 }
 
 /// A proxy that knows no streaming lists, has small pages and takes its time.
