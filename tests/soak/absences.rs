@@ -96,16 +96,18 @@ impl World {
     /// Hosts of each kind, the last ones among them: they are the last to have moved.
     fn loaded(&self) -> impl Iterator<Item = usize> {
         let count = self.count;
-        (0..KINDS).flat_map(move |kind| {
-            (0..LOADED).map(move |nth| {
-                let number = (count - 1) * nth / (LOADED - 1);
-                number / KINDS * KINDS + kind
+        (0..KINDS)
+            .flat_map(move |kind| {
+                (0..LOADED).map(move |nth| {
+                    let number = (count - 1) * nth / (LOADED - 1);
+                    number / KINDS * KINDS + kind
+                })
             })
-        })
+            .filter(move |number| *number < count)
     }
 
     fn targets(&self, stand: &Stand) -> Vec<Target> {
-        let numbers = self.loaded().filter(|number| *number < self.count);
+        let numbers = self.loaded();
         numbers
             .flat_map(|number| {
                 let host = Self::host(number);
