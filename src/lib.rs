@@ -75,8 +75,9 @@
 //!   source's last good file, and a stream's set of refused units; inside it one: endpoints that are sockets of the own pod.
 //! - **I2, incremental equals from-scratch.** `tests/builder.rs` compares both over random histories.
 //! - **I3, no change, no push.** A resource's version is the hash of its bytes.
-//! - **I4, work follows the change.** `isobath_units_translated_total` counts it, `tests/reads.rs` says how much, and over random
-//!   histories no unit is made again that has not read a fact that differs (`tests/builder.rs`).
+//! - **I4, work follows the change.** `isobath_units_translated_total` counts it, and `tests/reads.rs` says how much. Over
+//!   random histories, one object at a time, no published unit is made again that has read nothing that differs
+//!   (`tests/builder.rs`).
 //! - **I5, complete or nothing.** Nothing is accepted on the xDS socket before every kind was listed and the first
 //!   snapshot is closed: every cluster, assignment, table and secret that it names is in it.
 //! - **I6, make before break.** A stream brings clusters with their endpoints, then connection managers, what tables gain,
