@@ -27,7 +27,7 @@ const FIRST_PAUSE: Duration = Duration::from_millis(200);
 const INTERVAL: Duration = Duration::from_secs(1);
 
 /// Connections of these stat prefixes are of people and probes, not of clients. `isobath-stats` and `admin`.
-const NOT_CLIENTS: [&str; 2] = [crate::envoy::listener::STATS, "admin"];
+const NOT_CLIENTS: [&str; 2] = [crate::envoy::stats::NAME, "admin"];
 
 /// Flags of `isobath drain`.
 #[derive(Clone, Debug, clap::Args)]

@@ -7,14 +7,16 @@
 
 use envoy_types::pb::envoy::config::core::v3 as core;
 use envoy_types::pb::envoy::config::listener::v3::{Filter, filter::ConfigType};
-use envoy_types::pb::envoy::extensions::filters::http::router::v3::Router;
 use envoy_types::pb::envoy::extensions::filters::network::http_connection_manager::v3 as hcm;
 use envoy_types::util::pack_any;
 use hcm::http_connection_manager as inner;
 
 use super::edge::{Edge, EscapedSlashes, Underscores};
 use super::encode::{ads, bool_value, duration, seconds, u32_value};
-use super::{access_log, client_headers, ingress_metrics, local_reply, request_checks, upgrade};
+use super::{
+    access_log, early_header_mutation, http_filter, ingress_metrics, local_reply, request_checks,
+    upgrade,
+};
 
 /// Keep-alive connections without requests.
 const IDLE_TIMEOUT: u64 = 3600;
@@ -35,8 +37,8 @@ pub(super) fn without_routes(stat_prefix: &str, edge: &Edge) -> hcm::HttpConnect
     hcm::HttpConnectionManager {
         stat_prefix: stat_prefix.to_owned(),
         access_log,
-        early_header_mutation_extensions: vec![client_headers::removal(edge)],
-        http_filters: vec![request_checks::filter(edge), router()],
+        early_header_mutation_extensions: vec![early_header_mutation::removal(edge)],
+        http_filters: vec![request_checks::filter(edge), http_filter::router()],
         // On every route: a back end that does not speak WebSocket refuses the upgrade itself.
         upgrade_configs: edge
             .upgrades
@@ -178,27 +180,5 @@ pub(super) fn filter(manager: hcm::HttpConnectionManager) -> Filter {
     Filter {
         name: NAME.to_owned(),
         config_type: Some(ConfigType::TypedConfig(pack_any(manager))),
-    }
-}
-
-/// The last HTTP filter, which tells clients and back ends nothing about Envoy's inside (`x-envoy-*`).
-pub(super) fn router() -> hcm::HttpFilter {
-    http_filter(
-        "envoy.filters.http.router",
-        Router {
-            suppress_envoy_headers: true,
-            ..Default::default()
-        },
-    )
-}
-
-pub(super) fn http_filter<M: prost::Name + prost::Message>(
-    name: &str,
-    config: M,
-) -> hcm::HttpFilter {
-    hcm::HttpFilter {
-        name: name.to_owned(),
-        config_type: Some(hcm::http_filter::ConfigType::TypedConfig(pack_any(config))),
-        ..Default::default()
     }
 }

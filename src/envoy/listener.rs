@@ -25,8 +25,6 @@ use crate::xds::{Part, Resource, ResourceType};
 pub const HTTP: &str = "http";
 /// Name of the listener for TLS.
 pub const HTTPS: &str = "https";
-/// Name of the listener for `/ready` and `/metrics`.
-pub const STATS: &str = "stats";
 
 /// Envoy's default of 1 MiB per connection and direction is too much at an edge of ten thousands of connections.
 pub(super) const BUFFER_LIMIT: u32 = 32 * 1024;
@@ -68,16 +66,16 @@ pub fn http(config: &Config) -> Resource {
 pub fn stats(config: &Config) -> Resource {
     let listener = pb::Listener {
         filter_chains: vec![pb::FilterChain {
-            name: STATS.to_owned(),
+            name: stats::NAME.to_owned(),
             filters: vec![stats::network_filter()],
             ..Default::default()
         }],
         // An overloaded Envoy must still say that it is alive, or the kubelet takes it away and overloads the next.
         bypass_overload_manager: true,
         ignore_global_conn_limit: true,
-        ..listener(STATS, config.stats)
+        ..listener(stats::NAME, config.stats)
     };
-    Resource::whole(STATS.into(), own_part(&listener, BTreeSet::new()))
+    Resource::whole(stats::NAME.into(), own_part(&listener, BTreeSet::new()))
 }
 
 /// The head of the listener for TLS. Alone it is a complete listener that accepts connections and closes them, so

@@ -24,7 +24,7 @@ use prost::Name as _;
 
 use super::edge::Edge;
 use super::encode::{ads, own_part, reference, seconds};
-use super::{client_headers, http_connection_manager as hcm, request_checks};
+use super::{early_header_mutation, http_connection_manager as hcm, http_filter, request_checks};
 use crate::xds::{Reference, Resource, ResourceType};
 
 /// Name of the manager of connections in clear, of its statistics and of its route table.
@@ -72,7 +72,7 @@ fn scoped(edge: &Edge, headers: &[(&str, &str)]) -> HttpConnectionManager {
         route_specifier: Some(scopes(key)),
         ..hcm::without_routes(HTTPS, edge)
     };
-    let set = client_headers::set(headers);
+    let set = early_header_mutation::set(headers);
     manager.early_header_mutation_extensions.push(set);
     manager
 }
@@ -119,7 +119,7 @@ pub(super) fn filter(name: &str, routes: RouteSpecifier) -> Filter {
     let none = HttpConnectionManager {
         stat_prefix: name.to_owned(),
         route_specifier: Some(routes),
-        http_filters: vec![request_checks::refusal(), hcm::router()],
+        http_filters: vec![request_checks::refusal(), http_filter::router()],
         ..Default::default()
     };
     Filter {

@@ -22,7 +22,7 @@ use envoy_types::pb::envoy::extensions::filters::network::http_connection_manage
 
 use super::edge::{Edge, PathParameters};
 use super::encode::u32_value;
-use super::http_connection_manager::http_filter;
+use super::http_filter;
 use super::route_match::{exact_header, regex_matcher};
 
 const METHODS: [&str; 2] = ["TRACE", "TRACK"];
@@ -77,7 +77,7 @@ pub(super) fn filter(edge: &Edge) -> hcm::HttpFilter {
         }],
         ..Default::default()
     };
-    http_filter(
+    http_filter::filter(
         "envoy.filters.http.rbac",
         Rbac {
             rules: Some(rbac::Rbac {
@@ -96,7 +96,7 @@ pub(super) fn refusal() -> hcm::HttpFilter {
         action: rbac::rbac::Action::Allow.into(),
         ..Default::default()
     };
-    http_filter(
+    http_filter::filter(
         "envoy.filters.http.rbac",
         Rbac {
             rules: Some(nobody),

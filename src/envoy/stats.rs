@@ -9,27 +9,30 @@ use hcm::http_connection_manager::{PathWithEscapedSlashesAction, RouteSpecifier}
 use super::bootstrap::ADMIN_CLUSTER;
 use super::edge::Edge;
 use super::encode::{bool_value, seconds};
-use super::http_connection_manager::{edge_defaults, filter, http_filter, router};
-use super::listener::STATS;
+use super::http_connection_manager::{edge_defaults, filter};
+use super::http_filter;
 use super::route_match::exact_header;
+
+/// Name of the listener, of its statistics and of its routes.
+pub const NAME: &str = "stats";
 
 /// No access log: the kubelet asks every few seconds. No path is normalised: both paths are compared as they were
 /// sent, and what is not equal is 404 (CVE-2025-24030: a prefix and `..` reached `/quitquitquit`).
 pub(super) fn network_filter() -> Filter {
     filter(hcm::HttpConnectionManager {
-        stat_prefix: STATS.to_owned(),
+        stat_prefix: NAME.to_owned(),
         normalize_path: bool_value(false),
         merge_slashes: false,
         path_with_escaped_slashes_action: PathWithEscapedSlashesAction::KeepUnchanged.into(),
         route_specifier: Some(RouteSpecifier::RouteConfig(routes())),
-        http_filters: vec![ready(), router()],
+        http_filters: vec![ready(), http_filter::router()],
         ..edge_defaults(&Edge::default())
     })
 }
 
 /// Answered by Envoy itself: 200, and 503 from `POST /healthcheck/fail` (the start of a drain) on.
 fn ready() -> hcm::HttpFilter {
-    http_filter(
+    http_filter::filter(
         "envoy.filters.http.health_check",
         HealthCheck {
             pass_through_mode: bool_value(false),
@@ -62,9 +65,9 @@ fn routes() -> pb::RouteConfiguration {
         ..Default::default()
     };
     pb::RouteConfiguration {
-        name: STATS.to_owned(),
+        name: NAME.to_owned(),
         virtual_hosts: vec![pb::VirtualHost {
-            name: STATS.to_owned(),
+            name: NAME.to_owned(),
             domains: vec!["*".to_owned()],
             routes: vec![metrics],
             ..Default::default()

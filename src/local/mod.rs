@@ -13,7 +13,7 @@ use anyhow::Context as _;
 use tempfile::TempDir;
 use tokio::net::TcpStream;
 
-use crate::envoy::listener;
+use crate::envoy::{listener, stats};
 use crate::process::envoy_admin::Admin;
 use crate::process::exit_code::UsageError;
 use crate::process::listen_address::listen_address;
@@ -169,7 +169,7 @@ impl Place {
 /// somebody else, so Envoy is asked too, at its admin socket.
 pub async fn listening(addresses: &[SocketAddr], envoy_admin: &Path) {
     let admin = Admin::new(envoy_admin);
-    let names = [listener::HTTP, listener::HTTPS, listener::STATS];
+    let names = [listener::HTTP, listener::HTTPS, stats::NAME];
     loop {
         // A line is `NAME::ADDRESS`.
         let listeners = admin.get("/listeners").await.unwrap_or_default();

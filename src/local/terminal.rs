@@ -8,7 +8,8 @@ use std::sync::Arc;
 use tokio::sync::{mpsc, watch};
 
 use crate::build::controller::Outputs;
-use crate::envoy::listener::{HTTP, HTTPS, STATS};
+use crate::envoy::listener::{HTTP, HTTPS};
+use crate::envoy::stats;
 use crate::objects::Event;
 use crate::process::exit_code::UsageError;
 use crate::sources::Locator;
@@ -237,7 +238,7 @@ fn sentence(unit: &RefusedUnit) -> UsageError {
     let flag = match &*unit.resource {
         HTTP => "--envoy-http-address",
         HTTPS => "--envoy-https-address",
-        STATS => "--envoy-stats-address",
+        stats::NAME => "--envoy-stats-address",
         _ => "another address",
     };
     let reason = unit.reason.trim();

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, ensure};
 use imbl::OrdMap;
 use isobath::envoy::edge::Edge;
-use isobath::envoy::{listener, manager, route};
+use isobath::envoy::{listener, manager, route, stats};
 use isobath::xds::{Part, Resource};
 
 use super::scopes::{extension_scoped_by, scope};
@@ -49,7 +49,7 @@ pub async fn measure(report: &mut Report, envoy: &Path, way: Way, hosts: usize) 
     };
     let server = &stand.server;
     let bytes = listener::stats(&config).bytes();
-    server.put(Type::Listener, listener::STATS, bytes);
+    server.put(Type::Listener, stats::NAME, bytes);
     for manager in manager::all(&config.edge) {
         let mut bytes = manager.bytes();
         if way == Way::Scopes {

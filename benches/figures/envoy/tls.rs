@@ -14,7 +14,7 @@ use envoy_types::pb::envoy::extensions::transport_sockets::tls::v3 as tls;
 use envoy_types::util::pack_any;
 use imbl::OrdMap;
 use isobath::envoy::edge::Edge;
-use isobath::envoy::{filter_chain, listener, manager, route, secret, server_name};
+use isobath::envoy::{filter_chain, listener, manager, route, secret, server_name, stats};
 use isobath::model::{Certificate, Host, TlsServer, TlsSettings, Validity};
 use isobath::objects::Kind;
 use isobath::objects::private_key::{KeyAlgorithm, PrivateKeyPem};
@@ -94,7 +94,7 @@ pub async fn measure(report: &mut Report, envoy: &Path, way: Way, hosts: usize) 
         edge: Edge::default(),
     };
     let bytes = listener::stats(&config).bytes();
-    stand.server.put(Type::Listener, listener::STATS, bytes);
+    stand.server.put(Type::Listener, stats::NAME, bytes);
     for manager in manager::all(&config.edge) {
         let bytes = manager.bytes();
         stand.server.put(Type::Extension, manager.name(), bytes);
