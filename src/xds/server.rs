@@ -9,6 +9,7 @@ mod rarely;
 mod requests;
 mod room;
 mod session;
+mod shared;
 mod streams;
 mod weights;
 
@@ -32,6 +33,7 @@ use super::{Metrics, Published, Reports};
 use connection::Ended;
 use rarely::Rarely;
 use room::Seat;
+use shared::Shared;
 use streams::Streams;
 use weights::Scale;
 
@@ -137,19 +139,6 @@ pub struct Bound {
     timing: Timing,
 }
 
-/// What all connections share.
-#[derive(Clone, Debug)]
-struct Shared {
-    published: watch::Receiver<Option<Published>>,
-    timing: Timing,
-    identifier: Arc<str>,
-    metrics: Metrics,
-    reports: Reports,
-    scale: Scale,
-    /// Not shared: of one connection.
-    streams: Streams,
-}
-
 /// The connections that are open, by number in the order in which they came.
 #[derive(Debug, Default)]
 struct Connections {
@@ -196,9 +185,10 @@ impl Connections {
             open.task.abort();
         }
         self.last += 1;
-        let (number, streams) = (self.last, shared.streams.clone());
+        let (number, streams) = (self.last, Streams::default());
+        let served = converse(incoming, peer, shared, streams.clone());
         let task = self.tasks.spawn(async move {
-            converse(incoming, peer, shared).await;
+            served.await;
             number
         });
         let open = Open {
@@ -278,7 +268,6 @@ impl Bound {
             scale: Scale::new(metrics.clone()),
             metrics,
             reports,
-            streams: Streams::default(),
         };
         let mut connections = Connections::default();
         loop {
@@ -288,10 +277,7 @@ impl Bound {
                 gone = closed(&mut published) => return gone,
                 ended = connections.ended() => ended?,
                 accepted = self.listener.accept() => match accepted {
-                    Ok(incoming) => connections.admit(incoming, Shared {
-                        streams: Streams::default(),
-                        ..shared.clone()
-                    }),
+                    Ok(incoming) => connections.admit(incoming, shared.clone()),
                     Err(error) => {
                         tracing::warn!(%error, "cannot accept an xDS connection");
                         tokio::time::sleep(ACCEPT_PAUSE).await;
@@ -307,12 +293,12 @@ async fn closed(published: &mut watch::Receiver<Option<Published>>) -> anyhow::R
     anyhow::bail!("nobody publishes snapshots any more")
 }
 
-async fn converse(incoming: Incoming, peer: Peer, shared: Shared) {
+async fn converse(incoming: Incoming, peer: Peer, shared: Shared, streams: Streams) {
     match incoming.establish().await {
         Ok(connection) => {
-            let (metrics, streams) = (shared.metrics.clone(), shared.streams.clone());
+            let metrics = shared.metrics.clone();
             let ended = tokio::select! {
-                ended = connection::serve(connection, peer, shared) => ended,
+                ended = connection::serve(connection, peer, shared, streams.clone()) => ended,
                 () = async {
                     streams.closed().await;
                     tokio::time::sleep(FAREWELL).await;

@@ -14,10 +14,11 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::time::Instant;
 use tonic::metadata::GRPC_CONTENT_TYPE;
 
-use super::Shared;
 use super::body::Body;
 use super::requests::{Limit, Requests};
 use super::session::Session;
+use super::shared::Shared;
+use super::streams::Streams;
 use crate::xds::delta::Delta;
 use crate::xds::message::Protocol;
 use crate::xds::sotw::Sotw;
@@ -89,10 +90,16 @@ pub(super) async fn serve(
     connection: Connection,
     peer: Peer,
     shared: Shared,
+    streams: Streams,
 ) -> Result<Ended, hyper::Error> {
     let executor = Executor::default();
-    let streams = shared.streams.clone();
-    let service = hyper::service::service_fn(move |request| answer(request, peer, shared.clone()));
+    let service = {
+        let streams = streams.clone();
+        hyper::service::service_fn(move |request| {
+            let response = answer(request, peer, &shared, &streams);
+            async { Ok::<_, Infallible>(response) }
+        })
+    };
     let mut builder = hyper::server::conn::http2::Builder::new(executor.clone());
     let connection = builder
         .timer(TokioTimer::new())
@@ -131,17 +138,18 @@ pub(super) async fn serve(
     .await
 }
 
-async fn answer(
+fn answer(
     request: http::Request<Incoming>,
     peer: Peer,
-    shared: Shared,
-) -> Result<http::Response<tonic::body::Body>, Infallible> {
-    Ok(match request.uri().path() {
-        DELTA => begin::<Delta>(request, peer, &shared),
-        SOTW => begin::<Sotw>(request, peer, &shared),
+    shared: &Shared,
+    streams: &Streams,
+) -> http::Response<tonic::body::Body> {
+    match request.uri().path() {
+        DELTA => begin::<Delta>(request, peer, shared, streams),
+        SOTW => begin::<Sotw>(request, peer, shared, streams),
         _ => tonic::Status::unimplemented("Isobath serves the aggregated discovery service only")
             .into_http(),
-    })
+    }
 }
 
 /// One method of the service, without tonic's own frame around it: the generated service knows the generated messages
@@ -150,10 +158,11 @@ fn begin<P: Protocol>(
     request: http::Request<Incoming>,
     peer: Peer,
     shared: &Shared,
+    streams: &Streams,
 ) -> http::Response<tonic::body::Body> {
-    let share = || shared.scale.enter(peer, shared.streams.clone());
+    let share = || shared.scale.enter(peer, streams.clone());
     let requests = Requests::new(request.into_body(), REQUEST_LIMIT, share());
-    match Session::<P>::begin(requests, share(), shared) {
+    match Session::<P>::begin(requests, share(), shared, streams.clone()) {
         Err(status) => status.into_http(),
         Ok(session) => {
             let body = Body::new(session.responses().boxed());

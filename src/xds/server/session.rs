@@ -8,8 +8,8 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 use tonic::Status;
 
-use super::Shared;
 use super::requests::{Requests, too_heavy};
+use super::shared::Shared;
 use super::streams::{Counted, Streams};
 use super::weights::{Share, TooHeavy, remembered};
 use crate::xds::message::{Protocol, Response};
@@ -62,6 +62,7 @@ impl<P: Protocol> Session<P> {
         requests: Requests<P::Request>,
         share: Share,
         shared: &Shared,
+        streams: Streams,
     ) -> Result<Self, Status> {
         let mut published = shared.published.clone();
         let Some(first) = published.borrow_and_update().clone() else {
@@ -82,7 +83,7 @@ impl<P: Protocol> Session<P> {
             metrics: shared.metrics.clone(),
             known: false,
             counted: None,
-            streams: shared.streams.clone(),
+            streams,
             share,
             _connected: shared.metrics.stream(P::VARIANT),
             protocol: PhantomData,
