@@ -74,7 +74,7 @@
 //!   host. Replicas, and restarts, produce the same bytes. Outside the snapshot stand two exceptions: the manifest
 //!   source's last good file, and a stream's set of refused units; inside it one: endpoints that are sockets of the own pod.
 //! - **I2, incremental equals from-scratch.** `tests/builder.rs` compares both over random histories.
-//! - **I3, no change, no push.** A resource's version is the hash of its bytes.
+//! - **I3, no change, no push.** A resource's version is the hash of its bytes, or for a scope its table.
 //! - **I4, work follows the change.** `isobath_units_translated_total` counts it, and `tests/reads.rs` says how much. Over
 //!   random histories, one object at a time, no published unit is made again that has read nothing that differs
 //!   (`tests/builder.rs`).

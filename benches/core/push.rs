@@ -59,7 +59,7 @@ fn subscribed(snapshot: &Arc<Snapshot>) -> Stream {
             ask: Ask::Delta {
                 subscribe,
                 unsubscribe: Vec::new(),
-                claimed: Vec::new(),
+                claimed: std::collections::BTreeMap::new(),
             },
             ..Request::default()
         };
@@ -78,7 +78,7 @@ fn acknowledge(stream: &mut Stream, response: &Response, now: Instant) {
         ask: Ask::Delta {
             subscribe: Vec::new(),
             unsubscribe: Vec::new(),
-            claimed: Vec::new(),
+            claimed: std::collections::BTreeMap::new(),
         },
         ..Request::default()
     };

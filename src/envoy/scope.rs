@@ -21,7 +21,8 @@ use super::server_name::with_dot;
 use crate::model::Host;
 use crate::xds::{Resource, ResourceType};
 
-/// The scope of that name, which is its key as well.
+/// The scope of that name, which is its key as well. Its version is the name of its table, which with its own name is all
+/// that it says: so the version that a client claims tells where its form leads (`xds/stream/claimed_scopes.rs`).
 #[must_use]
 pub fn scope(name: &Arc<str>, table: &Arc<str>) -> Resource {
     let scope = ScopedRouteConfiguration {
@@ -34,8 +35,8 @@ pub fn scope(name: &Arc<str>, table: &Arc<str>) -> Resource {
         }),
         ..Default::default()
     };
-    let table = reference(ResourceType::Route, table);
-    Resource::whole(name.clone(), own_part(&scope, BTreeSet::from([table])))
+    let references = BTreeSet::from([reference(ResourceType::Route, table)]);
+    Resource::whole(name.clone(), own_part(&scope, references)).with_version(table.clone())
 }
 
 /// The names of a host's scopes.

@@ -24,7 +24,7 @@ impl Protocol for Delta {
             ask: Ask::Delta {
                 subscribe: request.resource_names_subscribe,
                 unsubscribe: request.resource_names_unsubscribe,
-                claimed: request.initial_resource_versions.into_keys().collect(),
+                claimed: request.initial_resource_versions,
             },
         }
     }

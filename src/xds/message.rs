@@ -1,5 +1,6 @@
 //! Requests and responses as the state machine sees them: the same for both variants.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
@@ -51,8 +52,9 @@ pub enum Ask {
         subscribe: Vec<String>,
         /// Names to take out.
         unsubscribe: Vec<String>,
-        /// Names that the client says it holds; its versions are not believed, hence not here.
-        claimed: Vec<String>,
+        /// Names that the client says it holds, and in which version. That of a scope is believed, for the order in which
+        /// tables and scopes are sent; all others are not.
+        claimed: BTreeMap<String, String>,
     },
     /// The whole subscription.
     Sotw {
@@ -67,15 +69,16 @@ pub enum Ask {
 impl Ask {
     /// All names in it.
     pub fn names(&self) -> impl Iterator<Item = &String> {
-        let lists: [&[String]; 3] = match self {
+        let (lists, claimed): ([&[String]; 2], _) = match self {
             Self::Delta {
                 subscribe,
                 unsubscribe,
                 claimed,
-            } => [subscribe, unsubscribe, claimed],
-            Self::Sotw { names, .. } => [names, &[], &[]],
+            } => ([subscribe, unsubscribe], Some(claimed)),
+            Self::Sotw { names, .. } => ([names, &[]], None),
         };
-        lists.into_iter().flatten()
+        let claimed = claimed.into_iter().flat_map(BTreeMap::keys);
+        lists.into_iter().flatten().chain(claimed)
     }
 }
 

@@ -138,6 +138,13 @@ impl Resource {
         }
     }
 
+    /// The same resource with a version of its maker's, which tells every form of this name apart.
+    #[must_use]
+    pub fn with_version(mut self, version: Arc<str>) -> Self {
+        self.version = OnceLock::from(version);
+        self
+    }
+
     /// Its name.
     #[must_use]
     pub fn name(&self) -> &Arc<str> {
@@ -174,7 +181,7 @@ impl Resource {
         self.units().map(|part| part.bytes.len()).sum()
     }
 
-    /// The hash of the bytes, 16 hexadecimal digits: same bytes, same version (I3).
+    /// The hash of the bytes, 16 hexadecimal digits: same bytes, same version (I3); for a scope the name of its table.
     #[must_use]
     pub fn version(&self) -> &Arc<str> {
         self.version.get_or_init(|| {

@@ -8,8 +8,10 @@
 //! - `request.rs`: what a request means;
 //! - `walk.rs`: which snapshot is walked, and what waits for what;
 //! - `scopes.rs`: what waits for scopes, and what scopes wait for;
+//! - `claimed_scopes.rs`: the scopes of a client that comes back;
 //! - `push.rs`: what is sent.
 
+mod claimed_scopes;
 mod push;
 mod request;
 mod scopes;
@@ -26,6 +28,7 @@ use super::refusal::Refusal;
 use super::removal::Removals;
 use super::report::{LeftOut, Missing, RefusedUnit, StreamReport, TypeReport};
 use super::{ResourceType, Snapshot};
+use claimed_scopes::ClaimedScopes;
 
 pub use request::Violation;
 
@@ -110,6 +113,7 @@ pub struct Stream {
     /// When the target was published, until all of it is acknowledged.
     unacknowledged: Option<Instant>,
     removals: Removals,
+    claimed_scopes: ClaimedScopes,
     /// Since when the client says that it brought something along from an earlier stream.
     resumed: Option<Instant>,
     /// How many names it brought along that do not exist, and their length.
@@ -139,6 +143,7 @@ impl Stream {
             kept_since: None,
             unacknowledged: None,
             removals: Removals::default(),
+            claimed_scopes: ClaimedScopes::default(),
             resumed: None,
             claimed: (0, 0),
             nonce: 0,

@@ -1,6 +1,7 @@
 //! Hosts move while Envoy has no control plane: the process is killed, or the connection is cut, for as long as the change
 //! takes. When it is back, whoever asks for just these hosts notices nothing: what is gone is taken from Envoy after what
-//! used it (I6), though all that the control plane knows of it are names that Envoy claims.
+//! used it (I6), and a table loses a host after its scope has moved, though all that the control plane knows of either is
+//! what Envoy claims.
 
 use anyhow::{Result, ensure};
 
@@ -21,9 +22,10 @@ use crate::{figures, rounds};
 /// Certificates of each kind: chains, each with a table of its own.
 const CERTIFICATES: usize = 10;
 /// Under load, of each kind of host.
-const LOADED: usize = 2;
-/// Plain hosts and TLS hosts whose Service is renamed, and TLS hosts whose Secret is.
-const KINDS: usize = 3;
+const LOADED: usize = 8;
+/// Plain hosts and TLS hosts whose Service is renamed, TLS hosts whose Secret is, and TLS hosts that move to another Secret,
+/// and so to another table, where both stay; the last kind with its Service renamed too.
+const KINDS: usize = 5;
 
 /// Altered chains are drained for so long, and hold their tables and secrets. Each kept connection has many requests in
 /// that time, with one of which it is asked to close.
@@ -74,13 +76,14 @@ impl World {
         for number in 0..self.count {
             let (name, host) = (format!("h-{number}"), Self::host(number));
             let certificate = number / KINDS % CERTIFICATES;
+            let renamed = format!("{name}-{edition}");
+            let stays = |certificate: usize| Some(format!("stays-{}", certificate % CERTIFICATES));
             let (service_name, secret) = match number % KINDS {
-                0 => (format!("{name}-{edition}"), None),
-                1 => (
-                    format!("{name}-{edition}"),
-                    Some(format!("stays-{certificate}")),
-                ),
-                _ => (name.clone(), Some(format!("moves-{certificate}-{edition}"))),
+                0 => (renamed, None),
+                1 => (renamed, stays(certificate)),
+                2 => (name.clone(), Some(format!("moves-{certificate}-{edition}"))),
+                3 => (name.clone(), stays(certificate + edition)),
+                _ => (renamed, stays(certificate + edition)),
             };
             let ingress = site(&name, &host, &format!("{service_name}:80"));
             all.push(match secret {

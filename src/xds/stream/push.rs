@@ -76,7 +76,12 @@ impl Stream {
 
     /// What is due and ready of a type.
     fn changes(&mut self, resource_type: ResourceType, now: Instant) -> Option<Batch> {
-        if resource_type == ResourceType::Listener && self.listeners_wait(now) {
+        let waits = match resource_type {
+            ResourceType::Listener => self.listeners_wait(now),
+            ResourceType::Route => self.tables_wait(now),
+            _ => false,
+        };
+        if waits {
             return None;
         }
         let mut batch = Batch::default();

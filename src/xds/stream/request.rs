@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 
+use super::claimed_scopes::ClaimedScopes;
 use super::{Event, Stream};
 use crate::xds::ResourceType;
 use crate::xds::channel::{Channel, Pending};
@@ -137,20 +138,22 @@ impl Stream {
         let channel = self.channel_mut(resource_type);
         channel.due.remove(&name);
         channel.made_up.insert(name.clone());
+        // It may come back and go again before the client is sent anything of this type.
+        channel.held.get_or_insert(&name).brought = true;
         if resource_type.is_used_by_none() {
             channel.farewells.insert(name);
         } else {
-            channel.held.get_or_insert(&name).brought = true;
             self.removals.leave((resource_type, name));
         }
     }
 
-    /// How many names are remembered that do not exist, because the client named them, and their length.
+    /// How many names are remembered that need not exist, because the client named them, and their length.
     #[must_use]
     pub fn made_up(&self) -> (usize, usize) {
         let of_channel =
             |channel: &'_ Channel| [&channel.made_up, &channel.unknown].map(Names::size);
         let sizes = self.channels.iter().flat_map(of_channel);
+        let sizes = sizes.chain([self.claimed_scopes.size()]);
         sizes.fold((0, 0), |sum, one| (sum.0 + one.0, sum.1 + one.1))
     }
 
@@ -161,6 +164,11 @@ impl Stream {
         let Some(resource_type) = ResourceType::from_type_url(&request.type_url) else {
             return (names, bytes);
         };
+        if let (ResourceType::Scope, Ask::Delta { claimed, .. }) = (resource_type, &request.ask) {
+            let claimed = ClaimedScopes::size_of(claimed, &self.target);
+            names += claimed.0;
+            bytes += claimed.1;
+        }
         let made_up = &self.channel(resource_type).made_up;
         for name in request.ask.names() {
             if !made_up.contains(name) && self.target.get(resource_type, name).is_none() {
@@ -219,7 +227,9 @@ impl Stream {
                 let change = channel.subscription.sotw(&names);
                 // What it has of the types with a wildcard, which it does not name, it does not tell.
                 let named = resumes && !resource_type.has_wildcard();
-                (change, if named { names } else { Vec::new() }, resumes)
+                let names = if named { names } else { Vec::new() };
+                let claimed = names.into_iter().map(|name| (name, String::new()));
+                (change, claimed.collect(), resumes)
             }
         };
         if renewal && change == Change::default() {
@@ -285,14 +295,18 @@ impl Stream {
         }
     }
 
-    /// What a client brings along from an earlier stream is believed in one thing only: names that do not exist have to
-    /// be taken from it, when what uses them is replaced: its routes are those of the earlier stream too. Names that
-    /// exist are sent in full. This includes a client that does not name them now, and routes and endpoints: unlike a
-    /// client that waits, it has some, and goes on with them.
-    fn claim(&mut self, resource_type: ResourceType, claimed: Vec<String>) {
+    /// What a client brings along from an earlier stream is believed in two things only. Names that do not exist have to
+    /// be taken from it, when what uses them is replaced: its routes are those of the earlier stream too. And its scopes
+    /// lead to the tables that they say ([`ClaimedScopes`]). Names that exist are sent in full. This includes a client that
+    /// does not name them now, and routes and endpoints: unlike a client that waits, it has some, and goes on with them.
+    fn claim(&mut self, resource_type: ResourceType, claimed: BTreeMap<String, String>) {
         let target = self.target.clone();
+        if resource_type == ResourceType::Scope && self.variant == Variant::Delta {
+            self.claimed_scopes = ClaimedScopes::new(&claimed, &target);
+            self.follow_claimed_scopes();
+        }
         let target = target.resources(resource_type);
-        for name in claimed {
+        for name in claimed.into_keys() {
             let channel = self.channel_mut(resource_type);
             if let Some((name, _)) = target.get_key_value(&*name) {
                 // Should it leave before it is sent, the client has it all the same.
@@ -314,7 +328,10 @@ impl Stream {
             return;
         };
         channel.answered = pending.nonce;
+        let mut leads_elsewhere = false;
         for resource in &pending.resources {
+            leads_elsewhere |= resource_type == ResourceType::Scope
+                && self.claimed_scopes.taken(resource, &self.target);
             if let Some(held) = channel.held.get_mut(resource.name()) {
                 held.accepted = Some(resource.clone());
                 held.acknowledged = pending.nonce;
@@ -330,6 +347,9 @@ impl Stream {
         }
         for name in std::mem::take(&mut channel.renewed) {
             channel.asked(&name);
+        }
+        if leads_elsewhere {
+            self.follow_claimed_scopes();
         }
         self.events.push(Event::Acknowledged {
             resource_type,

@@ -12,8 +12,10 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::Stream;
-use super::walk::{Obstacle, altered_references};
-use crate::xds::{Resource, ResourceType};
+use super::claimed_scopes::table_of;
+use super::walk::{Obstacle, altered_references, differences};
+use crate::xds::message::Variant;
+use crate::xds::{Resource, ResourceType, Snapshot};
 
 impl Stream {
     /// Whether a scope is on its way to the client that can be sent before long.
@@ -40,6 +42,45 @@ impl Stream {
     pub(super) fn listeners_wait(&self, now: Instant) -> bool {
         let will_ask = self.scopes_deadline().is_some_and(|until| now < until);
         will_ask || self.scopes_move(Some(now))
+    }
+
+    /// Whether tables wait for what a client that came back says of its scopes.
+    pub(super) fn tables_wait(&self, now: Instant) -> bool {
+        let is_told = self.variant == Variant::Delta;
+        is_told && self.scopes_deadline().is_some_and(|until| now < until)
+    }
+
+    /// A client that came back, and was not sent a table yet, has scopes that led there until now.
+    pub(super) fn note_moved_scopes(&mut self, old: &Snapshot, new: &Snapshot) {
+        if self.resumed.is_some() && self.variant == Variant::Delta {
+            for (name, scope) in differences(ResourceType::Scope, old, new) {
+                let scopes = self.channel(ResourceType::Scope);
+                let taken = scopes.held.accepted(name).and_then(|scope| table_of(scope));
+                let taken = taken.cloned();
+                let before = old.get(ResourceType::Scope, name);
+                let before = before.and_then(|scope| table_of(scope));
+                let Some(table) = taken.as_ref().or(before) else {
+                    continue;
+                };
+                let is_sent = self.channel(ResourceType::Route).held.sent(table).is_some();
+                if taken.is_some() && scope.and_then(|scope| table_of(scope)) == taken.as_ref() {
+                    self.claimed_scopes.is_in_place(name);
+                } else if !is_sent {
+                    self.claimed_scopes.moved(name, taken.as_ref(), table);
+                }
+            }
+        }
+        self.follow_claimed_scopes();
+    }
+
+    /// The tables that claimed scopes lead to are those of the target.
+    pub(super) fn follow_claimed_scopes(&mut self) {
+        for name in self.claimed_scopes.follow(&self.target) {
+            let table = self.base(ResourceType::Route, &name).cloned();
+            let tables = self.channel_mut(ResourceType::Route);
+            tables.refused.prune(&name, table.as_ref());
+            tables.changed(&name);
+        }
     }
 
     /// Until when a client that came back may still ask for scopes; `None` if it has asked, or if there is none.
@@ -102,18 +143,23 @@ impl Stream {
         let Some(wanted) = self.wanted(ResourceType::Route, name) else {
             return Obstacle::None;
         };
+        let scopes = self.channel(ResourceType::Scope);
+        let brings = self.base(ResourceType::Scope, name);
+        let brings = brings.filter(|brings| !scopes.refused.whole(brings));
+        let is_taken = scopes.held.accepted(name).is_some();
+        if brings.is_some() && !is_taken {
+            // A client that has the table for another scope may be about to let go of it.
+            return Obstacle::Soon;
+        }
         if !tables.subscription.covers(name) {
-            let scopes = self.channel(ResourceType::Scope);
-            let brings = self.base(ResourceType::Scope, name);
-            let Some(brings) = brings.filter(|brings| !scopes.refused.whole(brings)) else {
+            if brings.is_none() {
                 return Obstacle::None;
-            };
-            let is_taken = scopes.held.accepted(brings.name()).is_some();
+            }
             let is_late = match (now, self.tables_until()) {
                 (Some(now), Some(deadline)) => deadline <= now,
                 _ => false,
             };
-            return match is_taken && is_late {
+            return match is_late {
                 true => Obstacle::None,
                 false => Obstacle::Soon,
             };

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod bounds;
+mod claimed_scopes;
 mod client;
 mod delta;
 mod order;

@@ -39,6 +39,7 @@ impl Stream {
         self.kept_since = None;
         let new = self.newest.0.clone();
         let old = std::mem::replace(&mut self.target, new.clone());
+        self.note_moved_scopes(&old, &new);
         for resource_type in ResourceType::ALL {
             self.note_changes(resource_type, &old, &new);
         }
@@ -54,7 +55,11 @@ impl Stream {
     fn note_changes(&mut self, resource_type: ResourceType, old: &Snapshot, new: &Snapshot) {
         let channel = &mut self.channels[resource_type as usize];
         for (name, resource) in differences(resource_type, old, new) {
-            channel.refused.prune(name, resource);
+            let kept = match resource_type {
+                ResourceType::Route => self.claimed_scopes.table(name),
+                _ => None,
+            };
+            channel.refused.prune(name, kept.or(resource));
             if resource.is_some() {
                 self.removals.cancel(resource_type, name);
                 channel.farewells.remove(name);
@@ -95,10 +100,12 @@ impl Stream {
     /// The resource as it is meant to be, refused or not.
     pub(super) fn base(&self, resource_type: ResourceType, name: &str) -> Option<&Arc<Resource>> {
         let resource = self.target.get(resource_type, name)?;
-        if resource_type == ResourceType::Endpoint {
-            return self.endpoints.get(resource_type, name).or(Some(resource));
+        match resource_type {
+            ResourceType::Endpoint => self.endpoints.get(resource_type, name),
+            ResourceType::Route => self.claimed_scopes.table(name),
+            _ => None,
         }
-        Some(resource)
+        .or(Some(resource))
     }
 
     /// Whether a route, or a scope, that can be sent before long is still unsent, or what waits for it.
@@ -292,7 +299,7 @@ impl Stream {
 }
 
 /// What differs between two snapshots, at the cost of what differs: names, and what they stand for now.
-fn differences<'a>(
+pub(super) fn differences<'a>(
     resource_type: ResourceType,
     old: &'a Snapshot,
     new: &'a Snapshot,

@@ -15,11 +15,16 @@ pub struct Client {
     pub keeps_good: bool,
     /// What it applied.
     pub has: BTreeMap<(ResourceType, Arc<str>), String>,
+    pub versions: BTreeMap<(ResourceType, Arc<str>), Arc<str>>,
     pub needs: BTreeMap<(ResourceType, Arc<str>), Vec<Reference>>,
     pub wants: BTreeMap<ResourceType, BTreeSet<Arc<str>>>,
     pub asked: BTreeSet<ResourceType>,
     pub unanswered: BTreeMap<ResourceType, Response>,
     pub last: BTreeMap<ResourceType, u64>,
+    /// Tables that it took on this stream.
+    pub taken: BTreeSet<Arc<str>>,
+    /// Whether it has refused a response with a table that it had not taken on this stream.
+    pub searches_anew: bool,
     pub refused: BTreeSet<Vec<(ResourceType, Arc<str>, String)>>,
     /// Clusters whose endpoints it acknowledged since it has them.
     pub ready: BTreeSet<Arc<str>>,
@@ -45,11 +50,14 @@ impl Client {
             variant,
             keeps_good,
             has: BTreeMap::new(),
+            versions: BTreeMap::new(),
             needs: BTreeMap::new(),
             wants: BTreeMap::new(),
             asked: BTreeSet::new(),
             unanswered: BTreeMap::new(),
             last: BTreeMap::new(),
+            taken: BTreeSet::new(),
+            searches_anew: false,
             refused: BTreeSet::new(),
             ready: BTreeSet::new(),
             settled: BTreeSet::new(),
@@ -76,6 +84,7 @@ impl Client {
             .filter(|(of, _)| *of == ResourceType::Cluster);
         self.brought = clusters.map(|(_, name)| name.clone()).collect();
         self.kept.clear();
+        self.taken.clear();
         self.unknown.append(&mut self.untold);
     }
 
@@ -147,6 +156,9 @@ impl Client {
                 .map(|r| (of, r.name().clone(), contents(r)))
                 .collect();
             self.refused.insert(set);
+            let mut refused = response.resources.iter();
+            self.searches_anew |= of == ResourceType::Route
+                && refused.any(|table| !self.taken.contains(table.name()));
             if of == ResourceType::Cluster {
                 let refused = response.resources.iter();
                 let refused = refused.filter(|resource| contents(resource).contains("bad"));
@@ -199,6 +211,9 @@ impl Client {
                 }
                 self.untold.remove(&key);
                 self.unknown.remove(&key);
+                if of == ResourceType::Route {
+                    self.taken.insert(resource.name().clone());
+                }
                 if of == ResourceType::Endpoint {
                     // A cluster's endpoints have its name in this world.
                     self.ready.insert(resource.name().clone());
@@ -212,6 +227,8 @@ impl Client {
             }
             self.needs
                 .insert(key.clone(), resource.references().cloned().collect());
+            self.versions
+                .insert(key.clone(), resource.version().clone());
             self.has.insert(key, contents(resource));
         }
     }
@@ -276,13 +293,13 @@ impl Client {
             }
         }
         let first = self.asked.insert(of);
-        let claimed: Vec<String> = self
+        let claimed: BTreeMap<String, String> = self
             .has
             .keys()
             .filter(|key| {
                 first && key.0 == of && !self.untold.contains(key) && !self.unknown.contains(key)
             })
-            .map(|(_, name)| name.to_string())
+            .map(|key| (key.1.to_string(), self.versions[key].to_string()))
             .collect();
         Request {
             type_url: of.type_url().into(),

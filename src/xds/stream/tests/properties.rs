@@ -178,6 +178,10 @@ impl Play {
         if self.stream.variant == Variant::Sotw {
             return;
         }
+        if std::mem::take(&mut self.client.searches_anew) {
+            // The search tries tables with less than the client had: what that was nobody knows but the client.
+            self.gone.extend(0..KEYS);
+        }
         for key in self
             .world
             .keys
@@ -263,8 +267,6 @@ impl Play {
                 for change in changes {
                     self.change(change);
                 }
-                // What its tables have is not known any more.
-                self.gone.extend(0..KEYS);
                 let snapshot = Arc::new(self.world.snapshot());
                 let timing = Timing::default();
                 self.stream = Stream::new(self.stream.variant, timing, snapshot, self.now);
@@ -522,7 +524,11 @@ proptest! {
         for (index, (of, subscribe, unsubscribe, claimed, nonce, refusal, wait)) in requests.into_iter().enumerate() {
             let type_url = ResourceType::ALL.get(of).map_or("other", |of| of.type_url());
             let ask = match variant {
-                Variant::Delta => Ask::Delta { subscribe, unsubscribe, claimed },
+                Variant::Delta => Ask::Delta {
+                    subscribe,
+                    unsubscribe,
+                    claimed: claimed.into_iter().map(|name| (name, "1".to_owned())).collect(),
+                },
                 Variant::Sotw => Ask::Sotw { names: subscribe, resumes: !claimed.is_empty() },
             };
             stream.request(Request {

@@ -4,7 +4,7 @@
 //! ! c:a=1(e:a) e:a=1 -s:old        publish a snapshot with these resources set and removed
 //! ! r:r=0[h=1(c:a);i=2]            a resource with parts
 //! @ 500                            500 ms pass
-//! > c * +a -b had:x,y              a delta request
+//! > c * +a -b had:x,y=1            a delta request; of what it had the version may be told
 //! > c =a,b had:1                   a state-of-the-world request, of a client that took a version before
 //! > c ok                           ... that acknowledges the last response of the type
 //! > c ok:1  > c no:the text        ... an earlier one; refuses the last one
@@ -96,7 +96,14 @@ pub(super) fn apply(snapshot: &mut Snapshot, text: &str) {
             assert!(snapshot.remove(type_of(of), name), "{word} was not there");
         } else {
             let (of, text) = word.split_once(':').unwrap();
-            snapshot.insert(type_of(of), Arc::new(resource(text)));
+            let resource = resource(text);
+            let table = resource.references().next();
+            let table = table.map(|table| table.name.clone());
+            let resource = match table.filter(|_| of == "k") {
+                Some(table) => resource.with_version(table),
+                None => resource,
+            };
+            snapshot.insert(type_of(of), Arc::new(resource));
         }
     }
 }
@@ -108,6 +115,14 @@ pub(super) fn contents(resource: &Resource) -> String {
     String::from_utf8(resource.bytes().to_vec())
         .unwrap()
         .replace(' ', "+")
+}
+
+/// `name=version` or `name`.
+fn of_version(text: String) -> (String, String) {
+    match text.split_once('=') {
+        Some((name, version)) => (name.into(), version.into()),
+        None => (text, "unknown".into()),
+    }
 }
 
 pub(super) fn line(response: &Response) -> String {
@@ -220,7 +235,7 @@ impl Script {
             Variant::Delta => Ask::Delta {
                 subscribe,
                 unsubscribe,
-                claimed,
+                claimed: claimed.into_iter().map(of_version).collect(),
             },
             Variant::Sotw => Ask::Sotw {
                 names: self.names.get(&of).cloned().unwrap_or_default(),
