@@ -5,13 +5,15 @@
 
 mod body;
 mod connection;
-mod rarely;
+mod eviction;
+mod log_limit;
+mod memory_limit;
+
 mod requests;
-mod room;
+
 mod session;
 mod shared;
 mod streams;
-mod weights;
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -31,24 +33,24 @@ use super::stream::Timing;
 use super::transport::{Incoming, Listener, Peer, Tls, TlsFiles};
 use super::{Metrics, Published, Reports};
 use connection::Ended;
-use rarely::Rarely;
-use room::Seat;
+use eviction::Candidate;
+use log_limit::LogLimit;
+use memory_limit::MemoryLimit;
 use shared::Shared;
 use streams::Streams;
-use weights::Scale;
 
 pub use super::transport::BindError;
 
 /// Most connections at a time. A node has one Envoy, but one control plane can serve a fleet of a thousand (`make
-/// figures` does); a bound keeps a loop of reconnects from adding up. Beyond it one makes room for the next: see
-/// [`room::leaves`].
+/// figures` does); a bound keeps a loop of reconnects from adding up. Beyond it a new connection replaces another:
+/// [`eviction::evicted`].
 const CONNECTIONS: usize = 2048;
 
 /// Pause after `accept` failed, as it does without free file descriptors: enough to not spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// How long a client that has to leave may take to read why.
-const FAREWELL: Duration = Duration::from_secs(1);
+/// How long a client whose connection is closed may take to read why.
+const CLOSE_DELAY: Duration = Duration::from_secs(1);
 
 /// Where and how the xDS server listens.
 #[derive(Clone, Debug, clap::Args)]
@@ -145,8 +147,8 @@ struct Connections {
     tasks: JoinSet<u64>,
     last: u64,
     open: BTreeMap<u64, Open>,
-    /// That there are too many.
-    told: Rarely,
+    /// Of the line that there are too many.
+    log: LogLimit,
 }
 
 /// One of them.
@@ -171,13 +173,13 @@ impl Connections {
         }
     }
 
-    /// Takes a connection in, if there is room for it or room can be made.
+    /// Adds a connection, if the maximum is not reached or another one can be closed for it.
     fn admit(&mut self, incoming: Incoming, shared: Shared) {
         let peer = incoming.peer();
         if self.open.len() >= CONNECTIONS {
             shared.metrics.rejected_connection();
-            let leaves = self.leaves(peer);
-            let open = leaves.and_then(|number| self.open.remove(&number));
+            let evicted = self.evicted(peer);
+            let open = evicted.and_then(|number| self.open.remove(&number));
             self.tell(peer, open.as_ref().map(|open| open.peer));
             let Some(open) = open else {
                 return;
@@ -199,25 +201,25 @@ impl Connections {
         self.open.insert(number, open);
     }
 
-    fn leaves(&self, newcomer: Peer) -> Option<u64> {
+    fn evicted(&self, newcomer: Peer) -> Option<u64> {
         let now = Instant::now().into_std();
-        let seat = |(number, open): (&u64, &Open)| Seat {
+        let candidate = |(number, open): (&u64, &Open)| Candidate {
             number: *number,
             peer: open.peer,
-            standing: open.streams.standing(now),
+            health: open.streams.health(now),
         };
-        let seats: Vec<Seat> = self.open.iter().map(seat).collect();
-        room::leaves(&seats, newcomer)
+        let candidates: Vec<Candidate> = self.open.iter().map(candidate).collect();
+        eviction::evicted(&candidates, newcomer)
     }
 
     /// Logs that there are too many connections, once in a while.
-    fn tell(&mut self, newcomer: Peer, leaves: Option<Peer>) {
-        let Some(more) = self.told.now(Instant::now()) else {
+    fn tell(&mut self, newcomer: Peer, evicted: Option<Peer>) {
+        let Some(more) = self.log.allow(Instant::now()) else {
             return;
         };
-        match leaves {
-            Some(leaves) => tracing::warn!(
-                %newcomer, %leaves, more,
+        match evicted {
+            Some(evicted) => tracing::warn!(
+                %newcomer, %evicted, more,
                 "an xDS connection was closed to make room for another: there are {CONNECTIONS}"
             ),
             None => tracing::warn!(
@@ -265,7 +267,7 @@ impl Bound {
             published: published.clone(),
             timing: self.timing,
             identifier: identifier.into(),
-            scale: Scale::new(metrics.clone()),
+            memory_limit: MemoryLimit::new(metrics.clone()),
             metrics,
             reports,
         };
@@ -301,7 +303,7 @@ async fn converse(incoming: Incoming, peer: Peer, shared: Shared, streams: Strea
                 ended = connection::serve(connection, peer, shared, streams.clone()) => ended,
                 () = async {
                     streams.closed().await;
-                    tokio::time::sleep(FAREWELL).await;
+                    tokio::time::sleep(CLOSE_DELAY).await;
                 } => return,
             };
             match ended {

@@ -160,9 +160,9 @@ fn begin<P: Protocol>(
     shared: &Shared,
     streams: &Streams,
 ) -> http::Response<tonic::body::Body> {
-    let share = || shared.scale.enter(peer, streams.clone());
-    let requests = Requests::new(request.into_body(), REQUEST_LIMIT, share());
-    match Session::<P>::begin(requests, share(), shared, streams.clone()) {
+    let memory = || shared.memory_limit.enter(peer, streams.clone());
+    let requests = Requests::new(request.into_body(), REQUEST_LIMIT, memory());
+    match Session::<P>::begin(requests, memory(), shared, streams.clone()) {
         Err(status) => status.into_http(),
         Ok(session) => {
             let body = Body::new(session.responses().boxed());

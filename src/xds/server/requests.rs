@@ -13,7 +13,7 @@ use hyper::body::{Body, Incoming};
 use tonic::Status;
 
 use super::body::PREFIX;
-use super::weights::{Share, TooHeavy, decoded};
+use super::memory_limit::{OverLimit, StreamMemory, decoded};
 use crate::xds::wire::{Request, count_names};
 
 /// The requests of one stream.
@@ -22,8 +22,8 @@ pub(super) struct Requests<T, B = Incoming> {
     /// What has come and is no whole message yet.
     buffer: BytesMut,
     limit: Limit,
-    /// The weight of what has come, and of the request that was returned last until it is [done](Self::done).
-    share: Share,
+    /// The memory of what has come, and of the request that was returned last until it is [done](Self::done).
+    memory: StreamMemory,
     message: PhantomData<fn() -> T>,
 }
 
@@ -42,12 +42,12 @@ where
     B: Body + Unpin,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
-    pub(super) fn new(body: B, limit: Limit, share: Share) -> Self {
+    pub(super) fn new(body: B, limit: Limit, memory: StreamMemory) -> Self {
         Self {
             body,
             buffer: BytesMut::new(),
             limit,
-            share,
+            memory,
             message: PhantomData,
         }
     }
@@ -68,7 +68,7 @@ where
                     // Trailers are not for requests.
                     if let Ok(data) = frame.into_data() {
                         let length = self.buffer.len() + data.remaining();
-                        self.share.set(length).map_err(too_heavy)?;
+                        self.memory.set(length).map_err(over_limit)?;
                         put(&mut self.buffer, data);
                     }
                 }
@@ -85,7 +85,7 @@ where
     ///
     /// As [`message`](Self::message).
     pub(super) fn done(&mut self) -> Result<(), Status> {
-        self.share.set(self.buffer.len()).map_err(too_heavy)
+        self.memory.set(self.buffer.len()).map_err(over_limit)
     }
 
     /// The first message of the buffer, if it is whole.
@@ -116,8 +116,8 @@ where
                 names.of_longest_list, self.limit.names
             )));
         }
-        let weight = decoded(names.all, self.buffer.len());
-        self.share.set(weight).map_err(too_heavy)?;
+        let bytes = decoded(names.all, self.buffer.len());
+        self.memory.set(bytes).map_err(over_limit)?;
         let message = T::decode(message).map_err(is_no_request)?;
         self.buffer.advance(PREFIX + length);
         if self.buffer.is_empty() {
@@ -127,8 +127,8 @@ where
     }
 }
 
-pub(super) fn too_heavy(too_heavy: TooHeavy) -> Status {
-    Status::resource_exhausted(too_heavy.to_string())
+pub(super) fn over_limit(over_limit: OverLimit) -> Status {
+    Status::resource_exhausted(over_limit.to_string())
 }
 
 fn put(buffer: &mut BytesMut, mut data: impl Buf) {
@@ -157,8 +157,8 @@ mod tests {
     use super::*;
     use crate::xds::Metrics;
     use crate::xds::server::body;
+    use crate::xds::server::memory_limit::MemoryLimit;
     use crate::xds::server::streams::Streams;
-    use crate::xds::server::weights::Scale;
     use crate::xds::transport::Peer;
     use crate::xds::wire::{DeltaDiscoveryRequest, Node};
 
@@ -178,9 +178,9 @@ mod tests {
         names: 10,
     };
 
-    fn share() -> Share {
-        let scale = Scale::new(Metrics::register(&mut Registry::default()));
-        scale.enter(Peer::Process(None), Streams::default())
+    fn memory() -> StreamMemory {
+        let memory_limit = MemoryLimit::new(Metrics::register(&mut Registry::default()));
+        memory_limit.enter(Peer::Process(None), Streams::default())
     }
 
     /// What [`body::Body`] makes of these messages.
@@ -198,7 +198,7 @@ mod tests {
             .into_iter()
             .map(|chunk| Ok::<_, Infallible>(Frame::data(chunk)));
         let body = StreamBody::new(futures::stream::iter(frames));
-        let mut requests = Requests::new(body, LIMIT, share());
+        let mut requests = Requests::new(body, LIMIT, memory());
         let mut nodes = Vec::new();
         loop {
             match requests.message().await {
@@ -277,7 +277,7 @@ mod tests {
 
     /// Nor is one of them decoded if they are more than all clients may name together.
     #[test]
-    fn what_is_too_heavy_is_not_decoded() {
+    fn what_is_over_the_limit_is_not_decoded() {
         let check = |names: usize, expected: Option<Code>| {
             let mut bytes = vec![0];
             bytes.extend(u32::try_from(2 * names).unwrap().to_be_bytes());
@@ -288,7 +288,7 @@ mod tests {
             };
             let frames = [Ok::<_, Infallible>(Frame::data(Bytes::from(bytes)))];
             let body = StreamBody::new(futures::stream::iter(frames));
-            let mut requests = Requests::<DeltaDiscoveryRequest, _>::new(body, limit, share());
+            let mut requests = Requests::<DeltaDiscoveryRequest, _>::new(body, limit, memory());
             let end = run(requests.message()).err();
             assert_eq!(end.map(|end| end.code()), expected, "{names} names");
         };

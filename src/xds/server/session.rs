@@ -8,17 +8,17 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 use tonic::Status;
 
-use super::requests::{Requests, too_heavy};
+use super::memory_limit::{OverLimit, StreamMemory, remembered};
+use super::requests::{Requests, over_limit};
 use super::shared::Shared;
 use super::streams::{Counted, Streams};
-use super::weights::{Share, TooHeavy, remembered};
 use crate::xds::message::{Protocol, Response};
 use crate::xds::metrics::StreamGauge;
 use crate::xds::report::{Entry, LeftOut, Reporting, StreamReport};
 use crate::xds::stream::{Event, Stream, Violation};
 use crate::xds::{Metrics, Published, ResourceType};
 
-/// The state machine, which reports look into. Nobody else waits for it: it is locked for no longer than a step of it takes.
+/// The state machine, which reports read too. It is locked for one step at a time.
 struct Shown(Mutex<Stream>);
 
 impl Shown {
@@ -50,8 +50,8 @@ pub(super) struct Session<P: Protocol> {
     /// Counts the stream as one of the connection, once it has had a request.
     counted: Option<Counted>,
     streams: Streams,
-    /// The weight of what the stream remembers of what its client has named.
-    share: Share,
+    /// The memory of names that the stream keeps only because its client has named them.
+    memory: StreamMemory,
     _connected: StreamGauge,
     protocol: PhantomData<fn() -> P>,
 }
@@ -60,7 +60,7 @@ impl<P: Protocol> Session<P> {
     /// Begins with the snapshot of this moment.
     pub(super) fn begin(
         requests: Requests<P::Request>,
-        share: Share,
+        memory: StreamMemory,
         shared: &Shared,
         streams: Streams,
     ) -> Result<Self, Status> {
@@ -84,7 +84,7 @@ impl<P: Protocol> Session<P> {
             known: false,
             counted: None,
             streams,
-            share,
+            memory,
             _connected: shared.metrics.stream(P::VARIANT),
             protocol: PhantomData,
         })
@@ -158,14 +158,14 @@ impl<P: Protocol> Session<P> {
             if let Some(missing) = missing {
                 self.report.lacks(missing);
             }
-            self.weigh()?;
+            self.account()?;
             tokio::select! {
                 request = self.requests.message() => match request? {
                     Some(request) => {
                         self.counted.get_or_insert_with(|| self.streams.enter());
                         let request = P::parse(request);
-                        let weight = remembered(self.stream.lock().made_up_with(&request));
-                        self.share.set(weight).map_err(too_heavy)?;
+                        let bytes = remembered(self.stream.lock().made_up_with(&request));
+                        self.memory.set(bytes).map_err(over_limit)?;
                         self.stream
                             .lock()
                             .request(request, Instant::now().into_std())
@@ -173,7 +173,7 @@ impl<P: Protocol> Session<P> {
                                 Violation::NoType => Status::invalid_argument(violation.to_string()),
                                 Violation::TooManyNames => Status::resource_exhausted(violation.to_string()),
                             })?;
-                        self.weigh()?;
+                        self.account()?;
                     }
                     None => return Ok(None),
                 },
@@ -182,17 +182,17 @@ impl<P: Protocol> Session<P> {
                     changed.map_err(|_| Status::unavailable("the server ends"))?;
                     self.published.mark_changed();
                 }
-                () = self.streams.closed() => return Err(too_heavy(TooHeavy)),
+                () = self.streams.closed() => return Err(over_limit(OverLimit)),
                 () = sleep_until(deadline.map(Instant::from_std)) => {}
             }
         }
     }
 
-    /// What is remembered for the client is on the scale, before more is done for it.
-    fn weigh(&mut self) -> Result<(), Status> {
+    /// Accounts what is remembered for the client, before more is done for it.
+    fn account(&mut self) -> Result<(), Status> {
         self.requests.done()?;
-        let weight = remembered(self.stream.lock().made_up());
-        self.share.set(weight).map_err(too_heavy)
+        let bytes = remembered(self.stream.lock().made_up());
+        self.memory.set(bytes).map_err(over_limit)
     }
 
     /// Metrics and log of what has happened.

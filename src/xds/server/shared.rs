@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 
-use super::weights::Scale;
+use super::memory_limit::MemoryLimit;
 use crate::xds::stream::Timing;
 use crate::xds::{Metrics, Published, Reports};
 
@@ -16,5 +16,5 @@ pub(super) struct Shared {
     pub(super) identifier: Arc<str>,
     pub(super) metrics: Metrics,
     pub(super) reports: Reports,
-    pub(super) scale: Scale,
+    pub(super) memory_limit: MemoryLimit,
 }

@@ -1,4 +1,4 @@
-//! How the streams of one connection behave: a connection on which nothing is asked or answered is the first to make room.
+//! The streams of one connection, and how healthy that connection is: see [`super::eviction`].
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -12,17 +12,17 @@ use crate::xds::stream::Answers;
 /// endpoints (measured).
 const LATE: Duration = Duration::from_secs(60);
 
-/// What a connection is good for; the least comes first.
+/// How a connection is used, the worst first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Standing {
-    /// Nothing was asked on it.
+pub(super) enum Health {
+    /// No request came on it.
     Silent,
-    /// No response was ever answered.
-    Mute,
-    /// A response waits for its answer for too long.
+    /// The client has answered no response.
+    NeverAnswered,
+    /// A response has waited longer than [`LATE`] for its answer.
     Late,
-    /// It is as a client should be.
-    Sound,
+    /// The client answers.
+    Good,
 }
 
 /// The streams of one connection that have had a request; every clone shows the same.
@@ -51,21 +51,21 @@ impl Streams {
         !self.lock().streams.is_empty()
     }
 
-    /// That of the best of them.
-    pub(super) fn standing(&self, now: Instant) -> Standing {
+    /// The health of the best of them.
+    pub(super) fn health(&self, now: Instant) -> Health {
         let open = self.lock();
-        let standings = open.streams.values().map(|answers| match answers {
+        let healths = open.streams.values().map(|answers| match answers {
             Answers {
                 has_answered: false,
                 ..
-            } => Standing::Mute,
+            } => Health::NeverAnswered,
             Answers {
                 owes_since: Some(since),
                 ..
-            } if now.saturating_duration_since(*since) > LATE => Standing::Late,
-            _ => Standing::Sound,
+            } if now.saturating_duration_since(*since) > LATE => Health::Late,
+            _ => Health::Good,
         });
-        standings.max().unwrap_or(Standing::Silent)
+        healths.max().unwrap_or(Health::Silent)
     }
 
     /// One more, until the result is dropped.

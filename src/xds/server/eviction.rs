@@ -1,48 +1,56 @@
-//! Which connection makes room for another where there are as many as may be.
+//! Which connection is closed for a new one when the maximum number of connections is open.
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
-use super::streams::Standing;
+use super::streams::Health;
 use crate::xds::transport::Peer;
 
-/// How many connections a peer may have without being the first to give one up. An Envoy has one, and two while it is
-/// restarted; the rest is for people with tools.
+/// A peer with more connections than this loses one first. An Envoy has one, and two while it is restarted; the rest is
+/// for people with tools.
 const FEW: usize = 16;
 
 /// An open connection.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Seat {
+pub(super) struct Candidate {
     /// In the order in which they came.
     pub(super) number: u64,
     pub(super) peer: Peer,
-    pub(super) standing: Standing,
+    pub(super) health: Health,
 }
 
-/// The connection that makes room for one of `newcomer`, or none.
+/// The connection to close for one of `newcomer`; `None` where the newcomer is refused.
 ///
-/// Who has more than a few and the most of all gives one up: whatever one client does, it does to itself. Among those who have
-/// few, the connections go first on which nothing is asked or answered. Within these, the least useful goes, and then the
-/// oldest: whoever comes stays at least until as many others have come as there may be. No room is made where all are sound
-/// clients of different hosts: a fleet that is too large would only take turns, at the cost of a whole configuration each time.
-pub(super) fn leaves(seats: &[Seat], newcomer: Peer) -> Option<u64> {
+/// - If a peer has more than [`FEW`], the peer with the most loses one: a client that opens many harms itself alone.
+/// - Else the connection in the worst [`Health`] goes; of equal ones, one of the peer with the most, and then the oldest.
+/// - If that one is healthy and its host's only one, the newcomer is refused: a fleet that is too large would otherwise evict
+///   itself in turns, and each turn costs a whole configuration.
+pub(super) fn evicted(candidates: &[Candidate], newcomer: Peer) -> Option<u64> {
     let mut counts: BTreeMap<Peer, usize> = BTreeMap::from([(newcomer, 1)]);
-    for seat in seats {
-        *counts.entry(seat.peer).or_default() += 1;
+    for candidate in candidates {
+        *counts.entry(candidate.peer).or_default() += 1;
     }
-    let count = |seat: &Seat| counts.get(&seat.peer).copied().unwrap_or_default();
-    let most = seats.iter().map(count).max()?;
+    let count = |candidate: &Candidate| counts.get(&candidate.peer).copied().unwrap_or_default();
+    let most = candidates.iter().map(count).max()?;
     let first = if most > FEW {
-        let greedy = seats.iter().filter(|seat| count(seat) == most);
-        greedy.min_by_key(|seat| (seat.standing, seat.number))?
+        let greedy = candidates
+            .iter()
+            .filter(|candidate| count(candidate) == most);
+        greedy.min_by_key(|candidate| (candidate.health, candidate.number))?
     } else {
-        let order = |seat: &&Seat| (seat.standing, Reverse(count(seat)), seat.number);
-        seats.iter().min_by_key(order)?
+        let order = |candidate: &&Candidate| {
+            (
+                candidate.health,
+                Reverse(count(candidate)),
+                candidate.number,
+            )
+        };
+        candidates.iter().min_by_key(order)?
     };
-    let is_fleet = first.standing == Standing::Sound && count(first) == 1;
-    // Processes of this pod are no fleet, and one of them is the Envoy beside this one.
-    let is_shut = is_fleet && matches!(newcomer, Peer::Address(_));
-    (!is_shut).then_some(first.number)
+    let is_fleet = first.health == Health::Good && count(first) == 1;
+    // Not on the pod's own socket: there the newcomer may be the Envoy of this pod.
+    let is_refused = is_fleet && matches!(newcomer, Peer::Address(_));
+    (!is_refused).then_some(first.number)
 }
 
 #[cfg(test)]
@@ -53,7 +61,7 @@ mod tests {
 
     /// A letter for each connection, in the order in which they came: the peer; small letters are sound, capital ones mute,
     /// and `'` after it is silent. The number, from 0, of the one that leaves for a newcomer.
-    fn check(seats: &str, newcomer: char, expected: Option<u64>, is_tcp: bool) {
+    fn check(candidates: &str, newcomer: char, expected: Option<u64>, is_tcp: bool) {
         let peer = |letter: char| {
             let number = letter.to_ascii_lowercase() as u8;
             match is_tcp {
@@ -61,25 +69,25 @@ mod tests {
                 false => Peer::Process(Some(number.into())),
             }
         };
-        let mut open: Vec<Seat> = Vec::new();
-        for letter in seats.chars() {
+        let mut open: Vec<Candidate> = Vec::new();
+        for letter in candidates.chars() {
             if letter == '\'' {
-                open.last_mut().unwrap().standing = Standing::Silent;
+                open.last_mut().unwrap().health = Health::Silent;
                 continue;
             }
-            open.push(Seat {
+            open.push(Candidate {
                 number: open.len() as u64,
                 peer: peer(letter),
-                standing: match letter.is_uppercase() {
-                    true => Standing::Mute,
-                    false => Standing::Sound,
+                health: match letter.is_uppercase() {
+                    true => Health::NeverAnswered,
+                    false => Health::Good,
                 },
             });
         }
         assert_eq!(
-            leaves(&open, peer(newcomer)),
+            evicted(&open, peer(newcomer)),
             expected,
-            "{seats} {newcomer}"
+            "{candidates} {newcomer}"
         );
     }
 

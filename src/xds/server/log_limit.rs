@@ -1,19 +1,19 @@
-//! What is logged once in a while, however often it happens: a loop of it is one piece of news.
+//! A rate limit for one log line: what happens in a loop is logged once a minute, with a count.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// Least time between two lines of the log.
+/// Least time between two lines.
 const PAUSE: Duration = Duration::from_secs(60);
 
 /// When something was logged last, and how often it was not logged since.
 #[derive(Debug, Default)]
-pub(super) struct Rarely(Option<(Instant, u64)>);
+pub(super) struct LogLimit(Option<(Instant, u64)>);
 
-impl Rarely {
-    /// It happens again: if it is to be logged, how often it has happened without a line.
-    pub(super) fn now(&mut self, now: Instant) -> Option<u64> {
+impl LogLimit {
+    /// To be called each time it happens: `Some` if it is to be logged, with how often it was not logged since the last line.
+    pub(super) fn allow(&mut self, now: Instant) -> Option<u64> {
         let more = match &mut self.0 {
             Some((at, more)) if now < *at + PAUSE => {
                 *more += 1;
@@ -34,9 +34,9 @@ mod tests {
     #[test]
     fn once_in_a_while() {
         let start = Instant::now();
-        let mut rarely = Rarely::default();
+        let mut limit = LogLimit::default();
         let seconds = [0, 1, 59, 60, 61, 200];
-        let told = seconds.map(|seconds| rarely.now(start + Duration::from_secs(seconds)));
-        assert_eq!(told, [Some(0), None, None, Some(2), None, Some(1)]);
+        let logged = seconds.map(|seconds| limit.allow(start + Duration::from_secs(seconds)));
+        assert_eq!(logged, [Some(0), None, None, Some(2), None, Some(1)]);
     }
 }
