@@ -1,7 +1,7 @@
 //! What one change costs on its way through the program, at 1,000 and at 10,000 hosts: the ratio of the two is I4.
 //!
 //! - `change`, `start`: the incremental core, from decoded objects to a snapshot;
-//! - `decode`: the door, from JSON to an object;
+//! - `decode`: decoding and validation, from JSON to an object;
 //! - `push`: one stream, from a snapshot to the encoded response.
 //!
 //! `cargo bench --bench core` prints them; figures of different machines don't compare, ratios do.

@@ -1,4 +1,4 @@
-//! The door: objects as an API server sends them, with everything in them that is not used.
+//! Decoding: objects as an API server sends them, with everything in them that is not used.
 
 use std::hint::black_box;
 

@@ -23,13 +23,13 @@ pub struct HttpsListener {
     /// Filter chains and the entries that choose one by SNI.
     parts: OrdMap<Arc<str>, Arc<Part>>,
     servers: BTreeMap<Arc<str>, Server>,
-    hosts: BTreeMap<Host, HostState>,
+    hosts: BTreeMap<Host, ServedHost>,
     /// Wildcard → the hosts of `hosts` one label below it.
     below: Index<Host, Host>,
     /// Wildcard → the hosts below it that it must not answer for, though they are none of `hosts`.
     closed_below: Index<Host, Host>,
-    /// Those with a wildcard above them that is served: connections for them are refused. If that is the one that covers
-    /// them, the table of its server has a part that sends them away.
+    /// The hosts of `closed_below` whose connections are refused, as a wildcard above them is served. The value is the table
+    /// with the part that answers 421 for the host: that of the wildcard one label above it, if that one is served.
     closed: BTreeMap<Host, Option<Arc<str>>>,
     /// How many servers use a Secret.
     secrets: BTreeMap<NamespacedName, usize>,
@@ -50,7 +50,7 @@ struct Server {
 }
 
 #[derive(Debug)]
-struct HostState {
+struct ServedHost {
     server: Arc<str>,
     /// The key of its filter chain among the listener's parts.
     chain_key: Arc<str>,
@@ -245,7 +245,7 @@ impl HttpsListener {
         changed
     }
 
-    fn enter(&mut self, host: &Host, unit: RenderedHttps, old: Option<&HostState>) {
+    fn enter(&mut self, host: &Host, unit: RenderedHttps, old: Option<&ServedHost>) {
         let name = &unit.server.name;
         let server = self.servers.entry(name.clone()).or_insert_with(|| {
             self.touched_tables.insert(name.clone());
@@ -290,7 +290,7 @@ impl HttpsListener {
         };
         let mut parts = vec![(name.clone(), key)];
         parts.extend(self.misdirect(host, Some(name)));
-        let state = HostState {
+        let state = ServedHost {
             server: name.clone(),
             chain_key,
             server_name_key,
@@ -299,8 +299,8 @@ impl HttpsListener {
         self.hosts.insert(host.clone(), state);
     }
 
-    /// Sends the host away from the wildcard above it, where that is another server's than its own, if it has one; but for
-    /// connections that were opened for this very host.
+    /// Answers 421 for the host in the table of the wildcard above it, where that is another server's than its own; but not
+    /// on connections that were opened for this very host.
     fn misdirect(
         &mut self,
         host: &Host,
@@ -324,7 +324,7 @@ impl HttpsListener {
     }
 
     /// Removes what the host was before; `self.hosts` already has what it is now, if anything.
-    fn leave(&mut self, host: &Host, old: &HostState) {
+    fn leave(&mut self, host: &Host, old: &ServedHost) {
         let now = self.hosts.get(host);
         if now.is_none_or(|now| now.server_name_key != old.server_name_key) {
             self.touched |= self.parts.remove(&old.server_name_key).is_some();
@@ -363,7 +363,7 @@ impl HttpsListener {
     }
 }
 
-/// What falls out of use and comes into it again before it was looked at is as it was.
+/// Two changes between two looks cancel each other: what fell out of use is in use again.
 fn toggle(touched: &mut BTreeSet<NamespacedName>, secret: &NamespacedName) {
     if !touched.remove(secret) {
         touched.insert(secret.clone());

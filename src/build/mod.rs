@@ -200,9 +200,8 @@ impl Builder {
         self.store.apply(within_budget(event), &mut self.changes);
     }
 
-    /// Makes the units again that read a fact that differs, in the order of their strata; one that comes to what it came
-    /// to before is where the change ends. Returns whether the snapshot differs from the one before; the first always
-    /// does.
+    /// Makes the units again that read a fact that differs, in the order of their strata. Where a unit's result is what it
+    /// was, the change ends. Returns whether the snapshot differs from the one before; the first always does.
     pub fn build(&mut self) -> bool {
         let changes = std::mem::replace(&mut self.changes, Changes::read());
         if let Some(audit) = &mut self.audit {

@@ -6,7 +6,7 @@ use std::panic::resume_unwind;
 use std::sync::Arc;
 use std::thread;
 
-use crate::envoy::route::Purpose;
+use crate::envoy::route::TableOptions;
 use crate::envoy::{cluster, endpoint, route};
 use crate::facts::{FactId, Log, Store, Values};
 use crate::model::{Certificate, Discovery, Host, TlsServer};
@@ -77,7 +77,7 @@ impl Renderer<'_> {
         (made, (log.into_reads(), values))
     }
 
-    /// What tells apart what a derived unit comes to. What it has read is in the memo.
+    /// The hash of a derived unit's value. What it has read is in the memo.
     pub fn derived(self, derived: &Derived) -> FactId {
         self.record(|input| derived.value(input)).0
     }
@@ -91,7 +91,7 @@ impl Renderer<'_> {
         let http = unit.http.as_ref().filter(|_| !redirects);
         let rendered = RenderedHost {
             redirects,
-            http: http.map(|http| route::virtual_host(http, self.purpose(false))),
+            http: http.map(|http| route::virtual_host(http, self.table_options(false))),
             https: unit.https.map(|https| self.https(https)),
             is_closed: unit.is_closed,
             clusters: unit.clusters,
@@ -135,14 +135,14 @@ impl Renderer<'_> {
 
     fn https(self, unit: HttpsHost) -> RenderedHttps {
         RenderedHttps {
-            virtual_host: route::virtual_host(&unit.virtual_host, self.purpose(true)),
+            virtual_host: route::virtual_host(&unit.virtual_host, self.table_options(true)),
             server: unit.server,
             secrets: unit.secrets,
         }
     }
 
-    fn purpose(self, tls: bool) -> Purpose {
-        Purpose {
+    fn table_options(self, tls: bool) -> TableOptions {
+        TableOptions {
             tls,
             ingress_metrics: self.ingress_metrics,
         }

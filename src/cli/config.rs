@@ -67,7 +67,7 @@ pub struct Args {
     pub edge: EdgeArgs,
 }
 
-/// What holds for every request from outside. A change of these makes Envoy open its ports anew.
+/// What holds for every request from outside.
 #[derive(Clone, Debug, clap::Args)]
 #[group(skip)]
 #[command(next_help_heading = "Edge")]

@@ -118,7 +118,7 @@ impl ControlPlane {
             .map_err(|error| UsageError::new(error.to_string()))?;
         let metrics = lease::Metrics::default();
         metrics.register(self.metrics.registry());
-        let timing = lease::Timing::default();
+        let timing = lease::ElectionTiming::default();
         let (elector, leads) = Elector::new(client, lease, pod, timing, metrics);
         supervisor.add("lease", |mut stop| async move {
             elector.run(async move { stop.requested().await }).await;
@@ -184,8 +184,7 @@ impl ControlPlane {
     }
 }
 
-/// Says that a command starts, where its source could be opened, or why it could not is no wrong flag or file: that is
-/// one sentence and nothing else.
+/// Logs that a command starts, unless a wrong flag or file ends it already: such an error is one sentence and nothing else.
 pub(super) fn started<T>(command: &str, opened: anyhow::Result<T>) -> anyhow::Result<T> {
     let usage = |error: &anyhow::Error| error.chain().any(|cause| cause.is::<UsageError>());
     if !opened.as_ref().is_err_and(usage) {
@@ -214,7 +213,7 @@ fn say_start(command: &str) {
     );
 }
 
-/// Flags and files are for whoever started the process to put right; an address that is taken is not only theirs.
+/// Wrong flags and files are usage errors (exit code 2); an address that is taken is not.
 fn bind_error(error: xds::server::BindError) -> anyhow::Error {
     match error {
         xds::server::BindError::Listen { .. } => error.into(),

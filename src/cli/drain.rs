@@ -17,8 +17,8 @@ use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 
 use crate::process::envoy_admin::Admin;
 
-/// How long an absent or failing admin is asked again: Envoy's main thread can be busy for seconds with a large update.
-const PATIENCE: Duration = Duration::from_secs(15);
+/// How long an absent or failing admin interface is asked again: Envoy's main thread can be busy for seconds with a large update.
+const RETRY_FOR: Duration = Duration::from_secs(15);
 
 /// The first pause between two tries, doubled up to the interval of the polls.
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
@@ -92,16 +92,16 @@ pub async fn run(args: &Args) -> anyhow::Result<Outcome> {
         admin: Admin::new(&args.admin_socket),
         is_draining: false,
     };
-    patiently(deadline, async || {
+    retry(deadline, async || {
         envoy.admin.post("/healthcheck/fail").await
     })
     .await
     .context("can't make Envoy fail its health checks")?;
-    patiently(deadline, async || envoy.is_the_same().await).await?;
+    retry(deadline, async || envoy.is_the_same().await).await?;
     tracing::info!(delay = ?args.delay, "Envoy fails its health checks");
     sleep_until(deadline.min(Instant::now() + args.delay)).await;
 
-    patiently(deadline, async || {
+    retry(deadline, async || {
         envoy.is_the_same().await?;
         envoy
             .admin
@@ -112,7 +112,7 @@ pub async fn run(args: &Args) -> anyhow::Result<Outcome> {
     .context("can't drain Envoy's listeners")?;
     tracing::info!("Envoy asks its connections to close");
     loop {
-        let counted = patiently(deadline, async || {
+        let counted = retry(deadline, async || {
             envoy.is_the_same().await?;
             envoy.connections().await
         })
@@ -196,12 +196,12 @@ fn count(page: &str) -> anyhow::Result<u64> {
     Ok(of_clients.map(|stat| stat.value).sum())
 }
 
-/// Tries again for [`PATIENCE`], at most until the deadline, and at least once.
-async fn patiently<T>(
+/// Tries again for [`RETRY_FOR`], at most until the deadline, and at least once.
+async fn retry<T>(
     deadline: Instant,
     mut step: impl AsyncFnMut() -> anyhow::Result<T>,
 ) -> anyhow::Result<T> {
-    let end = deadline.min(Instant::now() + PATIENCE);
+    let end = deadline.min(Instant::now() + RETRY_FOR);
     let mut pause = FIRST_PAUSE;
     loop {
         let error = match step().await {

@@ -179,7 +179,7 @@ pub async fn run(args: Run) -> anyhow::Result<()> {
     let locate = source.locator();
     supervisor.add("source", |stop| source.run(events, stop));
 
-    let told = terminal::Told {
+    let run = terminal::RunInfo {
         addresses: place.addresses,
         admin: admin_address,
         envoy_admin: place.admin_socket(),
@@ -187,7 +187,7 @@ pub async fn run(args: Run) -> anyhow::Result<()> {
         example: place.manifests.clone().filter(|_| place.is_example),
         ingress_class: args.ingress_class.clone(),
     };
-    let tell = terminal::tell(told, outputs.clone(), plane.refused(), locate, urls);
+    let tell = terminal::tell(run, outputs.clone(), plane.refused(), locate, urls);
     supervisor.add("terminal", |mut stop| async move {
         tokio::select! {
             () = stop.requested() => Ok(()),

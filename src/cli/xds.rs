@@ -25,7 +25,7 @@ mod session;
 use session::Session;
 
 /// How long to wait for a connection, and for an answer that must come at once.
-const PATIENCE: Duration = Duration::from_secs(10);
+const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A listener of thousands of hosts is larger than tonic's 4 MiB.
 const LARGEST_RESPONSE: usize = 1 << 30;
@@ -87,7 +87,7 @@ pub async fn run(args: &Args) -> anyhow::Result<()> {
     let mut client =
         AggregatedDiscoveryServiceClient::new(channel).max_decoding_message_size(LARGEST_RESPONSE);
     let stream = client.delta_aggregated_resources(UnboundedReceiverStream::new(receiver));
-    let mut responses = timeout(PATIENCE, stream)
+    let mut responses = timeout(TIMEOUT, stream)
         .await
         .context("the control plane does not open the stream")?
         .map_err(status)?
@@ -102,7 +102,7 @@ pub async fn run(args: &Args) -> anyhow::Result<()> {
         let response = if session.is_complete() {
             responses.message().await
         } else {
-            timeout(PATIENCE, responses.message())
+            timeout(TIMEOUT, responses.message())
                 .await
                 .with_context(|| format!("no answer for {}", session.pending()))?
         };
@@ -149,7 +149,7 @@ async fn connect(args: &Args) -> anyhow::Result<Channel> {
             });
             // The address is for the `:authority` header only.
             Endpoint::from_static("http://isobath")
-                .connect_timeout(PATIENCE)
+                .connect_timeout(TIMEOUT)
                 .connect_with_connector(connector)
                 .await
         }
@@ -161,7 +161,7 @@ async fn connect(args: &Args) -> anyhow::Result<Channel> {
             };
             let scheme = if tls.is_some() { "https" } else { "http" };
             let mut endpoint = Endpoint::from_shared(format!("{scheme}://{host}:{port}"))?
-                .connect_timeout(PATIENCE);
+                .connect_timeout(TIMEOUT);
             if let Some(files) = tls {
                 endpoint = endpoint.tls_config(tls_config(&files)?)?;
             }

@@ -1,8 +1,7 @@
 //! Changes to a request's headers before Envoy looks at them.
 //!
 //! They are an extension of the connection manager and not a field of the route table: a table removes names only, and an
-//! unknown `X-Envoy-…` has none. The removal costs Envoy 1.40 about 5 µs of a request and 3 KB of a TLS host (measured);
-//! a regular expression for the whole list would cost 22 KB.
+//! unknown `X-Envoy-…` has none. The removal costs Envoy 1.40 about 5 µs of a request (measured).
 
 use envoy_types::pb::envoy::config::common::mutation_rules::v3 as rules;
 use envoy_types::pb::envoy::config::core::v3::header_value_option::HeaderAppendAction;

@@ -1,7 +1,8 @@
 //! What the operator may decide about the edge, each with the default that is safe for most.
 //!
-//! They are settings of the listeners, because Envoy has them nowhere else. A changed one is a changed listener: Envoy
-//! opens its ports anew and lets the old connections drain.
+//! Most are settings of the shared connection managers ([`super::manager`]) and of route tables: a change holds for new
+//! connections and moves no listener. [`Edge::proxy_protocol`] is a setting of the listeners: when it changes, Envoy opens
+//! their ports anew and lets the old connections drain.
 
 use std::collections::BTreeSet;
 use std::time::Duration;

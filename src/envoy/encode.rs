@@ -13,7 +13,7 @@ use prost::encoding::{WireType, encode_key, encode_varint, encoded_len_varint, k
 use crate::model::ObjectRef;
 use crate::xds::{Encoded, Part, Reference, ResourceType};
 
-/// Ten years. Envoy refuses a whole response over a duration that its clocks can't hold, and that is data.
+/// Ten years. Envoy refuses a whole response over a duration that its clocks can't hold, and objects can ask for any.
 const LONGEST: Duration = Duration::from_secs(315_360_000);
 
 /// An encoded message (or fragment of one) as a part.

@@ -1,9 +1,7 @@
-//! The HTTP connection manager of the `http` listener and of every TLS server: what a request from the internet
-//! may do before a route sees it.
+//! The settings of HTTP connection managers: what a request from the internet may do before a route sees it.
 //!
-//! The bytes depend on the operator's flags and on the name of the route table, and on no object. Whatever differs per
-//! host belongs in routes: a changed connection manager is a changed filter chain, and Envoy closes that chain's
-//! connections.
+//! The bytes depend on the operator's flags alone, and on no object. Whatever differs per host belongs in routes: a
+//! connection keeps the manager that it was accepted with. The resources are made in [`super::manager`].
 
 use envoy_types::pb::envoy::config::core::v3 as core;
 use envoy_types::pb::envoy::config::listener::v3::{Filter, filter::ConfigType};

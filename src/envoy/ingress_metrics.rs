@@ -34,7 +34,7 @@ const LABELS: [(&str, &str); 4] = [
 
 /// The label of Envoy's own counters for the class of an answer.
 const CLASS: &str = "envoy.response_code_class";
-/// Classes of answers and not single codes: a back end could answer with hundreds of them. Nobody answered: 0.
+/// Classes of answers and not single codes: a back end could answer with hundreds of them. 0 is no answer.
 const CLASSES: [(&str, u32, u32); 6] = [
     ("0", 0, 99),
     ("1", 100, 199),

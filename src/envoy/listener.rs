@@ -112,8 +112,8 @@ pub fn https_head(config: &Config) -> Part {
     own_part(&listener, BTreeSet::from(managers))
 }
 
-/// Takes the client's address from a PROXY header (version 1 or 2), the first bytes of the connection. One without
-/// the header is closed: who could leave it out could also write it.
+/// Takes the client's address from a PROXY header (version 1 or 2), the first bytes of the connection. A connection without
+/// the header is closed: it does not come through the balancer, and its client could write any header as well.
 fn proxy_protocol(edge: &Edge) -> Option<pb::ListenerFilter> {
     edge.proxy_protocol.then(|| pb::ListenerFilter {
         name: "envoy.filters.listener.proxy_protocol".to_owned(),

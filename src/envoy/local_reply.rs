@@ -1,5 +1,5 @@
-//! What Envoy says when it answers in nobody's name. In words for a laptop only: a stranger at an edge learns nothing but
-//! what is wrong with its own request.
+//! The bodies of responses that Envoy makes itself (local replies). They explain the cause on a laptop only
+//! (`isobath run`): at an edge a client learns no more than what is wrong with its own request.
 
 use accesslog::access_log_filter::FilterSpecifier;
 use accesslog::comparison_filter::Op;
@@ -50,7 +50,7 @@ enum Answer {
     Flag(&'static str),
 }
 
-/// What [`request_checks`] refuses, and where it explains, everything else.
+/// The answers to what [`request_checks`] refuses; with [`Edge::explains`] the others too.
 pub(super) fn config(edge: &Edge) -> hcm::LocalReplyConfig {
     let words = WORDS.iter().filter(|_| edge.explains).map(in_words);
     hcm::LocalReplyConfig {

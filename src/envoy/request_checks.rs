@@ -7,8 +7,6 @@
 //!   before the last colon and hands the whole to the back end, which makes links of it that lead to `evil.test`; and of
 //!   two Host lines it makes one name with a comma.
 //! - Where the operator asks for it, a path with parameters: 400 ([`PathParameters::Reject`]).
-//!
-//! All of it costs Envoy 1.40 about 10 KB for a TLS host (measured).
 
 use accesslog::access_log_filter::FilterSpecifier;
 use envoy_types::pb::envoy::config::accesslog::v3 as accesslog;

@@ -24,9 +24,9 @@ const VIRTUAL_HOSTS: u32 = 2;
 const ROUTES: u32 = 3;
 const METADATA: u32 = 4;
 
-/// What a virtual host is rendered for.
+/// For which table a virtual host is rendered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Purpose {
+pub struct TableOptions {
     /// A table of TLS. It decides whether a name that only Envoy's wide idea of a wildcard brings here is misdirected
     /// (421) or unknown (404).
     pub tls: bool,
@@ -133,7 +133,7 @@ pub fn for_own_name(host: &Host, part: &Part) -> Option<Part> {
 
 /// The fragment of a table that holds one virtual host, and its key among the table's parts: the host.
 #[must_use]
-pub fn virtual_host(host: &VirtualHost, purpose: Purpose) -> (Arc<str>, Part) {
+pub fn virtual_host(host: &VirtualHost, options: TableOptions) -> (Arc<str>, Part) {
     let name = host.host.as_str();
     let forwards = |route: &Route| matches!(route.action, RouteAction::Forward(_));
     let retries = host.routes.iter().any(uses_default_retry);
@@ -154,11 +154,11 @@ pub fn virtual_host(host: &VirtualHost, purpose: Purpose) -> (Arc<str>, Part) {
         let labels = suffix.matches('.').count() + 1;
         let mut matches = route_match::everything();
         matches.headers = vec![route_match::other_label_count(labels)];
-        let elsewhere = answer(matches, if purpose.tls { 421 } else { 404 });
+        let elsewhere = answer(matches, if options.tls { 421 } else { 404 });
         bytes.extend(nested(ROUTES, &elsewhere.encode_to_vec()));
     }
     for route in &host.routes {
-        let labels = purpose
+        let labels = options
             .ingress_metrics
             .then(|| nested(METADATA, &ingress_metrics::metadata(&host.host, route)));
         for rendered in envoy_routes(route) {

@@ -43,7 +43,7 @@ pub(super) fn exact_header(name: &str, value: &str) -> pb::HeaderMatcher {
 
 /// The scheme by which the client asked. Never `:scheme`: over HTTP/2 that is the client's own word, and one that asks
 /// port 80 with `:scheme: https` would be served in clear. `X-Forwarded-Proto` is written by Envoy, or read where the
-/// operator trusts it, before routes are tried. What is neither scheme counts as not sealed.
+/// operator trusts it, before routes are tried. Any other value counts as plain HTTP.
 fn scheme(scheme: Scheme) -> pb::HeaderMatcher {
     let https = matcher::StringMatcher {
         ignore_case: true,

@@ -16,7 +16,7 @@ use crate::objects::{Annotations, Ingress, IngressBackend, IngressPath, Kind, Na
 pub struct FactId(u64);
 
 impl FactId {
-    /// The name of something that is told apart by its hash.
+    /// The name of something, by its hash.
     pub fn of(named: &impl Hash) -> Self {
         // Nobody outside can know the keys, and so make two of one name. Nothing that is served depends on them.
         static KEYS: LazyLock<RandomState> = LazyLock::new(RandomState::new);

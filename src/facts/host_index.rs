@@ -6,7 +6,7 @@
 use crate::model::Host;
 use crate::objects::{Ingress, IngressRule, IngressTls};
 
-/// Whoever looks through so few rules and TLS hosts is not slower than who looks them up. Most Ingresses have one.
+/// With so few rules and TLS hosts a linear search is as fast as the index. Most Ingresses have one.
 const FEW: usize = 16;
 
 /// The rules of an Ingress for a host, those without a host for `None`. All are looked through without its [`HostIndex`].

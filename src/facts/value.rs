@@ -1,4 +1,4 @@
-//! What a fact is, told apart: for the audit of what is made again (`build/audit.rs`), never for a build.
+//! The hash of a fact's value: for the audit of what is made again (`build/audit.rs`), never for a build.
 
 use std::fmt::Debug;
 
@@ -8,7 +8,7 @@ use super::Store;
 use super::fact::{Fact, FactId, Head, by_host};
 
 impl Store {
-    /// Two answers are the same if the fact is. Of a Secret the key is not looked at: a key is never copied.
+    /// Equal values have equal hashes. The key of a Secret is left out: a key is never copied.
     pub(super) fn value(&self, fact: Fact<'_>) -> FactId {
         match fact {
             Fact::Claims(host) => {

@@ -193,7 +193,7 @@ struct Connections {
 
 /// What is known of a connection's requests.
 #[derive(Clone)]
-struct Spoken {
+struct ConnectionInfo {
     service: Option<Arc<str>>,
     tls: bool,
     upgrades: mpsc::Sender<OnUpgrade>,
@@ -209,7 +209,7 @@ impl Connections {
             return;
         }
         let tls = first[0] == HANDSHAKE;
-        let router = Router::new().fallback(answer).with_state(Spoken {
+        let router = Router::new().fallback(answer).with_state(ConnectionInfo {
             service: self.service,
             tls,
             upgrades: self.upgrades,
@@ -250,23 +250,23 @@ struct Answer<'a> {
     body_bytes: u64,
 }
 
-async fn answer(State(spoken): State<Spoken>, mut request: Request) -> Response {
+async fn answer(State(connection): State<ConnectionInfo>, mut request: Request) -> Response {
     if grpc::is_call(&request) {
         return grpc::answer(request.uri().path());
     }
     if is_upgrade(&request) {
-        return upgrade(&spoken, &mut request);
+        return upgrade(&connection, &mut request);
     }
     let (head, body) = request.into_parts();
     let (body, body_bytes) = read(body).await;
     let answer = Answer {
-        service: spoken.service.as_deref(),
+        service: connection.service.as_deref(),
         method: head.method.as_str(),
         host: host(&head),
         path: head.uri.path(),
         query: head.uri.query(),
         version: version(head.version),
-        tls: spoken.tls,
+        tls: connection.tls,
         headers: headers(&head.headers),
         body: String::from_utf8_lossy(&body).into_owned(),
         body_bytes,
@@ -315,14 +315,14 @@ fn is_upgrade(request: &Request) -> bool {
 }
 
 /// Agrees to a WebSocket (RFC 6455, section 4.2; RFC 8441, where 200 is the answer and the key is only passed on).
-fn upgrade(spoken: &Spoken, request: &mut Request) -> Response {
+fn upgrade(connection: &ConnectionInfo, request: &mut Request) -> Response {
     let key = request.headers().get(header::SEC_WEBSOCKET_KEY);
     let accept = key.and_then(|key| key.to_str().ok()).map(websocket::accept);
     let is_http2 = request.version() == Version::HTTP_2;
     if accept.is_none() && !is_http2 {
         return (StatusCode::BAD_REQUEST, "no Sec-WebSocket-Key\n").into_response();
     }
-    if spoken
+    if connection
         .upgrades
         .try_send(hyper::upgrade::on(request))
         .is_err()

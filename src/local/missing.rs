@@ -19,7 +19,7 @@ const NAMED: usize = 5;
 pub struct Wanted {
     /// Whether one of them wants it under TLS.
     pub tls: bool,
-    /// They.
+    /// The Ingresses.
     pub ingresses: BTreeSet<ObjectRef>,
 }
 

@@ -46,7 +46,7 @@ pub trait StandIn {
 pub struct Overlay<S> {
     stand_in: S,
     backends: Vec<Backend>,
-    /// Which Ingresses are served: what the others lack is nobody's loss.
+    /// Which Ingresses are served: nothing is added for the others.
     selection: ClassSelection,
     /// The lists that are still to come: before that, an object that is not there yet is not missing.
     awaited: BTreeSet<Scope>,

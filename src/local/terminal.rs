@@ -63,8 +63,8 @@ pub async fn overlay<S: StandIn>(
     }
 }
 
-/// What is told of a run.
-pub struct Told {
+/// What is printed about a run.
+pub struct RunInfo {
     /// Where Envoy listens: HTTP, HTTPS, stats.
     pub addresses: [SocketAddr; 3],
     /// Where the pages of the control plane are.
@@ -85,15 +85,15 @@ pub struct Told {
 ///
 /// When Envoy refuses a listener, so that nothing works.
 pub async fn tell(
-    told: Told,
+    run: RunInfo,
     mut outputs: Outputs,
     refused: watch::Receiver<RefusedUnits>,
     locate: Locator,
     list: watch::Sender<Arc<str>>,
 ) -> anyhow::Result<()> {
-    let (addresses, envoy_admin) = (told.addresses, told.envoy_admin.clone());
+    let (addresses, envoy_admin) = (run.addresses, run.envoy_admin.clone());
     let mut teller = Teller {
-        told,
+        run,
         locate,
         list,
         served: Served::default(),
@@ -137,7 +137,7 @@ async fn changed<T>(values: &mut watch::Receiver<T>) {
 }
 
 struct Teller {
-    told: Told,
+    run: RunInfo,
     locate: Locator,
     list: watch::Sender<Arc<str>>,
     served: Served,
@@ -156,14 +156,14 @@ impl Teller {
         };
         let statuses = outputs.statuses.borrow_and_update().clone();
         self.served.update(&snapshot);
-        let [http, https, _] = self.told.addresses;
+        let [http, https, _] = self.run.addresses;
         let view = View {
             served: &self.served,
             statuses: &statuses,
             http,
             https,
             locate: &self.locate,
-            ingress_class: self.told.ingress_class.as_deref(),
+            ingress_class: self.run.ingress_class.as_deref(),
         };
         let text: Arc<str> = view.list().into();
         self.list.send_if_modified(|current| {
@@ -190,13 +190,13 @@ impl Teller {
     }
 
     fn print_places(&self) {
-        let Told {
+        let RunInfo {
             addresses: [_, _, stats],
             admin,
             xds,
             example,
             ..
-        } = &self.told;
+        } = &self.run;
         println!(
             "Pages about the control plane: http://{admin}/debug    Envoy's metrics: http://{stats}/metrics"
         );

@@ -28,7 +28,7 @@ impl Host {
         Self("*".into())
     }
 
-    /// Takes a name that was validated and lower-cased at the door.
+    /// Takes a name that was validated and lower-cased when its object was decoded.
     pub fn new(name: impl Into<Arc<str>>) -> Self {
         Self(name.into())
     }

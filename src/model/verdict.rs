@@ -34,7 +34,7 @@ pub struct IngressFacts {
     pub served: bool,
     /// `status.loadBalancer.ingress` as last seen.
     pub load_balancer: Arc<[LoadBalancerAddress]>,
-    /// The Ingress that was judged, for whoever tells a person what became of it.
+    /// The Ingress itself, for `isobath run`, which says what became of it.
     pub ingress: Option<Arc<Ingress>>,
 }
 
@@ -47,9 +47,9 @@ pub struct ObjectProblems {
     pub problems: Arc<[Problem]>,
 }
 
-/// Something that Envoy refused, named by its owner.
+/// An object of whose resources Envoy refused one.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Refusal {
+pub struct RefusedObject {
     /// The owning object as `Kind namespace/name`, for instance `Ingress shop/web`.
     pub owner: String,
     /// The field of it, where one is known.

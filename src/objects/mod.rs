@@ -1,6 +1,6 @@
 //! What Kubernetes says, as slim typed objects.
 //!
-//! Objects are decoded at the door ([`decode`]): what Isobath does not use is never kept, and what
+//! Objects are decoded and validated at once ([`decode`]): what Isobath does not use is never kept, and what
 //! is wrong becomes [`Object::Invalid`], which is data like any other object. Lists are boxed slices: an object never
 //! grows, there are ten thousands of them, and a vector keeps room for four. Nothing in here knows of hosts, routes or
 //! Envoy, and nothing in here does IO.

@@ -1,4 +1,4 @@
-//! `v1` Secret of type `kubernetes.io/tls`, parsed and checked at the door.
+//! `v1` Secret of type `kubernetes.io/tls`, with its certificate parsed and checked.
 
 use std::sync::Arc;
 

@@ -8,14 +8,14 @@
 use std::fmt::{self, Display};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// Why an object is refused: one sentence that begins with the path of the field.
+/// The API server's `field.Error` as one sentence: it begins with the path of the field.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Refusal(pub(super) String);
+pub(super) struct FieldError(pub(super) String);
 
 /// The verdict on one field.
-pub(super) type Verdict = Result<(), Refusal>;
+pub(super) type Verdict = Result<(), FieldError>;
 
-/// Which objects are judged.
+/// Which objects are validated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Rules {
     /// Objects out of an API server. It lets pass on update what older versions stored, so rules that it
@@ -27,26 +27,26 @@ pub enum Rules {
 }
 
 /// `field.Invalid`.
-pub(super) fn invalid(path: impl Display, value: &str, why: impl Display) -> Refusal {
-    Refusal(format!("{path}: Invalid value: {}: {why}", Quoted(value)))
+pub(super) fn invalid(path: impl Display, value: &str, why: impl Display) -> FieldError {
+    FieldError(format!("{path}: Invalid value: {}: {why}", Quoted(value)))
 }
 
 /// `field.Required`.
-pub(super) fn required(path: impl Display, why: &str) -> Refusal {
+pub(super) fn required(path: impl Display, why: &str) -> FieldError {
     if why.is_empty() {
-        Refusal(format!("{path}: Required value"))
+        FieldError(format!("{path}: Required value"))
     } else {
-        Refusal(format!("{path}: Required value: {why}"))
+        FieldError(format!("{path}: Required value: {why}"))
     }
 }
 
 /// `field.NotSupported`.
-pub(super) fn not_supported(path: impl Display, value: &str, supported: &[&str]) -> Refusal {
+pub(super) fn not_supported(path: impl Display, value: &str, supported: &[&str]) -> FieldError {
     let list: Vec<_> = supported
         .iter()
         .map(|value| format!("\"{value}\""))
         .collect();
-    Refusal(format!(
+    FieldError(format!(
         "{path}: Unsupported value: {}: supported values: {}",
         Quoted(value),
         list.join(", ")
@@ -54,8 +54,8 @@ pub(super) fn not_supported(path: impl Display, value: &str, supported: &[&str])
 }
 
 /// `field.Duplicate`.
-pub(super) fn duplicate(path: impl Display, value: &str) -> Refusal {
-    Refusal(format!("{path}: Duplicate value: {}", Quoted(value)))
+pub(super) fn duplicate(path: impl Display, value: &str) -> FieldError {
+    FieldError(format!("{path}: Duplicate value: {}", Quoted(value)))
 }
 
 /// `field.TooMany`.
@@ -63,7 +63,7 @@ pub(super) fn at_most(path: impl Display, count: usize, limit: usize) -> Verdict
     if count <= limit {
         return Ok(());
     }
-    Err(Refusal(format!(
+    Err(FieldError(format!(
         "{path}: Too many: {count}: must have at most {limit} items"
     )))
 }
@@ -206,17 +206,17 @@ pub(super) fn port_name(path: impl Display, value: &str) -> Verdict {
 }
 
 /// `IsValidPortNum`.
-pub(super) fn port_number(path: impl Display, value: i32) -> Result<u16, Refusal> {
+pub(super) fn port_number(path: impl Display, value: i32) -> Result<u16, FieldError> {
     match u16::try_from(value) {
         Ok(port) if port != 0 => Ok(port),
-        _ => Err(Refusal(format!(
+        _ => Err(FieldError(format!(
             "{path}: Invalid value: {value}: must be between 1 and 65535, inclusive"
         ))),
     }
 }
 
 /// `metav1.Time`: RFC 3339 as Go's `time.Parse` takes it.
-pub(super) fn time(path: impl Display, value: &str) -> Result<jiff::Timestamp, Refusal> {
+pub(super) fn time(path: impl Display, value: &str) -> Result<jiff::Timestamp, FieldError> {
     let date_and_time = value.get(..19).is_some_and(|start| {
         start
             .bytes()
@@ -307,7 +307,7 @@ pub(super) fn data_key(path: impl Display, value: &str) -> Verdict {
         return Ok(());
     };
     // The key is not quoted: in a Secret that is written wrongly it may be a part of the value.
-    Err(Refusal(format!("{path}: Invalid value: {why}")))
+    Err(FieldError(format!("{path}: Invalid value: {why}")))
 }
 
 /// `IsDomainPrefixedPath`: the controller of an IngressClass.
@@ -350,7 +350,7 @@ pub(super) fn endpoint_address(
     value: &str,
     v6: bool,
     rules: Rules,
-) -> Result<IpAddr, Refusal> {
+) -> Result<IpAddr, FieldError> {
     let path = format_args!("{list}[{index}]");
     let Some(address) = parse_ip_sloppy(value) else {
         let why = "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)";

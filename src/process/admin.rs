@@ -125,7 +125,7 @@ impl Bound {
 
 /// The pages of both listeners. A page that does not exist is 404, a method other than GET (and HEAD) 405.
 fn probes() -> Router<Sources> {
-    // Everybody's names are in the metrics, and an endpoint that somebody writes may lead here; a probe tells nothing.
+    // The metrics name everybody's objects, and an endpoint of somebody's EndpointSlice may lead here. Probes say nothing.
     let metrics = get(exposition).layer(middleware::from_fn(guard::refuse_forwarded));
     Router::new()
         .route("/healthz", get(healthz))

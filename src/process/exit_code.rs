@@ -1,4 +1,4 @@
-//! What the process's exit code says, and the error that is whoever started it's to put right.
+//! What the process's exit code says, and the error for mistakes of whoever started it.
 //!
 //! It decides nothing: `main` ends the process.
 

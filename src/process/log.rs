@@ -74,7 +74,7 @@ pub fn init(args: &Args) {
     let registry = tracing_subscriber::registry().with(filter);
     let layer = tracing_subscriber::fmt::layer()
         .with_writer(io::stderr)
-        // A line that can't be written would be complained of where it could not be written, which is a panic.
+        // The subscriber would report a failed write to standard error, which is what failed, and panic.
         .log_internal_errors(false);
     // An error means that a subscriber is there already: it stays.
     let _ = if json {

@@ -272,8 +272,8 @@ impl Supervisor {
         }
     }
 
-    /// Waits for the tasks that are left. Their results come too late to be the process's; of an orderly stop they say
-    /// nothing either, since whoever ends a little later finds that the others are gone.
+    /// Waits for the tasks that are left. Their results are not the process's. After an orderly stop they are not logged
+    /// either: a task that ends later fails because the others are gone.
     async fn drain(&mut self, is_orderly: bool) {
         while let Some(ended) = self.tasks.join_next_with_id().await {
             let (task, Err(error)) = self.take(ended) else {

@@ -21,7 +21,7 @@ use tracing::{info, warn};
 use super::metrics::Metrics;
 use super::writes::CALL_LIMIT;
 use crate::objects::{LoadBalancerAddress, NamespacedName};
-use crate::status::api_call::{Failure, Trouble, within};
+use crate::status::api_call::{Failure, Outage, within};
 
 /// The addresses to publish, sorted, at least one; `None` while none is known.
 pub(super) type Addresses = Option<Arc<[LoadBalancerAddress]>>;
@@ -29,8 +29,8 @@ pub(super) type Addresses = Option<Arc<[LoadBalancerAddress]>>;
 /// How often the pods are listed. Pods move seldom, and every change writes every Ingress.
 const PODS_PERIOD: Duration = Duration::from_secs(30);
 
-/// For how long a node's addresses are believed without asking again.
-const NODE_BELIEVED: Duration = Duration::from_secs(600);
+/// How long the addresses of a node are kept before it is asked again.
+const NODE_TTL: Duration = Duration::from_secs(600);
 
 /// Labels that change with every roll-out of the same workload.
 const REVISION_LABELS: [&str; 5] = [
@@ -69,7 +69,7 @@ pub(super) async fn follow(
     let mut output = Output {
         addresses,
         metrics,
-        trouble: Trouble::with("finding the addresses to publish"),
+        outage: Outage::with("finding the addresses to publish"),
         none: false,
     };
     match source {
@@ -89,7 +89,7 @@ pub(super) async fn follow(
 struct Output {
     addresses: watch::Sender<Addresses>,
     metrics: Metrics,
-    trouble: Trouble,
+    outage: Outage,
     /// Whether nothing was found last time.
     none: bool,
 }
@@ -125,7 +125,7 @@ impl Output {
     fn failed(&mut self, about: &NamespacedName, failure: &Failure) {
         let label = [("reason", failure.label())];
         self.metrics.address_errors.get_or_create(&label).inc();
-        self.trouble.failed(about, failure);
+        self.outage.failed(about, failure);
     }
 }
 
@@ -136,11 +136,11 @@ async fn follow_service(client: Client, name: &NamespacedName, mut output: Outpu
     loop {
         match stream.try_next().await {
             Ok(Some(Some(service))) => {
-                output.trouble.over();
+                output.outage.over();
                 output.publish(of_service(&service));
             }
             Ok(Some(None)) => {
-                output.trouble.over();
+                output.outage.over();
                 warn!(service = %name, "the Service of --envoy-service does not exist");
                 output.publish(BTreeSet::new());
             }
@@ -218,7 +218,7 @@ async fn follow_nodes(
         };
         let pause = match found.await {
             Ok(Some(found)) => {
-                output.trouble.over();
+                output.outage.over();
                 backoff.reset();
                 output.publish(found);
                 PODS_PERIOD
@@ -295,7 +295,7 @@ impl Nodes {
             let believed = self
                 .known
                 .get(&name)
-                .filter(|(asked, _)| now < *asked + NODE_BELIEVED);
+                .filter(|(asked, _)| now < *asked + NODE_TTL);
             if let Some((_, addresses)) = believed {
                 all.extend(addresses.iter().cloned());
                 continue;

@@ -1,7 +1,7 @@
 //! One call to the API server that the data path does not wait for: bounded in time, its failure one line.
 //!
 //! For the lease, status and Event writers, whose failures are never fatal: they back off, count, and warn once
-//! ([`Trouble`]). It never retries; when to try again is the caller's to know.
+//! ([`Outage`]). It never retries; when to try again is the caller's to know.
 
 use std::collections::BTreeSet;
 use std::error::Error as _;
@@ -124,16 +124,16 @@ pub async fn within<T>(
     }
 }
 
-/// Tells of a trouble once when it begins and once when it is over, however often it is met.
+/// Logs an outage once when it begins and once when it is over, however many calls fail.
 #[derive(Debug)]
-pub struct Trouble {
+pub struct Outage {
     activity: &'static str,
     since: Option<Instant>,
     /// The ways in which calls failed since then.
     told: BTreeSet<&'static str>,
 }
 
-impl Trouble {
+impl Outage {
     /// Watches over an activity, for instance `writing status`.
     #[must_use]
     pub const fn with(activity: &'static str) -> Self {

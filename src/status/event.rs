@@ -1,9 +1,9 @@
 //! Problems and refusals as Events (`events.k8s.io/v1`), where `kubectl describe` shows them.
 //!
-//! An Event is there when it was made by whom ever: its name follows from what it says ([`Telling`]).
+//! An Event's name follows from what it says ([`EventSpec`]), so it is the same Event whichever replica made it.
 //! The API server forgets Events after an hour (`--event-ttl`), but problems stay: while one lasts its Event is
 //! touched every half hour (`series`), and made again where it is gone. Touching takes at most half of the calls,
-//! however many Events there are, so that it always comes to an end and news are told.
+//! however many Events there are, so that it always comes to an end and new Events are written.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -22,12 +22,12 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 use tracing::{debug, warn};
 
+use super::event_spec::{self, EventSpec, News};
 use super::ingress::Unwritten;
 use super::metrics::Metrics;
 use super::queue::Pace;
-use super::telling::{self, News, Telling};
 use super::writes::{CALL_LIMIT, Fate, Turn, Writes, sleep_until};
-use crate::model::verdict::{ObjectProblems, Refusal, Statuses};
+use crate::model::verdict::{ObjectProblems, RefusedObject, Statuses};
 use crate::objects::{NamespacedName, ObjectRef};
 use crate::process::pod::Pod;
 use crate::status::api_call::{Failure, within};
@@ -43,34 +43,34 @@ const INSTANCE_BYTES: usize = 128;
 
 /// An Event that is there.
 #[derive(Clone, Copy, Debug)]
-struct Told {
+struct Written {
     at: Instant,
     count: i32,
 }
 
-/// Tells problems and refusals on the objects.
+/// Writes problems and refusals as Events on the objects.
 pub(super) struct Writer {
     calls: Calls,
     metrics: Metrics,
-    /// Survives a term: what was told is told.
-    told: HashMap<NamespacedName, Told>,
+    /// Kept from one term as leader to the next.
+    written: HashMap<NamespacedName, Written>,
 }
 
-/// What is told, and when again.
+/// The Events that are to be there now.
 #[derive(Default)]
 struct Present {
     /// What was seen last, by where it comes from.
     problems: OrdMap<ObjectRef, ObjectProblems>,
     refused: OrdMap<ObjectRef, ObjectProblems>,
     unwritten: OrdMap<ObjectRef, ObjectProblems>,
-    tellings: BTreeMap<NamespacedName, Telling>,
+    specs: BTreeMap<NamespacedName, EventSpec>,
 }
 
 /// How one call ended.
 struct Ended {
-    telling: Telling,
+    spec: EventSpec,
     /// `ok`, or `known` where the Event was there already.
-    result: Result<(Told, &'static str), Failure>,
+    result: Result<(Written, &'static str), Failure>,
 }
 
 impl Writer {
@@ -79,18 +79,18 @@ impl Writer {
         Self {
             calls: Calls {
                 client,
-                instance: telling::truncated(instance, INSTANCE_BYTES).into(),
+                instance: event_spec::truncated(instance, INSTANCE_BYTES).into(),
             },
             metrics,
-            told: HashMap::new(),
+            written: HashMap::new(),
         }
     }
 
-    /// Tells until `statuses` is closed.
+    /// Writes until `statuses` is closed.
     pub(super) async fn run(
         &mut self,
         mut statuses: watch::Receiver<Arc<Statuses>>,
-        mut refusals: watch::Receiver<Arc<[Refusal]>>,
+        mut refusals: watch::Receiver<Arc<[RefusedObject]>>,
         mut unwritten: watch::Receiver<Unwritten>,
     ) {
         let pace = Pace::new(PER_SECOND, 5 * PER_SECOND);
@@ -110,11 +110,11 @@ impl Writer {
             let now = Instant::now();
             match writes.turn(now) {
                 Turn::Of(name) => {
-                    if let Some(telling) = present.tellings.get(&name)
+                    if let Some(spec) = present.specs.get(&name)
                         && writes.begin(&name, now)
                     {
-                        let known = self.told.get(&name).copied();
-                        under_way.push(self.calls.clone().make(telling.clone(), known));
+                        let known = self.written.get(&name).copied();
+                        under_way.push(self.calls.clone().make(spec.clone(), known));
                     }
                 }
                 Turn::Wait(until) => tokio::select! {
@@ -136,36 +136,40 @@ impl Writer {
 
     fn take_in(&mut self, news: News, present: &mut Present, writes: &mut Writes) {
         for name in news.over {
-            present.tellings.remove(&name);
+            present.specs.remove(&name);
             writes.remove(&name);
         }
         let now = Instant::now();
-        let refresh = refresh(present.tellings.len() + news.new.len());
-        for telling in news.new {
-            let told = self.told.get(&telling.name);
-            writes.add(&telling.name, told.map_or(now, |told| told.at + refresh));
-            present.tellings.insert(telling.name.clone(), telling);
+        let refresh = refresh(present.specs.len() + news.new.len());
+        for spec in news.new {
+            let written = self.written.get(&spec.name);
+            writes.add(
+                &spec.name,
+                written.map_or(now, |written| written.at + refresh),
+            );
+            present.specs.insert(spec.name.clone(), spec);
         }
-        if self.told.len() > 2 * present.tellings.len() + 1000 {
-            self.told.retain(|_, told| now < told.at + 2 * REFRESH);
+        if self.written.len() > 2 * present.specs.len() + 1000 {
+            self.written
+                .retain(|_, written| now < written.at + 2 * REFRESH);
         }
     }
 
     fn take_out(&mut self, ended: Ended, present: &Present, writes: &mut Writes) {
-        let Ended { telling, result } = ended;
+        let Ended { spec, result } = ended;
         let now = Instant::now();
         match result {
-            Ok((told, result)) => {
-                writes.went_well(&telling.name, result, now);
-                if present.tellings.contains_key(&telling.name) {
-                    let again = told.at + refresh(present.tellings.len());
-                    writes.add(&telling.name, again);
+            Ok((written, result)) => {
+                writes.went_well(&spec.name, result, now);
+                if present.specs.contains_key(&spec.name) {
+                    let again = written.at + refresh(present.specs.len());
+                    writes.add(&spec.name, again);
                 }
-                self.told.insert(telling.name, told);
+                self.written.insert(spec.name, written);
             }
             Err(failure) => {
-                if writes.failed(&telling.name, &failure, now) == Fate::Final {
-                    warn!(object = %telling.object, error = %failure, "the API server does not take the Event");
+                if writes.failed(&spec.name, &failure, now) == Fate::Final {
+                    warn!(object = %spec.object, error = %failure, "the API server does not take the Event");
                 }
             }
         }
@@ -179,14 +183,14 @@ fn refresh(events: usize) -> Duration {
 }
 
 impl Present {
-    /// What is to be told now, and what not any more.
+    /// What is to be written now, and what not any more.
     fn news(
         &mut self,
         statuses: &Statuses,
-        refusals: &[Refusal],
+        refusals: &[RefusedObject],
         unwritten: OrdMap<ObjectRef, ObjectProblems>,
     ) -> News {
-        let refused = telling::of_refusals(refusals, statuses);
+        let refused = event_spec::of_refusals(refusals, statuses);
         let mut news = News::default();
         for (before, now) in [
             (&mut self.problems, statuses.problems.clone()),
@@ -208,19 +212,19 @@ struct Calls {
 }
 
 impl Calls {
-    async fn make(self, telling: Telling, known: Option<Told>) -> Ended {
-        let result = self.tell(&telling, known).await;
-        Ended { telling, result }
+    async fn make(self, spec: EventSpec, known: Option<Written>) -> Ended {
+        let result = self.tell(&spec, known).await;
+        Ended { spec, result }
     }
 
-    /// Makes the Event, or touches it where it was told before.
+    /// Makes the Event, or touches it where it was written before.
     async fn tell(
         &self,
-        telling: &Telling,
-        known: Option<Told>,
-    ) -> Result<(Told, &'static str), Failure> {
-        let api: Api<Event> = Api::namespaced(self.client.clone(), &telling.name.namespace);
-        let told = |count| Told {
+        spec: &EventSpec,
+        known: Option<Written>,
+    ) -> Result<(Written, &'static str), Failure> {
+        let api: Api<Event> = Api::namespaced(self.client.clone(), &spec.name.namespace);
+        let written = |count| Written {
             at: Instant::now(),
             count,
         };
@@ -233,22 +237,22 @@ impl Calls {
             };
             let patch = Patch::Merge(json!({ "series": series }));
             let params = PatchParams::default();
-            let call = api.patch(&telling.name.name, &params, &patch);
+            let call = api.patch(&spec.name.name, &params, &patch);
             match within(CALL_LIMIT, call).await {
-                Ok(_) => return Ok((told(count), "ok")),
+                Ok(_) => return Ok((written(count), "ok")),
                 // Forgotten by the server: made anew below.
                 Err(failure) if failure.code() == Some(404) => {}
                 Err(failure) => return Err(failure),
             }
         }
-        let event = telling.event(&self.instance, wall);
+        let event = spec.event(&self.instance, wall);
         match within(CALL_LIMIT, api.create(&PostParams::default(), &event)).await {
             Ok(_) => {
-                debug!(object = %telling.object, reason = telling.reason, "Event written");
-                Ok((told(1), "ok"))
+                debug!(object = %spec.object, reason = spec.reason, "Event written");
+                Ok((written(1), "ok"))
             }
-            // Told by another replica, or by this one before its restart.
-            Err(failure) if failure.code() == Some(409) => Ok((told(1), "known")),
+            // Written by another replica, or by this one before its restart.
+            Err(failure) if failure.code() == Some(409) => Ok((written(1), "known")),
             Err(failure) => Err(failure),
         }
     }

@@ -13,13 +13,13 @@ pub mod api_call;
 mod args;
 mod decision;
 mod event;
+mod event_spec;
 mod expiry;
 mod ingress;
 pub mod lease;
 mod metrics;
 mod problems;
 mod queue;
-mod telling;
 #[cfg(test)]
 mod tests;
 mod writes;
@@ -30,7 +30,7 @@ use std::sync::Arc;
 use kube::Client;
 use tokio::sync::watch;
 
-use crate::model::verdict::{Refusal, Statuses};
+use crate::model::verdict::{RefusedObject, Statuses};
 use crate::process::pod::Pod;
 pub use args::{Args, InvalidArgs, StatusFrom};
 pub use metrics::Metrics;
@@ -73,7 +73,7 @@ impl Writer {
     pub async fn run(
         mut self,
         statuses: watch::Receiver<Arc<Statuses>>,
-        refusals: watch::Receiver<Arc<[Refusal]>>,
+        refusals: watch::Receiver<Arc<[RefusedObject]>>,
         mut leader: watch::Receiver<bool>,
     ) {
         let mut follow = leader.clone();
@@ -93,7 +93,7 @@ impl Writer {
     fn lead(
         &mut self,
         statuses: watch::Receiver<Arc<Statuses>>,
-        refusals: watch::Receiver<Arc<[Refusal]>>,
+        refusals: watch::Receiver<Arc<[RefusedObject]>>,
     ) -> impl Future<Output = ()> {
         let (addresses, known) = watch::channel(None);
         let follow = address::follow(

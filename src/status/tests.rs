@@ -13,7 +13,7 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use super::{Metrics, Reporter, Writer, address, event, ingress};
-use crate::model::verdict::{IngressFacts, ObjectProblems, Refusal, Statuses};
+use crate::model::verdict::{IngressFacts, ObjectProblems, RefusedObject, Statuses};
 use crate::objects::{Kind, LoadBalancerAddress, NamespacedName, ObjectRef, Problem};
 use crate::process::pod::Pod;
 
@@ -43,7 +43,7 @@ struct Bench {
     server: Arc<Mutex<Server>>,
     statuses: watch::Sender<Arc<Statuses>>,
     leader: watch::Sender<bool>,
-    _refusals: watch::Sender<Arc<[Refusal]>>,
+    _refusals: watch::Sender<Arc<[RefusedObject]>>,
     metrics: Metrics,
     tasks: JoinSet<()>,
 }

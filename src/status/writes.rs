@@ -27,7 +27,7 @@ use tracing::debug;
 
 use super::queue::{Pace, Queue};
 use crate::objects::NamespacedName;
-use crate::status::api_call::{Failure, Trouble};
+use crate::status::api_call::{Failure, Outage};
 
 /// No call may take longer. A call that was cut is made again, so this is not short for a slow API server.
 pub(super) const CALL_LIMIT: Duration = Duration::from_secs(15);
@@ -73,7 +73,7 @@ pub(super) enum Fate {
 pub(super) struct Writes {
     queue: Queue,
     pace: Pace,
-    trouble: Trouble,
+    outage: Outage,
     results: Results,
     /// The objects whose call is under way, and whether they are to be looked at again after it.
     under_way: BTreeMap<NamespacedName, bool>,
@@ -93,7 +93,7 @@ impl Writes {
         Self {
             queue: Queue::default(),
             pace,
-            trouble: Trouble::with(activity),
+            outage: Outage::with(activity),
             results,
             under_way: BTreeMap::new(),
             in_namespace: BTreeMap::new(),
@@ -123,7 +123,7 @@ impl Writes {
 
     /// Whose turn it is.
     pub(super) fn turn(&mut self, now: Instant) -> Turn {
-        // Of a server that was not to be had one call finds out.
+        // While the server is unreachable one call probes it.
         let most = if self.held.is_some() { 1 } else { UNDER_WAY };
         if self.under_way.len() >= most {
             return Turn::Wait(None);
@@ -166,7 +166,7 @@ impl Writes {
         self.forbidden.remove(&key.namespace);
         self.answered(now);
         if self.failing.is_empty() && self.forbidden.is_empty() && self.held.is_none() {
-            self.trouble.over();
+            self.outage.over();
         }
     }
 
@@ -181,7 +181,7 @@ impl Writes {
         };
         match code {
             None | Some(401 | 429) => {
-                self.trouble.failed(key, failure);
+                self.outage.failed(key, failure);
                 self.hold(failure, now);
                 self.queue.add(key.clone(), now);
                 return Fate::Again;
@@ -192,7 +192,7 @@ impl Writes {
             Some(404) => Fate::Gone,
             Some(403) if message.contains("being terminated") => Fate::Gone,
             Some(403) => {
-                self.trouble.failed(key, failure);
+                self.outage.failed(key, failure);
                 let until = self.forbid(&key.namespace, now);
                 self.queue.add(key.clone(), until);
                 Fate::Again
@@ -204,7 +204,7 @@ impl Writes {
                 Fate::Again
             }
             Some(408 | 500..) if !failure.is_too_large() => {
-                self.trouble.failed(key, failure);
+                self.outage.failed(key, failure);
                 let pause = self.pause(key);
                 self.queue.add(key.clone(), now + pause);
                 Fate::Again

@@ -6,10 +6,10 @@
 //!   Envoy takes the wildcard above it, else a wildcard further up, which answers 404 for so deep a name, else `*`.
 //!   Its table of HTTPS has only its own hosts, so it takes a copy of those routes.
 //! - Where a host belongs to a namespace, it takes over from hosts of the same namespace only, as if there were no others
-//!   ([`super::ownership`]). Whatever Envoy would take for it that is another's is kept away: on HTTP it has routes of its
-//!   own then, if only a copy of those of `*`, or none, which is 404.
-//! - A copy is paid by who names the host: a stranger's routes in his hosts are his object's. Where nobody who names it
-//!   can pay, it answers 404 and all of them are told.
+//!   ([`super::ownership`]). So that Envoy does not choose another namespace's wildcard, the host then has a virtual host of
+//!   its own on HTTP: with a copy of the routes of `*`, or without routes, which is 404.
+//! - A copy counts against the budget ([`super::budget`]) of an Ingress that names the host that gets it, not of the one that
+//!   wrote the routes. Where none of these has enough left, the host answers 404 and all of them are told.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

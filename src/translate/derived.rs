@@ -59,7 +59,7 @@ impl Derived {
         }
     }
 
-    /// The fact that it comes to what it comes to.
+    /// The fact that stands for its value.
     #[must_use]
     pub fn fact(&self) -> FactId {
         FactId::of(&("derived", self))
@@ -238,7 +238,7 @@ impl<'a> Input<'a> {
     }
 }
 
-/// A value, what it is told apart by, and what was read for it.
+/// A value, its hash, and what was read for it.
 struct Value<V> {
     value: Arc<V>,
     hash: FactId,
@@ -264,7 +264,7 @@ impl<K: Eq + Hash + Clone, V> Once<K, V> {
         (value.value.clone(), value.hash)
     }
 
-    /// What is found in facts that the asker reads itself.
+    /// A value made of facts that its reader has recorded itself.
     pub(super) fn get_plain(&self, key: &K, make: impl FnOnce() -> V) -> Arc<V> {
         let value = self.get(key, || Value {
             value: Arc::new(make()),
@@ -274,7 +274,7 @@ impl<K: Eq + Hash + Clone, V> Once<K, V> {
         value.0
     }
 
-    /// What a value that was made is told apart by.
+    /// The hash of a value that was made.
     fn hash(&self, key: &K) -> FactId {
         let place = self.place(key);
         place

@@ -50,8 +50,8 @@ pub fn endpoints(
     (assignment, problems.collect())
 }
 
-/// Whoever may write an EndpointSlice decides where Envoy connects, and Envoy is in the pod: the pages that only the pod's
-/// network is to see are not for clients. (Loopback is refused with its slice, at the door.)
+/// Whether an endpoint is a socket of the own pod. Whoever may write an EndpointSlice decides where Envoy connects, and Envoy
+/// must not show its clients the pages that are for the pod's network. (Loopback is refused when the slice is validated.)
 fn is_refused(options: &Options, endpoint: &EndpointAddress) -> bool {
     let ip = endpoint.ip.to_canonical();
     let is_own = |own: &SocketAddr| own.ip().to_canonical() == ip && own.port() == endpoint.port;

@@ -36,13 +36,13 @@ impl Entry<'_> {
         self.ingress.field(self.field.clone())
     }
 
-    /// Whether it is for HTTPS only: where the table goes on, requests by HTTP must not go on with it.
+    /// Whether it is for HTTPS only. Requests over HTTP that it matches must not fall through to later routes.
     pub fn is_closed(&self) -> bool {
         !(self.policy.allow_http || self.policy.force_ssl_redirect || self.is_acme())
     }
 
-    /// What we answer ourselves to who asks by HTTP, where that is not the owner's own. It has none of the owner's headers:
-    /// it is the same whether the host does only that or not.
+    /// The route for plain HTTP where that is a 404 or the redirect to HTTPS; `None` where HTTP gets what HTTPS gets. It has
+    /// none of the Ingress's headers: a host that only redirects is part of a shared virtual host that has none either.
     pub fn in_clear(&self, https_port: Option<u16>) -> Option<Route> {
         let action = if self.is_closed() {
             RouteAction::DirectResponse(404)

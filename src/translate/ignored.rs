@@ -1,9 +1,9 @@
-//! What an object says without effect, or hardly with the effect that was meant: once for each object.
+//! Annotations and paths that have no effect, or hardly the one that was meant. They are reported once for each object.
 
+use super::finding::{Finding, more};
 use super::policy::INGRESS_ANNOTATIONS;
 use super::reason;
 use super::service_policy::SERVICE_ANNOTATIONS;
-use super::told::{Told, more};
 use crate::objects::{Field, Ingress, IngressPath, Metadata, PathType, is_of_other_controller};
 
 /// Whose annotations can only be meant for us.
@@ -18,7 +18,7 @@ const OURS: [&str; 4] = [
 const NAMED: usize = 3;
 
 /// Of an Ingress.
-pub fn of_ingress(ingress: &Ingress) -> Vec<Told> {
+pub fn of_ingress(ingress: &Ingress) -> Vec<Finding> {
     let mut told = unknown(
         &ingress.metadata,
         &INGRESS_ANNOTATIONS,
@@ -39,7 +39,7 @@ pub fn of_ingress(ingress: &Ingress) -> Vec<Told> {
 }
 
 /// Of a Service that is used.
-pub fn of_service(metadata: &Metadata) -> Vec<Told> {
+pub fn of_service(metadata: &Metadata) -> Vec<Finding> {
     unknown(
         metadata,
         &SERVICE_ANNOTATIONS,
@@ -48,7 +48,11 @@ pub fn of_service(metadata: &Metadata) -> Vec<Told> {
 }
 
 /// Annotations under our own prefixes that mean nothing on this kind of object.
-fn unknown(metadata: &Metadata, known: &[&str], (elsewhere, kind): (&[&str], &str)) -> Vec<Told> {
+fn unknown(
+    metadata: &Metadata,
+    known: &[&str],
+    (elsewhere, kind): (&[&str], &str),
+) -> Vec<Finding> {
     let keys = metadata.annotations.iter().map(|(key, _)| key);
     let mut unknown = keys
         .filter(|key| OURS.iter().any(|prefix| key.starts_with(prefix)) && !known.contains(key));
@@ -67,7 +71,7 @@ fn unknown(metadata: &Metadata, known: &[&str], (elsewhere, kind): (&[&str], &st
             message,
         )
     };
-    let mut told: Vec<Told> = unknown.by_ref().take(NAMED).map(named).collect();
+    let mut told: Vec<Finding> = unknown.by_ref().take(NAMED).map(named).collect();
     if let Some(next) = unknown.next() {
         let rest = 1 + unknown.count();
         let message = format!("{rest} more annotations like these have no effect");
@@ -83,14 +87,14 @@ fn meant<'a>(key: &str, known: &[&'a str]) -> Option<&'a str> {
         .iter()
         .map(|name| (strsim::jaro_winkler(key, name), *name));
     let nearest = near.max_by(|(a, _), (b, _)| a.total_cmp(b));
-    // All begin alike, which counts for much: what merely has our prefix is near to everything.
+    // The common prefix makes all of them similar, so the rest must be much alike.
     nearest
         .filter(|(likeness, _)| *likeness > 0.94)
         .map(|(_, name)| name)
 }
 
-/// Paths with a star that is no star: in the languages of others it stands for whatever follows.
-fn unlikely(ingress: &Ingress) -> Option<Told> {
+/// Paths with a `*` that is taken literally: with other controllers it is a wildcard.
+fn unlikely(ingress: &Ingress) -> Option<Finding> {
     let paths = places(ingress);
     let mut unlikely = paths.filter(|(_, _, path)| is_unlikely(path));
     let (rule, path, first) = unlikely.next()?;

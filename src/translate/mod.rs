@@ -14,6 +14,7 @@ mod certificate;
 mod derived;
 mod endpoints;
 mod entry;
+mod finding;
 mod host;
 mod ignored;
 mod object;
@@ -27,7 +28,6 @@ mod secret;
 mod service_policy;
 mod stratum;
 mod table;
-mod told;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;

@@ -4,11 +4,11 @@ use crate::facts::ServedIngress;
 use crate::model::Host;
 use crate::objects::{Field, FieldRef, Kind, ObjectRef, Problem};
 
+use super::finding::{Finding, more};
 use super::ignored;
 use super::reading::Reading;
 use super::service_policy::service_problems;
 use super::table::can_rewrite;
-use super::told::{Told, more};
 use super::{Input, budget, reason};
 
 /// The problems of an object by itself: that it is wrong as a whole, its annotations, its TLS entries.
@@ -27,7 +27,7 @@ pub fn object_problems(input: Input<'_>, object: &ObjectRef) -> Vec<Problem> {
             let ingress = input.reader.served_ingress(&object.name);
             ingress.map_or_else(Vec::new, |ingress| ingress_problems(input, object, ingress))
         }
-        // What nobody uses troubles nobody.
+        // Nothing is said of a Service that no Ingress names.
         Kind::Service if input.reader.is_service_named(&object.name) => {
             let service = input.reader.service(&object.name);
             service.map_or_else(Vec::new, |service| {
@@ -105,7 +105,7 @@ fn entries_text(mut indexes: impl Iterator<Item = usize>) -> Option<(usize, Stri
     Some((first, format!("spec.tls[{first}]{}", more(indexes.count()))))
 }
 
-fn problem(object: &ObjectRef, (field, reason, message): Told) -> Problem {
+fn problem(object: &ObjectRef, (field, reason, message): Finding) -> Problem {
     let source = FieldRef::new(object.clone(), field);
     Problem::new(source, reason, message)
 }

@@ -13,7 +13,7 @@ use crate::facts::ServedIngress;
 use crate::model::Host;
 use crate::objects::{Field, ObjectRef, Problem};
 
-use super::told::more;
+use super::finding::more;
 use super::{Input, reason};
 
 /// Who may serve a host that several namespaces name.

@@ -8,7 +8,7 @@ use crate::model::{CircuitBreakers, UpstreamProtocol};
 use crate::objects::{Field, Service, ServiceBackendPort, ServicePort, SessionAffinity, as_place};
 
 use super::app_protocol::{self, upstream_protocol};
-use super::told::{Told, more};
+use super::finding::{Finding, more};
 use super::{Input, annotation, reason};
 
 /// The annotations of Services: Contour's, and ours. The README's table is compared with this list.
@@ -46,7 +46,7 @@ pub fn service_policy(service: &Service, port: &ServicePort) -> ServicePolicy {
 
 /// What is wrong with what a Service says of its ports.
 #[must_use]
-pub fn service_problems(service: &Service) -> Vec<Told> {
+pub fn service_problems(service: &Service) -> Vec<Finding> {
     let numbers: HashSet<String> = service
         .ports
         .iter()
@@ -74,7 +74,7 @@ pub fn service_problems(service: &Service) -> Vec<Told> {
 }
 
 /// The first `appProtocol` that is none of ours.
-fn unknown_app_protocol(service: &Service) -> Option<Told> {
+fn unknown_app_protocol(service: &Service) -> Option<Finding> {
     let ports = service.ports.iter().enumerate();
     let mut unknown = ports.filter_map(|(at, port)| {
         let name = port.app_protocol.as_deref()?;
@@ -93,7 +93,7 @@ fn unknown_app_protocol(service: &Service) -> Option<Told> {
 }
 
 /// What holds for each of its ports, and what is wrong with it.
-fn limits(service: &Service) -> (Limits, Vec<Told>) {
+fn limits(service: &Service) -> (Limits, Vec<Finding>) {
     let mut problems = Vec::new();
     let mut report = |key: &str, message| {
         let field = Field::Annotation(key.into());

@@ -161,8 +161,8 @@ impl<'a> Table<'a> {
         self.push(ingress, policy, (field, matched), &path.backend);
     }
 
-    /// Who has the path already. In another namespace also he who has it as a wider type of path: the narrower one
-    /// would be tried first, and leave him nothing but the path itself.
+    /// The Ingress that has the path already. In another namespace also one that has the same text with a wider type: the
+    /// narrower path would be tried first, and take nearly all of its requests.
     fn taker(&self, path: &PathMatch, ingress: ServedIngress<'_>) -> Option<ServedIngress<'a>> {
         let namespace = &ingress.name().namespace;
         let is_of_others = |winner: &ServedIngress<'a>| winner.name().namespace != *namespace;

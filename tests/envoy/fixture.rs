@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use imbl::OrdMap;
 use isobath::envoy::edge::Edge;
-use isobath::envoy::route::Purpose;
+use isobath::envoy::route::TableOptions;
 use isobath::envoy::{
     cluster, endpoint, filter_chain, listener, manager, route, scope, secret, server_name,
 };
@@ -21,13 +21,13 @@ use isobath::xds::{Part, Resource, ResourceType};
 use crate::ads::Resources;
 
 /// The tables for clear text.
-pub const CLEAR: Purpose = Purpose {
+pub const CLEAR: TableOptions = TableOptions {
     tls: false,
     ingress_metrics: true,
 };
 
 /// The tables for TLS.
-pub const TLS: Purpose = Purpose { tls: true, ..CLEAR };
+pub const TLS: TableOptions = TableOptions { tls: true, ..CLEAR };
 
 pub fn source(kind: Kind, name: &str) -> FieldRef {
     ObjectRef::new(kind, "web", name).into()

@@ -9,7 +9,7 @@ use std::time::Duration;
 use envoy_types::pb::envoy::config::cluster::v3::Cluster as ClusterPb;
 use imbl::OrdMap;
 use isobath::envoy::edge::Edge;
-use isobath::envoy::route::Purpose;
+use isobath::envoy::route::TableOptions;
 use isobath::envoy::{
     cluster, endpoint, filter_chain, json, listener, manager as shared, route, scope, secret,
     server_name,
@@ -257,7 +257,7 @@ pub fn all() -> Vec<(&'static str, ResourceType, Resource)> {
                 "http",
                 [route::virtual_host(
                     &virtual_host("a.example.com", all_to("web/shop:80")),
-                    Purpose {
+                    TableOptions {
                         ingress_metrics: false,
                         ..CLEAR
                     },

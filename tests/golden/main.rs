@@ -2,7 +2,7 @@
 //! model that they come to, one line a route, and the problems. `UPDATE_GOLDEN=1 cargo test --test golden` writes
 //! the second anew; a diff of it is what a review reads, which is why it fails in CI, where nobody would read it.
 //!
-//! A Secret's `data` is `names` (or `commonName`) and `algorithm` here instead of real keys: what the door makes of keys has
+//! A Secret's `data` is `names` (or `commonName`) and `algorithm` here instead of real keys: what decoding makes of keys has
 //! tests of its own. With a `tls.crt` it is decoded as it stands.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]

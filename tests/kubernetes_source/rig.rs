@@ -9,7 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures::{StreamExt as _, stream};
 use isobath::objects::{Event, Kind, Object};
-use isobath::sources::kubernetes::{Args, ConnectError, Kubernetes, SourceError, Timing};
+use isobath::sources::kubernetes::{Args, ConnectError, Kubernetes, SourceError, WatchTiming};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
@@ -153,7 +153,7 @@ pub(crate) async fn source(args: &Args) -> Kubernetes {
 
 pub(crate) async fn try_source(args: &Args) -> Result<Kubernetes, ConnectError> {
     let source = Kubernetes::connect(args, Some("edge")).await?;
-    Ok(source.with_timing(Timing {
+    Ok(source.with_timing(WatchTiming {
         watch: Duration::from_secs(1),
         watch_spread: Duration::ZERO,
         margin: Duration::from_secs(1),

@@ -1,6 +1,6 @@
 //! Problems and refusals are told on the objects, once.
 
-use isobath::model::verdict::Refusal;
+use isobath::model::verdict::RefusedObject;
 use isobath::objects::{Field, FieldRef, Kind, ObjectRef, Problem};
 use k8s_openapi::api::events::v1::Event;
 use kube::api::ListParams;
@@ -78,7 +78,7 @@ async fn problems_and_refusals_are_told_once() {
     // The same again, another one gone: nothing further.
     a.problems(&[(port.clone(), &uid)]);
     a.problems(&all);
-    let refusal = Refusal {
+    let refusal = RefusedObject {
         owner: format!("Ingress {}/web", corner.shop),
         field: Field::Whole,
         reason: "virtual host web.example.com: bad regex".into(),

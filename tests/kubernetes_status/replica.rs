@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use clap::Parser;
 use futures::StreamExt as _;
-use isobath::model::verdict::{IngressFacts, ObjectProblems, Refusal, Statuses};
+use isobath::model::verdict::{IngressFacts, ObjectProblems, RefusedObject, Statuses};
 use isobath::objects::{LoadBalancerAddress, NamespacedName, ObjectRef, Problem};
 use isobath::process::pod::Pod;
-use isobath::status::lease::{self, Elector, Timing};
+use isobath::status::lease::{self, ElectionTiming, Elector};
 use isobath::status::{self, Reporter, Writer};
 use k8s_openapi::api::networking::v1::Ingress;
 use kube::runtime::watcher;
@@ -22,7 +22,7 @@ use crate::corner::{Corner, WITHIN, until};
 
 /// A term that is short enough for a test in which it has to end, and longer than a busy machine keeps a replica from
 /// renewing it: who loses it writes anew what it can't know to be written.
-const TIMING: Timing = Timing {
+const TIMING: ElectionTiming = ElectionTiming {
     lease_duration: Duration::from_secs(10),
     renew_deadline: Duration::from_secs(8),
     retry_period: Duration::from_millis(300),
@@ -40,7 +40,7 @@ struct Line {
 pub(crate) struct Replica {
     tasks: JoinSet<&'static str>,
     statuses: Arc<watch::Sender<Arc<Statuses>>>,
-    pub(crate) refusals: watch::Sender<Arc<[Refusal]>>,
+    pub(crate) refusals: watch::Sender<Arc<[RefusedObject]>>,
     pub(crate) leads: watch::Receiver<bool>,
     stop: watch::Sender<bool>,
     sees: watch::Sender<bool>,

@@ -1,4 +1,4 @@
-//! Random objects through the whole core: decoded at the door, kept, translated, rendered. Schema-valid edge values,
+//! Random objects through the whole core: decoded, kept, translated, rendered. Schema-valid edge values,
 //! wrong types, huge ones, Unicode, NUL, references into nothing, texts that are cut. Nothing panics, whatever is
 //! refused has a reason that its owner is told, and what is rendered is whole.
 //!
@@ -214,6 +214,6 @@ fn nothing_panics_and_everything_has_a_reason() {
         sum(|count| count.problems)
     );
     assert_eq!(accepted + refused + nameless, objects);
-    // A generator of nothing but rubbish would test the door only.
+    // A generator of nothing but rubbish would test decoding only.
     assert!(accepted > objects / 4 && refused > objects / 10);
 }

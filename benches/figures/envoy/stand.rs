@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Result;
-use isobath::envoy::route::Purpose;
+use isobath::envoy::route::TableOptions;
 use isobath::envoy::{cluster, endpoint, route};
 use isobath::model::{
     CircuitBreakers, Cluster, Discovery, EndpointAddress, Forward, HeaderModifier, Host,
@@ -145,11 +145,11 @@ pub fn virtual_host(host: &str, tls: bool) -> (Arc<str>, Part) {
         source: source(Kind::Ingress, host),
     }];
     let host = Host::new(host);
-    let purpose = Purpose {
+    let options = TableOptions {
         tls,
         ingress_metrics: true,
     };
-    route::virtual_host(&VirtualHost { host, routes }, purpose)
+    route::virtual_host(&VirtualHost { host, routes }, options)
 }
 
 pub fn source(kind: Kind, name: &str) -> FieldRef {

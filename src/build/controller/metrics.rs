@@ -75,7 +75,7 @@ impl Metrics {
             translated: Translated::default(),
             certificates: OrdMap::new(),
         };
-        // From the start: what is born with 1 is no increase to anybody who asks for one.
+        // From the start: Prometheus's `increase` does not see a series that appears with the value 1.
         for kind in Kind::ALL {
             for operation in ["apply", "delete", "replace"] {
                 let kind = kind.name();

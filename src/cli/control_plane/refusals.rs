@@ -12,27 +12,27 @@ use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Registry;
 use tokio::sync::watch;
 
-use crate::model::verdict::Refusal;
+use crate::model::verdict::RefusedObject;
 use crate::objects::Field;
 use crate::xds::{RefusedUnit, RefusedUnits, ResourceType};
 
-/// Least time between two tellings of what is left out.
+/// Least time between two publications of what is left out.
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// Follows the units that streams leave out and names them by the objects that they were made from, until one of
 /// the two ends is closed.
 pub async fn follow(
     mut units: watch::Receiver<RefusedUnits>,
-    refusals: watch::Sender<Arc<[Refusal]>>,
+    refusals: watch::Sender<Arc<[RefusedObject]>>,
 ) {
     loop {
-        let current: BTreeSet<Refusal> = units
+        let current: BTreeSet<RefusedObject> = units
             .borrow_and_update()
             .iter()
             .flat_map(refusals_of)
             .collect();
         refusals.send_replace(current.into_iter().collect());
-        // Who refuses much refuses it one by one, and each time all of it is told: so not each time.
+        // A client that refuses many units refuses them one by one, and each publication has all of them.
         tokio::time::sleep(PAUSE).await;
         if units.changed().await.is_err() {
             return;
@@ -40,8 +40,8 @@ pub async fn follow(
     }
 }
 
-/// What streams leave out at this moment, as a metric: a counter of refusals can't say that one is over, and a series
-/// that is born with 1 is no increase to anybody who asks for one.
+/// What streams leave out at this moment, as a metric. A counter of refusals can't say that one is over, and Prometheus's
+/// `increase` does not see a series that appears with the value 1.
 #[derive(Debug)]
 pub struct LeftOut(pub watch::Receiver<RefusedUnits>);
 
@@ -83,8 +83,8 @@ impl Collector for LeftOut {
     }
 }
 
-fn refusals_of(unit: &RefusedUnit) -> impl Iterator<Item = Refusal> {
-    unit.owners.iter().map(|owner| Refusal {
+fn refusals_of(unit: &RefusedUnit) -> impl Iterator<Item = RefusedObject> {
+    unit.owners.iter().map(|owner| RefusedObject {
         owner: owner.to_string(),
         // A part of a table is the virtual host of its name.
         field: match (unit.resource_type, &unit.part) {

@@ -21,27 +21,27 @@ fn only_connections_of_clients_count() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn patience_ends() {
+async fn retries_end() {
     let start = Instant::now();
     let far = start + Duration::from_secs(3600);
     let mut tries = 0;
-    let result: anyhow::Result<()> = patiently(far, async || {
+    let result: anyhow::Result<()> = retry(far, async || {
         tries += 1;
         bail!("try {tries}")
     })
     .await;
-    assert_eq!(start.elapsed(), PATIENCE);
+    assert_eq!(start.elapsed(), RETRY_FOR);
     assert_eq!(result.unwrap_err().to_string(), format!("try {tries}"));
     assert!((10..30).contains(&tries), "{tries}");
 
-    let result: anyhow::Result<u8> = patiently(Instant::now(), async || Ok(1)).await;
+    let result: anyhow::Result<u8> = retry(Instant::now(), async || Ok(1)).await;
     assert_eq!(result.unwrap(), 1, "at least one try, however late");
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_restarted_envoy_is_not_asked_twice() {
     let start = Instant::now();
-    let result: anyhow::Result<()> = patiently(start + PATIENCE, async || bail!(Restarted)).await;
+    let result: anyhow::Result<()> = retry(start + RETRY_FOR, async || bail!(Restarted)).await;
     assert!(result.unwrap_err().is::<Restarted>());
     assert_eq!(start.elapsed(), Duration::ZERO);
 }

@@ -1,4 +1,4 @@
-//! A certificate chain and its key, checked at the door as Envoy would check them.
+//! A certificate chain and its key, checked as Envoy would check them when their Secret is decoded.
 //!
 //! What Envoy refuses, it refuses with a NACK that can take a whole listener along, so everything that its
 //! TLS context and BoringSSL look at when they load a pair is looked at here first: that the chain parses,

@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use serde::Deserialize;
 
-use super::super::validate::{self, Refusal, Rules, at_most, duplicate, not_supported, required};
+use super::super::validate::{
+    self, FieldError, Rules, at_most, duplicate, not_supported, required,
+};
 use super::super::{AddressType, Endpoint, EndpointPort, EndpointSlice, Kind, Object};
 use super::json::{Int, List, Struct, Text};
 use super::metadata::MetadataWire;
@@ -66,7 +68,7 @@ impl<'a> Wire<'a> for SliceWire<'a> {
     }
 
     /// `ValidateEndpointSlice`, on what is read of it.
-    fn check(self, rules: Rules) -> Result<Object, Refusal> {
+    fn check(self, rules: Rules) -> Result<Object, FieldError> {
         const MAX_ENDPOINTS: usize = 1000;
         let metadata = self.metadata.0.check(Kind::EndpointSlice)?;
         let address_type = match self.address_type.as_str() {
@@ -97,7 +99,7 @@ impl<'a> Wire<'a> for SliceWire<'a> {
 }
 
 /// `validatePorts`. The number is checked by nobody: one that is none is kept as no number.
-fn ports(wires: &[Struct<PortWire<'_>>]) -> Result<Box<[EndpointPort]>, Refusal> {
+fn ports(wires: &[Struct<PortWire<'_>>]) -> Result<Box<[EndpointPort]>, FieldError> {
     const MAX_PORTS: usize = 20_000;
     at_most("ports", wires.len(), MAX_PORTS)?;
     let mut ports = Vec::with_capacity(wires.len());
@@ -146,7 +148,7 @@ fn endpoint(
     wire: &EndpointWire<'_>,
     address_type: AddressType,
     rules: Rules,
-) -> Result<Option<Endpoint>, Refusal> {
+) -> Result<Option<Endpoint>, FieldError> {
     const MAX_ADDRESSES: usize = 100;
     let texts = &wire.addresses.0;
     let at = format!("endpoints[{index}].addresses");

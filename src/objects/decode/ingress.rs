@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde::Deserialize;
 
-use super::super::validate::{self, Refusal, Rules, invalid, not_supported, required};
+use super::super::validate::{self, FieldError, Rules, invalid, not_supported, required};
 use super::super::{
     Ingress, IngressBackend, IngressClass, IngressPath, IngressRule, IngressTls, Kind, Object,
     PathType, ServiceBackendPort, TlsCertificateDelegation,
@@ -122,7 +122,7 @@ impl<'a> Wire<'a> for IngressWire<'a> {
     }
 
     /// `ValidateIngressCreate`; for stored objects less the rules that an update is exempt from.
-    fn check(self, rules: Rules) -> Result<Object, Refusal> {
+    fn check(self, rules: Rules) -> Result<Object, FieldError> {
         let spec = &self.spec.0;
         let metadata = self.metadata.0.check(Kind::Ingress)?;
         if spec.rules.0.is_empty() && spec.default_backend.is_none() {
@@ -172,7 +172,7 @@ impl<'a> Wire<'a> for IngressWire<'a> {
 }
 
 /// `validateIngressTLS`.
-fn tls_entry(at: &str, wire: &TlsWire<'_>, rules: Rules) -> Result<IngressTls, Refusal> {
+fn tls_entry(at: &str, wire: &TlsWire<'_>, rules: Rules) -> Result<IngressTls, FieldError> {
     let mut hosts = Vec::with_capacity(wire.hosts.0.len());
     for (index, host) in wire.hosts.0.iter().enumerate() {
         validate::host(format_args!("{at}.hosts[{index}]"), host.as_str())?;
@@ -191,7 +191,7 @@ fn tls_entry(at: &str, wire: &TlsWire<'_>, rules: Rules) -> Result<IngressTls, R
 /// `validateIngressRules`. It exempts what stands below a wildcard host, if that was stored before
 /// Kubernetes 1.19 and is wrong by today's rules; here such an Ingress is refused, since nothing sensible
 /// could be served for it.
-fn rule(at: &str, wire: &RuleWire<'_>) -> Result<IngressRule, Refusal> {
+fn rule(at: &str, wire: &RuleWire<'_>) -> Result<IngressRule, FieldError> {
     let host = wire.host.as_str();
     if !host.is_empty() {
         validate::no_address(format_args!("{at}.host"), host)?;
@@ -214,7 +214,7 @@ fn rule(at: &str, wire: &RuleWire<'_>) -> Result<IngressRule, Refusal> {
 }
 
 /// `validateHTTPIngressPath`.
-fn path(at: &str, wire: &PathWire<'_>) -> Result<IngressPath, Refusal> {
+fn path(at: &str, wire: &PathWire<'_>) -> Result<IngressPath, FieldError> {
     let path = wire.path.as_str();
     let Some(path_type) = &wire.path_type else {
         let why = "pathType must be specified";
@@ -247,7 +247,7 @@ fn path(at: &str, wire: &PathWire<'_>) -> Result<IngressPath, Refusal> {
 }
 
 /// `validateIngressBackend`.
-fn backend(at: &str, wire: &BackendWire<'_>) -> Result<IngressBackend, Refusal> {
+fn backend(at: &str, wire: &BackendWire<'_>) -> Result<IngressBackend, FieldError> {
     match (&wire.service, &wire.resource) {
         (Some(_), Some(_)) => {
             let why = "cannot set both resource and service backends";
@@ -269,7 +269,7 @@ fn backend(at: &str, wire: &BackendWire<'_>) -> Result<IngressBackend, Refusal> 
     }
 }
 
-fn backend_port(at: &str, wire: &BackendPortWire<'_>) -> Result<ServiceBackendPort, Refusal> {
+fn backend_port(at: &str, wire: &BackendPortWire<'_>) -> Result<ServiceBackendPort, FieldError> {
     let (name, Int(number)) = (wire.name.as_str(), wire.number);
     match (name.is_empty(), number) {
         (false, 0) => {
@@ -284,7 +284,7 @@ fn backend_port(at: &str, wire: &BackendPortWire<'_>) -> Result<ServiceBackendPo
 }
 
 /// `validateIngressTypedLocalObjectReference`.
-fn resource(at: &str, wire: &ResourceWire<'_>) -> Result<IngressBackend, Refusal> {
+fn resource(at: &str, wire: &ResourceWire<'_>) -> Result<IngressBackend, FieldError> {
     if let Some(group) = &wire.api_group {
         validate::dns_subdomain(format_args!("{at}.apiGroup"), group.as_str())?;
     }
@@ -333,13 +333,13 @@ impl<'a> Wire<'a> for ClassWire<'a> {
     }
 
     /// `ValidateIngressClass`, less the parameters, which Isobath has none of.
-    fn check(self, _: Rules) -> Result<Object, Refusal> {
+    fn check(self, _: Rules) -> Result<Object, FieldError> {
         const LIMIT: usize = 250;
         let metadata = self.metadata.0.check(Kind::IngressClass)?;
         let controller = self.spec.0.controller.as_str();
         if controller.len() > LIMIT {
             let reason = format!("spec.controller: Too long: may not be more than {LIMIT} bytes");
-            return Err(Refusal(reason));
+            return Err(FieldError(reason));
         }
         validate::domain_prefixed_path("spec.controller", controller)?;
         let is_default = "ingressclass.kubernetes.io/is-default-class";
@@ -388,7 +388,7 @@ impl<'a> Wire<'a> for DelegationWire<'a> {
     }
 
     /// The schema of Contour's custom resource definition: three required fields.
-    fn check(self, _: Rules) -> Result<Object, Refusal> {
+    fn check(self, _: Rules) -> Result<Object, FieldError> {
         let metadata = self.metadata.0.check(Kind::TlsCertificateDelegation)?;
         let Some(List(entries)) = &self.spec.0.delegations else {
             return Err(required("spec.delegations", ""));

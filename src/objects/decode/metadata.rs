@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde::Deserialize;
 
-use super::super::validate::{self, Refusal, Verdict, required};
+use super::super::validate::{self, FieldError, Verdict, required};
 use super::super::{
     Annotations, Kind, LoadBalancerAddress, Metadata, NamespacedName, is_of_other_controller,
 };
@@ -44,7 +44,7 @@ impl MetadataWire<'_> {
     }
 
     /// `ValidateObjectMeta`, on what is read of it.
-    pub(super) fn check(&self, kind: Kind) -> Result<Metadata, Refusal> {
+    pub(super) fn check(&self, kind: Kind) -> Result<Metadata, FieldError> {
         let name = self.name.as_str();
         if name.is_empty() {
             let why = "name or generateName is required";
@@ -94,7 +94,7 @@ impl MetadataWire<'_> {
         if size > LIMIT {
             let reason =
                 format!("metadata.annotations: Too long: may not be more than {LIMIT} bytes");
-            return Err(Refusal(reason));
+            return Err(FieldError(reason));
         }
         Ok(())
     }
@@ -127,7 +127,7 @@ impl MetadataWire<'_> {
         entries.collect()
     }
 
-    fn created(&self) -> Result<Option<jiff::Timestamp>, Refusal> {
+    fn created(&self) -> Result<Option<jiff::Timestamp>, FieldError> {
         let text = self.creation_timestamp.as_ref();
         text.map(|text| validate::time("metadata.creationTimestamp", text.as_str()))
             .transpose()

@@ -1,4 +1,4 @@
-//! The door: one JSON object, as LIST items and WATCH events carry it, becomes an [`Object`].
+//! Decoding and validation: one JSON object, as LIST items and WATCH events carry it, becomes an [`Object`].
 //!
 //! It is decoded straight into slim types: fields that Isobath does not use are skipped, never kept and
 //! never checked. What is used is checked by the rules of the API server ([`Rules`]), for both
@@ -21,7 +21,7 @@ use serde::Deserialize;
 
 use self::json::{PerhapsStruct, PerhapsText};
 use self::wire::Wire;
-use super::validate::{Refusal, Rules};
+use super::validate::{FieldError, Rules};
 use super::{Invalid, Kind, Object, ObjectRef, for_each_kind};
 
 /// Decodes an object of an API server: [`decode_versioned`] by [`Rules::Stored`], less the version.
@@ -48,7 +48,7 @@ pub fn decode_versioned(kind: Kind, json: &str, rules: Rules) -> Result<Decoded,
         };
     }
     let decoded = for_each_kind!(decoded);
-    decoded.or_else(|Refusal(reason)| {
+    decoded.or_else(|FieldError(reason)| {
         let head = head(kind, json)?;
         Ok(Decoded {
             object: Object::Invalid(Arc::new(Invalid {
@@ -114,7 +114,7 @@ pub enum Undecodable {
     Nameless,
 }
 
-fn read<'a, W: Wire<'a>>(kind: Kind, json: &'a str, rules: Rules) -> Result<Decoded, Refusal> {
+fn read<'a, W: Wire<'a>>(kind: Kind, json: &'a str, rules: Rules) -> Result<Decoded, FieldError> {
     let json::Struct(wire) = serde_json::from_str::<json::Struct<W>>(json)
         .map_err(|error| misshapen::<W>(json, &error))?;
     let resource_version = wire.metadata().resource_version();
@@ -127,7 +127,7 @@ fn read<'a, W: Wire<'a>>(kind: Kind, json: &'a str, rules: Rules) -> Result<Deco
 }
 
 /// Decodes a second time for the path of the field, which costs too much to keep track of each time.
-fn misshapen<'a, W: Wire<'a>>(json: &'a str, error: &serde_json::Error) -> Refusal {
+fn misshapen<'a, W: Wire<'a>>(json: &'a str, error: &serde_json::Error) -> FieldError {
     let mut deserializer = serde_json::Deserializer::from_str(json);
     let path = match serde_path_to_error::deserialize::<_, json::Struct<W>>(&mut deserializer) {
         Ok(_) => String::new(),
@@ -138,7 +138,7 @@ fn misshapen<'a, W: Wire<'a>>(json: &'a str, error: &serde_json::Error) -> Refus
         let field = ["metadata", "data", "type"]
             .into_iter()
             .find(|field| path.starts_with(field));
-        return Refusal(match field {
+        return FieldError(match field {
             Some(field) => format!(
                 "{field}: a value has the wrong type; text that YAML reads as a number or a boolean stands in quotes"
             ),
@@ -151,7 +151,7 @@ fn misshapen<'a, W: Wire<'a>>(json: &'a str, error: &serde_json::Error) -> Refus
         .rsplit_once(" at line ")
         .map_or(message.as_str(), |(message, _)| message);
     let remedy = remedy(&path, message);
-    Refusal(if path.is_empty() || path == "." {
+    FieldError(if path.is_empty() || path == "." {
         message.to_owned()
     } else {
         format!("{path}: {message}{remedy}")

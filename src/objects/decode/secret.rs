@@ -10,7 +10,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
 use zeroize::Zeroizing;
 
-use super::super::validate::{self, Refusal, Rules};
+use super::super::validate::{self, FieldError, Rules};
 use super::super::{Kind, Object, Secret, TlsCertificate};
 use super::json::{Struct, Text, TextMap};
 use super::metadata::MetadataWire;
@@ -41,7 +41,7 @@ impl<'a> Wire<'a> for SecretWire<'a> {
         &self.metadata.0
     }
 
-    fn check(self, _: Rules) -> Result<Object, Refusal> {
+    fn check(self, _: Rules) -> Result<Object, FieldError> {
         let metadata = self.metadata.0.check(Kind::Secret)?;
         for (key, _) in &self.data.0 {
             validate::data_key("data", key)?;

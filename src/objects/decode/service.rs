@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde::Deserialize;
 
-use super::super::validate::{self, Refusal, Rules, duplicate, not_supported, required};
+use super::super::validate::{self, FieldError, Rules, duplicate, not_supported, required};
 use super::super::{IpFamily, Kind, Object, Service, ServicePort, ServiceType, SessionAffinity};
 use super::json::{Bool, Int, List, Struct, Text};
 use super::metadata::{MetadataWire, StatusWire};
@@ -64,7 +64,7 @@ impl<'a> Wire<'a> for ServiceWire<'a> {
     }
 
     /// `validateService`, on what is read of it, after the API server's defaults.
-    fn check(self, _: Rules) -> Result<Object, Refusal> {
+    fn check(self, _: Rules) -> Result<Object, FieldError> {
         let metadata = self.metadata.0.check(Kind::Service)?;
         let spec = &self.spec.0;
         let service_type = match spec.service_type.as_str() {
@@ -112,7 +112,7 @@ impl<'a> Wire<'a> for ServiceWire<'a> {
     }
 }
 
-fn external_name(name: &str) -> Result<ServiceType, Refusal> {
+fn external_name(name: &str) -> Result<ServiceType, FieldError> {
     // A trailing dot makes the name a fully qualified one.
     let relative = name.strip_suffix('.').unwrap_or(name);
     if relative.is_empty() {
@@ -124,7 +124,7 @@ fn external_name(name: &str) -> Result<ServiceType, Refusal> {
 
 /// `validateServicePort` and the two rules on duplicates. Those of other protocols than TCP are checked and
 /// left out.
-fn ports(wires: &[Struct<PortWire<'_>>]) -> Result<Box<[ServicePort]>, Refusal> {
+fn ports(wires: &[Struct<PortWire<'_>>]) -> Result<Box<[ServicePort]>, FieldError> {
     let mut ports = Vec::with_capacity(wires.len());
     let mut names = BTreeSet::new();
     let mut numbers = BTreeSet::new();
@@ -163,7 +163,7 @@ fn ports(wires: &[Struct<PortWire<'_>>]) -> Result<Box<[ServicePort]>, Refusal> 
 }
 
 /// The protocol of a port, TCP where none is given.
-pub(super) fn protocol(at: &str, value: &str) -> Result<&'static str, Refusal> {
+pub(super) fn protocol(at: &str, value: &str) -> Result<&'static str, FieldError> {
     match value {
         "" | "TCP" => Ok("TCP"),
         "UDP" => Ok("UDP"),

@@ -3,7 +3,7 @@
 use serde::Deserialize;
 
 use super::super::Object;
-use super::super::validate::{Refusal, Rules};
+use super::super::validate::{FieldError, Rules};
 use super::metadata::MetadataWire;
 
 /// An object as it stands in the JSON text.
@@ -15,5 +15,5 @@ pub(super) trait Wire<'a>: Default + Deserialize<'a> {
 
     fn metadata(&self) -> &MetadataWire<'a>;
 
-    fn check(self, rules: Rules) -> Result<Object, Refusal>;
+    fn check(self, rules: Rules) -> Result<Object, FieldError>;
 }

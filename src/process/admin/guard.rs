@@ -1,4 +1,5 @@
-//! Who is answered on the admin address: those who are at it, and no page of a browser that was led there.
+//! Which requests the admin address answers: those of programs in the pod or behind a port-forward, and none that a proxy
+//! passed on or a web page made.
 //!
 //! The admin address is on loopback, which is Envoy's too: whoever owns a name that an ExternalName Service leads to can
 //! let it point there. And a person forwards it to a laptop (`kubectl port-forward`), where any page in the browser may

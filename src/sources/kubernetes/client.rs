@@ -15,7 +15,7 @@ use super::args::Args;
 use super::error::{Cause, ConfigurationError, one_line};
 use super::frame::Status;
 use super::list_watch::Input;
-use super::timing::{CONNECT_WITHIN, Timing};
+use super::timing::{CONNECT_WITHIN, WatchTiming};
 use super::token::BearerFile;
 use super::transport;
 
@@ -111,7 +111,7 @@ async fn config(args: &Args) -> Result<kube::Config, ConfigurationError> {
 pub(super) async fn is_installed(
     kind: Kind,
     client: &kube::Client,
-    timing: &Timing,
+    timing: &WatchTiming,
 ) -> Result<bool, Cause> {
     #[derive(serde::Deserialize)]
     struct Resources {

@@ -64,7 +64,7 @@ pub(super) enum Input<'a> {
     /// A list was answered with 200.
     Page(Page),
     /// An answer other than 200.
-    Refusal {
+    ErrorStatus {
         /// Its HTTP status.
         status: u16,
         /// Its Retry-After, where it has one.
@@ -110,7 +110,7 @@ pub(super) struct ListWatch {
     /// The request is a repetition after a broken connection.
     repeated: bool,
     /// Lists and watches in a row that brought nothing.
-    barren: u32,
+    consecutive_empty: u32,
     /// Lists in a row that were asked for because their predecessor's version was gone before anything else came.
     relists: u32,
     /// Times in a row that the server did not know the version yet.
@@ -155,7 +155,7 @@ impl ListWatch {
             streams: true,
             seen: None,
             repeated: false,
-            barren: 0,
+            consecutive_empty: 0,
             relists: 0,
             unknown_version: 0,
         }
@@ -204,7 +204,7 @@ impl ListWatch {
                 self.repeated = false;
                 self.page(page, events)
             }
-            Input::Refusal {
+            Input::ErrorStatus {
                 status,
                 retry_after,
                 body,
@@ -306,7 +306,7 @@ impl ListWatch {
                 self.unknown_version = 0;
                 if *last != version {
                     *last = version;
-                    self.barren = 0;
+                    self.consecutive_empty = 0;
                     self.relists = 0;
                 }
             }
@@ -430,12 +430,12 @@ impl ListWatch {
     /// At once, unless attempts in a row came to nothing: then a loop would only be a burden to the server.
     fn pause(&mut self, brief: bool) -> Step {
         if !brief {
-            self.barren = 0;
+            self.consecutive_empty = 0;
             self.relists = 0;
             return Step::Send;
         }
-        self.barren += 1;
-        if self.barren > 1 {
+        self.consecutive_empty += 1;
+        if self.consecutive_empty > 1 {
             Step::SendAfter(PAUSE)
         } else {
             Step::Send

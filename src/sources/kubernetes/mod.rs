@@ -43,7 +43,7 @@ use crate::objects::{Event, Kind};
 pub use args::Args;
 pub use client::connect as client;
 pub use error::{Cause, ConfigurationError, ConnectError, SourceError};
-pub use timing::Timing;
+pub use timing::WatchTiming;
 
 use list_watch::ListWatch;
 use metrics::Metrics;
@@ -56,7 +56,7 @@ pub struct Kubernetes {
     server: Option<Arc<str>>,
     watched: Vec<(Kind, Option<Arc<str>>)>,
     start_jitter: Duration,
-    timing: Timing,
+    timing: WatchTiming,
     metrics: Metrics,
 }
 
@@ -95,7 +95,7 @@ impl Kubernetes {
         args: &Args,
         ingress_class: Option<&str>,
     ) -> Result<Self, ConnectError> {
-        let timing = Timing::default();
+        let timing = WatchTiming::default();
         let namespaces: BTreeSet<&str> = args.watch_namespaces.iter().map(String::as_str).collect();
         let mut watched = Vec::new();
         for kind in Kind::ALL {
@@ -149,7 +149,7 @@ impl Kubernetes {
 
     /// Replaces the time-outs. The defaults are what the design promises; tests scale them.
     #[must_use]
-    pub fn with_timing(mut self, timing: Timing) -> Self {
+    pub fn with_timing(mut self, timing: WatchTiming) -> Self {
         self.timing = timing;
         self
     }

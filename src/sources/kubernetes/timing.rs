@@ -9,7 +9,7 @@ pub(super) const CONNECT_WITHIN: Duration = Duration::from_secs(5);
 /// The times of a list-watch. The defaults are the design's: a half-open connection is noticed and the
 /// process ended within 60 s, at `watch + watch_spread + margin`, and then 5 s for the attempt to go on.
 #[derive(Clone, Debug)]
-pub struct Timing {
+pub struct WatchTiming {
     /// The server is asked to end each watch after this time at least, in whole seconds.
     pub watch: Duration,
     /// A random part of this is added to it, so that the watches of a fleet do not end together.
@@ -21,7 +21,7 @@ pub struct Timing {
     pub answer: Duration,
 }
 
-impl Default for Timing {
+impl Default for WatchTiming {
     fn default() -> Self {
         Self {
             watch: Duration::from_secs(40),

@@ -26,10 +26,10 @@ use super::list_watch::{Input, ListWatch, Request, Step};
 use super::metrics::{End, Metrics};
 use super::page::Page;
 use super::resource::Resource;
-use super::timing::{CONNECT_WITHIN, Timing};
+use super::timing::{CONNECT_WITHIN, WatchTiming};
 
 /// A refusal's body is a `Status` of some hundred bytes; what is longer is not read on.
-const LONGEST_REFUSAL: usize = 64 << 10;
+const LONGEST_ERROR: usize = 64 << 10;
 /// From so many bytes on it pays to decode them elsewhere: some thirty objects.
 pub(super) const BULK: usize = 64 << 10;
 /// So many parts of a list are decoded at one time, or wait for it.
@@ -45,7 +45,7 @@ pub(super) async fn run(
     client: &kube::Client,
     resource: &Resource,
     mut machine: ListWatch,
-    timing: &Timing,
+    timing: &WatchTiming,
     events: &mpsc::Sender<Event>,
     metrics: &Metrics,
 ) -> Cause {
@@ -82,7 +82,7 @@ pub(super) fn random_part(most: Duration) -> Duration {
 struct Exchange<'a> {
     client: &'a kube::Client,
     resource: &'a Resource,
-    timing: &'a Timing,
+    timing: &'a WatchTiming,
     events: &'a mpsc::Sender<Event>,
     metrics: &'a Metrics,
     /// How long the next answer may take.
@@ -121,7 +121,7 @@ impl Exchange<'_> {
             Err(input) => return self.tell(machine, input).await,
         };
         if answer.status != StatusCode::OK.as_u16() {
-            let input = Input::Refusal {
+            let input = Input::ErrorStatus {
                 status: answer.status,
                 retry_after: answer.retry_after,
                 body: &answer.body,
@@ -271,7 +271,7 @@ pub(super) async fn read(
                 )));
             }
         }
-        if status != StatusCode::OK && body.len() > LONGEST_REFUSAL {
+        if status != StatusCode::OK && body.len() > LONGEST_ERROR {
             break;
         }
     }

@@ -26,14 +26,14 @@ pub(super) struct Read {
     pub(super) is_foreign: bool,
 }
 
-/// Sentences that are told once, whichever file asks for them first.
+/// Log lines that are written once, whichever file asks for them first.
 #[derive(Debug, Default)]
-pub(super) struct Told {
+pub(super) struct Notices {
     all: BTreeSet<String>,
     new: Vec<Problem>,
 }
 
-impl Told {
+impl Notices {
     /// Those that came since the last call.
     pub(super) fn take(&mut self) -> Vec<Problem> {
         std::mem::take(&mut self.new)
@@ -51,7 +51,7 @@ impl Told {
 /// # Errors
 ///
 /// The first place that can't be read, in a file that was meant for us.
-pub(super) fn of(path: &Path, text: &str, told: &mut Told) -> Result<Read, ParseError> {
+pub(super) fn of(path: &Path, text: &str, notices: &mut Notices) -> Result<Read, ParseError> {
     let documents = parse_documents(path, text)?;
     // A second reading, which most files never need.
     let spans = OnceCell::new();
@@ -93,7 +93,7 @@ pub(super) fn of(path: &Path, text: &str, told: &mut Told) -> Result<Read, Parse
                     .problems
                     .push(Problem::in_file(path, (*line, 1), reason));
             }
-            Advice::Once(reason) => told.once(Problem::in_file(path, (*line, 1), reason)),
+            Advice::Once(reason) => notices.once(Problem::in_file(path, (*line, 1), reason)),
             Advice::None => {}
         }
     }

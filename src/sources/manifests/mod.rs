@@ -1,7 +1,7 @@
 //! Objects from a directory of YAML and JSON, for whoever has no cluster: development, tests, a lone Envoy.
 //!
 //! The directory is read recursively, each file of any number of documents (`kind: List` too), and watched. On a
-//! change only the files concerned are read again, and only objects that differ are sent on. Objects are judged
+//! change only the files concerned are read again, and only objects that differ are sent on. Objects are validated
 //! by the API server's rules for new ones ([`Rules::Create`]), so a manifest that is fine here is fine in a cluster.
 //!
 //! Folders hold other things too: what is no object of Kubernetes is passed over and named. A file that was meant for us
@@ -47,8 +47,8 @@ use tokio::time::Instant;
 pub use self::parse::{Document, Documents, ParseError, parse_documents};
 use self::problem::MEANWHILE;
 pub use self::problem::{ManifestError, Origin, Problem};
+use self::reader::{FileTimeouts, Reader};
 pub use self::reader::{GONE_FOR_GOOD, STILL_WRITING};
-use self::reader::{Patience, Reader};
 use self::touched::Inbox;
 use crate::objects::{Event, Object, ObjectRef};
 
@@ -97,7 +97,7 @@ impl Manifests {
             let input = fs::File::open(root).map_err(unreadable)?;
             return Self::of_text(root, file::read_once(input));
         }
-        Self::load_patiently(root, Patience::default())
+        Self::load_with(root, FileTimeouts::default())
     }
 
     fn of_text(
@@ -109,13 +109,13 @@ impl Manifests {
         Ok(Self::with_reader(reader, Inbox::new(name)))
     }
 
-    fn load_patiently(root: &Path, patience: Patience) -> Result<Self, ManifestError> {
+    fn load_with(root: &Path, timeouts: FileTimeouts) -> Result<Self, ManifestError> {
         let root = absolute(root).map_err(|cause| ManifestError::Unreadable {
             path: root.to_owned(),
             cause,
         })?;
         let inbox = Inbox::new(&root);
-        let mut reader = Reader::new(&root, inbox.clone(), patience)?;
+        let mut reader = Reader::new(&root, inbox.clone(), timeouts)?;
         reader.start(Instant::now())?;
         Ok(Self::with_reader(reader, inbox))
     }
@@ -256,7 +256,7 @@ fn report(known: &[Problem], found: &[Problem]) {
 
 /// Logs what is told once.
 fn say(reader: &mut Reader) {
-    for problem in reader.take_told() {
+    for problem in reader.take_notices() {
         tracing::warn!("{problem}");
     }
     let passed_over = reader.take_passed_over();

@@ -8,7 +8,7 @@ use std::time::Duration;
 use imbl::OrdMap;
 use tokio::time::Instant;
 
-use super::content::{self, Told};
+use super::content::{self, Notices};
 use super::file::{self, Unread};
 use super::foreign;
 use super::merge::Merge;
@@ -39,11 +39,11 @@ pub(super) struct Reader {
     unreadable: Vec<Problem>,
     /// The root is not there: when that is told, since it can be for a moment only, and how.
     missing: Option<(Instant, Problem)>,
-    patience: Patience,
+    timeouts: FileTimeouts,
     /// When the root is looked at, whatever happens.
     look: Option<Instant>,
-    /// What is told once.
-    told: Told,
+    /// What is logged once.
+    notices: Notices,
     /// Files that hold something else than objects, and why they don't.
     skipped: BTreeMap<PathBuf, String>,
     /// The new ones among them, for whoever tells.
@@ -52,16 +52,16 @@ pub(super) struct Reader {
     refusal: Option<Problem>,
 }
 
-/// How long files are waited for.
+/// How long files are waited for before they are read or forgotten.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Patience {
+pub(super) struct FileTimeouts {
     /// That are gone or empty.
     pub(super) gone: Duration,
     /// That are written to.
     pub(super) writing: Duration,
 }
 
-impl Default for Patience {
+impl Default for FileTimeouts {
     fn default() -> Self {
         Self {
             gone: GONE_FOR_GOOD,
@@ -81,7 +81,7 @@ impl Reader {
     pub(super) fn new(
         root: &Path,
         inbox: Inbox,
-        patience: Patience,
+        timeouts: FileTimeouts,
     ) -> Result<Self, ManifestError> {
         let handler = move |event| inbox.put(event);
         let watcher = notify::recommended_watcher(handler).map_err(|cause| {
@@ -89,12 +89,12 @@ impl Reader {
             ManifestError::Unwatchable { path, cause }
         })?;
         let tree = Tree::new(root.to_owned(), watcher);
-        Ok(Self::with_tree(Some(tree), patience))
+        Ok(Self::with_tree(Some(tree), timeouts))
     }
 
     /// Of a text that never changes, by a name for messages.
     pub(super) fn of_text(name: &Path, text: &str) -> Result<Self, ManifestError> {
-        let mut reader = Self::with_tree(None, Patience::default());
+        let mut reader = Self::with_tree(None, FileTimeouts::default());
         reader.take(name, text);
         match reader.refusal.take() {
             Some(problem) => Err(ManifestError::Broken(problem)),
@@ -102,7 +102,7 @@ impl Reader {
         }
     }
 
-    fn with_tree(tree: Option<Tree>, patience: Patience) -> Self {
+    fn with_tree(tree: Option<Tree>, timeouts: FileTimeouts) -> Self {
         Self {
             tree,
             merge: Merge::default(),
@@ -110,9 +110,9 @@ impl Reader {
             waiting: BTreeMap::new(),
             unreadable: Vec::new(),
             missing: None,
-            patience,
+            timeouts,
             look: None,
-            told: Told::default(),
+            notices: Notices::default(),
             skipped: BTreeMap::new(),
             passed_over: Vec::new(),
             refusal: None,
@@ -152,8 +152,8 @@ impl Reader {
     }
 
     /// What is to be told once of objects, since the last call.
-    pub(super) fn take_told(&mut self) -> Vec<Problem> {
-        self.told.take()
+    pub(super) fn take_notices(&mut self) -> Vec<Problem> {
+        self.notices.take()
     }
 
     pub(super) fn objects(&self) -> impl Iterator<Item = &Object> {
@@ -204,7 +204,7 @@ impl Reader {
                 walk |= !self.known.contains_key(&path);
                 dirty.insert(path);
             } else {
-                let until = now + self.patience.writing;
+                let until = now + self.timeouts.writing;
                 self.waiting.insert(path, Wait { until, gone: false });
             }
         }
@@ -244,7 +244,7 @@ impl Reader {
             }
             Err(ManifestError::Unreadable { path, cause }) => {
                 let reason = format!("can't read the manifests: {cause}{MEANWHILE}");
-                let until = now + self.patience.gone;
+                let until = now + self.timeouts.gone;
                 let problem = Problem::of_file(&path, reason);
                 let (until, problem) = self.missing.get_or_insert((until, problem));
                 if *until <= now {
@@ -296,7 +296,7 @@ impl Reader {
             }
             let waits = self.waiting.get(path).is_some_and(|wait| wait.gone);
             if !waits {
-                let until = now + self.patience.gone;
+                let until = now + self.timeouts.gone;
                 self.waiting
                     .insert(path.clone(), Wait { until, gone: true });
                 missing.push(path.clone());
@@ -330,7 +330,7 @@ impl Reader {
 
     /// Takes in a file's text.
     fn take(&mut self, path: &Path, text: &str) -> Vec<Event> {
-        match content::of(path, text, &mut self.told) {
+        match content::of(path, text, &mut self.notices) {
             Ok(content) if content.is_foreign && self.merge.has_objects(path) => {
                 // Whoever edits a manifest has it in this state for a moment.
                 let reason = content
@@ -375,7 +375,7 @@ impl Reader {
     }
 
     fn wait(&mut self, path: &Path, gone: bool, now: Instant) -> Vec<Event> {
-        let until = now + self.patience.gone;
+        let until = now + self.timeouts.gone;
         self.waiting.insert(path.to_owned(), Wait { until, gone });
         self.merge.set_gone(path, gone)
     }

@@ -18,7 +18,7 @@ use crate::objects::{Kind, ObjectRef};
 mod links;
 mod roots;
 
-const PATIENCE: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_secs(60);
 
 fn service(name: &str, port: u16) -> String {
     format!(
@@ -53,11 +53,11 @@ impl Fixture {
     }
 
     async fn run(directory: TempDir, root: &Path) -> Self {
-        Self::run_patiently(directory, root, Patience::default()).await
+        Self::run_with(directory, root, FileTimeouts::default()).await
     }
 
-    async fn run_patiently(directory: TempDir, root: &Path, patience: Patience) -> Self {
-        let manifests = Manifests::load_patiently(root, patience).unwrap();
+    async fn run_with(directory: TempDir, root: &Path, timeouts: FileTimeouts) -> Self {
+        let manifests = Manifests::load_with(root, timeouts).unwrap();
         let origins = manifests.origins();
         let problems = manifests.problems();
         let (sender, events) = mpsc::channel(16);
@@ -113,7 +113,7 @@ impl Fixture {
             if let Some(event) = self.batch.pop_front() {
                 return event;
             }
-            match timeout(PATIENCE, self.events.recv()).await {
+            match timeout(LIMIT, self.events.recv()).await {
                 Ok(Some(Event::Batch(events))) => self.batch.extend(events),
                 other => panic!("{other:?}; have {:?}", self.services()),
             }
@@ -149,7 +149,7 @@ impl Fixture {
                 .collect();
             found == expected
         };
-        let waited = timeout(PATIENCE, self.problems.wait_for(holds))
+        let waited = timeout(LIMIT, self.problems.wait_for(holds))
             .await
             .map(|_| ());
         let found = self.problems.borrow().clone();
@@ -184,7 +184,7 @@ impl Fixture {
         drop(self.events);
         // The source notices when it has something to send.
         fs::write(self.directory.path().join("zzz.yaml"), service("zzz", 1)).unwrap();
-        let error = timeout(PATIENCE, self.source.join_next())
+        let error = timeout(LIMIT, self.source.join_next())
             .await
             .unwrap()
             .unwrap()
@@ -240,7 +240,7 @@ async fn the_objects_of_one_file_change_together() {
     let both = [service("a", 1), service("b", 2)].join("---\n");
     for (text, count) in [(&*both, 2), ("", 2), (&*both, 2)] {
         fixture.write("all.yaml", text);
-        match timeout(PATIENCE, fixture.events.recv()).await {
+        match timeout(LIMIT, fixture.events.recv()).await {
             Ok(Some(Event::Batch(events))) => assert_eq!(events.len(), count, "{events:?}"),
             other => panic!("{other:?}"),
         }
@@ -289,11 +289,11 @@ async fn editors_save_in_their_ways() {
     let root = directory.path().to_owned();
     fs::write(root.join("a.yaml"), service("a", 1)).unwrap();
     // However slow the machine is: in this test a deletion is a failure, and so is a look at a file that is open.
-    let patience = Patience {
-        gone: PATIENCE,
-        writing: PATIENCE,
+    let timeouts = FileTimeouts {
+        gone: LIMIT,
+        writing: LIMIT,
     };
-    let mut fixture = Fixture::run_patiently(directory, &root, patience).await;
+    let mut fixture = Fixture::run_with(directory, &root, timeouts).await;
     fixture.check(&[("a", 1)]).await;
     let (path, backup) = (fixture.path("a.yaml"), fixture.path("a.yaml~"));
     // Written beside and renamed.

@@ -21,7 +21,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 /// The three times of an election.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Timing {
+pub struct ElectionTiming {
     /// How long the others wait after the last change before they take over. Whole seconds.
     pub lease_duration: Duration,
     /// How long a leader that can't renew goes on. Shorter than the lease duration.
@@ -30,7 +30,7 @@ pub struct Timing {
     pub retry_period: Duration,
 }
 
-impl Default for Timing {
+impl Default for ElectionTiming {
     /// client-go's: 15 s, 10 s, 2 s.
     fn default() -> Self {
         Self {
@@ -60,7 +60,7 @@ pub struct Election {
     name: String,
     namespace: String,
     identity: String,
-    timing: Timing,
+    timing: ElectionTiming,
     /// The Lease as last seen, and when its record was first seen.
     observed: Option<(Lease, Instant)>,
     /// Whether `observed` has the version to write on.
@@ -73,7 +73,7 @@ pub struct Election {
 
 impl Election {
     /// A candidate, not yet leader. `identity` is unique among all processes.
-    pub fn new(namespace: &str, name: &str, identity: &str, timing: Timing) -> Self {
+    pub fn new(namespace: &str, name: &str, identity: &str, timing: ElectionTiming) -> Self {
         Self {
             name: name.to_owned(),
             namespace: namespace.to_owned(),
@@ -229,7 +229,7 @@ fn holder_of(lease: &Lease) -> Option<&str> {
         .filter(|holder| !holder.is_empty())
 }
 
-fn duration_of(lease: &Lease, timing: Timing) -> Duration {
+fn duration_of(lease: &Lease, timing: ElectionTiming) -> Duration {
     lease
         .spec
         .as_ref()
@@ -295,7 +295,7 @@ mod tests {
     }
 
     fn candidate(name: &str) -> Election {
-        Election::new("isobath", "isobath", name, Timing::default())
+        Election::new("isobath", "isobath", name, ElectionTiming::default())
     }
 
     fn transitions(server: &Server) -> i32 {

@@ -30,8 +30,8 @@ use tokio::time::Instant;
 use tracing::{debug, info};
 
 use crate::process::pod::Pod;
-use crate::status::api_call::{self, Failure, Trouble};
-pub use election::{Election, Step, Timing};
+use crate::status::api_call::{self, Failure, Outage};
+pub use election::{Election, ElectionTiming, Step};
 
 /// No call to the API server may take longer, so that a leader can try more than once before its deadline.
 const CALL_LIMIT: Duration = Duration::from_secs(4);
@@ -103,7 +103,7 @@ pub struct Elector {
     election: Election,
     metrics: Metrics,
     leader: watch::Sender<bool>,
-    trouble: Trouble,
+    outage: Outage,
 }
 
 impl Elector {
@@ -115,7 +115,7 @@ impl Elector {
         client: Client,
         args: &Args,
         pod: &Pod,
-        timing: Timing,
+        timing: ElectionTiming,
         metrics: Metrics,
     ) -> (Self, watch::Receiver<bool>) {
         let namespace = args.namespace(&client, pod);
@@ -129,7 +129,7 @@ impl Elector {
             election: Election::new(&namespace, &args.name, &identity, timing),
             metrics,
             leader,
-            trouble: Trouble::with("leader election"),
+            outage: Outage::with("leader election"),
         };
         (elector, follow)
     }
@@ -148,14 +148,14 @@ impl Elector {
             let mut pause = self.election.pause(now);
             match outcome {
                 Ok(()) => {
-                    self.trouble.over();
+                    self.outage.over();
                     backoff.reset();
                 }
                 Err(failure) => {
                     self.election.refused();
                     let label = [("reason", failure.label())];
                     self.metrics.errors.get_or_create(&label).inc();
-                    self.trouble.failed(&self.name, &failure);
+                    self.outage.failed(&self.name, &failure);
                     // A leader keeps to its period: it has a deadline to meet.
                     if !self.election.leads(now) {
                         let delay = backoff.next().unwrap_or(CALL_LIMIT);

@@ -102,7 +102,7 @@ fn start(server: &Arc<Mutex<Server>>, pod: &str) -> Running {
         client(server),
         &args,
         &pod,
-        Timing::default(),
+        ElectionTiming::default(),
         metrics.clone(),
     );
     let (stop, stopped) = oneshot::channel();

@@ -177,7 +177,7 @@ fn shape(name: String, ingress: String, others: Vec<(Kind, String)>) -> Shape {
     }
 }
 
-/// A Secret as the door lets it in. What it makes of keys has tests of its own.
+/// A Secret as decoding makes it. What it makes of keys has tests of its own.
 fn secret(
     namespace: &str,
     name: &str,

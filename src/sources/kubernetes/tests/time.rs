@@ -16,7 +16,7 @@ use tower::BoxError;
 
 use crate::objects::{Event, Kind};
 use crate::sources::kubernetes::metrics::Metrics;
-use crate::sources::kubernetes::{Kubernetes, SourceError, Timing};
+use crate::sources::kubernetes::{Kubernetes, SourceError, WatchTiming};
 
 /// What the API server does with a request.
 enum Does {
@@ -102,7 +102,7 @@ pub(super) fn source(client: kube::Client) -> Kubernetes {
         client,
         watched: vec![(Kind::Service, None)],
         start_jitter: Duration::ZERO,
-        timing: Timing::default(),
+        timing: WatchTiming::default(),
         metrics: Metrics::default(),
     }
 }

@@ -107,7 +107,7 @@ fn feed(
                 let page = Page::parse(Kind::Service, body.as_bytes())?;
                 return machine.handle(Input::Page(page), events);
             }
-            let input = Input::Refusal {
+            let input = Input::ErrorStatus {
                 status: status.parse().unwrap(),
                 retry_after,
                 body: body.as_bytes(),

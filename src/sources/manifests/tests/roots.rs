@@ -19,11 +19,11 @@ async fn a_relative_path_is_watched_like_any_other() {
     fs::create_dir_all(root.join("sub")).unwrap();
     fs::write(root.join("a.yaml"), service("a", 1)).unwrap();
     fs::write(root.join("sub/b.yaml"), service("b", 1)).unwrap();
-    let patience = Patience {
-        writing: PATIENCE,
-        ..Patience::default()
+    let timeouts = FileTimeouts {
+        writing: LIMIT,
+        ..FileTimeouts::default()
     };
-    let mut fixture = Fixture::run_patiently(directory, &relative(&root), patience).await;
+    let mut fixture = Fixture::run_with(directory, &relative(&root), timeouts).await;
     fixture.check(&[("a", 1), ("b", 1)]).await;
     // Half of a file, as a slow writer leaves it: nobody sees the host go.
     let text = service("a", 2);
@@ -129,7 +129,7 @@ fn read(files: &[(&str, &str)]) -> (TempDir, Reader) {
     let large = fs::File::create(directory.path().join("large.json")).unwrap();
     large.set_len(65 << 20).unwrap();
     let inbox = Inbox::new(directory.path());
-    let mut reader = Reader::new(directory.path(), inbox, Patience::default()).unwrap();
+    let mut reader = Reader::new(directory.path(), inbox, FileTimeouts::default()).unwrap();
     reader.start(Instant::now()).unwrap();
     (directory, reader)
 }
@@ -232,9 +232,9 @@ fn what_was_meant_for_us_is_told_with_its_place() {
             "old.yaml:4:1: an object of kind Ingres is ignored: no such kind is read; it is perhaps Ingress",
         ]
     );
-    let told = reader.take_told();
+    let notices = reader.take_notices();
     assert_eq!(
-        said(&directory, &told),
+        said(&directory, &notices),
         [
             "other.yaml:1:1: HTTPProxy of projectcontour.io/v1 is ignored: they are not served yet; write an Ingress"
         ]
@@ -267,7 +267,7 @@ async fn places_are_of_now() {
     fixture.write("a.yaml", &format!("# one\n# two\n{}", service("a", 1)));
     let mut origins = fixture.origins.clone();
     let moved = |origins: &Origins| origins.values().any(|origin| origin.place == (3, 1));
-    timeout(PATIENCE, origins.wait_for(moved))
+    timeout(LIMIT, origins.wait_for(moved))
         .await
         .unwrap()
         .unwrap();

@@ -12,7 +12,7 @@ fn at(second: i64) -> Timestamp {
 }
 
 fn candidate(name: &str) -> Election {
-    Election::new("isobath", "isobath", name, Timing::default())
+    Election::new("isobath", "isobath", name, ElectionTiming::default())
 }
 
 /// The Lease as the API server stores it.

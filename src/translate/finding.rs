@@ -1,9 +1,9 @@
-//! The words in which something is told of an object.
+//! What a unit finds wrong with the object that it reads.
 
 use crate::objects::Field;
 
-/// What is told of which field: reason and sentence.
-pub type Told = (Field, &'static str, String);
+/// The field, the reason and the sentence for the object's owner.
+pub type Finding = (Field, &'static str, String);
 
 /// How many more there are, in words.
 pub fn more(count: usize) -> String {

@@ -1,7 +1,7 @@
 //! What Events say: the first few problems of an object, and one that says how many more there are.
 //!
-//! The name of an Event is made from what it says (object, uid, reason, message), so that whoever tells it a second
-//! time, after a restart or from another replica, is answered 409 and has nothing more to do.
+//! The name of an Event is made from what it says (object, uid, reason, message), so that a replica that writes it
+//! a second time, after a restart or beside another one, is answered 409 and has nothing more to do.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use kube::api::ObjectMeta;
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::problems::{Few, few};
-use crate::model::verdict::{ObjectProblems, Refusal, Statuses};
+use crate::model::verdict::{ObjectProblems, RefusedObject, Statuses};
 use crate::objects::{CONTROLLER, Field, FieldRef, Kind, NamespacedName, ObjectRef, Problem};
 
 /// `note` may not be longer.
@@ -30,22 +30,22 @@ const MORE: &str = "MoreProblems";
 
 /// What one Event says, under the name that follows from it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Telling {
+pub(super) struct EventSpec {
     /// The Event's.
     pub(super) name: NamespacedName,
     pub(super) object: ObjectRef,
-    /// Its path: no part of the name, or a problem would be told again whenever something else moves it.
+    /// The path of the field. No part of the name, or an Event would be made whenever the field moves in its list.
     field: Option<String>,
     uid: Arc<str>,
     pub(super) reason: &'static str,
     note: String,
 }
 
-/// What is to be told and what not any more.
+/// Events that are to be there from now on, and Events that are not.
 #[derive(Debug, Default)]
 pub(super) struct News {
     pub(super) over: BTreeSet<NamespacedName>,
-    pub(super) new: Vec<Telling>,
+    pub(super) new: Vec<EventSpec>,
 }
 
 impl News {
@@ -63,48 +63,45 @@ impl News {
             };
             let [old, mut new] =
                 [old, new].map(|object| object.map(of_problems).unwrap_or_default());
-            let names = |tellings: &[Telling]| -> BTreeSet<NamespacedName> {
-                tellings
-                    .iter()
-                    .map(|telling| telling.name.clone())
-                    .collect()
+            let names = |specs: &[EventSpec]| -> BTreeSet<NamespacedName> {
+                specs.iter().map(|spec| spec.name.clone()).collect()
             };
             let (before, now) = (names(&old), names(&new));
             self.over.extend(before.difference(&now).cloned());
-            new.retain(|telling| !before.contains(&telling.name));
+            new.retain(|spec| !before.contains(&spec.name));
             self.new.extend(new);
         }
     }
 }
 
-/// What is told of one object.
-fn of_problems(object: &ObjectProblems) -> Vec<Telling> {
+/// The Events of one object.
+fn of_problems(object: &ObjectProblems) -> Vec<EventSpec> {
     let Few { told, more } = few(&*object.problems);
     let tell = |problem: &Problem| {
-        Telling::new(
+        EventSpec::new(
             &problem.source,
             &object.uid,
             problem.reason,
             &problem.message,
         )
     };
-    let mut tellings: Vec<_> = told.iter().copied().map(tell).collect();
+    let mut specs: Vec<_> = told.iter().copied().map(tell).collect();
     if let Some(first) = told.first()
         && !more.is_empty()
     {
         let message = format!("{more}; mend the first few, which have Events of their own");
-        tellings.push(tell(&Problem::new(
+        specs.push(tell(&Problem::new(
             first.source.object.clone(),
             MORE,
             message,
         )));
     }
-    tellings
+    specs
 }
 
 /// The refusals by owner.
 pub(super) fn of_refusals(
-    refusals: &[Refusal],
+    refusals: &[RefusedObject],
     statuses: &Statuses,
 ) -> OrdMap<ObjectRef, ObjectProblems> {
     let mut by_owner: BTreeMap<ObjectRef, BTreeSet<Problem>> = BTreeMap::new();
@@ -130,7 +127,7 @@ pub(super) fn of_refusals(
     by_owner.into_iter().map(finish).collect()
 }
 
-fn owner_of(refusal: &Refusal) -> Option<ObjectRef> {
+fn owner_of(refusal: &RefusedObject) -> Option<ObjectRef> {
     let (kind, name) = refusal.owner.split_once(' ')?;
     let kind = Kind::ALL.into_iter().find(|known| known.name() == kind)?;
     let (namespace, name) = name.split_once('/')?;
@@ -145,7 +142,7 @@ fn uid_of(object: &ObjectRef, statuses: &Statuses) -> Arc<str> {
     uid.cloned().unwrap_or_default()
 }
 
-impl Telling {
+impl EventSpec {
     fn new(source: &FieldRef, uid: &Arc<str>, reason: &'static str, message: &str) -> Self {
         let object = &source.object;
         let note = truncated(message, NOTE_BYTES).to_owned();
@@ -232,26 +229,26 @@ mod tests {
 
     #[test]
     fn names_follow_from_what_is_said() {
-        let telling = |name, uid: &str, reason, note: &str| {
-            Telling::new(&object(name).into(), &uid.into(), reason, note)
+        let spec = |name, uid: &str, reason, note: &str| {
+            EventSpec::new(&object(name).into(), &uid.into(), reason, note)
         };
-        let one = telling("web", "1", "SecretNotFound", "text");
-        assert_eq!(one, telling("web", "1", "SecretNotFound", "text"));
+        let one = spec("web", "1", "SecretNotFound", "text");
+        assert_eq!(one, spec("web", "1", "SecretNotFound", "text"));
         assert!(
             one.name.name.starts_with("web.") && one.name.name.len() == 20,
             "{}",
             one.name
         );
         for other in [
-            telling("api", "1", "SecretNotFound", "text"),
-            telling("web", "2", "SecretNotFound", "text"),
-            telling("web", "1", "PortNotFound", "text"),
-            telling("web", "1", "SecretNotFound", "other"),
+            spec("api", "1", "SecretNotFound", "text"),
+            spec("web", "2", "SecretNotFound", "text"),
+            spec("web", "1", "PortNotFound", "text"),
+            spec("web", "1", "SecretNotFound", "other"),
         ] {
             assert_ne!(one.name, other.name);
         }
         let long = format!("{}-.{}", "a".repeat(198), "b".repeat(50));
-        let long = telling(&long, "1", "SecretNotFound", &"é".repeat(1000));
+        let long = spec(&long, "1", "SecretNotFound", &"é".repeat(1000));
         assert!(long.name.name.starts_with("aaa") && long.name.name.len() == 198 + 17);
         assert_eq!(long.note.len(), 1024);
         assert_eq!(truncated("aé", 2), "a");
@@ -283,7 +280,7 @@ mod tests {
         let check = |before, now, over: &[&str], new: &[&str]| {
             let mut news = News::default();
             news.take_in(&problems(before), &problems(now));
-            let told: Vec<_> = news.new.iter().map(|telling| telling.reason).collect();
+            let told: Vec<_> = news.new.iter().map(|spec| spec.reason).collect();
             assert_eq!(told, new);
             assert_eq!(news.over.len(), over.len());
         };
@@ -300,7 +297,7 @@ mod tests {
 
     #[test]
     fn refusals_find_their_owner() {
-        let refusal = |owner: &str| Refusal {
+        let refusal = |owner: &str| RefusedObject {
             owner: owner.into(),
             field: Field::Whole,
             reason: "text".into(),
@@ -352,7 +349,7 @@ mod tests {
         let mut news = News::default();
         news.take_in(&OrdMap::new(), &many(10_000));
         let reasons = |news: &News, wanted| {
-            let reasons = news.new.iter().map(|telling| telling.reason);
+            let reasons = news.new.iter().map(|spec| spec.reason);
             reasons.filter(|reason| *reason == wanted).count()
         };
         assert_eq!(reasons(&news, "ServiceNotFound"), 9);
@@ -362,7 +359,7 @@ mod tests {
             "no reason hides another"
         );
         assert_eq!(reasons(&news, MORE), 1);
-        let more = news.new.iter().find(|telling| telling.reason == MORE);
+        let more = news.new.iter().find(|spec| spec.reason == MORE);
         assert_eq!(
             more.unwrap().note,
             "9991 more problems: 9991 ServiceNotFound; mend the first few, which have Events of their own"
