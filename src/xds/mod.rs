@@ -3,7 +3,7 @@
 //! Nothing in here knows what the bytes mean: neither Kubernetes nor Envoy's resources appear, only their names,
 //! their types and what they refer to. The protocol is a state machine without IO; `server` alone has sockets.
 //!
-//! - `part`, `resource`, `snapshot`: what there is;
+//! - `resource_type`, `part`, `resource`, `snapshot`: what there is;
 //! - `wire`, `client`, `message`, `delta`, `sotw`: requests and responses of the two variants;
 //! - `overlay`, `names`, `subscription`, `held`, `channel`, `refusal`, `removal`, `stream`: what one client is sent, and when;
 //! - `report`, `metrics`: what others see of it;
@@ -23,6 +23,7 @@ pub mod refusal;
 pub mod removal;
 mod report;
 mod resource;
+mod resource_type;
 pub mod server;
 mod snapshot;
 pub mod sotw;
@@ -37,7 +38,8 @@ pub use message::{Ask, RefusalText, Request, Response, Variant};
 pub use metrics::Metrics;
 pub use part::{Encoded, Part, Reference};
 pub use report::{Missing, RefusedUnit, RefusedUnits, Rejected, Reports, StreamReport, TypeReport};
-pub use resource::{Resource, ResourceType};
+pub use resource::Resource;
+pub use resource_type::ResourceType;
 pub use snapshot::{Snapshot, packed};
 
 /// A snapshot that clients may be sent, and when it was ready.
