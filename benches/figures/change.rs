@@ -108,6 +108,18 @@ pub async fn measure(
             serial += change.per_turn + change.per_turn % 2;
         }
     }
+    add_rows(report, hosts, change, &turns, &null_turns);
+    Ok(())
+}
+
+/// The rows of a change, each beside that of null.
+fn add_rows(
+    report: &mut Report,
+    hosts: usize,
+    change: &Change<'_>,
+    turns: &[Turn],
+    null_turns: &[Turn],
+) {
     let all = |turns: &[Turn]| {
         summary(
             &turns
@@ -116,8 +128,8 @@ pub async fn measure(
                 .collect::<Vec<_>>(),
         )
     };
-    let (ours, null) = (all(&turns), all(&null_turns));
-    let pairs = || turns.iter().zip(&null_turns);
+    let (ours, null) = (all(turns), all(null_turns));
+    let pairs = || turns.iter().zip(null_turns);
     let halves: Vec<f64> = pairs()
         .map(|(a, b)| summary(&a.times).p50 / summary(&b.times).p50)
         .collect();
@@ -130,13 +142,12 @@ pub async fn measure(
     change.p99.map(|target| row.target(target));
     let cpu = |turns: &[Turn]| median(&turns.iter().map(|turn| turn.cpu).collect::<Vec<_>>());
     let ratios: Vec<f64> = pairs().map(|(a, b)| a.cpu / b.cpu).collect();
-    let row = report.add(&format!("{name}, CPU"), hosts, "ms", cpu(&turns));
-    row.against_with(cpu(&null_turns), median(&ratios));
+    let row = report.add(&format!("{name}, CPU"), hosts, "ms", cpu(turns));
+    row.against_with(cpu(null_turns), median(&ratios));
     change.cpu.map(|target| row.target(target));
     let bytes: Vec<f64> = turns.iter().map(|turn| turn.bytes).collect();
     let row = report.add(&format!("{name}, bytes"), hosts, "B", median(&bytes));
     change.bytes.map(|target| row.target(target));
-    Ok(())
 }
 
 /// Makes a change some times; each has as many responses as `sizes` says.

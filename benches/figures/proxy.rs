@@ -86,7 +86,13 @@ pub async fn measure(
     play.run(&null.stub, None, &mut limit).await?;
     running.child.alive()?;
 
-    let hosts = Some(world.hosts);
+    add_rows(report, world.hosts, &seen, &limit);
+    Ok(())
+}
+
+/// What was seen, each row beside that of null.
+fn add_rows(report: &mut Report, hosts: usize, seen: &Seen, limit: &Seen) {
+    let hosts = Some(hosts);
     report
         .add("Envoy started → LIVE", hosts, "ms", seen.live)
         .against(limit.live);
@@ -128,7 +134,6 @@ pub async fn measure(
     report
         .add(&name, hosts, "", seen.errors as f64)
         .target(Target::AtMost(0.0));
-    Ok(())
 }
 
 /// What both Envoys go through.

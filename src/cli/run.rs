@@ -131,14 +131,7 @@ pub async fn run(args: Run) -> anyhow::Result<()> {
     let place = Place::prepare(&args.run, args.of_cluster())?;
     let mut supervisor = Supervisor::new();
     supervisor.add_signals(supervisor::TERMINAL)?;
-    let xds = xds::server::Args {
-        xds_address: xds::Address::Unix(place.xds_socket()),
-        xds_tls_cert: None,
-        xds_tls_key: None,
-        xds_tls_client_ca: None,
-        xds_removal_grace: std::time::Duration::from_secs(1),
-        xds_removal_grace_ms: None,
-    };
+    let xds = xds_server(&place);
     let pages = admin::Args {
         admin_address: args.admin_address,
         metrics_address: ([127, 0, 0, 1], 0).into(),
@@ -196,16 +189,30 @@ pub async fn run(args: Run) -> anyhow::Result<()> {
     });
     plane.serve(&mut supervisor, outputs, &Pod::default());
 
-    let bootstrap = Bootstrap {
+    let bootstrap = serde_json::to_string(&bootstrap(&place).to_json())
+        .context("can't write Envoy's bootstrap")?;
+    let envoy = Envoy::start(&place.envoy, place.folder(), &bootstrap)?;
+    supervisor.add("envoy", |stop| envoy.run(stop));
+    supervisor.run().await
+}
+
+fn xds_server(place: &Place) -> xds::server::Args {
+    xds::server::Args {
+        xds_address: xds::Address::Unix(place.xds_socket()),
+        xds_tls_cert: None,
+        xds_tls_key: None,
+        xds_tls_client_ca: None,
+        xds_removal_grace: std::time::Duration::from_secs(1),
+        xds_removal_grace_ms: None,
+    }
+}
+
+fn bootstrap(place: &Place) -> Bootstrap {
+    Bootstrap {
         xds: XdsServer::Unix(place.xds_socket()),
         admin_socket: place.admin_socket(),
         node_id: "isobath-run".into(),
         node_cluster: "isobath-run".into(),
         max_heap_bytes: None,
-    };
-    let bootstrap =
-        serde_json::to_string(&bootstrap.to_json()).context("can't write Envoy's bootstrap")?;
-    let envoy = Envoy::start(&place.envoy, place.folder(), &bootstrap)?;
-    supervisor.add("envoy", |stop| envoy.run(stop));
-    supervisor.run().await
+    }
 }

@@ -61,7 +61,6 @@ pub(super) fn rds(table: &str) -> inner::RouteSpecifier {
 
 /// What Envoy's edge guide and Isobath's threat model ask for, on every listener that strangers reach.
 pub(super) fn edge_defaults(edge: &Edge) -> hcm::HttpConnectionManager {
-    let window = edge.http2_window_kib.min(MAX_WINDOW_KIB) * 1024;
     hcm::HttpConnectionManager {
         codec_type: inner::CodecType::Auto.into(),
 
@@ -120,28 +119,33 @@ pub(super) fn edge_defaults(edge: &Edge) -> hcm::HttpConnectionManager {
             ignore_http_11_upgrade: vec![upgrade::none_of(&edge.upgrades)],
             ..Default::default()
         }),
-        http2_protocol_options: Some(core::Http2ProtocolOptions {
-            // Bounds of what one connection can make us hold; Envoy's defaults are 1024 streams and 16 MiB windows.
-            max_concurrent_streams: u32_value(100),
-            // An upload moves one window a round trip: 10 MB from 100 ms away took 16 s with 64 KiB, and 1.2 s so. Two
-            // streams' worth for a connection, so that one that stalls leaves room for the others. It is no memory of ours:
-            // Envoy reads no further than its buffer (80 clients with 4 MiB each for a back end that reads nothing: 30 MB).
-            initial_stream_window_size: u32_value(window),
-            initial_connection_window_size: u32_value(2 * window),
-            // A request that is malformed costs its stream (RFC 9113, 8.1.1) and not the others of the connection, which
-            // may be other people's behind one proxy. What breaks the connection's own state, or floods it, still ends it.
-            override_stream_error_on_invalid_http_message: bool_value(true),
-            // Finds clients that vanished without closing.
-            connection_keepalive: Some(core::KeepaliveSettings {
-                interval: seconds(60),
-                timeout: seconds(20),
-                ..Default::default()
-            }),
-            ..Default::default()
-        }),
+        http2_protocol_options: Some(http2_options(edge)),
 
         // The back end's own `server`, not `envoy`.
         server_header_transformation: inner::ServerHeaderTransformation::PassThrough.into(),
+        ..Default::default()
+    }
+}
+
+fn http2_options(edge: &Edge) -> core::Http2ProtocolOptions {
+    let window = edge.http2_window_kib.min(MAX_WINDOW_KIB) * 1024;
+    core::Http2ProtocolOptions {
+        // Bounds of what one connection can make us hold; Envoy's defaults are 1024 streams and 16 MiB windows.
+        max_concurrent_streams: u32_value(100),
+        // An upload moves one window a round trip: 10 MB from 100 ms away took 16 s with 64 KiB, and 1.2 s so. Two
+        // streams' worth for a connection, so that one that stalls leaves room for the others. It is no memory of ours:
+        // Envoy reads no further than its buffer (80 clients with 4 MiB each for a back end that reads nothing: 30 MB).
+        initial_stream_window_size: u32_value(window),
+        initial_connection_window_size: u32_value(2 * window),
+        // A request that is malformed costs its stream (RFC 9113, 8.1.1) and not the others of the connection, which
+        // may be other people's behind one proxy. What breaks the connection's own state, or floods it, still ends it.
+        override_stream_error_on_invalid_http_message: bool_value(true),
+        // Finds clients that vanished without closing.
+        connection_keepalive: Some(core::KeepaliveSettings {
+            interval: seconds(60),
+            timeout: seconds(20),
+            ..Default::default()
+        }),
         ..Default::default()
     }
 }

@@ -26,6 +26,7 @@ use super::server::Type;
 use super::stand::{CHANGES, Stand, add_changes, cpu_since, source, virtual_host};
 use crate::child::free_port;
 use crate::objects::host_name;
+use crate::proxy::Running;
 use crate::report::{Report, ms};
 use crate::traffic::TlsProbe;
 
@@ -93,12 +94,7 @@ pub async fn measure(report: &mut Report, envoy: &Path, way: Way, hosts: usize) 
         stats: stand.stats,
         edge: Edge::default(),
     };
-    let bytes = listener::stats(&config).bytes();
-    stand.server.put(Type::Listener, stats::NAME, bytes);
-    for manager in manager::all(&config.edge) {
-        let bytes = manager.bytes();
-        stand.server.put(Type::Extension, manager.name(), bytes);
-    }
+    put_what_all_share(&stand, &config);
     let key = rcgen::KeyPair::generate()?;
     let certificate =
         rcgen::CertificateParams::new(vec!["*.figures.example".to_owned()])?.self_signed(&key)?;
@@ -148,16 +144,10 @@ pub async fn measure(report: &mut Report, envoy: &Path, way: Way, hosts: usize) 
     add_changes(report, &format!("{name}: new host"), hosts, &changes);
     resident(report, " after 10 new hosts");
     let asked = stand.server.asked(Type::Secret);
-    let cpu = running.child.cpu();
-    for stranger in 0..STRANGE {
-        let host = format!("stranger-{stranger}.figures.example");
-        ensure!(probe.get(&host).await.is_err(), "a strange name is served");
-    }
-    let cpu = cpu_since(&running, cpu).await;
+    let cpu = strange_names(&running, &probe).await?;
     resident(report, " after 2,000 strange names");
     let per_name = format!("{name}: Envoy's CPU per strange name");
-    #[allow(clippy::cast_precision_loss)]
-    report.add(&per_name, Some(hosts), "ms", cpu / STRANGE as f64);
+    report.add(&per_name, Some(hosts), "ms", cpu);
     #[allow(clippy::cast_precision_loss)]
     let more = (stand.server.asked(Type::Secret) - asked) as f64;
     let subscribed = format!("{name}: secrets asked for because of strange names");
@@ -172,6 +162,27 @@ pub async fn measure(report: &mut Report, envoy: &Path, way: Way, hosts: usize) 
     let unseen = format!("{name}: answer of an unused host without control plane");
     report.add(&unseen, Some(hosts), "", status);
     Ok(())
+}
+
+fn put_what_all_share(stand: &Stand, config: &listener::Config) {
+    let bytes = listener::stats(config).bytes();
+    stand.server.put(Type::Listener, stats::NAME, bytes);
+    for manager in manager::all(&config.edge) {
+        let bytes = manager.bytes();
+        stand.server.put(Type::Extension, manager.name(), bytes);
+    }
+}
+
+/// Opens connections for names that nobody serves; returns Envoy's CPU for each, in milliseconds.
+async fn strange_names(running: &Running, probe: &TlsProbe) -> Result<f64> {
+    let cpu = running.child.cpu();
+    for stranger in 0..STRANGE {
+        let host = format!("stranger-{stranger}.figures.example");
+        ensure!(probe.get(&host).await.is_err(), "a strange name is served");
+    }
+    #[allow(clippy::cast_precision_loss)]
+    let per_name = cpu_since(running, cpu).await / STRANGE as f64;
+    Ok(per_name)
 }
 
 impl Hosts<'_> {

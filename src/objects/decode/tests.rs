@@ -28,9 +28,8 @@ fn check_reason(kind: Kind, object: &str, expected: &str) {
     }
 }
 
-#[test]
-fn ingress() {
-    let object = json!({
+fn full_ingress() -> Value {
+    json!({
         "apiVersion": "networking.k8s.io/v1", "kind": "Ingress",
         "metadata": {
             "name": "web", "namespace": "shop", "uid": "u-1", "resourceVersion": "42",
@@ -59,14 +58,19 @@ fn ingress() {
             ],
         },
         "status": {"loadBalancer": {"ingress": [{"ip": "192.0.2.1"}, {"hostname": "lb.example.com"}, {}]}},
-    });
-    let Object::Ingress(ingress) = valid(Kind::Ingress, &object) else {
-        panic!("not an Ingress");
-    };
-    let service = |name: &str, port| IngressBackend::Service {
-        name: name.into(),
-        port,
-    };
+    })
+}
+
+fn decoded_ingress() -> Arc<crate::objects::Ingress> {
+    match valid(Kind::Ingress, &full_ingress()) {
+        Object::Ingress(ingress) => ingress,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn ingress() {
+    let ingress = decoded_ingress();
     let annotations: Vec<_> = ingress.metadata.annotations.iter().collect();
     assert_eq!(
         annotations,
@@ -106,6 +110,25 @@ fn ingress() {
             },
         ]
     );
+    assert_eq!(
+        *ingress.load_balancer,
+        [
+            LoadBalancerAddress::Ip("192.0.2.1".into()),
+            LoadBalancerAddress::Hostname("lb.example.com".into()),
+        ]
+    );
+    let object = full_ingress().to_string();
+    let decoded = decode_versioned(Kind::Ingress, &object, Rules::Stored).unwrap();
+    assert_eq!(decoded.resource_version.as_deref(), Some("42"));
+}
+
+#[test]
+fn rules_of_an_ingress() {
+    let ingress = decoded_ingress();
+    let service = |name: &str, port| IngressBackend::Service {
+        name: name.into(),
+        port,
+    };
     let empty = |host: Option<&str>| IngressRule {
         host: host.map(Arc::from),
         paths: Box::default(),
@@ -133,15 +156,6 @@ fn ingress() {
             empty(None),
         ]
     );
-    assert_eq!(
-        *ingress.load_balancer,
-        [
-            LoadBalancerAddress::Ip("192.0.2.1".into()),
-            LoadBalancerAddress::Hostname("lb.example.com".into()),
-        ]
-    );
-    let decoded = decode_versioned(Kind::Ingress, &object.to_string(), Rules::Stored).unwrap();
-    assert_eq!(decoded.resource_version.as_deref(), Some("42"));
 }
 
 #[test]

@@ -95,40 +95,8 @@ impl Stream {
                 waiting.insert(name, why);
                 continue;
             }
-            let sent = self.channel(resource_type).held.sent(&name).cloned();
-            if sent.is_none() && self.keeps_its_own(resource_type, &name) {
-                continue;
-            }
-            match self.wanted(resource_type, &name) {
-                Some(wanted) => {
-                    let for_now = match resource_type {
-                        ResourceType::Route => self.with_what_it_loses(&name, &wanted),
-                        _ => None,
-                    };
-                    if for_now.is_some() {
-                        waiting.insert(name.clone(), Due::Changed);
-                    }
-                    let resource = for_now.unwrap_or(wanted);
-                    let changed = sent
-                        .as_ref()
-                        .is_none_or(|sent| sent.version() != resource.version());
-                    let must_be_sent =
-                        why == Due::Asked || self.channel(resource_type).held.is_doubted(&name);
-                    if changed || must_be_sent {
-                        let before = sent.filter(|_| !must_be_sent);
-                        batch.news.push((resource.clone(), before));
-                        batch.resources.push(resource);
-                    }
-                }
-                // "This tells the client to remove the resource from its local cache", and answers a client that
-                // asked for something that does not exist.
-                None if sent.is_some()
-                    || why == Due::Asked
-                    || self.may_be_there(resource_type, &name) =>
-                {
-                    batch.removed.insert(name);
-                }
-                None => {}
+            if self.add_due(&mut batch, resource_type, &name, why) {
+                waiting.insert(name, Due::Changed);
             }
         }
         let early = match resource_type {
@@ -167,6 +135,43 @@ impl Stream {
             }
         }
         Some(batch)
+    }
+
+    /// Adds what is due under a name to the batch. Returns whether more of it has to be sent later.
+    fn add_due(
+        &self,
+        batch: &mut Batch,
+        resource_type: ResourceType,
+        name: &Arc<str>,
+        why: Due,
+    ) -> bool {
+        let held = &self.channel(resource_type).held;
+        let sent = held.sent(name);
+        if sent.is_none() && self.keeps_its_own(resource_type, name) {
+            return false;
+        }
+        let Some(wanted) = self.wanted(resource_type, name) else {
+            // "This tells the client to remove the resource from its local cache", and answers a client that asked for
+            // something that does not exist.
+            if sent.is_some() || why == Due::Asked || self.may_be_there(resource_type, name) {
+                batch.removed.insert(name.clone());
+            }
+            return false;
+        };
+        let for_now = match resource_type {
+            ResourceType::Route => self.with_what_it_loses(name, &wanted),
+            _ => None,
+        };
+        let is_for_now = for_now.is_some();
+        let resource = for_now.unwrap_or(wanted);
+        let changed = sent.is_none_or(|sent| sent.version() != resource.version());
+        let must_be_sent = why == Due::Asked || held.is_doubted(name);
+        if changed || must_be_sent {
+            let before = sent.filter(|_| !must_be_sent).cloned();
+            batch.news.push((resource.clone(), before));
+            batch.resources.push(resource);
+        }
+        is_for_now
     }
 
     /// Whether the client, which says that it has a resource, is to go on with what it has, whatever that is: what uses it

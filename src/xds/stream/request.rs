@@ -236,8 +236,6 @@ impl Stream {
             change.asked = channel.subscription.names().names().cloned().collect();
             change.asked_all = channel.subscription.wildcard();
         }
-        let target = self.target.resources(resource_type);
-        let channel = &mut self.channels[resource_type as usize];
         for name in &change.dropped {
             channel.drop_name(name);
         }
@@ -247,23 +245,9 @@ impl Stream {
         for name in &change.dropped {
             self.removals.cancel(resource_type, name);
         }
-        for name in &change.unnamed {
-            channel.renewed.remove(name);
-            if target.contains_key(name) || channel.held.contains(name) {
-                // The client deletes what it unsubscribes from, though the wildcard still covers it: it is to be told
-                // again. In the state of the world all is told each time.
-                if self.variant == Variant::Delta {
-                    channel.asked(name);
-                }
-            } else {
-                channel.due.remove(name);
-                channel.farewells.remove(name);
-                channel.made_up.remove(name);
-                if self.variant == Variant::Delta {
-                    channel.unknown.insert(name.clone());
-                }
-            }
-        }
+        self.take_back(resource_type, &change.unnamed);
+        let target = self.target.resources(resource_type);
+        let channel = &mut self.channels[resource_type as usize];
         // What stood for a name that the client made up, and that it refused, is not remembered longer than the name.
         for name in change.dropped.iter().chain(&change.unnamed) {
             if !target.contains_key(name) {
@@ -292,6 +276,29 @@ impl Stream {
                 self.resumed.get_or_insert(now);
             }
             self.claim(resource_type, claimed);
+        }
+    }
+
+    /// Names that the client takes back, and that the wildcard covers all the same.
+    fn take_back(&mut self, resource_type: ResourceType, names: &[Arc<str>]) {
+        let target = self.target.resources(resource_type);
+        let channel = &mut self.channels[resource_type as usize];
+        for name in names {
+            channel.renewed.remove(name);
+            if target.contains_key(name) || channel.held.contains(name) {
+                // The client deletes what it unsubscribes from, though the wildcard still covers it: it is to be told
+                // again. In the state of the world all is told each time.
+                if self.variant == Variant::Delta {
+                    channel.asked(name);
+                }
+            } else {
+                channel.due.remove(name);
+                channel.farewells.remove(name);
+                channel.made_up.remove(name);
+                if self.variant == Variant::Delta {
+                    channel.unknown.insert(name.clone());
+                }
+            }
         }
     }
 
@@ -380,7 +387,8 @@ impl Stream {
         });
     }
 
-    /// Nothing in a refused response counts as taken, though the client may have taken some of it ([`Doubt`]), and the search for the bad part of it begins or goes on.
+    /// Nothing in a refused response counts as taken, though the client may have taken some of it ([`Doubt`]), and the search
+    /// for the bad part of it begins or goes on.
     pub(super) fn contain(
         &mut self,
         resource_type: ResourceType,

@@ -60,17 +60,18 @@ fn request(machine: &ListWatch) -> String {
     }
 }
 
+fn object(name: &str, version: &str) -> String {
+    format!(
+        r#"{{"apiVersion":"v1","kind":"Service","metadata":{{"name":"{name}","namespace":"ns","resourceVersion":"{version}"}},"spec":{{"ports":[{{"port":80,"protocol":"TCP"}}]}}}}"#
+    )
+}
+
 fn feed(
     machine: &mut ListWatch,
     came: &str,
     events: &mut Vec<Event>,
 ) -> Result<Step, crate::sources::kubernetes::Cause> {
     let words: Vec<&str> = came.split(' ').collect();
-    let object = |name: &str, version: &str| {
-        format!(
-            r#"{{"apiVersion":"v1","kind":"Service","metadata":{{"name":"{name}","namespace":"ns","resourceVersion":"{version}"}},"spec":{{"ports":[{{"port":80,"protocol":"TCP"}}]}}}}"#
-        )
-    };
     let line = match words.as_slice() {
         ["opened"] => return machine.handle(Input::Opened, events),
         ["ended"] => return machine.handle(Input::Ended { brief: false }, events),
