@@ -27,7 +27,7 @@
 //! | [`build`] | who has read what; the units that read what differs are made again, in the order of their strata; the task that owns it | do IO, know the time, wait for a reader |
 //! | [`sources`] | list-watch of an API server, or a directory of manifests: both send the same [`objects::Event`]s | show half a list |
 //! | [`status`] | what is written back to Kubernetes, by the holder of the lease | delay data, end the process |
-//! | [`local`] | the pair on a laptop: echo, stand-ins, certificates | exist in another mode than `isobath run` |
+//! | [`local`] | control plane and Envoy on a laptop: echo, stand-ins, certificates | exist in another mode than `isobath run` |
 //! | [`cli`] | one file a command: flags and wiring | decide anything about routes |
 //!
 //! # A unit is what it has read
@@ -36,22 +36,67 @@
 //! is to be said of one object, and what several of these derive alike from the same facts). It gets a [`facts::Reader`]
 //! and never the store, so whatever it reads is recorded, what is absent included. An object is a set of facts; an event is
 //! compared with the object that was there and names the facts that differ; their readers are made again, from low strata
-//! to high ([`translate::Derived`], then what is published); one that comes to what it came to before is where the change
-//! ends. What is a sum (the users of a cluster, the hosts of a table or of a TLS server) is counted by differences and
-//! never read as a list. Which units a change concerns is written down nowhere.
+//! to high ([`translate::Derived`], then what is published). Where a unit's result is what it was, the change ends. What is
+//! a sum (the users of a cluster, the hosts of a table or of a TLS server) is counted by differences and never read as a
+//! list. No code says, kind by kind, which units a change concerns.
 //!
-//! One EndpointSlice passes `sources/kubernetes/list_watch.rs`, `objects/decode/endpoint_slice.rs`,
-//! `build/controller/mod.rs`, `facts/endpoint_slice.rs` (its Service's slices differ), `build/reads.rs` (the clusters of that Service
-//! have read them), `translate/endpoints.rs`, `envoy/endpoint.rs`, `xds/snapshot.rs`, `xds/stream/push.rs`,
-//! `xds/server/session.rs`. An annotation of an Ingress: the same way to `facts/ingress.rs` (what holds for all of its
-//! hosts differs), then `translate/policy.rs`, `translate/table.rs`, `envoy/route.rs`, and the parts of two tables in
-//! `build/mod.rs` and `build/https.rs`. A refusal comes back by `xds/server/session.rs`, `xds/refusal.rs`, `xds/report.rs`,
-//! `cli/control_plane/refusals.rs`, `status/problems.rs`, `status/event.rs`.
+//! # Three walks
+//!
+//! Each is the list of the files that something passes, in this order.
+//!
+//! **An EndpointSlice, from a line of a watch to the wire**
+//!
+//! 1. `sources/kubernetes/transport.rs` reads the watch's bytes, and `sources/kubernetes/frame.rs` cuts a line out of them.
+//! 2. `objects/decode/mod.rs` and `objects/decode/endpoint_slice.rs` decode the object and validate it.
+//! 3. `sources/kubernetes/list_watch.rs` notes its version and makes an [`objects::Event`] of it, which goes into the channel.
+//! 4. `build/controller/mod.rs` receives the event, gives it to `build/mod.rs` (`apply`), and lets that build.
+//! 5. `facts/mod.rs` compares the object with the one that was there; `facts/endpoint_slice.rs` names the fact that differs:
+//!    the slices of that Service. `facts/changes.rs` collects such facts.
+//! 6. `build/reads.rs` finds the units that have read the fact: the load assignments of that Service's clusters.
+//! 7. `build/clusters.rs` has them made by `build/render.rs`: `translate/endpoints.rs` makes the model of the endpoints, and
+//!    `envoy/endpoint.rs` encodes it. One that has the bytes of before ends here (`build/mod.rs`, `put`).
+//! 8. `xds/snapshot.rs` takes the resource in, and `build/controller/mod.rs` publishes a copy of the snapshot.
+//! 9. `xds/server/session.rs`, one for each client, wakes and hands the snapshot to its state machine, `xds/stream.rs`.
+//!    `xds/stream/walk.rs` marks what differs as due (`xds/channel.rs`), and `xds/stream/push.rs` makes the response.
+//! 10. `xds/delta.rs` (or `xds/sotw.rs`) makes the message of it, and `xds/server/body.rs` encodes that for HTTP/2.
+//!
+//! **An annotation of an Ingress, to a route**
+//!
+//! 1. As above to the object: `objects/decode/ingress.rs`, of which `objects/decode/metadata.rs` keeps the annotations that mean
+//!    something.
+//! 2. `build/mod.rs` has what is beyond the object's budget left out (`translate/budget.rs`) and gives the rest to the store.
+//! 3. `facts/ingress.rs` names the facts that differ, one of which is what holds for all hosts of the Ingress (`facts/fact.rs`).
+//! 4. `build/reads.rs` finds the readers: every host of the Ingress. Of a long Ingress the hosts read a derived unit
+//!    (`translate/derived.rs`), and are made again only if that differs. The object's own unit (`build/unit.rs`) is made again
+//!    whenever the object differs.
+//! 5. `build/mod.rs` has each host made by `build/render.rs`: `translate/host.rs` merges the Ingresses that name it, and
+//!    `translate/table.rs` asks `translate/reading.rs` for each one's annotations. `translate/policy.rs` reads them, their
+//!    values by `translate/annotation.rs`; what is wrong with a value is told by the Ingress's own unit, `translate/object.rs`.
+//! 6. `translate/table.rs` makes an entry of each path (`translate/entry.rs`), puts them in order (`translate/order.rs`), and
+//!    makes the virtual hosts of the model: for plain HTTP and for HTTPS.
+//! 7. `envoy/route.rs` encodes a virtual host, with `envoy/route_match.rs`, `envoy/route_action.rs` and `envoy/header.rs`.
+//! 8. `build/mod.rs` puts the one into the table of plain HTTP, `build/https.rs` the other into that of its TLS server. The
+//!    tables reach the wire as above; `xds/stream/scopes.rs` says what waits for them, and they for what.
+//!
+//! **A refusal by Envoy, to an Event**
+//!
+//! 1. `xds/server/requests.rs` reads the request, `xds/delta.rs` (or `xds/sotw.rs`) parses it; the reason stays in a type that
+//!    can't be printed (`xds/message.rs`).
+//! 2. `xds/server/session.rs` gives it to `xds/stream/request.rs`, which finds that it refuses a response and begins the
+//!    search for the bad unit: `xds/refusal/containment.rs`.
+//! 3. `xds/stream/push.rs` sends the sets that the search tries. A unit that is found bad is left out from then on
+//!    (`xds/refusal/refused.rs`) until its bytes change.
+//! 4. `xds/stream.rs` says what is left out now, and `xds/server/session.rs` passes it to `xds/report.rs`, which has the union
+//!    over all streams.
+//! 5. `cli/control_plane/refusals.rs` turns each unit into the objects and fields that it was made from.
+//! 6. `status/mod.rs` hands these to its writers while this process holds the lease (`status/lease/mod.rs`).
+//! 7. `status/event.rs` compares with what was there before: `status/event_spec.rs` makes the Events of an object, few for
+//!    each (`status/problems.rs`), and `status/writes.rs` says which is written next and what follows from a failure.
 //!
 //! # Threads
 //!
-//! Beside one Envoy, the whole line above is one thread: an event is read, built and sent without waking another. What would
-//! keep it is elsewhere: lists are decoded on blocking threads, in parts and in order ([`sources::kubernetes`]); a build of
+//! Beside one Envoy, everything from source to stream is one thread: an event is read, built and sent without waking
+//! another. What would block it runs elsewhere: lists are decoded on blocking threads, in parts and in order ([`sources::kubernetes`]); a build of
 //! many units is shared by threads that end with it ([`build`]); the pages, profiles included, have a thread of their own
 //! ([`process::supervisor::Supervisor::add_thread`]), so that a probe is answered whatever else goes on. A control plane of
 //! many Envoys (xDS over TCP) runs its tasks on several threads; nothing but [`cli`] knows.
@@ -64,9 +109,9 @@
 //! does not compile, or a test names it. A file beside `translate/host.rs` makes the same [`model`] of it.
 //! A new route feature is a field of the model, a function
 //! of [`envoy`] that renders it and an annotation in `translate/policy.rs`. Neither touches build or protocol. Whatever is
-//! made of an object is on that object's account (`translate/budget.rs`), and what many units read of one list is found
+//! made of an object counts against that object's budget (`translate/budget.rs`), and what many units read of one list is found
 //! once ([`translate::Derived`]). Every route, cluster, certificate and problem says which field of which object it comes
-//! from ([`objects::FieldRef`]). Whose a host is, is asked of `translate/ownership.rs`, where each language adds its claims.
+//! from ([`objects::FieldRef`]). `translate/ownership.rs` says whose a host is; each language adds its claims there.
 //!
 //! # What must stay true
 //!

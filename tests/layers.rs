@@ -300,3 +300,75 @@ fn only_the_supervisor_spawns_and_nothing_is_called_helper() {
     assert!(main.lines().count() <= 40, "main is a page");
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
+
+/// The map names files by their paths, so it goes wrong in silence when one moves.
+#[test]
+fn files_that_the_map_names_are_there() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let map = fs::read_to_string(root.join("src/lib.rs")).unwrap();
+    let named: BTreeSet<&str> = map
+        .split('`')
+        .filter(|word| word.ends_with(".rs"))
+        .collect();
+    let is_there = |name: &&str| root.join("src").join(name).exists() || root.join(name).exists();
+    let gone: Vec<_> = named.iter().filter(|name| !is_there(name)).collect();
+    assert!(named.len() > 40, "{named:?}");
+    assert!(gone.is_empty(), "{gone:?}");
+}
+
+/// A function that is longer is two.
+const LONGEST_FUNCTION: usize = 80;
+
+#[test]
+fn functions_fit_on_a_page() {
+    let mut wrong = Vec::new();
+    for folder in ["src", "benches"] {
+        for (path, text) in files_below(folder) {
+            for (name, lines) in functions(&text) {
+                if lines > LONGEST_FUNCTION {
+                    wrong.push(format!("{folder}/{}: {name} has {lines}", path.display()));
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// The functions of a formatted file, with the number of their lines: each ends at the first brace that stands as far to the
+/// left as it does, or without a body at its list of arguments.
+fn functions(text: &str) -> Vec<(&str, usize)> {
+    let lines: Vec<&str> = text.lines().collect();
+    let mut functions = Vec::new();
+    for (start, line) in lines.iter().enumerate() {
+        let code = line.trim_start();
+        let indent = &line[..line.len() - code.len()];
+        let before_name = code.split("fn ").next().unwrap();
+        let is_qualifier = |word: &str| {
+            ["const", "async", "unsafe"].contains(&word)
+                || word.starts_with("pub")
+                || word.ends_with(')')
+        };
+        let Some(rest) = code
+            .strip_prefix(before_name)
+            .and_then(|rest| rest.strip_prefix("fn "))
+            .filter(|_| before_name.split_whitespace().all(is_qualifier))
+        else {
+            continue;
+        };
+        let name = rest.split(['(', '<']).next().unwrap();
+        let ends = |rest: &str| rest == "}" || (rest.starts_with(')') && rest.ends_with(';'));
+        let end = lines[start..]
+            .iter()
+            .position(|line| line.strip_prefix(indent).is_some_and(ends));
+        let is_whole = line.ends_with('}') || line.ends_with(';');
+        functions.push((name, if is_whole { 1 } else { end.unwrap() + 1 }));
+    }
+    functions
+}
+
+#[test]
+fn functions_are_counted_from_head_to_brace() {
+    let text = "pub(super) async fn a(\n    b: u8,\n) {\n    if b {\n    }\n}\n\nimpl C {\n    fn d<T>() {}\n    \
+                pub const fn e() {\n        f();\n    }\n}\n// no fn g() {\n";
+    assert_eq!(functions(text), [("a", 6), ("d", 1), ("e", 3)]);
+}
