@@ -168,8 +168,6 @@ async fn hosts_move_while_the_control_plane_is_away() {
             relay.mend();
         }
         load.reaches(world.backends[edition % 2].name()).await;
-        // What is gone has left Envoy.
-        agrees(&stand).await;
         let Report {
             requests, failures, ..
         } = load.report();
@@ -180,6 +178,11 @@ async fn hosts_move_while_the_control_plane_is_away() {
                 failures.len()
             ),
         );
+        if !failures.is_empty() {
+            break;
+        }
+        // What is gone has left Envoy.
+        agrees(&stand).await;
     }
     load.stop_without_failure().await;
 }

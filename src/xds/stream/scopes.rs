@@ -88,7 +88,12 @@ impl Stream {
         let is_asked = self.channel(ResourceType::Scope).subscription.requested();
         let is_any = !self.target.resources(ResourceType::Scope).is_empty();
         let since = self.resumed.filter(|_| is_any && !is_asked)?;
-        Some(since + self.timing.endpoints)
+        // Who answers has asked for all that it asks for in the first breath, which thousands of names make a long one.
+        let wait = match self.answers().has_answered {
+            true => self.timing.endpoints,
+            false => self.timing.users,
+        };
+        Some(since + wait)
     }
 
     /// When it may matter that a client has not asked for the tables of its scopes; `None` if nothing waits for that.
@@ -159,9 +164,12 @@ impl Stream {
                 (Some(now), Some(deadline)) => deadline <= now,
                 _ => false,
             };
-            return match is_late {
-                true => Obstacle::None,
-                false => Obstacle::Soon,
+            // In the state of the world it asks with its next answer.
+            let will_ask = self.variant == Variant::Sotw && tables.pending.is_some();
+            return match (is_late, will_ask) {
+                (true, false) => Obstacle::None,
+                (true, true) => Obstacle::Late,
+                (false, _) => Obstacle::Soon,
             };
         }
         match tables.held.accepted(name) {

@@ -62,13 +62,33 @@ fn claims_that_lead_nowhere() {
     );
 }
 
-/// A client that does not ask for scopes is not waited for long.
+/// A client that does not ask for scopes is not waited for long, least of all when it has answered: then it has asked for all
+/// that it asks for in the first breath.
 #[test]
 fn tables_do_not_wait_for_ever() {
     check(
+        "! c:a=1 k:t=1(r:t) r:t=1
+        > c had:a
+        < c 1 a=1
+        > r +t had:t
+        @ 2000
+        > c ok
+        < r 2 t=1",
+    );
+    check(
+        "! c:a=1 k:t=1(r:t) r:t=1
+        > c had:a
+        < c 1 a=1
+        > r +t had:t
+        > c ok
+        @ 999
+        @ 1
+        < r 2 t=1",
+    );
+    check(
         "! k:t=1(r:t) r:t=1
         > r +t had:t
-        @ 999
+        @ 14999
         @ 1
         < r 1 t=1",
     );
@@ -82,7 +102,7 @@ fn a_listener_comes_and_goes_while_listeners_wait() {
         > l had:x
         ! l:x=2
         ! -l:x
-        @ 1000
+        @ 15000
         < l 1 -x",
     );
 }

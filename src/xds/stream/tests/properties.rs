@@ -171,13 +171,7 @@ impl Play {
     }
 
     /// Requests of a key that stays are served at every moment, whatever table it moves to.
-    ///
-    /// Over delta. Over the state of the world one that moves away from a table and back, while both are on their way, is
-    /// lost for a moment in one of some thousand histories: that is open.
     fn check_served(&mut self) {
-        if self.stream.variant == Variant::Sotw {
-            return;
-        }
         if std::mem::take(&mut self.client.searches_anew) {
             // The search tries tables with less than the client had: what that was nobody knows but the client.
             self.gone.extend(0..KEYS);
@@ -266,6 +260,10 @@ impl Play {
             Step::Reconnect(changes) => {
                 for change in changes {
                     self.change(change);
+                }
+                if self.stream.variant == Variant::Sotw {
+                    // It does not tell where its scopes lead.
+                    self.gone.extend(0..KEYS);
                 }
                 let snapshot = Arc::new(self.world.snapshot());
                 let timing = Timing::default();

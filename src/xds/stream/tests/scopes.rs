@@ -149,7 +149,7 @@ fn listeners_of_a_client_that_comes_back_come_last() {
     check(
         "! l:x=2 k:t=1(r:t) r:t=1
         > l had:x
-        @ 999
+        @ 14999
         @ 1
         < l 1 x=2",
     );
