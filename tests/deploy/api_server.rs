@@ -22,7 +22,6 @@ async fn every_overlay_applies_and_keeps_to_its_level() {
     let Some(plane) = ControlPlane::start().await else {
         return;
     };
-    documented_commands_run(&plane);
     for overlay in OVERLAYS {
         let text = read(format!("deploy/rendered/{overlay}.yaml"));
         let applied = apply(&plane, &text);
@@ -39,34 +38,6 @@ async fn every_overlay_applies_and_keeps_to_its_level() {
         rights(&plane, overlay);
         remove(&plane, &objects);
     }
-}
-
-/// What the table of symptoms tells people to run.
-fn documented_commands_run(plane: &ControlPlane) {
-    let pod = json!({
-        "apiVersion": "v1", "kind": "Pod",
-        "metadata": {"name": "probe", "namespace": "default"},
-        "spec": {"containers": [{"name": "a", "image": "a", "ports": [{"containerPort": 8080, "hostPort": 80}]}]},
-    });
-    apply(plane, &pod.to_string());
-    let text = read("deploy/README.md");
-    let commands: Vec<_> = text
-        .split('`')
-        .filter(|span| span.starts_with("kubectl get ") && !span.contains('…'))
-        .collect();
-    assert!(commands.len() > 2, "{commands:?}");
-    for command in &commands {
-        let arguments: Vec<_> = command.split_whitespace().skip(1).collect();
-        let output = plane.kubectl(ADMIN, &arguments, "");
-        if command.contains("hostPort") {
-            let line: Vec<_> = output.lines().map(str::split_whitespace).collect();
-            let is_probe =
-                |line: std::str::SplitWhitespace<'_>| line.eq(["default", "probe", "80"]);
-            assert!(line.into_iter().any(is_probe), "{command}: {output}");
-        }
-    }
-    assert!(commands.iter().any(|command| command.contains("hostPort")));
-    plane.kubectl(ADMIN, &["delete", "pod", "probe", "--now"], "");
 }
 
 fn apply(plane: &ControlPlane, text: &str) -> String {

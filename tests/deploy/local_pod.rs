@@ -2,7 +2,7 @@
 //! test or in a network namespace.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::ensure;
@@ -144,6 +144,19 @@ impl LocalPod {
         self.network.address(STATS)
     }
 
+    /// What its containers share, sockets included.
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// A command in the pod, as its containers spell it.
+    pub(crate) fn command(&self, words: &[String]) -> Command {
+        let words = local(&self.folder, words);
+        let mut command = self.network.command(&words[0]);
+        command.args(&words[1..]);
+        command
+    }
+
     pub(crate) fn admin_socket(&self) -> PathBuf {
         self.folder.path().join("admin.sock")
     }
@@ -172,6 +185,11 @@ impl LocalPod {
         self.sidecar.assert_running();
         self.sidecar.signal(Signal::SIGTERM);
         assert_eq!(self.sidecar.end().await.code(), Some(0));
+        // One stop is the control plane's own; a supervisor passes signals on without a word.
+        let log = self.sidecar.output();
+        let (_, stop) = log.rsplit_once(r#""message":"stopping""#).expect(&log);
+        assert!(!stop.contains(r#""level":"WARN""#), "{log}");
+        assert!(!stop.contains(r#""level":"ERROR""#), "{log}");
     }
 }
 

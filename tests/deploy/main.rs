@@ -16,11 +16,13 @@ mod command_line;
 #[path = "../support/golden.rs"]
 mod golden;
 mod image;
+mod kubelet;
 mod local_pod;
 mod manifest;
 mod monitoring;
 mod namespace;
 mod outside;
+mod pages;
 mod pods;
 mod reference;
 mod references;

@@ -8,7 +8,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::process::{Child, Command, Stdio};
 
 /// The near end of the cable.
-const NEAR: &str = "10.97.1.1/24";
+pub(crate) const NEAR: Ipv4Addr = Ipv4Addr::new(10, 97, 1, 1);
 /// The far end, in the pod.
 const FAR: Ipv4Addr = Ipv4Addr::new(10, 97, 1, 2);
 
@@ -36,7 +36,7 @@ impl Namespace {
         ip(&[
             "link", "add", "outside", "type", "veth", "peer", "name", "eth0", "netns", &pid,
         ]);
-        ip(&["address", "add", NEAR, "dev", "outside"]);
+        ip(&["address", "add", &format!("{NEAR}/24"), "dev", "outside"]);
         for device in ["lo", "outside"] {
             ip(&["link", "set", device, "up"]);
         }

@@ -1,0 +1,200 @@
+//! A node's kubelet, as far as the API server needs one for `kubectl logs`, `exec` and `port-forward`: the pod is a
+//! [`LocalPod`], its container `isobath` the sidecar.
+//!
+//! It declares that it speaks WebSockets (KEP-4006, Kubernetes 1.36), or the API server would translate them to SPDY.
+
+use std::convert::Infallible;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use http::{Request, Response, StatusCode, header};
+use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper_util::rt::TokioIo;
+use ring::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
+use rustls_pki_types::pem::PemObject as _;
+use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+use serde_json::{Value, json};
+use tokio::io::AsyncWriteExt as _;
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+use tokio_rustls::TlsAcceptor;
+
+use crate::control_plane::Identity;
+use crate::local_pod::LocalPod;
+
+/// The name of its node.
+pub(crate) const NODE: &str = "node";
+
+/// The protocols over a WebSocket: of commands (`apimachinery/pkg/util/remotecommand`), and of ports
+/// (`apimachinery/pkg/util/portforward`).
+const EXEC: &str = "v5.channel.k8s.io";
+const PORTS: &str = "SPDY/3.1+portforward.k8s.io";
+
+/// The channels of a command.
+const STDOUT: u8 = 1;
+const STDERR: u8 = 2;
+const STATUS: u8 = 3;
+
+/// A running kubelet; dropping it closes its port.
+pub(crate) struct Kubelet {
+    address: SocketAddr,
+    task: JoinHandle<()>,
+}
+
+impl Kubelet {
+    /// Listens on this address, with a certificate that nobody checks.
+    pub(crate) async fn start(address: Ipv4Addr, identity: &Identity, pod: Arc<LocalPod>) -> Self {
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let certificate = CertificateDer::from_pem_slice(identity.certificate.as_bytes()).unwrap();
+        let key = PrivateKeyDer::from_pem_slice(identity.key.as_bytes()).unwrap();
+        let config = rustls::ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(vec![certificate], key)
+            .unwrap();
+        let acceptor = TlsAcceptor::from(Arc::new(config));
+        let listener = TcpListener::bind((address, 0)).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let task = tokio::spawn(async move {
+            loop {
+                let (stream, _) = listener.accept().await.unwrap();
+                let (acceptor, pod) = (acceptor.clone(), pod.clone());
+                tokio::spawn(async move {
+                    let Ok(stream) = acceptor.accept(stream).await else {
+                        return;
+                    };
+                    let service = hyper::service::service_fn(|request| {
+                        let pod = pod.clone();
+                        async move { Ok::<_, Infallible>(answer(request, &pod)) }
+                    });
+                    let _ = hyper::server::conn::http1::Builder::new()
+                        .serve_connection(TokioIo::new(stream), service)
+                        .with_upgrades()
+                        .await;
+                });
+            }
+        });
+        Self { address, task }
+    }
+
+    /// The status of its node.
+    pub(crate) fn status(&self) -> Value {
+        json!({
+            "addresses": [{"type": "InternalIP", "address": self.address.ip()}],
+            "daemonEndpoints": {"kubeletEndpoint": {"Port": self.address.port()}},
+            "declaredFeatures": ["ExtendWebSocketsToKubelet"],
+        })
+    }
+}
+
+impl Drop for Kubelet {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+fn answer(request: Request<Incoming>, pod: &LocalPod) -> Response<Full<Bytes>> {
+    let path: Vec<_> = request.uri().path().split('/').skip(1).collect();
+    match path[..] {
+        ["containerLogs", _, _, "isobath"] => Response::new(pod.sidecar.output().into()),
+        ["exec", _, _, "isobath"] => {
+            let query = request.uri().query().unwrap_or_default();
+            let command: Vec<_> = query
+                .split('&')
+                .filter_map(|pair| pair.strip_prefix("command="))
+                .map(decoded)
+                .collect();
+            let output = pod.command(&command).output().unwrap();
+            let status = match output.status.success() {
+                true => json!({"metadata": {}, "status": "Success"}),
+                false => {
+                    json!({"metadata": {}, "status": "Failure", "message": output.status.to_string()})
+                }
+            };
+            let channels = [
+                (STDOUT, output.stdout),
+                (STDERR, output.stderr),
+                (STATUS, status.to_string().into_bytes()),
+            ];
+            let mut frames = Vec::new();
+            for (channel, content) in channels {
+                for part in content.chunks(8192) {
+                    frames.extend(frame(0x82, &[&[channel], part].concat()));
+                }
+            }
+            frames.extend(frame(0x88, &1000_u16.to_be_bytes()));
+            upgrade(request, EXEC, frames)
+        }
+        // What is forwarded is the test's to ask.
+        ["portForward", _, _] => upgrade(request, PORTS, Vec::new()),
+        _ => refusal(format!("no {} in this pod", request.uri())),
+    }
+}
+
+/// Takes a WebSocket (RFC 6455, section 4.2.2), writes these frames, and holds it until the peer goes.
+fn upgrade(request: Request<Incoming>, protocol: &str, frames: Vec<u8>) -> Response<Full<Bytes>> {
+    let text = |name| {
+        let value = request.headers().get(name);
+        value
+            .and_then(|value| value.to_str().ok())
+            .unwrap_or_default()
+    };
+    let offered = text(header::SEC_WEBSOCKET_PROTOCOL);
+    if !offered.split(',').any(|offer| offer.trim() == protocol) {
+        return refusal(format!("{offered:?} is not {protocol}"));
+    }
+    let key = text(header::SEC_WEBSOCKET_KEY);
+    let proof = format!("{key}258EAFA5-E914-47DA-95CA-C5AB0DC85B11");
+    let proof = digest(&SHA1_FOR_LEGACY_USE_ONLY, proof.as_bytes());
+    tokio::spawn(async move {
+        let mut stream = TokioIo::new(hyper::upgrade::on(request).await.unwrap());
+        let _ = stream.write_all(&frames).await;
+        let _ = tokio::io::copy(&mut stream, &mut tokio::io::sink()).await;
+    });
+    Response::builder()
+        .status(StatusCode::SWITCHING_PROTOCOLS)
+        .header(header::CONNECTION, "Upgrade")
+        .header(header::UPGRADE, "websocket")
+        .header(header::SEC_WEBSOCKET_ACCEPT, STANDARD.encode(proof))
+        .header(header::SEC_WEBSOCKET_PROTOCOL, protocol)
+        .body(Full::default())
+        .unwrap()
+}
+
+fn refusal(reason: String) -> Response<Full<Bytes>> {
+    let mut response = Response::new(reason.into());
+    *response.status_mut() = StatusCode::BAD_REQUEST;
+    response
+}
+
+/// A whole message of a server: its first byte, and at most 64 KiB.
+fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
+    let length = u16::try_from(payload.len()).unwrap().to_be_bytes();
+    let head = match payload.len() {
+        126.. => vec![first, 126, length[0], length[1]],
+        _ => vec![first, length[1]],
+    };
+    [&head, payload].concat()
+}
+
+/// A value of a query.
+fn decoded(text: &str) -> String {
+    let mut bytes = text.bytes();
+    let mut decoded = Vec::new();
+    while let Some(byte) = bytes.next() {
+        decoded.push(match byte {
+            b'+' => b' ',
+            b'%' => {
+                let mut digit = || char::from(bytes.next().unwrap()).to_digit(16).unwrap();
+                u8::try_from(digit() * 16 + digit()).unwrap()
+            }
+            other => other,
+        });
+    }
+    String::from_utf8(decoded).unwrap()
+}
