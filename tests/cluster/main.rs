@@ -9,6 +9,7 @@
 //! | `rights` | each right taken away in turn |
 //! | `refusals` | what Envoy refuses is told on the Service or Secret that it was made from |
 //! | `starts` | starts with slow, paged lists, and an xDS client that can't wait |
+//! | `stops` | a stop in order, whatever is under way, alarms nobody |
 //! | `storm` | a namespace is deleted with all that is in it |
 //! | `replicas` | two of them on one API server |
 //! | `laptop` | `isobath run` beside a live cluster |
@@ -37,5 +38,6 @@ mod refusals;
 mod replicas;
 mod rights;
 mod starts;
+mod stops;
 mod storm;
 mod traffic;

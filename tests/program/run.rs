@@ -217,7 +217,15 @@ fn its_curl_lines_work_and_ctrl_c_ends_both() {
         Signal::SIGINT,
     )
     .unwrap();
-    assert_eq!(run.exit_code(), Some(0), "{}", run.said("stderr"));
+    let code = run.exit_code();
+    let log = run.said("stderr");
+    assert_eq!(code, Some(0), "{log}");
+    // Envoy's own words are in there too.
+    let (_, stop) = log.split_once("stopping signal=\"SIGINT\"").expect(&log);
+    assert!(
+        !stop.contains(" WARN ") && !stop.contains(" ERROR "),
+        "{log}"
+    );
     run.check_nothing_is_left();
 }
 

@@ -70,16 +70,45 @@ async fn a_start_is_given_up_when_a_task_ends() {
     assert!(stopped.load(Ordering::SeqCst));
 }
 
+/// Runs a task that fails while it stops, beside one that ends the process with this result; what an operator sees of it
+/// in the log.
+async fn a_late_failure(first: anyhow::Result<()>) -> Vec<String> {
+    let expected = first.as_ref().copied().map_err(ToString::to_string);
+    let expected = expected.map_err(|error| format!("task first ended: {error}"));
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let writer = file.reopen().unwrap();
+    let seen = tracing_subscriber::fmt()
+        .with_writer(move || writer.try_clone().unwrap())
+        .with_max_level(tracing::Level::WARN);
+    let seen = tracing::subscriber::set_default(seen.finish());
+    check(
+        expected.as_ref().copied().map_err(String::as_str),
+        |supervisor| {
+            supervisor.add_finite("first", |_| async { first });
+            supervisor.add("sore", |mut stop| async move {
+                stop.requested().await;
+                Err(anyhow!("out of cheese"))
+            });
+        },
+    )
+    .await;
+    drop(seen);
+    let log = std::fs::read_to_string(file.path()).unwrap();
+    log.lines().map(str::to_owned).collect()
+}
+
+/// Nor is anybody told of it where the stop is in order; where it is not, it may be the better half of the reason.
 #[tokio::test(start_paused = true)]
 async fn a_late_failure_does_not_replace_the_reason() {
-    check(Ok(()), |supervisor| {
-        supervisor.add_finite("signals", |_| async { Ok(()) });
-        supervisor.add("sore", |mut stop| async move {
-            stop.requested().await;
-            Err(anyhow!("while stopping"))
-        });
-    })
-    .await;
+    assert_eq!(a_late_failure(Ok(())).await, [""; 0]);
+    let told = a_late_failure(Err(anyhow!("port 1 is taken"))).await;
+    let [line] = &told[..] else {
+        panic!("{told:?}")
+    };
+    assert!(
+        line.contains("failed while stopping") && line.contains("out of cheese"),
+        "{line}"
+    );
 }
 
 #[tokio::test(start_paused = true)]
