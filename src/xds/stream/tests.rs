@@ -4,6 +4,7 @@
 mod bounds;
 mod claimed_scopes;
 mod client;
+mod cost;
 mod delta;
 mod order;
 mod properties;
