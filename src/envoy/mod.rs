@@ -46,4 +46,5 @@ pub mod scope;
 pub mod secret;
 pub mod server_name;
 pub mod stats;
+mod string_matcher;
 mod upgrade;

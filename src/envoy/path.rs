@@ -6,7 +6,7 @@
 
 use envoy_types::pb::envoy::config::route::v3::route_match::PathSpecifier;
 
-use super::route_match::regex;
+use super::string_matcher::{from_the_beginning, whole};
 use crate::model::{PathMatch, PathRewrite};
 
 /// What becomes of the path (never of the query).
@@ -48,7 +48,7 @@ pub(super) fn matches(
     match path {
         PathMatch::Exact(_) => vec![(one, Rewrite::Matched(replacement))],
         // The match is of the whole path, so there is no rest to keep.
-        PathMatch::Regex(_) => vec![(one, Rewrite::Whole(replacement))],
+        PathMatch::Regex(_) | PathMatch::RegexPrefix(_) => vec![(one, Rewrite::Whole(replacement))],
         PathMatch::PathPrefix(prefix) => {
             by_element(without_slash(prefix), without_slash(&replacement), one)
         }
@@ -101,7 +101,10 @@ fn by_string(
 
 fn specifier(path: &PathMatch) -> Option<PathSpecifier> {
     match path {
-        PathMatch::Regex(expression) => Some(PathSpecifier::SafeRegex(regex(expression))),
+        PathMatch::Regex(expression) => Some(PathSpecifier::SafeRegex(whole(expression))),
+        PathMatch::RegexPrefix(expression) => {
+            Some(PathSpecifier::SafeRegex(from_the_beginning(expression)))
+        }
         PathMatch::Exact(path) | PathMatch::PathPrefix(path) | PathMatch::StringPrefix(path)
             if path.contains(['?', '#']) =>
         {

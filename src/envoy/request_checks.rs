@@ -21,7 +21,8 @@ use envoy_types::pb::envoy::extensions::filters::network::http_connection_manage
 use super::edge::{Edge, PathParameters};
 use super::encode::u32_value;
 use super::http_filter;
-use super::route_match::{exact_header, regex_matcher};
+use super::route_match::exact_header;
+use super::string_matcher::regex_matcher;
 
 const METHODS: [&str; 2] = ["TRACE", "TRACK"];
 

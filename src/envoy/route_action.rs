@@ -9,7 +9,7 @@ use pb::route_action::{ClusterSpecifier, HashPolicy, HostRewriteSpecifier, hash_
 
 use super::encode::{duration, u32_value};
 use super::path::Rewrite;
-use super::route_match::regex;
+use super::string_matcher::regex;
 use crate::model::{Forward, PathRewrite, Redirect, RetryPolicy, RouteAction};
 
 /// Safe for every request, because the back end has not seen it. Requests that may be repeated add `reset`, see

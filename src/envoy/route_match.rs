@@ -2,24 +2,25 @@
 
 use envoy_types::pb::envoy::config::route::v3 as pb;
 use envoy_types::pb::envoy::r#type::matcher::v3 as matcher;
-use matcher::string_matcher::MatchPattern;
 use pb::header_matcher::HeaderMatchSpecifier;
 use pb::query_parameter_matcher::QueryParameterMatchSpecifier;
-use pb::route_match::PathSpecifier;
+use pb::route_match::{GrpcRouteMatchOptions, PathSpecifier};
 
-use crate::model::{RouteMatch, Scheme, ValueMatch, ValuePredicate};
+use super::string_matcher::{exact, regex_matcher, string_matcher};
+use crate::model::{HeaderMatch, HeaderPredicate, QueryMatch, QueryPredicate, RouteMatch, Scheme};
 
 /// The conditions besides the path, with the path as given.
 pub(super) fn route_match(matches: &RouteMatch, path: PathSpecifier) -> pb::RouteMatch {
     pb::RouteMatch {
         path_specifier: Some(path),
         headers: matches
-            .headers
+            .headers()
             .iter()
             .map(header)
             .chain(matches.scheme.map(scheme))
             .collect(),
-        query_parameters: matches.query.iter().map(query_parameter).collect(),
+        query_parameters: matches.query().iter().map(query_parameter).collect(),
+        grpc: matches.is_grpc().then(GrpcRouteMatchOptions::default),
         ..Default::default()
     }
 }
@@ -72,55 +73,37 @@ pub(super) fn other_label_count(labels: usize) -> pb::HeaderMatcher {
     }
 }
 
-/// An RE2 expression for the whole value.
-pub(super) fn regex(expression: &str) -> matcher::RegexMatcher {
-    matcher::RegexMatcher {
-        regex: expression.to_owned(),
-        ..Default::default()
+fn header(condition: &HeaderMatch) -> pb::HeaderMatcher {
+    let name = condition.name.to_string();
+    match &condition.value {
+        HeaderPredicate::Is(text) => pb::HeaderMatcher {
+            name,
+            invert_match: text.negated,
+            treat_missing_header_as_empty: text.missing_is_empty,
+            header_match_specifier: Some(HeaderMatchSpecifier::StringMatch(string_matcher(
+                &text.pattern,
+            ))),
+        },
+        presence @ (HeaderPredicate::Present | HeaderPredicate::Absent) => pb::HeaderMatcher {
+            name,
+            header_match_specifier: Some(HeaderMatchSpecifier::PresentMatch(
+                *presence == HeaderPredicate::Present,
+            )),
+            ..Default::default()
+        },
     }
 }
 
-fn header(condition: &ValueMatch) -> pb::HeaderMatcher {
-    pb::HeaderMatcher {
-        name: condition.name.to_string(),
-        header_match_specifier: Some(match string_matcher(&condition.value) {
-            Some(matcher) => HeaderMatchSpecifier::StringMatch(matcher),
-            None => HeaderMatchSpecifier::PresentMatch(true),
-        }),
-        ..Default::default()
-    }
-}
-
-fn query_parameter(condition: &ValueMatch) -> pb::QueryParameterMatcher {
+fn query_parameter(condition: &QueryMatch) -> pb::QueryParameterMatcher {
     pb::QueryParameterMatcher {
         name: condition.name.to_string(),
-        query_parameter_match_specifier: Some(match string_matcher(&condition.value) {
-            Some(matcher) => QueryParameterMatchSpecifier::StringMatch(matcher),
-            None => QueryParameterMatchSpecifier::PresentMatch(true),
+        query_parameter_match_specifier: Some(match &condition.value {
+            QueryPredicate::Is(pattern) => {
+                QueryParameterMatchSpecifier::StringMatch(string_matcher(pattern))
+            }
+            presence @ (QueryPredicate::Present | QueryPredicate::Absent) => {
+                QueryParameterMatchSpecifier::PresentMatch(*presence == QueryPredicate::Present)
+            }
         }),
-    }
-}
-
-/// `None` where presence is enough.
-fn string_matcher(predicate: &ValuePredicate) -> Option<matcher::StringMatcher> {
-    match predicate {
-        ValuePredicate::Exact(value) => Some(exact(value)),
-        ValuePredicate::Regex(expression) => Some(regex_matcher(expression.to_string())),
-        ValuePredicate::Present => None,
-    }
-}
-
-fn exact(value: &str) -> matcher::StringMatcher {
-    matcher::StringMatcher {
-        match_pattern: Some(MatchPattern::Exact(value.to_owned())),
-        ..Default::default()
-    }
-}
-
-/// The same as a matcher of texts.
-pub(super) fn regex_matcher(expression: String) -> matcher::StringMatcher {
-    matcher::StringMatcher {
-        match_pattern: Some(MatchPattern::SafeRegex(regex(&expression))),
-        ..Default::default()
     }
 }

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use envoy_types::pb::envoy::r#type::matcher::v3 as matcher;
 use matcher::string_matcher::MatchPattern;
 
-use super::route_match::regex;
+use super::string_matcher::regex;
 
 /// Matches one token of an `Upgrade` header that is none of these, case aside.
 pub(super) fn none_of(words: &[String]) -> matcher::StringMatcher {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use imbl::OrdMap;
 
-use super::Validity;
+use super::tls::Validity;
 use crate::objects::{Field, Ingress, LoadBalancerAddress, NamespacedName, ObjectRef, Problem};
 
 /// The verdicts on all objects at one moment.

@@ -16,12 +16,13 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use crate::model::{
-    HeaderModifier, PathMatch, PathRewrite, Redirect, Route, RouteAction, ValuePredicate,
+    Expression, HeaderModifier, HeaderPredicate, MAX_PROGRAM, PathMatch, PathRewrite,
+    QueryPredicate, Redirect, Route, RouteAction, StringMatch,
 };
 use crate::objects::{Ingress, IngressBackend, IngressPath, IngressRule, IngressTls};
 
+use super::path;
 use super::policy::{IngressPolicy, ingress_policy};
-use super::{path, regex};
 
 /// What every object may come to, however small it is: 20,000 plain routes, with a thousand hosts under TLS.
 pub const BASE: u64 = 80_000_000;
@@ -129,14 +130,21 @@ pub fn within_budget(ingress: Arc<Ingress>) -> Arc<Ingress> {
 /// What a copy of a route costs whoever has it copied.
 pub fn route(route: &Route) -> u64 {
     let expressions = expression_of(&route.matches.path);
-    let values = route.matches.headers.iter().chain(&route.matches.query);
-    let values: u64 = values
-        .map(|value| match &value.value {
-            ValuePredicate::Exact(text) => text_cost(value.name.len() + text.len()),
-            ValuePredicate::Present => text_cost(value.name.len()),
-            ValuePredicate::Regex(text) => text_cost(value.name.len()) + expression(text),
-        })
-        .sum();
+    let headers = route.matches.headers().iter().map(|header| {
+        let pattern = match &header.value {
+            HeaderPredicate::Is(text) => of_pattern(&text.pattern),
+            HeaderPredicate::Present | HeaderPredicate::Absent => 0,
+        };
+        text_cost(header.name.as_str().len()) + pattern
+    });
+    let query = route.matches.query().iter().map(|parameter| {
+        let pattern = match &parameter.value {
+            QueryPredicate::Is(pattern) => of_pattern(pattern),
+            QueryPredicate::Present | QueryPredicate::Absent => 0,
+        };
+        text_cost(parameter.name.len()) + pattern
+    });
+    let values: u64 = headers.chain(query).sum();
     let action = match &route.action {
         RouteAction::Redirect(redirect) => of_redirect(redirect),
         RouteAction::Forward(forward) => {
@@ -148,6 +156,14 @@ pub fn route(route: &Route) -> u64 {
     };
     let headers = of_headers(&route.request_headers) + of_headers(&route.response_headers);
     ROUTE + expressions + values + text_cost(action + headers)
+}
+
+fn of_pattern(pattern: &StringMatch) -> u64 {
+    text_cost(pattern.text().len())
+        + match pattern {
+            StringMatch::Regex(text) => expression(text),
+            _ => 0,
+        }
 }
 
 /// How many ports of a Service can have so many endpoints each: at least one.
@@ -167,7 +183,7 @@ pub fn ports(endpoints: usize) -> usize {
 /// Whether it can't come to its budget, whatever is in it: true for nearly all, and found without looking closely.
 fn is_small(ingress: &Ingress) -> bool {
     /// The largest program that is taken.
-    const LONGEST: u64 = EXPRESSION + STEP * regex::MAX_PROGRAM;
+    const LONGEST: u64 = EXPRESSION + STEP * MAX_PROGRAM;
     let annotations: usize = ingress
         .metadata
         .annotations
@@ -355,16 +371,11 @@ fn path_cost(path: &IngressPath) -> u64 {
 }
 
 fn expression_of(path: &PathMatch) -> u64 {
-    match path {
-        PathMatch::Regex(text) => text_cost(text.len()) + expression(text),
-        PathMatch::Exact(text) | PathMatch::PathPrefix(text) | PathMatch::StringPrefix(text) => {
-            text_cost(text.len())
-        }
-    }
+    text_cost(path.text().len()) + path.expression().map_or(0, expression)
 }
 
-fn expression(text: &str) -> u64 {
-    EXPRESSION + STEP * regex::size(text).unwrap_or(regex::MAX_PROGRAM)
+fn expression(expression: &Expression) -> u64 {
+    EXPRESSION + STEP * expression.size()
 }
 
 /// Bytes of text that every route of the Ingress repeats.

@@ -23,7 +23,6 @@ mod ownership;
 mod path;
 mod policy;
 mod reading;
-mod regex;
 mod secret;
 mod service_policy;
 mod stratum;

@@ -45,7 +45,7 @@ pub struct Deferred {
 pub fn arrange<T: Ordered>(routes: &mut Vec<T>) -> Vec<Deferred> {
     let (mut expressions, mut texts): (Vec<T>, Vec<T>) = std::mem::take(routes)
         .into_iter()
-        .partition(|route| matches!(route.path(), PathMatch::Regex(_)));
+        .partition(|route| route.path().expression().is_some());
     texts.sort_by(|a, b| {
         let place = |route: &T| (route.is_default(), class(route.path()));
         place(a)
@@ -155,7 +155,7 @@ fn class(path: &PathMatch) -> Class {
 /// so that the order depends on nothing else.
 fn rank(path: &PathMatch) -> (Reverse<usize>, Reverse<&str>, u8) {
     let (text, width) = match path {
-        PathMatch::Exact(text) | PathMatch::Regex(text) => (&**text, 0),
+        PathMatch::Exact(_) | PathMatch::Regex(_) | PathMatch::RegexPrefix(_) => (path.text(), 0),
         PathMatch::PathPrefix(text) => (text.trim_end_matches('/'), 1),
         PathMatch::StringPrefix(text) => match text.strip_suffix('/') {
             Some(text) => (text, 0),
@@ -168,7 +168,7 @@ fn rank(path: &PathMatch) -> (Reverse<usize>, Reverse<&str>, u8) {
 /// The prefixes that take all that this one takes and are written the same but for the type of their path.
 pub fn wider(path: &PathMatch) -> impl Iterator<Item = PathMatch> {
     let (text, width) = match path {
-        PathMatch::Exact(_) | PathMatch::Regex(_) => ("", 2),
+        PathMatch::Exact(_) | PathMatch::Regex(_) | PathMatch::RegexPrefix(_) => ("", 2),
         PathMatch::PathPrefix(text) => (&**text, 1),
         PathMatch::StringPrefix(text) => match text.strip_suffix('/') {
             Some(text) => (text, 0),

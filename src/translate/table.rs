@@ -104,7 +104,7 @@ impl<'a> Table<'a> {
             };
             let (younger, older) = (expression.ingress, after.ingress);
             let fields = (&expression.field, &after.field);
-            let (expression, after) = (text(&expression.path), text(&after.path));
+            let (expression, after) = (expression.path.text(), after.path.text());
             if told.insert(younger.name()) {
                 let message = format!(
                     "the regular expression {expression:?} of host {} takes only what path {after:?} of Ingress {}, whose namespace named the host first, leaves to it; so do its other expressions",
@@ -265,7 +265,7 @@ impl<'a> Table<'a> {
                     Some(PathRewrite::ReplacePrefix(prefix))
                 }
                 // There is no prefix to replace; the object's own problems say so.
-                PathMatch::Regex(_) => None,
+                PathMatch::Regex(_) | PathMatch::RegexPrefix(_) => None,
             }),
             hash_source_ip,
         })
@@ -400,15 +400,6 @@ fn paths_in<'a>(rules: impl Iterator<Item = &'a IngressRule>) -> Vec<(Field, &'a
         })
     };
     rules.enumerate().flat_map(of_rule).collect()
-}
-
-fn text(path: &PathMatch) -> &str {
-    match path {
-        PathMatch::Exact(text)
-        | PathMatch::Regex(text)
-        | PathMatch::PathPrefix(text)
-        | PathMatch::StringPrefix(text) => text,
-    }
 }
 
 /// Whether a path of this type has a prefix that `isobath.dev/rewrite-prefix` can replace.

@@ -11,9 +11,10 @@ use isobath::envoy::{
     cluster, endpoint, filter_chain, listener, manager, route, scope, secret, server_name,
 };
 use isobath::model::{
-    Certificate, CircuitBreakers, Cluster, Discovery, EndpointAddress, Forward, HeaderModifier,
-    Host, LoadAssignment, PathMatch, Route, RouteAction, RouteMatch, TlsServer, TlsSettings,
-    UpstreamProtocol, Validity, VirtualHost, WeightedCluster,
+    Certificate, CircuitBreakers, Cluster, Discovery, EndpointAddress, Expression, Forward,
+    HeaderMatch, HeaderModifier, HeaderName, HeaderPredicate, Host, LoadAssignment, PathMatch,
+    QueryMatch, QueryPredicate, Route, RouteAction, RouteMatch, StringMatch, TextMatch, TlsServer,
+    TlsSettings, UpstreamProtocol, Validity, VirtualHost, WeightedCluster,
 };
 use isobath::objects::{FieldRef, KeyAlgorithm, Kind, ObjectRef, PrivateKeyPem};
 use isobath::xds::{Part, Resource, ResourceType};
@@ -59,6 +60,27 @@ pub fn route(path: PathMatch, action: RouteAction) -> Route {
         response_headers: HeaderModifier::default(),
         source: source(Kind::Ingress, "shop"),
     }
+}
+
+/// An expression that Envoy takes.
+pub fn regex(text: &str) -> PathMatch {
+    PathMatch::Regex(Expression::new(text).unwrap())
+}
+
+pub fn header(name: &str, value: HeaderPredicate) -> HeaderMatch {
+    HeaderMatch {
+        name: HeaderName::of_request(name).unwrap(),
+        value,
+    }
+}
+
+pub fn query(name: &str, value: QueryPredicate) -> QueryMatch {
+    QueryMatch::new(name, value).unwrap()
+}
+
+/// A header with a value of this kind.
+pub fn is(pattern: StringMatch) -> HeaderPredicate {
+    HeaderPredicate::Is(TextMatch::of(pattern))
 }
 
 /// Every path to this cluster.

@@ -15,20 +15,20 @@ use isobath::envoy::{
     server_name,
 };
 use isobath::model::{
-    Certificate, CircuitBreakers, Cluster, Discovery, EndpointAddress, Forward, HeaderModifier,
-    Host, LoadAssignment, PathMatch, PathRewrite, Redirect, RetryPolicy, Route, RouteAction,
-    RouteMatch, Scheme, TlsSettings, TlsVersion, UpstreamProtocol, ValueMatch, ValuePredicate,
-    WeightedCluster,
+    Certificate, CircuitBreakers, Cluster, Conditions, Discovery, EndpointAddress, Forward,
+    HeaderModifier, HeaderPredicate, Host, LoadAssignment, PathMatch, PathRewrite, QueryPredicate,
+    Redirect, RetryPolicy, Route, RouteAction, RouteMatch, Scheme, StringMatch, TlsSettings,
+    TlsVersion, UpstreamProtocol, WeightedCluster,
 };
 use isobath::objects::{Kind, PrivateKeyPem};
 use isobath::xds::{Part, Resource, ResourceType};
 use prost::Message;
 
 use crate::fixture::{
-    CLEAR, TLS, all_to, assignment, cluster_of, forward, route as simple, source, tls_server,
-    virtual_host,
+    CLEAR, TLS, all_to, assignment, cluster_of, forward, header, is, query, regex, route as simple,
+    source, tls_server, virtual_host,
 };
-use crate::update;
+use crate::{cases, update};
 
 #[test]
 fn renderings() {
@@ -216,6 +216,11 @@ pub fn all() -> Vec<(&'static str, ResourceType, Resource)> {
             "route-matches",
             Rds,
             table("http", [routes("a.example.com", matching())]),
+        ),
+        (
+            "route-conditions",
+            Rds,
+            table("http", [routes("a.example.com", cases::conditions())]),
         ),
         (
             "route-actions",
@@ -455,22 +460,18 @@ fn path(path: &str) -> PathMatch {
 }
 
 fn matching() -> Vec<Route> {
-    let values = |name: &str| -> Vec<ValueMatch> {
-        [
-            ValuePredicate::Exact("one".into()),
-            ValuePredicate::Present,
-            ValuePredicate::Regex("[a-z]+".into()),
-        ]
-        .map(|value| ValueMatch {
-            name: name.into(),
-            value,
-        })
-        .into()
-    };
+    let exact = || StringMatch::exact("one");
+    let expression = || StringMatch::regex("[a-z]+").unwrap();
+    let headers = [is(exact()), HeaderPredicate::Present, is(expression())];
+    let parameters = [
+        QueryPredicate::Is(exact()),
+        QueryPredicate::Present,
+        QueryPredicate::Is(expression()),
+    ];
     let shop = || RouteAction::Forward(forward(&["web/shop:80"]));
     let mut routes: Vec<Route> = [
         PathMatch::Exact("/exact".into()),
-        PathMatch::Regex("/[0-9]+".into()),
+        regex("/[0-9]+"),
         PathMatch::PathPrefix("/element".into()),
         PathMatch::PathPrefix("/slash/".into()),
         PathMatch::StringPrefix("/string".into()),
@@ -481,11 +482,14 @@ fn matching() -> Vec<Route> {
     ]
     .map(|path| simple(path, shop()))
     .into();
+    let conditions = Conditions {
+        headers: headers.map(|value| header("x-header", value)).into(),
+        query: parameters.map(|value| query("parameter", value)).into(),
+        grpc: false,
+    };
     let conditions = RouteMatch {
-        path: path("/"),
-        headers: values("x-header"),
-        query: values("parameter"),
         scheme: Some(Scheme::Https),
+        ..RouteMatch::path(path("/")).and(conditions)
     };
     routes.push(Route {
         matches: conditions,
@@ -581,7 +585,7 @@ fn rewrites() -> Vec<Route> {
         (string("/a"), prefix("/b/")),
         (string("/a/"), prefix("/b")),
         (PathMatch::Exact("/a".into()), prefix("/b")),
-        (PathMatch::Regex("/[0-9]+".into()), prefix("/b")),
+        (regex("/[0-9]+"), prefix("/b")),
         (path("/a"), whole(r"/b\1")),
         (path("/que?ry"), prefix("/b")),
     ]

@@ -4,7 +4,7 @@ use isobath::model::{Forward, PathMatch, PathRewrite, Redirect, Route, RouteActi
 
 use crate::backend;
 use crate::client::{Answer, plain, request};
-use crate::fixture::{World, forward, route};
+use crate::fixture::{World, forward, regex, route};
 use crate::proxy::{Proxy, envoy};
 
 const HOST: &str = "a.example.com";
@@ -38,7 +38,7 @@ async fn matches() {
             to(PathMatch::Exact("/exact".into()), "exact"),
             to(PathMatch::Exact("/que?stion".into()), "exact"),
             to(PathMatch::PathPrefix("/que?stion".into()), "exact"),
-            to(PathMatch::Regex("/[0-9]+".into()), "regex"),
+            to(regex("/[0-9]+"), "regex"),
             to(PathMatch::PathPrefix("/element".into()), "element"),
             to(PathMatch::PathPrefix("/slash/".into()), "element"),
             to(PathMatch::StringPrefix("/string".into()), "string"),
@@ -124,7 +124,7 @@ async fn rewrites() {
         rewritten(string("/s-cut"), prefix("/")),
         rewritten(string("/s-slash/"), prefix("/new")),
         rewritten(PathMatch::Exact("/exact".into()), prefix("/new")),
-        rewritten(PathMatch::Regex("/[0-9]+".into()), prefix("/new")),
+        rewritten(regex("/[0-9]+"), prefix("/new")),
         rewritten(element("/whole"), whole("/new/path")),
         rewritten(element("/literal"), whole(r"/\1%25$1&\\0")),
         rewritten(element("/percent"), prefix("/%PROTOCOL%/100%25")),

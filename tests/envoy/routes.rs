@@ -5,15 +5,16 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use isobath::model::{
-    Cluster, Forward, HeaderModifier, PathMatch, RetryPolicy, Route, RouteAction, RouteMatch,
-    UpstreamProtocol, ValueMatch, ValuePredicate, WeightedCluster,
+    Cluster, Conditions, Forward, HeaderMatch, HeaderModifier, HeaderPredicate, PathMatch,
+    QueryMatch, QueryPredicate, RetryPolicy, Route, RouteAction, RouteMatch, StringMatch,
+    UpstreamProtocol, WeightedCluster,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::backend;
 use crate::client::{plain, request};
-use crate::fixture::{World, all_to, cluster_of, forward, route};
+use crate::fixture::{World, all_to, cluster_of, forward, header, is, query, route};
 use crate::proxy::{Proxy, envoy};
 
 const HOST: &str = "a.example.com";
@@ -138,42 +139,37 @@ async fn headers() {
 #[tokio::test]
 async fn conditions() {
     let Some(envoy) = envoy() else { return };
-    let condition = |name: &str, value| ValueMatch {
-        name: name.into(),
-        value,
-    };
-    let when = |headers: Vec<ValueMatch>, query: Vec<ValueMatch>, status| Route {
-        matches: RouteMatch {
-            path: PathMatch::PathPrefix("/".into()),
+    let when = |headers: Vec<HeaderMatch>, query: Vec<QueryMatch>, status| Route {
+        matches: RouteMatch::path(PathMatch::PathPrefix("/".into())).and(Conditions {
             headers,
             query,
-            scheme: None,
-        },
+            grpc: false,
+        }),
         ..route(
             PathMatch::PathPrefix("/".into()),
             RouteAction::DirectResponse(status),
         )
     };
-    let exact = |value: &str| ValuePredicate::Exact(value.into());
+    let exact = |value: &str| is(StringMatch::exact(value));
     let routes = vec![
-        when(vec![condition(":method", exact("PUT"))], vec![], 210),
+        when(vec![HeaderMatch::method("PUT").unwrap()], vec![], 210),
         when(
-            vec![condition("x-kind", exact("a"))],
-            vec![condition("q", exact("1"))],
+            vec![header("x-kind", exact("a"))],
+            vec![query("q", QueryPredicate::Is(StringMatch::exact("1")))],
             211,
         ),
-        when(vec![condition("x-kind", exact("a"))], vec![], 212),
+        when(vec![header("x-kind", exact("a"))], vec![], 212),
         when(
-            vec![condition("x-kind", ValuePredicate::Regex("[0-9]+".into()))],
+            vec![header("x-kind", is(StringMatch::regex("[0-9]+").unwrap()))],
             vec![],
             213,
         ),
         when(
-            vec![condition("x-kind", ValuePredicate::Present)],
+            vec![header("x-kind", HeaderPredicate::Present)],
             vec![],
             214,
         ),
-        when(vec![], vec![condition("q", ValuePredicate::Present)], 215),
+        when(vec![], vec![query("q", QueryPredicate::Present)], 215),
         when(vec![], vec![], 216),
     ];
     let proxy = Proxy::start(&envoy, World::new().http(HOST, routes).resources()).await;

@@ -91,7 +91,8 @@ fn routes(text: &mut String, host: &VirtualHost) {
     for route in &host.routes {
         let _ = match &route.matches.path {
             PathMatch::Exact(path) => write!(text, "  exact {path}"),
-            PathMatch::Regex(path) => write!(text, "  regex {path}"),
+            PathMatch::Regex(path) => write!(text, "  regex {}", path.as_str()),
+            PathMatch::RegexPrefix(path) => write!(text, "  regex prefix {}", path.as_str()),
             PathMatch::PathPrefix(path) => write!(text, "  prefix {path}"),
             PathMatch::StringPrefix(path) => write!(text, "  string prefix {path}"),
         };

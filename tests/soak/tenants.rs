@@ -177,10 +177,10 @@ fn takes(path: &PathMatch, request: &str) -> bool {
             let rest = request.strip_prefix(text.trim_end_matches('/'));
             rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
         }
-        PathMatch::Regex(text) => {
+        PathMatch::Regex(expression) | PathMatch::RegexPrefix(expression) => {
             let mut known = EXPRESSIONS.iter();
             let (_, is_match) = known
-                .find(|(known, _)| *known == &**text)
+                .find(|(known, _)| *known == expression.as_str())
                 .expect("a known expression");
             is_match(request)
         }
@@ -250,19 +250,19 @@ fn judge(
         PathMatch::PathPrefix(text) | PathMatch::StringPrefix(text) => {
             Some(text.trim_end_matches('/').len())
         }
-        PathMatch::Exact(_) | PathMatch::Regex(_) => None,
+        PathMatch::Exact(_) | PathMatch::Regex(_) | PathMatch::RegexPrefix(_) => None,
     };
     let (taker, written) = (&route.matches.path, &written.matches.path);
     let is_challenge = |path: &PathMatch| match path {
         PathMatch::PathPrefix(text) | PathMatch::StringPrefix(text) => {
             text.starts_with("/.well-known/acme-challenge")
         }
-        PathMatch::Exact(_) | PathMatch::Regex(_) => false,
+        PathMatch::Exact(_) | PathMatch::Regex(_) | PathMatch::RegexPrefix(_) => false,
     };
     let is_more_specific = match (taker, written) {
         (_, PathMatch::Exact(_)) => false,
         (PathMatch::Exact(_), _) => true,
-        (_, PathMatch::Regex(_)) => is_challenge(taker),
+        (_, PathMatch::Regex(_) | PathMatch::RegexPrefix(_)) => is_challenge(taker),
         _ => length(taker) > length(written),
     };
     match is_more_specific {

@@ -1,9 +1,12 @@
+#![allow(clippy::unwrap_used)]
+
 use std::collections::BTreeSet;
 
 use proptest::prelude::*;
 use proptest::sample::select;
 
 use super::*;
+use crate::model::Expression;
 
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Written {
@@ -32,13 +35,13 @@ fn written(line: &str) -> Written {
     let &[owner, kind, text] = &parts[..] else {
         panic!("{line:?} is no route");
     };
-    let text = text.into();
+    let text: &str = text;
     Written {
         path: match kind {
-            "=" => PathMatch::Exact(text),
-            "~" => PathMatch::Regex(text),
-            "\"" => PathMatch::StringPrefix(text),
-            _ => PathMatch::PathPrefix(text),
+            "=" => PathMatch::Exact(text.into()),
+            "~" => PathMatch::Regex(Expression::new(text).unwrap()),
+            "\"" => PathMatch::StringPrefix(text.into()),
+            _ => PathMatch::PathPrefix(text.into()),
         },
         owner: owner
             .parse()

@@ -4,36 +4,75 @@
 //! taken that mean the same to Rust's parser and to RE2, and that stay small; a test compiles hundreds of them with a
 //! real Envoy. Expressions that only one of the two understands are refused, with a sentence for their owner.
 
+use std::sync::Arc;
+
 use regex_syntax::ast::parse::Parser;
 use regex_syntax::ast::{
     AssertionKind, Ast, ClassAsciiKind, ClassPerlKind, ClassSet, ClassSetItem, GroupKind,
     HexLiteralKind, Literal, LiteralKind, Repetition, RepetitionKind, RepetitionRange,
 };
 
+/// An expression that Envoy compiles, in which letters are themselves or, where it says so, their other case too.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Expression {
+    text: Arc<str>,
+    ignores_case: bool,
+}
+
+impl Expression {
+    /// An expression in whose text letters are themselves.
+    ///
+    /// # Errors
+    ///
+    /// One sentence on why Envoy could refuse it, or read it otherwise.
+    pub fn new(text: impl Into<Arc<str>>) -> Result<Self, String> {
+        Self::checked(text.into(), false)
+    }
+
+    /// The same where upper and lower case are one.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::new`].
+    pub fn ignoring_case(text: impl Into<Arc<str>>) -> Result<Self, String> {
+        Self::checked(text.into(), true)
+    }
+
+    fn checked(text: Arc<str>, ignores_case: bool) -> Result<Self, String> {
+        size(&text, ignores_case)?;
+        Ok(Self { text, ignores_case })
+    }
+
+    /// The text, without what says how case counts.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// Whether upper and lower case are one.
+    #[must_use]
+    pub const fn ignores_case(&self) -> bool {
+        self.ignores_case
+    }
+
+    /// About how many instructions Envoy makes of it.
+    #[must_use]
+    pub fn size(&self) -> u64 {
+        size(&self.text, self.ignores_case).unwrap_or(MAX_PROGRAM)
+    }
+}
+
 /// Longest expression that is taken, in bytes.
 const MAX_LENGTH: usize = 1024;
-/// Largest program that is taken, as estimated by [`Checker::size`]. RE2 counts somewhat less.
+/// Largest program that is taken, as estimated here. RE2 counts somewhat less.
 pub const MAX_PROGRAM: u64 = 2000;
 /// RE2's limit of counted repetitions, and of the product of those within each other.
 const MAX_REPETITION: u32 = 1000;
 /// What a class costs that reaches beyond ASCII: RE2 compiles it to the bytes of UTF-8.
 const UTF8: u64 = 12;
 
-/// Whether the expression can be used.
-///
-/// # Errors
-///
-/// One sentence on why it can't.
-pub fn check(expression: &str) -> Result<(), String> {
-    size(expression).map(|_| ())
-}
-
-/// About how many instructions Envoy makes of it.
-///
-/// # Errors
-///
-/// One sentence on why it can't be used.
-pub fn size(expression: &str) -> Result<u64, String> {
+/// About how many instructions Envoy makes of it, or one sentence on why it can't be used.
+fn size(expression: &str, ignores_case: bool) -> Result<u64, String> {
     if expression.is_empty() {
         return Err("the expression is empty".into());
     }
@@ -48,6 +87,7 @@ pub fn size(expression: &str) -> Result<u64, String> {
         .map_err(|error| format!("the expression is not valid: {}", error.kind()))?;
     let mut checker = Checker {
         expression,
+        ignores_case,
         repetitions: MAX_REPETITION,
     };
     let size = checker.size(&ast)?;
@@ -63,6 +103,7 @@ fn unsupported<T>(what: &str) -> Result<T, String> {
 
 struct Checker<'a> {
     expression: &'a str,
+    ignores_case: bool,
     /// How often what is looked at may still be repeated.
     repetitions: u32,
 }
@@ -72,7 +113,7 @@ impl Checker<'_> {
     fn size(&mut self, ast: &Ast) -> Result<u64, String> {
         Ok(match ast {
             Ast::Empty(_) => 1,
-            Ast::Literal(literal) => check_literal(literal)?,
+            Ast::Literal(literal) => check_literal(literal)?.max(self.folded(literal.c)),
             Ast::Assertion(assertion) => match assertion.kind {
                 AssertionKind::StartLine
                 | AssertionKind::EndLine
@@ -85,7 +126,8 @@ impl Checker<'_> {
             Ast::Dot(_) => UTF8,
             Ast::ClassPerl(class) => perl_size(&class.kind, class.negated),
             Ast::ClassBracketed(class) => {
-                class_size(&class.kind)? + if class.negated { UTF8 } else { 0 }
+                let is_wide = class.negated || self.ignores_case;
+                class_size(&class.kind)? + if is_wide { UTF8 } else { 0 }
             }
             Ast::ClassUnicode(_) => return unsupported("a Unicode class"),
             Ast::Flags(_) => return unsupported("flags"),
@@ -101,6 +143,15 @@ impl Checker<'_> {
             Ast::Alternation(alternation) => self.sum(&alternation.asts)?,
             Ast::Concat(concat) => self.sum(&concat.asts)?,
         })
+    }
+
+    /// Two letters have a third case beyond ASCII: the long s and the sign of Kelvin.
+    const fn folded(&self, letter: char) -> u64 {
+        if self.ignores_case && matches!(letter, 'k' | 'K' | 's' | 'S') {
+            UTF8 / 2
+        } else {
+            0
+        }
     }
 
     fn sum(&mut self, asts: &[Ast]) -> Result<u64, String> {
@@ -213,12 +264,14 @@ fn class_size(set: &ClassSet) -> Result<u64, String> {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+
     use super::*;
 
     #[test]
     fn expressions_that_envoy_could_refuse_or_read_otherwise_are_refused() {
-        let refuse = |expression: &str, why: &str| match check(expression) {
-            Ok(()) => panic!("{expression:?} is taken"),
+        let refuse = |expression: &str, why: &str| match Expression::new(expression) {
+            Ok(_) => panic!("{expression:?} is taken"),
             Err(got) => assert!(got.contains(why), "{expression:?}: {got:?}, not {why:?}"),
         };
         refuse("", "empty");
@@ -254,7 +307,18 @@ mod tests {
             "/[^/]+/v[0-9]{1,3}",
             "/\\.(png|jpg)$",
         ] {
-            assert_eq!(check(taken), Ok(()), "{taken}");
+            assert!(Expression::new(taken).is_ok(), "{taken}");
         }
+    }
+
+    #[test]
+    fn letters_of_three_cases_cost_more() {
+        let expression = "/[a-z]{2}ask";
+        let plain = Expression::new(expression).unwrap();
+        let folded = Expression::ignoring_case(expression).unwrap();
+        assert_eq!(folded.as_str(), plain.as_str());
+        assert_eq!(folded.size() - plain.size(), 2 * UTF8 + 2 * (UTF8 / 2 - 1));
+        assert!(Expression::new("s".repeat(900)).is_ok());
+        assert!(Expression::ignoring_case("s".repeat(900)).is_err());
     }
 }

@@ -1,0 +1,88 @@
+//! Where requests go.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::objects::FieldRef;
+
+/// Where requests go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cluster {
+    /// Unique per settings: no two different clusters ever have the same name.
+    pub name: Arc<str>,
+    /// How its endpoints are found.
+    pub discovery: Discovery,
+    /// What is spoken to them.
+    pub protocol: UpstreamProtocol,
+    /// Limits.
+    pub circuit_breakers: CircuitBreakers,
+    /// Whether the source address chooses the endpoint.
+    pub hash_source_ip: bool,
+    /// How long a connection is kept for the next request, `None` for Envoy's hour. Zero is for ever.
+    pub idle_timeout: Option<Duration>,
+    /// The Service.
+    pub source: FieldRef,
+}
+
+/// How a cluster finds its endpoints.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Discovery {
+    /// A [`LoadAssignment`] of the cluster's name.
+    Endpoints,
+    /// DNS look-ups of a name, for Services of type ExternalName.
+    Dns {
+        /// The name, validated.
+        hostname: Arc<str>,
+        /// The port.
+        port: u16,
+    },
+}
+
+/// What is spoken to an endpoint.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum UpstreamProtocol {
+    /// HTTP/1.1 in clear.
+    #[default]
+    Http1,
+    /// HTTP/2 in clear, by prior knowledge.
+    H2c,
+    /// HTTP/1.1 over TLS.
+    Tls,
+    /// HTTP/2 over TLS.
+    H2,
+}
+
+/// Limits per cluster, `None` for one that nobody reaches.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct CircuitBreakers {
+    /// Connections.
+    pub max_connections: Option<u32>,
+    /// Requests that wait for a connection.
+    pub max_pending_requests: Option<u32>,
+    /// Requests under way.
+    pub max_requests: Option<u32>,
+    /// Retries under way.
+    pub max_retries: Option<u32>,
+    /// Connections to one endpoint.
+    pub per_host_max_connections: Option<u32>,
+}
+
+/// The endpoints of one cluster.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LoadAssignment {
+    /// The cluster's name.
+    pub cluster: Arc<str>,
+    /// By zone, the empty name first where endpoints have none; without duplicates and sorted.
+    pub localities: BTreeMap<Arc<str>, BTreeSet<EndpointAddress>>,
+}
+
+/// One endpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct EndpointAddress {
+    /// Its address.
+    pub ip: IpAddr,
+    /// Its TCP port.
+    pub port: u16,
+}

@@ -1,0 +1,128 @@
+//! Names of headers, and changes of them.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::sync::Arc;
+
+/// The name of a header in lower case, or of one of the pseudo headers that a request has.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct HeaderName(Arc<str>);
+
+impl HeaderName {
+    /// What Envoy calls the method, the host, the path with its query, and the scheme.
+    const PSEUDO: [&str; 4] = [METHOD, ":authority", ":path", ":scheme"];
+
+    /// The name of an ordinary header.
+    ///
+    /// # Errors
+    ///
+    /// One sentence where no header can have it: Envoy would refuse some of these, and the rest would mean nothing.
+    pub fn new(name: &str) -> Result<Self, String> {
+        if name.is_empty() || !name.bytes().all(is_token_byte) {
+            return Err(format!("{name:?} is no header name (RFC 9110, 5.6.2)"));
+        }
+        if name.len() > MAX_NAME {
+            return Err(format!("a header name is longer than {MAX_NAME} bytes"));
+        }
+        Ok(Self(name.to_ascii_lowercase().into()))
+    }
+
+    /// The name of something that a request can be asked for: a header or a pseudo header.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::new`].
+    pub fn of_request(name: &str) -> Result<Self, String> {
+        if Self::PSEUDO.contains(&name) {
+            return Ok(Self(name.into()));
+        }
+        Self::new(name)
+    }
+
+    /// The pseudo header that is the method.
+    #[must_use]
+    pub fn method() -> Self {
+        Self(METHOD.into())
+    }
+
+    /// Whether it is the method's.
+    #[must_use]
+    pub fn is_method(&self) -> bool {
+        &*self.0 == METHOD
+    }
+
+    /// The name.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for HeaderName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+const METHOD: &str = ":method";
+
+/// What Envoy takes of a header that a table adds.
+const MAX_NAME: usize = 16_384;
+
+/// RFC 9110, section 5.6.2.
+pub(super) const fn is_token_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric()
+        || matches!(
+            byte,
+            b'!' | b'#'
+                | b'$'
+                | b'%'
+                | b'&'
+                | b'\''
+                | b'*'
+                | b'+'
+                | b'-'
+                | b'.'
+                | b'^'
+                | b'_'
+                | b'`'
+                | b'|'
+                | b'~'
+        )
+}
+
+/// Changes of headers. Names are lower-case; values are literal text, never a format.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct HeaderModifier {
+    /// Headers that are replaced or added.
+    pub set: BTreeMap<Arc<str>, Arc<str>>,
+    /// Headers that are removed.
+    pub remove: BTreeSet<Arc<str>>,
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    #[test]
+    fn names_are_tokens() {
+        assert_eq!(HeaderName::new("X-Kind").unwrap().as_str(), "x-kind");
+        for name in [
+            "",
+            ":method",
+            "a b",
+            "a:b",
+            "a\r\nb",
+            "\u{e4}",
+            &"a".repeat(16_385),
+        ] {
+            assert!(HeaderName::new(name).is_err(), "{name:?}");
+        }
+        assert!(HeaderName::of_request(":path").is_ok());
+        assert!(HeaderName::of_request(":status").is_err());
+        assert!(HeaderName::of_request(":METHOD").is_err());
+        assert!(HeaderName::method().is_method());
+    }
+}

@@ -1,0 +1,73 @@
+//! A host and its routes.
+
+use super::header::HeaderModifier;
+use super::host::Host;
+use super::route_action::{Redirect, RouteAction};
+use super::route_match::{PathMatch, RouteMatch};
+use crate::objects::FieldRef;
+
+/// The routes of one host on one listener.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct VirtualHost {
+    /// The host. `*.example.com` matches exactly one label more than its suffix.
+    pub host: Host,
+    /// In the order in which they are tried; a request that none matches is answered 404.
+    pub routes: Vec<Route>,
+}
+
+impl VirtualHost {
+    /// A host that redirects every request to HTTPS (see [`Redirect::to_https`]) and does nothing else.
+    #[must_use]
+    pub fn https_redirect(host: Host, source: FieldRef, port: Option<u16>) -> Self {
+        let redirect = Route {
+            matches: RouteMatch::path(PathMatch::PathPrefix("/".into())),
+            action: RouteAction::Redirect(Redirect::to_https(port)),
+            request_headers: HeaderModifier::default(),
+            response_headers: HeaderModifier::default(),
+            source,
+        };
+        Self {
+            host,
+            routes: vec![redirect],
+        }
+    }
+
+    /// Whether it is one of [`Self::https_redirect`]: all of these are alike but for their names.
+    #[must_use]
+    pub fn is_https_redirect(&self) -> bool {
+        let [route] = &self.routes[..] else {
+            return false;
+        };
+        let RouteAction::Redirect(redirect) = &route.action else {
+            return false;
+        };
+        *self == Self::https_redirect(self.host.clone(), route.source.clone(), redirect.port)
+    }
+}
+
+/// One route.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Route {
+    /// Which requests.
+    pub matches: RouteMatch,
+    /// What happens to them.
+    pub action: RouteAction,
+    /// Changes of the request's headers on its way to the back end.
+    pub request_headers: HeaderModifier,
+    /// Changes of the response's headers on its way to the client.
+    pub response_headers: HeaderModifier,
+    /// Who asked for the route.
+    pub source: FieldRef,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What few routes have is boxed: a build of ten thousand hosts has as many plain ones at a time.
+    #[test]
+    fn a_plain_route_stays_small() {
+        assert!(size_of::<RouteAction>() <= 136);
+        assert!(size_of::<Route>() <= 352);
+    }
+}
