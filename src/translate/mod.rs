@@ -79,7 +79,7 @@ impl<'a> Input<'a> {
 #[derive(Clone, Debug, Default)]
 pub struct Options {
     /// Whether Services of type ExternalName are served: off unless asked for, because they can point a proxy
-    /// at names inside the cluster (hardening, S-02).
+    /// at names inside the cluster.
     pub allow_external_names: bool,
     /// Who may serve a host that several namespaces name.
     pub host_ownership: HostOwnership,

@@ -14,7 +14,7 @@ use super::Resource;
 
 /// What is kept of a name.
 pub trait Entry: Sized {
-    /// What is meant where the snapshot's resource stands for the entry, since the response of this nonce.
+    /// The entry that the snapshot's resource stands for, since the response of this nonce.
     fn shared(resource: &Arc<Resource>, nonce: u64) -> Self;
 
     /// Whether the resource can stand for it.

@@ -136,7 +136,7 @@ pub trait Reporting: Send + Sync {
 struct Streams {
     last: u64,
     streams: BTreeMap<u64, Arc<dyn Reporting>>,
-    /// What each of them leaves out, if anything, and how often: a resource and what stands for it look the same.
+    /// What each of them leaves out, if anything, and how often: a resource and its placeholder look the same.
     refused: BTreeMap<u64, BTreeMap<RefusedUnit, usize>>,
     /// How many streams leave a unit out.
     leaving_out: BTreeMap<RefusedUnit, usize>,
@@ -420,7 +420,7 @@ mod tests {
         assert!(!refused.has_changed().unwrap(), "no change, no news");
         b.refused([left_out("r", false), left_out("s", true)].concat());
         assert_eq!(refused.borrow_and_update().len(), 2);
-        // A resource, and what stands for it.
+        // A resource, and its placeholder.
         b.refused(left_out("s", true));
         b.refused(left_out("s", false));
         assert!(!refused.has_changed().unwrap());

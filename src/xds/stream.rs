@@ -38,8 +38,8 @@ pub struct Timing {
     /// Between the acknowledgement of the routes and the removal of the clusters that they no longer name. Requests
     /// that a filter holds, or that are retried, are still routed by the old table.
     pub grace: Duration,
-    /// How long a route that cannot be sent yet keeps the stream at its snapshot.
-    pub patience: Duration,
+    /// How long a route that cannot be sent yet holds the stream at its target snapshot.
+    pub target_hold: Duration,
     /// How long after its clusters a client may take to ask for their endpoints, before it counts as one that does
     /// not use EDS. Envoy asks in the same breath, except when a reconnect finds it without any endpoints.
     pub endpoints: Duration,
@@ -52,7 +52,7 @@ impl Default for Timing {
     fn default() -> Self {
         Self {
             grace: Duration::from_secs(1),
-            patience: Duration::from_secs(2),
+            target_hold: Duration::from_secs(2),
             endpoints: Duration::from_secs(1),
             users: Duration::from_secs(15),
         }
@@ -184,7 +184,7 @@ impl Stream {
     pub fn deadline(&self, now: Instant) -> Option<Instant> {
         [
             self.removals.deadline(),
-            self.kept_since.map(|since| since + self.timing.patience),
+            self.kept_since.map(|since| since + self.timing.target_hold),
             self.endpoints_deadline(),
             self.users_deadline(),
             self.scopes_deadline(),

@@ -6,7 +6,7 @@ use std::time::Duration;
 /// 60 s of its loss.
 pub(super) const CONNECT_WITHIN: Duration = Duration::from_secs(5);
 
-/// The times of a list-watch. The defaults are the design's: a half-open connection is noticed and the
+/// The times of a list-watch. With the defaults a half-open connection is noticed and the
 /// process ended within 60 s, at `watch + watch_spread + margin`, and then 5 s for the attempt to go on.
 #[derive(Clone, Debug)]
 pub struct WatchTiming {

@@ -36,7 +36,7 @@ type Id = (Option<Arc<str>>, u64);
 /// What was refused of one resource.
 #[derive(Debug, Default)]
 struct RefusedParts {
-    /// There can be two heads, that of the resource and that of what stands for it.
+    /// There can be two heads, that of the resource and that of its placeholder.
     refusals: BTreeMap<Id, Refusal>,
     rest: Option<Rest>,
 }

@@ -30,15 +30,15 @@ struct Batch {
 
 /// What a unit is part of.
 enum Whole {
-    /// The resource as it is meant to be.
+    /// The resource of the target.
     Base(Arc<Resource>),
     /// What is sent in the place of one that does not exist or was refused.
-    StandIn(Arc<Resource>),
+    Placeholder(Arc<Resource>),
 }
 
 impl Whole {
     fn resource(&self) -> &Arc<Resource> {
-        let (Self::Base(resource) | Self::StandIn(resource)) = self;
+        let (Self::Base(resource) | Self::Placeholder(resource)) = self;
         resource
     }
 }
@@ -222,8 +222,8 @@ impl Stream {
             if self.removals.contains(resource_type, name) {
                 return channel.held.sent(name).cloned();
             }
-            return stand_in(resource_type, name)
-                .filter(|stand_in| !channel.refused.whole(stand_in));
+            return placeholder(resource_type, name)
+                .filter(|placeholder| !channel.refused.whole(placeholder));
         };
         if channel.refused.whole(resource) {
             // What it took before it keeps; else it is answered as if the resource did not exist, so that it does
@@ -233,14 +233,14 @@ impl Stream {
                 .accepted(name)
                 .filter(|accepted| !channel.refused.whole(accepted))
                 .cloned()
-                .or_else(|| stand_in(resource_type, name))
+                .or_else(|| placeholder(resource_type, name))
                 .filter(|resource| !channel.refused.whole(resource));
         }
         let rest = channel.refused.rest(resource);
         Some(rest.unwrap_or_else(|| resource.clone()))
     }
 
-    /// What a unit is part of: the resource of its name as it is meant to be, or what stands for it. `None` if it is
+    /// What a unit is part of: the target's resource of its name, or a placeholder. `None` if it is
     /// part of neither any more.
     fn whole_of(&self, resource_type: ResourceType, unit: &Unit) -> Option<Whole> {
         let base = self.base(resource_type, &unit.name);
@@ -250,9 +250,9 @@ impl Stream {
             return Some(Whole::Base(base.clone()));
         }
         let is_needed = base.is_none_or(|base| self.channel(resource_type).refused.whole(base));
-        stand_in(resource_type, &unit.name)
-            .filter(|stand_in| is_needed && unit.part(stand_in).is_some())
-            .map(Whole::StandIn)
+        placeholder(resource_type, &unit.name)
+            .filter(|placeholder| is_needed && unit.part(placeholder).is_some())
+            .map(Whole::Placeholder)
     }
 
     /// The next set of a search for bad units.
@@ -371,7 +371,7 @@ impl Stream {
             .unwrap_or_default();
         for unit in units {
             let whole = self.whole_of(resource_type, unit)?;
-            if let Whole::StandIn(_) = whole {
+            if let Whole::Placeholder(_) = whole {
                 parts.clear();
             }
             match &unit.key {
@@ -522,11 +522,11 @@ impl Stream {
     }
 }
 
-/// What stands for a resource that does not exist. Envoy opens no port while it waits for a route table or for
+/// The placeholder for a resource that does not exist. Envoy opens no port while it waits for a route table or for
 /// endpoints, and a removal ends that wait for endpoints only: both are answered with an empty one. This is all
 /// that is known here of any resource's contents: the name is field 1 of `RouteConfiguration` and of
 /// `ClusterLoadAssignment` alike.
-fn stand_in(resource_type: ResourceType, name: &Arc<str>) -> Option<Arc<Resource>> {
+fn placeholder(resource_type: ResourceType, name: &Arc<str>) -> Option<Arc<Resource>> {
     if !matches!(resource_type, ResourceType::Route | ResourceType::Endpoint) {
         return None;
     }

@@ -143,7 +143,7 @@ impl Stream {
         if resource_type.is_used_by_none() {
             channel.farewells.insert(name);
         } else {
-            self.removals.leave((resource_type, name));
+            self.removals.add((resource_type, name));
         }
     }
 

@@ -31,7 +31,7 @@ impl Stream {
         }
         if self.keeps_target() {
             let since = *self.kept_since.get_or_insert(now);
-            if now < since + self.timing.patience {
+            if now < since + self.timing.target_hold {
                 self.refresh_endpoints();
                 return;
             }
@@ -76,7 +76,7 @@ impl Stream {
                 // It goes with the push.
                 channel.changed(name);
             } else {
-                self.removals.leave((resource_type, name.clone()));
+                self.removals.add((resource_type, name.clone()));
             }
         }
     }
@@ -97,7 +97,7 @@ impl Stream {
         }
     }
 
-    /// The resource as it is meant to be, refused or not.
+    /// The target's resource of this name, whether the client refused it or not.
     pub(super) fn base(&self, resource_type: ResourceType, name: &str) -> Option<&Arc<Resource>> {
         let resource = self.target.get(resource_type, name)?;
         match resource_type {

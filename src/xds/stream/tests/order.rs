@@ -144,7 +144,7 @@ fn a_busy_cluster_does_not_starve_its_routes() {
 
 /// ... but not for ever.
 #[test]
-fn patience_ends() {
+fn the_target_is_not_held_for_ever() {
     check_from_start(
         "! c:b=1(e:b) e:b=1 r:r=2(c:b)
         < c 6 b=1
