@@ -197,7 +197,7 @@ fn imports_point_one_way() {
 /// What two files need goes into a third.
 #[test]
 fn no_files_name_each_other() {
-    for folder in ["src", "benches/figures"] {
+    for folder in ["src", "benches/core", "benches/figures"] {
         let files = files_below(folder);
         let files = files.iter().map(|(path, text)| (&**path, code(text)));
         let circles = circles::Files::new(files).circles();

@@ -12,7 +12,7 @@ use isobath::xds::stream::{Stream, Timing};
 use isobath::xds::{Ask, Request, ResourceType, Response, Snapshot, Variant};
 use prost::Message as _;
 
-use crate::{endpoint_slice, loaded};
+use crate::world::{endpoint_slice, loaded};
 
 pub fn push(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("push");
