@@ -3,20 +3,21 @@
 use std::hint::black_box;
 
 use criterion::{BenchmarkId, Criterion, Throughput};
-use isobath::objects;
+use isobath::objects::{self, Kind};
 
-use crate::objects::{Endpoints, World, endpoint_slice, ingress, service};
+use json::{Endpoints, World, endpoint_slice, ingress, service};
+
+#[path = "../figures/objects.rs"]
+#[allow(dead_code, reason = "the figures use the rest of it")]
+mod json;
 
 pub fn decode(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("decode");
     let objects = [
-        (objects::Kind::Ingress, ingress(5, "/")),
-        (objects::Kind::Service, service(5)),
-        (
-            objects::Kind::EndpointSlice,
-            endpoint_slice(5, Endpoints::Serial(1)),
-        ),
-        (objects::Kind::Secret, World::new(0).secret(5, 0)),
+        (Kind::Ingress, ingress(5, "/")),
+        (Kind::Service, service(5)),
+        (Kind::EndpointSlice, endpoint_slice(5, Endpoints::Serial(1))),
+        (Kind::Secret, World::new(0).secret(5, 0)),
     ];
     for (kind, object) in objects {
         let json = object.json.to_string();

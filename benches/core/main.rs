@@ -9,9 +9,6 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
 mod decode;
-#[path = "../figures/objects.rs"]
-#[allow(dead_code, reason = "the figures use the rest of it")]
-mod objects;
 mod push;
 mod world;
 
