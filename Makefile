@@ -102,7 +102,7 @@ supply-chain:
 		set -x; $(DENY) --offline check --hide-inclusion-graph bans licenses sources; \
 	fi
 
-doc: ## Build the documentation of the crate: the map of the house and the invariants
+doc: ## Build the documentation of the crate: the map of the code and the invariants
 	cargo doc --locked --no-deps
 	@echo "$(CARGO_OUT)/doc/isobath/index.html"
 

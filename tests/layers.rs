@@ -231,7 +231,7 @@ fn the_core_is_pure() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
-/// K-19: who reads the wall clock, and what for. It may be wrong by hours and jump: nothing is decided by it. Intervals and
+/// Who reads the wall clock, and what for. It may be wrong by hours and jump: nothing is decided by it. Intervals and
 /// deadlines are measured on the monotonic clock.
 const WALL_CLOCK: &[(&str, &str)] = &[
     (

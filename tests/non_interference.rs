@@ -1,5 +1,5 @@
 //! One tenant can't touch another: whatever is added in one namespace, the units of another come out the same,
-//! but for the hosts that both name, where the stated rules decide (S-26, S-13): `tests/soak/tenants.rs` holds those to them.
+//! but for the hosts that both name, where the stated rules decide: `tests/soak/tenants.rs` holds those to them.
 //! Where hosts belong to namespaces, also these come out the same.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
@@ -252,7 +252,7 @@ fn is_of_one(
 proptest! {
     #![proptest_config(cases(5_000))]
 
-    /// Whatever the objects are, now or later: a name says everything about what it names (S-14). Else one tenant's
+    /// Whatever the objects are, now or later: a name says everything about what it names. Else one tenant's
     /// settings would hold for another's, or old ones for new ones.
     #[test]
     fn a_name_has_one_meaning(

@@ -97,7 +97,7 @@ fn the_api_server_is_killed_under_traffic() {
 /// clock stands still while something works.
 const NOTICED: Duration = Duration::from_secs(180);
 
-/// K-05 with the real times: nothing passes between the two any more, and nothing ends.
+/// With the real times: nothing passes between the two any more, and nothing ends.
 #[test]
 fn a_half_open_connection_is_noticed() {
     alone(async || {

@@ -65,7 +65,7 @@ fn the_service_account_of_the_pod() {
         let mut ads = Ads::connect(&isobath.xds()).await.unwrap();
         ads.everything().await.unwrap();
 
-        // K-24: another authority, as after a rotation of the cluster's CA. What is not trusted ends it.
+        // Another authority, as after a rotation of the cluster's CA. What is not trusted ends it.
         let next = cluster.plane.rotate_authority().await;
         let (status, last) = isobath.ends().await;
         assert_eq!(status.code(), Some(1), "{last}");

@@ -176,7 +176,7 @@ async fn writes_on(cluster: &Installation, resource: &str, verb: &str, counter: 
     isobath.process().assert_running();
 }
 
-/// K-21 beside a data plane: the right is gone, the control plane ends, Envoy serves what it had.
+/// Beside a data plane: the right is gone, the control plane ends, Envoy serves what it had.
 #[test]
 fn envoy_keeps_what_it_had() {
     alone(async || {

@@ -1,4 +1,4 @@
-//! K-12: a namespace is deleted with all that is in it, hundreds of objects a second. Others are served as before, and
+//! A namespace is deleted with all that is in it, hundreds of objects a second. Others are served as before, and
 //! nothing is built but for an event. (That what waits is built at once is a test of the controller: how much waits here is
 //! the machine's affair.)
 

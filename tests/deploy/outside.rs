@@ -1,5 +1,5 @@
 //! What a pod shows to its network: the ports that its manifest declares, and on them nothing that changes anything
-//! (S-01: anybody could drain Contour's Envoy by a port that nobody thought of; S-09: a path that was compared before it
+//! (anybody could drain Contour's Envoy by a port that nobody thought of; a path that was compared before it
 //! was normalised led to Envoy's `/quitquitquit`).
 
 use std::collections::BTreeSet;

@@ -144,7 +144,7 @@ async fn a_signal_while_the_api_server_does_not_answer() {
     assert_eq!(isobath.terminate().await.code(), Some(0));
 }
 
-/// Keys travel over the socket, so who is not Isobath's user gets nothing (S-22): the file keeps others out, and where its
+/// Keys travel over the socket, so who is not Isobath's user gets nothing: the file keeps others out, and where its
 /// mode was changed the kernel's word about the peer does.
 #[tokio::test(flavor = "multi_thread")]
 async fn another_user_gets_nothing_over_the_socket() {

@@ -1,4 +1,4 @@
-//! The access log of a real Envoy: whatever a client sends stays inside its JSON field (S-10).
+//! The access log of a real Envoy: whatever a client sends stays inside its JSON field.
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;

@@ -19,7 +19,7 @@ async fn ready_and_metrics() {
     let metrics = ask("GET", "/metrics").await;
     assert_eq!(metrics.status, 200);
     assert!(metrics.body.contains("envoy_server_live"), "{metrics:?}");
-    // Nothing else of the admin interface, in any spelling (S-09), and no other method.
+    // Nothing else of the admin interface, in any spelling, and no other method.
     for path in [
         "/",
         "/metrics/",

@@ -35,7 +35,7 @@ fn rules(kinds: &[Kind]) -> String {
     format!("[{}]", rules.join(", "))
 }
 
-/// K-21: the rule for any one kind is missing. The line says which.
+/// The rule for any one kind is missing. The line says which.
 #[tokio::test]
 async fn a_missing_rule() {
     let Some(rig) = Rig::new("rules").await else {
@@ -142,7 +142,7 @@ async fn connecting() {
     }
 }
 
-/// K-24: the token file is replaced while the source runs. The next request brings the new one.
+/// The token file is replaced while the source runs. The next request brings the new one.
 #[tokio::test]
 async fn tokens_are_replaced() {
     let Some(rig) = Rig::new("tokens").await else {
@@ -220,7 +220,7 @@ async fn tokens_are_replaced() {
     assert!(!error.to_string().contains("stale"));
 }
 
-/// K-20: delegations are read where their CRD is. What can't be decoded among them is data; and when the CRD is
+/// Delegations are read where their CRD is. What can't be decoded among them is data; and when the CRD is
 /// removed, the source ends, to find out anew.
 #[tokio::test]
 async fn optional_kinds() {

@@ -9,7 +9,7 @@ use crate::control_plane::ControlPlane;
 use crate::fault_proxy::{Cut, Fault};
 use crate::rig::{Rig, status};
 
-/// K-07: 1,201 objects are three pages. All of them come at once or none does.
+/// 1,201 objects are three pages. All of them come at once or none does.
 #[tokio::test]
 async fn pages() {
     let Some(rig) = Rig::new("pages").await else {
@@ -68,7 +68,7 @@ async fn pages() {
     assert_eq!(run.mirror.names(Kind::Ingress).len(), 1201);
 }
 
-/// A streaming list that is cut is not half a list: pages come instead (K-07).
+/// A streaming list that is cut is not half a list: pages come instead.
 #[tokio::test]
 async fn a_streaming_list_that_is_cut() {
     let Some(rig) = Rig::new("cut-list").await else {
@@ -86,7 +86,7 @@ async fn a_streaming_list_that_is_cut() {
     assert_eq!(rig.proxy.count(|uri| uri.contains("limit=500")), 1);
 }
 
-/// K-08: byte by byte it is the same.
+/// Byte by byte it is the same.
 #[tokio::test]
 async fn one_byte_chunks() {
     let Some(rig) = Rig::new("one-byte").await else {
@@ -102,7 +102,7 @@ async fn one_byte_chunks() {
         .await;
 }
 
-/// K-08: answers that are not what was asked for end the source, and the line names the kind.
+/// Answers that are not what was asked for end the source, and the line names the kind.
 #[tokio::test]
 async fn answers_that_are_none() {
     let Some(rig) = Rig::new("nonsense").await else {
@@ -198,7 +198,7 @@ async fn refusals() {
     }
 }
 
-/// K-22: Retry-After is waited for in the process.
+/// Retry-After is waited for in the process.
 #[tokio::test]
 async fn too_many_requests() {
     let Some(rig) = Rig::new("too-many").await else {
@@ -218,7 +218,7 @@ async fn too_many_requests() {
     assert_eq!(rig.proxy.count(rig.requests("endpointslices")), 4);
 }
 
-/// K-06: what is listed again is never older than what was seen.
+/// What is listed again is never older than what was seen.
 #[tokio::test]
 async fn a_list_from_the_past() {
     let Some(rig) = Rig::new("past").await else {

@@ -8,7 +8,7 @@ use crate::control_plane::{ADMIN, ControlPlane};
 use crate::fault_proxy::{Cut, Fault, Mode};
 use crate::rig::{Rig, Run, status};
 
-/// K-01, K-04: 20 watches end in their time. Nobody exits, nobody lists again, and nothing is lost.
+/// 20 watches end in their time. Nobody exits, nobody lists again, and nothing is lost.
 #[tokio::test]
 async fn twenty_ends_are_no_end() {
     let Some(rig) = Rig::new("ends").await else {
@@ -45,7 +45,7 @@ async fn twenty_ends_are_no_end() {
     );
 }
 
-/// K-02: connections are closed or reset, in the middle of whatever it is. The watches go on at once.
+/// Connections are closed or reset, in the middle of whatever it is. The watches go on at once.
 #[tokio::test]
 async fn cuts_are_no_end() {
     let Some(rig) = Rig::new("cuts").await else {
@@ -77,7 +77,7 @@ async fn cuts_are_no_end() {
     assert_eq!(run.mirror.lists(Kind::Service), 1);
 }
 
-/// K-03, K-10: the version is gone, and an object was deleted in the gap: no ghost is left of it.
+/// The version is gone, and an object was deleted in the gap: no ghost is left of it.
 #[tokio::test]
 async fn gone_versions_leave_no_ghosts() {
     let Some(mut plane) = ControlPlane::start().await else {
@@ -128,7 +128,7 @@ async fn gone_versions_leave_no_ghosts() {
     }
 }
 
-/// K-05: nothing passes, nothing ends. It is noticed when the watch should have ended; if the server is there
+/// Nothing passes, nothing ends. It is noticed when the watch should have ended; if the server is there
 /// again by then, the watch goes on, else the source ends. (When: see the module's own tests, whose clock stands still
 /// while something works.)
 #[tokio::test]
@@ -156,7 +156,7 @@ async fn black_holes() {
     );
 }
 
-/// K-25, and the crash-only rule: the API server is killed. The source ends and says why.
+/// The crash-only rule: the API server is killed. The source ends and says why.
 #[tokio::test]
 async fn a_killed_api_server_is_the_end() {
     let Some(mut plane) = ControlPlane::start().await else {

@@ -97,7 +97,7 @@ const SERVICES: &[(&str, &[&str])] = &[
     ("", &["", "StreamAggregatedResources"]),
 ];
 
-/// S-11: whatever is asked of another service is not implemented, unary or as a stream.
+/// Whatever is asked of another service is not implemented, unary or as a stream.
 #[tokio::test]
 async fn no_other_service() {
     let server = Server::start(&[]).await;

@@ -147,7 +147,7 @@ impl Kubernetes {
         self.metrics.register(registry);
     }
 
-    /// Replaces the time-outs. The defaults are what the design promises; tests scale them.
+    /// Replaces the time-outs. Tests scale the defaults.
     #[must_use]
     pub fn with_timing(mut self, timing: WatchTiming) -> Self {
         self.timing = timing;

@@ -69,8 +69,8 @@ fn lists_that_come_to_nothing_are_ever_fewer() {
     ));
 }
 
-/// 429 is waited for as long as the server says, wherever it comes (K-22); a version that this replica has not
-/// reached yet too, but not for ever (K-06).
+/// 429 is waited for as long as the server says, wherever it comes; a version that this replica has not
+/// reached yet too, but not for ever.
 #[test]
 fn waiting_as_told() {
     let too_large = r#"504 {"kind":"Status","code":504,"reason":"Timeout","message":"Timeout: Too large resource version: 9, current: 3","details":{"causes":[{"reason":"ResourceVersionTooLarge","message":"Too large resource version"}],"retryAfterSeconds":2}}"#;

@@ -126,7 +126,7 @@ async fn run(source: Kubernetes, most: Duration) -> (Option<SourceError>, Durati
     (error, start.elapsed(), events)
 }
 
-/// K-05, with the times that the design promises. Whoever connects anew is refused; or the next request goes out on
+/// With the default times. Whoever connects anew is refused; or the next request goes out on
 /// another connection, which lay idle and is as dead.
 #[tokio::test(start_paused = true)]
 async fn silence_is_noticed_within_60_seconds() {
@@ -181,7 +181,7 @@ async fn an_answer_that_does_not_come() {
     }
 }
 
-/// K-01: 20 watches that end in their time are 20 requests within 20 times 40 to 50 seconds, and no exit.
+/// 20 watches that end in their time are 20 requests within 20 times 40 to 50 seconds, and no exit.
 #[tokio::test(start_paused = true)]
 async fn watches_that_end() {
     let (client, log) = server(|n, _| match n {
@@ -204,7 +204,7 @@ async fn watches_that_end() {
     assert!(lasts.len() > 3, "{lasts:?}");
 }
 
-/// K-22: Retry-After is honoured in the process, and a list that takes 30 s is only slow.
+/// Retry-After is honoured in the process, and a list that takes 30 s is only slow.
 #[tokio::test(start_paused = true)]
 async fn told_to_wait() {
     let (client, log) = server(|n, _| match n {
@@ -224,7 +224,7 @@ async fn told_to_wait() {
     assert_eq!(log.len(), 5);
 }
 
-/// K-23: 500 instances start at once, each makes five lists, and each list keeps the server busy for 100 ms.
+/// 500 instances start at once, each makes five lists, and each list keeps the server busy for 100 ms.
 /// Without the jitter all 2,500 lists would be under way at one time.
 #[tokio::test(start_paused = true)]
 async fn a_fleet_that_starts_at_once() {

@@ -174,7 +174,7 @@ fn shown(event: &Event) -> String {
 }
 
 /// The ordinary life: a streaming list goes on as a watch, and a watch that ends goes on from where it was.
-/// 20 ends are 20 requests and nothing else (K-01, K-04).
+/// 20 ends are 20 requests and nothing else.
 #[test]
 fn a_streaming_list_and_its_watch() {
     check(
@@ -220,7 +220,7 @@ fn a_streaming_list_and_its_watch() {
     ));
 }
 
-/// Changes among the initial events count, and what was gathered by a list that was cut is gone (K-07).
+/// Changes among the initial events count, and what was gathered by a list that was cut is gone.
 #[test]
 fn a_streaming_list_is_sent_when_it_is_whole() {
     check(
@@ -294,7 +294,7 @@ fn without_streaming_lists_pages() {
     }
 }
 
-/// 410 in its four places (K-03). The list that follows replaces everything, so nothing deleted meanwhile stays.
+/// 410 in its four places. The list that follows replaces everything, so nothing deleted meanwhile stays.
 #[test]
 fn a_version_that_is_gone() {
     let listed = "? streaming list
@@ -369,7 +369,7 @@ fn a_broken_connection() {
     );
 }
 
-/// What ends it, at each of its three stages (K-08, K-21, K-25).
+/// What ends it, at each of its three stages.
 #[test]
 fn ends() {
     let stages = [
@@ -408,7 +408,7 @@ fn ends() {
     }
 }
 
-/// Answers that can't be what they should be. No text of theirs is quoted: it may be a key (K-08).
+/// Answers that can't be what they should be. No text of theirs is quoted: it may be a key.
 #[test]
 fn undecodable_answers() {
     let list = "? streaming list\n< 422\n= send\n? list 500";
@@ -481,7 +481,7 @@ fn undecodable_answers() {
     ));
 }
 
-/// An item that can't be decoded is data; one without a name is left out. The rest of its list is used (K-08).
+/// An item that can't be decoded is data; one without a name is left out. The rest of its list is used.
 #[test]
 fn undecodable_items() {
     let bad = r#"{"metadata":{"name":"bad","namespace":"ns"},"spec":"what"}"#;
@@ -507,7 +507,7 @@ fn undecodable_items() {
     ));
 }
 
-/// A list that is older than what was seen would roll everything back in time (K-06). An empty list is an empty
+/// A list that is older than what was seen would roll everything back in time. An empty list is an empty
 /// list, also where Go writes it as null.
 #[test]
 fn versions_never_go_back() {
