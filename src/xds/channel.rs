@@ -50,12 +50,12 @@ pub struct Channel {
     pub held: Holdings,
     /// What may have to be sent.
     pub due: BTreeMap<Arc<str>, Due>,
-    /// Names to be taken from the client.
-    pub farewells: BTreeSet<Arc<str>>,
+    /// Names whose removal is to be sent.
+    pub pending_removals: BTreeSet<Arc<str>>,
     /// Names that the client is to be told do not exist, though it does not ask for them any more.
     pub unknown: Names,
-    /// Names that are remembered because the client has named them: they did not exist when it did, and do not now.
-    pub made_up: Names,
+    /// Names of resources that do not exist, remembered because the client has named them.
+    pub nonexistent: Names,
     /// Whether the client says that it has something of an earlier stream.
     pub brought: bool,
     /// The next response is sent even if nothing is in it.
@@ -93,9 +93,9 @@ impl Channel {
             subscription: Subscription::new(resource_type),
             held: Holdings::default(),
             due: BTreeMap::new(),
-            farewells: BTreeSet::new(),
+            pending_removals: BTreeSet::new(),
             unknown: Names::default(),
-            made_up: Names::default(),
+            nonexistent: Names::default(),
             brought: false,
             must_answer: false,
             pending: None,
@@ -130,16 +130,16 @@ impl Channel {
     pub fn drop_name(&mut self, name: &Arc<str>) {
         self.held.remove(name);
         self.due.remove(name);
-        self.farewells.remove(name);
+        self.pending_removals.remove(name);
         self.unknown.remove(name);
-        self.made_up.remove(name);
+        self.nonexistent.remove(name);
         self.renewed.remove(name);
     }
 
-    /// A name is taken from the client: it is remembered only if the client still asks for it, or is to be told of it.
+    /// The removal of a name is sent: it is remembered only if the client still asks for it, or is to be told of it.
     pub fn removed(&mut self, name: &Arc<str>) -> Option<Held> {
         if !self.subscription.names().contains(name) && !self.due.contains_key(name) {
-            self.made_up.remove(name);
+            self.nonexistent.remove(name);
         }
         self.held.remove(name)
     }
@@ -150,7 +150,7 @@ impl Channel {
             .held
             .names()
             .chain(self.due.keys())
-            .chain(&self.farewells)
+            .chain(&self.pending_removals)
             .chain(self.unknown.iter())
             .filter(|name| !self.subscription.covers(name))
             .cloned()
@@ -170,7 +170,7 @@ impl Channel {
     /// How many names wait to be sent or to be taken away.
     #[must_use]
     pub fn waiting(&self) -> usize {
-        self.due.len() + self.farewells.len() + self.unknown.len()
+        self.due.len() + self.pending_removals.len() + self.unknown.len()
     }
 
     /// Whether the response of this nonce was answered.

@@ -1,5 +1,5 @@
-//! Names that a client made up, kept for it: a set that knows how long they are together, so that what is remembered of
-//! them can be bounded. Nothing in here knows what the names stand for.
+//! Names of resources that do not exist, remembered because a client named them: a set that knows how many bytes they are
+//! together, so that they can be bounded. Nothing in here knows what the names stand for.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

@@ -164,7 +164,7 @@ impl<P: Protocol> Session<P> {
                     Some(request) => {
                         self.counted.get_or_insert_with(|| self.streams.enter());
                         let request = P::parse(request);
-                        let bytes = remembered(self.stream.lock().made_up_with(&request));
+                        let bytes = remembered(self.stream.lock().nonexistent_with(&request));
                         self.memory.set(bytes).map_err(over_limit)?;
                         self.stream
                             .lock()
@@ -191,7 +191,7 @@ impl<P: Protocol> Session<P> {
     /// Accounts what is remembered for the client, before more is done for it.
     fn account(&mut self) -> Result<(), Status> {
         self.requests.done()?;
-        let bytes = remembered(self.stream.lock().made_up());
+        let bytes = remembered(self.stream.lock().nonexistent());
         self.memory.set(bytes).map_err(over_limit)
     }
 

@@ -101,16 +101,19 @@ impl Stream {
         }
         let early = match resource_type {
             // The endpoints of a removed cluster go after it.
-            ResourceType::Endpoint => !self.channel(ResourceType::Cluster).farewells.is_empty(),
+            ResourceType::Endpoint => !self
+                .channel(ResourceType::Cluster)
+                .pending_removals
+                .is_empty(),
             ResourceType::Scope => !self.listeners_are_settled(),
             _ => false,
         };
         let channel = self.channel_mut(resource_type);
         channel.due = waiting;
         if !early {
-            let farewells = std::mem::take(&mut channel.farewells);
+            let pending_removals = std::mem::take(&mut channel.pending_removals);
             let sent: BTreeSet<&Arc<str>> = batch.resources.iter().map(|r| r.name()).collect();
-            let gone = farewells.into_iter().chain(channel.unknown.take());
+            let gone = pending_removals.into_iter().chain(channel.unknown.take());
             batch
                 .removed
                 .extend(gone.filter(|name| !sent.contains(name)));
@@ -297,7 +300,7 @@ impl Stream {
             let batch = self.trial_batch(resource_type, &units, containment.take_carried());
             if batch.resources.is_empty() {
                 let channel = self.channel_mut(resource_type);
-                channel.farewells.extend(batch.removed);
+                channel.pending_removals.extend(batch.removed);
                 containment.skipped();
                 continue;
             }
@@ -331,7 +334,7 @@ impl Stream {
                 (resource.clone(), before)
             })
             .collect();
-        let removed: BTreeSet<Arc<str>> = std::mem::take(&mut channel.farewells)
+        let removed: BTreeSet<Arc<str>> = std::mem::take(&mut channel.pending_removals)
             .into_iter()
             .filter(|name| !composed.contains_key(name))
             .collect();

@@ -137,11 +137,11 @@ impl Stream {
     fn leave(&mut self, resource_type: ResourceType, name: Arc<str>) {
         let channel = self.channel_mut(resource_type);
         channel.due.remove(&name);
-        channel.made_up.insert(name.clone());
+        channel.nonexistent.insert(name.clone());
         // It may come back and go again before the client is sent anything of this type.
         channel.held.get_or_insert(&name).brought = true;
         if resource_type.is_used_by_none() {
-            channel.farewells.insert(name);
+            channel.pending_removals.insert(name);
         } else {
             self.removals.add((resource_type, name));
         }
@@ -149,9 +149,9 @@ impl Stream {
 
     /// How many names are remembered that need not exist, because the client named them, and their length.
     #[must_use]
-    pub fn made_up(&self) -> (usize, usize) {
+    pub fn nonexistent(&self) -> (usize, usize) {
         let of_channel =
-            |channel: &'_ Channel| [&channel.made_up, &channel.unknown].map(Names::size);
+            |channel: &'_ Channel| [&channel.nonexistent, &channel.unknown].map(Names::size);
         let sizes = self.channels.iter().flat_map(of_channel);
         let sizes = sizes.chain([self.claimed_scopes.size()]);
         sizes.fold((0, 0), |sum, one| (sum.0 + one.0, sum.1 + one.1))
@@ -159,8 +159,8 @@ impl Stream {
 
     /// The same once this request is taken, or more.
     #[must_use]
-    pub fn made_up_with(&self, request: &Request) -> (usize, usize) {
-        let (mut names, mut bytes) = self.made_up();
+    pub fn nonexistent_with(&self, request: &Request) -> (usize, usize) {
+        let (mut names, mut bytes) = self.nonexistent();
         let Some(resource_type) = ResourceType::from_type_url(&request.type_url) else {
             return (names, bytes);
         };
@@ -169,9 +169,9 @@ impl Stream {
             names += claimed.0;
             bytes += claimed.1;
         }
-        let made_up = &self.channel(resource_type).made_up;
+        let nonexistent = &self.channel(resource_type).nonexistent;
         for name in request.ask.names() {
-            if !made_up.contains(name) && self.target.get(resource_type, name).is_none() {
+            if !nonexistent.contains(name) && self.target.get(resource_type, name).is_none() {
                 names += 1;
                 bytes += name.len();
             }
@@ -248,7 +248,7 @@ impl Stream {
         self.take_back(resource_type, &change.unnamed);
         let target = self.target.resources(resource_type);
         let channel = &mut self.channels[resource_type as usize];
-        // What stood for a name that the client made up, and that it refused, is not remembered longer than the name.
+        // A refused placeholder is not remembered longer than the name that it was sent for.
         for name in change.dropped.iter().chain(&change.unnamed) {
             if !target.contains_key(name) {
                 channel.refused.prune(name, None);
@@ -259,7 +259,7 @@ impl Stream {
             let is_kept =
                 channel.subscription.names().contains(name) || channel.due.contains_key(name);
             if !target.contains_key(name) && is_kept {
-                channel.made_up.insert(name.clone());
+                channel.nonexistent.insert(name.clone());
             }
         }
         if change.asked_all {
@@ -293,8 +293,8 @@ impl Stream {
                 }
             } else {
                 channel.due.remove(name);
-                channel.farewells.remove(name);
-                channel.made_up.remove(name);
+                channel.pending_removals.remove(name);
+                channel.nonexistent.remove(name);
                 if self.variant == Variant::Delta {
                     channel.unknown.insert(name.clone());
                 }
@@ -445,10 +445,10 @@ impl Stream {
                 continue;
             }
             if repeat || channel.held.contains(&name) {
-                channel.made_up.insert(name.clone());
+                channel.nonexistent.insert(name.clone());
             }
             if repeat {
-                channel.farewells.insert(name);
+                channel.pending_removals.insert(name);
             }
         }
         if let Some(containment) = &mut channel.containment {

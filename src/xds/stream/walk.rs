@@ -62,9 +62,9 @@ impl Stream {
             channel.refused.prune(name, kept.or(resource));
             if resource.is_some() {
                 self.removals.cancel(resource_type, name);
-                channel.farewells.remove(name);
+                channel.pending_removals.remove(name);
                 channel.unknown.remove(name);
-                channel.made_up.remove(name);
+                channel.nonexistent.remove(name);
                 channel.changed(name);
             } else if !channel.held.contains(name) {
                 // Who never answers is sent nothing: what comes and goes meanwhile must not add up. A client that named
@@ -235,7 +235,7 @@ impl Stream {
         Some(clusters.acknowledged_at? + self.timing.endpoints)
     }
 
-    /// Resources whose users were replaced long enough ago become farewells.
+    /// Resources whose users were replaced long enough ago become pending removals.
     pub(super) fn advance_removals(&mut self, now: Instant) {
         if self.removals.is_empty() {
             return;
@@ -282,7 +282,7 @@ impl Stream {
                 channel.removed(&name);
                 channel.asked(&name);
             } else {
-                channel.farewells.insert(name);
+                channel.pending_removals.insert(name);
             }
         }
     }

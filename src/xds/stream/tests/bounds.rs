@@ -58,15 +58,15 @@ fn names_that_are_taken_back_do_not_add_up() {
 
 /// What does not exist and is remembered all the same is known, and so is when it is not any more.
 #[test]
-fn made_up_names_are_counted() {
+fn nonexistent_names_are_counted() {
     // Of names of one letter.
     let check = |variant: Variant, steps: &[(&str, usize)]| {
         let mut script = Script::new(variant, "c:a=1(e:a) e:a=1 l:a=1");
         for (input, expected) in steps {
             script.input(input).unwrap();
-            let made_up = script.stream.made_up();
+            let nonexistent = script.stream.nonexistent();
             assert_eq!(
-                made_up,
+                nonexistent,
                 (*expected, *expected),
                 "{variant:?} {input}: {steps:?}"
             );

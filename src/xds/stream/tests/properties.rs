@@ -544,31 +544,33 @@ proptest! {
                 prop_assert!(sent <= ResourceType::ALL.len(), "one response per type, then an answer");
             }
             let _ = stream.report();
-            check_made_up(&stream, &[&snapshot, &other]);
+            check_nonexistent(&stream, &[&snapshot, &other]);
         }
     }
 }
 
 /// What is remembered though it is in none of these snapshots is counted as the client's word, and nothing else is.
-fn check_made_up(stream: &Stream, snapshots: &[&Snapshot]) {
+fn check_nonexistent(stream: &Stream, snapshots: &[&Snapshot]) {
     for channel in &stream.channels {
         let of = channel.resource_type;
         let names = channel.subscription.names().names();
-        let more = [&channel.farewells, &channel.renewed].into_iter().flatten();
+        let more = [&channel.pending_removals, &channel.renewed]
+            .into_iter()
+            .flatten();
         let kept: BTreeSet<&Arc<str>> = names
             .chain(channel.held.names())
             .chain(channel.due.keys())
             .chain(more)
             .collect();
         let is_counted =
-            |name: &str| channel.made_up.contains(name) || channel.unknown.contains(name);
+            |name: &str| channel.nonexistent.contains(name) || channel.unknown.contains(name);
         for name in &kept {
             let exists = snapshots
                 .iter()
                 .any(|snapshot| snapshot.get(of, name).is_some());
             assert!(exists || is_counted(name), "{of} {name} is not counted");
         }
-        for name in channel.made_up.iter() {
+        for name in channel.nonexistent.iter() {
             assert!(kept.contains(name), "{of} {name} is counted for ever");
         }
     }

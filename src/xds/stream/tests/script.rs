@@ -174,11 +174,11 @@ impl Script {
             "@" => self.now += Duration::from_millis(rest.parse().unwrap()),
             ">" => {
                 let request = self.request(rest);
-                let foreseen = self.stream.made_up_with(&request);
+                let foreseen = self.stream.nonexistent_with(&request);
                 // What was removed comes back with the refusal of the response that removed it.
                 let is_refusal = request.refusal.is_some();
                 self.stream.request(request, self.now)?;
-                let (names, bytes) = self.stream.made_up();
+                let (names, bytes) = self.stream.nonexistent();
                 let is_foreseen = names <= foreseen.0 && bytes <= foreseen.1;
                 assert!(is_foreseen || is_refusal, "{input:?}");
             }
