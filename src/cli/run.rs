@@ -7,7 +7,7 @@ use tokio::sync::{mpsc, watch};
 
 use crate::envoy::bootstrap::{Bootstrap, XdsServer};
 use crate::local::envoy::Envoy;
-use crate::local::overlay::Overlay;
+use crate::local::event_filter::EventFilter;
 use crate::local::stand_in::Local;
 use crate::local::{self, Place, echo, terminal, unknown_host};
 use crate::process::admin;
@@ -147,7 +147,7 @@ pub async fn run(args: Run) -> anyhow::Result<()> {
     };
     let source = started("run", source)?;
     let (events, listed) = mpsc::channel(EVENTS);
-    let (overlaid, received) = mpsc::channel(EVENTS);
+    let (filtered, received) = mpsc::channel(EVENTS);
     let mut config = core.config(source.is_manifests());
     config.listeners.edge.explains = true;
     let selection = config.classes.clone();
@@ -156,19 +156,19 @@ pub async fn run(args: Run) -> anyhow::Result<()> {
     let (echo, echo_server) = echo::bind()?;
     let (unknown_host, unknown_host_server) = unknown_host::bind()?;
     let stand_in = Local::new(echo, unknown_host);
-    let overlay = Overlay::new(
+    let filter = EventFilter::new(
         stand_in,
         args.run.backend.clone(),
         selection,
         source.watched(),
     );
     let (urls, known_urls) = watch::channel(Arc::from(""));
-    let overlay = terminal::overlay(overlay, listed, overlaid);
+    let filter = terminal::filter_events(filter, listed, filtered);
     supervisor.add("echo backends", |stop| echo_server.run(stop));
     supervisor.add("unknown hosts", |stop| {
         unknown_host_server.serve(known_urls, stop)
     });
-    supervisor.add("stand-ins", |stop| stop.or(overlay));
+    supervisor.add("stand-ins", |stop| stop.or(filter));
     let locate = source.locator();
     supervisor.add("source", |stop| source.run(events, stop));
 

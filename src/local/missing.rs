@@ -9,7 +9,7 @@ use crate::objects::{Ingress, Kind, ObjectRef, Problem};
 use crate::sources::Locator;
 use crate::translate::reason;
 
-use super::overlay::MADE;
+use super::event_filter::MADE;
 
 /// So many hosts of one Ingress are named in one line.
 const NAMED: usize = 5;

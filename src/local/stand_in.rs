@@ -8,7 +8,7 @@ use crate::objects::{NamespacedName, ServicePort, TlsCertificate};
 
 use super::certificate;
 use super::echo::Echo;
-use super::overlay::StandIn;
+use super::event_filter::StandIn;
 
 /// Echo backends and certificates of this process.
 #[derive(Debug)]

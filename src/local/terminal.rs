@@ -1,4 +1,4 @@
-//! What the person at the terminal is told, and the task that puts the overlay between source and controller.
+//! What the person at the terminal is told, and the task that puts the filter between source and controller.
 
 use std::io::Write as _;
 use std::net::SocketAddr;
@@ -15,7 +15,7 @@ use crate::process::exit_code::UsageError;
 use crate::sources::Locator;
 use crate::xds::{RefusedUnit, RefusedUnits, ResourceType, Snapshot};
 
-use super::overlay::{Overlay, StandIn};
+use super::event_filter::{EventFilter, StandIn};
 use super::served::Served;
 use super::urls::View;
 use super::{changes, listening};
@@ -34,26 +34,26 @@ const LINES: usize = 40;
 /// Lines of the list that are printed: a cluster can have ten thousand hosts.
 const LISTED: usize = 300;
 
-/// Passes events on through the overlay, and announces what it made.
-pub async fn overlay<S: StandIn>(
-    mut overlay: Overlay<S>,
+/// Passes events on through the filter, and announces what it made.
+pub async fn filter_events<S: StandIn>(
+    mut filter: EventFilter<S>,
     mut listed: mpsc::Receiver<Event>,
-    overlaid: mpsc::Sender<Event>,
+    filtered: mpsc::Sender<Event>,
 ) {
     let mut told = false;
     while let Some(event) = listed.recv().await {
         // What stands in for something comes with what it stands in for.
-        let events = overlay.apply(event);
-        if overlaid.send(Event::Batch(events)).await.is_err() {
+        let events = filter.apply(event);
+        if filtered.send(Event::Batch(events)).await.is_err() {
             return;
         }
-        for announcement in overlay.announcements() {
+        for announcement in filter.announcements() {
             println!("{announcement}");
         }
         // Once all is listed, a back end for a Service that nobody has is most likely a slip of the pen.
-        if !told && overlay.is_complete() {
+        if !told && filter.is_complete() {
             told = true;
-            for backend in overlay.unused_backends() {
+            for backend in filter.unused_backends() {
                 eprintln!(
                     "--backend for Service {}: there is no such Service or port",
                     backend.service

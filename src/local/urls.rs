@@ -8,8 +8,8 @@ use crate::model::verdict::Statuses;
 use crate::objects::{ObjectRef, Problem};
 use crate::sources::Locator;
 
+use super::event_filter::MADE;
 use super::missing::{self, Wanted};
-use super::overlay::MADE;
 use super::reachable;
 use super::served::{Answer, Host, Outcome, Sample, Served};
 

@@ -183,12 +183,12 @@ fn lines(events: &[Event]) -> Vec<String> {
     lines.collect()
 }
 
-fn of_manifests(backends: Vec<Backend>) -> Overlay<Fake> {
+fn of_manifests(backends: Vec<Backend>) -> EventFilter<Fake> {
     let selection = ClassSelection {
         name: None,
         manifests: true,
     };
-    Overlay::new(
+    EventFilter::new(
         Fake,
         backends,
         selection,
@@ -197,20 +197,20 @@ fn of_manifests(backends: Vec<Backend>) -> Overlay<Fake> {
 }
 
 /// Every step is an event of the source and what the controller gets in its place.
-fn check(backends: &[&str], steps: Vec<(Event, &[&str])>) -> Overlay<Fake> {
+fn check(backends: &[&str], steps: Vec<(Event, &[&str])>) -> EventFilter<Fake> {
     let backends = backends.iter().map(|text| text.parse().unwrap()).collect();
-    let mut overlay = of_manifests(backends);
+    let mut filter = of_manifests(backends);
     for (number, (event, expected)) in steps.into_iter().enumerate() {
-        assert_eq!(lines(&overlay.apply(event)), expected, "step {number}");
+        assert_eq!(lines(&filter.apply(event)), expected, "step {number}");
     }
-    overlay
+    filter
 }
 
 #[test]
 fn a_service_without_slices_has_an_echo_backend_per_port() {
     let web = || service("web", &[("http", 80), ("admin", 81)]);
     let real = || slice("web-x", "web", &[("http", 8080)]);
-    let mut overlay = check(
+    let mut filter = check(
         &[],
         vec![
             (
@@ -275,9 +275,9 @@ fn a_service_without_slices_has_an_echo_backend_per_port() {
             ),
         ],
     );
-    let announcements = overlay.announcements();
+    let announcements = filter.announcements();
     assert!(announcements.contains(&Announcement::Echo(name("web"), 80)));
-    assert!(overlay.announcements().is_empty());
+    assert!(filter.announcements().is_empty());
 }
 
 #[test]
@@ -334,7 +334,7 @@ fn an_external_name_is_left_alone() {
 
 #[test]
 fn a_backend_takes_the_place_of_a_port() {
-    let overlay = check(
+    let filter = check(
         &["web:http=127.0.0.9:3000", "typo=127.0.0.9:1"],
         vec![
             (
@@ -361,7 +361,7 @@ fn a_backend_takes_the_place_of_a_port() {
             ),
         ],
     );
-    let unused: Vec<_> = overlay
+    let unused: Vec<_> = filter
         .unused_backends()
         .map(|backend| &*backend.service.name)
         .collect();
@@ -370,7 +370,7 @@ fn a_backend_takes_the_place_of_a_port() {
 
 #[test]
 fn a_missing_secret_is_made_and_gives_way() {
-    let mut overlay = check(
+    let mut filter = check(
         &[],
         vec![
             (
@@ -424,7 +424,7 @@ fn a_missing_secret_is_made_and_gives_way() {
         ],
     );
     let hosts = vec!["a.localhost".into(), "c.localhost".into()];
-    let announcements = overlay.announcements();
+    let announcements = filter.announcements();
     assert!(announcements.contains(&Announcement::Certificate(name("some"), hosts)));
     let sentence = "no certificate can be made".to_owned();
     assert!(announcements.contains(&Announcement::NoCertificate(name("bad"), sentence)));
@@ -454,11 +454,11 @@ fn an_invalid_secret_is_there() {
 /// Once all is listed, and while no Ingress is for every host, there is one that says which hosts there are.
 #[test]
 fn unknown_hosts_are_told_of_the_others() {
-    let mut overlay = check(&[], vec![]);
+    let mut filter = check(&[], vec![]);
     for kind in Kind::ALL {
-        overlay.apply(replace(kind, vec![]));
+        filter.apply(replace(kind, vec![]));
     }
-    let made = overlay.made_for_unknown_hosts.clone();
+    let made = filter.made_for_unknown_hosts.clone();
     assert_eq!(
         made.iter().map(line).collect::<Vec<_>>(),
         [
@@ -476,7 +476,7 @@ fn unknown_hosts_are_told_of_the_others() {
             "list of Ingress: Ingress unknown-hosts; Ingress web",
         ),
     ] {
-        assert_eq!(lines(&overlay.apply(event)), [expected]);
+        assert_eq!(lines(&filter.apply(event)), [expected]);
     }
     let every = || Object::Ingress(Arc::new(ingress("every", &[("*", "/")])));
     let gone = made
@@ -486,8 +486,8 @@ fn unknown_hosts_are_told_of_the_others() {
         .into_iter()
         .chain(gone)
         .collect();
-    assert_eq!(lines(&overlay.apply(Event::Apply(every()))), gone);
-    let back = lines(&overlay.apply(delete(Kind::Ingress, "every")));
+    assert_eq!(lines(&filter.apply(Event::Apply(every()))), gone);
+    let back = lines(&filter.apply(delete(Kind::Ingress, "every")));
     assert_eq!(back.len(), 4, "{back:?}");
 }
 
@@ -501,15 +501,15 @@ fn of_class(name: &str, class: &str, host: &str) -> Ingress {
 /// What an Ingress of another class lacks is nobody's loss, and it answers for no host.
 #[test]
 fn nothing_stands_in_for_what_is_not_served() {
-    let mut overlay = of_manifests(Vec::new());
+    let mut filter = of_manifests(Vec::new());
     let theirs = || Object::Ingress(Arc::new(of_class("theirs", "nginx", "*")));
-    overlay.apply(replace(Kind::Ingress, vec![theirs()]));
+    filter.apply(replace(Kind::Ingress, vec![theirs()]));
     for kind in Kind::ALL.into_iter().filter(|kind| *kind != Kind::Ingress) {
-        overlay.apply(replace(kind, vec![]));
+        filter.apply(replace(kind, vec![]));
     }
-    assert!(overlay.is_complete());
-    assert!(overlay.announcements().is_empty(), "no certificate is made");
-    assert_eq!(overlay.made_for_unknown_hosts.len(), 3, "`*` is free");
+    assert!(filter.is_complete());
+    assert!(filter.announcements().is_empty(), "no certificate is made");
+    assert_eq!(filter.made_for_unknown_hosts.len(), 3, "`*` is free");
     // The class comes to be ours.
     let class = IngressClass {
         metadata: made_metadata(NamespacedName::new("", "nginx")),
@@ -517,8 +517,8 @@ fn nothing_stands_in_for_what_is_not_served() {
         controller: crate::objects::CONTROLLER.into(),
     };
     let theirs = Object::Ingress(Arc::new(of_class("theirs", "nginx", "a.localhost")));
-    overlay.apply(Event::Apply(theirs));
-    let events = lines(&overlay.apply(Event::Apply(Object::IngressClass(Arc::new(class)))));
+    filter.apply(Event::Apply(theirs));
+    let events = lines(&filter.apply(Event::Apply(Object::IngressClass(Arc::new(class)))));
     assert_eq!(
         events,
         [
@@ -542,16 +542,16 @@ fn unknown_hosts_are_told_in_a_cluster_too() {
             ("a", Kind::Ingress),
         ];
         let lists = lists.map(|(namespace, kind)| (kind, Some(Arc::from(namespace))));
-        let mut overlay = Overlay::new(Fake, Vec::new(), selection, lists.clone());
+        let mut filter = EventFilter::new(Fake, Vec::new(), selection, lists.clone());
         for (index, (kind, namespace)) in lists.into_iter().enumerate() {
-            assert!(!overlay.is_complete(), "{index} lists");
-            overlay.apply(Event::Replace {
+            assert!(!filter.is_complete(), "{index} lists");
+            filter.apply(Event::Replace {
                 kind,
                 namespace,
                 objects: Vec::new(),
             });
         }
-        let made = overlay.made_for_unknown_hosts.iter();
+        let made = filter.made_for_unknown_hosts.iter();
         let class = made.clone().find_map(|object| match object {
             Object::Ingress(ingress) => Some(ingress.class_name.clone()),
             _ => None,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::objects::NamespacedName;
 
-/// What the overlay did, for the person at the terminal.
+/// What the filter did, for the person at the terminal.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Announcement {
     /// An echo backend answers for a port of a Service without EndpointSlice.

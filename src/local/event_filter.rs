@@ -43,7 +43,7 @@ pub trait StandIn {
 
 /// Keeps of the objects what it needs to see that something is missing.
 #[derive(Debug)]
-pub struct Overlay<S> {
+pub struct EventFilter<S> {
     stand_in: S,
     backends: Vec<Backend>,
     /// Which Ingresses are served: nothing is added for the others.
@@ -63,8 +63,8 @@ pub struct Overlay<S> {
     announcements: BTreeSet<Announcement>,
 }
 
-impl<S: StandIn> Overlay<S> {
-    /// An overlay that has seen nothing. `awaited` are the lists that the source makes.
+impl<S: StandIn> EventFilter<S> {
+    /// A filter that has seen nothing. `awaited` are the lists that the source makes.
     pub fn new(
         stand_in: S,
         backends: Vec<Backend>,
