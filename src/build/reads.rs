@@ -222,6 +222,37 @@ mod tests {
         assert_eq!((all.count(), all.ids.len()), (0, 0));
     }
 
+    /// Whatever grows finds what it has, and what is forgotten leaves no room behind once it is packed.
+    #[test]
+    fn many_units_come_and_go() {
+        let mut all = Reads::default();
+        let units: Vec<Unit> = (0..1000).map(|n| unit(&format!("{n}.test"))).collect();
+        for round in 0..2_u32 {
+            for (n, unit) in (0..).zip(&units) {
+                all.record(unit, reads(&[n, n + 1, 5000 + round]));
+            }
+            assert_eq!(
+                (all.count(), all.ids.len(), all.entries.len()),
+                (3000, 1000, 1000)
+            );
+            for (n, unit) in (0..).zip(&units).skip(1) {
+                let readers: Vec<_> = all.readers(fact(n)).collect();
+                assert_eq!(readers.len(), 2);
+                assert!(readers.contains(&unit), "{unit:?}");
+            }
+            assert_eq!(all.readers(fact(5000 + round)).count(), 1000);
+            all.pack();
+        }
+        let full = all.bytes();
+        for unit in &units {
+            all.forget(unit);
+        }
+        assert_eq!((all.count(), all.ids.len(), all.free.len()), (0, 0, 1000));
+        all.pack();
+        let left = all.bytes() - all.entries.capacity() * size_of::<Entry>();
+        assert!(left < full / 10, "{left} of {full}");
+    }
+
     #[test]
     fn what_is_derived_lives_while_it_is_read() {
         let mut all = Reads::default();
@@ -239,6 +270,18 @@ mod tests {
         all.keep(made());
         assert_eq!(all.value(&source), Some(fact(7)));
         assert_eq!(all.value(&on_http), None);
+        // What one reads is another's to be read, whichever was made first.
+        all.record(&unit("b.test"), Box::from([on_http.fact()]));
+        all.keep(made());
+        assert_eq!(all.value(&on_http), Some(fact(8)));
+        let readers: Vec<_> = all.readers(source.fact()).cloned().collect();
+        let of_both = [unit("a.test"), Unit::Derived(Box::new(on_http.clone()))];
+        assert!(readers.len() == 2 && of_both.iter().all(|unit| readers.contains(unit)));
+        // It stays for one of them.
+        all.forget(&unit("b.test"));
+        all.keep(Vec::new());
+        assert_eq!(all.value(&on_http), None);
+        assert_eq!(all.value(&source), Some(fact(7)));
         all.forget(&unit("a.test"));
         all.keep(Vec::new());
         assert_eq!(all.value(&source), None);

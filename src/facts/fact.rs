@@ -140,3 +140,105 @@ pub(super) fn by_host(ingress: &Ingress) -> BTreeMap<Option<&str>, At<'_>> {
     }
     hosts
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::objects::{IngressRule, IngressTls, Metadata};
+
+    /// Whatever is kept of an id is all of it, and ids are spread over a table.
+    #[test]
+    fn an_id_is_its_halves_and_its_place() {
+        let ids: Vec<FactId> = (0..1000).map(|name| FactId::of(&name)).collect();
+        assert!(ids.iter().all(|id| FactId::from_halves(id.halves()) == *id));
+        let halves: BTreeSet<_> = ids.iter().map(|id| id.halves()).collect();
+        let places: BTreeSet<_> = ids.iter().map(|id| FactId::hash(*id)).collect();
+        assert_eq!((halves.len(), places.len()), (1000, 1000));
+        assert_eq!(FactId::of(&7), ids[7]);
+    }
+
+    /// Facts of one object are told apart, and from those of another; which object decides a fact alone is known of each.
+    #[test]
+    fn each_fact_has_a_name_and_may_have_an_object() {
+        let (web, other) = (
+            NamespacedName::new("shop", "web"),
+            NamespacedName::new("shop", "other"),
+        );
+        let host = Host::new("a.test");
+        let of = |name| {
+            [
+                (Fact::Ingress(name), Some(Kind::Ingress)),
+                (Fact::IngressHead(name), Some(Kind::Ingress)),
+                (Fact::IngressAt(name, None), Some(Kind::Ingress)),
+                (Fact::IngressAt(name, Some("a.test")), Some(Kind::Ingress)),
+                (Fact::Service(name), Some(Kind::Service)),
+                (Fact::ServiceNamed(name), None),
+                (Fact::EndpointSlices(name), None),
+                (Fact::SecretNames(name), Some(Kind::Secret)),
+                (Fact::Secret(name), Some(Kind::Secret)),
+                (Fact::Delegated(name, "shop"), None),
+            ]
+        };
+        let mut ids = BTreeSet::from([Fact::Claims(&host).id(), Fact::Claimed(&host).id()]);
+        for name in [&web, &other] {
+            for (fact, kind) in of(name) {
+                assert_eq!(fact.object(), kind.map(|kind| (kind, name)), "{fact:?}");
+                assert!(ids.insert(fact.id()), "{fact:?} has another's name");
+                assert!(!ids.insert(fact.id()));
+            }
+        }
+        assert_eq!(Fact::Claims(&host).object(), None);
+        assert_eq!(Fact::Claimed(&host).object(), None);
+    }
+
+    /// A TLS entry stands among those without hosts, which are for the hosts of the rules: of two Secrets the first counts.
+    #[test]
+    fn a_host_is_in_rules_and_in_entries_after_others() {
+        let rule = |host: Option<&str>| IngressRule {
+            host: host.map(Arc::from),
+            paths: Box::default(),
+        };
+        let tls = |hosts: &[&str], secret: &str| IngressTls {
+            hosts: hosts.iter().map(|host| Arc::from(*host)).collect(),
+            secret_name: Some(secret.into()),
+        };
+        let ingress = Ingress {
+            metadata: Metadata {
+                name: NamespacedName::new("shop", "web"),
+                uid: "".into(),
+                created: None,
+                annotations: Annotations::default(),
+            },
+            class_name: None,
+            default_backend: None,
+            rules: [rule(Some("a.test")), rule(None), rule(Some("a.test"))].into(),
+            tls: [
+                tls(&["a.test"], "first"),
+                tls(&[], "second"),
+                tls(&[], "third"),
+                tls(&["a.test", "b.test"], "fourth"),
+            ]
+            .into(),
+            load_balancer: Arc::default(),
+            left_out: None,
+        };
+        let found: Vec<(_, usize, Vec<(usize, &str)>)> = by_host(&ingress)
+            .into_iter()
+            .map(|(host, at)| {
+                let tls = at
+                    .tls
+                    .iter()
+                    .map(|(before, name)| (*before, name.map_or("", |name| &**name)));
+                (host, at.rules.len(), tls.collect())
+            })
+            .collect();
+        let expected = vec![
+            (None, 1, vec![]),
+            (Some("a.test"), 2, vec![(0, "first"), (2, "fourth")]),
+            (Some("b.test"), 0, vec![(2, "fourth")]),
+        ];
+        assert_eq!(found, expected);
+    }
+}

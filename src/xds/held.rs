@@ -138,3 +138,186 @@ impl Holdings {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used)]
+
+    use imbl::OrdMap;
+
+    use super::*;
+    use crate::xds::Part;
+
+    fn form(bytes: &str) -> Arc<Resource> {
+        let part = Part {
+            bytes: bytes.as_bytes().into(),
+            references: Arc::new([]),
+            owners: Arc::new([]),
+        };
+        Arc::new(Resource::whole("a".into(), part))
+    }
+
+    fn unit(form: &Arc<Resource>) -> Unit {
+        Unit::new_in(form, None).remove(0)
+    }
+
+    /// Holdings whose entry of `a` is this one.
+    fn holding(held: &Held) -> Holdings {
+        let mut holdings = Holdings::default();
+        *holdings.get_or_insert(&"a".into()) = held.clone();
+        holdings
+    }
+
+    /// Holdings of which the snapshot stands for `a` since response 7, unless it differs.
+    fn settled(held: &Held, snapshot: &Arc<Resource>) -> Holdings {
+        let mut holdings = holding(held);
+        let target = OrdMap::from_iter([(Arc::from("a"), snapshot.clone())]);
+        holdings.settle(&target, 7);
+        holdings
+    }
+
+    /// As many forms as are remembered can each be refuted. Of more nobody knows what they were, and so it is of a removal,
+    /// until something is acknowledged.
+    #[test]
+    fn doubt_ends_with_the_last_form_unless_there_were_others() {
+        let is_doubted = |doubt: &Doubt| {
+            let held = Held {
+                doubt: doubt.clone(),
+                ..Held::default()
+            };
+            holding(&held).is_doubted("a")
+        };
+        for (count, remains) in [(1, false), (Doubt::FORMS, false), (Doubt::FORMS + 1, true)] {
+            let forms: Vec<_> = (0..count).map(|n| form(&format!("{n};"))).collect();
+            let mut doubt = Doubt::default();
+            assert!(!is_doubted(&doubt));
+            for form in &forms {
+                doubt.add(form);
+                assert!(is_doubted(&doubt));
+            }
+            doubt.refute(&unit(&form("another;")));
+            for form in &forms {
+                assert!(is_doubted(&doubt), "{form:?} of {count}");
+                doubt.refute(&unit(form));
+            }
+            assert_eq!(is_doubted(&doubt), remains, "{count}");
+        }
+        let mut doubt = Doubt::default();
+        doubt.add_removal();
+        doubt.refute(&unit(&form("1;")));
+        assert!(is_doubted(&doubt));
+    }
+
+    /// What a client was sent and has taken without a doubt is the snapshot's own; all else is its own.
+    #[test]
+    fn what_the_snapshot_can_stand_for() {
+        let (now, old) = (form("1;"), form("0;"));
+        let taken = Held {
+            sent: Some(now.clone()),
+            accepted: Some(now.clone()),
+            since: 3,
+            acknowledged: 4,
+            ..Held::default()
+        };
+        let holdings = settled(&taken, &now);
+        assert!(matches!(holdings.get("a"), Some(Found::Shared(_, 7))));
+        assert!(Arc::ptr_eq(holdings.sent("a").unwrap(), &now));
+        assert!(Arc::ptr_eq(holdings.accepted("a").unwrap(), &now));
+        assert_eq!(
+            (holdings.since("a"), holdings.acknowledged("a")),
+            (Some(0), Some(7))
+        );
+        assert!(!holdings.is_doubted("a") && !holdings.is_unknown("a"));
+        // Taken out again it says the same.
+        let Held {
+            sent,
+            accepted,
+            brought,
+            acknowledged,
+            ..
+        } = holdings.clone().remove(&"a".into()).unwrap();
+        assert!(
+            [sent, accepted]
+                .iter()
+                .all(|of| of.as_ref().is_some_and(|of| Arc::ptr_eq(of, &now)))
+        );
+        assert_eq!((brought, acknowledged), (false, 7));
+
+        let mut doubted = taken.clone();
+        doubted.doubt.add(&old);
+        for own in [
+            doubted,
+            Held {
+                sent: Some(old.clone()),
+                ..taken.clone()
+            },
+            Held {
+                accepted: Some(old.clone()),
+                ..taken.clone()
+            },
+            Held {
+                accepted: None,
+                ..taken.clone()
+            },
+        ] {
+            let holdings = settled(&own, &now);
+            assert!(matches!(holdings.get("a"), Some(Found::Own(_))), "{own:?}");
+            let same = |one: Option<&Arc<Resource>>, other: &Option<Arc<Resource>>| {
+                one.map(|one| one.bytes()) == other.as_ref().map(|other| other.bytes())
+            };
+            assert!(same(holdings.sent("a"), &own.sent));
+            assert!(same(holdings.accepted("a"), &own.accepted));
+            assert_eq!(
+                (holdings.since("a"), holdings.acknowledged("a")),
+                (Some(3), Some(4))
+            );
+        }
+    }
+
+    /// Only a form that no response of this stream has replaced is one that nobody knows.
+    #[test]
+    fn what_is_brought_is_unknown_until_it_is_replaced() {
+        let now = form("1;");
+        let unknown = |brought, sent: bool, accepted: bool| {
+            let held = Held {
+                sent: sent.then(|| now.clone()),
+                accepted: accepted.then(|| now.clone()),
+                brought,
+                ..Held::default()
+            };
+            holding(&held).is_unknown("a")
+        };
+        assert!(unknown(true, false, false));
+        for (brought, sent, accepted) in [
+            (false, false, false),
+            (true, true, false),
+            (true, false, true),
+            (true, true, true),
+            (false, true, true),
+        ] {
+            assert!(
+                !unknown(brought, sent, accepted),
+                "{brought} {sent} {accepted}"
+            );
+        }
+    }
+
+    /// Nothing is held of another name, and nothing is since when that was not sent.
+    #[test]
+    fn what_is_not_held() {
+        let brought = Held {
+            brought: true,
+            since: 3,
+            ..Held::default()
+        };
+        let holdings = holding(&brought);
+        assert!(holdings.sent("a").is_none() && holdings.accepted("a").is_none());
+        assert_eq!(holdings.since("a"), None);
+        assert!(holdings.sent("b").is_none() && holdings.accepted("b").is_none());
+        assert_eq!(
+            (holdings.since("b"), holdings.acknowledged("b")),
+            (None, None)
+        );
+        assert!(!holdings.is_unknown("b") && !holdings.is_doubted("b"));
+    }
+}

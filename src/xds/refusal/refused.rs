@@ -349,6 +349,28 @@ mod tests {
         assert!(refused.rest(&table).is_none());
     }
 
+    /// What else a part is has nothing to do with it: with other references its bytes are as bad as they were.
+    #[test]
+    fn bytes_are_left_out_whatever_they_refer_to() {
+        let (mut refused, table) = refused();
+        let mut parts = table.parts().clone();
+        for number in [8, 9] {
+            let other = Part {
+                owners: Arc::new(["another".into()]),
+                ..part(&format!("{number};"))
+            };
+            parts.insert(key(number), Arc::new(other));
+        }
+        let (name, head) = (table.name().clone(), table.head().clone());
+        let other = Arc::new(Resource::composite(name, head, parts));
+        check(&refused, &other, &[]);
+        assert_eq!(refused.prune(other.name(), Some(&other)), 2);
+        assert_eq!(refused.take_changes(), []);
+        check(&refused, &other, &[]);
+        let rest = refused.rest(&other).unwrap();
+        assert_eq!(rest.parts()[&key(9)].owners, other.parts()[&key(9)].owners);
+    }
+
     /// Whoever asks before it was told of a change gets what is right all the same.
     #[test]
     fn other_bytes_are_never_left_out() {

@@ -229,6 +229,16 @@ mod tests {
         assert!(text.contains(&counted), "{text}");
     }
 
+    /// Names cost though they are short, and bytes though the names are few; no number of them wraps round.
+    #[test]
+    fn names_and_their_bytes_are_charged() {
+        assert_eq!((remembered((0, 0)), decoded(0, 0)), (0, 0));
+        assert_eq!((remembered((0, 900)), decoded(0, 900)), (900, 900));
+        assert_eq!(remembered((3, 900)), 900 + 3 * PER_REMEMBERED_NAME);
+        assert_eq!(decoded(3, 900), 900 + 3 * PER_DECODED_NAME);
+        assert!(remembered((usize::MAX, 1)).min(decoded(usize::MAX, 1)) > LIMIT);
+    }
+
     #[test]
     fn who_has_named_most_is_ended() {
         // As much as there may be, and less again.
