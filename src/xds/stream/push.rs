@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use prost::Message;
 
+use super::scopes::TableObstacles;
 use super::walk::altered_references;
 use super::{Event, Stream};
 use crate::xds::channel::{Due, Pending, digest};
@@ -76,6 +77,10 @@ impl Stream {
 
     /// What is due and ready of a type.
     fn changes(&mut self, resource_type: ResourceType, now: Instant) -> Option<Batch> {
+        let channel = self.channel(resource_type);
+        if channel.is_served() && !channel.must_answer {
+            return None;
+        }
         let waits = match resource_type {
             ResourceType::Listener => self.listeners_wait(now),
             ResourceType::Route => self.tables_wait(now),
@@ -86,12 +91,13 @@ impl Stream {
         }
         let mut batch = Batch::default();
         let mut waiting = BTreeMap::new();
+        let mut tables = TableObstacles::default();
         let due = std::mem::take(&mut self.channel_mut(resource_type).due);
         for (name, why) in due {
             if !self.channel(resource_type).subscription.covers(&name) {
                 continue;
             }
-            if !self.ready(resource_type, &name, now) {
+            if !self.ready(resource_type, &name, now, &mut tables) {
                 waiting.insert(name, why);
                 continue;
             }

@@ -8,6 +8,7 @@
 //! - A listener waits while scopes move, as what is new in it may lead to a scope that is new.
 //! - A client that came without anything opens its listeners when it has all of it, so nothing waits there.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -17,13 +18,17 @@ use super::walk::{Obstacle, altered_references, differences};
 use crate::xds::message::Variant;
 use crate::xds::{Resource, ResourceType, Snapshot};
 
+/// What keeps tables from being all that they are to be, found once in a pass: thousands of scopes lead to one table.
+pub(super) type TableObstacles = HashMap<Arc<str>, Obstacle>;
+
 impl Stream {
     /// Whether a scope is on its way to the client that can be sent before long.
     pub(super) fn scopes_move(&self, now: Option<Instant>) -> bool {
-        self.has_scopes_due(|name| self.scope_obstacle(name, now) != Obstacle::Late)
+        let mut tables = TableObstacles::default();
+        self.has_scopes_due(|name| self.scope_obstacle(name, now, &mut tables) != Obstacle::Late)
     }
 
-    fn has_scopes_due(&self, which: impl Fn(&Arc<str>) -> bool) -> bool {
+    fn has_scopes_due(&self, which: impl FnMut(&Arc<str>) -> bool) -> bool {
         let scopes = self.channel(ResourceType::Scope);
         let is_there = |name: &&Arc<str>| self.base(ResourceType::Scope, name).is_some();
         let is_open = scopes.pending.is_some() || scopes.containment.is_some();
@@ -113,7 +118,12 @@ impl Stream {
     }
 
     /// What keeps a scope from being sent, or from being taken away.
-    pub(super) fn scope_obstacle(&self, name: &Arc<str>, now: Option<Instant>) -> Obstacle {
+    pub(super) fn scope_obstacle(
+        &self,
+        name: &Arc<str>,
+        now: Option<Instant>,
+        tables: &mut TableObstacles,
+    ) -> Obstacle {
         let Some(scope) = self.base(ResourceType::Scope, name) else {
             return match self.listeners_are_settled() {
                 true => Obstacle::None,
@@ -129,7 +139,9 @@ impl Stream {
         altered_references(scope, sent.map(|sent| &**sent), |reference| {
             let brings_it = reference.name == *name;
             if reference.resource_type == ResourceType::Route && !brings_it {
-                worst = worst.max(self.table_obstacle(&reference.name, now));
+                let table = tables.entry(reference.name.clone());
+                let obstacle = table.or_insert_with_key(|name| self.table_obstacle(name, now));
+                worst = worst.max(*obstacle);
             }
         });
         worst

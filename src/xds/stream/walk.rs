@@ -6,6 +6,7 @@ use std::time::Instant;
 use imbl::ordmap::DiffItem;
 
 use super::Stream;
+use super::scopes::TableObstacles;
 use crate::xds::message::Variant;
 use crate::xds::refusal::Unit;
 use crate::xds::removal::Users;
@@ -127,10 +128,16 @@ impl Stream {
 
     /// Whether a resource may be sent. A route waits until every cluster that it newly names is there, with endpoints
     /// acknowledged.
-    pub(super) fn ready(&self, resource_type: ResourceType, name: &Arc<str>, now: Instant) -> bool {
+    pub(super) fn ready(
+        &self,
+        resource_type: ResourceType,
+        name: &Arc<str>,
+        now: Instant,
+        tables: &mut TableObstacles,
+    ) -> bool {
         let obstacle = match resource_type {
             ResourceType::Route => self.obstacle(name, Some(now)),
-            ResourceType::Scope => self.scope_obstacle(name, Some(now)),
+            ResourceType::Scope => self.scope_obstacle(name, Some(now), tables),
             _ => Obstacle::None,
         };
         obstacle == Obstacle::None

@@ -106,6 +106,35 @@ fn of_a_client_that_comes_back() {
     });
 }
 
+/// Scopes of two tables, all of which moved from one to the other while the client was away; its clusters take their time.
+#[test]
+fn of_scopes_that_moved_meanwhile() {
+    grows_with_the_names("scopes", |count| {
+        let scopes = list(count, " ", |n| format!("k:{n}=1(r:u)"));
+        let parts = list(count, ";", |n| format!("{n}=1(c:a)"));
+        let all = format!("c:a=1(e:a) e:a=1 k:t=1(r:t) k:u=1(r:u) {scopes} r:t=1 r:u=1[{parts}]");
+        let mut script = Script::new(Variant::Delta, &all);
+        let had = list(count, ",", |n| format!("{n}=t"));
+        for ask in [
+            "> c had:a",
+            "> e +a had:a",
+            "> l had:x",
+            "> r +t +u had:t,u",
+        ] {
+            script.input(ask).unwrap();
+        }
+        script.input(&format!("> k had:t=t,u=u,{had}")).unwrap();
+        script.input("> k ok").unwrap();
+        script.input("> c ok").unwrap();
+        let sent = script.input("> e ok").unwrap();
+        assert_eq!(sent.concat().matches(":1").count(), 2 * count);
+        let sent = script.input("> r ok").unwrap();
+        assert_eq!(sent[0].matches("=1").count(), count);
+        let sent = script.input("> k ok").unwrap();
+        assert!(sent.iter().any(|line| line.ends_with(" t=1")));
+    });
+}
+
 /// A response of many resources, one of which is bad; the client names it, or nothing, or as much as is kept of its words.
 #[test]
 fn of_a_refusal() {
