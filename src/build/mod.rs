@@ -8,34 +8,33 @@
 mod audit;
 mod clusters;
 pub mod controller;
-mod https;
+pub mod http;
+pub mod listeners;
 mod parts;
 mod problems;
 mod readers;
 mod reads;
 mod render;
+pub mod tls;
 mod unit;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use imbl::{OrdMap, OrdSet};
-
-use crate::envoy::route::TableHead;
-use crate::envoy::{listener, manager, route, secret};
+use crate::envoy::{listener, secret};
 use crate::facts::{Changes, ClassSelection, Store};
 use crate::model::Host;
 use crate::model::verdict::{IngressFacts, Statuses};
 use crate::objects::{Event, Kind, NamespacedName, Object, ObjectRef};
 use crate::translate::{self, BackendPort, Memo, Options};
-use crate::xds::{Part, Resource, ResourceType, Snapshot, packed};
+use crate::xds::{Resource, ResourceType, Snapshot, packed};
 
 use audit::Audit;
-use https::HttpsListener;
-use parts::replace;
+use listeners::Listeners;
 use problems::{Problems, uid};
 use reads::Reads;
 use render::{ReadFacts, RenderedHost, Renderer, parallel_map};
+use tls::Served;
 use unit::Unit;
 
 /// What the operator decided, as far as the core is concerned.
@@ -89,7 +88,6 @@ pub struct Translated {
 pub struct Builder {
     options: Options,
     ingress_metrics: bool,
-    table_head: TableHead,
     threads: usize,
     store: Store,
     changes: Changes,
@@ -98,10 +96,7 @@ pub struct Builder {
     is_first: bool,
     hosts: BTreeMap<Host, HostState>,
     clusters: BTreeMap<Arc<str>, ClusterState>,
-    http_table: OrdMap<Arc<str>, Arc<Part>>,
-    /// The exact hosts that only redirect: one part of the table stands for all of them.
-    redirects: OrdSet<Host>,
-    https: HttpsListener,
+    listeners: Listeners,
     problems: Problems,
     snapshot: Snapshot,
     statuses: Statuses,
@@ -130,8 +125,6 @@ struct Work {
     units: BTreeSet<Unit>,
     /// Clusters that a host has named no longer, and another may name again.
     released: BTreeSet<Arc<str>>,
-    http_table: bool,
-    redirects: bool,
     changed: bool,
 }
 
@@ -140,20 +133,18 @@ impl Builder {
     #[must_use]
     pub fn new(config: Config) -> Self {
         let mut snapshot = Snapshot::default();
-        for listener in [
-            listener::http(&config.listeners),
-            listener::stats(&config.listeners),
-        ] {
-            snapshot.insert(ResourceType::Listener, Arc::new(listener));
+        let stats = listener::stats(&config.listeners);
+        snapshot.insert(ResourceType::Listener, Arc::new(stats));
+        let edge = &config.listeners.edge;
+        let mut listeners = Listeners::new(edge, config.options.https_port);
+        for listener in config.listeners.built_in() {
+            listeners.declare(listener);
         }
-        for manager in manager::all(&config.listeners.edge) {
-            snapshot.insert(ResourceType::Extension, Arc::new(manager));
-        }
-        let mut builder = Self {
+        listeners.publish(&mut snapshot);
+        Self {
             options: config.options,
-            https: HttpsListener::new(&config.listeners),
-            ingress_metrics: config.listeners.edge.ingress_metrics,
-            table_head: TableHead::http(&config.listeners.edge),
+            listeners,
+            ingress_metrics: edge.ingress_metrics,
             threads: 1,
             store: Store::new(config.classes),
             changes: Changes::unread(),
@@ -162,16 +153,11 @@ impl Builder {
             is_first: true,
             hosts: BTreeMap::new(),
             clusters: BTreeMap::new(),
-            http_table: OrdMap::new(),
-            redirects: OrdSet::new(),
             problems: Problems::default(),
             snapshot,
             statuses: Statuses::default(),
             translated: Translated::default(),
-        };
-        builder.put_http_table();
-        builder.https.publish(&mut builder.snapshot);
-        builder
+        }
     }
 
     /// Shares a build of many units, as the first is, between so many threads. The result is the same.
@@ -212,8 +198,6 @@ impl Builder {
         let mut work = Work {
             units: self.changed_units(changes),
             released: BTreeSet::new(),
-            http_table: false,
-            redirects: false,
             changed: is_first,
         };
         self.build_derived(&mut work, &memo);
@@ -221,16 +205,7 @@ impl Builder {
         self.build_clusters(&mut work, &memo);
         self.build_endpoints(&mut work, &memo);
         self.build_secrets(&mut work, &memo);
-        if work.redirects {
-            let (key, part) = route::redirects(&self.redirects, self.options.https_port);
-            let part = (!self.redirects.is_empty()).then(|| (key.clone(), part));
-            work.http_table |= replace(&mut self.http_table, Some(&key), part);
-        }
-        if work.http_table {
-            self.put_http_table();
-            work.changed = true;
-        }
-        work.changed |= self.https.publish(&mut self.snapshot);
+        work.changed |= self.listeners.publish(&mut self.snapshot);
         self.build_objects(&mut work, &memo);
         self.reads.keep(memo.into_made());
         if is_first {
@@ -338,14 +313,19 @@ impl Builder {
     fn file_host(&mut self, host: &Host, unit: RenderedHost, work: &mut Work) {
         self.translated.hosts += 1;
         let old = self.hosts.remove(host).unwrap_or_default();
-        work.redirects |= match unit.redirects {
-            true => self.redirects.insert(host.clone()).is_none(),
-            false => self.redirects.remove(host).is_some(),
-        };
         let http_key = unit.http.as_ref().map(|(key, _)| key.clone());
-        let old_key = old.http_key.as_ref();
-        work.http_table |= replace(&mut self.http_table, old_key, unit.http);
-        self.https.set(host, unit.https, unit.is_closed);
+        if let Some(http) = self.listeners.http(listener::HTTP) {
+            http.set_redirect(host, unit.redirects);
+            http.set(old.http_key.as_ref(), unit.http);
+        }
+        if let Some(tls) = self.listeners.tls(listener::HTTPS) {
+            let served = match (unit.https, unit.is_closed) {
+                (Some(https), _) => Served::Terminated(https),
+                (None, true) => Served::Closed,
+                (None, false) => Served::No,
+            };
+            tls.set(host, served);
+        }
         // First take, then release: a cluster that is still named keeps its state.
         for (name, backend) in &unit.clusters {
             let state = self.clusters.entry(name.clone()).or_insert_with(|| {
@@ -378,7 +358,7 @@ impl Builder {
     }
 
     fn build_secrets(&mut self, work: &mut Work, memo: &Memo) {
-        let changed = self.https.take_touched_secrets().into_iter();
+        let changed = self.listeners.take_touched_secrets().into_iter();
         work.units.extend(changed.map(Unit::Secret));
         let names: Vec<NamespacedName> = take_units(&mut work.units, |unit| match unit {
             Unit::Secret(name) => Ok(name),
@@ -387,7 +367,7 @@ impl Builder {
         for name in names {
             let resource = name.to_string();
             let unit = Unit::Secret(name.clone());
-            let certificate = if self.https.uses(&name) {
+            let certificate = if self.listeners.uses(&name) {
                 let (certificate, reads) = self.renderer(memo).certificate(&name);
                 self.record(&unit, reads);
                 certificate
@@ -423,7 +403,7 @@ impl Builder {
         self.reads.pack();
         self.hosts = std::mem::take(&mut self.hosts).into_iter().collect();
         self.clusters = std::mem::take(&mut self.clusters).into_iter().collect();
-        self.https.pack();
+        self.listeners.pack();
         self.snapshot.pack();
         let statuses = &mut self.statuses;
         statuses.ingresses = packed(&statuses.ingresses);
@@ -466,13 +446,6 @@ impl Builder {
         if self.statuses.owners.get(&owner) != Some(&uid) {
             self.statuses.owners.insert(owner, uid);
         }
-    }
-
-    fn put_http_table(&mut self) {
-        let name: Arc<str> = listener::HTTP.into();
-        let head = self.table_head.named(&name);
-        let table = Resource::composite(name, head, self.http_table.clone());
-        self.snapshot.insert(ResourceType::Route, Arc::new(table));
     }
 
     fn put(&mut self, resource_type: ResourceType, resource: Resource) -> bool {

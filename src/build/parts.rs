@@ -1,9 +1,11 @@
-//! The parts of a resource while they change.
+//! The parts of a resource, and what they need, while they change.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use imbl::OrdMap;
 
+use crate::objects::NamespacedName;
 use crate::xds::Part;
 
 /// Puts a part in the place of the one of `old_key`; returns whether anything differs.
@@ -23,4 +25,11 @@ pub fn replace(
         changed = true;
     }
     changed
+}
+
+/// What falls out of use and comes into it again before it was looked at is as it was.
+pub fn toggle(touched: &mut BTreeSet<NamespacedName>, secret: &NamespacedName) {
+    if !touched.remove(secret) {
+        touched.insert(secret.clone());
+    }
 }

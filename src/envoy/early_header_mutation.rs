@@ -35,12 +35,12 @@ pub(super) fn removal(edge: &Edge) -> TypedExtensionConfig {
 }
 
 /// Sets headers of a request to these formats, whatever its client says.
-pub(super) fn set(headers: &[(&str, &str)]) -> TypedExtensionConfig {
+pub(super) fn set(headers: &[(&str, String)]) -> TypedExtensionConfig {
     let mutations = headers.iter().map(|(name, format)| rules::HeaderMutation {
         action: Some(Action::Append(HeaderValueOption {
             header: Some(HeaderValue {
                 key: (*name).to_owned(),
-                value: (*format).to_owned(),
+                value: format.clone(),
                 ..Default::default()
             }),
             append_action: HeaderAppendAction::OverwriteIfExistsOrAdd.into(),

@@ -82,6 +82,15 @@ pub(super) fn listen_address(address: SocketAddr) -> core::Address {
     }
 }
 
+/// The same for datagrams.
+pub(super) fn listen_datagrams(address: SocketAddr) -> core::Address {
+    let mut address = listen_address(address);
+    if let Some(core::address::Address::SocketAddress(address)) = &mut address.address {
+        address.protocol = core::socket_address::Protocol::Udp.into();
+    }
+    address
+}
+
 /// An address to connect to: an IP address or a DNS name.
 pub(super) fn peer_address(host: String, port: u16) -> core::Address {
     core::Address {

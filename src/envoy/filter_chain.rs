@@ -12,8 +12,8 @@ use tls::tls_parameters::TlsProtocol;
 
 use super::encode::{ads, duration, part, reference};
 use super::listener::HANDSHAKE_TIMEOUT;
-use super::manager;
-use crate::model::{Host, TlsServer, TlsVersion};
+use super::{forwarding, manager};
+use crate::model::{Forwarding, Host, ObjectRef, TlsServer, TlsVersion};
 use crate::xds::{Part, ResourceType};
 
 /// For TLS 1.2 (1.3 has only good ones): forward secrecy and authenticated encryption. In brackets: the client's
@@ -25,18 +25,23 @@ const CIPHER_SUITES: [&str; 4] = [
     "ECDHE-RSA-AES256-GCM-SHA384",
 ];
 
-/// The fragment of the `https` listener that holds a filter chain of the server, and its key among the listener's parts: the
+/// The fragment of a listener for TLS that holds a filter chain of the server, and its key among the listener's parts: the
 /// chain for the server's hosts, or that for one of its wildcards. It says nothing about other host names: they come and go
 /// without a change of the chain.
 #[must_use]
-pub fn filter_chain(server: &TlsServer, wildcard: Option<&Host>) -> (Arc<str>, Part) {
+pub fn filter_chain(
+    listener: &str,
+    server: &TlsServer,
+    wildcard: Option<&Host>,
+) -> (Arc<str>, Part) {
+    let [exact, of_wildcards] = manager::names(listener);
     let (name, manager) = match wildcard {
-        Some(host) => (host.as_str(), manager::HTTPS_WILDCARD),
-        None => (&*server.name, manager::HTTPS),
+        Some(host) => (host.as_str(), of_wildcards),
+        None => (&*server.name, exact),
     };
     let chain = pb::FilterChain {
         name: name.to_owned(),
-        filters: vec![manager::filter(manager, manager::https_routes())],
+        filters: vec![manager::filter(&manager, manager::tls_routes(listener))],
         transport_socket: Some(TransportSocket {
             name: "envoy.transport_sockets.tls".to_owned(),
             config_type: Some(transport_socket::ConfigType::TypedConfig(pack_any(
@@ -60,6 +65,30 @@ pub fn filter_chain(server: &TlsServer, wildcard: Option<&Host>) -> (Arc<str>, P
             BTreeSet::from([&server.source.object]),
         ),
     )
+}
+
+/// The fragment of a listener for TLS by which connections for a host go to a back end as they are, with the name of the chain
+/// and its key among the listener's parts.
+#[must_use]
+pub fn passthrough(
+    host: &Host,
+    forwarding: &Forwarding,
+    owners: BTreeSet<&ObjectRef>,
+) -> (Arc<str>, Arc<str>, Part) {
+    // No server has such a name: those have the name of a Secret.
+    let name = format!("passthrough/{host}");
+    let chain = pb::FilterChain {
+        name: name.clone(),
+        filters: vec![forwarding::tcp_proxy("passthrough", forwarding)],
+        ..Default::default()
+    };
+    let listener = pb::Listener {
+        filter_chains: vec![chain],
+        ..Default::default()
+    };
+    let references = forwarding::clusters(forwarding).collect();
+    let key = format!("chain/{name}").into();
+    (name.into(), key, part(&listener, references, owners))
 }
 
 fn context(server: &TlsServer) -> tls::DownstreamTlsContext {

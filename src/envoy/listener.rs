@@ -1,8 +1,8 @@
-//! The three listeners: `http`, `https`, `stats`.
+//! Listeners: those that somebody declares ([`Listener`]), among them `http` and `https`, and `stats`.
 //!
-//! They are there from the first snapshot on, with routes or without, and nothing in their heads depends on any
-//! object: what changes is in route tables, and for `https` in filter chains and the names that choose them. Envoy
-//! takes a change of those two in place, so a new host closes no connection of another one.
+//! `http`, `https` and `stats` are there from the first snapshot on, with routes or without. Nothing in the head of a
+//! listener depends on any host: what changes is in route tables, and for TLS in filter chains and the names that choose
+//! them. Envoy takes a change of those two in place, so a new host closes no connection of another one.
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
@@ -17,14 +17,15 @@ use envoy_types::pb::envoy::extensions::filters::network::direct_response::v3 as
 use envoy_types::util::pack_any;
 
 use super::edge::Edge;
-use super::encode::{duration, listen_address, own_part, reference, u32_value};
-use super::{manager, server_name, stats};
+use super::encode::{duration, listen_address, listen_datagrams, own_part, reference, u32_value};
+use super::{forwarding, manager, server_name, stats};
+use crate::model::{Application, Listener};
 use crate::xds::{Part, Resource, ResourceType};
 
-/// Name of the listener for clear text, and of its route table.
-pub const HTTP: &str = "http";
-/// Name of the listener for TLS.
-pub const HTTPS: &str = "https";
+/// Name of the listener for clear text that Ingresses are served on, and of its route table.
+pub const HTTP: &str = Listener::HTTP;
+/// Name of the listener for TLS that Ingresses are served on.
+pub const HTTPS: &str = Listener::HTTPS;
 
 /// Envoy's default of 1 MiB per connection and direction is too much at an edge of ten thousands of connections.
 pub(super) const BUFFER_LIMIT: u32 = 32 * 1024;
@@ -44,20 +45,87 @@ pub struct Config {
     pub edge: Edge,
 }
 
-/// The listener for clear text, with its manager from [`manager`].
+impl Config {
+    /// The listeners that Ingresses are served on.
+    #[must_use]
+    pub fn built_in(&self) -> [Listener; 2] {
+        [
+            (HTTP, self.http, Application::Http),
+            (HTTPS, self.https, Application::Tls),
+        ]
+        .map(|(name, address, application)| Listener {
+            name: name.into(),
+            address,
+            application,
+        })
+    }
+}
+
+/// What of a listener does not depend on hosts: all of it, or for [`Application::Tls`] its head. Such a head alone is a
+/// complete listener that accepts connections and closes them, so that the first host is a change in place and not a new
+/// port.
 #[must_use]
-pub fn http(config: &Config) -> Resource {
+pub fn head(listener: &Listener, edge: &Edge) -> Part {
+    let name = &listener.name;
+    let address = listener.address;
+    match &listener.application {
+        Application::Http => http(name, address, edge),
+        Application::Tls => tls(name, address, edge),
+        Application::Tcp(forwarding) => {
+            let chain = pb::FilterChain {
+                name: name.to_string(),
+                filters: vec![forwarding::tcp_proxy(name, forwarding)],
+                ..Default::default()
+            };
+            let listener = pb::Listener {
+                listener_filters: proxy_protocol(edge).into_iter().collect(),
+                filter_chains: vec![chain],
+                ..over_tcp(name, address)
+            };
+            own_part(&listener, forwarding::clusters(forwarding).collect())
+        }
+        Application::Udp(forwarding) => {
+            let listener = pb::Listener {
+                name: name.to_string(),
+                stat_prefix: name.to_string(),
+                address: Some(listen_datagrams(address)),
+                udp_listener_config: Some(pb::UdpListenerConfig::default()),
+                listener_filters: vec![forwarding::udp_proxy(name, forwarding)],
+                ..Default::default()
+            };
+            own_part(&listener, forwarding::clusters(forwarding).collect())
+        }
+    }
+}
+
+/// A listener as it is without hosts.
+#[must_use]
+pub fn listener(listener: &Listener, edge: &Edge) -> Resource {
+    Resource::whole(listener.name.clone(), head(listener, edge))
+}
+
+/// The managers of a listener, by [`manager`].
+#[must_use]
+pub fn managers(listener: &Listener, edge: &Edge) -> Vec<Resource> {
+    match &listener.application {
+        Application::Http => vec![manager::http(&listener.name, edge)],
+        Application::Tls => manager::tls(&listener.name, edge).into(),
+        Application::Tcp(_) | Application::Udp(_) => Vec::new(),
+    }
+}
+
+fn http(name: &Arc<str>, address: SocketAddr, edge: &Edge) -> Part {
     let listener = pb::Listener {
-        listener_filters: proxy_protocol(&config.edge).into_iter().collect(),
+        listener_filters: proxy_protocol(edge).into_iter().collect(),
         filter_chains: vec![pb::FilterChain {
-            name: HTTP.to_owned(),
-            filters: vec![manager::filter(HTTP, manager::http_routes())],
+            name: name.to_string(),
+            filters: vec![manager::filter(name, manager::http_routes(name))],
             ..Default::default()
         }],
-        ..listener(HTTP, config.http)
+        ..over_tcp(name, address)
     };
-    let manager = reference(ResourceType::Extension, &Arc::from(HTTP));
-    Resource::whole(HTTP.into(), own_part(&listener, BTreeSet::from([manager])))
+    let manager = reference(ResourceType::Extension, name);
+    own_part(&listener, BTreeSet::from([manager]))
 }
 
 /// The listener for the kubelet and for Prometheus: GET `/ready` is 200 and, while Envoy drains, 503; GET `/metrics`
@@ -73,15 +141,12 @@ pub fn stats(config: &Config) -> Resource {
         // An overloaded Envoy must still say that it is alive, or the kubelet takes it away and overloads the next.
         bypass_overload_manager: true,
         ignore_global_conn_limit: true,
-        ..listener(stats::NAME, config.stats)
+        ..over_tcp(stats::NAME, config.stats)
     };
     Resource::whole(stats::NAME.into(), own_part(&listener, BTreeSet::new()))
 }
 
-/// The head of the listener for TLS. Alone it is a complete listener that accepts connections and closes them, so
-/// that the first host is a change in place and not a new port.
-#[must_use]
-pub fn https_head(config: &Config) -> Part {
+fn tls(name: &Arc<str>, address: SocketAddr, edge: &Edge) -> Part {
     let tls_inspector = pb::ListenerFilter {
         name: "envoy.filters.listener.tls_inspector".to_owned(),
         config_type: Some(pb::listener_filter::ConfigType::TypedConfig(pack_any(
@@ -90,7 +155,7 @@ pub fn https_head(config: &Config) -> Part {
         ..Default::default()
     };
     let listener = pb::Listener {
-        listener_filters: proxy_protocol(&config.edge)
+        listener_filters: proxy_protocol(edge)
             .into_iter()
             .chain([tls_inspector])
             .collect(),
@@ -105,10 +170,9 @@ pub fn https_head(config: &Config) -> Part {
             }],
             ..Default::default()
         }),
-        ..listener(HTTPS, config.https)
+        ..over_tcp(name, address)
     };
-    let managers = [manager::HTTPS, manager::HTTPS_WILDCARD]
-        .map(|name| reference(ResourceType::Extension, &Arc::from(name)));
+    let managers = manager::names(name).map(|name| reference(ResourceType::Extension, &name));
     own_part(&listener, BTreeSet::from(managers))
 }
 
@@ -124,7 +188,7 @@ fn proxy_protocol(edge: &Edge) -> Option<pb::ListenerFilter> {
     })
 }
 
-fn listener(name: &str, address: SocketAddr) -> pb::Listener {
+fn over_tcp(name: &str, address: SocketAddr) -> pb::Listener {
     pb::Listener {
         name: name.to_owned(),
         // Else statistics are named by the address, which differs between hosts.

@@ -24,53 +24,76 @@ use prost::Name as _;
 
 use super::edge::Edge;
 use super::encode::{ads, own_part, reference, seconds};
-use super::{early_header_mutation, http_connection_manager as hcm, http_filter, request_checks};
+use super::{
+    early_header_mutation, http_connection_manager as hcm, http_filter, request_checks, scope,
+};
 use crate::xds::{Reference, Resource, ResourceType};
-
-/// Name of the manager of connections in clear, of its statistics and of its route table.
-pub const HTTP: &str = "http";
-/// Name of the manager of connections whose server name is a host that is named, and of the statistics of all of TLS.
-pub const HTTPS: &str = "https";
-/// Name of the manager of connections whose server name only a wildcard stands for.
-pub const HTTPS_WILDCARD: &str = "https-wildcard";
 
 /// The server name of the connection. Strangers can't set it, and back ends don't see it.
 pub(super) const SERVER_NAME: &str = "x-isobath-server-name";
+const SERVER_NAME_FORMAT: &str = "%REQUESTED_SERVER_NAME%";
 /// The key of the scope, where that is not the server name.
 const SCOPE: &str = "x-isobath-scope";
+
+/// What all managers call the scopes: those of one name are one subscription of Envoy's.
+const SCOPES: &str = "https";
 
 /// What route tables of TLS remove.
 pub(super) const PRIVATE_HEADERS: [&str; 2] = [SCOPE, SERVER_NAME];
 
-/// All managers, which are there from the first snapshot on.
+/// The managers of a listener for TLS: of connections whose server name is a host that is named, and of those whose server
+/// name only a wildcard stands for. One for clear text has a single one, of its own name.
 #[must_use]
-pub fn all(edge: &Edge) -> [Resource; 3] {
-    let routes = reference(ResourceType::Route, &Arc::from(HTTP));
+pub fn names(listener: &str) -> [Arc<str>; 2] {
+    [listener.into(), format!("{listener}-wildcard").into()]
+}
+
+/// The manager of a listener for clear text, whose table has its name too.
+#[must_use]
+pub fn http(listener: &Arc<str>, edge: &Edge) -> Resource {
+    let routes = reference(ResourceType::Route, listener);
     let http = HttpConnectionManager {
-        route_specifier: Some(http_routes()),
-        ..hcm::without_routes(HTTP, edge)
+        route_specifier: Some(http_routes(listener)),
+        ..hcm::without_routes(listener, edge)
     };
-    let exact = scoped(edge, &[(SERVER_NAME, "%REQUESTED_SERVER_NAME%")]);
-    let wildcard = scoped(
-        edge,
-        &[
-            (SCOPE, "%FILTER_CHAIN_NAME%"),
-            (SERVER_NAME, "%REQUESTED_SERVER_NAME%"),
-        ],
-    );
+    manager(listener.clone(), http, BTreeSet::from([routes]))
+}
+
+/// The managers of a listener for TLS.
+#[must_use]
+pub fn tls(listener: &str, edge: &Edge) -> [Resource; 2] {
+    let server_name = (SERVER_NAME, SERVER_NAME_FORMAT.to_owned());
+    let scope = |format| (SCOPE, format!("{}{format}", scope::prefix(listener)));
+    let exact = match scope_header(listener) {
+        SERVER_NAME => vec![server_name.clone()],
+        _ => vec![scope(SERVER_NAME_FORMAT), server_name.clone()],
+    };
+    let wildcard = vec![scope("%FILTER_CHAIN_NAME%"), server_name];
+    let [exact_name, wildcard_name] = names(listener);
     [
-        manager(HTTP, http, BTreeSet::from([routes])),
-        manager(HTTPS, exact, BTreeSet::new()),
-        manager(HTTPS_WILDCARD, wildcard, BTreeSet::new()),
+        manager(exact_name, scoped(listener, edge, &exact), BTreeSet::new()),
+        manager(
+            wildcard_name,
+            scoped(listener, edge, &wildcard),
+            BTreeSet::new(),
+        ),
     ]
 }
 
+/// The header that has the key of the scope where the server name is that of a host.
+fn scope_header(listener: &str) -> &'static str {
+    match scope::prefix(listener).is_empty() {
+        true => SERVER_NAME,
+        false => SCOPE,
+    }
+}
+
 /// A manager that sets these headers, the first of which is the key of the scope.
-fn scoped(edge: &Edge, headers: &[(&str, &str)]) -> HttpConnectionManager {
+fn scoped(listener: &str, edge: &Edge, headers: &[(&str, String)]) -> HttpConnectionManager {
     let key = headers.first().map_or("", |(name, _)| name);
     let mut manager = HttpConnectionManager {
         route_specifier: Some(scopes(key)),
-        ..hcm::without_routes(HTTPS, edge)
+        ..hcm::without_routes(listener, edge)
     };
     let set = early_header_mutation::set(headers);
     manager.early_header_mutation_extensions.push(set);
@@ -85,7 +108,7 @@ fn scopes(header: &str) -> RouteSpecifier {
         ..Default::default()
     };
     RouteSpecifier::ScopedRoutes(pb::ScopedRoutes {
-        name: HTTPS.to_owned(),
+        name: SCOPES.to_owned(),
         scope_key_builder: Some(ScopeKeyBuilder {
             fragments: vec![FragmentBuilder {
                 r#type: Some(fragment_builder::Type::HeaderValueExtractor(extractor)),
@@ -100,15 +123,15 @@ fn scopes(header: &str) -> RouteSpecifier {
 }
 
 fn manager(
-    name: &str,
+    name: Arc<str>,
     manager: HttpConnectionManager,
     references: BTreeSet<Reference>,
 ) -> Resource {
     let extension = core::TypedExtensionConfig {
-        name: name.to_owned(),
+        name: name.to_string(),
         typed_config: Some(pack_any(manager)),
     };
-    Resource::whole(name.into(), own_part(&extension, references))
+    Resource::whole(name, own_part(&extension, references))
 }
 
 /// The network filter that is the manager of that name. While there is none it answers 403 to everything.
@@ -138,11 +161,11 @@ pub(super) fn filter(name: &str, routes: RouteSpecifier) -> Filter {
 }
 
 /// Routes for clear text.
-pub(super) fn http_routes() -> RouteSpecifier {
-    hcm::rds(HTTP)
+pub(super) fn http_routes(listener: &str) -> RouteSpecifier {
+    hcm::rds(listener)
 }
 
 /// Routes for TLS: by the server name.
-pub(super) fn https_routes() -> RouteSpecifier {
-    scopes(SERVER_NAME)
+pub(super) fn tls_routes(listener: &str) -> RouteSpecifier {
+    scopes(scope_header(listener))
 }

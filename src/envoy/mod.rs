@@ -7,10 +7,10 @@
 //!
 //! | resource | head | parts |
 //! |---|---|---|
-//! | TypedExtensionConfig | [`manager::all`], whole | – |
-//! | Listener `http` | [`listener::http`], whole | – |
+//! | TypedExtensionConfig | [`manager::http`], [`manager::tls`], whole | – |
+//! | Listener of any but TLS | [`listener::listener`], whole | – |
 //! | Listener `stats` | [`listener::stats`], whole | – |
-//! | Listener `https` | [`listener::https_head`] | [`filter_chain::filter_chain`], [`server_name::server_name`] |
+//! | Listener of TLS | [`listener::head`] | [`filter_chain::filter_chain`], [`filter_chain::passthrough`], [`server_name::server_name`] |
 //! | ScopedRouteConfiguration | [`scope::scope`], whole | – |
 //! | RouteConfiguration | [`route::TableHead`] | [`route::virtual_host`], [`route::misdirected`], [`route::for_own_name`] |
 //! | Cluster, ClusterLoadAssignment, Secret | whole | – |
@@ -28,6 +28,7 @@ pub mod edge;
 mod encode;
 pub mod endpoint;
 pub mod filter_chain;
+mod forwarding;
 mod header;
 pub mod http_connection_manager;
 mod http_filter;

@@ -8,6 +8,7 @@
 //! |---|---|---|
 //! | its server name is a host that is named | the server name, as Envoy has it: lower case | one for each host, and one with a dot at the end |
 //! | its server name is one of a wildcard's | the name of its filter chain, which is the wildcard | one for each wildcard |
+//! | on another listener | the same, after the listener's name | the same |
 //! | none | the name of a table | one for each table: it brings the table, see `xds/stream/scopes.rs` |
 
 use std::collections::BTreeSet;
@@ -18,7 +19,7 @@ use envoy_types::pb::envoy::config::route::v3::scoped_route_configuration::{Key,
 
 use super::encode::{own_part, reference};
 use super::server_name::with_dot;
-use crate::model::Host;
+use crate::model::{Host, Listener};
 use crate::xds::{Resource, ResourceType};
 
 /// The scope of that name, which is its key as well. Its version is the name of its table, which with its own name is all
@@ -39,8 +40,23 @@ pub fn scope(name: &Arc<str>, table: &Arc<str>) -> Resource {
     Resource::whole(name.clone(), own_part(&scope, references)).with_version(table.clone())
 }
 
-/// The names of a host's scopes.
-pub fn names(host: &Host) -> impl Iterator<Item = Arc<str>> {
-    let dotted = (!host.is_wildcard()).then(|| with_dot(host.as_str()).into());
-    std::iter::once(host.shared()).chain(dotted)
+/// What the names of a listener's scopes and tables begin with: every listener has those of its own hosts. Nothing for the
+/// one that Ingresses are served on.
+#[must_use]
+pub fn prefix(listener: &str) -> String {
+    match listener == Listener::HTTPS {
+        true => String::new(),
+        false => format!("{listener}/"),
+    }
+}
+
+/// The names of a host's scopes on a listener.
+pub fn names(listener: &str, host: &Host) -> impl Iterator<Item = Arc<str>> {
+    let prefix = prefix(listener);
+    let name = match prefix.is_empty() {
+        true => host.shared(),
+        false => format!("{prefix}{host}").into(),
+    };
+    let dotted = (!host.is_wildcard()).then(|| with_dot(&name).into());
+    std::iter::once(name).chain(dotted)
 }

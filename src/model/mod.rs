@@ -8,6 +8,7 @@
 mod cluster;
 mod header;
 mod host;
+mod listener;
 pub mod order;
 mod regex;
 mod route;
@@ -23,6 +24,7 @@ pub use cluster::{
 };
 pub use header::{HeaderModifier, HeaderName};
 pub use host::Host;
+pub use listener::{Application, Forwarding, Listener};
 pub use regex::{Expression, MAX_PROGRAM};
 pub use route::{Route, VirtualHost};
 pub use route_action::{Forward, PathRewrite, Redirect, RetryPolicy, RouteAction, WeightedCluster};

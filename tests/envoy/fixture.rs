@@ -8,7 +8,7 @@ use imbl::OrdMap;
 use isobath::envoy::edge::Edge;
 use isobath::envoy::route::TableOptions;
 use isobath::envoy::{
-    cluster, endpoint, filter_chain, listener, manager, route, scope, secret, server_name,
+    cluster, endpoint, filter_chain, listener, route, scope, secret, server_name,
 };
 use isobath::model::{
     Certificate, CircuitBreakers, Cluster, Discovery, EndpointAddress, Expression, Forward,
@@ -186,7 +186,7 @@ impl World {
         for host in &names {
             let host = Host::new(*host);
             let wildcard = host.is_wildcard().then_some(&host);
-            let (key, part) = filter_chain::filter_chain(&model, wildcard);
+            let (key, part) = filter_chain::filter_chain(listener::HTTPS, &model, wildcard);
             self.https.insert(key, part.into());
         }
         let (key, part) = route::misdirected(&Host::any());
@@ -213,7 +213,7 @@ impl World {
     pub fn server_name(mut self, host: &str, server: &str) -> Self {
         let host = Host::new(host);
         if self.tables.contains_key(server) {
-            for key in scope::names(&host) {
+            for key in scope::names(listener::HTTPS, &host) {
                 self.insert(ResourceType::Scope, &scope::scope(&key, &server.into()));
             }
         }
@@ -250,14 +250,16 @@ impl World {
             tables: BTreeMap::new(),
             others: self.others.clone(),
         };
-        for manager in manager::all(&config.edge) {
+        for manager in managers(&config.edge) {
             world.insert(ResourceType::Extension, &manager);
         }
-        world.insert(ResourceType::Listener, &listener::http(&config));
+        let [http, https] = config.built_in();
+        let http = listener::listener(&http, &config.edge);
+        world.insert(ResourceType::Listener, &http);
         world.insert(ResourceType::Listener, &listener::stats(&config));
         let https = Resource::composite(
             listener::HTTPS.into(),
-            listener::https_head(&config),
+            listener::head(&https, &config.edge),
             self.https.clone(),
         );
         world.insert(ResourceType::Listener, &https);
@@ -277,6 +279,15 @@ impl World {
         let key = (resource_type, resource.name().to_string());
         self.others.insert(key, resource.bytes());
     }
+}
+
+/// The managers of the listeners that Ingresses are served on.
+pub fn managers(edge: &Edge) -> Vec<Resource> {
+    let listeners = config().built_in();
+    let managers = listeners.iter();
+    managers
+        .flat_map(|listener| listener::managers(listener, edge))
+        .collect()
 }
 
 /// Free ports of the loopback address.

@@ -15,10 +15,10 @@ use isobath::envoy::{
     server_name,
 };
 use isobath::model::{
-    Certificate, CircuitBreakers, Cluster, Conditions, Discovery, EndpointAddress, Forward,
-    HeaderModifier, HeaderPredicate, Host, LoadAssignment, PathMatch, PathRewrite, QueryPredicate,
-    Redirect, RetryPolicy, Route, RouteAction, RouteMatch, Scheme, StringMatch, TlsSettings,
-    TlsVersion, UpstreamProtocol, WeightedCluster,
+    Application, Certificate, CircuitBreakers, Cluster, Conditions, Discovery, EndpointAddress,
+    Forward, Forwarding, HeaderModifier, HeaderPredicate, Host, Listener, LoadAssignment,
+    ObjectRef, PathMatch, PathRewrite, QueryPredicate, Redirect, RetryPolicy, Route, RouteAction,
+    RouteMatch, Scheme, StringMatch, TlsSettings, TlsVersion, UpstreamProtocol, WeightedCluster,
 };
 use isobath::objects::{Kind, PrivateKeyPem};
 use isobath::xds::{Part, Resource, ResourceType};
@@ -69,7 +69,7 @@ fn config_source_bytes_are_an_abi() {
         .unwrap();
     assert_eq!(eds.encode_to_vec(), ADS);
     // SdsSecretConfig { name: "web/one", sds_config: ADS } and ExtensionConfigSource { config_source: ADS, … }.
-    let chain = filter_chain::filter_chain(&tls_server("s", &["web/one"]), None)
+    let chain = filter_chain::filter_chain(listener::HTTPS, &tls_server("s", &["web/one"]), None)
         .1
         .bytes
         .to_bytes();
@@ -134,14 +134,19 @@ fn parts_name_what_they_need() {
         part.owners.iter().map(|o| &**o).collect::<Vec<_>>(),
         ["Ingress web/shop"]
     );
-    let part = filter_chain::filter_chain(&tls_server("s", &["web/rsa", "web/ec"]), None).1;
+    let part = filter_chain::filter_chain(
+        listener::HTTPS,
+        &tls_server("s", &["web/rsa", "web/ec"]),
+        None,
+    )
+    .1;
     assert_eq!(names(&part), ["sds web/ec", "sds web/rsa"]);
     assert_eq!(
         names(cluster::cluster(&cluster_of("web/a")).head()),
         ["eds web/a"]
     );
-    assert_eq!(names(listener::http(&addresses()).head()), ["ecds http"]);
-    let [http, ..] = shared::all(&Edge::default());
+    assert_eq!(names(http_listener(&Edge::default()).head()), ["ecds http"]);
+    let http = http_manager(&Edge::default());
     assert_eq!(names(http.head()), ["rds http"]);
     let scope = scope::scope(&"a.example.com".into(), &"web/shop".into());
     assert_eq!(names(scope.head()), ["rds web/shop"]);
@@ -164,8 +169,7 @@ pub fn check(name: &str, found: &str) {
 }
 
 fn http_manager(edge: &Edge) -> Resource {
-    let [http, ..] = shared::all(edge);
-    http
+    shared::http(&listener::HTTP.into(), edge)
 }
 
 fn pretty(value: &serde_json::Value) -> String {
@@ -179,7 +183,8 @@ pub fn all() -> Vec<(&'static str, ResourceType, Resource)> {
         Scope as Srds, Secret as Sds,
     };
     let own = route::virtual_host(&virtual_host("own.example.com", all_to("web/own:80")), TLS);
-    let [_, https_manager, wildcard] = shared::all(&Edge::default());
+    let [https_manager, wildcard] = shared::tls(listener::HTTPS, &Edge::default());
+    let [exact_of_another, wildcard_of_another] = shared::tls("gw/any/9000", &Edge::default());
     let proxied = Edge {
         proxy_protocol: true,
         trusted_hops: 1,
@@ -189,7 +194,7 @@ pub fn all() -> Vec<(&'static str, ResourceType, Resource)> {
         ..Edge::default()
     };
     vec![
-        ("listener-http", Lds, listener::http(&addresses())),
+        ("listener-http", Lds, http_listener(&Edge::default())),
         ("manager-http", Ecds, http_manager(&Edge::default())),
         ("manager-https", Ecds, https_manager),
         ("manager-https-wildcard", Ecds, wildcard),
@@ -199,14 +204,16 @@ pub fn all() -> Vec<(&'static str, ResourceType, Resource)> {
             scope::scope(&"a.example.com".into(), &"web/shop".into()),
         ),
         ("manager-behind-a-proxy", Ecds, http_manager(&proxied)),
+        ("listener-behind-a-proxy", Lds, http_listener(&proxied)),
+        ("listener-tcp", Lds, of_another(Application::Tcp(shares()))),
+        ("listener-udp", Lds, of_another(Application::Udp(shares()))),
+        ("manager-https-of-another", Ecds, exact_of_another),
         (
-            "listener-behind-a-proxy",
-            Lds,
-            listener::http(&listener::Config {
-                edge: proxied.clone(),
-                ..addresses()
-            }),
+            "manager-https-wildcard-of-another",
+            Ecds,
+            wildcard_of_another,
         ),
+        ("listener-passthrough", Lds, passthrough()),
         ("listener-stats", Lds, listener::stats(&addresses())),
         ("listener-https-empty", Lds, https([])),
         ("listener-https", Lds, https_with_hosts()),
@@ -345,10 +352,51 @@ fn addresses() -> listener::Config {
     }
 }
 
+/// A listener that somebody declares.
+fn of_another(application: Application) -> Resource {
+    let listener = Listener {
+        name: "gw/any/9000".into(),
+        address: SocketAddr::from(([0u16; 8], 9000)),
+        application,
+    };
+    listener::listener(&listener, &Edge::default())
+}
+
+fn shares() -> Forwarding {
+    let share = |(cluster, weight): (&str, u32)| WeightedCluster {
+        cluster: cluster.into(),
+        weight,
+    };
+    Forwarding {
+        backends: [("web/a", 70), ("web/b", 20), ("web/c", 10), ("web/none", 0)]
+            .map(share)
+            .into(),
+        idle_timeout: Some(Duration::from_secs(90)),
+    }
+}
+
+fn passthrough() -> Resource {
+    let forwarding = Forwarding {
+        backends: vec![WeightedCluster {
+            cluster: "web/a".into(),
+            weight: 1,
+        }],
+        idle_timeout: None,
+    };
+    let host = Host::new("a.example.com");
+    let owner = ObjectRef::new(Kind::Service, "web", "a");
+    let (name, key, part) = filter_chain::passthrough(&host, &forwarding, BTreeSet::from([&owner]));
+    https([(key, part), server_name::server_name(&host, &name)])
+}
+
+fn http_listener(edge: &Edge) -> Resource {
+    listener::listener(&addresses().built_in()[0], edge)
+}
+
 fn https(parts: impl IntoIterator<Item = (Arc<str>, Part)>) -> Resource {
     Resource::composite(
         listener::HTTPS.into(),
-        listener::https_head(&addresses()),
+        listener::head(&addresses().built_in()[1], &Edge::default()),
         collect(parts),
     )
 }
@@ -361,11 +409,12 @@ fn https_with_hosts() -> Resource {
     };
     https([
         filter_chain::filter_chain(
+            listener::HTTPS,
             &tls_server("web/shop", &["web/shop-ec", "web/shop-rsa"]),
             None,
         ),
-        filter_chain::filter_chain(&strict, None),
-        filter_chain::filter_chain(&strict, Some(&Host::new("*.com"))),
+        filter_chain::filter_chain(listener::HTTPS, &strict, None),
+        filter_chain::filter_chain(listener::HTTPS, &strict, Some(&Host::new("*.com"))),
         server_name::server_name(&Host::new("a.example.com"), "web/shop"),
         server_name::server_name(&Host::new("b.example.com"), "web/two"),
         server_name::server_name(&Host::new("*.com"), "*.com"),

@@ -16,6 +16,7 @@ mod determinism;
 mod fixture;
 mod golden;
 mod hosts;
+mod listeners;
 mod manager;
 mod matching;
 mod paths;

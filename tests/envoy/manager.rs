@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use envoy_types::pb::envoy::config::core::v3::TypedExtensionConfig;
 use isobath::envoy::edge::Edge;
-use isobath::envoy::manager;
+
 use isobath::xds::ResourceType;
 use prost::Message as _;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -14,7 +14,7 @@ use tokio::net::TcpStream;
 use crate::ads::Resources;
 use crate::backend;
 use crate::client::{exchange, plain, request};
-use crate::fixture::{World, all_to};
+use crate::fixture::{World, all_to, managers};
 use crate::proxy::{Proxy, envoy};
 
 async fn world() -> Resources {
@@ -31,7 +31,7 @@ fn keeping(header: &str) -> Vec<((ResourceType, String), Bytes)> {
         kept_headers: [header.parse().unwrap()].into(),
         ..Edge::default()
     };
-    let managers = manager::all(&edge).into_iter();
+    let managers = managers(&edge).into_iter();
     let named = |name: &str| (ResourceType::Extension, name.to_owned());
     managers
         .map(|manager| (named(manager.name()), manager.bytes()))
@@ -40,7 +40,7 @@ fn keeping(header: &str) -> Vec<((ResourceType, String), Bytes)> {
 
 /// Managers that Envoy refuses.
 fn bad() -> Vec<((ResourceType, String), Bytes)> {
-    let managers = manager::all(&Edge::default()).into_iter();
+    let managers = managers(&Edge::default()).into_iter();
     managers
         .map(|manager| {
             let mut extension = TypedExtensionConfig::decode(manager.bytes()).unwrap();

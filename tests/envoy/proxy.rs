@@ -140,6 +140,20 @@ impl Proxy {
         }
     }
 
+    /// Replaces the resources and waits until a statistic has this value.
+    pub async fn change(&self, change: impl FnOnce(&mut Resources), statistic: &str, value: u64) {
+        self.resources.send_modify(change);
+        let deadline = tokio::time::Instant::now() + PATIENCE;
+        while self.statistic(statistic).await != value {
+            assert!(
+                tokio::time::Instant::now() < deadline,
+                "{statistic} never was {value}: {:?}",
+                self.refusals()
+            );
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
     /// What Envoy refused so far.
     pub fn refusals(&self) -> Vec<String> {
         self.refusals.lock().unwrap().clone()

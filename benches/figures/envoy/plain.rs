@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, ensure};
 use imbl::OrdMap;
 use isobath::envoy::edge::Edge;
-use isobath::envoy::{listener, manager, route, stats};
+use isobath::envoy::{listener, route, stats};
 use isobath::xds::{Part, Resource};
 
 use super::scopes::{extension_scoped_by, scope};
@@ -50,14 +50,16 @@ pub async fn measure(report: &mut Report, envoy: &Path, way: Way, hosts: usize) 
     let server = &stand.server;
     let bytes = listener::stats(&config).bytes();
     server.put(Type::Listener, stats::NAME, bytes);
-    for manager in manager::all(&config.edge) {
+    let listeners = config.built_in();
+    let managers = listeners.iter();
+    for manager in managers.flat_map(|listener| listener::managers(listener, &config.edge)) {
         let mut bytes = manager.bytes();
         if way == Way::Scopes {
             bytes = extension_scoped_by(&bytes, ":authority")?;
         }
         server.put(Type::Extension, manager.name(), bytes);
     }
-    let bytes = listener::http(&config).bytes();
+    let bytes = listener::listener(&config.built_in()[0], &config.edge).bytes();
     server.put(Type::Listener, listener::HTTP, bytes);
     let mut table = OrdMap::new();
     for host in 0..hosts {

@@ -18,7 +18,7 @@ use hcm::scoped_routes::scope_key_builder::fragment_builder::header_value_extrac
 use hcm::scoped_routes::scope_key_builder::{FragmentBuilder, fragment_builder};
 use hcm::scoped_routes::{ConfigSpecifier, ScopeKeyBuilder};
 use isobath::envoy::edge::Edge;
-use isobath::envoy::manager;
+use isobath::envoy::{listener, manager};
 use prost::Message as _;
 
 /// The scope that leads a key to a table.
@@ -68,7 +68,7 @@ pub fn with_managers(
 
 /// The listener (or fragment of one) with a connection manager in each chain, whose routes are those of the table.
 pub fn inline(listener: &Bytes, table: &str) -> Result<Bytes> {
-    let [_, https, _] = manager::all(&Edge::default());
+    let [https, _] = manager::tls(listener::HTTPS, &Edge::default());
     let extension = TypedExtensionConfig::decode(https.bytes())?;
     let mut any = extension
         .typed_config

@@ -14,7 +14,7 @@ use envoy_types::pb::envoy::extensions::transport_sockets::tls::v3 as tls;
 use envoy_types::util::pack_any;
 use imbl::OrdMap;
 use isobath::envoy::edge::Edge;
-use isobath::envoy::{filter_chain, listener, manager, route, secret, server_name, stats};
+use isobath::envoy::{filter_chain, listener, route, secret, server_name, stats};
 use isobath::model::{Certificate, Host, TlsServer, TlsSettings, Validity};
 use isobath::objects::Kind;
 use isobath::objects::private_key::{KeyAlgorithm, PrivateKeyPem};
@@ -102,7 +102,7 @@ pub async fn measure(report: &mut Report, envoy: &Path, way: Way, hosts: usize) 
     let mut all = Hosts {
         stand: &stand,
         way,
-        head: listener::https_head(&config),
+        head: listener::head(&config.built_in()[1], &config.edge),
         parts: OrdMap::new(),
         pem: (certificate.pem(), key.serialize_pem()),
     };
@@ -167,7 +167,9 @@ pub async fn measure(report: &mut Report, envoy: &Path, way: Way, hosts: usize) 
 fn put_what_all_share(stand: &Stand, config: &listener::Config) {
     let bytes = listener::stats(config).bytes();
     stand.server.put(Type::Listener, stats::NAME, bytes);
-    for manager in manager::all(&config.edge) {
+    let listeners = config.built_in();
+    let managers = listeners.iter();
+    for manager in managers.flat_map(|listener| listener::managers(listener, &config.edge)) {
         let bytes = manager.bytes();
         stand.server.put(Type::Extension, manager.name(), bytes);
     }
@@ -339,7 +341,7 @@ fn chain(name: &str) -> (Arc<str>, Part) {
         settings: TlsSettings::default(),
         source: source(Kind::Secret, name),
     };
-    filter_chain::filter_chain(&server, None)
+    filter_chain::filter_chain(listener::HTTPS, &server, None)
 }
 
 fn edit_tls(

@@ -1,23 +1,27 @@
-//! The `https` listener, its tables and their scopes while they are kept up to date.
+//! A listener for TLS, its tables and their scopes while they are kept up to date.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use imbl::OrdMap;
 
+use crate::envoy::edge::Edge;
 use crate::envoy::route::TableHead;
-use crate::envoy::{filter_chain, listener, route, scope, server_name};
+use crate::envoy::{filter_chain, route, scope, server_name};
 use crate::facts::Index;
 use crate::model::Host;
 use crate::objects::NamespacedName;
 use crate::xds::{Part, Resource, ResourceType, Snapshot};
 
-use super::parts::replace;
-use super::render::RenderedHttps;
+use super::parts::{replace, toggle};
+pub use super::render::RenderedHttps;
 
 /// TLS servers by name with their hosts; a server without hosts is gone, with its chains, table, scopes and secrets.
 #[derive(Debug)]
-pub struct HttpsListener {
+pub struct TlsListener {
+    name: Arc<str>,
+    /// What the names of its tables and scopes, and the keys of their parts, begin with.
+    prefix: String,
     table_head: TableHead,
     head: Part,
     /// Filter chains and the entries that choose one by SNI.
@@ -31,6 +35,8 @@ pub struct HttpsListener {
     /// The hosts of `closed_below` whose connections are refused, as a wildcard above them is served. The value is the table
     /// with the part that answers 421 for the host: that of the wildcard one label above it, if that one is served.
     closed: BTreeMap<Host, Option<Arc<str>>>,
+    /// Hosts that are passed through: the keys of their chain and of the name that leads there.
+    passed_through: BTreeMap<Host, [Arc<str>; 2]>,
     /// How many servers use a Secret.
     secrets: BTreeMap<NamespacedName, usize>,
     touched_secrets: BTreeSet<NamespacedName>,
@@ -61,18 +67,33 @@ struct ServedHost {
     parts: Vec<(Arc<str>, Arc<str>)>,
 }
 
-impl HttpsListener {
+/// What a host is on a listener for TLS.
+pub enum Served {
+    /// Nothing.
+    No,
+    /// Nothing, and no wildcard above it may answer for it.
+    Closed,
+    /// TLS ends here.
+    Terminated(RenderedHttps),
+    /// Connections go through as they are: the name of their chain, and its key and part.
+    PassedThrough(Arc<str>, Arc<str>, Part),
+}
+
+impl TlsListener {
     /// A listener without hosts.
-    pub fn new(config: &listener::Config) -> Self {
+    pub fn new(name: Arc<str>, head: Part, edge: &Edge) -> Self {
         Self {
-            table_head: TableHead::https(&config.edge),
-            head: listener::https_head(config),
+            prefix: scope::prefix(&name),
+            name,
+            table_head: TableHead::https(edge),
+            head,
             parts: OrdMap::new(),
             servers: BTreeMap::new(),
             hosts: BTreeMap::new(),
             below: Index::default(),
             closed_below: Index::default(),
             closed: BTreeMap::new(),
+            passed_through: BTreeMap::new(),
             secrets: BTreeMap::new(),
             touched_secrets: BTreeSet::new(),
             touched_tables: BTreeSet::new(),
@@ -81,8 +102,56 @@ impl HttpsListener {
         }
     }
 
-    /// Serves the host as the unit says, or no longer. Where it is not served, a closed one is kept from the wildcards above.
-    pub fn set(&mut self, host: &Host, unit: Option<RenderedHttps>, is_closed: bool) {
+    /// It has this head from now on.
+    pub fn set_head(&mut self, head: Part) {
+        self.head = head;
+        self.touched = true;
+    }
+
+    /// Serves no host any more. Returns the Secrets that were in use.
+    pub fn clear(&mut self) -> Vec<NamespacedName> {
+        let used = self.secrets.keys().cloned().collect();
+        let served = self.hosts.keys();
+        let hosts: BTreeSet<Host> = served.chain(self.closed_hosts()).cloned().collect();
+        for host in hosts {
+            self.set(&host, Served::No);
+        }
+        used
+    }
+
+    fn closed_hosts(&self) -> impl Iterator<Item = &Host> {
+        self.closed.keys().chain(self.passed_through.keys())
+    }
+
+    /// Serves the host like this from now on.
+    pub fn set(&mut self, host: &Host, served: Served) {
+        for key in self.passed_through.remove(host).into_iter().flatten() {
+            self.touched |= self.parts.remove(&key).is_some();
+        }
+        let is_closed = matches!(served, Served::Closed | Served::PassedThrough(..));
+        let unit = match served {
+            Served::Terminated(unit) => Some(unit),
+            Served::PassedThrough(chain, key, part) => {
+                self.open(host);
+                self.pass_through(host, &chain, (key, part));
+                None
+            }
+            Served::No | Served::Closed => None,
+        };
+        self.set_unit(host, unit, is_closed);
+    }
+
+    /// Leads the host's connections to a chain that passes them through.
+    fn pass_through(&mut self, host: &Host, name: &str, chain: (Arc<str>, Part)) {
+        let server_name = server_name::server_name(host, name);
+        let keys = [chain.0.clone(), server_name.0.clone()];
+        self.touched |= replace(&mut self.parts, None, Some(chain));
+        self.touched |= replace(&mut self.parts, None, Some(server_name));
+        self.passed_through.insert(host.clone(), keys);
+    }
+
+    /// Where the host is not served, a closed one is kept from the wildcards above.
+    fn set_unit(&mut self, host: &Host, unit: Option<RenderedHttps>, is_closed: bool) {
         if !is_closed {
             self.open(host);
         }
@@ -106,7 +175,7 @@ impl HttpsListener {
             }
         }
         if old.map(|old| old.server) != server {
-            for name in scope::names(host) {
+            for name in scope::names(&self.name, host) {
                 self.touched_scopes.insert(name, server.clone());
             }
             let below: Vec<Host> = self.below.get(host).cloned().collect();
@@ -150,13 +219,16 @@ impl HttpsListener {
             return;
         }
         let (key, part) = server_name::refused(host);
-        self.touched |= match &refused {
-            Some(_) => replace(&mut self.parts, None, Some((key, part))),
-            None => self.parts.remove(&key).is_some(),
-        };
+        // The name of one that is passed through leads to its chain.
+        if !self.passed_through.contains_key(host) {
+            self.touched |= match &refused {
+                Some(_) => replace(&mut self.parts, None, Some((key, part))),
+                None => self.parts.remove(&key).is_some(),
+            };
+        }
         let table = refused.iter().flatten().next();
         if let Some(old) = old.flatten().filter(|old| Some(old) != table) {
-            self.remove_parts(&[(old, host.shared())], &[]);
+            self.remove_parts(&[(old, self.key(host))], &[]);
         }
         self.closed
             .extend(refused.map(|table| (host.clone(), table)));
@@ -235,18 +307,33 @@ impl HttpsListener {
             }
         }
         if std::mem::take(&mut self.touched) {
-            let listener = Resource::composite(
-                listener::HTTPS.into(),
-                self.head.clone(),
-                self.parts.clone(),
-            );
+            let listener =
+                Resource::composite(self.name.clone(), self.head.clone(), self.parts.clone());
             snapshot.insert(ResourceType::Listener, Arc::new(listener));
         }
         changed
     }
 
+    /// The key of a host's part in tables, and the name of its scope.
+    fn key(&self, host: &Host) -> Arc<str> {
+        match self.prefix.is_empty() {
+            true => host.shared(),
+            false => format!("{}{host}", self.prefix).into(),
+        }
+    }
+
+    /// The name of a server's table.
+    fn table(&self, server: &Arc<str>) -> Arc<str> {
+        match self.prefix.is_empty() {
+            true => server.clone(),
+            false => format!("{}{server}", self.prefix).into(),
+        }
+    }
+
     fn enter(&mut self, host: &Host, unit: RenderedHttps, old: Option<&ServedHost>) {
-        let name = &unit.server.name;
+        let name = &self.table(&unit.server.name);
+        let key = self.key(host);
+        let any = self.key(&Host::any());
         let server = self.servers.entry(name.clone()).or_insert_with(|| {
             self.touched_tables.insert(name.clone());
             self.touched_scopes.insert(name.clone(), Some(name.clone()));
@@ -257,8 +344,8 @@ impl HttpsListener {
                     toggle(&mut self.touched_secrets, secret);
                 }
             }
-            let (misdirected_key, misdirected) = route::misdirected(&Host::any());
-            let table = OrdMap::unit(misdirected_key, Arc::new(misdirected));
+            let (_, misdirected) = route::misdirected(&Host::any());
+            let table = OrdMap::unit(any, Arc::new(misdirected));
             Server {
                 secrets: unit.secrets.clone(),
                 table,
@@ -268,8 +355,8 @@ impl HttpsListener {
         });
         server.hosts += 1;
         server.exact += usize::from(!host.is_wildcard());
-        let key = unit.virtual_host.0.clone();
-        if replace(&mut server.table, None, Some(unit.virtual_host)) {
+        let virtual_host = (key.clone(), unit.virtual_host.1);
+        if replace(&mut server.table, None, Some(virtual_host)) {
             self.touched_tables.insert(name.clone());
         }
         // They say which server a host has, and nothing else of either.
@@ -278,9 +365,9 @@ impl HttpsListener {
             None => {
                 let (chain, name) = match host.is_wildcard() {
                     true => (Some(host), host.as_str()),
-                    false => (None, &**name),
+                    false => (None, &*unit.server.name),
                 };
-                let chain = filter_chain::filter_chain(&unit.server, chain);
+                let chain = filter_chain::filter_chain(&self.name, &unit.server, chain);
                 let server_name = server_name::server_name(host, name);
                 let keys = (chain.0.clone(), server_name.0.clone());
                 self.touched |= replace(&mut self.parts, None, Some(chain));
@@ -310,7 +397,7 @@ impl HttpsListener {
         if Some(above) == server {
             return None;
         }
-        let key = host.shared();
+        let key = self.key(host);
         let own = server.and_then(|server| self.servers.get(server)?.table.get(&key));
         let part = match own.and_then(|own| route::for_own_name(host, own)) {
             Some(part) => part,
@@ -360,12 +447,5 @@ impl HttpsListener {
                 }
             }
         }
-    }
-}
-
-/// Two changes between two looks cancel each other: what fell out of use is in use again.
-fn toggle(touched: &mut BTreeSet<NamespacedName>, secret: &NamespacedName) {
-    if !touched.remove(secret) {
-        touched.insert(secret.clone());
     }
 }

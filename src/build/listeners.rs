@@ -1,0 +1,255 @@
+//! All listeners while they are kept up to date: whoever declares one gets it, and says what each host is on it.
+//!
+//! What a listener costs at a change is its own: only those that are touched are looked at (I4).
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use crate::envoy::edge::Edge;
+use crate::envoy::listener;
+use crate::model::{Application, Listener};
+use crate::objects::NamespacedName;
+use crate::xds::{ResourceType, Snapshot};
+
+use super::http::HttpListener;
+use super::parts::toggle;
+use super::tls::TlsListener;
+
+/// Listeners by name.
+#[derive(Debug)]
+pub struct Listeners {
+    edge: Edge,
+    https_port: Option<u16>,
+    listeners: BTreeMap<Arc<str>, Declared>,
+    touched: BTreeSet<Arc<str>>,
+    /// Those that are gone, with what has their name.
+    gone: Vec<Declared>,
+    /// How many listeners use a Secret.
+    secrets: BTreeMap<NamespacedName, usize>,
+    touched_secrets: BTreeSet<NamespacedName>,
+}
+
+#[derive(Debug)]
+struct Declared {
+    listener: Listener,
+    is_published: bool,
+    hosts: Hosts,
+}
+
+/// What depends on hosts.
+#[derive(Debug)]
+enum Hosts {
+    Http(Box<HttpListener>),
+    Tls(Box<TlsListener>),
+    /// Nothing.
+    None,
+}
+
+impl Listeners {
+    /// No listeners. All will have these flags; where one redirects to HTTPS, it is to this port, if there is one.
+    #[must_use]
+    pub fn new(edge: &Edge, https_port: Option<u16>) -> Self {
+        Self {
+            edge: edge.clone(),
+            https_port,
+            listeners: BTreeMap::new(),
+            touched: BTreeSet::new(),
+            gone: Vec::new(),
+            secrets: BTreeMap::new(),
+            touched_secrets: BTreeSet::new(),
+        }
+    }
+
+    /// Has a listener, in the place of the one of its name. It keeps its hosts while it has the same application.
+    pub fn declare(&mut self, listener: Listener) {
+        let name = listener.name.clone();
+        let old = self.listeners.remove(&name);
+        let mut hosts = None;
+        if let Some(old) = old {
+            if old.listener == listener {
+                self.listeners.insert(name, old);
+                return;
+            }
+            match (&old.listener.application, &listener.application) {
+                (Application::Http, Application::Http) | (Application::Tls, Application::Tls) => {
+                    hosts = Some(old.hosts);
+                }
+                _ => self.leave(old),
+            }
+        }
+        let head = listener::head(&listener, &self.edge);
+        let hosts = match (hosts, &listener.application) {
+            (Some(Hosts::Tls(mut tls)), _) => {
+                tls.set_head(head);
+                Hosts::Tls(tls)
+            }
+            (Some(hosts), _) => hosts,
+            (None, Application::Http) => {
+                let http = HttpListener::new(name.clone(), &self.edge, self.https_port);
+                Hosts::Http(Box::new(http))
+            }
+            (None, Application::Tls) => {
+                let tls = TlsListener::new(name.clone(), head, &self.edge);
+                Hosts::Tls(Box::new(tls))
+            }
+            (None, Application::Tcp(_) | Application::Udp(_)) => Hosts::None,
+        };
+        self.touched.insert(name.clone());
+        let declared = Declared {
+            listener,
+            is_published: false,
+            hosts,
+        };
+        self.listeners.insert(name, declared);
+    }
+
+    /// Has the listener no longer.
+    pub fn remove(&mut self, name: &str) {
+        if let Some(gone) = self.listeners.remove(name) {
+            self.leave(gone);
+        }
+    }
+
+    /// A listener for clear text, to say what a host is on it; `None` where there is none of this name.
+    pub fn http(&mut self, name: &str) -> Option<&mut HttpListener> {
+        let declared = self.listeners.get_mut(name)?;
+        match &mut declared.hosts {
+            Hosts::Http(http) => {
+                self.touched.insert(declared.listener.name.clone());
+                Some(http)
+            }
+            Hosts::Tls(_) | Hosts::None => None,
+        }
+    }
+
+    /// The same for TLS.
+    pub fn tls(&mut self, name: &str) -> Option<&mut TlsListener> {
+        let declared = self.listeners.get_mut(name)?;
+        match &mut declared.hosts {
+            Hosts::Tls(tls) => {
+                self.touched.insert(declared.listener.name.clone());
+                Some(tls)
+            }
+            Hosts::Http(_) | Hosts::None => None,
+        }
+    }
+
+    /// Whether a served host needs the Secret.
+    #[must_use]
+    pub fn uses(&self, secret: &NamespacedName) -> bool {
+        self.secrets.contains_key(secret)
+    }
+
+    /// The Secrets that came into use or fell out of it since the last call. To be called before [`Listeners::publish`].
+    pub fn take_touched_secrets(&mut self) -> BTreeSet<NamespacedName> {
+        for name in &self.touched {
+            if let Some(Declared {
+                hosts: Hosts::Tls(tls),
+                ..
+            }) = self.listeners.get_mut(name)
+            {
+                for secret in tls.take_touched_secrets() {
+                    let uses = tls.uses(&secret);
+                    count(&mut self.secrets, &mut self.touched_secrets, secret, uses);
+                }
+            }
+        }
+        std::mem::take(&mut self.touched_secrets)
+    }
+
+    /// Puts what differs into the snapshot; returns whether anything does.
+    pub fn publish(&mut self, snapshot: &mut Snapshot) -> bool {
+        let mut changed = false;
+        for gone in std::mem::take(&mut self.gone) {
+            changed = true;
+            self.unpublish(gone, snapshot);
+        }
+        for name in std::mem::take(&mut self.touched) {
+            let Some(declared) = self.listeners.get_mut(&name) else {
+                continue;
+            };
+            if !std::mem::replace(&mut declared.is_published, true) {
+                changed = true;
+                declared.publish(&self.edge, snapshot);
+            }
+            changed |= match &mut declared.hosts {
+                Hosts::Http(http) => http.publish(snapshot),
+                Hosts::Tls(tls) => tls.publish(snapshot),
+                Hosts::None => false,
+            };
+        }
+        changed
+    }
+
+    /// Makes its maps as small as they can be.
+    pub fn pack(&mut self) {
+        for declared in self.listeners.values_mut() {
+            if let Hosts::Tls(tls) = &mut declared.hosts {
+                tls.pack();
+            }
+        }
+        self.secrets = std::mem::take(&mut self.secrets).into_iter().collect();
+    }
+
+    /// A listener that is gone; another one may have its name by now.
+    fn leave(&mut self, mut gone: Declared) {
+        if let Hosts::Tls(tls) = &mut gone.hosts {
+            let mut uncounted = tls.take_touched_secrets();
+            uncounted.retain(|secret| tls.uses(secret));
+            for secret in tls.clear() {
+                if !uncounted.contains(&secret) {
+                    count(&mut self.secrets, &mut self.touched_secrets, secret, false);
+                }
+            }
+        }
+        self.gone.push(gone);
+    }
+
+    fn unpublish(&self, mut gone: Declared, snapshot: &mut Snapshot) {
+        let name = &gone.listener.name;
+        match &mut gone.hosts {
+            Hosts::Http(_) => drop(snapshot.remove(ResourceType::Route, name)),
+            Hosts::Tls(tls) => drop(tls.publish(snapshot)),
+            Hosts::None => {}
+        }
+        for manager in listener::managers(&gone.listener, &self.edge) {
+            snapshot.remove(ResourceType::Extension, manager.name());
+        }
+        snapshot.remove(ResourceType::Listener, name);
+    }
+}
+
+impl Declared {
+    /// What does not depend on hosts.
+    fn publish(&self, edge: &Edge, snapshot: &mut Snapshot) {
+        for manager in listener::managers(&self.listener, edge) {
+            snapshot.insert(ResourceType::Extension, Arc::new(manager));
+        }
+        if !matches!(self.hosts, Hosts::Tls(_)) {
+            let listener = listener::listener(&self.listener, edge);
+            snapshot.insert(ResourceType::Listener, Arc::new(listener));
+        }
+    }
+}
+
+/// A listener uses the Secret, or uses it no longer.
+fn count(
+    users: &mut BTreeMap<NamespacedName, usize>,
+    touched: &mut BTreeSet<NamespacedName>,
+    secret: NamespacedName,
+    uses: bool,
+) {
+    let count = users.entry(secret.clone()).or_default();
+    let was_used = *count > 0;
+    *count = match uses {
+        true => *count + 1,
+        false => count.saturating_sub(1),
+    };
+    let is_used = *count > 0;
+    if !is_used {
+        users.remove(&secret);
+    }
+    if was_used != is_used {
+        toggle(touched, &secret);
+    }
+}

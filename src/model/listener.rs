@@ -1,0 +1,49 @@
+//! Listeners: sockets of the proxy, and what is spoken on them.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::WeightedCluster;
+
+/// A socket that the proxy listens on. Whoever shares address and port shares the listener: names tell hosts apart.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listener {
+    /// Unique and stable: it names the listener's managers, tables and statistics as well. One with another address or
+    /// application is another listener to a client.
+    pub name: Arc<str>,
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// What is spoken there, and over which transport.
+    pub application: Application,
+}
+
+impl Listener {
+    /// The name of the one for clear text that Ingresses are served on.
+    pub const HTTP: &str = "http";
+    /// The name of the one for TLS that Ingresses are served on.
+    pub const HTTPS: &str = "https";
+}
+
+/// What is spoken on a listener.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Application {
+    /// HTTP in clear over TCP: one route table for all hosts.
+    Http,
+    /// TLS over TCP, by server name: terminated with HTTP inside, or passed through.
+    Tls,
+    /// Anything over TCP: every connection goes to a back end.
+    Tcp(Forwarding),
+    /// Anything over UDP: every session, by the client's address and port, goes to a back end.
+    Udp(Forwarding),
+}
+
+/// Where connections or sessions go that are not looked into.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Forwarding {
+    /// Clusters with their weights. The share of one that does not exist is closed (TCP) or dropped (UDP), and so is
+    /// everything where there is none, or where all weights are 0.
+    pub backends: Vec<WeightedCluster>,
+    /// How long nothing may pass before it is closed; `None` for the proxy's own limit: an hour (TCP), a minute (UDP).
+    pub idle_timeout: Option<Duration>,
+}

@@ -1,0 +1,440 @@
+//! Listeners that somebody declares, any number of them, on a real Envoy: HTTP, TLS that ends here and that goes through,
+//! TCP and UDP.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::time::Duration;
+
+use isobath::build::listeners::Listeners;
+use isobath::build::tls::{RenderedHttps, Served};
+use isobath::envoy::edge::Edge;
+use isobath::envoy::{cluster, endpoint, filter_chain, listener, route, secret};
+use isobath::model::{Application, Forwarding, Host, Listener, WeightedCluster};
+use isobath::objects::NamespacedName;
+use isobath::xds::{ResourceType, Snapshot};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpStream, UdpSocket};
+
+use crate::ads::Resources;
+use crate::backend;
+use crate::client::{exchange, tls};
+use crate::fixture::{
+    CLEAR, TLS, World, all_to, assignment, certificate, cluster_of, config, tls_server,
+    virtual_host,
+};
+use crate::proxy::{Proxy, envoy};
+
+/// What is spoken on the declared listeners, in turns.
+const KINDS: usize = 5;
+
+/// Many sockets of one kind after the other, on three addresses.
+struct Declared {
+    listeners: Listeners,
+    snapshot: Snapshot,
+    addresses: Vec<SocketAddr>,
+}
+
+impl Declared {
+    fn new(count: usize) -> Self {
+        let mut listeners = Listeners::new(&Edge::default(), None);
+        let mut snapshot = Snapshot::default();
+        for built_in in config().built_in() {
+            listeners.declare(built_in);
+        }
+        listeners.publish(&mut snapshot);
+        // All are held until all are found, so that they differ.
+        let held: Vec<TcpListener> = (0..count)
+            .map(|number| {
+                let last = u8::try_from(number % 3 + 1).unwrap();
+                TcpListener::bind((Ipv4Addr::new(127, 0, 0, last), 0)).unwrap()
+            })
+            .collect();
+        let addresses = held.iter().map(|held| held.local_addr().unwrap()).collect();
+        Self {
+            listeners,
+            snapshot,
+            addresses,
+        }
+    }
+
+    fn name(number: usize) -> Arc<str> {
+        format!("gw/{number}").into()
+    }
+
+    fn host(number: usize) -> Host {
+        Host::new(format!("h{number}.example.com"))
+    }
+
+    /// Has the listener of this number, with its host.
+    fn add(&mut self, number: usize) {
+        let (name, host) = (Self::name(number), Self::host(number));
+        let application = match number % KINDS {
+            0 => Application::Http,
+            1 | 2 => Application::Tls,
+            3 => Application::Tcp(to(&[("a", 1)])),
+            _ => Application::Udp(to(&[("datagrams", 1)])),
+        };
+        self.listeners.declare(Listener {
+            name: name.clone(),
+            address: self.addresses[number],
+            application,
+        });
+        match number % KINDS {
+            0 => {
+                let part = route::virtual_host(&virtual_host(host.as_str(), all_to("a")), CLEAR);
+                let http = self.listeners.http(&name).unwrap();
+                http.set(None, Some(part));
+            }
+            1 => self.terminate(number),
+            2 => self.pass_through(number),
+            _ => {}
+        }
+        self.listeners.take_touched_secrets();
+        self.listeners.publish(&mut self.snapshot);
+    }
+
+    fn terminate(&mut self, number: usize) {
+        let host = Self::host(number);
+        let routes = virtual_host(host.as_str(), all_to("a"));
+        let served = Served::Terminated(RenderedHttps {
+            server: tls_server("web/shared", &["web/shared"]),
+            secrets: BTreeSet::from([NamespacedName::new("web", "shared")]),
+            virtual_host: route::virtual_host(&routes, TLS),
+        });
+        let tls = self.listeners.tls(&Self::name(number)).unwrap();
+        tls.set(&host, served);
+    }
+
+    /// To the one before it, where TLS ends.
+    fn pass_through(&mut self, number: usize) {
+        let host = Self::host(number - 1);
+        let to = to(&[(&format!("tls-{}", number - 1), 1)]);
+        let (name, key, part) = filter_chain::passthrough(&host, &to, BTreeSet::new());
+        let tls = self.listeners.tls(&Self::name(number)).unwrap();
+        tls.set(&host, Served::PassedThrough(name, key, part));
+    }
+
+    fn remove(&mut self, number: usize) {
+        self.listeners.remove(&Self::name(number));
+        self.listeners.take_touched_secrets();
+        self.listeners.publish(&mut self.snapshot);
+    }
+
+    /// All of it, with what it needs.
+    fn resources(&self, backends: &BTreeMap<String, SocketAddr>, secret: &[u8]) -> Resources {
+        let mut all = Resources::new();
+        for of in ResourceType::ALL {
+            for (name, resource) in self.snapshot.resources(of) {
+                all.insert((of, name.to_string()), resource.bytes());
+            }
+        }
+        let stats = listener::stats(&config());
+        all.insert(
+            (ResourceType::Listener, stats.name().to_string()),
+            stats.bytes(),
+        );
+        for (name, address) in backends {
+            let cluster = cluster::cluster(&cluster_of(name));
+            all.insert((ResourceType::Cluster, name.clone()), cluster.bytes());
+            let endpoints = endpoint::load_assignment(&assignment(name, &[*address]));
+            all.insert((ResourceType::Endpoint, name.clone()), endpoints.bytes());
+        }
+        let secret = bytes::Bytes::copy_from_slice(secret);
+        all.insert((ResourceType::Secret, "web/shared".to_owned()), secret);
+        all
+    }
+}
+
+fn to(backends: &[(&str, u32)]) -> Forwarding {
+    let backends = backends.iter().map(|(cluster, weight)| WeightedCluster {
+        cluster: (*cluster).into(),
+        weight: *weight,
+    });
+    Forwarding {
+        backends: backends.collect(),
+        idle_timeout: None,
+    }
+}
+
+/// Answers every datagram with itself, until the runtime ends.
+async fn datagrams() -> SocketAddr {
+    let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let address = socket.local_addr().unwrap();
+    tokio::spawn(async move {
+        let mut buffer = [0; 2048];
+        while let Ok((length, from)) = socket.recv_from(&mut buffer).await {
+            let _ = socket.send_to(&buffer[..length], from).await;
+        }
+    });
+    address
+}
+
+/// A connection that stays open, or a socket.
+enum Kept {
+    Stream(Box<dyn Duplex>, String),
+    Datagrams(UdpSocket),
+}
+
+trait Duplex: AsyncRead + AsyncWrite + Unpin + Send {}
+impl<T: AsyncRead + AsyncWrite + Unpin + Send> Duplex for T {}
+
+impl Kept {
+    async fn open(number: usize, address: SocketAddr) -> Self {
+        let host = Declared::host(number).to_string();
+        let above = Declared::host(number.saturating_sub(1)).to_string();
+        match number % KINDS {
+            0 | 3 => {
+                let stream = TcpStream::connect(address).await.unwrap();
+                Self::Stream(Box::new(stream), host)
+            }
+            1 => {
+                let stream = tls(address, Some(&host), "http/1.1").await.unwrap();
+                Self::Stream(Box::new(stream), host)
+            }
+            2 => {
+                let stream = tls(address, Some(&above), "http/1.1").await.unwrap();
+                Self::Stream(Box::new(stream), above)
+            }
+            _ => {
+                let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+                socket.connect(address).await.unwrap();
+                Self::Datagrams(socket)
+            }
+        }
+    }
+
+    /// Whether one more request is answered as it should be.
+    async fn asks(&mut self) -> bool {
+        match self {
+            Self::Stream(stream, host) => {
+                let request = format!("GET / HTTP/1.1\r\nHost: {host}\r\n\r\n");
+                let answer = exchange(&mut **stream, &request).await;
+                answer.status == 200 && answer.echo() == "a h1 GET /"
+            }
+            Self::Datagrams(socket) => {
+                // A datagram may be lost anywhere: it is sent again.
+                for _ in 0..50 {
+                    let mut buffer = [0; 16];
+                    socket.send(b"hello").await.unwrap();
+                    let answer = socket.recv(&mut buffer);
+                    if let Ok(Ok(length)) =
+                        tokio::time::timeout(Duration::from_millis(200), answer).await
+                    {
+                        return &buffer[..length] == b"hello";
+                    }
+                }
+                false
+            }
+        }
+    }
+}
+
+/// What is declared and removed again leaves nothing behind, whatever was on it; and a listener that keeps its application
+/// keeps its hosts.
+#[test]
+fn what_is_removed_leaves_nothing() {
+    let mut declared = Declared::new(2 * KINDS);
+    let empty = declared.snapshot.clone();
+    for number in 0..KINDS {
+        declared.add(number);
+    }
+    let first = declared.snapshot.clone();
+    for number in KINDS..2 * KINDS {
+        declared.add(number);
+    }
+    assert!(
+        declared
+            .listeners
+            .uses(&NamespacedName::new("web", "shared"))
+    );
+    for number in KINDS..2 * KINDS {
+        declared.remove(number);
+    }
+    assert_eq!(declared.snapshot, first);
+    // Elsewhere, and back.
+    let elsewhere = Listener {
+        name: Declared::name(1),
+        address: declared.addresses[KINDS],
+        application: Application::Tls,
+    };
+    declared.listeners.declare(elsewhere);
+    declared.listeners.publish(&mut declared.snapshot);
+    assert_ne!(declared.snapshot, first);
+    declared.add(1);
+    assert_eq!(declared.snapshot, first);
+    for number in 0..KINDS {
+        declared.remove(number);
+    }
+    assert_eq!(declared.snapshot, empty);
+    assert!(
+        !declared
+            .listeners
+            .uses(&NamespacedName::new("web", "shared"))
+    );
+}
+
+/// 200 listeners on 200 ports and three addresses; one of each kind is added and removed again and again, while the
+/// others are asked over connections that stay open.
+#[tokio::test(flavor = "multi_thread")]
+async fn two_hundred_listeners() {
+    const COUNT: usize = 200;
+    let Some(envoy) = envoy() else { return };
+    let proxy = Proxy::start(&envoy, World::new().resources()).await;
+    let mut declared = Declared::new(COUNT + KINDS);
+    let mut backends = BTreeMap::from([
+        ("a".to_owned(), backend::start("a").await),
+        ("datagrams".to_owned(), datagrams().await),
+    ]);
+    for number in (0..COUNT + KINDS).filter(|number| number % KINDS == 1) {
+        backends.insert(format!("tls-{number}"), declared.addresses[number]);
+    }
+    let secret = secret::secret(&certificate("web/shared", &["*.example.com"])).bytes();
+    for number in 0..COUNT {
+        declared.add(number);
+    }
+    // The built-in ones keep the ports that this Envoy has.
+    let publish = |declared: &Declared| {
+        let mut resources = declared.resources(&backends, &secret);
+        resources.retain(|(of, name), _| {
+            *of != ResourceType::Listener || !matches!(&**name, "http" | "https" | "stats")
+        });
+        move |all: &mut Resources| {
+            all.retain(|(of, name), _| {
+                !name.starts_with("gw/") || resources.contains_key(&(*of, name.clone()))
+            });
+            all.extend(resources);
+        }
+    };
+    const ACTIVE: &str = "listener_manager.total_listeners_active";
+    proxy
+        .change(publish(&declared), ACTIVE, 3 + COUNT as u64)
+        .await;
+    let mut kept = Vec::new();
+    for number in 0..COUNT {
+        let mut connection = Kept::open(number, declared.addresses[number]).await;
+        assert!(connection.asks().await, "{number}");
+        kept.push(connection);
+    }
+    let modified = proxy.statistic("listener_manager.listener_modified").await;
+    for _ in 0..3 {
+        for number in COUNT..COUNT + KINDS {
+            declared.add(number);
+        }
+        proxy
+            .change(publish(&declared), ACTIVE, (3 + COUNT + KINDS) as u64)
+            .await;
+        for number in COUNT..COUNT + KINDS {
+            let mut connection = Kept::open(number, declared.addresses[number]).await;
+            assert!(connection.asks().await, "{number}");
+        }
+        for (number, connection) in kept.iter_mut().enumerate() {
+            assert!(connection.asks().await, "{number}");
+        }
+        for number in COUNT..COUNT + KINDS {
+            declared.remove(number);
+        }
+        proxy
+            .change(publish(&declared), ACTIVE, 3 + COUNT as u64)
+            .await;
+        for (number, connection) in kept.iter_mut().enumerate() {
+            assert!(connection.asks().await, "{number}");
+        }
+    }
+    assert_eq!(
+        proxy.statistic("listener_manager.listener_modified").await,
+        modified
+    );
+    assert_eq!(proxy.refusals(), Vec::<String>::new());
+}
+
+/// Shares of connections and of datagrams: each back end has some, the share of a cluster that is not there is closed or
+/// dropped, and where there is nobody nothing comes back.
+#[tokio::test(flavor = "multi_thread")]
+async fn shares_of_connections() {
+    let Some(envoy) = envoy() else { return };
+    let proxy = Proxy::start(&envoy, World::new().resources()).await;
+    let mut declared = Declared::new(4);
+    let backends = BTreeMap::from([
+        ("a".to_owned(), backend::start("a").await),
+        ("b".to_owned(), backend::start("b").await),
+        ("datagrams".to_owned(), datagrams().await),
+    ]);
+    let shares = to(&[("a", 2), ("b", 1), ("gone", 1), ("none", 0)]);
+    for (number, application) in [
+        Application::Tcp(shares),
+        Application::Tcp(to(&[("a", 0)])),
+        Application::Udp(to(&[("datagrams", 1), ("gone", 1)])),
+        Application::Udp(to(&[])),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        declared.listeners.declare(Listener {
+            name: Declared::name(number),
+            address: declared.addresses[number],
+            application,
+        });
+    }
+    declared.listeners.publish(&mut declared.snapshot);
+    let mut resources = declared.resources(&backends, &[]);
+    resources.retain(|(of, name), _| match of {
+        ResourceType::Listener => name.starts_with("gw/"),
+        ResourceType::Cluster | ResourceType::Endpoint => true,
+        _ => false,
+    });
+    let change = move |all: &mut Resources| all.extend(resources);
+    proxy
+        .change(change, "listener_manager.total_listeners_active", 7)
+        .await;
+
+    let mut answers: BTreeMap<String, usize> = BTreeMap::new();
+    for _ in 0..120 {
+        *answers
+            .entry(first_word(declared.addresses[0]).await)
+            .or_default() += 1;
+    }
+    let names: Vec<&str> = answers.keys().map(String::as_str).collect();
+    assert_eq!(names, ["", "a", "b"], "{answers:?}");
+    assert!(answers["a"] > answers["b"], "{answers:?}");
+    assert_eq!(first_word(declared.addresses[1]).await, "");
+
+    let mut answered = 0;
+    for _ in 0..60 {
+        answered += usize::from(echoes(declared.addresses[2]).await);
+    }
+    assert!((1..60).contains(&answered), "{answered} of 60");
+    assert!(!echoes(declared.addresses[3]).await);
+    assert_eq!(proxy.refusals(), Vec::<String>::new());
+}
+
+/// Who answers a connection; nothing if it is closed.
+async fn first_word(address: SocketAddr) -> String {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    let request = "GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+    let mut answer = String::new();
+    if stream.write_all(request.as_bytes()).await.is_ok() {
+        let _ = stream.read_to_string(&mut answer).await;
+    }
+    let body = answer.split("\r\n\r\n").nth(1).unwrap_or_default();
+    body.lines()
+        .find_map(|line| line.split_once(" h1 "))
+        .map_or(String::new(), |(name, _)| name.to_owned())
+}
+
+/// Whether datagrams of one client come back; some may be lost on their way.
+async fn echoes(address: SocketAddr) -> bool {
+    let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    socket.connect(address).await.unwrap();
+    for _ in 0..3 {
+        let mut buffer = [0; 16];
+        // Envoy may answer a datagram that it drops by ICMP.
+        let _ = socket.send(b"hello").await;
+        let answer = tokio::time::timeout(Duration::from_millis(100), socket.recv(&mut buffer));
+        if let Ok(Ok(_)) = answer.await {
+            return true;
+        }
+    }
+    false
+}
