@@ -17,6 +17,8 @@ pub(super) struct ClaimedScopes {
     tables: BTreeMap<Arc<str>, Arc<str>>,
     /// The tables as they are until then.
     kept: BTreeMap<Arc<str>, Kept>,
+    /// How many of these names only the client knows, and their length.
+    words: (usize, usize),
 }
 
 /// A table with parts that it has for a while.
@@ -46,30 +48,43 @@ impl Kept {
 impl ClaimedScopes {
     /// What a client claims of its scopes: names and versions.
     pub(super) fn new(claimed: &BTreeMap<String, String>, target: &Snapshot) -> Self {
-        let mut names: BTreeSet<Arc<str>> = BTreeSet::new();
+        let routes = target.resources(ResourceType::Route);
+        let mut words: BTreeSet<Arc<str>> = BTreeSet::new();
         let mut tables = BTreeMap::new();
         for (scope, table) in elsewhere(claimed, target) {
-            let table = names.get(table).cloned().unwrap_or_else(|| {
-                let table = Arc::from(table);
-                names.insert(Arc::clone(&table));
-                table
+            let known = routes.get_key_value(table).map(|(table, _)| table);
+            let known = known.or_else(|| words.get(table)).cloned();
+            let table = known.unwrap_or_else(|| {
+                let word: Arc<str> = table.into();
+                words.insert(word.clone());
+                word
             });
             tables.insert(scope.clone(), table);
         }
+        let size = size(words.iter().map(|word| &**word));
         Self {
             tables,
             kept: BTreeMap::new(),
+            words: size,
         }
     }
 
-    /// How many of the client's words are remembered, and their length.
+    /// How many of the client's words are remembered, and their length: tables that do not exist.
     pub(super) fn size(&self) -> (usize, usize) {
-        size(self.tables.values().map(|table| &**table))
+        match self.tables.is_empty() {
+            true => (0, 0),
+            false => self.words,
+        }
     }
 
-    /// The same if this is claimed, or more.
+    /// The same if this is claimed.
     pub(super) fn size_of(claimed: &BTreeMap<String, String>, target: &Snapshot) -> (usize, usize) {
-        size(elsewhere(claimed, target).map(|(_, table)| table))
+        let routes = target.resources(ResourceType::Route);
+        let tables = elsewhere(claimed, target).map(|(_, table)| table);
+        let words: BTreeSet<&str> = tables
+            .filter(|table| !routes.contains_key(*table))
+            .collect();
+        size(words.into_iter())
     }
 
     /// A table as the client is to have it for now; `None` if that is as it should be for good.

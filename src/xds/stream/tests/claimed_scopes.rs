@@ -1,7 +1,7 @@
 //! Scopes that moved while the control plane was away: the version that a client claims tells the table that each of its
 //! scopes leads to, and that table keeps what it loses until the client has taken the scope.
 
-use super::script::check as play;
+use super::script::{Script, check as play};
 use crate::xds::message::Variant;
 
 fn check(transcript: &str) {
@@ -105,4 +105,21 @@ fn a_listener_comes_and_goes_while_listeners_wait() {
         @ 15000
         < l 1 -x",
     );
+}
+
+/// A table that only the client knows is counted once, however many scopes lead there, until they are taken.
+#[test]
+fn what_only_the_client_knows_is_counted() {
+    let all = "k:t=1(r:t) k:a=1(r:t) k:b=1(r:t) r:t=1[a=1;b=1]";
+    let mut script = Script::new(Variant::Delta, all);
+    for (input, counted) in [
+        ("> k had:t=t,a=gone,b=gone", (1, 4)),
+        ("> r +t had:t", (1, 4)),
+        ("> k ok", (1, 4)),
+        ("> r ok", (1, 4)),
+        ("> k ok", (0, 0)),
+    ] {
+        script.input(input).unwrap();
+        assert_eq!(script.stream.nonexistent(), counted, "{input}");
+    }
 }
