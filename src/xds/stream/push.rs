@@ -6,8 +6,7 @@ use std::time::Instant;
 
 use prost::Message;
 
-use super::scopes::TableObstacles;
-use super::walk::altered_references;
+use super::walk::{TableObstacles, altered_references};
 use super::{Event, Stream};
 use crate::xds::channel::{Due, Pending, digest};
 use crate::xds::client::Client;

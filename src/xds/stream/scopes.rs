@@ -8,18 +8,14 @@
 //! - A listener waits while scopes move, as what is new in it may lead to a scope that is new.
 //! - A client that came without anything opens its listeners when it has all of it, so nothing waits there.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Instant;
 
 use super::Stream;
 use super::claimed_scopes::table_of;
-use super::walk::{Obstacle, altered_references, differences};
+use super::walk::{Obstacle, TableObstacles, altered_references, differences};
 use crate::xds::message::Variant;
 use crate::xds::{Resource, ResourceType, Snapshot};
-
-/// What keeps tables from being all that they are to be, found once in a pass: thousands of scopes lead to one table.
-pub(super) type TableObstacles = HashMap<Arc<str>, Obstacle>;
 
 impl Stream {
     /// Whether a scope is on its way to the client that can be sent before long.

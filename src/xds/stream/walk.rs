@@ -1,12 +1,12 @@
 //! Which snapshot a stream walks, and what waits for what.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Instant;
 
 use imbl::ordmap::DiffItem;
 
 use super::Stream;
-use super::scopes::TableObstacles;
 use crate::xds::message::Variant;
 use crate::xds::refusal::Unit;
 use crate::xds::removal::Users;
@@ -22,6 +22,9 @@ pub(super) enum Obstacle {
     /// The answer to CDS, which one cluster without endpoints holds for 15 s.
     Late,
 }
+
+/// What keeps tables from being all that they are to be, found once in a pass: thousands of scopes lead to one table.
+pub(super) type TableObstacles = HashMap<Arc<str>, Obstacle>;
 
 impl Stream {
     /// Takes the newest snapshot as target, unless a route of the present one is still on its way: otherwise a
