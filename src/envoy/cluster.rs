@@ -20,7 +20,9 @@ use super::encode::{ads, duration, part, reference, seconds, u32_value};
 use super::endpoint::lb_endpoint;
 use super::filter_chain::version;
 use super::listener::BUFFER_LIMIT;
-use crate::model::{CircuitBreakers, Cluster, Discovery, TlsVersion, UpstreamProtocol};
+use crate::model::{
+    CircuitBreakers, Cluster, Discovery, RetryBudget, TlsVersion, UpstreamProtocol,
+};
 use crate::xds::{Resource, ResourceType};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
@@ -43,7 +45,7 @@ const LEAST_RETRIES: u32 = 1000;
 pub fn cluster(cluster: &Cluster) -> Resource {
     let mut message = pb::Cluster {
         name: cluster.name.to_string(),
-        connect_timeout: duration(CONNECT_TIMEOUT),
+        connect_timeout: duration(connect_timeout(cluster)),
         per_connection_buffer_limit_bytes: u32_value(BUFFER_LIMIT),
         common_lb_config: Some(pb::cluster::CommonLbConfig {
             // Never send to endpoints known as bad, even if most are: Kubernetes has already left those out that
@@ -140,6 +142,12 @@ fn outlier_detection() -> pb::OutlierDetection {
     }
 }
 
+/// Envoy refuses one of nothing.
+fn connect_timeout(cluster: &Cluster) -> Duration {
+    let asked = cluster.connect_timeout.unwrap_or(CONNECT_TIMEOUT);
+    asked.max(Duration::from_millis(1))
+}
+
 fn circuit_breakers(limits: &CircuitBreakers) -> pb::CircuitBreakers {
     let limit = |limit: Option<u32>| u32_value(limit.unwrap_or(LIMIT));
     let per_host_thresholds =
@@ -155,7 +163,10 @@ fn circuit_breakers(limits: &CircuitBreakers) -> pb::CircuitBreakers {
             max_pending_requests: limit(limits.max_pending_requests),
             max_requests: limit(limits.max_requests),
             max_retries: limits.max_retries.and_then(u32_value),
-            retry_budget: limits.max_retries.is_none().then(retry_budget),
+            retry_budget: limits
+                .max_retries
+                .is_none()
+                .then(|| retry_budget(limits.retry_budget)),
             // Who sets limits wants to see how near they are.
             track_remaining: *limits != CircuitBreakers::default(),
             ..Default::default()
@@ -164,10 +175,13 @@ fn circuit_breakers(limits: &CircuitBreakers) -> pb::CircuitBreakers {
     }
 }
 
-fn retry_budget() -> pb::circuit_breakers::thresholds::RetryBudget {
+fn retry_budget(asked: Option<RetryBudget>) -> pb::circuit_breakers::thresholds::RetryBudget {
+    let (percent, least) = asked.map_or((RETRIES, LEAST_RETRIES), |asked| {
+        (f64::from(asked.percent.min(100)), asked.least)
+    });
     pb::circuit_breakers::thresholds::RetryBudget {
-        budget_percent: Some(Percent { value: RETRIES }),
-        min_retry_concurrency: u32_value(LEAST_RETRIES),
+        budget_percent: Some(Percent { value: percent }),
+        min_retry_concurrency: u32_value(least),
         ..Default::default()
     }
 }

@@ -17,7 +17,7 @@ use tcp::tcp_proxy::{
 };
 
 use super::encode::{duration, reference};
-use crate::model::{Forwarding, WeightedCluster};
+use crate::model::{Forwarding, Share};
 use crate::xds::{Reference, ResourceType};
 
 /// No cluster has this name: connections that go there are closed, datagrams dropped.
@@ -28,21 +28,17 @@ const MILLION: u64 = 1_000_000;
 
 /// The clusters that it needs.
 pub(super) fn clusters(forwarding: &Forwarding) -> impl Iterator<Item = Reference> {
-    let backends = shares(forwarding);
-    backends.map(|backend| reference(ResourceType::Cluster, &backend.cluster))
+    shares(forwarding).map(|share| reference(ResourceType::Cluster, &share.cluster))
 }
 
 /// Those that get something.
-fn shares(forwarding: &Forwarding) -> impl Iterator<Item = &WeightedCluster> {
-    forwarding
-        .backends
-        .iter()
-        .filter(|backend| backend.weight > 0)
+fn shares(forwarding: &Forwarding) -> impl Iterator<Item = &Share> {
+    forwarding.shares.iter().filter(|share| share.weight > 0)
 }
 
 /// The last filter of a chain: every connection goes to one of the back ends.
 pub(super) fn tcp_proxy(stat_prefix: &str, forwarding: &Forwarding) -> pb::Filter {
-    let shares: Vec<&WeightedCluster> = shares(forwarding).collect();
+    let shares: Vec<&Share> = shares(forwarding).collect();
     let specifier = match *shares {
         [] => ClusterSpecifier::Cluster(NOWHERE.to_owned()),
         [one] => ClusterSpecifier::Cluster(one.cluster.to_string()),
@@ -91,7 +87,7 @@ pub(super) fn udp_proxy(stat_prefix: &str, forwarding: &Forwarding) -> pb::Liste
 /// By the client's port, so that a session stays where it is: each but the last takes its share of what those before it
 /// leave.
 fn by_weight(forwarding: &Forwarding) -> matcher::Matcher {
-    let shares: Vec<&WeightedCluster> = shares(forwarding).collect();
+    let shares: Vec<&Share> = shares(forwarding).collect();
     let Some((last, others)) = shares.split_last() else {
         return matcher::Matcher {
             on_no_match: Some(Box::new(to(NOWHERE))),

@@ -5,9 +5,10 @@
 //! as Gateway API's table for `ReplacePrefixMatch` has them.
 
 use envoy_types::pb::envoy::config::route::v3::route_match::PathSpecifier;
+use envoy_types::pb::envoy::r#type::matcher::v3::RegexMatchAndSubstitute;
 
-use super::string_matcher::{from_the_beginning, whole};
-use crate::model::{PathMatch, PathRewrite};
+use super::string_matcher::{from_the_beginning, regex, whole};
+use crate::model::{PathMatch, PathRewrite, Substitution};
 
 /// What becomes of the path (never of the query).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,6 +19,8 @@ pub(super) enum Rewrite {
     Matched(String),
     /// The whole path becomes this.
     Whole(String),
+    /// Each match within it becomes something.
+    Within(Box<Substitution>),
 }
 
 /// The Envoy matches that stand for `path`, each with its rewrite. None for a path that no request can have: the
@@ -37,6 +40,13 @@ pub(super) fn matches(
             let whole = Rewrite::Whole(rooted(whole));
             return specifier(path)
                 .map(|path| (path, whole))
+                .into_iter()
+                .collect();
+        }
+        Some(PathRewrite::ReplaceMatches(substitution)) => {
+            let within = Rewrite::Within(substitution.clone());
+            return specifier(path)
+                .map(|path| (path, within))
                 .into_iter()
                 .collect();
         }
@@ -96,6 +106,22 @@ fn by_string(
             (one, Rewrite::Matched(replacement)),
         ],
         (true, true) | (false, false) => vec![(one, Rewrite::Matched(replacement))],
+    }
+}
+
+pub(super) fn substitution(substitution: &Substitution) -> RegexMatchAndSubstitute {
+    RegexMatchAndSubstitute {
+        pattern: Some(whole(substitution.pattern())),
+        substitution: substitution.replacement().to_owned(),
+    }
+}
+
+/// Envoy has no literal for "whatever the path is"; the expression is constant, and of the replacement only the
+/// backslash would mean something (a group).
+pub(super) fn whole_path(path: &str) -> RegexMatchAndSubstitute {
+    RegexMatchAndSubstitute {
+        pattern: Some(regex("^.*$")),
+        substitution: path.replace('\\', "\\\\"),
     }
 }
 

@@ -6,10 +6,14 @@ use std::sync::Arc;
 use envoy_types::pb::envoy::config::route::v3::{self as pb, HeaderMatcher};
 use prost::Message as _;
 
+use super::direct_response::direct_response;
 use super::edge::{Edge, PathParameters};
 use super::encode::{encoded_part, nested, own_part, reference, u64_value};
 use super::server_name::with_dot;
-use super::{header, ingress_metrics, manager, path, request_headers, route_action, route_match};
+use super::{
+    forward, header, ingress_metrics, manager, path, request_headers, retry, route_action,
+    route_match,
+};
 use crate::model::{Host, Redirect, Route, RouteAction, VirtualHost};
 use crate::xds::{Encoded, Part, Reference, ResourceType};
 
@@ -140,7 +144,7 @@ pub fn virtual_host(host: &VirtualHost, options: TableOptions) -> (Arc<str>, Par
     let head = pb::VirtualHost {
         name: name.to_owned(),
         domains: vec![name.to_owned()],
-        retry_policy: retries.then(route_action::default_retry),
+        retry_policy: retries.then(retry::default_retry),
         request_body_buffer_limit: host
             .routes
             .iter()
@@ -221,23 +225,22 @@ fn uses_default_retry(route: &Route) -> bool {
 fn clusters(host: &VirtualHost) -> BTreeSet<Reference> {
     host.routes
         .iter()
-        .filter_map(|route| match &route.action {
-            RouteAction::Forward(forward) => Some(&forward.backends),
-            RouteAction::Redirect(_) | RouteAction::DirectResponse(_) => None,
-        })
-        .flatten()
-        .filter(|backend| backend.weight > 0)
-        .map(|backend| reference(ResourceType::Cluster, &backend.cluster))
+        .flat_map(|route| route.action.clusters())
+        .map(|cluster| reference(ResourceType::Cluster, cluster))
         .collect()
 }
 
 fn envoy_routes(route: &Route) -> impl Iterator<Item = pb::Route> {
-    path::matches(&route.matches.path, route_action::rewrite(&route.action))
-        .into_iter()
-        .map(move |(path, rewrite)| pb::Route {
-            r#match: Some(route_match::route_match(&route.matches, path)),
+    let shares = forward::shares(&route.action).into_iter();
+    shares.flat_map(move |(action, up_to)| {
+        let paths = path::matches(&route.matches.path, route_action::rewrite(&action));
+        paths.into_iter().map(move |(path, rewrite)| pb::Route {
+            r#match: Some(pb::RouteMatch {
+                runtime_fraction: up_to.map(forward::fraction),
+                ..route_match::route_match(&route.matches, path)
+            }),
             action: Some(route_action::action(
-                &route.action,
+                &action,
                 rewrite,
                 header::host(&route.request_headers),
             )),
@@ -249,12 +252,13 @@ fn envoy_routes(route: &Route) -> impl Iterator<Item = pb::Route> {
             response_headers_to_remove: header::to_remove(&route.response_headers),
             ..Default::default()
         })
+    })
 }
 
 fn answer(matches: pb::RouteMatch, status: u16) -> pb::Route {
     pb::Route {
         r#match: Some(matches),
-        action: Some(route_action::direct_response(status)),
+        action: Some(direct_response(status, None)),
         ..Default::default()
     }
 }

@@ -22,6 +22,8 @@ pub struct Cluster {
     pub hash_source_ip: bool,
     /// How long a connection is kept for the next request, `None` for Envoy's hour. Zero is for ever.
     pub idle_timeout: Option<Duration>,
+    /// How long a connection may take to come up, `None` for two seconds.
+    pub connect_timeout: Option<Duration>,
     /// The Service.
     pub source: FieldRef,
 }
@@ -63,10 +65,21 @@ pub struct CircuitBreakers {
     pub max_pending_requests: Option<u32>,
     /// Requests under way.
     pub max_requests: Option<u32>,
-    /// Retries under way.
+    /// Retries under way. It counts before [`Self::retry_budget`].
     pub max_retries: Option<u32>,
+    /// Retries in relation to requests, `None` for as many as there are requests.
+    pub retry_budget: Option<RetryBudget>,
     /// Connections to one endpoint.
     pub per_host_max_connections: Option<u32>,
+}
+
+/// How many retries may be under way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct RetryBudget {
+    /// Percent of the requests that are under way; more than 100 is 100.
+    pub percent: u8,
+    /// So many in any case.
+    pub least: u32,
 }
 
 /// The endpoints of one cluster.

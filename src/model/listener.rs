@@ -4,8 +4,6 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::WeightedCluster;
-
 /// A socket that the proxy listens on. Whoever shares address and port shares the listener: names tell hosts apart.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Listener {
@@ -41,9 +39,18 @@ pub enum Application {
 /// Where connections or sessions go that are not looked into.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Forwarding {
-    /// Clusters with their weights. The share of one that does not exist is closed (TCP) or dropped (UDP), and so is
+    /// The share of one that does not exist is closed (TCP) or dropped (UDP), and so is
     /// everything where there is none, or where all weights are 0.
-    pub backends: Vec<WeightedCluster>,
+    pub shares: Vec<Share>,
     /// How long nothing may pass before it is closed; `None` for the proxy's own limit: an hour (TCP), a minute (UDP).
     pub idle_timeout: Option<Duration>,
+}
+
+/// A share of the connections or sessions.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Share {
+    /// Name of a [`super::Cluster`].
+    pub cluster: Arc<str>,
+    /// How large it is, relative to the sum of all.
+    pub weight: u32,
 }

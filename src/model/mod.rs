@@ -10,7 +10,9 @@ mod header;
 mod host;
 mod listener;
 pub mod order;
+mod redirect;
 mod regex;
+mod retry;
 mod route;
 mod route_action;
 mod route_match;
@@ -20,14 +22,20 @@ pub mod verdict;
 
 pub use crate::objects::{FieldRef, ObjectRef};
 pub use cluster::{
-    CircuitBreakers, Cluster, Discovery, EndpointAddress, LoadAssignment, UpstreamProtocol,
+    CircuitBreakers, Cluster, Discovery, EndpointAddress, LoadAssignment, RetryBudget,
+    UpstreamProtocol,
 };
 pub use header::{HeaderModifier, HeaderName};
 pub use host::Host;
-pub use listener::{Application, Forwarding, Listener};
+pub use listener::{Application, Forwarding, Listener, Share};
+pub use redirect::{CrossScheme, InternalRedirects, PathRewrite, Redirect, Substitution};
 pub use regex::{Expression, MAX_PROGRAM};
+pub use retry::{BackOff, RateLimitedBackOff, ResetFormat, RetryPolicy};
 pub use route::{Route, VirtualHost};
-pub use route_action::{Forward, PathRewrite, Redirect, RetryPolicy, RouteAction, WeightedCluster};
+pub use route_action::{
+    BackendOptions, DirectResponse, Forward, ForwardOptions, Fraction, HostRewrite, Mirror,
+    Refused, RefusedStatus, RouteAction, Upgrade, WeightedCluster,
+};
 pub use route_match::{Conditions, GrpcName, PathMatch, RouteMatch, Scheme};
 pub use tls::{Certificate, TlsServer, TlsSettings, TlsVersion, Validity};
 pub use value_match::{

@@ -55,10 +55,27 @@ impl Expression {
         self.ignores_case
     }
 
+    /// How many groups it has.
+    #[must_use]
+    pub fn groups(&self) -> u32 {
+        Parser::new().parse(&self.text).as_ref().map_or(0, groups)
+    }
+
     /// About how many instructions Envoy makes of it.
     #[must_use]
     pub fn size(&self) -> u64 {
         size(&self.text, self.ignores_case).unwrap_or(MAX_PROGRAM)
+    }
+}
+
+/// How many groups a replacement can name: parentheses that are no `(?`, outside of classes and unescaped.
+fn groups(ast: &Ast) -> u32 {
+    match ast {
+        Ast::Group(group) => u32::from(group.is_capturing()) + groups(&group.ast),
+        Ast::Repetition(repetition) => groups(&repetition.ast),
+        Ast::Alternation(alternation) => alternation.asts.iter().map(groups).sum(),
+        Ast::Concat(concat) => concat.asts.iter().map(groups).sum(),
+        _ => 0,
     }
 }
 

@@ -2,7 +2,8 @@
 
 use super::header::HeaderModifier;
 use super::host::Host;
-use super::route_action::{Redirect, RouteAction};
+use super::redirect::Redirect;
+use super::route_action::RouteAction;
 use super::route_match::{PathMatch, RouteMatch};
 use crate::objects::FieldRef;
 

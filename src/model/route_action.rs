@@ -1,7 +1,12 @@
 //! What happens to a request that a route takes.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
+
+use super::header::{HeaderModifier, HeaderName, is_token_byte};
+use super::redirect::{InternalRedirects, PathRewrite, Redirect};
+use super::retry::RetryPolicy;
 
 /// What happens to a request.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -10,25 +15,119 @@ pub enum RouteAction {
     Forward(Forward),
     /// It is answered with a redirect.
     Redirect(Redirect),
-    /// It is answered with this HTTP status and an empty body.
-    DirectResponse(u16),
+    /// It is answered.
+    DirectResponse(DirectResponse),
 }
 
-/// Requests that go to clusters. WebSocket upgrades are always allowed.
+impl RouteAction {
+    /// It is answered with this status and an empty body.
+    #[must_use]
+    pub const fn status(status: u16) -> Self {
+        Self::DirectResponse(DirectResponse { status, body: None })
+    }
+
+    /// The clusters that requests, or copies of them, go to.
+    pub fn clusters(&self) -> impl Iterator<Item = &Arc<str>> {
+        let forward = match self {
+            Self::Forward(forward) => Some(forward),
+            Self::Redirect(_) | Self::DirectResponse(_) => None,
+        };
+        forward.into_iter().flat_map(Forward::clusters)
+    }
+}
+
+/// An answer that no back end gives.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct DirectResponse {
+    status: u16,
+    body: Option<Arc<str>>,
+}
+
+impl DirectResponse {
+    /// Envoy refuses a whole table over one that is longer, as its tables have no other limit.
+    pub const MAX_BODY: usize = 4096;
+
+    /// An answer with this body, as plain text.
+    ///
+    /// # Errors
+    ///
+    /// One sentence where Envoy would refuse the status or the body.
+    pub fn new(status: u16, body: &str) -> Result<Self, String> {
+        if !(200..600).contains(&status) {
+            return Err(format!("{status} is no status from 200 to 599"));
+        }
+        if body.len() > Self::MAX_BODY {
+            let most = Self::MAX_BODY;
+            return Err(format!("the body is longer than {most} bytes"));
+        }
+        Ok(Self {
+            status,
+            body: (!body.is_empty()).then(|| body.into()),
+        })
+    }
+
+    /// The status.
+    #[must_use]
+    pub const fn status(&self) -> u16 {
+        self.status
+    }
+
+    /// The body.
+    #[must_use]
+    pub fn body(&self) -> Option<&str> {
+        self.body.as_deref()
+    }
+}
+
+/// Requests that go to clusters. WebSocket upgrades are allowed unless [`ForwardOptions::upgrades`] says otherwise.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Forward {
-    /// Cluster names with their weights; with none of them the answer is 503.
+    /// Cluster names with their weights; with none of them the answer is 503, or what [`ForwardOptions::refused`] says.
     pub backends: Vec<WeightedCluster>,
     /// The Service that they are of, for statistics; it need not exist. `None` where there are several.
     pub service: Option<Arc<str>>,
     /// Time-out of the whole response, `None` for no limit.
     pub timeout: Option<Duration>,
-    /// Retries beyond the defaults of every route.
-    pub retry: Option<RetryPolicy>,
+    /// Retries instead of the defaults of every route.
+    pub retry: Option<Box<RetryPolicy>>,
     /// What to replace the path with.
     pub rewrite: Option<PathRewrite>,
     /// Whether the client's address chooses the endpoint (session affinity).
     pub hash_source_ip: bool,
+    /// What few routes ask for.
+    pub options: Option<Box<ForwardOptions>>,
+}
+
+impl Forward {
+    fn clusters(&self) -> impl Iterator<Item = &Arc<str>> {
+        let backends = self.backends.iter().filter(|backend| backend.weight > 0);
+        let served = backends.clone().next().and(self.options.as_ref());
+        let options = backends.clone().filter_map(|it| it.options.as_ref());
+        let mirrors = options.flat_map(|it| &it.mirrors);
+        let mirrors = mirrors.chain(served.into_iter().flat_map(|it| &it.mirrors));
+        let mirrors = mirrors.filter(|mirror| mirror.fraction > Fraction::NONE);
+        backends
+            .map(|backend| &backend.cluster)
+            .chain(mirrors.map(|mirror| &mirror.cluster))
+    }
+}
+
+/// What few routes ask for.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct ForwardOptions {
+    /// The share of back ends that are no back ends.
+    pub refused: Option<Refused>,
+    /// Who gets copies.
+    pub mirrors: Vec<Mirror>,
+    /// Where the Host that the back end sees comes from. A literal one is set as `host` among the request's headers, and
+    /// counts before this.
+    pub host: Option<HostRewrite>,
+    /// How long nothing may move on the stream in either direction, `None` for the listener's limit. Zero is for ever.
+    pub idle_timeout: Option<Duration>,
+    /// Redirects of the back end that are followed.
+    pub internal_redirects: Option<InternalRedirects>,
+    /// Changes of protocol that are allowed or refused (403) on this route, whatever holds elsewhere.
+    pub upgrades: BTreeMap<Upgrade, bool>,
 }
 
 /// A share of the requests.
@@ -38,52 +137,171 @@ pub struct WeightedCluster {
     pub cluster: Arc<str>,
     /// Its share, relative to the sum of all.
     pub weight: u32,
+    /// What is done to this share alone.
+    pub options: Option<Box<BackendOptions>>,
 }
 
-/// When a request is tried again.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct RetryPolicy {
-    /// Envoy's retry conditions, validated, sorted.
-    pub retry_on: Vec<Arc<str>>,
-    /// How often at most.
-    pub num_retries: u32,
-    /// Time-out of each try.
-    pub per_try_timeout: Option<Duration>,
-}
-
-/// A new path.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum PathRewrite {
-    /// The matched prefix becomes this one. The rendering takes care that no slash is doubled or lost.
-    ReplacePrefix(Arc<str>),
-    /// The whole path becomes this one; the query stays.
-    ReplaceFullPath(Arc<str>),
-}
-
-/// A redirect. What is `None` stays as the client sent it.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-pub struct Redirect {
-    /// `https` or `http`.
-    pub scheme: Option<&'static str>,
-    /// Host of the location.
-    pub hostname: Option<Arc<str>>,
-    /// Port of the location.
-    pub port: Option<u16>,
-    /// Path of the location.
-    pub path: Option<PathRewrite>,
-    /// 301, 302, 303, 307 or 308.
-    pub status: u16,
-}
-
-impl Redirect {
-    /// The redirect from HTTP to HTTPS: 301, as Contour answers. Without a port the request's stays, unless it is 80.
-    #[must_use]
-    pub fn to_https(port: Option<u16>) -> Self {
+impl WeightedCluster {
+    /// A share without changes.
+    pub fn new(cluster: impl Into<Arc<str>>, weight: u32) -> Self {
         Self {
-            scheme: Some("https"),
-            port,
-            status: 301,
-            ..Self::default()
+            cluster: cluster.into(),
+            weight,
+            options: None,
         }
+    }
+}
+
+/// What is done to the share of one back end, besides what is done to all. A header that the route sets too is the
+/// route's (Envoy writes the share's first, and the more specific wins): who wants it otherwise sets it for each share.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct BackendOptions {
+    /// Changes of the request's headers; `host` is the Host that the back end sees.
+    pub request_headers: HeaderModifier,
+    /// Changes of the response's headers.
+    pub response_headers: HeaderModifier,
+    /// What to replace the path with, instead of [`Forward::rewrite`].
+    pub rewrite: Option<PathRewrite>,
+    /// Who gets copies, besides [`ForwardOptions::mirrors`].
+    pub mirrors: Vec<Mirror>,
+}
+
+/// The share of back ends that can't be: their Service is missing, or nobody allowed to use it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Refused {
+    /// Their weight, relative to the sum of all.
+    pub weight: u32,
+    /// What they answer.
+    pub status: RefusedStatus,
+}
+
+/// What a back end answers that can't be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum RefusedStatus {
+    /// 500, as the Gateway API asks for.
+    InternalServerError,
+    /// 503, which gRPC knows as UNAVAILABLE; a 500 would be UNKNOWN.
+    ServiceUnavailable,
+}
+
+/// Somebody who gets copies of requests, and whose answers nobody sees.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Mirror {
+    /// Name of a [`super::Cluster`].
+    pub cluster: Arc<str>,
+    /// How many of the requests.
+    pub fraction: Fraction,
+}
+
+/// A part of all requests, to the millionth.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Fraction(u32);
+
+impl Fraction {
+    /// All of them.
+    pub const ALL: Self = Self(Self::WHOLE);
+    /// None of them.
+    pub const NONE: Self = Self(0);
+    const WHOLE: u32 = 1_000_000;
+
+    /// So many of so many.
+    ///
+    /// # Errors
+    ///
+    /// One sentence where that is more than all, or of none.
+    pub fn new(numerator: u32, denominator: u32) -> Result<Self, String> {
+        if denominator == 0 || numerator > denominator {
+            return Err(format!("{numerator} of {denominator} is no part"));
+        }
+        Ok(Self::of(numerator.into(), denominator.into()))
+    }
+
+    /// A part of a sum that it is in.
+    pub(crate) fn of(part: u64, sum: u64) -> Self {
+        let millionths = (u128::from(part) * u128::from(Self::WHOLE)).checked_div(sum.into());
+        let millionths = millionths.and_then(|part| u32::try_from(part).ok());
+        Self(millionths.unwrap_or(Self::WHOLE).min(Self::WHOLE))
+    }
+
+    /// In millionths.
+    #[must_use]
+    pub const fn millionths(self) -> u32 {
+        self.0
+    }
+}
+
+/// Where the Host that a back end sees comes from.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum HostRewrite {
+    /// From a header of the request. Where it is missing or empty, the client's Host stays.
+    Header(HeaderName),
+    /// The DNS name of the endpoint, for clusters that are found by one.
+    Endpoint,
+}
+
+/// A protocol that a connection can change to, in lower case.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Upgrade(Arc<str>);
+
+impl Upgrade {
+    /// WebSocket.
+    #[must_use]
+    pub fn websocket() -> Self {
+        Self("websocket".into())
+    }
+
+    /// A protocol by the name that `Upgrade` has for it.
+    ///
+    /// # Errors
+    ///
+    /// One sentence where it is none. `CONNECT` is no upgrade, though Envoy treats it as one.
+    pub fn new(name: &str) -> Result<Self, String> {
+        let is_name = |byte| is_token_byte(byte) || byte == b'/';
+        let name = name.to_ascii_lowercase();
+        if name.is_empty() || name == "connect" || !name.bytes().all(is_name) {
+            return Err(format!("{name:?} is no protocol to change to"));
+        }
+        Ok(Self(name.into()))
+    }
+
+    /// The name.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    #[test]
+    fn what_envoy_would_refuse_is_refused() {
+        for (status, length, is_taken) in [
+            (199, 0, false),
+            (200, 4096, true),
+            (200, 4097, false),
+            (599, 0, true),
+            (600, 0, false),
+        ] {
+            let body = "x".repeat(length);
+            let got = DirectResponse::new(status, &body);
+            assert_eq!(got.is_ok(), is_taken, "{status} {length}");
+        }
+        assert!(Upgrade::new("SPDY/3.1").is_ok());
+        for name in ["", "CONNECT", "a b", "\u{e4}"] {
+            assert!(Upgrade::new(name).is_err(), "{name:?}");
+        }
+    }
+
+    #[test]
+    fn fractions_are_millionths() {
+        assert_eq!(Fraction::new(1, 3).unwrap().millionths(), 333_333);
+        assert_eq!(Fraction::new(7, 7).unwrap(), Fraction::ALL);
+        assert!(Fraction::new(2, 1).is_err());
+        assert!(Fraction::new(0, 0).is_err());
+        assert_eq!(Fraction::of(u64::MAX, u64::MAX), Fraction::ALL);
     }
 }

@@ -123,6 +123,7 @@ pub fn cluster(input: Input<'_>, backend: &BackendPort) -> Option<Cluster> {
         circuit_breakers: policy.circuit_breakers,
         hash_source_ip: policy.hash_source_ip,
         idle_timeout: policy.idle_timeout.or(input.options.upstream_idle_timeout),
+        connect_timeout: None,
         source: source(Kind::Service, &backend.service, Field::Port(as_place(at))),
     })
 }

@@ -406,6 +406,7 @@ fn of_redirect(redirect: &Redirect) -> usize {
 fn of_rewrite(rewrite: &PathRewrite) -> usize {
     match rewrite {
         PathRewrite::ReplacePrefix(path) | PathRewrite::ReplaceFullPath(path) => path.len(),
+        PathRewrite::ReplaceMatches(it) => it.pattern().as_str().len() + it.replacement().len(),
     }
 }
 

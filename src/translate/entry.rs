@@ -45,7 +45,7 @@ impl Entry<'_> {
     /// none of the Ingress's headers: a host that only redirects is part of a shared virtual host that has none either.
     pub fn in_clear(&self, https_port: Option<u16>) -> Option<Route> {
         let action = if self.is_closed() {
-            RouteAction::DirectResponse(404)
+            RouteAction::status(404)
         } else if self.only_redirects_http() {
             RouteAction::Redirect(Redirect::to_https(https_port))
         } else {

@@ -25,7 +25,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::facts::ServedIngress;
-use crate::model::{Host, Route, RouteAction, VirtualHost};
+use crate::model::{Host, Route, VirtualHost};
 use crate::objects::Problem;
 
 use super::above::{self, Source};
@@ -113,14 +113,8 @@ fn taken_over(
 
 /// The clusters that a route of the host names. Where HTTP only redirects and there is no HTTPS, none does.
 fn clusters_of(host: &VirtualHost) -> impl Iterator<Item = Arc<str>> {
-    host.routes
-        .iter()
-        .filter_map(|route| match &route.action {
-            RouteAction::Forward(forward) => Some(&forward.backends),
-            RouteAction::Redirect(_) | RouteAction::DirectResponse(_) => None,
-        })
-        .flatten()
-        .map(|backend| backend.cluster.clone())
+    let routes = host.routes.iter();
+    routes.flat_map(|route| route.action.clusters().cloned())
 }
 
 fn choose(

@@ -150,6 +150,7 @@ impl Reader<'_> {
             retry_on,
             num_retries: num_retries.unwrap_or(1),
             per_try_timeout: per_try_timeout.flatten(),
+            ..RetryPolicy::default()
         })
     }
 

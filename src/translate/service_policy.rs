@@ -111,6 +111,7 @@ fn limits(service: &Service) -> (Limits, Vec<Finding>) {
         max_requests: limit("projectcontour.io/max-requests"),
         max_retries: limit("projectcontour.io/max-retries"),
         per_host_max_connections: limit("projectcontour.io/per-host-max-connections"),
+        retry_budget: None,
     };
     let limits = Limits {
         circuit_breakers,

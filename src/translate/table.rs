@@ -239,10 +239,7 @@ impl<'a> Table<'a> {
             Ok(resolved) => {
                 self.clusters
                     .insert(resolved.cluster.clone(), resolved.port);
-                let backend = WeightedCluster {
-                    cluster: resolved.cluster,
-                    weight: 1,
-                };
+                let backend = WeightedCluster::new(resolved.cluster, 1);
                 (vec![backend], resolved.hash_source_ip)
             }
             Err((reason, message)) => {
@@ -258,7 +255,7 @@ impl<'a> Table<'a> {
                 IngressBackend::Resource { .. } | IngressBackend::Missing => None,
             },
             timeout: policy.timeout,
-            retry: policy.retry.clone(),
+            retry: policy.retry.clone().map(Box::new),
             rewrite: rewrite.and_then(|prefix| match path {
                 PathMatch::Exact(_) => Some(PathRewrite::ReplaceFullPath(prefix)),
                 PathMatch::PathPrefix(_) | PathMatch::StringPrefix(_) => {
@@ -268,6 +265,7 @@ impl<'a> Table<'a> {
                 PathMatch::Regex(_) | PathMatch::RegexPrefix(_) => None,
             }),
             hash_source_ip,
+            options: None,
         })
     }
 

@@ -1,11 +1,17 @@
 //! Routes with each thing that a route can have, for the golden files.
 
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
 use isobath::model::{
-    Conditions, Expression, GrpcName, HeaderMatch, HeaderPredicate, PathMatch, QueryPredicate,
-    Route, RouteMatch, StringMatch, TextMatch,
+    BackOff, BackendOptions, Conditions, CrossScheme, DirectResponse, Expression, Forward,
+    ForwardOptions, Fraction, GrpcName, HeaderMatch, HeaderModifier, HeaderName, HeaderPredicate,
+    HostRewrite, InternalRedirects, Mirror, PathMatch, PathRewrite, QueryPredicate,
+    RateLimitedBackOff, Redirect, Refused, RefusedStatus, ResetFormat, RetryPolicy, Route,
+    RouteAction, RouteMatch, StringMatch, Substitution, TextMatch, Upgrade, WeightedCluster,
 };
 
-use crate::fixture::{all_to, header, is, query};
+use crate::fixture::{all_to, forward, header, is, query, route};
 
 fn taking(matches: RouteMatch) -> Route {
     Route {
@@ -70,4 +76,155 @@ pub fn conditions() -> Vec<Route> {
     ]
     .map(taking)
     .into()
+}
+
+fn mirror(cluster: &str, fraction: Fraction) -> Mirror {
+    Mirror {
+        cluster: cluster.into(),
+        fraction,
+    }
+}
+
+fn substitution() -> PathRewrite {
+    let pattern = Expression::ignoring_case("^/(a)").unwrap();
+    PathRewrite::ReplaceMatches(Box::new(Substitution::new(pattern, r"/\1/b").unwrap()))
+}
+
+/// Everything that a share can have.
+fn share(cluster: &str, weight: u32, rewrite: Option<PathRewrite>) -> WeightedCluster {
+    let headers = |name: &str| HeaderModifier {
+        set: BTreeMap::from([
+            ("host".into(), "inner.example.com".into()),
+            (name.into(), "100%".into()),
+        ]),
+        remove: BTreeSet::from(["x-gone".into()]),
+    };
+    WeightedCluster {
+        options: Some(Box::new(BackendOptions {
+            request_headers: headers("x-request"),
+            response_headers: headers("x-response"),
+            rewrite,
+            mirrors: Vec::new(),
+        })),
+        ..WeightedCluster::new(cluster, weight)
+    }
+}
+
+/// Everything that requests can be sent by.
+pub fn sending() -> Vec<Route> {
+    let refused = |status| ForwardOptions {
+        refused: Some(Refused { weight: 1, status }),
+        ..ForwardOptions::default()
+    };
+    let mut internal = InternalRedirects::new(3, BTreeSet::from([302, 307])).unwrap();
+    internal.cross_scheme = CrossScheme::SafeOnly;
+    internal.deny_repeated_route = true;
+    let third = Fraction::new(1, 3).unwrap();
+    let all = ForwardOptions {
+        refused: None,
+        mirrors: vec![
+            mirror("web/copy/80", Fraction::ALL),
+            mirror("web/third/80", third),
+            mirror("web/never/80", Fraction::NONE),
+        ],
+        host: Some(HostRewrite::Header(HeaderName::new("X-Tenant").unwrap())),
+        idle_timeout: Some(Duration::from_secs(7)),
+        internal_redirects: Some(internal),
+        upgrades: BTreeMap::from([
+            (Upgrade::websocket(), false),
+            (Upgrade::new("SPDY/3.1").unwrap(), true),
+        ]),
+    };
+    let endpoint = ForwardOptions {
+        host: Some(HostRewrite::Endpoint),
+        ..ForwardOptions::default()
+    };
+    let shop = || forward(&["web/shop/80"]);
+    let with = |to: Forward, options| Forward {
+        options: Some(Box::new(options)),
+        ..to
+    };
+    let backends = |backends| Forward {
+        backends,
+        ..forward(&[])
+    };
+    let prefix = |path: &str| Some(PathRewrite::ReplacePrefix(path.into()));
+    let split = vec![
+        share("web/a/80", 1, prefix("/a")),
+        WeightedCluster::new("web/never/80", 0),
+        share("web/b/80", 2, prefix("/")),
+    ];
+    let huge = vec![
+        WeightedCluster::new("web/a/80", u32::MAX),
+        WeightedCluster::new("web/b/80", 1),
+    ];
+    let element = |path: &str| PathMatch::PathPrefix(path.into());
+    let to = |path: &str, to| route(element(path), RouteAction::Forward(to));
+    let redirect = Redirect {
+        path: Some(substitution()),
+        strip_query: true,
+        status: 303,
+        ..Redirect::default()
+    };
+    let answer = DirectResponse::new(418, "100%\n").unwrap();
+    vec![
+        to("/all", with(shop(), all)),
+        to("/endpoint", with(shop(), endpoint)),
+        to(
+            "/half-500",
+            with(shop(), refused(RefusedStatus::InternalServerError)),
+        ),
+        to(
+            "/half-503",
+            with(shop(), refused(RefusedStatus::ServiceUnavailable)),
+        ),
+        to(
+            "/all-500",
+            with(forward(&[]), refused(RefusedStatus::InternalServerError)),
+        ),
+        to("/one", backends(vec![share("web/a/80", 1, None)])),
+        to(
+            "/split",
+            with(backends(split), refused(RefusedStatus::InternalServerError)),
+        ),
+        to("/huge", backends(huge)),
+        to(
+            "/matches",
+            Forward {
+                rewrite: Some(substitution()),
+                ..shop()
+            },
+        ),
+        route(element("/away"), RouteAction::Redirect(redirect)),
+        route(element("/answer"), RouteAction::DirectResponse(answer)),
+    ]
+}
+
+/// Everything that tries can be told.
+pub fn retries() -> Vec<Route> {
+    let header = |name: &str| HeaderName::new(name).unwrap();
+    let resets = vec![
+        (header("Retry-After"), ResetFormat::Seconds),
+        (header("X-RateLimit-Reset"), ResetFormat::UnixTimestamp),
+    ];
+    let seconds = Duration::from_secs;
+    let all = RetryPolicy {
+        retry_on: vec!["gateway-error".into()],
+        num_retries: 5,
+        per_try_timeout: Some(seconds(2)),
+        per_try_idle_timeout: Some(seconds(1)),
+        status_codes: BTreeSet::from([418, 429]),
+        back_off: Some(BackOff::new(seconds(1), None).unwrap()),
+        rate_limited_back_off: Some(RateLimitedBackOff::new(resets, seconds(60)).unwrap()),
+        may_repeat_endpoint: true,
+    };
+    [all, RetryPolicy::never()]
+        .map(|retry| {
+            let to = Forward {
+                retry: Some(Box::new(retry)),
+                ..forward(&["web/shop/80"])
+            };
+            route(PathMatch::PathPrefix("/".into()), RouteAction::Forward(to))
+        })
+        .into()
 }

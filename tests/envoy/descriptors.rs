@@ -13,7 +13,7 @@ use prost_reflect::prost_types::{FileDescriptorProto, FileDescriptorSet};
 use crate::update;
 
 /// The files of the messages that we serve, or put into an `Any`.
-const ROOTS: [&str; 23] = [
+const ROOTS: [&str; 25] = [
     "envoy/config/cluster/v3/cluster.proto",
     "envoy/config/endpoint/v3/endpoint.proto",
     "envoy/config/listener/v3/listener.proto",
@@ -31,6 +31,8 @@ const ROOTS: [&str; 23] = [
     "envoy/extensions/filters/udp/udp_proxy/v3/route.proto",
     "envoy/extensions/filters/udp/udp_proxy/v3/udp_proxy.proto",
     "envoy/extensions/http/early_header_mutation/header_mutation/v3/header_mutation.proto",
+    "envoy/extensions/internal_redirect/previous_routes/v3/previous_routes_config.proto",
+    "envoy/extensions/internal_redirect/safe_cross_scheme/v3/safe_cross_scheme_config.proto",
     "envoy/extensions/matching/common_inputs/network/v3/network_inputs.proto",
     "envoy/extensions/matching/input_matchers/runtime_fraction/v3/runtime_fraction.proto",
     "envoy/extensions/retry/host/previous_hosts/v3/previous_hosts.proto",

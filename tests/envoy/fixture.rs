@@ -39,16 +39,14 @@ pub fn forward(clusters: &[&str]) -> Forward {
     Forward {
         backends: clusters
             .iter()
-            .map(|cluster| WeightedCluster {
-                cluster: (*cluster).into(),
-                weight: 1,
-            })
+            .map(|cluster| WeightedCluster::new(*cluster, 1))
             .collect(),
         service: Some("store".into()),
         timeout: None,
         retry: None,
         rewrite: None,
         hash_source_ip: false,
+        options: None,
     }
 }
 
@@ -106,6 +104,7 @@ pub fn cluster_of(name: &str) -> Cluster {
         circuit_breakers: CircuitBreakers::default(),
         hash_source_ip: false,
         idle_timeout: None,
+        connect_timeout: None,
         source: source(Kind::Service, name),
     }
 }

@@ -17,8 +17,9 @@ use isobath::envoy::{
 use isobath::model::{
     Application, Certificate, CircuitBreakers, Cluster, Conditions, Discovery, EndpointAddress,
     Forward, Forwarding, HeaderModifier, HeaderPredicate, Host, Listener, LoadAssignment,
-    ObjectRef, PathMatch, PathRewrite, QueryPredicate, Redirect, RetryPolicy, Route, RouteAction,
-    RouteMatch, Scheme, StringMatch, TlsSettings, TlsVersion, UpstreamProtocol, WeightedCluster,
+    ObjectRef, PathMatch, PathRewrite, QueryPredicate, Redirect, RetryBudget, RetryPolicy, Route,
+    RouteAction, RouteMatch, Scheme, Share, StringMatch, TlsSettings, TlsVersion, UpstreamProtocol,
+    WeightedCluster,
 };
 use isobath::objects::{Kind, PrivateKeyPem};
 use isobath::xds::{Part, Resource, ResourceType};
@@ -117,10 +118,7 @@ fn parts_name_what_they_need() {
             .collect()
     };
     let mut two = forward(&["web/b", "web/a"]);
-    two.backends.push(WeightedCluster {
-        cluster: "web/never".into(),
-        weight: 0,
-    });
+    two.backends.push(WeightedCluster::new("web/never", 0));
     let host = virtual_host(
         "a.example.com",
         vec![
@@ -230,6 +228,31 @@ pub fn all() -> Vec<(&'static str, ResourceType, Resource)> {
             table("http", [routes("a.example.com", cases::conditions())]),
         ),
         (
+            "route-sending",
+            Rds,
+            table("http", [routes("a.example.com", cases::sending())]),
+        ),
+        (
+            "route-retries",
+            Rds,
+            table("http", [routes("a.example.com", cases::retries())]),
+        ),
+        (
+            "cluster-budget",
+            Cds,
+            cluster::cluster(&Cluster {
+                circuit_breakers: CircuitBreakers {
+                    retry_budget: Some(RetryBudget {
+                        percent: 200,
+                        least: 7,
+                    }),
+                    ..CircuitBreakers::default()
+                },
+                connect_timeout: Some(Duration::ZERO),
+                ..cluster_of("web/shop:80")
+            }),
+        ),
+        (
             "route-actions",
             Rds,
             table("http", [routes("a.example.com", actions())]),
@@ -303,6 +326,7 @@ pub fn all() -> Vec<(&'static str, ResourceType, Resource)> {
                     max_requests: Some(3),
                     max_retries: Some(0),
                     per_host_max_connections: Some(5),
+                    retry_budget: None,
                 },
                 ..cluster_of("web/shop:80")
             }),
@@ -363,12 +387,12 @@ fn of_another(application: Application) -> Resource {
 }
 
 fn shares() -> Forwarding {
-    let share = |(cluster, weight): (&str, u32)| WeightedCluster {
+    let share = |(cluster, weight): (&str, u32)| Share {
         cluster: cluster.into(),
         weight,
     };
     Forwarding {
-        backends: [("web/a", 70), ("web/b", 20), ("web/c", 10), ("web/none", 0)]
+        shares: [("web/a", 70), ("web/b", 20), ("web/c", 10), ("web/none", 0)]
             .map(share)
             .into(),
         idle_timeout: Some(Duration::from_secs(90)),
@@ -377,7 +401,7 @@ fn shares() -> Forwarding {
 
 fn passthrough() -> Resource {
     let forwarding = Forwarding {
-        backends: vec![WeightedCluster {
+        shares: vec![Share {
             cluster: "web/a".into(),
             weight: 1,
         }],
@@ -551,28 +575,20 @@ fn actions() -> Vec<Route> {
     let shop = || forward(&["web/shop:80"]);
     let shares = Forward {
         backends: vec![
-            WeightedCluster {
-                cluster: "web/a:80".into(),
-                weight: 90,
-            },
-            WeightedCluster {
-                cluster: "web/b:80".into(),
-                weight: 10,
-            },
-            WeightedCluster {
-                cluster: "web/never:80".into(),
-                weight: 0,
-            },
+            WeightedCluster::new("web/a:80", 90),
+            WeightedCluster::new("web/b:80", 10),
+            WeightedCluster::new("web/never:80", 0),
         ],
         ..shop()
     };
     let patient = Forward {
         timeout: Some(Duration::from_millis(1500)),
-        retry: Some(RetryPolicy {
+        retry: Some(Box::new(RetryPolicy {
             retry_on: vec!["5xx".into(), "connect-failure".into()],
             num_retries: 7,
             per_try_timeout: Some(Duration::from_secs(2)),
-        }),
+            ..RetryPolicy::default()
+        })),
         hash_source_ip: true,
         ..shop()
     };
@@ -594,8 +610,8 @@ fn actions() -> Vec<Route> {
         simple(path("/patient"), RouteAction::Forward(patient)),
         simple(path("/endless"), RouteAction::Forward(endless)),
         simple(path("/nobody"), RouteAction::Forward(forward(&[]))),
-        simple(path("/answer"), RouteAction::DirectResponse(418)),
-        simple(path("/no-status"), RouteAction::DirectResponse(42)),
+        simple(path("/answer"), RouteAction::status(418)),
+        simple(path("/no-status"), RouteAction::status(42)),
         simple(
             path("/secure"),
             RouteAction::Redirect(Redirect::to_https(None)),
@@ -608,6 +624,7 @@ fn actions() -> Vec<Route> {
                 port: Some(8080),
                 path: Some(PathRewrite::ReplaceFullPath("/there".into())),
                 status: 307,
+                ..Redirect::default()
             }),
         ),
         Route {

@@ -10,7 +10,7 @@ use isobath::build::listeners::Listeners;
 use isobath::build::tls::{RenderedHttps, Served};
 use isobath::envoy::edge::Edge;
 use isobath::envoy::{cluster, endpoint, filter_chain, listener, route, secret};
-use isobath::model::{Application, Forwarding, Host, Listener, WeightedCluster};
+use isobath::model::{Application, Forwarding, Host, Listener, Share};
 use isobath::objects::NamespacedName;
 use isobath::xds::{ResourceType, Snapshot};
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -147,12 +147,12 @@ impl Declared {
 }
 
 fn to(backends: &[(&str, u32)]) -> Forwarding {
-    let backends = backends.iter().map(|(cluster, weight)| WeightedCluster {
+    let shares = backends.iter().map(|(cluster, weight)| Share {
         cluster: (*cluster).into(),
         weight: *weight,
     });
     Forwarding {
-        backends: backends.collect(),
+        shares: shares.collect(),
         idle_timeout: None,
     }
 }

@@ -21,7 +21,10 @@ mod manager;
 mod matching;
 mod paths;
 mod proxy;
+mod retrying;
 mod routes;
+mod scripted;
+mod sending;
 mod server_names;
 mod stats;
 #[path = "../support/golden.rs"]

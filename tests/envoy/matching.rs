@@ -21,7 +21,7 @@ fn answer(matches: RouteMatch, status: u16) -> Route {
         matches,
         ..route(
             PathMatch::PathPrefix("/".into()),
-            RouteAction::DirectResponse(status),
+            RouteAction::status(status),
         )
     }
 }

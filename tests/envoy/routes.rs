@@ -147,7 +147,7 @@ async fn conditions() {
         }),
         ..route(
             PathMatch::PathPrefix("/".into()),
-            RouteAction::DirectResponse(status),
+            RouteAction::status(status),
         )
     };
     let exact = |value: &str| is(StringMatch::exact(value));
@@ -196,14 +196,8 @@ async fn errors_and_retries() {
     let good = backend::start("good").await;
     let shares = Forward {
         backends: vec![
-            WeightedCluster {
-                cluster: "good".into(),
-                weight: 1,
-            },
-            WeightedCluster {
-                cluster: "missing".into(),
-                weight: 0,
-            },
+            WeightedCluster::new("good", 1),
+            WeightedCluster::new("missing", 0),
         ],
         ..forward(&[])
     };
@@ -211,11 +205,12 @@ async fn errors_and_retries() {
     let quick = Forward {
         // Not the reason: whichever of two timers a late event loop finds due first would be.
         timeout: Some(Duration::from_secs(60)),
-        retry: Some(RetryPolicy {
+        retry: Some(Box::new(RetryPolicy {
             retry_on: vec!["5xx".into()],
             num_retries: 1,
             per_try_timeout: Some(Duration::from_millis(50)),
-        }),
+            ..RetryPolicy::default()
+        })),
         ..forward(&["silent"])
     };
     let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -239,7 +234,7 @@ async fn errors_and_retries() {
                 to("/quick", quick),
                 route(
                     PathMatch::PathPrefix("/teapot".into()),
-                    RouteAction::DirectResponse(418),
+                    RouteAction::status(418),
                 ),
             ],
         );

@@ -106,7 +106,7 @@ fn routes(text: &mut String, host: &VirtualHost) {
             RouteAction::Redirect(redirect) => {
                 write!(text, " -> redirect {}", redirected(redirect))
             }
-            RouteAction::DirectResponse(status) => write!(text, " -> {status}"),
+            RouteAction::DirectResponse(answer) => write!(text, " -> {}", answer.status()),
         };
         for (name, modifier) in [
             ("request", &route.request_headers),
@@ -139,6 +139,10 @@ fn forwarded(forward: &Forward) -> String {
             write!(text, ", prefix becomes {prefix}").unwrap()
         }
         Some(PathRewrite::ReplaceFullPath(path)) => write!(text, ", path becomes {path}").unwrap(),
+        Some(PathRewrite::ReplaceMatches(within)) => {
+            let (pattern, to) = (within.pattern().as_str(), within.replacement());
+            write!(text, ", {pattern} becomes {to}").unwrap()
+        }
         None => {}
     }
     if let Some(timeout) = forward.timeout {

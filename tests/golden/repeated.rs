@@ -18,6 +18,7 @@ const TEXT: usize = 4000;
 fn repeated(route: &Route) -> usize {
     let rewritten = |rewrite: &PathRewrite| match rewrite {
         PathRewrite::ReplacePrefix(path) | PathRewrite::ReplaceFullPath(path) => path.len(),
+        PathRewrite::ReplaceMatches(it) => it.pattern().as_str().len() + it.replacement().len(),
     };
     let of_headers = |headers: &HeaderModifier| -> usize {
         let set = headers.set.iter();

@@ -85,7 +85,7 @@ impl Found<'_> {
             ),
             None => format!("{:?} DirectResponse({})", self.server, self.status),
         }
-        .replace("DirectResponse(404) HeaderModifier { set: {}, remove: {} } HeaderModifier { set: {}, remove: {} }", "DirectResponse(404)")
+        .replace("DirectResponse(DirectResponse { status: 404, body: None }) HeaderModifier { set: {}, remove: {} } HeaderModifier { set: {}, remove: {} }", "DirectResponse(DirectResponse { status: 404, body: None })")
     }
 }
 
@@ -434,7 +434,7 @@ fn word(found: Found<'_>, question: Question) -> String {
     let answer = match found.route.map(|route| &route.action) {
         None if found.status == 0 => "refused".to_owned(),
         None => found.status.to_string(),
-        Some(RouteAction::DirectResponse(status)) => status.to_string(),
+        Some(RouteAction::DirectResponse(answer)) => answer.status().to_string(),
         Some(RouteAction::Forward(forward)) => match forward.backends.first() {
             Some(backend) => backend
                 .cluster

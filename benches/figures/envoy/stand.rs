@@ -48,6 +48,7 @@ impl Stand {
             circuit_breakers: CircuitBreakers::default(),
             hash_source_ip: false,
             idle_timeout: None,
+            connect_timeout: None,
             source: source(Kind::Service, BACKEND),
         });
         server.put(Type::Cluster, BACKEND, of_cluster.bytes());
@@ -127,15 +128,13 @@ pub async fn cpu_since(running: &Running, before: Duration) -> f64 {
 /// A virtual host with one route, as an Ingress with one path makes it.
 pub fn virtual_host(host: &str, tls: bool) -> (Arc<str>, Part) {
     let forward = Forward {
-        backends: vec![WeightedCluster {
-            cluster: BACKEND.into(),
-            weight: 1,
-        }],
+        backends: vec![WeightedCluster::new(BACKEND, 1)],
         service: Some("web".into()),
         timeout: None,
         retry: None,
         rewrite: None,
         hash_source_ip: false,
+        options: None,
     };
     let routes = vec![Route {
         matches: RouteMatch::path(PathMatch::PathPrefix("/".into())),

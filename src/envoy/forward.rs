@@ -1,0 +1,277 @@
+//! Requests that go to clusters: shares, copies, and what changes on the way.
+//!
+//! Envoy's weighted clusters change headers and a literal Host, and nothing else, for one of them. A share with more of
+//! its own is a route of its own ([`shares`]): Envoy draws one number for a request and compares it with the fraction of
+//! each route, so cumulative fractions give each its share.
+//!
+//! Back ends that can't be are a cluster that nobody ever makes: the names of all others have two slashes.
+
+use std::borrow::Cow;
+
+use envoy_types::pb::envoy::config::core::v3::{RuntimeFractionalPercent, TypedExtensionConfig};
+use envoy_types::pb::envoy::config::route::v3 as pb;
+use envoy_types::pb::envoy::extensions::internal_redirect as predicates;
+use envoy_types::pb::envoy::r#type::v3::{FractionalPercent, fractional_percent::DenominatorType};
+use envoy_types::util::pack_any;
+use pb::route_action::{
+    ClusterNotFoundResponseCode, ClusterSpecifier, HashPolicy, HostRewriteSpecifier,
+    RequestMirrorPolicy, UpgradeConfig, hash_policy,
+};
+use pb::weighted_cluster::{ClusterWeight, cluster_weight};
+
+use super::direct_response::direct_response;
+use super::encode::{bool_value, duration, u32_value};
+use super::header;
+use super::path::{self, Rewrite};
+use super::retry::retry;
+use crate::model::{
+    BackendOptions, CrossScheme, Forward, ForwardOptions, Fraction, HostRewrite, InternalRedirects,
+    Mirror, Refused, RefusedStatus, RouteAction, WeightedCluster,
+};
+
+/// The action as those of one route or more, each with the part of the requests up to which it is for it: none where it
+/// is for all that are left.
+pub(super) fn shares(action: &RouteAction) -> Vec<(Cow<'_, RouteAction>, Option<Fraction>)> {
+    let needs_routes = |backend: &&WeightedCluster| {
+        let needs = |it: &BackendOptions| it.rewrite.is_some() || !it.mirrors.is_empty();
+        backend.weight > 0 && backend.options.as_deref().is_some_and(needs)
+    };
+    let RouteAction::Forward(forward) = action else {
+        return vec![(Cow::Borrowed(action), None)];
+    };
+    if forward.backends.iter().find(needs_routes).is_none() {
+        return vec![(Cow::Borrowed(action), None)];
+    }
+    let backends = forward.backends.iter().filter(|it| it.weight > 0);
+    let refused = refused(forward);
+    let shares = backends.map(|it| (of_one(forward, it), it.weight));
+    let shares: Vec<(RouteAction, u32)> = shares
+        .chain(refused.map(|it| (RouteAction::status(status(it.status)), it.weight)))
+        .collect();
+    let sum = shares.iter().map(|(_, weight)| u64::from(*weight)).sum();
+    let last = shares.len() - 1;
+    let mut so_far = 0;
+    (0..)
+        .zip(shares)
+        .map(|(index, (action, weight))| {
+            so_far += u64::from(weight);
+            let up_to = (index < last).then(|| Fraction::of(so_far, sum));
+            (Cow::Owned(action), up_to)
+        })
+        .collect()
+}
+
+/// What is done to all, and to the share of this back end, as if it were all.
+fn of_one(forward: &Forward, backend: &WeightedCluster) -> RouteAction {
+    let of_backend = backend.options.as_deref().cloned().unwrap_or_default();
+    let mut options = forward.options.as_deref().cloned().unwrap_or_default();
+    options.refused = None;
+    options.mirrors.extend(of_backend.mirrors);
+    let only = WeightedCluster {
+        options: Some(Box::new(BackendOptions {
+            rewrite: None,
+            mirrors: Vec::new(),
+            ..of_backend
+        })),
+        ..backend.clone()
+    };
+    RouteAction::Forward(Forward {
+        backends: vec![only],
+        rewrite: of_backend.rewrite.or_else(|| forward.rewrite.clone()),
+        options: Some(Box::new(options)),
+        ..forward.clone()
+    })
+}
+
+/// So many of all requests.
+pub(super) fn fraction(fraction: Fraction) -> RuntimeFractionalPercent {
+    RuntimeFractionalPercent {
+        default_value: Some(FractionalPercent {
+            numerator: fraction.millionths(),
+            denominator: DenominatorType::Million.into(),
+        }),
+        ..Default::default()
+    }
+}
+
+/// The action, with its rewrite as [`super::path::matches`] worked it out.
+pub(super) fn forward(to: &Forward, rewrite: Rewrite, host: Option<String>) -> pb::route::Action {
+    let refused = refused(to);
+    let Some(clusters) = clusters(to, refused) else {
+        let status = refused.map_or(503, |refused| status(refused.status));
+        return direct_response(status, None);
+    };
+    let (prefix_rewrite, regex_rewrite) = match rewrite {
+        Rewrite::None => (String::new(), None),
+        Rewrite::Matched(replacement) => (replacement, None),
+        Rewrite::Whole(whole) => (String::new(), Some(path::whole_path(&whole))),
+        Rewrite::Within(substitution) => (String::new(), Some(path::substitution(&substitution))),
+    };
+    let action = pb::RouteAction {
+        cluster_specifier: Some(clusters),
+        cluster_not_found_response_code: not_found(refused).into(),
+        prefix_rewrite,
+        regex_rewrite,
+        host_rewrite_specifier: host.map(HostRewriteSpecifier::HostRewriteLiteral),
+        // Zero is none. Unset would be Envoy's 15 s, which cuts downloads, streams and long polls; a stream on which
+        // nothing moves is ended by the connection manager.
+        timeout: duration(to.timeout.unwrap_or_default()),
+        retry_policy: to.retry.as_deref().map(retry),
+        hash_policy: to.hash_source_ip.then(source_ip).into_iter().collect(),
+        ..Default::default()
+    };
+    pb::route::Action::Route(match to.options.as_deref() {
+        None => action,
+        Some(options) => with_options(action, options),
+    })
+}
+
+fn with_options(action: pb::RouteAction, options: &ForwardOptions) -> pb::RouteAction {
+    let host = options.host.as_ref().map(|host| match host {
+        HostRewrite::Header(name) => HostRewriteSpecifier::HostRewriteHeader(name.to_string()),
+        HostRewrite::Endpoint => {
+            HostRewriteSpecifier::AutoHostRewrite(bool_value(true).unwrap_or_default())
+        }
+    });
+    pb::RouteAction {
+        host_rewrite_specifier: action.host_rewrite_specifier.or(host),
+        idle_timeout: options.idle_timeout.and_then(duration),
+        request_mirror_policies: options.mirrors.iter().filter_map(mirror).collect(),
+        internal_redirect_policy: options.internal_redirects.as_ref().map(internal_redirects),
+        upgrade_configs: options
+            .upgrades
+            .iter()
+            .map(|(upgrade, is_allowed)| UpgradeConfig {
+                upgrade_type: upgrade.as_str().to_owned(),
+                enabled: bool_value(*is_allowed),
+                ..Default::default()
+            })
+            .collect(),
+        ..action
+    }
+}
+
+/// The share of those that can't be, where it is one.
+fn refused(forward: &Forward) -> Option<Refused> {
+    let refused = forward.options.as_deref()?.refused;
+    refused.filter(|refused| refused.weight > 0)
+}
+
+const fn status(refused: RefusedStatus) -> u16 {
+    match refused {
+        RefusedStatus::InternalServerError => 500,
+        RefusedStatus::ServiceUnavailable => 503,
+    }
+}
+
+const fn not_found(refused: Option<Refused>) -> ClusterNotFoundResponseCode {
+    match refused {
+        Some(Refused {
+            status: RefusedStatus::InternalServerError,
+            ..
+        }) => ClusterNotFoundResponseCode::InternalServerError,
+        _ => ClusterNotFoundResponseCode::ServiceUnavailable,
+    }
+}
+
+/// Envoy refuses a weight sum of zero; nobody may get the request then, which is as good as no back end.
+fn clusters(to: &Forward, refused: Option<Refused>) -> Option<ClusterSpecifier> {
+    let backends: Vec<_> = to.backends.iter().filter(|it| it.weight > 0).collect();
+    let clusters = match (backends.as_slice(), refused) {
+        ([], _) => return None,
+        ([only], None) if only.options.is_none() => {
+            return Some(ClusterSpecifier::Cluster(only.cluster.to_string()));
+        }
+        (several, _) => several.iter().map(|backend| share(backend)),
+    };
+    let nobody = refused.map(|refused| ClusterWeight {
+        name: format!("refused/{}", status(refused.status)),
+        weight: u32_value(refused.weight),
+        ..Default::default()
+    });
+    let mut clusters: Vec<_> = clusters.chain(nobody).collect();
+    bound(&mut clusters);
+    Some(ClusterSpecifier::WeightedClusters(pb::WeightedCluster {
+        clusters,
+        ..Default::default()
+    }))
+}
+
+fn share(backend: &WeightedCluster) -> ClusterWeight {
+    let plain = ClusterWeight {
+        name: backend.cluster.to_string(),
+        weight: u32_value(backend.weight),
+        ..Default::default()
+    };
+    let Some(options) = backend.options.as_deref() else {
+        return plain;
+    };
+    ClusterWeight {
+        request_headers_to_add: header::to_add(&options.request_headers),
+        request_headers_to_remove: header::to_remove(&options.request_headers),
+        response_headers_to_add: header::to_add(&options.response_headers),
+        response_headers_to_remove: header::to_remove(&options.response_headers),
+        host_rewrite_specifier: header::host(&options.request_headers)
+            .map(cluster_weight::HostRewriteSpecifier::HostRewriteLiteral),
+        ..plain
+    }
+}
+
+/// Envoy refuses a whole table over a sum of weights that has more than 32 bits.
+fn bound(clusters: &mut [ClusterWeight]) {
+    let weights = || {
+        clusters
+            .iter()
+            .filter_map(|cluster| cluster.weight.as_ref())
+    };
+    let sum: u64 = weights().map(|weight| u64::from(weight.value)).sum();
+    if sum <= u64::from(u32::MAX) {
+        return;
+    }
+    // Half of what fits, as no share becomes nothing.
+    let shift = (u64::BITS - sum.leading_zeros()).saturating_sub(u32::BITS - 1);
+    for weight in clusters.iter_mut().filter_map(|it| it.weight.as_mut()) {
+        weight.value = (weight.value >> shift).max(1);
+    }
+}
+
+fn mirror(mirror: &Mirror) -> Option<RequestMirrorPolicy> {
+    (mirror.fraction > Fraction::NONE).then(|| RequestMirrorPolicy {
+        cluster: mirror.cluster.to_string(),
+        runtime_fraction: (mirror.fraction != Fraction::ALL).then(|| fraction(mirror.fraction)),
+        // The copy's Host would be `a.example.com-shadow`.
+        disable_shadow_host_suffix_append: true,
+        ..Default::default()
+    })
+}
+
+fn internal_redirects(policy: &InternalRedirects) -> pb::InternalRedirectPolicy {
+    let safe = (policy.cross_scheme == CrossScheme::SafeOnly).then(|| TypedExtensionConfig {
+        name: "envoy.internal_redirect_predicates.safe_cross_scheme".to_owned(),
+        typed_config: Some(pack_any(
+            predicates::safe_cross_scheme::v3::SafeCrossSchemeConfig::default(),
+        )),
+    });
+    let fresh = policy.deny_repeated_route.then(|| TypedExtensionConfig {
+        name: "envoy.internal_redirect_predicates.previous_routes".to_owned(),
+        typed_config: Some(pack_any(
+            predicates::previous_routes::v3::PreviousRoutesConfig::default(),
+        )),
+    });
+    pb::InternalRedirectPolicy {
+        max_internal_redirects: u32_value(policy.max),
+        redirect_response_codes: policy.statuses().iter().copied().map(u32::from).collect(),
+        predicates: safe.into_iter().chain(fresh).collect(),
+        allow_cross_scheme_redirect: policy.cross_scheme != CrossScheme::Never,
+        ..Default::default()
+    }
+}
+
+fn source_ip() -> HashPolicy {
+    HashPolicy {
+        policy_specifier: Some(hash_policy::PolicySpecifier::ConnectionProperties(
+            hash_policy::ConnectionProperties { source_ip: true },
+        )),
+        ..Default::default()
+    }
+}
