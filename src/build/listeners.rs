@@ -194,12 +194,14 @@ impl Listeners {
     /// A listener that is gone; another one may have its name by now.
     fn leave(&mut self, mut gone: Declared) {
         if let Hosts::Tls(tls) = &mut gone.hosts {
-            let mut uncounted = tls.take_touched_secrets();
-            uncounted.retain(|secret| tls.uses(secret));
-            for secret in tls.clear() {
-                if !uncounted.contains(&secret) {
-                    count(&mut self.secrets, &mut self.touched_secrets, secret, false);
-                }
+            // What came into use since the last look was never counted; what fell out of it still is.
+            let touched = tls.take_touched_secrets();
+            let (new, mut counted): (BTreeSet<_>, BTreeSet<_>) =
+                touched.into_iter().partition(|secret| tls.uses(secret));
+            let used = tls.clear().into_iter();
+            counted.extend(used.filter(|secret| !new.contains(secret)));
+            for secret in counted {
+                count(&mut self.secrets, &mut self.touched_secrets, secret, false);
             }
         }
         self.gone.push(gone);

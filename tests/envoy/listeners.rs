@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use isobath::build::listeners::Listeners;
@@ -15,6 +16,7 @@ use isobath::objects::NamespacedName;
 use isobath::xds::{ResourceType, Snapshot};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UdpSocket};
+use tokio::task::JoinHandle;
 
 use crate::ads::Resources;
 use crate::backend;
@@ -27,6 +29,8 @@ use crate::proxy::{Proxy, envoy};
 
 /// What is spoken on the declared listeners, in turns.
 const KINDS: usize = 5;
+/// Of the 200 that are asked while others come and go: eight of each kind.
+const LOADED: usize = 8 * KINDS;
 
 /// Many sockets of one kind after the other, on three addresses.
 struct Declared {
@@ -230,6 +234,45 @@ impl Kept {
     }
 }
 
+/// Connections that are asked all the time.
+struct Load {
+    stop: Arc<AtomicBool>,
+    tasks: Vec<JoinHandle<(usize, usize)>>,
+}
+
+impl Load {
+    fn start(connections: Vec<Kept>) -> Self {
+        let stop = Arc::new(AtomicBool::new(false));
+        let ask = |mut connection: Kept| {
+            let stop = stop.clone();
+            tokio::spawn(async move {
+                let (mut requests, mut failed) = (0, 0);
+                while !stop.load(Ordering::Relaxed) {
+                    requests += 1;
+                    failed += usize::from(!connection.asks().await);
+                }
+                (requests, failed)
+            })
+        };
+        Self {
+            tasks: connections.into_iter().map(ask).collect(),
+            stop,
+        }
+    }
+
+    /// How many requests were sent, and how many were not answered as they should be.
+    async fn stop(self) -> (usize, usize) {
+        self.stop.store(true, Ordering::Relaxed);
+        let (mut requests, mut failed) = (0, 0);
+        for task in self.tasks {
+            let of_task = task.await.unwrap();
+            requests += of_task.0;
+            failed += of_task.1;
+        }
+        (requests, failed)
+    }
+}
+
 /// What is declared and removed again leaves nothing behind, whatever was on it; and a listener that keeps its application
 /// keeps its hosts.
 #[test]
@@ -274,8 +317,35 @@ fn what_is_removed_leaves_nothing() {
     );
 }
 
-/// 200 listeners on 200 ports and three addresses; one of each kind is added and removed again and again, while the
-/// others are asked over connections that stay open.
+/// A Secret is in use as long as a host of any listener needs it, whenever the listener goes.
+#[test]
+fn a_secret_is_used_until_its_last_listener_is_gone() {
+    let secret = NamespacedName::new("web", "shared");
+    let mut declared = Declared::new(2 * KINDS);
+    declared.add(1);
+    declared.add(KINDS + 1);
+    declared.remove(1);
+    assert!(declared.listeners.uses(&secret));
+    // Its host goes, and the listener with it, before anybody looks.
+    let name = Declared::name(KINDS + 1);
+    let tls = declared.listeners.tls(&name).unwrap();
+    tls.set(&Declared::host(KINDS + 1), Served::No);
+    declared.remove(KINDS + 1);
+    assert!(!declared.listeners.uses(&secret));
+    // It comes, and goes before anybody looks.
+    declared.listeners.declare(Listener {
+        name: Declared::name(1),
+        address: declared.addresses[1],
+        application: Application::Tls,
+    });
+    declared.terminate(1);
+    declared.listeners.remove(&Declared::name(1));
+    assert_eq!(declared.listeners.take_touched_secrets(), BTreeSet::new());
+    assert!(!declared.listeners.uses(&secret));
+}
+
+/// 200 listeners on 200 ports and three addresses; one of each kind is added and removed again and again, while some of the
+/// others are asked all the time, and all of them after each change, over connections that stay open.
 #[tokio::test(flavor = "multi_thread")]
 async fn two_hundred_listeners() {
     const COUNT: usize = 200;
@@ -316,6 +386,7 @@ async fn two_hundred_listeners() {
         assert!(connection.asks().await, "{number}");
         kept.push(connection);
     }
+    let load = Load::start(kept.split_off(COUNT - LOADED));
     let modified = proxy.statistic("listener_manager.listener_modified").await;
     for _ in 0..3 {
         for number in COUNT..COUNT + KINDS {
@@ -341,6 +412,9 @@ async fn two_hundred_listeners() {
             assert!(connection.asks().await, "{number}");
         }
     }
+    let (requests, failed) = load.stop().await;
+    assert!(requests > LOADED, "{requests}");
+    assert_eq!(failed, 0, "of {requests} requests");
     assert_eq!(
         proxy.statistic("listener_manager.listener_modified").await,
         modified
