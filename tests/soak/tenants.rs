@@ -7,7 +7,9 @@ use std::fmt;
 use std::sync::Arc;
 
 use isobath::facts::{Changes, ClassSelection, Log, Store, hosts};
-use isobath::model::{Host, PathMatch, Redirect, Route, RouteAction, TlsServer, VirtualHost};
+use isobath::model::{
+    HeaderModifier, Host, PathMatch, Redirect, Route, RouteAction, TlsServer, VirtualHost,
+};
 use isobath::objects::{Event, Kind, Object, Rules, decode_versioned};
 use isobath::translate::{self, HostOwnership, HostUnit, Input, Memo, Options};
 
@@ -79,13 +81,24 @@ impl Found<'_> {
     /// All that the client and the back end see.
     fn answer(&self) -> String {
         match self.route {
+            // An answer of nobody's, be it a route's or for want of one.
+            Some(Route {
+                action: RouteAction::DirectResponse(answer),
+                request_headers,
+                response_headers,
+                ..
+            }) if [request_headers, response_headers]
+                .iter()
+                .all(|headers| **headers == HeaderModifier::default()) =>
+            {
+                format!("{:?} DirectResponse({})", self.server, answer.status())
+            }
             Some(route) => format!(
                 "{:?} {:?} {:?} {:?}",
                 self.server, route.action, route.request_headers, route.response_headers
             ),
             None => format!("{:?} DirectResponse({})", self.server, self.status),
         }
-        .replace("DirectResponse(DirectResponse { status: 404, body: None }) HeaderModifier { set: {}, remove: {} } HeaderModifier { set: {}, remove: {} }", "DirectResponse(DirectResponse { status: 404, body: None })")
     }
 }
 
