@@ -112,26 +112,24 @@ impl Listeners {
 
     /// A listener for clear text, to say what a host is on it; `None` where there is none of this name.
     pub fn http(&mut self, name: &str) -> Option<&mut HttpListener> {
-        let declared = self.listeners.get_mut(name)?;
-        match &mut declared.hosts {
-            Hosts::Http(http) => {
-                self.touched.insert(declared.listener.name.clone());
-                Some(http)
-            }
+        match self.hosts(name)? {
+            Hosts::Http(http) => Some(http),
             Hosts::Tls(_) | Hosts::None => None,
         }
     }
 
     /// The same for TLS.
     pub fn tls(&mut self, name: &str) -> Option<&mut TlsListener> {
-        let declared = self.listeners.get_mut(name)?;
-        match &mut declared.hosts {
-            Hosts::Tls(tls) => {
-                self.touched.insert(declared.listener.name.clone());
-                Some(tls)
-            }
+        match self.hosts(name)? {
+            Hosts::Tls(tls) => Some(tls),
             Hosts::Http(_) | Hosts::None => None,
         }
+    }
+
+    fn hosts(&mut self, name: &str) -> Option<&mut Hosts> {
+        let declared = self.listeners.get_mut(name)?;
+        self.touched.insert(declared.listener.name.clone());
+        Some(&mut declared.hosts)
     }
 
     /// Whether a served host needs the Secret.

@@ -125,23 +125,28 @@ impl TlsListener {
 
     /// Serves the host like this from now on.
     pub fn set(&mut self, host: &Host, served: Served) {
-        for key in self.passed_through.remove(host).into_iter().flatten() {
-            self.touched |= self.parts.remove(&key).is_some();
+        if let Served::PassedThrough(name, key, part) = served {
+            if !self.passed_through.contains_key(host) {
+                self.set_unit(host, None, true);
+            }
+            self.pass_through(host, &name, (key, part));
+            return;
         }
-        let is_closed = matches!(served, Served::Closed | Served::PassedThrough(..));
+        if let Some(keys) = self.passed_through.remove(host) {
+            for key in keys {
+                self.touched |= self.parts.remove(&key).is_some();
+            }
+            self.open(host);
+        }
+        let is_closed = matches!(served, Served::Closed);
         let unit = match served {
             Served::Terminated(unit) => Some(unit),
-            Served::PassedThrough(chain, key, part) => {
-                self.open(host);
-                self.pass_through(host, &chain, (key, part));
-                None
-            }
-            Served::No | Served::Closed => None,
+            Served::No | Served::Closed | Served::PassedThrough(..) => None,
         };
         self.set_unit(host, unit, is_closed);
     }
 
-    /// Leads the host's connections to a chain that passes them through.
+    /// Leads the host's connections to a chain that passes them through, in the place of being refused.
     fn pass_through(&mut self, host: &Host, name: &str, chain: (Arc<str>, Part)) {
         let server_name = server_name::server_name(host, name);
         let keys = [chain.0.clone(), server_name.0.clone()];
@@ -316,24 +321,12 @@ impl TlsListener {
 
     /// The key of a host's part in tables, and the name of its scope.
     fn key(&self, host: &Host) -> Arc<str> {
-        match self.prefix.is_empty() {
-            true => host.shared(),
-            false => format!("{}{host}", self.prefix).into(),
-        }
-    }
-
-    /// The name of a server's table.
-    fn table(&self, server: &Arc<str>) -> Arc<str> {
-        match self.prefix.is_empty() {
-            true => server.clone(),
-            false => format!("{}{server}", self.prefix).into(),
-        }
+        prefixed(&self.prefix, host.shared())
     }
 
     fn enter(&mut self, host: &Host, unit: RenderedHttps, old: Option<&ServedHost>) {
-        let name = &self.table(&unit.server.name);
+        let name = &prefixed(&self.prefix, unit.server.name.clone());
         let key = self.key(host);
-        let any = self.key(&Host::any());
         let server = self.servers.entry(name.clone()).or_insert_with(|| {
             self.touched_tables.insert(name.clone());
             self.touched_scopes.insert(name.clone(), Some(name.clone()));
@@ -345,6 +338,7 @@ impl TlsListener {
                 }
             }
             let (_, misdirected) = route::misdirected(&Host::any());
+            let any = prefixed(&self.prefix, Host::any().shared());
             let table = OrdMap::unit(any, Arc::new(misdirected));
             Server {
                 secrets: unit.secrets.clone(),
@@ -447,5 +441,13 @@ impl TlsListener {
                 }
             }
         }
+    }
+}
+
+/// What has this name on a listener.
+fn prefixed(prefix: &str, name: Arc<str>) -> Arc<str> {
+    match prefix.is_empty() {
+        true => name,
+        false => format!("{prefix}{name}").into(),
     }
 }

@@ -75,11 +75,15 @@ fn of_one(forward: &Forward, backend: &WeightedCluster) -> RouteAction {
         })),
         ..backend.clone()
     };
+    // By its fields: a clone of all would have every other back end of every share.
     RouteAction::Forward(Forward {
         backends: vec![only],
+        service: forward.service.clone(),
+        timeout: forward.timeout,
+        retry: forward.retry.clone(),
         rewrite: of_backend.rewrite.or_else(|| forward.rewrite.clone()),
+        hash_source_ip: forward.hash_source_ip,
         options: Some(Box::new(options)),
-        ..forward.clone()
     })
 }
 

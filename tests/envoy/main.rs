@@ -16,6 +16,7 @@ mod determinism;
 mod fixture;
 mod golden;
 mod hosts;
+mod listener_histories;
 mod listeners;
 mod manager;
 mod matching;
