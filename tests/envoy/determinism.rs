@@ -4,7 +4,7 @@ use std::process::Command;
 
 use xxhash_rust::xxh3::Xxh3;
 
-use crate::golden;
+use crate::renderings;
 
 #[test]
 fn processes_agree() {
@@ -36,7 +36,7 @@ fn processes_agree() {
 #[ignore = "prints for processes_agree"]
 fn print_digest() {
     let mut hasher = Xxh3::new();
-    for (name, _, resource) in golden::all() {
+    for (name, _, resource) in renderings::all() {
         hasher.update(name.as_bytes());
         hasher.update(&resource.bytes());
     }

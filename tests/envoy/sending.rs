@@ -1,31 +1,31 @@
-//! Where requests go, and what of them changes on the way, on a real Envoy with real back ends.
+//! Where requests go, by shares, copies and upgrades, on a real Envoy with real back ends.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use isobath::model::{
-    BackendOptions, CrossScheme, DirectResponse, Expression, Forward, ForwardOptions, Fraction,
-    HeaderModifier, HeaderName, HostRewrite, InternalRedirects, Mirror, PathMatch, PathRewrite,
-    Redirect, Refused, RefusedStatus, Route, RouteAction, Substitution, Upgrade, WeightedCluster,
+    BackendOptions, Forward, ForwardOptions, Fraction, HeaderModifier, HeaderName, HostRewrite,
+    Mirror, PathMatch, PathRewrite, Refused, RefusedStatus, Route, RouteAction, Upgrade,
+    WeightedCluster,
 };
 
 use crate::backend;
 use crate::client::{Answer, plain, request};
-use crate::fixture::{World, forward, regex, route};
+use crate::fixture::{World, forward, route};
 use crate::proxy::{Proxy, envoy};
 use crate::scripted::Scripted;
 
-const HOST: &str = "a.example.com";
+pub const HOST: &str = "a.example.com";
 
-fn element(path: &str) -> PathMatch {
+pub fn element(path: &str) -> PathMatch {
     PathMatch::PathPrefix(path.into())
 }
 
-fn to(path: &str, forward: Forward) -> Route {
+pub fn to(path: &str, forward: Forward) -> Route {
     route(element(path), RouteAction::Forward(forward))
 }
 
-fn with(forward: Forward, options: ForwardOptions) -> Forward {
+pub fn with(forward: Forward, options: ForwardOptions) -> Forward {
     Forward {
         options: Some(Box::new(options)),
         ..forward
@@ -39,14 +39,14 @@ fn backend_with(cluster: &str, weight: u32, options: BackendOptions) -> Weighted
     }
 }
 
-fn sets(name: &str, value: &str) -> HeaderModifier {
+pub fn sets(name: &str, value: &str) -> HeaderModifier {
     HeaderModifier {
         set: BTreeMap::from([(name.into(), value.into())]),
         remove: BTreeSet::new(),
     }
 }
 
-async fn get(proxy: &Proxy, path: &str, headers: &[&str]) -> Answer {
+pub async fn get(proxy: &Proxy, path: &str, headers: &[&str]) -> Answer {
     plain(proxy.http, &request("GET", HOST, path, headers)).await
 }
 
@@ -334,359 +334,6 @@ async fn copies_go_to_mirrors() {
         count(&one, "/half")
     );
     assert_eq!(count(&one, "/none"), 0);
-    proxy.assert_content();
-}
-
-#[tokio::test]
-async fn paths_become_what_their_matches_become() {
-    let Some(envoy) = envoy() else { return };
-    let substitution = |pattern: Expression, to: &str| {
-        PathRewrite::ReplaceMatches(Box::new(Substitution::new(pattern, to).unwrap()))
-    };
-    let plain_text = |text: &str| Expression::new(text).unwrap();
-    let rewritten = |path: PathMatch, rewrite: PathRewrite| {
-        let forward = Forward {
-            rewrite: Some(rewrite),
-            ..forward(&["back"])
-        };
-        route(path, RouteAction::Forward(forward))
-    };
-    let routes = vec![
-        rewritten(
-            element("/user"),
-            substitution(plain_text("^/user/([^/]+)(/.*)?$"), r"/u\2/\1"),
-        ),
-        rewritten(element("/every"), substitution(plain_text("a"), "bb")),
-        rewritten(
-            element("/fold"),
-            substitution(Expression::ignoring_case("^/FOLD").unwrap(), "/f"),
-        ),
-        rewritten(
-            element("/whole"),
-            substitution(plain_text("w(ho)le"), r"[\0|\1|\\1]"),
-        ),
-        rewritten(
-            element("/percent"),
-            substitution(plain_text("^/percent"), "/%REQ(host)%/$1"),
-        ),
-        rewritten(regex("/x[0-9]+"), substitution(plain_text("[0-9]"), "n")),
-        rewritten(
-            PathMatch::Exact("/exact".into()),
-            substitution(plain_text("^/(.*)"), r"/is/\1"),
-        ),
-    ];
-    let world = World::new()
-        .cluster("back", &[backend::start("back").await])
-        .http(HOST, routes);
-    let proxy = Proxy::start(&envoy, world.resources()).await;
-    for (path, seen) in [
-        ("/user/joe/likes/tea", "/u/likes/tea/joe"),
-        ("/user/joe", "/u/joe"),
-        ("/user/joe?a=/user/x", "/u/joe?a=/user/x"),
-        ("/user", "/user"),
-        ("/every/a/banana", "/every/bb/bbbnbbnbb"),
-        ("/every?a=a", "/every?a=a"),
-        ("/fold/Fold", "/f/Fold"),
-        ("/whole", r"/[whole|ho|\1]"),
-        ("/percent/x", "/%REQ(host)%/$1/x"),
-        ("/x12?1", "/xnn?1"),
-        ("/exact", "/is/exact"),
-    ] {
-        let answer = get(&proxy, path, &[]).await;
-        assert_eq!(answer.echo(), format!("back h1 GET {seen}"), "{path}");
-    }
-    proxy.assert_content();
-}
-
-#[tokio::test]
-async fn hosts_are_rewritten() {
-    let Some(envoy) = envoy() else { return };
-    let from = |host| {
-        let options = ForwardOptions {
-            host: Some(host),
-            ..ForwardOptions::default()
-        };
-        with(forward(&["back"]), options)
-    };
-    let header = || HostRewrite::Header(HeaderName::new("X-Tenant").unwrap());
-    let mut both = to("/both", from(header()));
-    both.request_headers = sets("host", "literal.inner");
-    let routes = vec![
-        to("/header", from(header())),
-        both,
-        to("/endpoint", from(HostRewrite::Endpoint)),
-    ];
-    let world = World::new()
-        .cluster("back", &[backend::start("back").await])
-        .http(HOST, routes);
-    let proxy = Proxy::start(&envoy, world.resources()).await;
-    let rows: [(&str, &[&str], &str); 6] = [
-        ("/header", &["X-Tenant: t1.inner"], "t1.inner"),
-        ("/header", &[], HOST),
-        ("/header", &["X-Tenant:"], HOST),
-        ("/both", &["X-Tenant: t1.inner"], "literal.inner"),
-        // Endpoints by EDS have no names.
-        ("/endpoint", &[], HOST),
-        ("/endpoint", &["X-Tenant: t1.inner"], HOST),
-    ];
-    for (path, headers, host) in rows {
-        let answer = get(&proxy, path, headers).await;
-        assert_eq!(answer.received("host"), Some(host), "{path} {headers:?}");
-        assert_eq!(answer.received("x-forwarded-host"), Some(HOST), "{path}");
-    }
-    proxy.assert_content();
-}
-
-#[tokio::test]
-async fn redirects_in_every_variant() {
-    let Some(envoy) = envoy() else { return };
-    let away =
-        |path: &str, redirect: Redirect| route(element(path), RouteAction::Redirect(redirect));
-    let found = || Redirect {
-        status: 302,
-        ..Redirect::default()
-    };
-    let whole = |path: &str| Some(PathRewrite::ReplaceFullPath(path.into()));
-    let within = |pattern: &str, to: &str| {
-        let pattern = Expression::new(pattern).unwrap();
-        Some(PathRewrite::ReplaceMatches(Box::new(
-            Substitution::new(pattern, to).unwrap(),
-        )))
-    };
-    let routes = vec![
-        away(
-            "/strip",
-            Redirect {
-                strip_query: true,
-                ..found()
-            },
-        ),
-        away(
-            "/bare",
-            Redirect {
-                strip_query: true,
-                path: whole("/there"),
-                ..found()
-            },
-        ),
-        away(
-            "/query",
-            Redirect {
-                path: whole("/there?a=b"),
-                ..found()
-            },
-        ),
-        away(
-            "/groups",
-            Redirect {
-                path: within("^/groups/([0-9]+)$", r"/g/\1"),
-                ..found()
-            },
-        ),
-        away(
-            "/port",
-            Redirect {
-                scheme: Some("http"),
-                hostname: Some("b.test".into()),
-                port: Some(80),
-                ..found()
-            },
-        ),
-        away(
-            "/tls",
-            Redirect {
-                scheme: Some("https"),
-                hostname: Some("b.test".into()),
-                port: Some(443),
-                ..found()
-            },
-        ),
-        away(
-            "/301",
-            Redirect {
-                status: 301,
-                hostname: Some("b.test".into()),
-                ..found()
-            },
-        ),
-        away(
-            "/303",
-            Redirect {
-                status: 303,
-                hostname: Some("b.test".into()),
-                ..found()
-            },
-        ),
-        away(
-            "/307",
-            Redirect {
-                status: 307,
-                hostname: Some("b.test".into()),
-                ..found()
-            },
-        ),
-        away(
-            "/308",
-            Redirect {
-                status: 308,
-                hostname: Some("b.test".into()),
-                ..found()
-            },
-        ),
-    ];
-    let proxy = Proxy::start(&envoy, World::new().http(HOST, routes).resources()).await;
-    for (path, status, location) in [
-        ("/strip/x?a=b", 302, "http://a.example.com/strip/x"),
-        ("/strip", 302, "http://a.example.com/strip"),
-        ("/bare?a=b", 302, "http://a.example.com/there"),
-        // A query of its own takes the place of the request's.
-        ("/query?c=d", 302, "http://a.example.com/there?a=b"),
-        ("/query", 302, "http://a.example.com/there?a=b"),
-        ("/groups/12?a=b", 302, "http://a.example.com/g/12?a=b"),
-        ("/groups/x", 302, "http://a.example.com/groups/x"),
-        ("/port/x", 302, "http://b.test:80/port/x"),
-        ("/tls/x", 302, "https://b.test:443/tls/x"),
-        ("/301", 301, "http://b.test/301"),
-        ("/303", 303, "http://b.test/303"),
-        ("/307", 307, "http://b.test/307"),
-        ("/308", 308, "http://b.test/308"),
-    ] {
-        let answer = get(&proxy, path, &[]).await;
-        let found = (answer.status, answer.header("location"));
-        assert_eq!(found, (status, Some(location)), "{path}");
-    }
-    proxy.assert_content();
-}
-
-#[tokio::test]
-async fn redirects_are_followed_inside() {
-    let Some(envoy) = envoy() else { return };
-    let back = Scripted::start("back").await;
-    let follow = |max, statuses: &[u16], cross_scheme, deny_repeated_route| {
-        let statuses = statuses.iter().copied().collect();
-        let mut policy = InternalRedirects::new(max, statuses).unwrap();
-        policy.cross_scheme = cross_scheme;
-        policy.deny_repeated_route = deny_repeated_route;
-        let options = ForwardOptions {
-            internal_redirects: Some(policy),
-            ..ForwardOptions::default()
-        };
-        with(forward(&["back"]), options)
-    };
-    use CrossScheme::{Always, Never, SafeOnly};
-    let routes = vec![
-        to("/once", follow(1, &[302], Never, false)),
-        to(
-            "/thrice",
-            follow(3, &[301, 302, 303, 307, 308], Never, false),
-        ),
-        to("/fresh", follow(3, &[302], Never, true)),
-        to("/always", follow(1, &[302], Always, false)),
-        to("/safe", follow(1, &[302], SafeOnly, false)),
-        to("/plain", forward(&["back"])),
-        to("/target", forward(&["back"])),
-    ];
-    let world = World::new()
-        .cluster("back", &[back.address])
-        .http(HOST, routes);
-    let proxy = Proxy::start(&envoy, world.resources()).await;
-    let target = "http://a.example.com/target/x";
-    let rows: [(&str, &str, String, &str); 12] = [
-        ("/plain", "302,200", target.into(), "302"),
-        ("/once", "302,200", target.into(), "back GET /target/x"),
-        ("/once", "307,200", target.into(), "307"),
-        (
-            "/once",
-            "302,302,200",
-            "http://a.example.com/once/2".into(),
-            "302",
-        ),
-        (
-            "/thrice",
-            "302,307,302,200",
-            "http://a.example.com/thrice/2".into(),
-            "back GET /thrice/2",
-        ),
-        (
-            "/thrice",
-            "302,302,302,302,200",
-            "http://a.example.com/thrice/2".into(),
-            "302",
-        ),
-        (
-            "/fresh",
-            "302,302,200",
-            "http://a.example.com/fresh/2".into(),
-            "302",
-        ),
-        ("/fresh", "302,200", target.into(), "back GET /target/x"),
-        // Another scheme than the client's.
-        (
-            "/once",
-            "302,200",
-            "https://a.example.com/target/x".into(),
-            "302",
-        ),
-        (
-            "/always",
-            "302,200",
-            "https://a.example.com/target/x".into(),
-            "back GET /target/x",
-        ),
-        (
-            "/safe",
-            "302,200",
-            "https://a.example.com/target/x".into(),
-            "302",
-        ),
-        // Nobody's host.
-        ("/once", "302,200", "http://b.test/target".into(), "302"),
-    ];
-    let mut wrong = Vec::new();
-    for (index, (path, script, location, expected)) in rows.iter().enumerate() {
-        let headers = [
-            format!("X-Key: {index}"),
-            format!("X-Script: {script}"),
-            format!("X-Say: location: {location}"),
-        ];
-        let headers: Vec<&str> = headers.iter().map(String::as_str).collect();
-        let answer = get(&proxy, path, &headers).await;
-        let found = match answer.status {
-            200 => answer.echo().to_owned(),
-            status => status.to_string(),
-        };
-        if found != *expected {
-            wrong.push(format!("{path} {script} {location}: {found}"));
-        }
-    }
-    assert_eq!(wrong, Vec::<String>::new());
-    proxy.assert_content();
-}
-
-#[tokio::test]
-async fn answers_have_their_bodies() {
-    let Some(envoy) = envoy() else { return };
-    let long = "x".repeat(DirectResponse::MAX_BODY);
-    let answer = |path: &str, status, body: &str| {
-        let answer = DirectResponse::new(status, body).unwrap();
-        route(element(path), RouteAction::DirectResponse(answer))
-    };
-    let routes = vec![
-        answer("/teapot", 418, "100% %REQ(host)% \u{e4}\n"),
-        answer("/long", 200, &long),
-        answer("/empty", 503, ""),
-    ];
-    let proxy = Proxy::start(&envoy, World::new().http(HOST, routes).resources()).await;
-    for (path, status, body) in [
-        ("/teapot", 418, "100% %REQ(host)% \u{e4}\n"),
-        ("/long", 200, &*long),
-        ("/empty", 503, ""),
-    ] {
-        let answer = get(&proxy, path, &[]).await;
-        assert_eq!((answer.status, &*answer.body), (status, body), "{path}");
-        let content_type = (!body.is_empty()).then_some("text/plain");
-        assert_eq!(answer.header("content-type"), content_type, "{path}");
-    }
     proxy.assert_content();
 }
 
