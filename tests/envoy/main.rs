@@ -11,11 +11,14 @@ mod backend;
 mod bootstrap;
 mod cases;
 mod client;
+mod cost;
 mod descriptors;
 mod determinism;
 mod fixture;
 mod golden;
 mod hosts;
+#[path = "../../benches/figures/envoy/inline.rs"]
+mod inline;
 mod listener_histories;
 mod listeners;
 mod manager;

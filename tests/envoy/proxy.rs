@@ -154,6 +154,18 @@ impl Proxy {
         }
     }
 
+    /// CPU time so far, in the kernel's nanoseconds.
+    pub fn cpu(&self) -> Duration {
+        let id = i32::try_from(self.child.id().unwrap()).unwrap();
+        let clock = nix::time::clock_getcpuclockid(nix::unistd::Pid::from_raw(id)).unwrap();
+        clock.now().unwrap().into()
+    }
+
+    /// Replaces the resources.
+    pub fn replace(&self, change: impl FnOnce(&mut Resources)) {
+        self.resources.send_modify(change);
+    }
+
     /// What Envoy refused so far.
     pub fn refusals(&self) -> Vec<String> {
         self.refusals.lock().unwrap().clone()

@@ -4,6 +4,7 @@
 //! is measured is Envoy. What follows from it is in `deploy/README.md`, section "What Envoy costs": none of the other
 //! ways is as correct as the one that is taken.
 
+mod inline;
 mod plain;
 mod scopes;
 mod server;
@@ -25,7 +26,7 @@ pub struct Args {
     /// Plain hosts
     #[arg(long, value_delimiter = ',', default_value = "1000,10000")]
     plain: Vec<usize>,
-    /// Leave out all ways but these: listener, listener-bare, discovery, discovery-inline, on-demand, table, scopes
+    /// Leave out all ways but these: listener, listener-inline, listener-bare, discovery, discovery-inline, on-demand, table, scopes
     #[arg(long, value_delimiter = ',')]
     ways: Vec<String>,
 }

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use envoy_types::pb::envoy::config::common::mutation_rules::v3::{HeaderMutation, header_mutation};
 use envoy_types::pb::envoy::config::core::v3::header_value_option::HeaderAppendAction;
 use envoy_types::pb::envoy::config::core::v3::{
-    ConfigSource, HeaderValue, HeaderValueOption, TypedExtensionConfig,
+    HeaderValue, HeaderValueOption, TypedExtensionConfig,
 };
 use envoy_types::pb::envoy::config::listener::v3 as pb;
 use envoy_types::pb::envoy::config::route::v3::ScopedRouteConfiguration;
@@ -17,9 +17,9 @@ use hcm::http_connection_manager::RouteSpecifier;
 use hcm::scoped_routes::scope_key_builder::fragment_builder::header_value_extractor::ExtractType;
 use hcm::scoped_routes::scope_key_builder::{FragmentBuilder, fragment_builder};
 use hcm::scoped_routes::{ConfigSpecifier, ScopeKeyBuilder};
-use isobath::envoy::edge::Edge;
-use isobath::envoy::{listener, manager};
 use prost::Message as _;
+
+use super::inline::ads;
 
 /// The scope that leads a key to a table.
 pub fn scope(value: &str, table: &str) -> Bytes {
@@ -35,17 +35,6 @@ pub fn scope(value: &str, table: &str) -> Bytes {
         ..ScopedRouteConfiguration::default()
     };
     scope.encode_to_vec().into()
-}
-
-pub fn ads() -> ConfigSource {
-    use envoy_types::pb::envoy::config::core::v3 as core;
-    ConfigSource {
-        resource_api_version: core::ApiVersion::V3.into(),
-        config_source_specifier: Some(core::config_source::ConfigSourceSpecifier::Ads(
-            core::AggregatedConfigSource::default(),
-        )),
-        ..ConfigSource::default()
-    }
 }
 
 /// The listener (or fragment of one) with other connection managers.
@@ -66,29 +55,7 @@ pub fn with_managers(
     Ok(listener.encode_to_vec().into())
 }
 
-/// The listener (or fragment of one) with a connection manager in each chain, whose routes are those of the table.
-pub fn inline(listener: &Bytes, table: &str) -> Result<Bytes> {
-    let [https, _] = manager::tls(listener::HTTPS, &Edge::default());
-    let extension = TypedExtensionConfig::decode(https.bytes())?;
-    let mut any = extension
-        .typed_config
-        .context("an extension without configuration")?;
-    let mut manager = hcm::HttpConnectionManager::decode(&*any.value)?;
-    manager.early_header_mutation_extensions.truncate(1);
-    manager.route_specifier = Some(RouteSpecifier::Rds(hcm::Rds {
-        config_source: Some(ads()),
-        route_config_name: table.to_owned(),
-    }));
-    any = pack_any(manager);
-    let mut listener = pb::Listener::decode(listener.clone())?;
-    let chains = listener.filter_chains.iter_mut();
-    for filter in chains.flat_map(|chain| &mut chain.filters) {
-        filter.config_type = Some(pb::filter::ConfigType::TypedConfig(any.clone()));
-    }
-    Ok(listener.encode_to_vec().into())
-}
-
-/// The same with scopes by a header instead of one table; `value` is what the header is set to before.
+/// The listener (or fragment of one) with scopes by a header instead of one table; `value` is what the header is set to before.
 pub fn scoped_by(listener: &Bytes, header: &str, value: Option<&str>) -> Result<Bytes> {
     with_managers(listener, |manager| set_scopes(manager, header, value))
 }

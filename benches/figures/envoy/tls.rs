@@ -21,7 +21,8 @@ use isobath::objects::private_key::{KeyAlgorithm, PrivateKeyPem};
 use isobath::xds::{Part, Resource};
 use prost::Message as _;
 
-use super::scopes::{ads, inline, scope, scoped_by, with_managers};
+use super::inline::{ads, inline};
+use super::scopes::{scope, scoped_by, with_managers};
 use super::server::Type;
 use super::stand::{CHANGES, Stand, add_changes, cpu_since, source, virtual_host};
 use crate::child::free_port;
@@ -229,7 +230,7 @@ impl Hosts<'_> {
                 server.put(Type::Scope, key, scope(key, &name));
             }
         } else {
-            part.bytes = inline(&part.bytes.to_bytes(), &name)?.to_vec().into();
+            part.bytes = inline(&part.bytes.to_bytes())?.to_vec().into();
         }
         if self.way == Way::ListenerBare {
             part.bytes = with_managers(&part.bytes.to_bytes(), |manager| {
@@ -296,7 +297,7 @@ impl Hosts<'_> {
     fn share_one_chain(&mut self) -> Result<()> {
         let (key, part) = chain("shared");
         let bytes = scoped_by(
-            &inline(&part.bytes.to_bytes(), "shared")?,
+            &inline(&part.bytes.to_bytes())?,
             SCOPE,
             Some("%REQUESTED_SERVER_NAME%"),
         )?;
