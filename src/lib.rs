@@ -69,7 +69,7 @@
 //! 4. `build/reads.rs` finds the readers: every host of the Ingress. Of a long Ingress the hosts read a derived unit
 //!    (`translate/derived.rs`), and are made again only if that differs. The object's own unit (`build/unit.rs`) is made again
 //!    whenever the object differs.
-//! 5. `build/mod.rs` has each host made by `build/render.rs`: `translate/host.rs` merges the Ingresses that name it, and
+//! 5. `build/hosts.rs` has each host made by `build/render.rs`: `translate/host.rs` merges the Ingresses that name it, and
 //!    `translate/table.rs` asks `translate/reading.rs` for each one's annotations. `translate/policy.rs` reads them, their
 //!    values by `translate/annotation.rs`; what is wrong with a value is told by the Ingress's own unit, `translate/object.rs`.
 //! 6. `translate/table.rs` makes an entry of each path (`translate/entry.rs`), puts them in order (`translate/order.rs`), and

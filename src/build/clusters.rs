@@ -1,5 +1,6 @@
-//! Clusters and their load assignments: they are there while a host names them.
+//! Clusters and their load assignments: they are there while a unit names them.
 
+use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::sync::Arc;
 
@@ -9,10 +10,40 @@ use crate::xds::ResourceType;
 
 use super::render::parallel_map;
 use super::unit::Unit;
-use super::{Builder, Work, take_units};
+use super::{Builder, ClusterState, Work, take_units};
 
 impl Builder {
-    /// Builds the clusters that some host names, and removes the others.
+    /// A unit that used the clusters `old` uses those of `new` now. First take, then release: a cluster that is still named
+    /// keeps its state.
+    pub(super) fn use_clusters(
+        &mut self,
+        old: &[Arc<str>],
+        new: BTreeMap<Arc<str>, BackendPort>,
+        work: &mut Work,
+    ) {
+        for (name, backend) in new {
+            let state = self.clusters.entry(name.clone()).or_insert_with(|| {
+                work.units.insert(Unit::Cluster(name.clone()));
+                work.units.insert(Unit::Endpoints(name));
+                ClusterState {
+                    backend,
+                    is_assigned: false,
+                    users: 0,
+                }
+            });
+            state.users += 1;
+        }
+        for name in old {
+            if let Some(state) = self.clusters.get_mut(name) {
+                state.users -= 1;
+                if state.users == 0 {
+                    work.released.insert(name.clone());
+                }
+            }
+        }
+    }
+
+    /// Builds the clusters that some unit names, and removes the others.
     pub(super) fn build_clusters(&mut self, work: &mut Work, memo: &Memo) {
         let names: Vec<Arc<str>> = take_units(&mut work.units, |unit| match unit {
             Unit::Cluster(name) => Ok(name),
@@ -33,7 +64,7 @@ impl Builder {
         for ((name, backend, _), (rendered, reads)) in used.into_iter().zip(rendered) {
             self.translated.clusters += 1;
             self.record(&Unit::Cluster(name.clone()), reads);
-            // The hosts that name a cluster read its Service too, so it can't be named when its Service or port is
+            // The units that name a cluster read its Service too, so it can't be named when its Service or port is
             // gone.
             let Some((resource, is_assigned)) = rendered else {
                 continue;

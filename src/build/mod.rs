@@ -6,8 +6,10 @@
 //! clock, no log. The controller owns it and publishes what it makes.
 
 mod audit;
+mod by_front;
 mod clusters;
 pub mod controller;
+mod hosts;
 pub mod http;
 pub mod listeners;
 mod parts;
@@ -23,18 +25,17 @@ use std::sync::Arc;
 
 use crate::envoy::{listener, secret};
 use crate::facts::{Changes, ClassSelection, Store};
-use crate::model::Host;
 use crate::model::verdict::{IngressFacts, Statuses};
 use crate::objects::{Event, Kind, NamespacedName, Object, ObjectRef};
 use crate::translate::{self, BackendPort, Memo, Options};
 use crate::xds::{Resource, ResourceType, Snapshot, packed};
 
 use audit::Audit;
+use by_front::ByFront;
 use listeners::Listeners;
 use problems::{Problems, uid};
 use reads::Reads;
-use render::{ReadFacts, RenderedHost, Renderer, parallel_map};
-use tls::Served;
+use render::{ReadFacts, Renderer, parallel_map};
 use unit::Unit;
 
 /// What the operator decided, as far as the core is concerned.
@@ -94,7 +95,7 @@ pub struct Builder {
     reads: Reads,
     audit: Option<Audit>,
     is_first: bool,
-    hosts: BTreeMap<Host, HostState>,
+    hosts: ByFront<HostState>,
     clusters: BTreeMap<Arc<str>, ClusterState>,
     listeners: Listeners,
     problems: Problems,
@@ -115,7 +116,7 @@ struct ClusterState {
     backend: BackendPort,
     /// Whether its endpoints are a load assignment, and no DNS name.
     is_assigned: bool,
-    /// Hosts whose routes name it. At zero it goes.
+    /// Units that name it. At zero it goes.
     users: usize,
 }
 
@@ -123,7 +124,7 @@ struct ClusterState {
 struct Work {
     /// Units to be made. One comes in while those before it are made: what is made of a host names clusters.
     units: BTreeSet<Unit>,
-    /// Clusters that a host has named no longer, and another may name again.
+    /// Clusters that a unit names no longer, and another may name again.
     released: BTreeSet<Arc<str>>,
     changed: bool,
 }
@@ -151,7 +152,7 @@ impl Builder {
             reads: Reads::default(),
             audit: None,
             is_first: true,
-            hosts: BTreeMap::new(),
+            hosts: ByFront::default(),
             clusters: BTreeMap::new(),
             problems: Problems::default(),
             snapshot,
@@ -218,7 +219,8 @@ impl Builder {
     fn changed_units(&self, changes: Changes) -> BTreeSet<Unit> {
         let readers = changes.facts().flat_map(|fact| self.reads.readers(fact));
         let mut units: BTreeSet<Unit> = readers.cloned().collect();
-        units.extend(changes.hosts.into_iter().map(Unit::Host));
+        let hosts = changes.hosts.into_iter();
+        units.extend(hosts.map(|(front, host)| Unit::Host(front, host)));
         units.extend(changes.objects.into_iter().map(Unit::Object));
         units
     }
@@ -293,70 +295,6 @@ impl Builder {
         }
     }
 
-    fn build_hosts(&mut self, work: &mut Work, memo: &Memo) {
-        let hosts: Vec<Host> = take_units(&mut work.units, |unit| match unit {
-            Unit::Host(host) => Ok(host),
-            other => Err(other),
-        });
-        let renderer = self.renderer(memo);
-        let rendered = parallel_map(self.threads, &hosts, |host| renderer.host(host));
-        for (host, (rendered, reads)) in hosts.iter().zip(rendered) {
-            let unit = Unit::Host(host.clone());
-            match self.store.names_host(host) {
-                true => self.record(&unit, reads),
-                false => self.forget(&unit),
-            }
-            self.file_host(host, rendered, work);
-        }
-    }
-
-    fn file_host(&mut self, host: &Host, unit: RenderedHost, work: &mut Work) {
-        self.translated.hosts += 1;
-        let old = self.hosts.remove(host).unwrap_or_default();
-        let http_key = unit.http.as_ref().map(|(key, _)| key.clone());
-        if let Some(http) = self.listeners.http(listener::HTTP) {
-            http.set_redirect(host, unit.redirects);
-            http.set(old.http_key.as_ref(), unit.http);
-        }
-        if let Some(tls) = self.listeners.tls(listener::HTTPS) {
-            let served = match (unit.https, unit.is_closed) {
-                (Some(https), _) => Served::Terminated(https),
-                (None, true) => Served::Closed,
-                (None, false) => Served::No,
-            };
-            tls.set(host, served);
-        }
-        // First take, then release: a cluster that is still named keeps its state.
-        for (name, backend) in &unit.clusters {
-            let state = self.clusters.entry(name.clone()).or_insert_with(|| {
-                work.units.insert(Unit::Cluster(name.clone()));
-                work.units.insert(Unit::Endpoints(name.clone()));
-                ClusterState {
-                    backend: backend.clone(),
-                    is_assigned: false,
-                    users: 0,
-                }
-            });
-            state.users += 1;
-        }
-        for name in &old.clusters {
-            if let Some(state) = self.clusters.get_mut(name) {
-                state.users -= 1;
-                if state.users == 0 {
-                    work.released.insert(name.clone());
-                }
-            }
-        }
-        self.problems.set(Unit::Host(host.clone()), unit.problems);
-        let state = HostState {
-            http_key,
-            clusters: unit.clusters.into_keys().collect(),
-        };
-        if self.store.names_host(host) {
-            self.hosts.insert(host.clone(), state);
-        }
-    }
-
     fn build_secrets(&mut self, work: &mut Work, memo: &Memo) {
         let changed = self.listeners.take_touched_secrets().into_iter();
         work.units.extend(changed.map(Unit::Secret));
@@ -401,7 +339,7 @@ impl Builder {
     fn pack(&mut self) {
         self.store.pack();
         self.reads.pack();
-        self.hosts = std::mem::take(&mut self.hosts).into_iter().collect();
+        self.hosts.pack();
         self.clusters = std::mem::take(&mut self.clusters).into_iter().collect();
         self.listeners.pack();
         self.snapshot.pack();

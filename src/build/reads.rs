@@ -178,14 +178,14 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
-    use crate::model::Host;
+    use crate::model::{Front, Host};
 
     fn fact(name: u32) -> FactId {
         FactId::of(&name)
     }
 
     fn unit(name: &str) -> Unit {
-        Unit::Host(Host::new(name))
+        Unit::Host(Front::Fleet, Host::new(name))
     }
 
     fn reads(facts: &[u32]) -> Box<[FactId]> {

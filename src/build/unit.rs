@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::model::Host;
+use crate::model::{Front, Host};
 use crate::objects::{NamespacedName, ObjectRef};
 use crate::translate::Derived;
 
@@ -11,9 +11,9 @@ use crate::translate::Derived;
 pub enum Unit {
     /// What others read.
     Derived(Box<Derived>),
-    /// A host that somebody names.
-    Host(Host),
-    /// A cluster that some host names.
+    /// A host that somebody names, on all listeners of its front.
+    Host(Front, Host),
+    /// A cluster that some unit names.
     Cluster(Arc<str>),
     /// The endpoints of such a cluster.
     Endpoints(Arc<str>),

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeSet, HashSet};
 
-use crate::model::Host;
+use crate::model::{Front, Host};
 use crate::objects::{Kind, NamespacedName, ObjectRef};
 
 use super::fact::{Fact, FactId};
@@ -14,7 +14,7 @@ pub struct Changes {
     /// Facts that differ; `None` while nobody has read any, when looking for them would serve nobody.
     facts: Option<HashSet<FactId>>,
     /// Hosts whose claims differ.
-    pub hosts: BTreeSet<Host>,
+    pub hosts: BTreeSet<(Front, Host)>,
     /// Objects that differ, their status included.
     pub objects: BTreeSet<ObjectRef>,
 }

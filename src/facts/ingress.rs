@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use crate::model::Host;
+use crate::model::{Front, Host};
 use crate::objects::{Ingress, IngressBackend, NamespacedName};
 
 use super::changes::Changes;
@@ -136,7 +136,7 @@ impl Store {
             };
             if !is_same {
                 changes.fact(Fact::Claims(host));
-                changes.hosts.insert(host.clone());
+                changes.hosts.insert((Front::Fleet, host.clone()));
             }
         }
         let (left, named) = (named_by(old, services), named_by(new, services));

@@ -6,6 +6,7 @@
 //! constructor says in one sentence why it is not. What few routes have is boxed; there are a million plain ones.
 
 mod cluster;
+mod front;
 mod header;
 mod host;
 mod listener;
@@ -25,6 +26,7 @@ pub use cluster::{
     CircuitBreakers, Cluster, Discovery, EndpointAddress, LoadAssignment, RetryBudget,
     UpstreamProtocol,
 };
+pub use front::Front;
 pub use header::{HeaderModifier, HeaderName};
 pub use host::Host;
 pub use listener::{Application, Forwarding, Listener, Share};
