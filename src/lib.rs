@@ -58,7 +58,8 @@
 //! 8. `xds/snapshot.rs` takes the resource in, and `build/controller/mod.rs` publishes a copy of the snapshot.
 //! 9. `xds/server/session.rs`, one for each client, wakes and hands the snapshot to its state machine, `xds/stream.rs`.
 //!    `xds/stream/walk.rs` marks what differs as due (`xds/channel.rs`), and `xds/stream/push.rs` makes the response.
-//! 10. `xds/delta.rs` (or `xds/sotw.rs`) makes the message of it, and `xds/server/body.rs` encodes that for HTTP/2.
+//! 10. `xds/delta.rs` (or `xds/sotw.rs`) encodes the message of it with `xds/encode.rs`, and `xds/server/body.rs` hands that to
+//!     HTTP/2. Of a table only the pieces that differ are encoded again (`xds/pieces.rs`).
 //!
 //! **An annotation of an Ingress, to a route**
 //!

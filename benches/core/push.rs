@@ -10,7 +10,6 @@ use isobath::xds::delta::Delta;
 use isobath::xds::message::Protocol as _;
 use isobath::xds::stream::{Stream, Timing};
 use isobath::xds::{Ask, Request, ResourceType, Response, Snapshot, Variant};
-use prost::Message as _;
 
 use crate::world::{endpoint_slice, loaded};
 
@@ -35,7 +34,7 @@ pub fn push(criterion: &mut Criterion) {
                     stream.publish(snapshot, now);
                     let response = stream.poll(now).unwrap();
                     acknowledge(&mut stream, &response, now);
-                    Delta::frame(&response, "bench").encode_to_vec()
+                    Delta::encode(&response, "bench")
                 },
                 BatchSize::PerIteration,
             );

@@ -62,7 +62,7 @@ impl HttpListener {
         if is_touched {
             let head = self.head.named(&self.name);
             let table = Resource::composite(self.name.clone(), head, self.table.clone());
-            snapshot.insert(ResourceType::Route, Arc::new(table));
+            snapshot.follow(ResourceType::Route, table);
         }
         is_touched
     }

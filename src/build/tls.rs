@@ -307,14 +307,14 @@ impl TlsListener {
                 Some(server) => {
                     let head = self.table_head.named(&name);
                     let table = Resource::composite(name, head, server.table.clone());
-                    snapshot.insert(ResourceType::Route, Arc::new(table));
+                    snapshot.follow(ResourceType::Route, table);
                 }
             }
         }
         if std::mem::take(&mut self.touched) {
             let listener =
                 Resource::composite(self.name.clone(), self.head.clone(), self.parts.clone());
-            snapshot.insert(ResourceType::Listener, Arc::new(listener));
+            snapshot.follow(ResourceType::Listener, listener);
         }
         changed
     }

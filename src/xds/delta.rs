@@ -1,6 +1,7 @@
 //! The messages of the incremental variant.
 
 use super::client::Client;
+use super::encode::{Encoder, Message, any_length, field_length};
 use super::message::{Ask, Protocol, RefusalText, Request, Response, Variant};
 use super::wire;
 
@@ -11,7 +12,6 @@ pub struct Delta;
 impl Protocol for Delta {
     const VARIANT: Variant = Variant::Delta;
     type Request = wire::DeltaDiscoveryRequest;
-    type Response = wire::DeltaDiscoveryResponse;
 
     fn parse(request: Self::Request) -> Request {
         Request {
@@ -29,28 +29,29 @@ impl Protocol for Delta {
         }
     }
 
-    fn frame(response: &Response, identifier: &str) -> Self::Response {
+    /// `DeltaDiscoveryResponse`.
+    fn encode(response: &Response, identifier: &str) -> Option<Message> {
         let type_url = response.resource_type.type_url();
-        wire::DeltaDiscoveryResponse {
-            system_version_info: response.version.to_string(),
-            resources: response
-                .resources
-                .iter()
-                .map(|resource| wire::Resource {
-                    version: resource.version().to_string(),
-                    resource: Some(wire::Any {
-                        type_url: type_url.into(),
-                        value: resource.bytes(),
-                    }),
-                    name: resource.name().to_string(),
-                })
-                .collect(),
-            type_url: type_url.into(),
-            nonce: response.nonce.to_string(),
-            removed_resources: response.removed.iter().map(ToString::to_string).collect(),
-            control_plane: Some(wire::ControlPlane {
-                identifier: identifier.into(),
-            }),
+        let mut encoder = Encoder::with_capacity(response.own_length());
+        encoder.text(1, &response.version);
+        for resource in &response.resources {
+            let (version, name) = (resource.version(), resource.name());
+            let any = any_length(resource, type_url);
+            let length =
+                field_length(1, version.len()) + field_length(2, any) + field_length(3, name.len());
+            encoder.field(2, length);
+            encoder.text(1, version);
+            encoder.field(2, any);
+            encoder.any(resource, type_url);
+            encoder.text(3, name);
         }
+        encoder.text(4, type_url);
+        encoder.text(5, &response.nonce.to_string());
+        for name in &response.removed {
+            encoder.text(6, name);
+        }
+        encoder.field(7, field_length(1, identifier.len()));
+        encoder.text(1, identifier);
+        encoder.finish()
     }
 }

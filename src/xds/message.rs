@@ -5,6 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::client::Client;
+use super::encode::Message;
 use super::wire;
 use super::{Resource, ResourceType};
 
@@ -254,6 +255,19 @@ impl Response {
             .map(|resource| resource.length())
             .sum()
     }
+
+    /// Length of what is encoded for this response alone, about.
+    pub(super) fn own_length(&self) -> usize {
+        /// Of numbers, lengths and versions.
+        const SHORT: usize = 64;
+        let type_url = self.resource_type.type_url().len();
+        let resources = self
+            .resources
+            .iter()
+            .map(|resource| SHORT + type_url + resource.name().len() + resource.head().bytes.len());
+        let removed = self.removed.iter().map(|name| SHORT + name.len());
+        resources.chain(removed).sum::<usize>() + type_url + 2 * SHORT
+    }
 }
 
 /// What joins a variant's messages to the state machine.
@@ -262,14 +276,12 @@ pub trait Protocol: 'static {
     const VARIANT: Variant;
     /// Its request.
     type Request: wire::Request + Send + 'static;
-    /// Its response.
-    type Response: prost::Message + Send + 'static;
 
     /// A request that arrived.
     fn parse(request: Self::Request) -> Request;
 
-    /// A response to send, as the process called `identifier`.
-    fn frame(response: &Response, identifier: &str) -> Self::Response;
+    /// A response to send, as the process called `identifier`; `None` for one that is too long for gRPC.
+    fn encode(response: &Response, identifier: &str) -> Option<Message>;
 }
 
 #[cfg(test)]

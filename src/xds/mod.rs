@@ -3,8 +3,8 @@
 //! Nothing in here knows what the bytes mean: neither Kubernetes nor Envoy's resources appear, only their names,
 //! their types and what they refer to. The protocol is a state machine without IO; `server` alone has sockets.
 //!
-//! - `resource_type`, `part`, `resource`, `snapshot`: what there is;
-//! - `wire`, `client`, `message`, `delta`, `sotw`: requests and responses of the two variants;
+//! - `resource_type`, `part`, `pieces`, `resource`, `snapshot`: what there is;
+//! - `wire`, `client`, `message`, `encode`, `delta`, `sotw`: requests and responses of the two variants;
 //! - `overlay`, `names`, `subscription`, `held`, `channel`, `refusal`, `removal`, `stream`: what one client is sent, and when;
 //! - `report`, `metrics`: what others see of it;
 //! - `address`, `transport`, `server`: sockets, TLS and gRPC.
@@ -13,12 +13,14 @@ mod address;
 pub mod channel;
 mod client;
 pub mod delta;
+pub mod encode;
 pub mod held;
 pub mod message;
 mod metrics;
 pub mod names;
 pub mod overlay;
 mod part;
+mod pieces;
 pub mod refusal;
 pub mod removal;
 mod report;

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use bytes::{BufMut, Bytes};
-use xxhash_rust::xxh3::Xxh3;
+use xxhash_rust::xxh3::{Xxh3, xxh3_128_with_seed};
 
 use super::ResourceType;
 
@@ -85,6 +85,16 @@ impl Encoded {
         let mut hasher = Xxh3::new();
         self.hash_into(&mut hasher);
         hasher.digest()
+    }
+
+    /// The same in more bits, and another one for each seed.
+    pub(super) fn hash_with(&self, seed: u64) -> u128 {
+        if self.tail.is_empty() {
+            return xxh3_128_with_seed(&self.own, seed);
+        }
+        let mut hasher = Xxh3::with_seed(seed);
+        self.hash_into(&mut hasher);
+        hasher.digest128()
     }
 
     /// All bytes in one piece, which is a copy only where there is a tail.

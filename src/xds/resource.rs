@@ -5,8 +5,10 @@ use std::sync::{Arc, LazyLock, OnceLock};
 
 use bytes::{Bytes, BytesMut};
 use imbl::OrdMap;
+use imbl::ordmap::DiffItem;
 use xxhash_rust::xxh3::Xxh3;
 
+use super::pieces::Pieces;
 use super::{Part, Reference};
 
 /// One resource: the fields that are always there (`head`), then its parts in the order of their keys.
@@ -21,8 +23,17 @@ pub struct Resource {
 
 struct Composite {
     parts: OrdMap<Arc<str>, Arc<Part>>,
-    /// Concatenated on first use, once for all streams.
-    bytes: OnceLock<Bytes>,
+    /// Encoded on first use, once for all streams.
+    pieces: OnceLock<Arc<Pieces>>,
+    /// Those of an earlier form, of which most are the same.
+    before: Option<Arc<Pieces>>,
+}
+
+impl Composite {
+    fn pieces(&self) -> &Arc<Pieces> {
+        self.pieces
+            .get_or_init(|| Arc::new(Pieces::new(&self.parts, self.before.as_deref())))
+    }
 }
 
 static NO_PARTS: LazyLock<OrdMap<Arc<str>, Arc<Part>>> = LazyLock::new(OrdMap::new);
@@ -40,7 +51,8 @@ impl Resource {
         let composite = (!parts.is_empty()).then(|| {
             Box::new(Composite {
                 parts,
-                bytes: OnceLock::new(),
+                pieces: OnceLock::new(),
+                before: None,
             })
         });
         Self {
@@ -49,6 +61,16 @@ impl Resource {
             version: OnceLock::new(),
             composite,
         }
+    }
+
+    /// The same resource, which is encoded and hashed at the cost of what differs from an earlier form.
+    #[must_use]
+    pub fn after(mut self, before: &Self) -> Self {
+        if let (Some(composite), Some(before)) = (&mut self.composite, &before.composite) {
+            let pieces = before.pieces.get().or(before.before.as_ref());
+            composite.before = pieces.cloned();
+        }
+        self
     }
 
     /// The same resource with a version of its maker's, which tells every form of this name apart.
@@ -79,13 +101,24 @@ impl Resource {
         }
     }
 
-    /// The encoded message.
+    /// The encoded message in one piece, which is a copy where it has parts.
     #[must_use]
     pub fn bytes(&self) -> Bytes {
-        match &self.composite {
-            Some(composite) => composite.bytes.get_or_init(|| self.concatenated()).clone(),
-            None => self.head.bytes.to_bytes(),
+        if self.composite.is_none() {
+            return self.head.bytes.to_bytes();
         }
+        let mut bytes = BytesMut::with_capacity(self.length());
+        self.head.bytes.put_into(&mut bytes);
+        for piece in self.pieces() {
+            bytes.extend_from_slice(piece);
+        }
+        bytes.freeze()
+    }
+
+    /// What follows the head in the encoded message: the same memory for all who ask.
+    pub fn pieces(&self) -> impl Iterator<Item = &Bytes> {
+        let composite = self.composite.iter();
+        composite.flat_map(|composite| composite.pieces().iter())
     }
 
     /// Length of the encoded message.
@@ -99,8 +132,9 @@ impl Resource {
     pub fn version(&self) -> &Arc<str> {
         self.version.get_or_init(|| {
             let mut hasher = Xxh3::new();
-            for part in self.units() {
-                part.bytes.hash_into(&mut hasher);
+            self.head.bytes.hash_into(&mut hasher);
+            if let Some(composite) = &self.composite {
+                hasher.update(&composite.pieces().hash().to_le_bytes());
             }
             format!("{:016x}", hasher.digest()).into()
         })
@@ -115,27 +149,23 @@ impl Resource {
     #[must_use]
     pub fn without(&self, key: &str) -> Self {
         let parts = self.parts().without(key);
-        Self::composite(self.name.clone(), self.head.clone(), parts)
+        Self::composite(self.name.clone(), self.head.clone(), parts).after(self)
     }
 
     fn units(&self) -> impl Iterator<Item = &Part> {
         std::iter::once(&self.head).chain(self.parts().values().map(|part| &**part))
     }
-
-    fn concatenated(&self) -> Bytes {
-        let mut bytes = BytesMut::with_capacity(self.length());
-        for part in self.units() {
-            part.bytes.put_into(&mut bytes);
-        }
-        bytes.freeze()
-    }
 }
 
 impl PartialEq for Resource {
     fn eq(&self, other: &Self) -> bool {
-        let same_bytes = || match (&self.composite, &other.composite) {
-            (None, None) => self.head.bytes == other.head.bytes,
-            _ => self.bytes() == other.bytes(),
+        let same_bytes = || {
+            self.head.bytes == other.head.bytes
+                && self.parts().diff(other.parts()).all(|item| match item {
+                    // Owners are no bytes.
+                    DiffItem::Update { old, new } => old.1.bytes == new.1.bytes,
+                    DiffItem::Add(..) | DiffItem::Remove(..) => false,
+                })
         };
         std::ptr::eq(self, other) || (self.name == other.name && same_bytes())
     }

@@ -38,6 +38,15 @@ impl Snapshot {
         self.resources[resource_type as usize].insert(resource.name().clone(), resource);
     }
 
+    /// Puts a resource in that has most of the parts of the one of its name.
+    pub fn follow(&mut self, resource_type: ResourceType, resource: Resource) {
+        let resource = match self.get(resource_type, resource.name()) {
+            Some(before) => resource.after(before),
+            None => resource,
+        };
+        self.insert(resource_type, Arc::new(resource));
+    }
+
     /// Takes a resource out; returns whether it was there.
     pub fn remove(&mut self, resource_type: ResourceType, name: &str) -> bool {
         self.resources[resource_type as usize]

@@ -1,6 +1,7 @@
 //! The messages of the state-of-the-world variant.
 
 use super::client::Client;
+use super::encode::{Encoder, Message, any_length, field_length};
 use super::message::{Ask, Protocol, RefusalText, Request, Response, Variant};
 use super::wire;
 
@@ -11,7 +12,6 @@ pub struct Sotw;
 impl Protocol for Sotw {
     const VARIANT: Variant = Variant::Sotw;
     type Request = wire::DiscoveryRequest;
-    type Response = wire::DiscoveryResponse;
 
     fn parse(request: Self::Request) -> Request {
         Request {
@@ -28,23 +28,19 @@ impl Protocol for Sotw {
         }
     }
 
-    fn frame(response: &Response, identifier: &str) -> Self::Response {
+    /// `DiscoveryResponse`.
+    fn encode(response: &Response, identifier: &str) -> Option<Message> {
         let type_url = response.resource_type.type_url();
-        wire::DiscoveryResponse {
-            version_info: response.version.to_string(),
-            resources: response
-                .resources
-                .iter()
-                .map(|resource| wire::Any {
-                    type_url: type_url.into(),
-                    value: resource.bytes(),
-                })
-                .collect(),
-            type_url: type_url.into(),
-            nonce: response.nonce.to_string(),
-            control_plane: Some(wire::ControlPlane {
-                identifier: identifier.into(),
-            }),
+        let mut encoder = Encoder::with_capacity(response.own_length());
+        encoder.text(1, &response.version);
+        for resource in &response.resources {
+            encoder.field(2, any_length(resource, type_url));
+            encoder.any(resource, type_url);
         }
+        encoder.text(4, type_url);
+        encoder.text(5, &response.nonce.to_string());
+        encoder.field(6, field_length(1, identifier.len()));
+        encoder.text(1, identifier);
+        encoder.finish()
     }
 }

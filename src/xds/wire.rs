@@ -176,6 +176,13 @@ pub struct Any {
     pub value: Bytes,
 }
 
+impl Any {
+    /// The number of [`Self::type_url`].
+    pub const TYPE_URL: u32 = 1;
+    /// The number of [`Self::value`].
+    pub const VALUE: u32 = 2;
+}
+
 /// `envoy.service.discovery.v3.Resource`. There is no time to live: a resource of an ingress must outlive its
 /// control plane.
 #[derive(Clone, PartialEq, prost::Message)]

@@ -92,7 +92,8 @@ impl RefusedParts {
             }
         }
         let (name, head) = (resource.name().clone(), resource.head().clone());
-        (Arc::new(Resource::composite(name, head, parts)), altered)
+        let rest = Resource::composite(name, head, parts).after(resource);
+        (Arc::new(rest), altered)
     }
 
     /// The resource has this form now: returns the refused parts that it does not have any more, and how many parts were

@@ -12,8 +12,8 @@ use bytes::{Buf, BytesMut};
 use hyper::body::{Body, Incoming};
 use tonic::Status;
 
-use super::body::PREFIX;
 use super::memory_limit::{OverLimit, StreamMemory, decoded};
+use crate::xds::encode::PREFIX;
 use crate::xds::wire::{Request, count_names};
 
 /// The requests of one stream.
@@ -156,6 +156,7 @@ mod tests {
 
     use super::*;
     use crate::xds::Metrics;
+    use crate::xds::encode::Message;
     use crate::xds::server::body;
     use crate::xds::server::memory_limit::MemoryLimit;
     use crate::xds::server::streams::Streams;
@@ -185,8 +186,14 @@ mod tests {
 
     /// What [`body::Body`] makes of these messages.
     async fn encoded(nodes: &[Node]) -> Bytes {
-        let nodes: Vec<Result<Node, Status>> = nodes.iter().cloned().map(Ok).collect();
-        let body = body::Body::new(Box::pin(futures::stream::iter(nodes)));
+        let message = |node: &Node| {
+            let node = node.encode_to_vec();
+            let length = u32::try_from(node.len()).unwrap().to_be_bytes();
+            let prefix = [0].into_iter().chain(length).collect();
+            Ok::<Message, Status>(vec![prefix, node.into()])
+        };
+        let messages: Vec<_> = nodes.iter().map(message).collect();
+        let body = body::Body::new(Box::pin(futures::stream::iter(messages)));
         let collected = body.collect().await.unwrap();
         let trailers = collected.trailers().unwrap();
         assert_eq!(trailers["grpc-status"], "0");

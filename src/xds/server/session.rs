@@ -12,6 +12,7 @@ use super::memory_limit::{OverLimit, StreamMemory, remembered};
 use super::requests::{Requests, over_limit};
 use super::shared::Shared;
 use super::streams::{Counted, Streams};
+use crate::xds::encode::Message;
 use crate::xds::message::{Protocol, Response};
 use crate::xds::metrics::StreamGauge;
 use crate::xds::report::{Entry, LeftOut, Reporting, StreamReport};
@@ -93,13 +94,15 @@ impl<P: Protocol> Session<P> {
     /// All responses, until the client or the server ends the stream.
     pub(super) fn responses(
         self,
-    ) -> impl FuturesStream<Item = Result<P::Response, Status>> + Send + 'static {
+    ) -> impl FuturesStream<Item = Result<Message, Status>> + Send + 'static {
         futures::stream::unfold(Some(self), |session| async move {
             let mut session = session?;
             match session.next().await {
                 Ok(Some(response)) => {
-                    let framed = P::frame(&response, &session.identifier);
-                    Some((Ok(framed), Some(session)))
+                    let message = P::encode(&response, &session.identifier);
+                    let message = message
+                        .ok_or_else(|| Status::out_of_range("a response of more than 4 GiB"));
+                    Some((message, Some(session)))
                 }
                 Ok(None) => None,
                 Err(status) => Some((Err(status), None)),

@@ -36,7 +36,7 @@ impl Kept {
         let mut parts = table.parts().clone();
         parts.extend(guests.clone());
         let (name, head) = (table.name().clone(), table.head().clone());
-        let with_guests = Arc::new(Resource::composite(name, head, parts));
+        let with_guests = Arc::new(Resource::composite(name, head, parts).after(&table));
         Self {
             table,
             guests,

@@ -391,7 +391,11 @@ impl Stream {
                 }
             }
         }
-        Some(Arc::new(Resource::composite(name.clone(), head?, parts)))
+        let composed = Resource::composite(name.clone(), head?, parts);
+        Some(Arc::new(match accepted {
+            Some(accepted) => composed.after(accepted),
+            None => composed,
+        }))
     }
 
     /// Whether a unit is still what the client should have.

@@ -208,11 +208,8 @@ impl Stream {
         let mut parts = wanted.parts().clone();
         parts.extend(lost);
         let name = wanted.name().clone();
-        Some(Arc::new(Resource::composite(
-            name,
-            wanted.head().clone(),
-            parts,
-        )))
+        let kept = Resource::composite(name, wanted.head().clone(), parts);
+        Some(Arc::new(kept.after(sent)))
     }
 }
 
