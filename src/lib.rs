@@ -75,7 +75,8 @@
 //!    values by `translate/annotation.rs`; what is wrong with a value is told by the Ingress's own unit, `translate/object.rs`.
 //! 6. `translate/table.rs` makes an entry of each path (`translate/entry.rs`), puts them in order (`translate/order.rs`), and
 //!    makes the virtual hosts of the model: for plain HTTP and for HTTPS.
-//! 7. `envoy/route.rs` encodes a virtual host, with `envoy/route_match.rs`, `envoy/route_action.rs` and `envoy/header.rs`.
+//! 7. `envoy/route.rs` encodes a virtual host, with `envoy/route_match.rs`, `envoy/route_action.rs`, `envoy/header.rs` and,
+//!    where somebody is to be kept out or something changed on the way, `envoy/filters/mod.rs`.
 //! 8. `build/listeners.rs` has the listeners: `build/http.rs` puts the one virtual host into the table of plain HTTP,
 //!    `build/tls.rs` the other into that of its TLS server. The tables reach the wire as above; `xds/stream/scopes.rs` says
 //!    what waits for them, and they for what.

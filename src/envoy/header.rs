@@ -2,7 +2,9 @@
 
 use envoy_types::pb::envoy::config::core::v3 as core;
 
-use crate::model::HeaderModifier;
+use core::header_value_option::HeaderAppendAction;
+
+use crate::model::{DynamicValue, HeaderChange, HeaderMode, HeaderModifier, HeaderPart};
 
 /// Headers to set, replacing what is there. `host` and pseudo headers are not among them: Envoy refuses a whole
 /// table over those (the route action sets the host).
@@ -11,18 +13,79 @@ pub(super) fn to_add(modifier: &HeaderModifier) -> Vec<core::HeaderValueOption> 
         .set
         .iter()
         .filter(|(name, _)| is_ordinary(name))
-        .map(|(name, value)| core::HeaderValueOption {
-            header: Some(core::HeaderValue {
-                key: name.to_string(),
-                value: literal(value),
-                ..Default::default()
-            }),
-            append_action: core::header_value_option::HeaderAppendAction::OverwriteIfExistsOrAdd
-                .into(),
-            keep_empty_value: true,
-            ..Default::default()
-        })
+        .map(|(name, value)| set(name, value))
         .collect()
+}
+
+/// A header with this literal value, and no other of its name.
+pub(super) fn set(name: &str, value: &str) -> core::HeaderValueOption {
+    core::HeaderValueOption {
+        keep_empty_value: true,
+        ..formatted(
+            name,
+            literal(value),
+            HeaderAppendAction::OverwriteIfExistsOrAdd,
+        )
+    }
+}
+
+/// A header whose value is a format of Envoy's. What comes out empty is not added.
+pub(super) fn formatted(
+    name: &str,
+    value: String,
+    action: HeaderAppendAction,
+) -> core::HeaderValueOption {
+    core::HeaderValueOption {
+        header: Some(core::HeaderValue {
+            key: name.to_owned(),
+            value,
+            ..Default::default()
+        }),
+        append_action: action.into(),
+        ..Default::default()
+    }
+}
+
+/// A change whose value Envoy fills in.
+pub(super) fn change(change: &HeaderChange) -> core::HeaderValueOption {
+    let action = match change.mode() {
+        HeaderMode::Set => HeaderAppendAction::OverwriteIfExistsOrAdd,
+        HeaderMode::Add => HeaderAppendAction::AppendIfExistsOrAdd,
+        HeaderMode::SetIfAbsent => HeaderAppendAction::AddIfAbsent,
+    };
+    let value = change.value().iter().map(|part| match part {
+        HeaderPart::Text(text) => literal(text),
+        HeaderPart::Value(value) => format_of(value),
+    });
+    formatted(change.name(), value.collect(), action)
+}
+
+/// The one place that writes commands of Envoy's formats for objects. A name in one is [`crate::model::PlainName`].
+fn format_of(value: &DynamicValue) -> String {
+    let command = match value {
+        DynamicValue::ClientAddress => "%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT%",
+        DynamicValue::PeerAddress => "%DOWNSTREAM_DIRECT_REMOTE_ADDRESS_WITHOUT_PORT%",
+        DynamicValue::ListenerPort => "%DOWNSTREAM_LOCAL_PORT%",
+        DynamicValue::Host => "%REQ(:AUTHORITY)%",
+        DynamicValue::Path => "%REQ(X-ENVOY-ORIGINAL-PATH?:PATH)%",
+        DynamicValue::Method => "%REQ(:METHOD)%",
+        DynamicValue::Scheme => "%REQ(:SCHEME)%",
+        DynamicValue::Protocol => "%PROTOCOL%",
+        DynamicValue::RequestId => "%REQ(X-REQUEST-ID)%",
+        DynamicValue::StartTime => "%START_TIME(%s.%3f)%",
+        DynamicValue::Header(name) => return format!("%REQ({})%", name.as_str()),
+        DynamicValue::ServerName => "%REQUESTED_SERVER_NAME%",
+        DynamicValue::TlsVersion => "%DOWNSTREAM_TLS_VERSION%",
+        DynamicValue::TlsCipher => "%DOWNSTREAM_TLS_CIPHER%",
+        DynamicValue::ClientCertificate => "%DOWNSTREAM_PEER_CERT%",
+        DynamicValue::ClientSubject => "%DOWNSTREAM_PEER_SUBJECT%",
+        DynamicValue::ClientIssuer => "%DOWNSTREAM_PEER_ISSUER%",
+        DynamicValue::ClientSerial => "%DOWNSTREAM_PEER_SERIAL%",
+        DynamicValue::ClientFingerprint => "%DOWNSTREAM_PEER_FINGERPRINT_256%",
+        DynamicValue::EndpointAddress => "%UPSTREAM_REMOTE_ADDRESS%",
+        DynamicValue::ResponseFlags => "%RESPONSE_FLAGS%",
+    };
+    command.to_owned()
 }
 
 /// Headers to remove.

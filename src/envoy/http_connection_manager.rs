@@ -12,8 +12,8 @@ use hcm::http_connection_manager as inner;
 use super::edge::{Edge, EscapedSlashes, Underscores};
 use super::encode::{ads, bool_value, duration, seconds, u32_value};
 use super::{
-    access_log, early_header_mutation, http_filter, ingress_metrics, local_reply, request_checks,
-    upgrade,
+    access_log, early_header_mutation, filters, http_filter, ingress_metrics, local_reply,
+    request_checks, upgrade,
 };
 
 /// Keep-alive connections without requests.
@@ -36,7 +36,11 @@ pub(super) fn without_routes(stat_prefix: &str, edge: &Edge) -> hcm::HttpConnect
         stat_prefix: stat_prefix.to_owned(),
         access_log,
         early_header_mutation_extensions: vec![early_header_mutation::removal(edge)],
-        http_filters: vec![request_checks::filter(edge), http_filter::router()],
+        http_filters: [request_checks::filter(edge)]
+            .into_iter()
+            .chain(filters::installed())
+            .chain([http_filter::router()])
+            .collect(),
         // On every route: a back end that does not speak WebSocket refuses the upgrade itself.
         upgrade_configs: edge
             .upgrades

@@ -1,5 +1,6 @@
 //! Filters of requests, as a connection manager names them.
 
+use envoy_types::pb::envoy::config::core::v3::TypedExtensionConfig;
 use envoy_types::pb::envoy::extensions::filters::http::router::v3::Router;
 use envoy_types::pb::envoy::extensions::filters::network::http_connection_manager::v3 as hcm;
 use envoy_types::util::pack_any;
@@ -20,5 +21,16 @@ pub(super) fn filter<M: prost::Name + prost::Message>(name: &str, config: M) -> 
         name: name.to_owned(),
         config_type: Some(hcm::http_filter::ConfigType::TypedConfig(pack_any(config))),
         ..Default::default()
+    }
+}
+
+/// A filter as a route's own chain names it ([`super::filters`]).
+pub(super) fn in_chain<M: prost::Name + prost::Message>(
+    name: impl Into<String>,
+    config: M,
+) -> TypedExtensionConfig {
+    TypedExtensionConfig {
+        name: name.into(),
+        typed_config: Some(pack_any(config)),
     }
 }

@@ -29,6 +29,7 @@ pub mod edge;
 mod encode;
 pub mod endpoint;
 pub mod filter_chain;
+mod filters;
 mod forward;
 mod forwarding;
 mod header;

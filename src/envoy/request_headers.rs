@@ -3,10 +3,11 @@
 //! It is said once for a whole table. The values are formats and expressions (CEL) that Envoy evaluates for each
 //! request: constants of this file and numbers, never anything of an object. Routes come later and win.
 
-use core::header_value_option::HeaderAppendAction::{self, AddIfAbsent, OverwriteIfExistsOrAdd};
+use core::header_value_option::HeaderAppendAction::{AddIfAbsent, OverwriteIfExistsOrAdd};
 use envoy_types::pb::envoy::config::core::v3 as core;
 
 use super::edge::Edge;
+use super::header::formatted;
 
 /// Whether the request may be sent again after its connection ended without an answer: it is idempotent (RFC 9110,
 /// 9.2.2) and has no body. The back end may have closed an idle connection in the moment of the request; it may also have
@@ -22,17 +23,17 @@ pub(super) fn added(edge: &Edge) -> Vec<core::HeaderValueOption> {
     // What is there by now, a proxy that is believed has said of the request that it got: see `client_headers`.
     let told = AddIfAbsent;
     let mut headers = vec![
-        header(
+        formatted(
             "x-envoy-retry-on",
             expression(REPEATABLE),
             OverwriteIfExistsOrAdd,
         ),
-        header("x-forwarded-host", "%REQ(:AUTHORITY)%".to_owned(), told),
-        header("x-forwarded-port", expression(&port(edge)), told),
+        formatted("x-forwarded-host", "%REQ(:AUTHORITY)%".to_owned(), told),
+        formatted("x-forwarded-port", expression(&port(edge)), told),
     ];
     if edge.real_ip {
         let address = "%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT%".to_owned();
-        headers.push(header("x-real-ip", address, OverwriteIfExistsOrAdd));
+        headers.push(formatted("x-real-ip", address, OverwriteIfExistsOrAdd));
     }
     headers
 }
@@ -48,17 +49,4 @@ fn port(edge: &Edge) -> String {
 
 fn expression(text: &str) -> String {
     format!("%CEL({text})%")
-}
-
-/// What comes out empty is not added.
-fn header(name: &str, value: String, action: HeaderAppendAction) -> core::HeaderValueOption {
-    core::HeaderValueOption {
-        header: Some(core::HeaderValue {
-            key: name.to_owned(),
-            value,
-            ..Default::default()
-        }),
-        append_action: action.into(),
-        ..Default::default()
-    }
 }

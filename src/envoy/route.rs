@@ -11,10 +11,10 @@ use super::edge::{Edge, PathParameters};
 use super::encode::{encoded_part, nested, own_part, reference, u64_value};
 use super::server_name::with_dot;
 use super::{
-    forward, header, ingress_metrics, manager, path, request_headers, retry, route_action,
+    filters, forward, header, ingress_metrics, manager, path, request_headers, retry, route_action,
     route_match,
 };
-use crate::model::{Host, Redirect, Route, RouteAction, VirtualHost};
+use crate::model::{Filters, HeaderChange, Host, Redirect, Route, RouteAction, VirtualHost};
 use crate::xds::{Encoded, Part, Reference, ResourceType};
 
 /// Bytes of a request's body that are kept for another try. It must hold what a client can send while the next try waits
@@ -153,21 +153,30 @@ pub fn virtual_host(host: &VirtualHost, options: TableOptions) -> (Arc<str>, Par
         ..Default::default()
     };
     let mut bytes = head.encode_to_vec();
+    let of_host = host.filters.as_deref();
+    bytes.extend(of_host.map(filters::of_host).unwrap_or_default());
     if let Some(suffix) = host.host.wildcard_suffix() {
         // The dots of the suffix and the label of the star. One look at the host, before all routes.
         let labels = suffix.matches('.').count() + 1;
         let mut matches = route_match::everything();
         matches.headers = vec![route_match::other_label_count(labels)];
         let elsewhere = answer(matches, if options.tls { 421 } else { 404 });
-        bytes.extend(nested(ROUTES, &elsewhere.encode_to_vec()));
+        let mut elsewhere = elsewhere.encode_to_vec();
+        if host.filters.is_some() {
+            elsewhere.extend(filters::of_nobody());
+        }
+        bytes.extend(nested(ROUTES, &elsewhere));
     }
     for route in &host.routes {
         let labels = options
             .ingress_metrics
             .then(|| nested(METADATA, &ingress_metrics::metadata(&host.host, route)));
+        let of_route = route.filters.as_deref();
+        let of_route = of_route.map(|it| filters::of_route(it, of_host.is_some()));
         for rendered in envoy_routes(route) {
             let mut rendered = rendered.encode_to_vec();
             rendered.extend(labels.iter().flatten());
+            rendered.extend(of_route.iter().flatten());
             bytes.extend(nested(ROUTES, &rendered));
         }
     }
@@ -225,12 +234,18 @@ fn uses_default_retry(route: &Route) -> bool {
 fn clusters(host: &VirtualHost) -> BTreeSet<Reference> {
     host.routes
         .iter()
-        .flat_map(|route| route.action.clusters())
+        .flat_map(Route::clusters)
         .map(|cluster| reference(ResourceType::Cluster, cluster))
         .collect()
 }
 
 fn envoy_routes(route: &Route) -> impl Iterator<Item = pb::Route> {
+    let added = |literal, changes: fn(&Filters) -> &Vec<HeaderChange>| {
+        let changes = route.filters.as_deref().map(changes).into_iter().flatten();
+        let mut added = header::to_add(literal);
+        added.extend(changes.map(header::change));
+        added
+    };
     let shares = forward::shares(&route.action).into_iter();
     shares.flat_map(move |(action, up_to)| {
         let paths = path::matches(&route.matches.path, route_action::rewrite(&action));
@@ -246,9 +261,9 @@ fn envoy_routes(route: &Route) -> impl Iterator<Item = pb::Route> {
             )),
             // For the access log, and for people: unlike metadata a name costs Envoy next to nothing.
             name: route.source.object.to_string(),
-            request_headers_to_add: header::to_add(&route.request_headers),
+            request_headers_to_add: added(&route.request_headers, |it| &it.request_headers),
             request_headers_to_remove: header::to_remove(&route.request_headers),
-            response_headers_to_add: header::to_add(&route.response_headers),
+            response_headers_to_add: added(&route.response_headers, |it| &it.response_headers),
             response_headers_to_remove: header::to_remove(&route.response_headers),
             ..Default::default()
         })

@@ -91,6 +91,12 @@ pub(super) const fn is_token_byte(byte: u8) -> bool {
         )
 }
 
+/// Whether a header can have this as its value (RFC 9110, 5.5).
+pub(super) fn is_field_value(text: &str) -> bool {
+    let is_sent = |byte: u8| byte == b'\t' || !byte.is_ascii_control();
+    text.bytes().all(is_sent)
+}
+
 /// Changes of headers. Names are lower-case; values are literal text, never a format.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct HeaderModifier {

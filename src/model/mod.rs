@@ -6,6 +6,7 @@
 //! constructor says in one sentence why it is not. What few routes have is boxed; there are a million plain ones.
 
 mod cluster;
+mod filters;
 mod front;
 mod header;
 mod host;
@@ -25,6 +26,10 @@ pub use crate::objects::{FieldRef, ObjectRef};
 pub use cluster::{
     CircuitBreakers, Cluster, Discovery, EndpointAddress, LoadAssignment, RetryBudget,
     UpstreamProtocol,
+};
+pub use filters::{
+    AddressRules, AddressSource, Cidr, Cors, DynamicValue, Filters, HeaderChange, HeaderMode,
+    HeaderPart, HostFilters, LocalRateLimit, Origins, PlainName, Rejection, RequestKey,
 };
 pub use front::Front;
 pub use header::{HeaderModifier, HeaderName};

@@ -1,5 +1,8 @@
 //! A host and its routes.
 
+use std::sync::Arc;
+
+use super::filters::{Filters, HostFilters};
 use super::header::HeaderModifier;
 use super::host::Host;
 use super::redirect::Redirect;
@@ -14,6 +17,8 @@ pub struct VirtualHost {
     pub host: Host,
     /// In the order in which they are tried; a request that none matches is answered 404.
     pub routes: Vec<Route>,
+    /// What all of them share.
+    pub filters: Option<Box<HostFilters>>,
 }
 
 impl VirtualHost {
@@ -25,11 +30,13 @@ impl VirtualHost {
             action: RouteAction::Redirect(Redirect::to_https(port)),
             request_headers: HeaderModifier::default(),
             response_headers: HeaderModifier::default(),
+            filters: None,
             source,
         };
         Self {
             host,
             routes: vec![redirect],
+            filters: None,
         }
     }
 
@@ -57,8 +64,18 @@ pub struct Route {
     pub request_headers: HeaderModifier,
     /// Changes of the response's headers on its way to the client.
     pub response_headers: HeaderModifier,
+    /// What is asked of requests, and changed of them, besides.
+    pub filters: Option<Box<Filters>>,
     /// Who asked for the route.
     pub source: FieldRef,
+}
+
+impl Route {
+    /// The clusters that requests, or questions about them, go to.
+    pub fn clusters(&self) -> impl Iterator<Item = &Arc<str>> {
+        let filters = self.filters.iter().flat_map(|filters| filters.clusters());
+        self.action.clusters().chain(filters)
+    }
 }
 
 #[cfg(test)]

@@ -55,6 +55,7 @@ impl Entry<'_> {
             action,
             request_headers: HeaderModifier::default(),
             response_headers: HeaderModifier::default(),
+            filters: None,
             ..self.served()
         })
     }
@@ -65,6 +66,7 @@ impl Entry<'_> {
             action: self.action.clone(),
             request_headers: self.policy.request_headers.clone(),
             response_headers: self.policy.response_headers.clone(),
+            filters: None,
             source: self.source(),
         }
     }

@@ -57,6 +57,7 @@ pub fn host(input: Input<'_>, host: &Host) -> HostUnit {
     let of_host = |routes: Vec<Route>| VirtualHost {
         host: host.clone(),
         routes,
+        filters: None,
     };
     let (http, https, mut clusters) = if table.is_named {
         let http = table.virtual_host(Asked::ByHttp);
@@ -114,7 +115,7 @@ fn taken_over(
 /// The clusters that a route of the host names. Where HTTP only redirects and there is no HTTPS, none does.
 fn clusters_of(host: &VirtualHost) -> impl Iterator<Item = Arc<str>> {
     let routes = host.routes.iter();
-    routes.flat_map(|route| route.action.clusters().cloned())
+    routes.flat_map(|route| route.clusters().cloned())
 }
 
 fn choose(

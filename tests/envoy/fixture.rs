@@ -56,6 +56,7 @@ pub fn route(path: PathMatch, action: RouteAction) -> Route {
         action,
         request_headers: HeaderModifier::default(),
         response_headers: HeaderModifier::default(),
+        filters: None,
         source: source(Kind::Ingress, "shop"),
     }
 }
@@ -93,6 +94,7 @@ pub fn virtual_host(host: &str, routes: Vec<Route>) -> VirtualHost {
     VirtualHost {
         host: Host::new(host),
         routes,
+        filters: None,
     }
 }
 
@@ -167,8 +169,12 @@ impl World {
     }
 
     /// A virtual host for clear text.
-    pub fn http(mut self, host: &str, routes: Vec<Route>) -> Self {
-        let (key, part) = route::virtual_host(&virtual_host(host, routes), CLEAR);
+    pub fn http(self, host: &str, routes: Vec<Route>) -> Self {
+        self.http_host(&virtual_host(host, routes))
+    }
+
+    pub fn http_host(mut self, host: &VirtualHost) -> Self {
+        let (key, part) = route::virtual_host(host, CLEAR);
         let table = self.tables.get_mut(listener::HTTP).unwrap();
         table.insert(key, part.into());
         self

@@ -14,11 +14,15 @@ mod client;
 mod cost;
 mod descriptors;
 mod determinism;
+mod features;
+mod filter_cases;
 mod fixture;
 mod golden;
+mod guarding;
 mod hosts;
 #[path = "../../benches/figures/envoy/inline.rs"]
 mod inline;
+mod leaks;
 mod listener_histories;
 mod listeners;
 mod manager;

@@ -22,6 +22,7 @@ use isobath::objects::{Kind, PrivateKeyPem};
 use isobath::xds::{Part, Resource, ResourceType};
 
 use crate::cases;
+use crate::filter_cases;
 use crate::fixture::{
     CLEAR, TLS, all_to, assignment, cluster_of, forward, header, is, query, regex, route as simple,
     source, tls_server, virtual_host,
@@ -90,6 +91,7 @@ pub fn all() -> Vec<(&'static str, ResourceType, Resource)> {
             Rds,
             table("http", [routes("a.example.com", cases::retries())]),
         ),
+        ("route-filters", Rds, table("http", [filter_cases::all()])),
         (
             "cluster-budget",
             Cds,

@@ -4,6 +4,7 @@
 //! is measured is Envoy. What follows from it is in `deploy/README.md`, section "What Envoy costs": none of the other
 //! ways is as correct as the one that is taken.
 
+mod filters;
 mod inline;
 mod plain;
 mod scopes;
@@ -26,7 +27,7 @@ pub struct Args {
     /// Plain hosts
     #[arg(long, value_delimiter = ',', default_value = "1000,10000")]
     plain: Vec<usize>,
-    /// Leave out all ways but these: listener, listener-inline, listener-bare, discovery, discovery-inline, on-demand, table, scopes
+    /// Leave out all ways but these: listener, listener-inline, listener-bare, discovery, discovery-inline, on-demand, table, scopes, filters
     #[arg(long, value_delimiter = ',')]
     ways: Vec<String>,
 }
@@ -48,6 +49,9 @@ pub async fn run(report: &mut Report, envoy: Option<&Path>, args: &Args) -> Resu
                 plain::measure(report, envoy, way, *hosts).await?;
             }
         }
+    }
+    if wanted(filters::NAME) {
+        filters::measure(report, envoy).await?;
     }
     Ok(())
 }

@@ -141,6 +141,7 @@ pub fn virtual_host(host: &str, tls: bool) -> (Arc<str>, Part) {
         action: RouteAction::Forward(forward),
         request_headers: HeaderModifier::default(),
         response_headers: HeaderModifier::default(),
+        filters: None,
         source: source(Kind::Ingress, host),
     }];
     let host = Host::new(host);
@@ -148,7 +149,12 @@ pub fn virtual_host(host: &str, tls: bool) -> (Arc<str>, Part) {
         tls,
         ingress_metrics: true,
     };
-    route::virtual_host(&VirtualHost { host, routes }, options)
+    let model = VirtualHost {
+        host,
+        routes,
+        filters: None,
+    };
+    route::virtual_host(&model, options)
 }
 
 pub fn source(kind: Kind, name: &str) -> FieldRef {

@@ -1,0 +1,106 @@
+//! The filters of routes and hosts, and where a manager has room for them.
+//!
+//! Every manager has the same few filters from the first, disabled: CORS, and chains without any filter in them
+//! ([`installed`]). A route or a host that asks for something brings the filters themselves, in a chain of its own
+//! (`typed_per_filter_config`): so whatever is asked for is a change of a route table and of nothing else, no setting of a
+//! filter is out of reach of a route, and a connection from before a guard meets the guard. Envoy 1.40 makes any filter
+//! within a route's chain; what 1.39 can't make there says so at its type.
+//!
+//! The order of a request is `cors`, `access` (the route's), `host`, `route`: preflights bring no credentials and any
+//! refusal is readable to a page that may read answers; what is cheap comes before what asks somebody; and what all routes
+//! of a host share stands between.
+
+mod address;
+mod cors;
+mod local_rate_limit;
+
+use envoy_types::pb::envoy::config::core::v3::TypedExtensionConfig;
+use envoy_types::pb::envoy::config::route::v3::FilterConfig;
+use envoy_types::pb::envoy::extensions::filters::http as pb;
+use envoy_types::pb::envoy::extensions::filters::network::http_connection_manager::v3 as hcm;
+use envoy_types::pb::google::protobuf::Any;
+use envoy_types::util::pack_any;
+use pb::cors::v3::Cors;
+use pb::filter_chain::v3::{FilterChain, FilterChainConfig, FilterChainConfigPerRoute};
+use prost::Message as _;
+
+use super::encode::nested;
+use super::http_filter;
+use crate::model::{Filters, HostFilters};
+
+const CORS: &str = "envoy.filters.http.cors";
+/// A chain of the route that is asked first.
+const ACCESS: &str = "isobath.access";
+/// The chain of the host.
+const HOST: &str = "isobath.host";
+/// A chain of the route that is asked last.
+const ROUTE: &str = "isobath.route";
+
+/// The filters of every manager. **To change these is to change every manager**, and connections from before keep those
+/// that they have.
+pub(super) fn installed() -> impl Iterator<Item = hcm::HttpFilter> {
+    let chains =
+        [ACCESS, HOST, ROUTE].map(|name| http_filter::filter(name, FilterChainConfig::default()));
+    let cors = http_filter::filter(CORS, Cors::default());
+    let filters = [cors].into_iter().chain(chains);
+    filters.map(|filter| hcm::HttpFilter {
+        disabled: true,
+        ..filter
+    })
+}
+
+/// `Route.typed_per_filter_config`, encoded. `has_host` is whether the host has filters.
+pub(super) fn of_route(filters: &Filters, has_host: bool) -> Vec<u8> {
+    let cors = filters.cors.as_ref().map(cors::policy);
+    let limits = local_rate_limit::filters(&filters.local_rate_limits);
+    let addresses = filters.addresses.as_ref().and_then(address::filter);
+    let access = chain(limits.chain(addresses).collect());
+    let host = (has_host && filters.ignores_host).then(disabled);
+    let all = [(CORS, cors), (ACCESS, access), (HOST, host)];
+    entries(ROUTE_CONFIGS, all)
+}
+
+/// `VirtualHost.typed_per_filter_config`, encoded.
+pub(super) fn of_host(filters: &HostFilters) -> Vec<u8> {
+    let limits = local_rate_limit::filters(&filters.local_rate_limits);
+    entries(HOST_CONFIGS, [(HOST, chain(limits.collect()))])
+}
+
+/// `Route.typed_per_filter_config`, encoded, of a route of a host with filters that answers for others.
+pub(super) fn of_nobody() -> Vec<u8> {
+    entries(ROUTE_CONFIGS, [(HOST, Some(disabled()))])
+}
+
+/// `Route.typed_per_filter_config` and `VirtualHost.typed_per_filter_config`.
+const ROUTE_CONFIGS: u32 = 13;
+const HOST_CONFIGS: u32 = 15;
+
+/// Entries of a map in the order of the list: the generated type is a hash map, whose order is random.
+fn entries<const N: usize>(field: u32, configs: [(&str, Option<Any>); N]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    for (name, config) in configs {
+        let Some(config) = config else { continue };
+        let mut entry = nested(1, name.as_bytes());
+        entry.extend(nested(2, &config.encode_to_vec()));
+        bytes.extend(nested(field, &entry));
+    }
+    bytes
+}
+
+fn chain(filters: Vec<TypedExtensionConfig>) -> Option<Any> {
+    let chain = FilterChainConfigPerRoute {
+        filter_chain: Some(FilterChain { filters }),
+    };
+    let has_filters = chain
+        .filter_chain
+        .as_ref()
+        .is_some_and(|it| !it.filters.is_empty());
+    has_filters.then(|| pack_any(chain))
+}
+
+fn disabled() -> Any {
+    pack_any(FilterConfig {
+        disabled: true,
+        ..Default::default()
+    })
+}

@@ -1,0 +1,49 @@
+//! What is asked of requests, and changed of them, besides the route that they take.
+//!
+//! A filter that guards something never opens what it can't guard: whoever makes the model has a route that lacks what its
+//! filter needs (a key, a rule that can be read, a service) answer 5xx instead, and has no such filter here. A service that
+//! does not answer is the filter's own matter, which says whether it fails closed.
+
+mod address;
+mod cors;
+mod header_change;
+mod local_rate_limit;
+
+use std::sync::Arc;
+
+pub use address::{AddressRules, AddressSource, Cidr};
+pub use cors::{Cors, Origins};
+pub use header_change::{DynamicValue, HeaderChange, HeaderMode, HeaderPart, PlainName};
+pub use local_rate_limit::{LocalRateLimit, Rejection, RequestKey};
+
+/// The filters of one route. A request meets them in the order of the fields; those of its host
+/// ([`HostFilters`]) come after the addresses.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Filters {
+    /// Which pages of other origins may use the route. Preflights are answered here, as they bring no credentials.
+    pub cors: Option<Cors>,
+    /// How many requests the route takes; all of these are asked.
+    pub local_rate_limits: Vec<LocalRateLimit>,
+    /// From which addresses it takes any.
+    pub addresses: Option<AddressRules>,
+    /// Whether those of the host are not for this route.
+    pub ignores_host: bool,
+    /// Changes of the request's headers on its way to the back end, after the route's literal ones.
+    pub request_headers: Vec<HeaderChange>,
+    /// Changes of the answer's headers, those of Envoy's own answers on the route included.
+    pub response_headers: Vec<HeaderChange>,
+}
+
+impl Filters {
+    /// The clusters that are asked about requests.
+    pub fn clusters(&self) -> impl Iterator<Item = &Arc<str>> {
+        std::iter::empty()
+    }
+}
+
+/// The filters that all routes of a host share: what they count or keep is one for all of them.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct HostFilters {
+    /// How many requests the host takes; all of these are asked.
+    pub local_rate_limits: Vec<LocalRateLimit>,
+}

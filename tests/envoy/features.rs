@@ -1,0 +1,129 @@
+//! What a route can be told beside where requests go, each with a request that shows it: for the tests that go over all.
+
+use isobath::model::{
+    AddressRules, AddressSource, Cors, DynamicValue, Filters, HeaderChange, HeaderMode,
+    HostFilters, LocalRateLimit, Origins, RequestKey,
+};
+
+use crate::client::Answer;
+use crate::filter_cases::{dynamic, limit, ranges};
+
+/// One of them.
+pub struct Feature {
+    pub name: &'static str,
+    pub route: Filters,
+    pub host: Option<HostFilters>,
+    /// What is sent beside path and host.
+    pub method: &'static str,
+    pub headers: &'static [&'static str],
+    /// What it makes of the answer. Without it the back end answers 200.
+    pub shows: fn(&Answer) -> bool,
+}
+
+impl Feature {
+    fn of(name: &'static str, route: Filters, shows: fn(&Answer) -> bool) -> Self {
+        Self {
+            name,
+            route,
+            host: None,
+            method: "GET",
+            headers: &[],
+            shows,
+        }
+    }
+}
+
+fn is_403(answer: &Answer) -> bool {
+    answer.status == 403
+}
+
+fn is_429(answer: &Answer) -> bool {
+    answer.status == 429
+}
+
+/// A bucket of one, which the probe before has emptied.
+fn one(keys: Vec<RequestKey>) -> Vec<LocalRateLimit> {
+    let second = std::time::Duration::from_secs(1_000_000);
+    let mut limit = LocalRateLimit::new(1, second, 0).unwrap();
+    limit.keys = keys;
+    vec![limit]
+}
+
+/// All of them.
+pub fn all() -> Vec<Feature> {
+    let route = Filters::default;
+    let denied = AddressRules::deny(ranges(AddressSource::Peer, &["127.0.0.0/8", "::1"]));
+    let cors = Cors::new(Origins::All, ["GET"], ["x-a"], []).unwrap();
+    let answer = HeaderChange::strict_transport_security(60, false, false);
+    vec![
+        Feature::of(
+            "addresses",
+            Filters {
+                addresses: Some(denied),
+                ..route()
+            },
+            is_403,
+        ),
+        Feature {
+            method: "OPTIONS",
+            headers: &[
+                "Origin: https://a.test",
+                "Access-Control-Request-Method: GET",
+            ],
+            ..Feature::of(
+                "cors",
+                Filters {
+                    cors: Some(cors),
+                    ..route()
+                },
+                |answer| answer.header("access-control-allow-origin").is_some(),
+            )
+        },
+        Feature::of(
+            "local rate limit",
+            Filters {
+                local_rate_limits: one(vec![]),
+                ..route()
+            },
+            is_429,
+        ),
+        Feature::of(
+            "local rate limit by address",
+            Filters {
+                local_rate_limits: one(vec![RequestKey::ClientAddress]),
+                ..route()
+            },
+            is_429,
+        ),
+        Feature {
+            host: Some(HostFilters {
+                local_rate_limits: one(vec![]),
+            }),
+            ..Feature::of("local rate limit of the host", route(), is_429)
+        },
+        Feature::of(
+            "request headers",
+            Filters {
+                request_headers: vec![dynamic("x-seen", DynamicValue::Host, HeaderMode::Set)],
+                ..route()
+            },
+            |answer| answer.received("x-seen").is_some(),
+        ),
+        Feature::of(
+            "response headers",
+            Filters {
+                response_headers: vec![answer],
+                ..route()
+            },
+            |answer| answer.header("strict-transport-security").is_some(),
+        ),
+        Feature::of(
+            "two limits",
+            Filters {
+                local_rate_limits: vec![limit(100, vec![]), one(vec![]).remove(0)],
+                ..route()
+            },
+            is_429,
+        ),
+    ]
+}

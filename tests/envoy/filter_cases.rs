@@ -1,0 +1,165 @@
+//! Hosts with each filter that a route can have, for the golden files.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use isobath::envoy::route;
+use isobath::model::{
+    AddressRules, AddressSource, Cidr, Cors, DynamicValue, Filters, HeaderChange, HeaderMode,
+    HeaderName, HeaderPart, HostFilters, LocalRateLimit, Origins, PlainName, Rejection, RequestKey,
+    Route, StringMatch, VirtualHost,
+};
+use isobath::xds::Part;
+
+use crate::fixture::{CLEAR, all_to, virtual_host};
+
+pub fn ranges(source: AddressSource, ranges: &[&str]) -> Vec<(AddressSource, Cidr)> {
+    ranges
+        .iter()
+        .map(|range| (source, Cidr::new(range).unwrap()))
+        .collect()
+}
+
+pub fn limit(requests: u32, keys: Vec<RequestKey>) -> LocalRateLimit {
+    let mut limit = LocalRateLimit::new(requests, Duration::from_secs(3600), 1).unwrap();
+    limit.keys = keys;
+    limit
+}
+
+pub fn header_key(name: &str) -> RequestKey {
+    RequestKey::Header(PlainName::new(name).unwrap())
+}
+
+/// Every value that Envoy can fill in.
+pub fn dynamic_values() -> Vec<DynamicValue> {
+    use DynamicValue as Value;
+    vec![
+        Value::ClientAddress,
+        Value::PeerAddress,
+        Value::ListenerPort,
+        Value::Host,
+        Value::Path,
+        Value::Method,
+        Value::Scheme,
+        Value::Protocol,
+        Value::RequestId,
+        Value::StartTime,
+        Value::Header(PlainName::new("X-Tenant").unwrap()),
+        Value::ServerName,
+        Value::TlsVersion,
+        Value::TlsCipher,
+        Value::ClientCertificate,
+        Value::ClientSubject,
+        Value::ClientIssuer,
+        Value::ClientSerial,
+        Value::ClientFingerprint,
+        Value::EndpointAddress,
+        Value::ResponseFlags,
+    ]
+}
+
+pub fn dynamic(name: &str, value: DynamicValue, mode: HeaderMode) -> HeaderChange {
+    HeaderChange::new(name, vec![HeaderPart::Value(value)], mode).unwrap()
+}
+
+fn addresses() -> Vec<Filters> {
+    let peers = |list: &[&str]| ranges(AddressSource::Peer, list);
+    let clients = |list: &[&str]| ranges(AddressSource::Client, list);
+    [
+        AddressRules::allow(peers(&["10.0.0.0/8", "2001:db8::/32"])),
+        AddressRules::deny(clients(&["10.0.0.0/8", "::1"])),
+        AddressRules::allow(clients(&["10.0.0.0/8"])).but_not(peers(&["10.1.0.0/16"])),
+        AddressRules::allow(Vec::new()),
+        AddressRules::deny(Vec::new()),
+    ]
+    .map(|rules| Filters {
+        addresses: Some(rules),
+        ..Filters::default()
+    })
+    .into()
+}
+
+/// One whatever its case, and those below a name.
+pub fn some_origins() -> Vec<StringMatch> {
+    vec![
+        StringMatch::exact("https://a.test")
+            .ignoring_case()
+            .unwrap(),
+        StringMatch::regex(r"https://[a-z.]+\.b\.test").unwrap(),
+    ]
+}
+
+fn origins() -> Vec<Filters> {
+    let mut full = Cors::new(
+        Origins::Like(some_origins()),
+        ["GET", "PUT"],
+        ["x-a", "x-b"],
+        ["x-e"],
+    )
+    .unwrap();
+    full.max_age = Some(Duration::from_secs(600));
+    full.allows_credentials = true;
+    full.allows_private_network = true;
+    full.forwards_other_preflights = true;
+
+    let all = Cors::new(Origins::All, ["*"], [], []).unwrap();
+    [full, all]
+        .map(|cors| Filters {
+            cors: Some(cors),
+            ..Filters::default()
+        })
+        .into()
+}
+
+fn limits() -> Filters {
+    let header = (HeaderName::new("X-Why").unwrap(), Arc::from("100%"));
+    let rejection = Rejection::new(503, vec![header]).unwrap();
+    let mut keyed = limit(3, vec![RequestKey::ClientAddress, header_key("X-Key")]);
+    keyed.rejection = rejection;
+    Filters {
+        local_rate_limits: vec![limit(5, Vec::new()), keyed],
+        ignores_host: true,
+        ..Filters::default()
+    }
+}
+
+fn headers() -> Filters {
+    let change = |(index, value): (usize, DynamicValue)| {
+        dynamic(&format!("x-{index}"), value, HeaderMode::Set)
+    };
+    let text = |text: &str| HeaderPart::Text(text.into());
+    let mixed = vec![
+        text("100%;"),
+        HeaderPart::Value(DynamicValue::Host),
+        text("%REQ(:path)%"),
+    ];
+    let mixed = HeaderChange::new("X-Mixed", mixed, HeaderMode::Add).unwrap();
+    let absent = HeaderChange::literal("X-Default", "one", HeaderMode::SetIfAbsent).unwrap();
+    let values = dynamic_values().into_iter();
+    Filters {
+        request_headers: values.enumerate().map(change).chain([mixed]).collect(),
+        response_headers: vec![
+            HeaderChange::strict_transport_security(31_536_000, true, false),
+            absent,
+        ],
+        ..Filters::default()
+    }
+}
+
+/// Filters of every kind, in a host of every kind.
+pub fn all() -> (Arc<str>, Part) {
+    let mut all = addresses();
+    all.extend(origins());
+    all.extend([limits(), headers(), Filters::default()]);
+    let with = |filters: Filters| Route {
+        filters: Some(Box::new(filters)),
+        ..all_to("web/shop/80").remove(0)
+    };
+    let host = VirtualHost {
+        filters: Some(Box::new(HostFilters {
+            local_rate_limits: vec![limit(7, Vec::new())],
+        })),
+        ..virtual_host("*.example.com", all.into_iter().map(with).collect())
+    };
+    route::virtual_host(&host, CLEAR)
+}
