@@ -8,20 +8,21 @@ use std::time::Duration;
 use envoy_types::pb::envoy::config::cluster::v3 as pb;
 use envoy_types::pb::envoy::config::core::v3 as core;
 use envoy_types::pb::envoy::config::endpoint::v3::{ClusterLoadAssignment, LocalityLbEndpoints};
-use envoy_types::pb::envoy::extensions::transport_sockets::tls::v3 as tls;
 use envoy_types::pb::envoy::extensions::upstreams::http::v3 as http;
 use envoy_types::pb::envoy::r#type::v3::Percent;
 use envoy_types::pb::google::protobuf::Any;
 use envoy_types::util::pack_any;
 use http::http_protocol_options::explicit_http_config::ProtocolConfig;
-use pb::cluster::{ClusterDiscoveryType, DiscoveryType, DnsLookupFamily, LbConfig, LbPolicy};
+use pb::cluster::{ClusterDiscoveryType, DiscoveryType, DnsLookupFamily};
 
-use super::encode::{ads, duration, part, reference, seconds, u32_value};
+use super::encode::{ads, duration, part, reference, u32_value};
 use super::endpoint::lb_endpoint;
-use super::filter_chain::version;
+use super::health_check::{health_check, outlier_detection};
 use super::listener::BUFFER_LIMIT;
+use super::load_balancing::load_balancing;
+use super::upstream_transport::transport_socket;
 use crate::model::{
-    CircuitBreakers, Cluster, Discovery, RetryBudget, TlsVersion, UpstreamProtocol,
+    CircuitBreakers, Cluster, ClusterSettings, Discovery, RetryBudget, UpstreamProtocol,
 };
 use crate::xds::{Resource, ResourceType};
 
@@ -43,20 +44,27 @@ const LEAST_RETRIES: u32 = 1000;
 /// one, because Envoy lets the second one wait.
 #[must_use]
 pub fn cluster(cluster: &Cluster) -> Resource {
+    let settings = &cluster.settings;
+    let checks = settings.health_check.iter();
+    let checks = checks.map(|check| health_check(check, settings.protocol));
+    let (lb_policy, lb_config) = load_balancing(&settings.load_balancing);
     let mut message = pb::Cluster {
         name: cluster.name.to_string(),
-        connect_timeout: duration(connect_timeout(cluster)),
+        connect_timeout: duration(connect_timeout(settings)),
+        lb_policy: lb_policy.into(),
+        lb_config,
         per_connection_buffer_limit_bytes: u32_value(BUFFER_LIMIT),
         common_lb_config: Some(pb::cluster::CommonLbConfig {
-            // Never send to endpoints known as bad, even if most are: Kubernetes has already left those out that
-            // are not ready, and a retry finds the good ones.
-            healthy_panic_threshold: Some(Percent::default()),
+            healthy_panic_threshold: Some(Percent {
+                value: settings.panic_threshold.get().into(),
+            }),
             ..Default::default()
         }),
         // An endpoint that Kubernetes withdraws goes at once, whatever Envoy thinks of its health.
         ignore_health_on_host_removal: true,
-        outlier_detection: Some(outlier_detection()),
-        circuit_breakers: Some(circuit_breakers(&cluster.circuit_breakers)),
+        health_checks: checks.collect(),
+        outlier_detection: Some(outlier_detection(&settings.outlier_detection)),
+        circuit_breakers: Some(circuit_breakers(&settings.circuit_breakers)),
         upstream_connection_options: Some(pb::UpstreamConnectionOptions {
             // Finds endpoints whose node is gone before a request does.
             tcp_keepalive: Some(core::TcpKeepalive {
@@ -66,18 +74,10 @@ pub fn cluster(cluster: &Cluster) -> Resource {
             }),
             ..Default::default()
         }),
-        typed_extension_protocol_options: protocol_options(cluster),
+        typed_extension_protocol_options: protocol_options(settings),
         transport_socket: transport_socket(cluster),
         ..Default::default()
     };
-    if cluster.hash_source_ip {
-        // A ring and not Maglev: small clusters with endpoints that change are what Services are, and Maglev
-        // rebuilds a table of 65,537 entries for every change.
-        message.lb_policy = LbPolicy::RingHash.into();
-        message.lb_config = Some(LbConfig::RingHashLbConfig(
-            pb::cluster::RingHashLbConfig::default(),
-        ));
-    }
     let mut references = BTreeSet::new();
     match &cluster.discovery {
         Discovery::Endpoints => {
@@ -121,30 +121,9 @@ fn dns(message: &mut pb::Cluster, hostname: &str, port: u16) {
     });
 }
 
-/// Judges endpoints by what happens to connections (refused, timed out, reset) and never by answers: a 500 is the
-/// application's own affair, and an attacker could provoke it to have endpoints ejected. It bridges the time
-/// until Kubernetes, or a restarting control plane, withdraws a dead endpoint.
-fn outlier_detection() -> pb::OutlierDetection {
-    pb::OutlierDetection {
-        split_external_local_origin_errors: true,
-        consecutive_local_origin_failure: u32_value(5),
-        interval: seconds(1),
-        // Times the number of ejections so far: short, so that one who is back is used.
-        base_ejection_time: seconds(5),
-        max_ejection_time: seconds(60),
-        // And never the only one.
-        max_ejection_percent: u32_value(50),
-        enforcing_consecutive_5xx: u32_value(0),
-        enforcing_consecutive_gateway_failure: u32_value(0),
-        enforcing_success_rate: u32_value(0),
-        enforcing_local_origin_success_rate: u32_value(0),
-        ..Default::default()
-    }
-}
-
 /// Envoy refuses one of nothing.
-fn connect_timeout(cluster: &Cluster) -> Duration {
-    let asked = cluster.connect_timeout.unwrap_or(CONNECT_TIMEOUT);
+fn connect_timeout(settings: &ClusterSettings) -> Duration {
+    let asked = settings.connect_timeout.unwrap_or(CONNECT_TIMEOUT);
     asked.max(Duration::from_millis(1))
 }
 
@@ -188,10 +167,10 @@ fn retry_budget(asked: Option<RetryBudget>) -> pb::circuit_breakers::thresholds:
 
 /// One entry at most: the map's encoding order is random. HTTP/1.1, connections kept for an hour, is what Envoy speaks
 /// when nothing is said.
-fn protocol_options(cluster: &Cluster) -> HashMap<String, Any> {
+fn protocol_options(settings: &ClusterSettings) -> HashMap<String, Any> {
     use http::http_protocol_options::{ExplicitHttpConfig, UpstreamProtocolOptions};
-    let explicit = match cluster.protocol {
-        UpstreamProtocol::Http1 | UpstreamProtocol::Tls if cluster.idle_timeout.is_none() => {
+    let explicit = match settings.protocol {
+        UpstreamProtocol::Http1 | UpstreamProtocol::Tls if settings.idle_timeout.is_none() => {
             return HashMap::new();
         }
         UpstreamProtocol::Http1 | UpstreamProtocol::Tls => {
@@ -200,7 +179,7 @@ fn protocol_options(cluster: &Cluster) -> HashMap<String, Any> {
         UpstreamProtocol::H2c | UpstreamProtocol::H2 => http2(),
     };
     let options = http::HttpProtocolOptions {
-        common_http_protocol_options: cluster.idle_timeout.map(|idle| core::HttpProtocolOptions {
+        common_http_protocol_options: settings.idle_timeout.map(|idle| core::HttpProtocolOptions {
             idle_timeout: duration(idle),
             ..Default::default()
         }),
@@ -221,38 +200,5 @@ fn http2() -> ProtocolConfig {
         initial_stream_window_size: u32_value(64 * 1024),
         initial_connection_window_size: u32_value(1024 * 1024),
         ..Default::default()
-    })
-}
-
-/// TLS without verification, as Contour does where nobody gave a CA: it keeps the wire private from onlookers and
-/// takes the endpoint's word for who it is. SNI is unset then (an endpoint is an address), but for DNS names.
-fn transport_socket(cluster: &Cluster) -> Option<core::TransportSocket> {
-    let alpn = match cluster.protocol {
-        UpstreamProtocol::Http1 | UpstreamProtocol::H2c => return None,
-        UpstreamProtocol::Tls => "http/1.1",
-        UpstreamProtocol::H2 => "h2",
-    };
-    let sni = match &cluster.discovery {
-        Discovery::Endpoints => String::new(),
-        Discovery::Dns { hostname, .. } => hostname.to_string(),
-    };
-    let context = tls::UpstreamTlsContext {
-        common_tls_context: Some(tls::CommonTlsContext {
-            tls_params: Some(tls::TlsParameters {
-                tls_minimum_protocol_version: version(TlsVersion::V1_2).into(),
-                tls_maximum_protocol_version: version(TlsVersion::V1_3).into(),
-                ..Default::default()
-            }),
-            alpn_protocols: vec![alpn.to_owned()],
-            ..Default::default()
-        }),
-        sni,
-        ..Default::default()
-    };
-    Some(core::TransportSocket {
-        name: "envoy.transport_sockets.tls".to_owned(),
-        config_type: Some(core::transport_socket::ConfigType::TypedConfig(pack_any(
-            context,
-        ))),
     })
 }

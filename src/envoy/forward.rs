@@ -14,13 +14,14 @@ use envoy_types::pb::envoy::extensions::internal_redirect as predicates;
 use envoy_types::pb::envoy::r#type::v3::{FractionalPercent, fractional_percent::DenominatorType};
 use envoy_types::util::pack_any;
 use pb::route_action::{
-    ClusterNotFoundResponseCode, ClusterSpecifier, HashPolicy, HostRewriteSpecifier,
-    RequestMirrorPolicy, UpgradeConfig, hash_policy,
+    ClusterNotFoundResponseCode, ClusterSpecifier, HostRewriteSpecifier, RequestMirrorPolicy,
+    UpgradeConfig,
 };
 use pb::weighted_cluster::{ClusterWeight, cluster_weight};
 
 use super::direct_response::direct_response;
 use super::encode::{bool_value, duration, u32_value};
+use super::hash_policy::hash_policy;
 use super::header;
 use super::path::{self, Rewrite};
 use super::retry::retry;
@@ -82,7 +83,6 @@ fn of_one(forward: &Forward, backend: &WeightedCluster) -> RouteAction {
         timeout: forward.timeout,
         retry: forward.retry.clone(),
         rewrite: of_backend.rewrite.or_else(|| forward.rewrite.clone()),
-        hash_source_ip: forward.hash_source_ip,
         options: Some(Box::new(options)),
     })
 }
@@ -121,7 +121,6 @@ pub(super) fn forward(to: &Forward, rewrite: Rewrite, host: Option<String>) -> p
         // nothing moves is ended by the connection manager.
         timeout: duration(to.timeout.unwrap_or_default()),
         retry_policy: to.retry.as_deref().map(retry),
-        hash_policy: to.hash_source_ip.then(source_ip).into_iter().collect(),
         ..Default::default()
     };
     pb::route::Action::Route(match to.options.as_deref() {
@@ -140,6 +139,7 @@ fn with_options(action: pb::RouteAction, options: &ForwardOptions) -> pb::RouteA
     pb::RouteAction {
         host_rewrite_specifier: action.host_rewrite_specifier.or(host),
         idle_timeout: options.idle_timeout.and_then(duration),
+        hash_policy: options.hash_policies.iter().map(hash_policy).collect(),
         request_mirror_policies: options.mirrors.iter().filter_map(mirror).collect(),
         internal_redirect_policy: options.internal_redirects.as_ref().map(internal_redirects),
         upgrade_configs: options
@@ -267,15 +267,6 @@ fn internal_redirects(policy: &InternalRedirects) -> pb::InternalRedirectPolicy 
         redirect_response_codes: policy.statuses().iter().copied().map(u32::from).collect(),
         predicates: safe.into_iter().chain(fresh).collect(),
         allow_cross_scheme_redirect: policy.cross_scheme != CrossScheme::Never,
-        ..Default::default()
-    }
-}
-
-fn source_ip() -> HashPolicy {
-    HashPolicy {
-        policy_specifier: Some(hash_policy::PolicySpecifier::ConnectionProperties(
-            hash_policy::ConnectionProperties { source_ip: true },
-        )),
         ..Default::default()
     }
 }

@@ -7,6 +7,10 @@ use std::time::Duration;
 
 use crate::objects::FieldRef;
 
+use super::balancing::LoadBalancing;
+use super::health::{HealthCheck, OutlierDetection};
+use super::percent::Percent;
+
 /// Where requests go.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cluster {
@@ -14,18 +18,43 @@ pub struct Cluster {
     pub name: Arc<str>,
     /// How its endpoints are found.
     pub discovery: Discovery,
-    /// What is spoken to them.
+    /// How its endpoints are spoken to.
+    pub settings: ClusterSettings,
+    /// The Service.
+    pub source: FieldRef,
+}
+
+/// How the endpoints of a cluster are spoken to. [`ClusterSettings::cluster_name`] tells all of them apart.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct ClusterSettings {
+    /// What is spoken.
     pub protocol: UpstreamProtocol,
     /// Limits.
     pub circuit_breakers: CircuitBreakers,
-    /// Whether the source address chooses the endpoint.
-    pub hash_source_ip: bool,
+    /// Which endpoint gets a request.
+    pub load_balancing: LoadBalancing,
     /// How long a connection is kept for the next request, `None` for Envoy's hour. Zero is for ever.
     pub idle_timeout: Option<Duration>,
     /// How long a connection may take to come up, `None` for two seconds.
     pub connect_timeout: Option<Duration>,
-    /// The Service.
-    pub source: FieldRef,
+    /// Requests or connections that ask whether an endpoint is well.
+    pub health_check: Option<HealthCheck>,
+    /// What is learnt from requests about whether it is.
+    pub outlier_detection: OutlierDetection,
+    /// Where less than this part of the endpoints is well, all of them are used. Zero is never: Kubernetes has already left
+    /// those out that are not ready, and a retry finds the good ones.
+    pub panic_threshold: Percent,
+    /// The PROXY header that each connection begins with.
+    pub proxy_protocol: Option<ProxyProtocol>,
+}
+
+/// A version of the PROXY protocol.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum ProxyProtocol {
+    /// Text.
+    V1,
+    /// Binary.
+    V2,
 }
 
 /// How a cluster finds its endpoints.

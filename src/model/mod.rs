@@ -5,13 +5,17 @@
 //! was made from (I1). What Envoy would refuse a whole table for can't be said: where a text must be of some form, a
 //! constructor says in one sentence why it is not. What few routes have is boxed; there are a million plain ones.
 
+mod balancing;
 mod cluster;
+mod cluster_name;
 mod filters;
 mod front;
 mod header;
+mod health;
 mod host;
 mod listener;
 pub mod order;
+mod percent;
 mod redirect;
 mod regex;
 mod retry;
@@ -23,9 +27,10 @@ mod value_match;
 pub mod verdict;
 
 pub use crate::objects::{FieldRef, ObjectRef};
+pub use balancing::{HashCookie, HashKey, HashPolicy, LoadBalancing, SetCookie, SlowStart};
 pub use cluster::{
-    CircuitBreakers, Cluster, Discovery, EndpointAddress, LoadAssignment, RetryBudget,
-    UpstreamProtocol,
+    CircuitBreakers, Cluster, ClusterSettings, Discovery, EndpointAddress, LoadAssignment,
+    ProxyProtocol, RetryBudget, UpstreamProtocol,
 };
 pub use filters::{
     AddressRules, AddressSource, Cidr, Cors, DynamicValue, Filters, HeaderChange, HeaderMode,
@@ -33,8 +38,10 @@ pub use filters::{
 };
 pub use front::Front;
 pub use header::{HeaderModifier, HeaderName};
+pub use health::{HealthCheck, HttpQuestion, OutlierDetection, Question};
 pub use host::Host;
 pub use listener::{Application, Forwarding, Listener, Share};
+pub use percent::Percent;
 pub use redirect::{CrossScheme, InternalRedirects, PathRewrite, Redirect, Substitution};
 pub use regex::{Expression, MAX_PROGRAM};
 pub use retry::{BackOff, RateLimitedBackOff, ResetFormat, RetryPolicy};

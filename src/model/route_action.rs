@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::balancing::HashPolicy;
 use super::header::{HeaderModifier, HeaderName, is_token_byte};
 use super::redirect::{InternalRedirects, PathRewrite, Redirect};
 use super::retry::RetryPolicy;
@@ -92,8 +93,6 @@ pub struct Forward {
     pub retry: Option<Box<RetryPolicy>>,
     /// What to replace the path with.
     pub rewrite: Option<PathRewrite>,
-    /// Whether the client's address chooses the endpoint (session affinity).
-    pub hash_source_ip: bool,
     /// What few routes ask for.
     pub options: Option<Box<ForwardOptions>>,
 }
@@ -119,6 +118,8 @@ pub struct ForwardOptions {
     pub refused: Option<Refused>,
     /// Who gets copies.
     pub mirrors: Vec<Mirror>,
+    /// What chooses the endpoint, in clusters that balance by a hash.
+    pub hash_policies: Vec<HashPolicy>,
     /// Where the Host that the back end sees comes from. A literal one is set as `host` among the request's headers, and
     /// counts before this.
     pub host: Option<HostRewrite>,

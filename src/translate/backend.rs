@@ -1,10 +1,9 @@
 //! Backends of an Ingress into clusters.
 
-use std::fmt::Write as _;
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 
-use crate::model::{Cluster, Discovery, UpstreamProtocol};
+use crate::model::{Cluster, ClusterSettings, Discovery, LoadBalancing};
 use crate::objects::{
     Field, IngressBackend, Kind, NamespacedName, ObjectRef, Service, ServiceBackendPort,
     ServiceType, as_place,
@@ -109,61 +108,47 @@ pub fn cluster(input: Input<'_>, backend: &BackendPort) -> Option<Cluster> {
     let service = input.reader.service(&backend.service)?;
     let number = ServiceBackendPort::Number(backend.port);
     let FoundPort { at, port, policy } = find_port(input, service, &number)?;
-    let discovery = match &service.service_type {
-        ServiceType::Endpoints => Discovery::Endpoints,
-        ServiceType::ExternalName(hostname) => Discovery::Dns {
-            hostname: hostname.trim_end_matches('.').into(),
-            port: port.port,
-        },
-    };
     Some(Cluster {
         name: cluster_name(service, port.port, &policy),
-        discovery,
-        protocol: policy.protocol,
-        circuit_breakers: policy.circuit_breakers,
-        hash_source_ip: policy.hash_source_ip,
-        idle_timeout: policy.idle_timeout.or(input.options.upstream_idle_timeout),
-        connect_timeout: None,
+        discovery: discovery(service, port.port),
+        settings: ClusterSettings {
+            // Not in the name: it is the same for all clusters as long as the process lives.
+            idle_timeout: policy.idle_timeout.or(input.options.upstream_idle_timeout),
+            ..settings(&policy)
+        },
         source: source(Kind::Service, &backend.service, Field::Port(as_place(at))),
     })
 }
 
-/// `namespace/service/port`, and after a `?` every setting that differs from its default. Written out instead
-/// of hashed, so that two different settings can't share a name: none of these values can hold `/`, `?` or `&`.
+/// What a Service says, as the settings of a cluster.
+fn settings(policy: &ServicePolicy) -> ClusterSettings {
+    ClusterSettings {
+        protocol: policy.protocol,
+        circuit_breakers: policy.circuit_breakers,
+        load_balancing: match policy.hash_source_ip {
+            // Small clusters with endpoints that change are what Services are.
+            true => LoadBalancing::RingHash,
+            false => LoadBalancing::default(),
+        },
+        idle_timeout: policy.idle_timeout,
+        ..ClusterSettings::default()
+    }
+}
+
+/// `namespace/service/port`, and every setting that is not as by default.
 fn cluster_name(service: &Service, port: u16, policy: &ServicePolicy) -> Arc<str> {
-    let mut settings = String::new();
-    let mut add = |key: &str, value: &str| {
-        let separator = if settings.is_empty() { '?' } else { '&' };
-        let _ = write!(settings, "{separator}{key}={value}");
-    };
-    match policy.protocol {
-        UpstreamProtocol::Http1 => {}
-        UpstreamProtocol::H2c => add("protocol", "h2c"),
-        UpstreamProtocol::Tls => add("protocol", "tls"),
-        UpstreamProtocol::H2 => add("protocol", "h2"),
+    let base = format_args!("{}/{port}", service.metadata.name);
+    settings(policy).cluster_name(base, &discovery(service, port))
+}
+
+fn discovery(service: &Service, port: u16) -> Discovery {
+    match &service.service_type {
+        ServiceType::Endpoints => Discovery::Endpoints,
+        ServiceType::ExternalName(hostname) => Discovery::Dns {
+            hostname: hostname.trim_end_matches('.').into(),
+            port,
+        },
     }
-    if policy.hash_source_ip {
-        add("affinity", "source-ip");
-    }
-    if let ServiceType::ExternalName(hostname) = &service.service_type {
-        add("external-name", hostname);
-    }
-    if let Some(idle) = policy.idle_timeout {
-        add("idle-timeout", &format!("{}ms", idle.as_millis()));
-    }
-    let limits = &policy.circuit_breakers;
-    for (key, limit) in [
-        ("max-connections", limits.max_connections),
-        ("max-pending-requests", limits.max_pending_requests),
-        ("max-requests", limits.max_requests),
-        ("max-retries", limits.max_retries),
-        ("per-host-max-connections", limits.per_host_max_connections),
-    ] {
-        if let Some(limit) = limit {
-            add(key, &limit.to_string());
-        }
-    }
-    format!("{}/{port}{settings}", service.metadata.name).into()
 }
 
 /// Names of the outside only: never an address in any spelling that a resolver takes for one, nor a name that

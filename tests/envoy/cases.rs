@@ -11,6 +11,7 @@ use isobath::model::{
     RouteAction, RouteMatch, StringMatch, Substitution, TextMatch, Upgrade, WeightedCluster,
 };
 
+use crate::cluster_cases::hash_policies;
 use crate::fixture::{all_to, forward, header, is, query, route};
 
 fn taking(matches: RouteMatch) -> Route {
@@ -127,6 +128,7 @@ pub fn sending() -> Vec<Route> {
             mirror("web/third/80", third),
             mirror("web/never/80", Fraction::NONE),
         ],
+        hash_policies: hash_policies(),
         host: Some(HostRewrite::Header(HeaderName::new("X-Tenant").unwrap())),
         idle_timeout: Some(Duration::from_secs(7)),
         internal_redirects: Some(internal),

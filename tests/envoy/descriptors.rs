@@ -13,7 +13,7 @@ use prost_reflect::prost_types::{FileDescriptorProto, FileDescriptorSet};
 use crate::update;
 
 /// The files of the messages that we serve, or put into an `Any`.
-const ROOTS: [&str; 28] = [
+const ROOTS: &[&str] = &[
     "envoy/config/cluster/v3/cluster.proto",
     "envoy/config/endpoint/v3/endpoint.proto",
     "envoy/config/listener/v3/listener.proto",
@@ -39,6 +39,8 @@ const ROOTS: [&str; 28] = [
     "envoy/extensions/matching/common_inputs/network/v3/network_inputs.proto",
     "envoy/extensions/matching/input_matchers/runtime_fraction/v3/runtime_fraction.proto",
     "envoy/extensions/retry/host/previous_hosts/v3/previous_hosts.proto",
+    "envoy/extensions/transport_sockets/proxy_protocol/v3/upstream_proxy_protocol.proto",
+    "envoy/extensions/transport_sockets/raw_buffer/v3/raw_buffer.proto",
     "envoy/extensions/transport_sockets/tls/v3/tls.proto",
     "envoy/extensions/upstreams/http/v3/http_protocol_options.proto",
     "google/protobuf/wrappers.proto",
@@ -96,7 +98,7 @@ fn trimmed(set: FileDescriptorSet) -> FileDescriptorSet {
         .map(|file| (file.name().to_owned(), file))
         .collect();
     let mut reached: BTreeSet<String> = BTreeSet::new();
-    let mut next: Vec<String> = ROOTS.map(str::to_owned).into();
+    let mut next: Vec<String> = ROOTS.iter().map(|root| (*root).to_owned()).collect();
     while let Some(name) = next.pop() {
         if reached.insert(name.clone()) {
             let file = files.get(&name).unwrap_or_else(|| panic!("no {name}"));

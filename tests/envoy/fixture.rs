@@ -11,10 +11,10 @@ use isobath::envoy::{
     cluster, endpoint, filter_chain, listener, route, scope, secret, server_name,
 };
 use isobath::model::{
-    Certificate, CircuitBreakers, Cluster, Discovery, EndpointAddress, Expression, Forward,
+    Certificate, Cluster, ClusterSettings, Discovery, EndpointAddress, Expression, Forward,
     HeaderMatch, HeaderModifier, HeaderName, HeaderPredicate, Host, LoadAssignment, PathMatch,
     QueryMatch, QueryPredicate, Route, RouteAction, RouteMatch, StringMatch, TextMatch, TlsServer,
-    TlsSettings, UpstreamProtocol, Validity, VirtualHost, WeightedCluster,
+    TlsSettings, Validity, VirtualHost, WeightedCluster,
 };
 use isobath::objects::{FieldRef, KeyAlgorithm, Kind, ObjectRef, PrivateKeyPem};
 use isobath::xds::{Part, Resource, ResourceType};
@@ -45,7 +45,6 @@ pub fn forward(clusters: &[&str]) -> Forward {
         timeout: None,
         retry: None,
         rewrite: None,
-        hash_source_ip: false,
         options: None,
     }
 }
@@ -102,12 +101,15 @@ pub fn cluster_of(name: &str) -> Cluster {
     Cluster {
         name: name.into(),
         discovery: Discovery::Endpoints,
-        protocol: UpstreamProtocol::Http1,
-        circuit_breakers: CircuitBreakers::default(),
-        hash_source_ip: false,
-        idle_timeout: None,
-        connect_timeout: None,
+        settings: ClusterSettings::default(),
         source: source(Kind::Service, name),
+    }
+}
+
+pub fn cluster_with(name: &str, settings: ClusterSettings) -> Cluster {
+    Cluster {
+        settings,
+        ..cluster_of(name)
     }
 }
 

@@ -8,9 +8,11 @@
 mod access_log;
 mod ads;
 mod backend;
+mod balancing;
 mod bootstrap;
 mod cases;
 mod client;
+mod cluster_cases;
 mod cost;
 mod descriptors;
 mod determinism;
@@ -19,6 +21,7 @@ mod filter_cases;
 mod fixture;
 mod golden;
 mod guarding;
+mod health;
 mod hosts;
 #[path = "../../benches/figures/envoy/inline.rs"]
 mod inline;

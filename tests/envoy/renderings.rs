@@ -12,21 +12,19 @@ use isobath::envoy::{
     cluster, endpoint, filter_chain, listener, manager as shared, route, scope, secret, server_name,
 };
 use isobath::model::{
-    Application, Certificate, CircuitBreakers, Cluster, Conditions, Discovery, EndpointAddress,
-    Forward, Forwarding, HeaderModifier, HeaderPredicate, Host, Listener, LoadAssignment,
-    ObjectRef, PathMatch, PathRewrite, QueryPredicate, Redirect, RetryBudget, RetryPolicy, Route,
-    RouteAction, RouteMatch, Scheme, Share, StringMatch, TlsSettings, TlsVersion, UpstreamProtocol,
-    WeightedCluster,
+    Application, Certificate, Conditions, EndpointAddress, Forward, ForwardOptions, Forwarding,
+    HeaderModifier, HeaderPredicate, Host, Listener, LoadAssignment, ObjectRef, PathMatch,
+    PathRewrite, QueryPredicate, Redirect, RetryPolicy, Route, RouteAction, RouteMatch, Scheme,
+    Share, StringMatch, TlsSettings, TlsVersion, WeightedCluster,
 };
 use isobath::objects::{Kind, PrivateKeyPem};
 use isobath::xds::{Part, Resource, ResourceType};
 
-use crate::cases;
-use crate::filter_cases;
 use crate::fixture::{
-    CLEAR, TLS, all_to, assignment, cluster_of, forward, header, is, query, regex, route as simple,
-    source, tls_server, virtual_host,
+    CLEAR, TLS, all_to, assignment, forward, header, is, query, regex, route as simple, source,
+    tls_server, virtual_host,
 };
+use crate::{cases, cluster_cases, filter_cases};
 
 /// One of each, the same in every process.
 pub fn all() -> Vec<(&'static str, ResourceType, Resource)> {
@@ -45,7 +43,7 @@ pub fn all() -> Vec<(&'static str, ResourceType, Resource)> {
         ingress_metrics: false,
         ..Edge::default()
     };
-    vec![
+    let mut all = vec![
         ("listener-http", Lds, http_listener(&Edge::default())),
         ("manager-http", Ecds, http_manager(&Edge::default())),
         ("manager-https", Ecds, https_manager),
@@ -92,21 +90,6 @@ pub fn all() -> Vec<(&'static str, ResourceType, Resource)> {
             table("http", [routes("a.example.com", cases::retries())]),
         ),
         ("route-filters", Rds, table("http", [filter_cases::all()])),
-        (
-            "cluster-budget",
-            Cds,
-            cluster::cluster(&Cluster {
-                circuit_breakers: CircuitBreakers {
-                    retry_budget: Some(RetryBudget {
-                        percent: 200,
-                        least: 7,
-                    }),
-                    ..CircuitBreakers::default()
-                },
-                connect_timeout: Some(Duration::ZERO),
-                ..cluster_of("web/shop:80")
-            }),
-        ),
         (
             "route-actions",
             Rds,
@@ -170,47 +153,6 @@ pub fn all() -> Vec<(&'static str, ResourceType, Resource)> {
                 ],
             ),
         ),
-        ("cluster", Cds, cluster::cluster(&cluster_of("web/shop:80"))),
-        (
-            "cluster-limits",
-            Cds,
-            cluster::cluster(&Cluster {
-                circuit_breakers: CircuitBreakers {
-                    max_connections: Some(1),
-                    max_pending_requests: Some(2),
-                    max_requests: Some(3),
-                    max_retries: Some(0),
-                    per_host_max_connections: Some(5),
-                    retry_budget: None,
-                },
-                ..cluster_of("web/shop:80")
-            }),
-        ),
-        (
-            "cluster-hash",
-            Cds,
-            cluster::cluster(&Cluster {
-                hash_source_ip: true,
-                ..cluster_of("web/shop:80")
-            }),
-        ),
-        ("cluster-idle", Cds, idle(UpstreamProtocol::Http1)),
-        ("cluster-idle-h2c", Cds, idle(UpstreamProtocol::H2c)),
-        ("cluster-h2c", Cds, protocol(UpstreamProtocol::H2c)),
-        ("cluster-tls", Cds, protocol(UpstreamProtocol::Tls)),
-        ("cluster-h2", Cds, protocol(UpstreamProtocol::H2)),
-        (
-            "cluster-dns",
-            Cds,
-            cluster::cluster(&Cluster {
-                discovery: Discovery::Dns {
-                    hostname: "db.example.net".into(),
-                    port: 443,
-                },
-                protocol: UpstreamProtocol::Tls,
-                ..cluster_of("web/shop:80")
-            }),
-        ),
         (
             "endpoint-empty",
             Eds,
@@ -218,7 +160,10 @@ pub fn all() -> Vec<(&'static str, ResourceType, Resource)> {
         ),
         ("endpoint-zones", Eds, endpoint::load_assignment(&zones())),
         ("secret", Sds, secret::secret(&certificate("web/shop"))),
-    ]
+    ];
+    let clusters = cluster_cases::clusters().into_iter();
+    all.extend(clusters.map(|(name, model)| (name, Cds, cluster::cluster(&model))));
+    all
 }
 
 fn addresses() -> listener::Config {
@@ -340,21 +285,6 @@ fn collect(parts: impl IntoIterator<Item = (Arc<str>, Part)>) -> OrdMap<Arc<str>
         .collect()
 }
 
-fn idle(protocol: UpstreamProtocol) -> Resource {
-    cluster::cluster(&Cluster {
-        protocol,
-        idle_timeout: Some(Duration::from_secs(4)),
-        ..cluster_of("web/shop:80")
-    })
-}
-
-fn protocol(protocol: UpstreamProtocol) -> Resource {
-    cluster::cluster(&Cluster {
-        protocol,
-        ..cluster_of("web/shop:80")
-    })
-}
-
 fn zones() -> LoadAssignment {
     let endpoint = |ip: &str| EndpointAddress {
         ip: ip.parse().unwrap(),
@@ -444,7 +374,10 @@ fn actions() -> Vec<Route> {
             per_try_timeout: Some(Duration::from_secs(2)),
             ..RetryPolicy::default()
         })),
-        hash_source_ip: true,
+        options: Some(Box::new(ForwardOptions {
+            hash_policies: cluster_cases::hash_policies(),
+            ..ForwardOptions::default()
+        })),
         ..shop()
     };
     let endless = Forward {

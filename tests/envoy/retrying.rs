@@ -5,14 +5,14 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use isobath::model::{
-    BackOff, CircuitBreakers, Cluster, Forward, ForwardOptions, HeaderName, PathMatch,
+    BackOff, CircuitBreakers, ClusterSettings, Forward, ForwardOptions, HeaderName, PathMatch,
     RateLimitedBackOff, ResetFormat, RetryBudget, RetryPolicy, Route, RouteAction,
 };
 use tokio::net::TcpListener;
 
 use crate::backend;
 use crate::client::{plain, request};
-use crate::fixture::{World, cluster_of, forward, route};
+use crate::fixture::{World, cluster_with, forward, route};
 use crate::proxy::{Proxy, envoy};
 use crate::scripted::Scripted;
 
@@ -274,17 +274,21 @@ async fn endpoints_of_tries() {
 async fn clusters_bound_connecting_and_retries() {
     let Some(envoy) = envoy() else { return };
     let back = Scripted::start("back").await;
-    let budget = |percent, least| Cluster {
-        circuit_breakers: CircuitBreakers {
-            retry_budget: Some(RetryBudget { percent, least }),
-            ..CircuitBreakers::default()
-        },
-        ..cluster_of(if least == 0 { "none" } else { "some" })
+    let budget = |percent, least| {
+        let settings = ClusterSettings {
+            circuit_breakers: CircuitBreakers {
+                retry_budget: Some(RetryBudget { percent, least }),
+                ..CircuitBreakers::default()
+            },
+            ..ClusterSettings::default()
+        };
+        cluster_with(if least == 0 { "none" } else { "some" }, settings)
     };
-    let slow = Cluster {
+    let settings = ClusterSettings {
         connect_timeout: Some(ms(50)),
-        ..cluster_of("slow")
+        ..ClusterSettings::default()
     };
+    let slow = cluster_with("slow", settings);
     let of = |cluster: &str| Forward {
         retry: Some(Box::new(on_codes(&[503], 1))),
         ..forward(&[cluster])

@@ -5,16 +5,16 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use isobath::model::{
-    Cluster, Conditions, Forward, HeaderMatch, HeaderModifier, HeaderPredicate, PathMatch,
-    QueryMatch, QueryPredicate, RetryPolicy, Route, RouteAction, RouteMatch, StringMatch,
-    UpstreamProtocol, WeightedCluster,
+    ClusterSettings, Conditions, Forward, ForwardOptions, HashKey, HashPolicy, HeaderMatch,
+    HeaderModifier, HeaderPredicate, LoadBalancing, PathMatch, QueryMatch, QueryPredicate,
+    RetryPolicy, Route, RouteAction, RouteMatch, StringMatch, UpstreamProtocol, WeightedCluster,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::backend;
 use crate::client::{plain, request};
-use crate::fixture::{World, all_to, cluster_of, forward, header, is, query, route};
+use crate::fixture::{World, all_to, cluster_with, forward, header, is, query, route};
 use crate::proxy::{Proxy, envoy};
 
 const HOST: &str = "a.example.com";
@@ -290,12 +290,18 @@ async fn upstream_protocols() {
     let Some(envoy) = envoy() else { return };
     let plain_backend = backend::start("back").await;
     let (tls_backend, seen) = tls_backend().await;
-    let of = |name: &str, protocol| Cluster {
-        protocol,
-        ..cluster_of(name)
+    let of = |name: &str, protocol| {
+        let settings = ClusterSettings {
+            protocol,
+            ..ClusterSettings::default()
+        };
+        cluster_with(name, settings)
     };
     let hashed = Forward {
-        hash_source_ip: true,
+        options: Some(Box::new(ForwardOptions {
+            hash_policies: vec![HashPolicy::only(HashKey::SourceIp)],
+            ..ForwardOptions::default()
+        })),
         ..forward(&["hashed"])
     };
     let world = World::new()
@@ -304,10 +310,13 @@ async fn upstream_protocols() {
         .cluster_with(&of("tls", UpstreamProtocol::Tls), &[tls_backend])
         .cluster_with(&of("h2", UpstreamProtocol::H2), &[tls_backend])
         .cluster_with(
-            &Cluster {
-                hash_source_ip: true,
-                ..cluster_of("hashed")
-            },
+            &cluster_with(
+                "hashed",
+                ClusterSettings {
+                    load_balancing: LoadBalancing::RingHash,
+                    ..ClusterSettings::default()
+                },
+            ),
             &[plain_backend, backend::start("second").await],
         )
         .http(

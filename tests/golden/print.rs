@@ -45,8 +45,8 @@ pub fn everything(store: &Store, input: Input<'_>, changes: &Changes) -> String 
     for (name, backend) in &clusters {
         let cluster = translate::cluster(input, backend).expect("a cluster that is named exists");
         assert_eq!(cluster.name, *name);
-        let _ = write!(text, "cluster {name}: {:?}", cluster.protocol);
-        if let Some(idle) = cluster.idle_timeout {
+        let _ = write!(text, "cluster {name}: {:?}", cluster.settings.protocol);
+        if let Some(idle) = cluster.settings.idle_timeout {
             let _ = write!(text, ", idle {idle:?}");
         }
         match &cluster.discovery {
@@ -160,7 +160,8 @@ fn forwarded(forward: &Forward) -> String {
             write!(text, " with {timeout:?} each").unwrap();
         }
     }
-    if forward.hash_source_ip {
+    let options = forward.options.as_deref();
+    if options.is_some_and(|it| it.hash_policies == [HashPolicy::only(HashKey::SourceIp)]) {
         text.push_str(", by source address");
     }
     text

@@ -10,9 +10,8 @@ use anyhow::Result;
 use isobath::envoy::route::TableOptions;
 use isobath::envoy::{cluster, endpoint, route};
 use isobath::model::{
-    CircuitBreakers, Cluster, Discovery, EndpointAddress, Forward, HeaderModifier, Host,
-    LoadAssignment, PathMatch, Route, RouteAction, RouteMatch, UpstreamProtocol, VirtualHost,
-    WeightedCluster,
+    Cluster, ClusterSettings, Discovery, EndpointAddress, Forward, HeaderModifier, Host,
+    LoadAssignment, PathMatch, Route, RouteAction, RouteMatch, VirtualHost, WeightedCluster,
 };
 use isobath::objects::{FieldRef, Kind, ObjectRef};
 use isobath::xds::Part;
@@ -44,11 +43,7 @@ impl Stand {
         let of_cluster = cluster::cluster(&Cluster {
             name: BACKEND.into(),
             discovery: Discovery::Endpoints,
-            protocol: UpstreamProtocol::Http1,
-            circuit_breakers: CircuitBreakers::default(),
-            hash_source_ip: false,
-            idle_timeout: None,
-            connect_timeout: None,
+            settings: ClusterSettings::default(),
             source: source(Kind::Service, BACKEND),
         });
         server.put(Type::Cluster, BACKEND, of_cluster.bytes());
@@ -133,7 +128,6 @@ pub fn virtual_host(host: &str, tls: bool) -> (Arc<str>, Part) {
         timeout: None,
         retry: None,
         rewrite: None,
-        hash_source_ip: false,
         options: None,
     };
     let routes = vec![Route {
