@@ -20,11 +20,11 @@ use super::endpoint::lb_endpoint;
 use super::health_check::{health_check, outlier_detection};
 use super::listener::BUFFER_LIMIT;
 use super::load_balancing::load_balancing;
-use super::upstream_transport::transport_socket;
+use super::upstream_transport::{is_tls, secrets, transport_socket};
 use crate::model::{
-    CircuitBreakers, Cluster, ClusterSettings, Discovery, RetryBudget, UpstreamProtocol,
+    CircuitBreakers, Cluster, ClusterSettings, Discovery, RetryBudget, ServerName, UpstreamProtocol,
 };
-use crate::xds::{Resource, ResourceType};
+use crate::xds::{Reference, Resource, ResourceType};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 /// What a cluster may have at once of connections, of requests that wait for one and of requests, where its Service says
@@ -78,7 +78,9 @@ pub fn cluster(cluster: &Cluster) -> Resource {
         transport_socket: transport_socket(cluster),
         ..Default::default()
     };
-    let mut references = BTreeSet::new();
+    let mut references: BTreeSet<Reference> = secrets(settings)
+        .map(|name| reference(ResourceType::Secret, name))
+        .collect();
     match &cluster.discovery {
         Discovery::Endpoints => {
             references.insert(reference(ResourceType::Endpoint, &cluster.name));
@@ -169,11 +171,12 @@ fn retry_budget(asked: Option<RetryBudget>) -> pb::circuit_breakers::thresholds:
 /// when nothing is said.
 fn protocol_options(settings: &ClusterSettings) -> HashMap<String, Any> {
     use http::http_protocol_options::{ExplicitHttpConfig, UpstreamProtocolOptions};
+    let by_host = by_request_host(settings);
     let explicit = match settings.protocol {
-        UpstreamProtocol::Http1 | UpstreamProtocol::Tls if settings.idle_timeout.is_none() => {
-            return HashMap::new();
-        }
         UpstreamProtocol::Http1 | UpstreamProtocol::Tls => {
+            if settings.idle_timeout.is_none() && by_host.is_none() {
+                return HashMap::new();
+            }
             ProtocolConfig::HttpProtocolOptions(core::Http1ProtocolOptions::default())
         }
         UpstreamProtocol::H2c | UpstreamProtocol::H2 => http2(),
@@ -183,6 +186,7 @@ fn protocol_options(settings: &ClusterSettings) -> HashMap<String, Any> {
             idle_timeout: duration(idle),
             ..Default::default()
         }),
+        upstream_http_protocol_options: by_host,
         upstream_protocol_options: Some(UpstreamProtocolOptions::ExplicitHttpConfig(
             ExplicitHttpConfig {
                 protocol_config: Some(explicit),
@@ -192,6 +196,21 @@ fn protocol_options(settings: &ClusterSettings) -> HashMap<String, Any> {
     };
     let name = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
     HashMap::from([(name.to_owned(), pack_any(options))])
+}
+
+/// The request's Host as server name, and as the name that is verified where nobody gave another. Envoy keeps connections
+/// for each apart.
+fn by_request_host(settings: &ClusterSettings) -> Option<core::UpstreamHttpProtocolOptions> {
+    let tls = &settings.tls;
+    let is_asked = tls.server_name == ServerName::RequestHost && is_tls(settings.protocol);
+    is_asked.then(|| core::UpstreamHttpProtocolOptions {
+        auto_sni: true,
+        auto_san_validation: tls
+            .verification
+            .as_ref()
+            .is_some_and(|it| it.names.is_empty()),
+        ..Default::default()
+    })
 }
 
 /// No pings: gRPC servers close connections that ping more often than every five minutes (`too_many_pings`).

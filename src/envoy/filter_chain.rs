@@ -8,12 +8,12 @@ use envoy_types::pb::envoy::config::core::v3::{TransportSocket, transport_socket
 use envoy_types::pb::envoy::config::listener::v3 as pb;
 use envoy_types::pb::envoy::extensions::transport_sockets::tls::v3 as tls;
 use envoy_types::util::pack_any;
-use tls::tls_parameters::TlsProtocol;
 
 use super::encode::{ads, duration, part, reference};
 use super::listener::HANDSHAKE_TIMEOUT;
+use super::tls_parameters::tls_parameters;
 use super::{forwarding, manager};
-use crate::model::{Forwarding, Host, ObjectRef, TlsServer, TlsVersion};
+use crate::model::{Forwarding, Host, ObjectRef, TlsParameters, TlsServer};
 use crate::xds::{Part, ResourceType};
 
 /// For TLS 1.2 (1.3 has only good ones): forward secrecy and authenticated encryption. In brackets: the client's
@@ -92,14 +92,13 @@ pub fn passthrough(
 }
 
 fn context(server: &TlsServer) -> tls::DownstreamTlsContext {
+    let parameters = TlsParameters {
+        versions: server.settings,
+        ..TlsParameters::default()
+    };
     tls::DownstreamTlsContext {
         common_tls_context: Some(tls::CommonTlsContext {
-            tls_params: Some(tls::TlsParameters {
-                tls_minimum_protocol_version: version(server.settings.minimum).into(),
-                tls_maximum_protocol_version: version(server.settings.maximum).into(),
-                cipher_suites: CIPHER_SUITES.map(str::to_owned).into(),
-                ..Default::default()
-            }),
+            tls_params: Some(tls_parameters(&parameters, &CIPHER_SUITES)),
             // By name over SDS and never inline: a rotation then changes one secret and no listener.
             tls_certificate_sds_secret_configs: server
                 .certificates
@@ -113,13 +112,5 @@ fn context(server: &TlsServer) -> tls::DownstreamTlsContext {
             ..Default::default()
         }),
         ..Default::default()
-    }
-}
-
-/// As a TLS parameter of either side.
-pub(super) const fn version(version: TlsVersion) -> TlsProtocol {
-    match version {
-        TlsVersion::V1_2 => TlsProtocol::TlSv12,
-        TlsVersion::V1_3 => TlsProtocol::TlSv13,
     }
 }

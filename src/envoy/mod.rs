@@ -55,5 +55,6 @@ pub mod secret;
 pub mod server_name;
 pub mod stats;
 mod string_matcher;
+mod tls_parameters;
 mod upgrade;
 mod upstream_transport;

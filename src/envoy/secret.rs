@@ -1,4 +1,4 @@
-//! A certificate and its key, as SDS delivers them.
+//! Certificates with their keys, and authorities that vouch for others, as SDS delivers them.
 
 use std::collections::BTreeSet;
 
@@ -6,7 +6,7 @@ use envoy_types::pb::envoy::config::core::v3::{DataSource, data_source::Specifie
 use envoy_types::pb::envoy::extensions::transport_sockets::tls::v3 as tls;
 
 use super::encode::part;
-use crate::model::Certificate;
+use crate::model::{Certificate, TrustBundle};
 use crate::xds::Resource;
 
 /// The only place where a private key is encoded. The caller puts it into a snapshot only if a served host
@@ -29,6 +29,26 @@ pub fn secret(certificate: &Certificate) -> Resource {
             BTreeSet::from([&certificate.source.object]),
         ),
     )
+}
+
+/// The authorities of a bundle. How it is used (which names, how deep) is said where it is named.
+#[must_use]
+pub fn trust_bundle(bundle: &TrustBundle) -> Resource {
+    let secret = tls::Secret {
+        name: bundle.name.to_string(),
+        r#type: Some(tls::secret::Type::ValidationContext(
+            tls::CertificateValidationContext {
+                trusted_ca: inline(bundle.certificates.as_pem()),
+                crl: bundle
+                    .revocations
+                    .as_ref()
+                    .and_then(|lists| inline(lists.as_pem())),
+                ..Default::default()
+            },
+        )),
+    };
+    let owners = BTreeSet::from([&bundle.source.object]);
+    Resource::whole(bundle.name.clone(), part(&secret, BTreeSet::new(), owners))
 }
 
 fn inline(pem: &str) -> Option<DataSource> {

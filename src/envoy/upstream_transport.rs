@@ -1,16 +1,31 @@
 //! What a connection to an endpoint begins with: a PROXY header, TLS.
 
 use core::transport_socket::ConfigType;
+use core::{DataSource, data_source::Specifier};
+use std::sync::Arc;
+
 use envoy_types::pb::envoy::config::core::v3 as core;
 use envoy_types::pb::envoy::extensions::transport_sockets as sockets;
+use envoy_types::pb::envoy::r#type::matcher::v3::{StringMatcher, string_matcher::MatchPattern};
 use envoy_types::pb::google::protobuf::Any;
 use envoy_types::util::pack_any;
 use sockets::proxy_protocol::v3::ProxyProtocolUpstreamTransport;
 use sockets::raw_buffer::v3::RawBuffer;
 use sockets::tls::v3 as tls;
+use tls::common_tls_context::ValidationContextType;
+use tls::subject_alt_name_matcher::SanType;
 
-use super::filter_chain::version;
-use crate::model::{Cluster, Discovery, ProxyProtocol, TlsVersion, UpstreamProtocol};
+use super::encode::ads;
+use super::tls_parameters::tls_parameters;
+use crate::model::{
+    Authorities, Cluster, ClusterSettings, Discovery, ProxyProtocol, ServerName, SubjectAltName,
+    UpstreamProtocol, Verification,
+};
+
+/// Where the images of Envoy, and Debian and its kin, have the authorities that a machine trusts. Envoy 1.40 has a field of
+/// its own for them, `system_root_certs`, and takes every endpoint for good where only that is set. A file that is not there
+/// has the cluster refused.
+const SYSTEM: &str = "/etc/ssl/certs/ca-certificates.crt";
 
 /// None for clear text and nothing before it.
 pub(super) fn transport_socket(cluster: &Cluster) -> Option<core::TransportSocket> {
@@ -48,27 +63,102 @@ fn with_proxy_header(
     socket(name, pack_any(transport))
 }
 
-/// TLS without verification, as Contour does where nobody gave a CA: it keeps the wire private from onlookers and
-/// takes the endpoint's word for who it is. SNI is unset then (an endpoint is an address), but for DNS names.
+/// TLS without verification where nobody gave authorities, as Contour does.
 fn over_tls(cluster: &Cluster, alpn: &str) -> core::TransportSocket {
-    let sni = match &cluster.discovery {
-        Discovery::Endpoints => String::new(),
-        Discovery::Dns { hostname, .. } => hostname.to_string(),
+    let asked = &cluster.settings.tls;
+    let sni = match (&asked.server_name, &cluster.discovery) {
+        (ServerName::Name(name), _) => name.to_string(),
+        (ServerName::Discovered, Discovery::Dns { hostname, .. }) => hostname.to_string(),
+        // The request's Host is an option of HTTP.
+        (ServerName::Discovered | ServerName::RequestHost, _) => String::new(),
     };
+    let shown = asked.client_certificate.iter().map(sds);
     let context = tls::UpstreamTlsContext {
         common_tls_context: Some(tls::CommonTlsContext {
-            tls_params: Some(tls::TlsParameters {
-                tls_minimum_protocol_version: version(TlsVersion::V1_2).into(),
-                tls_maximum_protocol_version: version(TlsVersion::V1_3).into(),
-                ..Default::default()
-            }),
+            tls_params: Some(tls_parameters(&asked.parameters, &[])),
+            tls_certificate_sds_secret_configs: shown.collect(),
             alpn_protocols: vec![alpn.to_owned()],
+            validation_context_type: asked.verification.as_ref().map(verification),
             ..Default::default()
         }),
         sni,
         ..Default::default()
     };
     socket("envoy.transport_sockets.tls", pack_any(context))
+}
+
+/// Whether TLS is spoken.
+pub(super) const fn is_tls(protocol: UpstreamProtocol) -> bool {
+    match protocol {
+        UpstreamProtocol::Http1 | UpstreamProtocol::H2c => false,
+        UpstreamProtocol::Tls | UpstreamProtocol::H2 => true,
+    }
+}
+
+/// The secrets that it needs.
+pub(super) fn secrets(settings: &ClusterSettings) -> impl Iterator<Item = &Arc<str>> {
+    let tls = is_tls(settings.protocol)
+        .then_some(&settings.tls)
+        .into_iter();
+    tls.flat_map(|tls| {
+        let authorities = tls.verification.iter().map(|it| &it.authorities);
+        let bundles = authorities.filter_map(|authorities| match authorities {
+            Authorities::System => None,
+            Authorities::Bundle(name) => Some(name),
+        });
+        bundles.chain(&tls.client_certificate)
+    })
+}
+
+fn verification(asked: &Verification) -> ValidationContextType {
+    let names = asked.names.iter().map(alternative);
+    let context = tls::CertificateValidationContext {
+        match_typed_subject_alt_names: names.collect(),
+        ..Default::default()
+    };
+    match &asked.authorities {
+        Authorities::System => {
+            ValidationContextType::ValidationContext(tls::CertificateValidationContext {
+                trusted_ca: Some(DataSource {
+                    specifier: Some(Specifier::Filename(SYSTEM.to_owned())),
+                    ..Default::default()
+                }),
+                ..context
+            })
+        }
+        Authorities::Bundle(name) => ValidationContextType::CombinedValidationContext(
+            tls::common_tls_context::CombinedCertificateValidationContext {
+                default_validation_context: Some(context),
+                validation_context_sds_secret_config: Some(sds(name)),
+                ..Default::default()
+            },
+        ),
+    }
+}
+
+fn alternative(name: &SubjectAltName) -> tls::SubjectAltNameMatcher {
+    let (san_type, text) = match name {
+        SubjectAltName::Dns(name) => (SanType::Dns, name.to_string()),
+        SubjectAltName::Uri(uri) => (SanType::Uri, uri.to_string()),
+        SubjectAltName::Ip(ip) => (SanType::IpAddress, ip.to_string()),
+    };
+    tls::SubjectAltNameMatcher {
+        san_type: san_type.into(),
+        matcher: Some(StringMatcher {
+            match_pattern: Some(MatchPattern::Exact(text)),
+            ..Default::default()
+        }),
+        ..Default::default()
+    }
+}
+
+/// By name and never inline: what is in a Secret can change without a change of the cluster, which would close all its
+/// connections.
+fn sds(name: &Arc<str>) -> tls::SdsSecretConfig {
+    tls::SdsSecretConfig {
+        name: name.to_string(),
+        sds_config: Some(ads()),
+    }
 }
 
 fn socket(name: &str, config: Any) -> core::TransportSocket {

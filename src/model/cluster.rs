@@ -10,6 +10,7 @@ use crate::objects::FieldRef;
 use super::balancing::LoadBalancing;
 use super::health::{HealthCheck, OutlierDetection};
 use super::percent::Percent;
+use super::upstream_tls::UpstreamTls;
 
 /// Where requests go.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,6 +45,8 @@ pub struct ClusterSettings {
     /// Where less than this part of the endpoints is well, all of them are used. Zero is never: Kubernetes has already left
     /// those out that are not ready, and a retry finds the good ones.
     pub panic_threshold: Percent,
+    /// How TLS is spoken, where [`Self::protocol`] has it.
+    pub tls: UpstreamTls,
     /// The PROXY header that each connection begins with.
     pub proxy_protocol: Option<ProxyProtocol>,
 }

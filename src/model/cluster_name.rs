@@ -12,6 +12,8 @@ use super::cluster::{
     CircuitBreakers, ClusterSettings, Discovery, ProxyProtocol, UpstreamProtocol,
 };
 use super::health::{HealthCheck, OutlierDetection, Question};
+use super::tls_parameters::{TlsParameters, TlsSettings, TlsVersion};
+use super::upstream_tls::{Authorities, ServerName, SubjectAltName, UpstreamTls};
 
 impl ClusterSettings {
     /// `base` (it has no `?`), and after a `?` every setting that is not as by default.
@@ -27,6 +29,7 @@ impl ClusterSettings {
             health_check,
             outlier_detection,
             panic_threshold,
+            tls,
             proxy_protocol,
         } = self;
         let mut name = Name {
@@ -34,6 +37,10 @@ impl ClusterSettings {
             is_first: true,
         };
         name.protocol(*protocol);
+        match protocol {
+            UpstreamProtocol::Http1 | UpstreamProtocol::H2c => {}
+            UpstreamProtocol::Tls | UpstreamProtocol::H2 => name.tls(tls),
+        }
         name.balancing(load_balancing);
         if let Discovery::Dns { hostname, port: _ } = discovery {
             name.text("external-name", hostname);
@@ -96,6 +103,60 @@ impl Name {
             UpstreamProtocol::H2c => self.add("protocol", "h2c"),
             UpstreamProtocol::Tls => self.add("protocol", "tls"),
             UpstreamProtocol::H2 => self.add("protocol", "h2"),
+        }
+    }
+
+    fn tls(&mut self, tls: &UpstreamTls) {
+        let UpstreamTls {
+            verification,
+            server_name,
+            client_certificate,
+            parameters,
+        } = tls;
+        if let Some(verification) = verification {
+            match &verification.authorities {
+                Authorities::System => self.add("authorities", "system"),
+                Authorities::Bundle(name) => self.text("bundle", name),
+            }
+            for alternative in &verification.names {
+                match alternative {
+                    SubjectAltName::Dns(name) => self.text("dns", name),
+                    SubjectAltName::Uri(uri) => self.text("uri", uri),
+                    SubjectAltName::Ip(ip) => self.add("ip", ip),
+                }
+            }
+        }
+        match server_name {
+            ServerName::Discovered => {}
+            ServerName::Name(name) => self.text("server-name", name),
+            ServerName::RequestHost => self.add("server-name", "/host"),
+        }
+        if let Some(name) = client_certificate {
+            self.text("client-certificate", name);
+        }
+        self.tls_parameters(parameters);
+    }
+
+    fn tls_parameters(&mut self, parameters: &TlsParameters) {
+        let TlsParameters {
+            versions,
+            cipher_suites,
+            groups,
+        } = parameters;
+        if *versions != TlsSettings::default() {
+            let number = |version| match version {
+                TlsVersion::V1_2 => "1.2",
+                TlsVersion::V1_3 => "1.3",
+            };
+            let (least, most) = (number(versions.minimum), number(versions.maximum));
+            self.add("tls", format_args!("{least},{most}"));
+        }
+        let suites: Vec<&str> = cipher_suites.iter().map(|suite| suite.as_str()).collect();
+        let groups: Vec<&str> = groups.iter().map(|group| group.as_str()).collect();
+        for (key, names) in [("cipher-suites", suites), ("groups", groups)] {
+            if !names.is_empty() {
+                self.add(key, names.join(","));
+            }
         }
     }
 

@@ -23,6 +23,8 @@ mod route;
 mod route_action;
 mod route_match;
 mod tls;
+mod tls_parameters;
+mod upstream_tls;
 mod value_match;
 pub mod verdict;
 
@@ -51,7 +53,11 @@ pub use route_action::{
     Refused, RefusedStatus, RouteAction, Upgrade, WeightedCluster,
 };
 pub use route_match::{Conditions, GrpcName, PathMatch, RouteMatch, Scheme};
-pub use tls::{Certificate, TlsServer, TlsSettings, TlsVersion, Validity};
+pub use tls::{Certificate, TlsServer, Validity};
+pub use tls_parameters::{CipherSuite, Group, TlsParameters, TlsSettings, TlsVersion};
+pub use upstream_tls::{
+    Authorities, ServerName, SubjectAltName, TrustBundle, UpstreamTls, Verification,
+};
 pub use value_match::{
     HeaderMatch, HeaderPredicate, QueryMatch, QueryPredicate, StringMatch, Text, TextMatch,
 };

@@ -5,6 +5,8 @@ use std::sync::Arc;
 use crate::objects::FieldRef;
 use crate::objects::private_key::{KeyAlgorithm, PrivateKeyPem};
 
+use super::tls_parameters::TlsSettings;
+
 /// A set of certificates and TLS settings, and the host names that are served with them: one filter chain and
 /// one route table. The translation decides the grouping.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -17,33 +19,6 @@ pub struct TlsServer {
     pub settings: TlsSettings,
     /// Who brought it.
     pub source: FieldRef,
-}
-
-/// TLS versions of a server.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct TlsSettings {
-    /// The lowest version.
-    pub minimum: TlsVersion,
-    /// The highest version.
-    pub maximum: TlsVersion,
-}
-
-impl Default for TlsSettings {
-    fn default() -> Self {
-        Self {
-            minimum: TlsVersion::V1_2,
-            maximum: TlsVersion::V1_3,
-        }
-    }
-}
-
-/// A version of TLS that is still safe.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum TlsVersion {
-    /// TLS 1.2.
-    V1_2,
-    /// TLS 1.3.
-    V1_3,
 }
 
 /// When a certificate is good, as it says itself. Whether it is depends on the clock: it is served in any case.

@@ -21,6 +21,7 @@ mod service;
 mod validate;
 
 pub use crate::objects::private_key::{KeyAlgorithm, PrivateKeyPem};
+pub use certificate::{CaCertificates, RevocationLists};
 pub use decode::{Decoded, Undecodable, decode, decode_versioned};
 pub use endpoint_slice::{AddressType, Endpoint, EndpointPort, EndpointSlice};
 pub use event::{Event, Invalid, Object};

@@ -1,11 +1,14 @@
 //! Clusters with each thing that a cluster can have, for the golden files.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use isobath::model::{
-    CircuitBreakers, Cluster, ClusterSettings, Discovery, HashCookie, HashKey, HashPolicy,
-    HeaderName, HealthCheck, HttpQuestion, LoadBalancing, OutlierDetection, Percent, ProxyProtocol,
-    Question, RetryBudget, SetCookie, SlowStart, UpstreamProtocol,
+    Authorities, CipherSuite, CircuitBreakers, Cluster, ClusterSettings, Discovery, Group,
+    HashCookie, HashKey, HashPolicy, HeaderName, HealthCheck, HttpQuestion, LoadBalancing,
+    OutlierDetection, Percent, ProxyProtocol, Question, RetryBudget, ServerName, SetCookie,
+    SlowStart, SubjectAltName, TlsParameters, TlsSettings, TlsVersion, UpstreamProtocol,
+    UpstreamTls, Verification,
 };
 
 use crate::fixture::{cluster_of, cluster_with};
@@ -158,6 +161,8 @@ pub fn clusters() -> Vec<(&'static str, Cluster)> {
         ("cluster-h2c", protocol(H2c)),
         ("cluster-tls", protocol(Tls)),
         ("cluster-h2", protocol(H2)),
+        ("cluster-tls-verified", over_tls(Tls, verified())),
+        ("cluster-tls-system", over_tls(H2, by_system())),
         (
             "cluster-dns",
             Cluster {
@@ -166,6 +171,52 @@ pub fn clusters() -> Vec<(&'static str, Cluster)> {
             },
         ),
     ]
+}
+
+fn over_tls(protocol: UpstreamProtocol, tls: UpstreamTls) -> Cluster {
+    of(ClusterSettings {
+        protocol,
+        tls,
+        ..plain()
+    })
+}
+
+/// By a bundle and by names, with everything that TLS can be told.
+fn verified() -> UpstreamTls {
+    let names = [
+        SubjectAltName::dns("shop.internal").unwrap(),
+        SubjectAltName::uri("spiffe://cluster.local/ns/web/sa/shop").unwrap(),
+        SubjectAltName::Ip([10, 0, 0, 1].into()),
+    ];
+    let suites = ["ECDHE-RSA-AES128-GCM-SHA256", "AES128-SHA"];
+    UpstreamTls {
+        verification: Some(Verification {
+            authorities: Authorities::Bundle("web/ca".into()),
+            names: names.into(),
+        }),
+        server_name: ServerName::new("shop.example.com").unwrap(),
+        client_certificate: Some("web/client".into()),
+        parameters: TlsParameters {
+            versions: TlsSettings {
+                maximum: TlsVersion::V1_2,
+                ..TlsSettings::default()
+            },
+            cipher_suites: suites.map(|name| CipherSuite::new(name).unwrap()).into(),
+            groups: vec![Group::new("P-256").unwrap()],
+        },
+    }
+}
+
+/// By whom the machine trusts, for the name that the request has.
+fn by_system() -> UpstreamTls {
+    UpstreamTls {
+        verification: Some(Verification {
+            authorities: Authorities::System,
+            names: BTreeSet::new(),
+        }),
+        server_name: ServerName::RequestHost,
+        ..UpstreamTls::default()
+    }
 }
 
 /// Ejected for answers too; a time that is shorter than the first, and one that Envoy would refuse.

@@ -14,7 +14,7 @@ use isobath::model::{
     Certificate, Cluster, ClusterSettings, Discovery, EndpointAddress, Expression, Forward,
     HeaderMatch, HeaderModifier, HeaderName, HeaderPredicate, Host, LoadAssignment, PathMatch,
     QueryMatch, QueryPredicate, Route, RouteAction, RouteMatch, StringMatch, TextMatch, TlsServer,
-    TlsSettings, Validity, VirtualHost, WeightedCluster,
+    TlsSettings, TrustBundle, Validity, VirtualHost, WeightedCluster,
 };
 use isobath::objects::{FieldRef, KeyAlgorithm, Kind, ObjectRef, PrivateKeyPem};
 use isobath::xds::{Part, Resource, ResourceType};
@@ -237,6 +237,18 @@ impl World {
     /// A cluster with these endpoints.
     pub fn cluster(self, name: &str, addresses: &[SocketAddr]) -> Self {
         self.cluster_with(&cluster_of(name), addresses)
+    }
+
+    /// Authorities by whom certificates are verified.
+    pub fn bundle(mut self, bundle: &TrustBundle) -> Self {
+        self.insert(ResourceType::Secret, &secret::trust_bundle(bundle));
+        self
+    }
+
+    /// A certificate that is not a TLS server's.
+    pub fn certificate(mut self, certificate: &Certificate) -> Self {
+        self.insert(ResourceType::Secret, &secret::secret(certificate));
+        self
     }
 
     pub fn cluster_with(mut self, model: &Cluster, addresses: &[SocketAddr]) -> Self {

@@ -7,6 +7,7 @@
 
 mod access_log;
 mod ads;
+mod authority;
 mod backend;
 mod balancing;
 mod bootstrap;
@@ -43,3 +44,4 @@ mod server_names;
 mod stats;
 #[path = "../support/golden.rs"]
 mod update;
+mod upstream_tls;

@@ -8,6 +8,8 @@ use proptest::{option, sample};
 use super::super::cluster::RetryBudget;
 use super::super::health::HttpQuestion;
 use super::super::percent::Percent;
+use super::super::tls_parameters::{CipherSuite, Group};
+use super::super::upstream_tls::Verification;
 use super::*;
 
 fn durations() -> impl Strategy<Value = Duration> {
@@ -109,21 +111,87 @@ fn settings() -> impl Strategy<Value = ClusterSettings> {
         (option::of(durations()), option::of(durations())),
         (option::of(health_check()), outlier_detection()),
         (0..3_u32, proxy_protocol),
+        tls(),
     )
-        .prop_map(|(how, times, health, (panic_threshold, proxy_protocol))| {
-            let (protocol, circuit_breakers, load_balancing) = how;
-            let (idle_timeout, connect_timeout) = times;
-            let (health_check, outlier_detection) = health;
-            ClusterSettings {
-                protocol,
-                circuit_breakers,
-                load_balancing,
-                idle_timeout,
-                connect_timeout,
-                health_check,
-                outlier_detection,
-                panic_threshold: Percent::new(panic_threshold).unwrap(),
-                proxy_protocol,
+        .prop_map(
+            |(how, times, health, (panic_threshold, proxy_protocol), tls)| {
+                let (protocol, circuit_breakers, load_balancing) = how;
+                let (idle_timeout, connect_timeout) = times;
+                let (health_check, outlier_detection) = health;
+                ClusterSettings {
+                    protocol,
+                    circuit_breakers,
+                    load_balancing,
+                    idle_timeout,
+                    connect_timeout,
+                    health_check,
+                    outlier_detection,
+                    panic_threshold: Percent::new(panic_threshold).unwrap(),
+                    // Without TLS it is nothing, and not told.
+                    tls: match protocol {
+                        UpstreamProtocol::Http1 | UpstreamProtocol::H2c => UpstreamTls::default(),
+                        UpstreamProtocol::Tls | UpstreamProtocol::H2 => tls,
+                    },
+                    proxy_protocol,
+                }
+            },
+        )
+}
+
+fn tls() -> impl Strategy<Value = UpstreamTls> {
+    let names = sample::subsequence(
+        vec![
+            SubjectAltName::dns("a").unwrap(),
+            SubjectAltName::dns("b").unwrap(),
+            SubjectAltName::uri("a:b&dns=a").unwrap(),
+            SubjectAltName::Ip([10, 0, 0, 1].into()),
+        ],
+        0..4,
+    );
+    let authorities = sample::select(vec![
+        Authorities::System,
+        Authorities::Bundle("system".into()),
+        Authorities::Bundle("ns/a&dns=b".into()),
+    ]);
+    let verification = (authorities, names).prop_map(|(authorities, names)| Verification {
+        authorities,
+        names: names.into_iter().collect(),
+    });
+    let server_name = sample::select(vec![
+        ServerName::Discovered,
+        ServerName::RequestHost,
+        ServerName::new("host").unwrap(),
+    ]);
+    let settings = sample::select(vec![
+        TlsSettings::default(),
+        TlsSettings {
+            maximum: TlsVersion::V1_2,
+            ..TlsSettings::default()
+        },
+        TlsSettings {
+            minimum: TlsVersion::V1_3,
+            ..TlsSettings::default()
+        },
+    ]);
+    let suites = sample::subsequence(CipherSuite::all().collect::<Vec<_>>(), 0..3);
+    let groups = sample::subsequence(Group::all().collect::<Vec<_>>(), 0..3);
+    (
+        option::of(verification),
+        server_name,
+        option::of(sample::select(vec!["ns/a", "ns/b"])),
+        (settings, suites, groups),
+    )
+        .prop_map(|(verification, server_name, client, parameters)| {
+            let (versions, cipher_suites, groups) = parameters;
+            UpstreamTls {
+                verification,
+                server_name,
+                client_certificate: client.map(Into::into),
+                parameters: TlsParameters {
+                    versions,
+                    cipher_suites,
+                    groups,
+                },
             }
         })
 }
@@ -148,7 +216,7 @@ proptest! {
     fn every_setting_counts(settings in settings(), other in settings()) {
         let name = |settings: &ClusterSettings| settings.cluster_name("a", &Discovery::Endpoints);
         let with = [
-            ClusterSettings { protocol: other.protocol, ..settings.clone() },
+            ClusterSettings { protocol: other.protocol, tls: other.tls.clone(), ..settings.clone() },
             ClusterSettings { circuit_breakers: other.circuit_breakers, ..settings.clone() },
             ClusterSettings { load_balancing: other.load_balancing, ..settings.clone() },
             ClusterSettings { idle_timeout: other.idle_timeout, ..settings.clone() },

@@ -8,6 +8,9 @@
 mod key;
 mod pem;
 mod text;
+mod trust;
+
+pub use self::trust::{CaCertificates, RevocationLists};
 
 use std::sync::Arc;
 

@@ -2,7 +2,7 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+use rustls_pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer};
 use std::sync::Arc;
 use zeroize::Zeroizing;
 
@@ -11,6 +11,15 @@ pub(super) fn certificates(chain: &[CertificateDer<'_>]) -> Arc<str> {
     let mut text = String::new();
     for der in chain {
         block(&mut text, "CERTIFICATE", der);
+    }
+    Arc::from(text)
+}
+
+/// Revocation lists, one block after the other.
+pub(super) fn revocations(lists: &[CertificateRevocationListDer<'_>]) -> Arc<str> {
+    let mut text = String::new();
+    for der in lists {
+        block(&mut text, "X509 CRL", der);
     }
     Arc::from(text)
 }
