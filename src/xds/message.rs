@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::client::Client;
-use super::encode::Message;
+use super::encode::{Message, copied_length};
 use super::wire;
 use super::{Resource, ResourceType};
 
@@ -264,7 +264,7 @@ impl Response {
         let resources = self
             .resources
             .iter()
-            .map(|resource| SHORT + type_url + resource.name().len() + resource.head().bytes.len());
+            .map(|resource| SHORT + type_url + resource.name().len() + copied_length(resource));
         let removed = self.removed.iter().map(|name| SHORT + name.len());
         resources.chain(removed).sum::<usize>() + type_url + 2 * SHORT
     }
