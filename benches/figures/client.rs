@@ -85,6 +85,7 @@ impl Client {
             requests,
             asked: BTreeSet::new(),
             unanswered: BTreeSet::new(),
+            unasked: BTreeSet::new(),
             last: BTreeMap::new(),
         };
         session.ask(ResourceType::Cluster, []);
@@ -179,6 +180,8 @@ struct Session {
     requests: mpsc::UnboundedSender<Bytes>,
     asked: BTreeSet<(ResourceType, String)>,
     unanswered: BTreeSet<(ResourceType, String)>,
+    /// What came without being asked for, as null's answers do that were recorded from a client that knew more names.
+    unasked: BTreeSet<(ResourceType, String)>,
     /// Version and nonce of the last response, which a request for the state of the world repeats.
     last: BTreeMap<ResourceType, (String, String)>,
 }
@@ -242,10 +245,11 @@ impl Session {
             .map(|(name, _)| name)
             .chain(&answer.removed)
         {
-            if self.unanswered.is_empty() {
-                break;
+            let name = (resource_type, name.clone());
+            if !self.unanswered.remove(&name) && !resource_type.has_wildcard() {
+                self.unasked
+                    .extend((!self.asked.contains(&name)).then_some(name));
             }
-            self.unanswered.remove(&(resource_type, name.clone()));
         }
         match resource_type {
             ResourceType::Cluster => {
@@ -292,7 +296,9 @@ impl Session {
         names.retain(|name| self.asked.insert((resource_type, name.clone())));
         if !names.is_empty() {
             let new = names.iter().map(|name| (resource_type, name.clone()));
-            self.unanswered.extend(new);
+            let unasked = &mut self.unasked;
+            self.unanswered
+                .extend(new.filter(|new| !unasked.remove(new)));
             names.retain(|name| name != ALL);
             self.ask(resource_type, names);
         }

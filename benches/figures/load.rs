@@ -424,14 +424,15 @@ async fn at_ten_a_second(stub: &Stub, child: &Child, clients: &mut [Client]) -> 
 
 const CHANGES: u32 = 10;
 
-async fn subscribed(socket: &std::path::Path) -> Result<Client> {
+/// A client that holds what Envoy asks for.
+pub async fn subscribed(socket: &std::path::Path) -> Result<Client> {
     let mut client = Client::connect(socket).await?;
     client.settled().await?;
     Ok(client)
 }
 
 /// Times until the last client has each of some changes.
-async fn reach_all(stub: &Stub, clients: &mut [Client]) -> Result<Vec<f64>> {
+pub async fn reach_all(stub: &Stub, clients: &mut [Client]) -> Result<Vec<f64>> {
     let mut times = Vec::new();
     for index in 0..CHANGES {
         for client in &mut *clients {

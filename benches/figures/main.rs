@@ -2,7 +2,7 @@
 //!
 //! The release binary runs as a child against a stub API server, and so does a null control plane that answers with
 //! recorded bytes; both are looked at by the same bare xDS client, in turns of one run. Figures of different machines
-//! do not compare, their ratios do.
+//! do not compare, their ratios do. `make figures ARGS='compare --than OTHER'` plays another binary in the place of null.
 //!
 //! What misses its target, and what limits it (`perf record` on two cores, 10,000 hosts unless said):
 //!
@@ -22,6 +22,7 @@ mod change;
 mod chart;
 mod child;
 mod client;
+mod compare;
 mod download;
 mod envoy;
 mod load;
@@ -91,6 +92,8 @@ enum Role {
     Download { api: SocketAddr },
     /// Measure what a change costs Envoy under each way to tell it
     Envoy(envoy::Args),
+    /// Measure the binary beside an older one, in turns
+    Compare(compare::Args),
 }
 
 #[tokio::main]
@@ -99,7 +102,7 @@ async fn main() -> Result<()> {
     match cli.role {
         Some(Role::Null(args)) => return null::run(args).await,
         Some(Role::Download { api }) => return download::run(api).await,
-        Some(Role::Envoy(_)) | None => {}
+        Some(Role::Envoy(_) | Role::Compare(_)) | None => {}
     }
     let wanted = |name: &str| cli.only.is_empty() || cli.only.iter().any(|only| only == name);
     let mut report = Report {
@@ -115,6 +118,10 @@ async fn main() -> Result<()> {
         return finish(&report, &cli.output.join("envoy"));
     }
     let setup = Setup::new(cli.isobath.clone())?;
+    if let Some(Role::Compare(args)) = &cli.role {
+        compare::run(&mut report, args, &setup, &cli.sizes, &cli.starts).await?;
+        return finish(&report, &cli.output.join("compare"));
+    }
     if wanted("empty") {
         start::empty(&mut report, &setup).await?;
     }

@@ -37,6 +37,8 @@ pub enum Target {
 pub struct Report {
     pub command: String,
     pub machine: String,
+    /// What ours are compared with, where it is not the null control plane.
+    pub other: &'static str,
     pub rows: Vec<Row>,
     pub notes: Vec<String>,
 }
@@ -121,7 +123,15 @@ impl Report {
     /// The table, as Markdown.
     pub fn table(&self) -> String {
         let mut table = format!("{}\n{}\n\n", self.command, self.machine);
-        table += "| figure | hosts | ours | null | ours ÷ null | target | |\n|---|--:|--:|--:|--:|---|---|\n";
+        let other = if self.other.is_empty() {
+            "null"
+        } else {
+            self.other
+        };
+        let _ = writeln!(
+            table,
+            "| figure | hosts | ours | {other} | ours ÷ {other} | target | |\n|---|--:|--:|--:|--:|---|---|"
+        );
         for row in &self.rows {
             let number = |value: f64| format!("{value:.*}", if value.abs() < 10.0 { 3 } else { 1 });
             let hosts = row
@@ -136,7 +146,7 @@ impl Report {
             let target = match row.target {
                 None => String::new(),
                 Some(Target::AtMost(most)) => format!("≤ {most} {}", row.unit),
-                Some(Target::Ratio(most)) => format!("≤ {most} × null"),
+                Some(Target::Ratio(most)) => format!("≤ {most} × {other}"),
             };
             let met = match row.met {
                 None => "",

@@ -14,7 +14,7 @@ use crate::report::{Report, Target, median, ms};
 use crate::stub::Stub;
 
 /// Memory is read when nothing has come for this long.
-const SETTLED: Duration = Duration::from_secs(1);
+pub const SETTLED: Duration = Duration::from_secs(1);
 
 /// Starts the control plane with a world this many times; returns the last one.
 pub async fn cold(
