@@ -19,8 +19,8 @@ pub struct Audit {
 
 impl Audit {
     /// These objects differ from what they were in the build before: their own units are made, whatever they read of them.
-    pub fn start(&mut self, objects: &BTreeSet<ObjectRef>) {
-        self.objects.clone_from(objects);
+    pub fn start(&mut self, objects: &[ObjectRef]) {
+        self.objects = objects.iter().cloned().collect();
     }
 
     /// The unit was made, of these facts.

@@ -10,7 +10,7 @@ use crate::xds::ResourceType;
 
 use super::render::parallel_map;
 use super::unit::Unit;
-use super::{Builder, ClusterState, Work, take_units};
+use super::{Builder, ClusterState, Work};
 
 impl Builder {
     /// A unit that used the clusters `old` uses those of `new` now. First take, then release: a cluster that is still named
@@ -45,7 +45,7 @@ impl Builder {
 
     /// Builds the clusters that some unit names, and removes the others.
     pub(super) fn build_clusters(&mut self, work: &mut Work, memo: &Memo) {
-        let names: Vec<Arc<str>> = take_units(&mut work.units, |unit| match unit {
+        let names: Vec<Arc<str>> = work.units.take(|unit| match unit {
             Unit::Cluster(name) => Ok(name),
             other => Err(other),
         });
@@ -108,7 +108,7 @@ impl Builder {
 
     /// Builds the load assignments of the clusters that have one.
     pub(super) fn build_endpoints(&mut self, work: &mut Work, memo: &Memo) {
-        let names: Vec<Arc<str>> = take_units(&mut work.units, |unit| match unit {
+        let names: Vec<Arc<str>> = work.units.take(|unit| match unit {
             Unit::Endpoints(name) => Ok(name),
             other => Err(other),
         });

@@ -6,12 +6,12 @@ use crate::translate::Memo;
 use super::render::{RenderedHost, parallel_map};
 use super::tls::Served;
 use super::unit::Unit;
-use super::{Builder, HostState, Work, take_units};
+use super::{Builder, HostState, Work};
 
 impl Builder {
     /// Builds hosts, and takes those away that nobody names any more.
     pub(super) fn build_hosts(&mut self, work: &mut Work, memo: &Memo) {
-        let hosts: Vec<(Front, Host)> = take_units(&mut work.units, |unit| match unit {
+        let hosts: Vec<(Front, Host)> = work.units.take(|unit| match unit {
             Unit::Host(front, host) => Ok((front, host)),
             other => Err(other),
         });

@@ -36,7 +36,7 @@ use listeners::Listeners;
 use problems::{Problems, uid};
 use reads::Reads;
 use render::{ReadFacts, Renderer, parallel_map};
-use unit::Unit;
+use unit::{Unit, Units};
 
 /// What the operator decided, as far as the core is concerned.
 #[derive(Clone, Debug)]
@@ -123,7 +123,7 @@ struct ClusterState {
 /// What a build has still to do, and what it has changed so far.
 struct Work {
     /// Units to be made. One comes in while those before it are made: what is made of a host names clusters.
-    units: BTreeSet<Unit>,
+    units: Units,
     /// Clusters that a unit names no longer, and another may name again.
     released: BTreeSet<Arc<str>>,
     changed: bool,
@@ -201,6 +201,10 @@ impl Builder {
             released: BTreeSet::new(),
             changed: is_first,
         };
+        if is_first {
+            // With each host come a cluster and its endpoints, about; with each cluster, its Service and slices.
+            self.reads.reserve(2 * work.units.len());
+        }
         self.build_derived(&mut work, &memo);
         self.build_hosts(&mut work, &memo);
         self.build_clusters(&mut work, &memo);
@@ -216,9 +220,10 @@ impl Builder {
     }
 
     /// The units that are new, gone, or have read what differs.
-    fn changed_units(&self, changes: Changes) -> BTreeSet<Unit> {
+    fn changed_units(&self, changes: Changes) -> Units {
         let readers = changes.facts().flat_map(|fact| self.reads.readers(fact));
-        let mut units: BTreeSet<Unit> = readers.cloned().collect();
+        let mut units = Units::default();
+        units.extend(readers.cloned());
         let hosts = changes.hosts.into_iter();
         units.extend(hosts.map(|(front, host)| Unit::Host(front, host)));
         units.extend(changes.objects.into_iter().map(Unit::Object));
@@ -283,7 +288,7 @@ impl Builder {
 
     fn build_derived(&mut self, work: &mut Work, memo: &Memo) {
         // One at a time: whoever reads it sorts behind it, and may be derived itself.
-        while let Some(derived) = take_first(&mut work.units, |unit| match unit {
+        while let Some(derived) = work.units.take_first(|unit| match unit {
             Unit::Derived(derived) => Ok(derived),
             other => Err(other),
         }) {
@@ -298,7 +303,7 @@ impl Builder {
     fn build_secrets(&mut self, work: &mut Work, memo: &Memo) {
         let changed = self.listeners.take_touched_secrets().into_iter();
         work.units.extend(changed.map(Unit::Secret));
-        let names: Vec<NamespacedName> = take_units(&mut work.units, |unit| match unit {
+        let names: Vec<NamespacedName> = work.units.take(|unit| match unit {
             Unit::Secret(name) => Ok(name),
             other => Err(other),
         });
@@ -351,7 +356,7 @@ impl Builder {
 
     /// What is to be said of objects, and the verdicts that are published.
     fn build_objects(&mut self, work: &mut Work, memo: &Memo) {
-        let objects: Vec<ObjectRef> = take_units(&mut work.units, |unit| match unit {
+        let objects: Vec<ObjectRef> = work.units.take(|unit| match unit {
             Unit::Object(object) => Ok(object),
             other => Err(other),
         });
@@ -393,22 +398,6 @@ impl Builder {
         }
         self.snapshot.insert(resource_type, Arc::new(resource));
         true
-    }
-}
-
-/// Takes the units of one kind out of those to be made, in their order; it is the first kind, if there is any.
-fn take_units<T>(units: &mut BTreeSet<Unit>, key: impl Fn(Unit) -> Result<T, Unit>) -> Vec<T> {
-    std::iter::from_fn(|| take_first(units, &key)).collect()
-}
-
-/// Takes the first unit, if it is of this kind.
-fn take_first<T>(units: &mut BTreeSet<Unit>, key: impl Fn(Unit) -> Result<T, Unit>) -> Option<T> {
-    match key(units.pop_first()?) {
-        Ok(key) => Some(key),
-        Err(other) => {
-            units.insert(other);
-            None
-        }
     }
 }
 

@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
+use foldhash::fast::RandomState;
 use hashbrown::HashTable;
 use hashbrown::hash_table::Entry;
 
@@ -22,7 +23,7 @@ pub struct Readers {
     /// Of facts with one reader.
     one: HashTable<One>,
     /// Of facts with several.
-    several: HashMap<FactId, Several>,
+    several: HashMap<FactId, Several, RandomState>,
     count: usize,
 }
 
@@ -133,6 +134,11 @@ impl Readers {
             self.one.insert_unique(last.hash(), last, One::hash);
         }
         false
+    }
+
+    /// Makes room for so many facts.
+    pub fn reserve(&mut self, facts: usize) {
+        self.one.reserve(facts, One::hash);
     }
 
     /// Makes the tables as small as they can be.

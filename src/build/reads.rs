@@ -4,8 +4,9 @@
 //! key is held once, and whatever refers to the unit holds the four bytes of its place.
 
 use std::collections::HashMap;
-use std::hash::{BuildHasher as _, RandomState};
+use std::hash::BuildHasher as _;
 
+use foldhash::quality::RandomState;
 use hashbrown::HashTable;
 
 use crate::facts::FactId;
@@ -24,7 +25,7 @@ pub struct Reads {
     entries: Vec<Entry>,
     free: Vec<Id>,
     /// What derived units came to, by the fact that they do.
-    derived: HashMap<FactId, (Derived, FactId)>,
+    derived: HashMap<FactId, (Derived, FactId), RandomState>,
     /// Facts that nobody reads any more.
     unread: Vec<FactId>,
 }
@@ -77,13 +78,16 @@ impl Reads {
         if entry.reads == reads {
             return;
         }
-        let old = std::mem::replace(&mut entry.reads, reads.clone());
+        let old = std::mem::replace(&mut entry.reads, reads);
+        let reads = &entry.reads;
         // What is read still is never without readers in between.
         for fact in reads.iter().filter(|fact| old.binary_search(fact).is_err()) {
             self.readers.add(*fact, id);
         }
         for fact in old.iter().filter(|fact| reads.binary_search(fact).is_err()) {
-            self.remove(*fact, id);
+            if self.readers.remove(*fact, id) {
+                self.unread.push(*fact);
+            }
         }
     }
 
@@ -123,6 +127,14 @@ impl Reads {
                 self.forget(&Unit::Derived(Box::new(derived)));
             }
         }
+    }
+
+    /// Makes room for so many units, which else is made again and again while they come.
+    pub fn reserve(&mut self, units: usize) {
+        let (keys, entries) = (&self.keys, &self.entries);
+        self.ids.reserve(units, |id| hash(keys, entries, *id));
+        self.entries.reserve(units);
+        self.readers.reserve(units);
     }
 
     /// Makes the tables as small as they can be.

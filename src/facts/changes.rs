@@ -1,6 +1,8 @@
 //! What events have changed.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::HashSet;
+
+use foldhash::fast::RandomState;
 
 use crate::model::{Front, Host};
 use crate::objects::{Kind, NamespacedName, ObjectRef};
@@ -12,11 +14,11 @@ use super::objects::Stored;
 #[derive(Clone, Debug)]
 pub struct Changes {
     /// Facts that differ; `None` while nobody has read any, when looking for them would serve nobody.
-    facts: Option<HashSet<FactId>>,
-    /// Hosts whose claims differ.
-    pub hosts: BTreeSet<(Front, Host)>,
-    /// Objects that differ, their status included.
-    pub objects: BTreeSet<ObjectRef>,
+    facts: Option<HashSet<FactId, RandomState>>,
+    /// Hosts whose claims differ, in no order; some may be here twice.
+    pub hosts: Vec<(Front, Host)>,
+    /// The same of objects that differ, their status included.
+    pub objects: Vec<ObjectRef>,
 }
 
 impl Changes {
@@ -25,8 +27,8 @@ impl Changes {
     pub fn unread() -> Self {
         Self {
             facts: None,
-            hosts: BTreeSet::new(),
-            objects: BTreeSet::new(),
+            hosts: Vec::new(),
+            objects: Vec::new(),
         }
     }
 
@@ -34,7 +36,7 @@ impl Changes {
     #[must_use]
     pub fn read() -> Self {
         Self {
-            facts: Some(HashSet::new()),
+            facts: Some(HashSet::default()),
             ..Self::unread()
         }
     }
@@ -56,12 +58,12 @@ impl Changes {
             Kind::Service => self.fact(Fact::Service(&object.name)),
             _ => {}
         }
-        self.objects.insert(object.clone());
+        self.objects.push(object.clone());
     }
 
     /// An object differs.
     pub(super) fn object<T: Stored>(&mut self, name: &NamespacedName) {
-        self.objects.insert(ObjectRef {
+        self.objects.push(ObjectRef {
             kind: T::KIND,
             name: name.clone(),
         });

@@ -4,8 +4,10 @@
 //! bytes are another fact than the names in its certificate. What is absent, and a list that is empty, is a fact too.
 
 use std::collections::BTreeMap;
-use std::hash::{BuildHasher as _, Hash, RandomState};
+use std::hash::{BuildHasher as _, Hash};
 use std::sync::{Arc, LazyLock};
+
+use foldhash::quality::RandomState;
 
 use crate::model::Host;
 use crate::objects::{Annotations, Ingress, IngressBackend, IngressPath, Kind, NamespacedName};
@@ -19,7 +21,7 @@ impl FactId {
     /// The name of something, by its hash.
     pub fn of(named: &impl Hash) -> Self {
         // Nobody outside can know the keys, and so make two of one name. Nothing that is served depends on them.
-        static KEYS: LazyLock<RandomState> = LazyLock::new(RandomState::new);
+        static KEYS: LazyLock<RandomState> = LazyLock::new(RandomState::default);
         Self(KEYS.hash_one(named))
     }
 

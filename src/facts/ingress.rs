@@ -136,7 +136,7 @@ impl Store {
             };
             if !is_same {
                 changes.fact(Fact::Claims(host));
-                changes.hosts.insert((Front::Fleet, host.clone()));
+                changes.hosts.push((Front::Fleet, host.clone()));
             }
         }
         let (left, named) = (named_by(old, services), named_by(new, services));

@@ -27,6 +27,8 @@ mod value;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
+use foldhash::fast::RandomState;
+
 pub use changes::Changes;
 pub use class::{ClassSelection, DEFAULT_CLASS, class_of};
 pub use fact::FactId;
@@ -55,7 +57,7 @@ pub struct Store {
     delegated: Delegated,
     invalid: BTreeMap<Kind, BTreeMap<NamespacedName, Arc<Invalid>>>,
     /// Where each long Ingress that is served names its hosts.
-    host_indexes: HashMap<NamespacedName, HostIndex>,
+    host_indexes: HashMap<NamespacedName, HostIndex, RandomState>,
     /// Host → served Ingresses that name it, by rule or by TLS. `*` also has those with a default backend.
     by_host: Index<Host, NamespacedName>,
     /// Class → Ingresses, served or not; `None` for those without a class.
@@ -98,8 +100,10 @@ impl Store {
                 namespace,
                 objects,
             } => {
-                let listed: HashSet<_> = objects.iter().map(Object::reference).collect();
                 let known = self.references(kind, namespace.as_deref());
+                // There is nothing to be compared with at a start.
+                let of_interest = objects.iter().filter(|_| !known.is_empty());
+                let listed: HashSet<_> = of_interest.map(Object::reference).collect();
                 for reference in known.iter().filter(|known| !listed.contains(known)) {
                     self.delete(reference, changes);
                 }

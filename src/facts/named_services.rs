@@ -2,11 +2,13 @@
 
 use std::collections::HashMap;
 
+use foldhash::fast::RandomState;
+
 use crate::objects::NamespacedName;
 
 /// Counts the Ingresses that name each: what is wrong with a Service is told while somebody uses it.
 #[derive(Debug, Default)]
-pub struct NamedServices(HashMap<NamespacedName, u32>);
+pub struct NamedServices(HashMap<NamespacedName, u32, RandomState>);
 
 impl NamedServices {
     /// One more Ingress names it; returns whether it is the first.

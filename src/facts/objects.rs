@@ -1,8 +1,9 @@
 //! The objects of each kind, found by the name that each of them holds.
 
-use std::hash::{BuildHasher as _, RandomState};
+use std::hash::BuildHasher as _;
 use std::sync::Arc;
 
+use foldhash::fast::RandomState;
 use hashbrown::HashTable;
 use hashbrown::hash_table::Entry;
 
@@ -23,7 +24,7 @@ impl<T> Default for Objects<T> {
     fn default() -> Self {
         Self {
             objects: HashTable::new(),
-            keys: RandomState::new(),
+            keys: RandomState::default(),
         }
     }
 }

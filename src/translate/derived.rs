@@ -12,6 +12,8 @@ use std::fmt;
 use std::hash::Hash;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
+use foldhash::fast::RandomState;
+
 use crate::facts::{FactId, Log};
 use crate::model::Host;
 use crate::objects::NamespacedName;
@@ -247,7 +249,9 @@ struct Value<V> {
 
 /// A table whose values are made when they are first asked for. The lock is held to find the place of a value, never
 /// while one is made: making one may ask for others.
-pub(super) struct Once<K, V>(Mutex<HashMap<K, Arc<OnceLock<Value<V>>>>>);
+pub(super) struct Once<K, V>(Mutex<Places<K, V>>);
+
+type Places<K, V> = HashMap<K, Arc<OnceLock<Value<V>>>, RandomState>;
 
 impl<K: Eq + Hash + Clone, V> Once<K, V> {
     fn place(&self, key: &K) -> Arc<OnceLock<Value<V>>> {

@@ -14,7 +14,6 @@
 //!   as well (API, "Unavailable resource versions").
 //! - Everything else is an end.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -119,7 +118,8 @@ pub(super) struct ListWatch {
 
 enum State {
     Streaming {
-        objects: BTreeMap<NamespacedName, Object>,
+        /// As they came, which is in the order of names; `None` is one that is gone.
+        objects: Vec<(NamespacedName, Option<Object>)>,
     },
     Paging {
         objects: Vec<Object>,
@@ -150,7 +150,7 @@ impl ListWatch {
             kind,
             namespace,
             state: State::Streaming {
-                objects: BTreeMap::new(),
+                objects: Vec::new(),
             },
             streams: true,
             seen: None,
@@ -266,19 +266,15 @@ impl ListWatch {
         match &mut self.state {
             State::Streaming { objects } => match frame {
                 Frame::Applied { name, object, .. } => match object {
-                    Ok(object) => {
-                        objects.insert(name, object);
-                    }
+                    Ok(object) => objects.push((name, Some(object))),
                     Err(why) => nameless(self.kind, &why),
                 },
-                Frame::Deleted { name, .. } => {
-                    objects.remove(&name);
-                }
+                Frame::Deleted { name, .. } => objects.push((name, None)),
                 Frame::Bookmark {
                     version,
                     initial_events_end: true,
                 } => {
-                    let objects = std::mem::take(objects).into_values().collect();
+                    let objects = newest(std::mem::take(objects));
                     self.listed(objects, version, events)?;
                 }
                 Frame::Bookmark { .. } | Frame::Error(_) => {}
@@ -412,7 +408,7 @@ impl ListWatch {
     fn relist(&mut self) -> Step {
         self.state = if self.streams {
             State::Streaming {
-                objects: BTreeMap::new(),
+                objects: Vec::new(),
             }
         } else {
             State::paging(Some(PAGE))
@@ -441,6 +437,23 @@ impl ListWatch {
             Step::Send
         }
     }
+}
+
+/// Of each name what came last, sorted.
+fn newest(mut objects: Vec<(NamespacedName, Option<Object>)>) -> Vec<Object> {
+    // Those of one name stay as they came.
+    objects.sort_by(|(one, _), (other, _)| one.cmp(other));
+    objects.dedup_by(|(name, newer), (of, kept)| {
+        let is_same = name == of;
+        if is_same {
+            *kept = newer.take();
+        }
+        is_same
+    });
+    objects
+        .into_iter()
+        .filter_map(|(_, object)| object)
+        .collect()
 }
 
 /// An object without a name can't even be reported on.
