@@ -1,8 +1,13 @@
 //! `metadata`, and the fields that several kinds share.
 
+use std::borrow::Cow;
+use std::fmt;
+use std::marker::PhantomData;
 use std::sync::Arc;
 
-use serde::Deserialize;
+use serde::de::{Error, MapAccess, Unexpected, Visitor};
+use serde::{Deserialize, Deserializer};
+use serde_json::value::RawValue;
 
 use super::super::validate::{self, FieldError, Verdict, required};
 use super::super::{
@@ -27,7 +32,73 @@ pub(super) struct MetadataWire<'a> {
     #[serde(borrow)]
     labels: TextMap<'a>,
     #[serde(borrow)]
-    annotations: TextMap<'a>,
+    annotations: AnnotationsWire<'a>,
+}
+
+/// A `map[string]string` less the annotation in which kubectl keeps a copy of the object, and nobody else anything. It is
+/// nearly half of what is written of many objects, and full of escapes: to read it costs more than all that is used.
+#[derive(Debug, Default)]
+struct AnnotationsWire<'a> {
+    others: Vec<(Cow<'a, str>, Text<'a>)>,
+    /// As it is written.
+    last_applied: Option<&'a RawValue>,
+}
+
+const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
+
+impl<'de: 'a, 'a> Deserialize<'de> for AnnotationsWire<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct MapVisitor<'a>(PhantomData<&'a ()>);
+
+        impl<'de: 'a, 'a> Visitor<'de> for MapVisitor<'a> {
+            type Value = AnnotationsWire<'a>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object of strings")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let mut annotations = AnnotationsWire::default();
+                while let Some(Text(key)) = map.next_key()? {
+                    if key != LAST_APPLIED {
+                        annotations.others.push((key, map.next_value()?));
+                        continue;
+                    }
+                    let value: &RawValue = map.next_value()?;
+                    if !value.get().starts_with(['"', 'n']) {
+                        let found = Unexpected::Other("value that is no text");
+                        return Err(A::Error::invalid_type(found, &"a string"));
+                    }
+                    annotations.last_applied = Some(value);
+                }
+                Ok(annotations)
+            }
+
+            fn visit_unit<E: Error>(self) -> Result<Self::Value, E> {
+                Ok(AnnotationsWire::default())
+            }
+        }
+
+        deserializer.deserialize_any(MapVisitor(PhantomData))
+    }
+}
+
+impl AnnotationsWire<'_> {
+    /// Whether keys and values are more bytes than so many.
+    fn is_longer_than(&self, limit: usize) -> bool {
+        let others = self.others.iter();
+        let others: usize = others
+            .map(|(key, value)| key.len() + value.as_str().len())
+            .sum();
+        let Some(last_applied) = self.last_applied.map(RawValue::get) else {
+            return others > limit;
+        };
+        let others = others + LAST_APPLIED.len();
+        // Written it is longer than it is.
+        others + last_applied.len() > limit
+            && serde_json::from_str::<Text<'_>>(last_applied)
+                .is_ok_and(|value| others + value.as_str().len() > limit)
+    }
 }
 
 impl MetadataWire<'_> {
@@ -82,16 +153,14 @@ impl MetadataWire<'_> {
     /// `ValidateAnnotations`.
     fn check_annotations(&self) -> Verdict {
         const LIMIT: usize = 256 * 1024;
-        let mut size = 0;
-        for (key, value) in &self.annotations.0 {
-            size += key.len() + value.as_str().len();
+        for (key, _) in &self.annotations.others {
             if key.bytes().any(|byte| byte.is_ascii_uppercase()) {
                 validate::qualified_name("metadata.annotations", &key.to_ascii_lowercase())?;
             } else {
                 validate::qualified_name("metadata.annotations", key)?;
             }
         }
-        if size > LIMIT {
+        if self.annotations.is_longer_than(LIMIT) {
             let reason =
                 format!("metadata.annotations: Too long: may not be more than {LIMIT} bytes");
             return Err(FieldError(reason));
@@ -111,19 +180,17 @@ impl MetadataWire<'_> {
         /// What cert-manager writes on its solvers for ingress-nginx: everybody is let in, as without it.
         const EVERYBODY: &str = "0.0.0.0/0,::/0";
         let kept = |key: &str| KEPT.iter().any(|prefix| key.starts_with(prefix));
-        let entries =
-            self.annotations
-                .0
-                .iter()
-                .filter_map(|(key, value)| -> Option<(Arc<str>, Arc<str>)> {
-                    let value = value.as_str();
-                    if kept(key) {
-                        return Some((Arc::from(&**key), Arc::from(value)));
-                    }
-                    // Of another controller's the name is enough to tell that it has no effect.
-                    let is_told = kind == Kind::Ingress && is_of_other_controller(key);
-                    (is_told && value != EVERYBODY).then(|| (Arc::from(&**key), Arc::default()))
-                });
+        let entries = self.annotations.others.iter().filter_map(
+            |(key, value)| -> Option<(Arc<str>, Arc<str>)> {
+                let value = value.as_str();
+                if kept(key) {
+                    return Some((Arc::from(&**key), Arc::from(value)));
+                }
+                // Of another controller's the name is enough to tell that it has no effect.
+                let is_told = kind == Kind::Ingress && is_of_other_controller(key);
+                (is_told && value != EVERYBODY).then(|| (Arc::from(&**key), Arc::default()))
+            },
+        );
         entries.collect()
     }
 

@@ -442,6 +442,35 @@ fn shapes() {
     );
 }
 
+/// What kubectl keeps of an object is not read, but counts; a quotation mark in it is two bytes as written, and one.
+#[test]
+fn what_kubectl_keeps_has_a_length() {
+    const KEY: &str = "kubectl.kubernetes.io/last-applied-configuration";
+    let with = |value: &str| {
+        let metadata =
+            format!(r#"{{"name":"i","namespace":"n","annotations":{{"{KEY}":{value}}}}}"#);
+        format!(r#"{{"metadata":{metadata},"spec":{{"rules":[{{}}]}}}}"#)
+    };
+    let quotes = |count: usize| with(&format!("\"{}\"", "\\\"".repeat(count)));
+    let most = 256 * 1024 - KEY.len();
+    for valid in [quotes(most), quotes(0), with("null")] {
+        assert!(matches!(
+            decode(Kind::Ingress, &valid),
+            Ok(Object::Ingress(_))
+        ));
+    }
+    check_reason(
+        Kind::Ingress,
+        &quotes(most + 1),
+        "metadata.annotations: Too long: may not be more than 262144 bytes",
+    );
+    check_reason(
+        Kind::Ingress,
+        &with("5"),
+        "metadata.annotations: invalid type: value that is no text, expected a string",
+    );
+}
+
 #[test]
 fn heads() {
     let json = r#"{"kind":"Service","metadata":{"name":"s","namespace":"n","resourceVersion":"7"},"spec":5}"#;
