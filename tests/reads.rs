@@ -5,11 +5,13 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use isobath::build::{Builder, Config};
 use isobath::objects::{
     Event, KeyAlgorithm, Kind, Object, ObjectRef, PrivateKeyPem, Secret, TlsCertificate, decode,
 };
 use isobath::translate::{HostOwnership, Options};
+use isobath::xds::{ResourceType, Snapshot};
 use serde_json::{Value, json};
 
 /// A builder that holds these objects.
@@ -204,6 +206,47 @@ fn one_of_two_thousand_rules_is_one_host() {
         Event::Apply(annotated),
         [all, 0, 0, 0],
     );
+}
+
+/// One more Ingress on a listener is one host, cluster and load assignment, one part of its table and a piece of what is sent
+/// of it, however many there are.
+#[test]
+fn one_more_among_ten_thousand_is_what_it_is_among_a_hundred() {
+    let objects = |number: usize| {
+        let (name, host) = (format!("web-{number}"), format!("{number}.shop.test"));
+        let rules = vec![rule(&host, "/", &name)];
+        [
+            service("shop", &name, 80),
+            slice("shop", &name, "10.0.0.1"),
+            ingress("shop", &name, rules, Vec::new()),
+        ]
+    };
+    for count in [100, 10_000] {
+        let builder = &mut builder((0..count).flat_map(objects));
+        let before = builder.snapshot().clone();
+        let table = |snapshot: &Snapshot| snapshot.get(ResourceType::Route, "http").cloned();
+        // Somebody is sent it.
+        let old = table(&before).unwrap();
+        let all = old.pieces().count();
+        let [service, slice, ingress] = objects(count).map(Event::Apply);
+        check(builder, "a Service that nobody names", service, NOTHING);
+        check(builder, "its endpoints", slice, NOTHING);
+        check(builder, "its Ingress", ingress, [1, 1, 1, 0]);
+        let after = builder.snapshot();
+        for of in ResourceType::ALL {
+            let differ = before.resources(of).diff(after.resources(of)).count();
+            let expected = match of {
+                ResourceType::Cluster | ResourceType::Endpoint | ResourceType::Route => 1,
+                _ => 0,
+            };
+            assert_eq!(differ, expected, "{of} of {count}");
+        }
+        let new = table(after).unwrap();
+        assert_eq!(old.parts().diff(new.parts()).count(), 1, "{count}");
+        let is_old = |piece: &&Bytes| old.pieces().any(|old| old.as_ptr() == piece.as_ptr());
+        let kept = new.pieces().filter(is_old).count();
+        assert_eq!(kept + 1, all, "{count}");
+    }
 }
 
 /// Two namespaces: one has a wildcard with rules and a certificate, the other hosts below it.
