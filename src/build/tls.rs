@@ -23,6 +23,8 @@ pub struct TlsListener {
     /// What the names of its tables and scopes, and the keys of their parts, begin with.
     prefix: String,
     table_head: TableHead,
+    /// What is in each table for all hosts that are none of its own.
+    misdirected: (Arc<str>, Arc<Part>),
     head: Part,
     /// Filter chains and the entries that choose one by SNI.
     parts: OrdMap<Arc<str>, Arc<Part>>,
@@ -48,7 +50,7 @@ pub struct TlsListener {
 
 #[derive(Debug)]
 struct Server {
-    secrets: BTreeSet<NamespacedName>,
+    secrets: Box<[NamespacedName]>,
     table: OrdMap<Arc<str>, Arc<Part>>,
     hosts: usize,
     /// Of its hosts those that share its chain: all but wildcards.
@@ -82,8 +84,11 @@ pub enum Served {
 impl TlsListener {
     /// A listener without hosts.
     pub fn new(name: Arc<str>, head: Part, edge: &Edge) -> Self {
+        let prefix = scope::prefix(&name);
+        let (any, misdirected) = route::misdirected(&Host::any());
         Self {
-            prefix: scope::prefix(&name),
+            misdirected: (prefixed(&prefix, any), Arc::new(misdirected)),
+            prefix,
             name,
             table_head: TableHead::https(edge),
             head,
@@ -337,12 +342,10 @@ impl TlsListener {
                     toggle(&mut self.touched_secrets, secret);
                 }
             }
-            let (_, misdirected) = route::misdirected(&Host::any());
-            let any = prefixed(&self.prefix, Host::any().shared());
-            let table = OrdMap::unit(any, Arc::new(misdirected));
+            let (any, misdirected) = self.misdirected.clone();
             Server {
-                secrets: unit.secrets.clone(),
-                table,
+                secrets: unit.secrets.iter().cloned().collect(),
+                table: OrdMap::unit(any, misdirected),
                 hosts: 0,
                 exact: 0,
             }
