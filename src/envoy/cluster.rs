@@ -16,13 +16,14 @@ use http::http_protocol_options::explicit_http_config::ProtocolConfig;
 use pb::cluster::{ClusterDiscoveryType, DiscoveryType, DnsLookupFamily};
 
 use super::encode::{ads, duration, part, reference, u32_value};
-use super::endpoint::lb_endpoint;
+use super::endpoint::{lb_endpoint, socket_endpoint};
 use super::health_check::{health_check, outlier_detection};
 use super::listener::BUFFER_LIMIT;
 use super::load_balancing::load_balancing;
 use super::upstream_transport::{is_tls, secrets, transport_socket};
 use crate::model::{
-    CircuitBreakers, Cluster, ClusterSettings, Discovery, RetryBudget, ServerName, UpstreamProtocol,
+    CircuitBreakers, Cluster, ClusterSettings, Discovery, RetryBudget, ServerName, SocketPath,
+    UpstreamProtocol,
 };
 use crate::xds::{Reference, Resource, ResourceType};
 
@@ -92,6 +93,7 @@ pub fn cluster(cluster: &Cluster) -> Resource {
             });
         }
         Discovery::Dns { hostname, port } => dns(&mut message, hostname, *port),
+        Discovery::Socket(path) => socket(&mut message, path),
     }
     Resource::whole(
         cluster.name.clone(),
@@ -121,6 +123,20 @@ fn dns(message: &mut pb::Cluster, hostname: &str, port: u16) {
         }],
         ..Default::default()
     });
+}
+
+fn socket(message: &mut pb::Cluster, path: &SocketPath) {
+    message.cluster_discovery_type = Some(ClusterDiscoveryType::Type(DiscoveryType::Static.into()));
+    message.load_assignment = Some(ClusterLoadAssignment {
+        cluster_name: message.name.clone(),
+        endpoints: vec![LocalityLbEndpoints {
+            lb_endpoints: vec![socket_endpoint(path.as_str().to_owned())],
+            ..Default::default()
+        }],
+        ..Default::default()
+    });
+    // They are about TCP.
+    message.upstream_connection_options = None;
 }
 
 /// Envoy refuses one of nothing.

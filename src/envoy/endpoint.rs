@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use envoy_types::pb::envoy::config::core::v3::Locality;
+use envoy_types::pb::envoy::config::core::v3::{self as core, Locality};
 use envoy_types::pb::envoy::config::endpoint::v3 as pb;
 
 use super::encode::{own_part, peer_address};
@@ -48,9 +48,23 @@ fn locality(zone: &str, endpoints: &BTreeSet<EndpointAddress>) -> pb::LocalityLb
 
 /// One endpoint by address or, in a DNS cluster, by name.
 pub(super) fn lb_endpoint(host: String, port: u16) -> pb::LbEndpoint {
+    endpoint_at(peer_address(host, port))
+}
+
+/// One that is a Unix socket.
+pub(super) fn socket_endpoint(path: String) -> pb::LbEndpoint {
+    endpoint_at(core::Address {
+        address: Some(core::address::Address::Pipe(core::Pipe {
+            path,
+            ..Default::default()
+        })),
+    })
+}
+
+fn endpoint_at(address: core::Address) -> pb::LbEndpoint {
     pb::LbEndpoint {
         host_identifier: Some(pb::lb_endpoint::HostIdentifier::Endpoint(pb::Endpoint {
-            address: Some(peer_address(host, port)),
+            address: Some(address),
             ..Default::default()
         })),
         ..Default::default()

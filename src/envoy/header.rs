@@ -108,6 +108,6 @@ fn is_ordinary(name: &str) -> bool {
 }
 
 /// Envoy reads a header's value as a format in which `%` begins a command; `%%` is the sign itself.
-fn literal(value: &str) -> String {
+pub(super) fn literal(value: &str) -> String {
     value.replace('%', "%%")
 }

@@ -32,6 +32,7 @@ pub mod filter_chain;
 mod filters;
 mod forward;
 mod forwarding;
+mod grpc_service;
 mod hash_policy;
 mod header;
 mod health_check;

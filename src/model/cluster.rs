@@ -72,6 +72,38 @@ pub enum Discovery {
         /// The port.
         port: u16,
     },
+    /// A Unix socket beside the proxy. It is never an object's to name: behind another socket are the proxy's own pages.
+    Socket(SocketPath),
+}
+
+/// The path of a Unix socket.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SocketPath(Arc<str>);
+
+impl SocketPath {
+    /// What the kernel takes, less the byte that ends it.
+    const MAX: usize = 107;
+
+    /// An absolute path.
+    ///
+    /// # Errors
+    ///
+    /// One sentence where Envoy would refuse it.
+    pub fn new(path: &str) -> Result<Self, String> {
+        if !path.starts_with('/') || path.len() > Self::MAX || path.contains('\0') {
+            let most = Self::MAX;
+            return Err(format!(
+                "{path:?} is no absolute path of at most {most} bytes"
+            ));
+        }
+        Ok(Self(path.into()))
+    }
+
+    /// The path.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
 }
 
 /// What is spoken to an endpoint.
@@ -130,4 +162,25 @@ pub struct EndpointAddress {
     pub ip: IpAddr,
     /// Its TCP port.
     pub port: u16,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sockets_have_paths_that_the_kernel_takes() {
+        let path = |length: usize| format!("/{}", "s".repeat(length - 1));
+        for (path, is_taken) in [
+            ("/run/authz.sock", true),
+            ("run/authz.sock", false),
+            ("@abstract", false),
+            ("/a\0b", false),
+            ("", false),
+            (&path(107), true),
+            (&path(108), false),
+        ] {
+            assert_eq!(SocketPath::new(path).is_ok(), is_taken, "{path:?}");
+        }
+    }
 }

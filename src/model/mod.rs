@@ -32,11 +32,12 @@ pub use crate::objects::{FieldRef, ObjectRef};
 pub use balancing::{HashCookie, HashKey, HashPolicy, LoadBalancing, SetCookie, SlowStart};
 pub use cluster::{
     CircuitBreakers, Cluster, ClusterSettings, Discovery, EndpointAddress, LoadAssignment,
-    ProxyProtocol, RetryBudget, UpstreamProtocol,
+    ProxyProtocol, RetryBudget, SocketPath, UpstreamProtocol,
 };
 pub use filters::{
-    AddressRules, AddressSource, Cidr, Cors, DynamicValue, Filters, HeaderChange, HeaderMode,
-    HeaderPart, HostFilters, LocalRateLimit, Origins, PlainName, Rejection, RequestKey,
+    AddressRules, AddressSource, AskedBody, Authorization, Authorizer, Cidr, Cors, DynamicValue,
+    Filters, GrpcAuthorizer, HeaderChange, HeaderMode, HeaderPart, HostFilters, HttpAuthorizer,
+    LocalRateLimit, Origins, PlainName, Rejection, RequestKey, Unanswered,
 };
 pub use front::Front;
 pub use header::{HeaderModifier, HeaderName};

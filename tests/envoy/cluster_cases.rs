@@ -7,8 +7,8 @@ use isobath::model::{
     Authorities, CipherSuite, CircuitBreakers, Cluster, ClusterSettings, Discovery, Group,
     HashCookie, HashKey, HashPolicy, HeaderName, HealthCheck, HttpQuestion, LoadBalancing,
     OutlierDetection, Percent, ProxyProtocol, Question, RetryBudget, ServerName, SetCookie,
-    SlowStart, SubjectAltName, TlsParameters, TlsSettings, TlsVersion, UpstreamProtocol,
-    UpstreamTls, Verification,
+    SlowStart, SocketPath, SubjectAltName, TlsParameters, TlsSettings, TlsVersion,
+    UpstreamProtocol, UpstreamTls, Verification,
 };
 
 use crate::fixture::{cluster_of, cluster_with};
@@ -101,6 +101,10 @@ pub fn clusters() -> Vec<(&'static str, Cluster)> {
         }),
         ..CircuitBreakers::default()
     };
+    let socket = Cluster {
+        discovery: Discovery::Socket(SocketPath::new("/run/authz.sock").unwrap()),
+        ..cluster_of("authz")
+    };
     let dns = Discovery::Dns {
         hostname: "db.example.net".into(),
         port: 443,
@@ -113,6 +117,7 @@ pub fn clusters() -> Vec<(&'static str, Cluster)> {
     use UpstreamProtocol::{H2, H2c, Http1, Tls};
     vec![
         ("cluster", cluster_of("web/shop:80")),
+        ("cluster-socket", socket),
         (
             "cluster-limits",
             of(ClusterSettings {

@@ -1,8 +1,10 @@
 //! What a route can be told beside where requests go, each with a request that shows it: for the tests that go over all.
 
+use std::time::Duration;
+
 use isobath::model::{
-    AddressRules, AddressSource, Cors, DynamicValue, Filters, HeaderChange, HeaderMode,
-    HostFilters, LocalRateLimit, Origins, RequestKey,
+    AddressRules, AddressSource, Authorization, Authorizer, Cors, DynamicValue, Filters,
+    GrpcAuthorizer, HeaderChange, HeaderMode, HostFilters, LocalRateLimit, Origins, RequestKey,
 };
 
 use crate::client::Answer;
@@ -43,10 +45,19 @@ fn is_429(answer: &Answer) -> bool {
 
 /// A bucket of one, which the probe before has emptied.
 fn one(keys: Vec<RequestKey>) -> Vec<LocalRateLimit> {
-    let second = std::time::Duration::from_secs(1_000_000);
+    let second = Duration::from_secs(1_000_000);
     let mut limit = LocalRateLimit::new(1, second, 0).unwrap();
     limit.keys = keys;
     vec![limit]
+}
+
+/// Nobody is there who could answer.
+fn unanswered() -> Authorization {
+    let grpc = GrpcAuthorizer {
+        cluster: "authz/missing/1".into(),
+        sees: None,
+    };
+    Authorization::new(Authorizer::Grpc(grpc), Duration::from_secs(1)).unwrap()
 }
 
 /// All of them.
@@ -116,6 +127,14 @@ pub fn all() -> Vec<Feature> {
                 ..route()
             },
             |answer| answer.header("strict-transport-security").is_some(),
+        ),
+        Feature::of(
+            "authorization",
+            Filters {
+                authorization: Some(unanswered()),
+                ..route()
+            },
+            is_403,
         ),
         Feature::of(
             "two limits",

@@ -1,17 +1,25 @@
 //! Hosts with each filter that a route can have, for the golden files.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use isobath::envoy::route;
 use isobath::model::{
-    AddressRules, AddressSource, Cidr, Cors, DynamicValue, Filters, HeaderChange, HeaderMode,
-    HeaderName, HeaderPart, HostFilters, LocalRateLimit, Origins, PlainName, Rejection, RequestKey,
-    Route, StringMatch, VirtualHost,
+    AddressRules, AddressSource, AskedBody, Authorization, Authorizer, Cidr, Cors, DynamicValue,
+    Filters, GrpcAuthorizer, HeaderChange, HeaderMode, HeaderName, HeaderPart, HostFilters,
+    HttpAuthorizer, LocalRateLimit, Origins, PlainName, Rejection, RequestKey, Route, StringMatch,
+    Unanswered, VirtualHost,
 };
 use isobath::xds::Part;
 
 use crate::fixture::{CLEAR, all_to, virtual_host};
+
+/// The value with something else about it.
+pub fn changed<T>(mut value: T, change: impl FnOnce(&mut T)) -> T {
+    change(&mut value);
+    value
+}
 
 pub fn ranges(source: AddressSource, ranges: &[&str]) -> Vec<(AddressSource, Cidr)> {
     ranges
@@ -146,10 +154,51 @@ fn headers() -> Filters {
     }
 }
 
+fn authorizations() -> Vec<Filters> {
+    let name = |name: &str| HeaderName::new(name).unwrap();
+    let second = Duration::from_secs(1);
+    let grpc = |sees| {
+        Authorizer::Grpc(GrpcAuthorizer {
+            cluster: "web/authz/9000".into(),
+            sees,
+        })
+    };
+    let mut body = AskedBody::new(1024).unwrap();
+    body.may_be_cut = true;
+    body.as_bytes = true;
+    let told = BTreeMap::from([("b".into(), "2".into()), ("a".into(), "1".into())]);
+    let full = Authorization::new(grpc(Some(vec![name("X-Ask")])), second).unwrap();
+    let full = changed(full, |it| {
+        it.body = Some(body);
+        it.context = told;
+    });
+    let blind = Authorization::new(grpc(Some(vec![])), second).unwrap();
+    let blind = blind.with_unanswered(Unanswered::Passed).unwrap();
+    let http = changed(HttpAuthorizer::new("web/authz/80"), |it| {
+        it.sees = vec![name("cookie")];
+        it.gives_to_backend = vec![name("x-user"), name("x-groups")];
+        it.gives_to_client = vec![name("location")];
+        it.gives_on_success = vec![name("set-cookie")];
+    });
+    let fixed = http.clone().fixed_path("/auth?x=1").unwrap();
+    let fixed = fixed.tell(name("x-told"), "100%").unwrap();
+    let http = [http.path_prefix("/check").unwrap(), fixed].map(|http| {
+        let asks = Authorization::new(Authorizer::Http(http), second).unwrap();
+        asks.with_unanswered(Unanswered::Refused(503)).unwrap()
+    });
+    let asks = [full, blind].into_iter().chain(http);
+    asks.map(|asks| Filters {
+        authorization: Some(asks),
+        ..Filters::default()
+    })
+    .collect()
+}
+
 /// Filters of every kind, in a host of every kind.
 pub fn all() -> (Arc<str>, Part) {
     let mut all = addresses();
     all.extend(origins());
+    all.extend(authorizations());
     all.extend([limits(), headers(), Filters::default()]);
     let with = |filters: Filters| Route {
         filters: Some(Box::new(filters)),

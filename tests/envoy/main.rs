@@ -8,6 +8,8 @@
 mod access_log;
 mod ads;
 mod authority;
+mod authorizer;
+mod authorizing;
 mod backend;
 mod balancing;
 mod bootstrap;

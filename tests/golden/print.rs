@@ -53,6 +53,7 @@ pub fn everything(store: &Store, input: Input<'_>, changes: &Changes) -> String 
             Discovery::Dns { hostname, port } => {
                 let _ = write!(text, ", DNS {hostname}:{port}");
             }
+            Discovery::Socket(_) => panic!("an Ingress that names a socket"),
             Discovery::Endpoints => {
                 let (assignment, found) = translate::endpoints(input, name, backend);
                 problems.extend(found);

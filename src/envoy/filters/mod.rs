@@ -11,6 +11,7 @@
 //! of a host share stands between.
 
 mod address;
+mod authorization;
 mod cors;
 mod local_rate_limit;
 
@@ -56,7 +57,16 @@ pub(super) fn of_route(filters: &Filters, has_host: bool) -> Vec<u8> {
     let addresses = filters.addresses.as_ref().and_then(address::filter);
     let access = chain(limits.chain(addresses).collect());
     let host = (has_host && filters.ignores_host).then(disabled);
-    let all = [(CORS, cors), (ACCESS, access), (HOST, host)];
+    let asked = filters.authorization.as_ref();
+    let told = asked.and_then(authorization::of_route);
+    let route = chain(asked.into_iter().flat_map(authorization::filters).collect());
+    let all = [
+        (CORS, cors),
+        (ACCESS, access),
+        (HOST, host),
+        (ROUTE, route),
+        (authorization::NAME, told),
+    ];
     entries(ROUTE_CONFIGS, all)
 }
 

@@ -5,6 +5,7 @@
 //! does not answer is the filter's own matter, which says whether it fails closed.
 
 mod address;
+mod authorization;
 mod cors;
 mod header_change;
 mod local_rate_limit;
@@ -12,6 +13,9 @@ mod local_rate_limit;
 use std::sync::Arc;
 
 pub use address::{AddressRules, AddressSource, Cidr};
+pub use authorization::{
+    AskedBody, Authorization, Authorizer, GrpcAuthorizer, HttpAuthorizer, Unanswered,
+};
 pub use cors::{Cors, Origins};
 pub use header_change::{DynamicValue, HeaderChange, HeaderMode, HeaderPart, PlainName};
 pub use local_rate_limit::{LocalRateLimit, Rejection, RequestKey};
@@ -28,6 +32,8 @@ pub struct Filters {
     pub addresses: Option<AddressRules>,
     /// Whether those of the host are not for this route.
     pub ignores_host: bool,
+    /// Who is asked about each request.
+    pub authorization: Option<Authorization>,
     /// Changes of the request's headers on its way to the back end, after the route's literal ones.
     pub request_headers: Vec<HeaderChange>,
     /// Changes of the answer's headers, those of Envoy's own answers on the route included.
@@ -37,7 +43,7 @@ pub struct Filters {
 impl Filters {
     /// The clusters that are asked about requests.
     pub fn clusters(&self) -> impl Iterator<Item = &Arc<str>> {
-        std::iter::empty()
+        self.authorization.iter().map(Authorization::cluster)
     }
 }
 

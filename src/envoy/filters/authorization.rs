@@ -1,0 +1,147 @@
+//! Somebody else is asked.
+
+use std::sync::Arc;
+
+use envoy_types::pb::envoy::config::common::mutation_rules::v3 as mutation;
+use envoy_types::pb::envoy::config::core::v3 as core;
+use envoy_types::pb::envoy::extensions::filters::http::ext_authz::v3 as pb;
+use envoy_types::pb::envoy::extensions::filters::http::header_mutation::v3 as header_mutation;
+use envoy_types::pb::envoy::r#type::matcher::v3::{ListStringMatcher, StringMatcher};
+use envoy_types::pb::envoy::r#type::v3::HttpStatus;
+use envoy_types::pb::google::protobuf::Any;
+use prost::Name as _;
+
+use super::super::encode::{duration, nested};
+use super::super::grpc_service::grpc_service;
+use super::super::header::literal;
+use super::super::http_filter::in_chain;
+use super::super::string_matcher::exact;
+use crate::model::{Authorization, Authorizer, HeaderName, HttpAuthorizer, Unanswered};
+
+/// The name of the filter in its chain, and of what its route tells it.
+pub(super) const NAME: &str = "isobath.authorization";
+
+/// What Envoy wants in a URI whose address is the cluster's. Nobody sees it.
+const NOWHERE: &str = "http://authorizer.invalid";
+
+/// The filters: what the authorizer alone may say is taken from the client first.
+pub(super) fn filters(
+    authorization: &Authorization,
+) -> impl Iterator<Item = core::TypedExtensionConfig> + use<> {
+    let said = match &authorization.authorizer {
+        Authorizer::Grpc(_) => &[][..],
+        Authorizer::Http(http) => &http.gives_to_backend,
+    };
+    let removed = (!said.is_empty()).then(|| in_chain("isobath.said-by-authorizer", removal(said)));
+    let asks = in_chain(NAME, filter(authorization));
+    removed.into_iter().chain([asks])
+}
+
+fn removal(names: &[HeaderName]) -> header_mutation::HeaderMutation {
+    let removed = names.iter().map(|name| mutation::HeaderMutation {
+        action: Some(mutation::header_mutation::Action::Remove(name.to_string())),
+    });
+    header_mutation::HeaderMutation {
+        mutations: Some(header_mutation::Mutations {
+            request_mutations: removed.collect(),
+            ..Default::default()
+        }),
+        ..Default::default()
+    }
+}
+
+fn filter(authorization: &Authorization) -> pb::ExtAuthz {
+    let (services, sees) = match &authorization.authorizer {
+        Authorizer::Grpc(grpc) => {
+            let service = grpc_service(&grpc.cluster, authorization.timeout());
+            let service = pb::ext_authz::Services::GrpcService(service);
+            (service, grpc.sees.as_deref().map(names))
+        }
+        Authorizer::Http(http) => {
+            let uri = core::HttpUri {
+                uri: NOWHERE.to_owned(),
+                timeout: duration(authorization.timeout()),
+                http_upstream_type: Some(core::http_uri::HttpUpstreamType::Cluster(
+                    http.cluster.to_string(),
+                )),
+            };
+            let service = pb::ext_authz::Services::HttpService(http_service(http, uri));
+            (service, some_names(&http.sees))
+        }
+    };
+    let (passes, status) = match authorization.unanswered {
+        Unanswered::Passed => (true, None),
+        Unanswered::Refused(status) => (false, Some(status)),
+    };
+    pb::ExtAuthz {
+        services: Some(services),
+        transport_api_version: core::ApiVersion::V3.into(),
+        allowed_headers: sees,
+        failure_mode_allow: passes,
+        status_on_error: status.map(|status| HttpStatus {
+            code: status.into(),
+        }),
+        with_request_body: authorization.body.map(|body| pb::BufferSettings {
+            max_request_bytes: body.max_bytes(),
+            allow_partial_message: body.may_be_cut,
+            pack_as_bytes: body.as_bytes,
+        }),
+        // A header that he may not write is an error, and no crash.
+        validate_mutations: true,
+        ..Default::default()
+    }
+}
+
+fn http_service(http: &HttpAuthorizer, uri: core::HttpUri) -> pb::HttpService {
+    let told = http.told().iter().map(|(name, value)| core::HeaderValue {
+        key: name.to_string(),
+        // A format, as elsewhere (Envoy 1.40).
+        value: literal(value),
+        ..Default::default()
+    });
+    pb::HttpService {
+        server_uri: Some(uri),
+        path_prefix: http.prefix().unwrap_or_default().to_owned(),
+        path_override: http.fixed().unwrap_or_default().to_owned(),
+        authorization_request: Some(pb::AuthorizationRequest {
+            headers_to_add: told.collect(),
+            ..Default::default()
+        }),
+        authorization_response: Some(pb::AuthorizationResponse {
+            allowed_upstream_headers: some_names(&http.gives_to_backend),
+            allowed_client_headers: some_names(&http.gives_to_client),
+            allowed_client_headers_on_success: some_names(&http.gives_on_success),
+            ..Default::default()
+        }),
+        ..Default::default()
+    }
+}
+
+fn some_names(list: &[HeaderName]) -> Option<ListStringMatcher> {
+    (!list.is_empty()).then(|| names(list))
+}
+
+/// Envoy wants a pattern at least: no header has the name that is nothing.
+fn names(list: &[HeaderName]) -> ListStringMatcher {
+    let mut patterns: Vec<StringMatcher> = list.iter().map(|name| exact(name.as_str())).collect();
+    if patterns.is_empty() {
+        patterns.push(exact(""));
+    }
+    ListStringMatcher { patterns }
+}
+
+/// What the route tells, where it tells anything: `ExtAuthzPerRoute.check_settings.context_extensions`, entry by entry, as
+/// the generated type is a hash map.
+pub(super) fn of_route(authorization: &Authorization) -> Option<Any> {
+    let context = &authorization.context;
+    let entry = |(key, value): (&Arc<str>, &Arc<str>)| {
+        let mut entry = nested(1, key.as_bytes());
+        entry.extend(nested(2, value.as_bytes()));
+        nested(1, &entry)
+    };
+    let settings: Vec<u8> = context.iter().flat_map(entry).collect();
+    (!context.is_empty()).then(|| Any {
+        type_url: pb::ExtAuthzPerRoute::type_url(),
+        value: nested(2, &settings),
+    })
+}

@@ -1,0 +1,295 @@
+//! Somebody else is asked whether a request may pass.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::model::header::{HeaderName, is_field_value};
+
+/// Somebody who is asked about each request, and whose no is the answer. What he does not answer in time, or answers
+/// wrongly, is a no too ([`Self::unanswered`]).
+///
+/// A request that is asked about counts as the client's until he has answered: nothing of it reaches the back end before.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Authorization {
+    /// Who is asked.
+    pub authorizer: Authorizer,
+    /// How long he may take. At least a millisecond, at most an hour.
+    timeout: Duration,
+    /// What becomes of a request that nobody answers for.
+    pub unanswered: Unanswered,
+    /// What he sees of the body: nothing, unless said.
+    pub body: Option<AskedBody>,
+    /// What he is told about the route. By HTTP he is told nothing of it.
+    pub context: BTreeMap<Arc<str>, Arc<str>>,
+}
+
+/// Who is asked, and how.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Authorizer {
+    /// `envoy.service.auth.v3.Authorization` by gRPC. He says himself which headers are set or removed.
+    Grpc(GrpcAuthorizer),
+    /// A request of the same method, without body unless said; 200 is a yes and any other status, with headers and
+    /// body, the client's answer.
+    Http(HttpAuthorizer),
+}
+
+/// A service that speaks gRPC.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct GrpcAuthorizer {
+    /// Name of a [`crate::model::Cluster`] of HTTP/2.
+    pub cluster: Arc<str>,
+    /// What headers of the request he sees, besides the method, the path and the host: all, unless said.
+    pub sees: Option<Vec<HeaderName>>,
+}
+
+/// A service that speaks HTTP.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct HttpAuthorizer {
+    /// Name of a [`crate::model::Cluster`].
+    pub cluster: Arc<str>,
+    /// The path that he is asked for.
+    path: AskedPath,
+    /// Which headers of the request he sees, besides `Host`, the method, the path, `Content-Length` and `Authorization`.
+    pub sees: Vec<HeaderName>,
+    /// Headers that he sees besides, with literal values.
+    told: Vec<(HeaderName, Arc<str>)>,
+    /// Which headers of a yes the back end sees, in the place of the client's own. **What the client sends under these
+    /// names never arrives**, whatever is answered.
+    pub gives_to_backend: Vec<HeaderName>,
+    /// Which headers of a no the client sees, besides the status and what goes with a body: all, where there are none.
+    pub gives_to_client: Vec<HeaderName>,
+    /// Which headers of a yes the client sees in its answer.
+    pub gives_on_success: Vec<HeaderName>,
+}
+
+/// The path that is asked for.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+enum AskedPath {
+    /// The client's.
+    #[default]
+    Own,
+    /// The client's, after this.
+    After(Arc<str>),
+    /// This one.
+    Fixed(Arc<str>),
+}
+
+/// What becomes of a request that nobody answers for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Unanswered {
+    /// It is refused with this status, from 400 to 599.
+    Refused(u16),
+    /// It passes, as if the answer were yes. **Who can keep the authorizer from answering passes.**
+    Passed,
+}
+
+impl Default for Unanswered {
+    /// 403.
+    fn default() -> Self {
+        Self::Refused(403)
+    }
+}
+
+/// What is seen of a body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct AskedBody {
+    max_bytes: u32,
+    /// Whether a longer one is cut. Otherwise it is answered 413.
+    pub may_be_cut: bool,
+    /// Whether it comes as bytes. As text, one that is no UTF-8 is not sent.
+    pub as_bytes: bool,
+}
+
+impl AskedBody {
+    /// Most bytes that may be kept of a body: strangers fill it.
+    pub const MOST: u32 = 1 << 24;
+
+    /// So many bytes of it.
+    ///
+    /// # Errors
+    ///
+    /// One sentence where Envoy would refuse it, or where it is memory without end.
+    pub fn new(max_bytes: u32) -> Result<Self, String> {
+        if max_bytes == 0 || max_bytes > Self::MOST {
+            let most = Self::MOST;
+            return Err(format!(
+                "a body that is asked about has from 1 to {most} bytes"
+            ));
+        }
+        Ok(Self {
+            max_bytes,
+            may_be_cut: false,
+            as_bytes: false,
+        })
+    }
+
+    /// So many.
+    #[must_use]
+    pub const fn max_bytes(self) -> u32 {
+        self.max_bytes
+    }
+}
+
+impl Authorization {
+    /// Asks him, and waits so long.
+    ///
+    /// # Errors
+    ///
+    /// One sentence where that is no time.
+    pub fn new(authorizer: Authorizer, timeout: Duration) -> Result<Self, String> {
+        let ms = Duration::from_millis(1);
+        if !(ms..=Duration::from_secs(3600)).contains(&timeout) {
+            return Err("an authorizer has from 1 ms to an hour to answer".into());
+        }
+        Ok(Self {
+            authorizer,
+            timeout,
+            unanswered: Unanswered::default(),
+            body: None,
+            context: BTreeMap::new(),
+        })
+    }
+
+    /// Who does not answer is passed, or refused with this status.
+    ///
+    /// # Errors
+    ///
+    /// One sentence where Envoy would refuse the status.
+    pub fn with_unanswered(mut self, unanswered: Unanswered) -> Result<Self, String> {
+        if let Unanswered::Refused(status) = unanswered
+            && !(400..600).contains(&status)
+        {
+            return Err(format!("{status} is no status from 400 to 599"));
+        }
+        self.unanswered = unanswered;
+        Ok(self)
+    }
+
+    /// How long is waited.
+    #[must_use]
+    pub const fn timeout(&self) -> Duration {
+        self.timeout
+    }
+
+    /// The cluster of who is asked.
+    #[must_use]
+    pub const fn cluster(&self) -> &Arc<str> {
+        match &self.authorizer {
+            Authorizer::Grpc(grpc) => &grpc.cluster,
+            Authorizer::Http(http) => &http.cluster,
+        }
+    }
+}
+
+impl HttpAuthorizer {
+    /// Asks there for the client's own path.
+    pub fn new(cluster: impl Into<Arc<str>>) -> Self {
+        Self {
+            cluster: cluster.into(),
+            ..Self::default()
+        }
+    }
+
+    /// Asks for the client's path after this.
+    ///
+    /// # Errors
+    ///
+    /// One sentence where that is no path.
+    pub fn path_prefix(mut self, path: &str) -> Result<Self, String> {
+        self.path = AskedPath::After(path_of(path)?);
+        Ok(self)
+    }
+
+    /// Asks for this path, which may have a query.
+    ///
+    /// # Errors
+    ///
+    /// One sentence where that is no path.
+    pub fn fixed_path(mut self, path: &str) -> Result<Self, String> {
+        self.path = AskedPath::Fixed(path_of(path)?);
+        Ok(self)
+    }
+
+    /// Tells him this as well.
+    ///
+    /// # Errors
+    ///
+    /// One sentence where the value is none.
+    pub fn tell(mut self, name: HeaderName, value: &str) -> Result<Self, String> {
+        if !is_field_value(value) {
+            return Err(format!("the value of {name} has control characters"));
+        }
+        self.told.push((name, value.into()));
+        Ok(self)
+    }
+
+    /// What stands before the client's path.
+    #[must_use]
+    pub fn prefix(&self) -> Option<&str> {
+        match &self.path {
+            AskedPath::After(path) => Some(path),
+            AskedPath::Own | AskedPath::Fixed(_) => None,
+        }
+    }
+
+    /// What stands in the place of the client's path.
+    #[must_use]
+    pub fn fixed(&self) -> Option<&str> {
+        match &self.path {
+            AskedPath::Fixed(path) => Some(path),
+            AskedPath::Own | AskedPath::After(_) => None,
+        }
+    }
+
+    /// What he is told besides.
+    #[must_use]
+    pub fn told(&self) -> &[(HeaderName, Arc<str>)] {
+        &self.told
+    }
+}
+
+fn path_of(path: &str) -> Result<Arc<str>, String> {
+    let is_path = |byte: u8| byte.is_ascii_graphic() && byte != b'#';
+    if !path.starts_with('/') || !path.bytes().all(is_path) {
+        return Err(format!("{path:?} is no path to ask for"));
+    }
+    Ok(path.into())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    #[test]
+    fn what_envoy_would_refuse_is_refused() {
+        let http = || HttpAuthorizer::new("authz");
+        let asks = |timeout| Authorization::new(Authorizer::Http(http()), timeout);
+        for (millis, is_taken) in [(0, false), (1, true), (3_600_000, true), (3_600_001, false)] {
+            let timeout = Duration::from_millis(millis);
+            assert_eq!(asks(timeout).is_ok(), is_taken, "{millis}");
+        }
+        for (status, is_taken) in [(399, false), (400, true), (599, true), (600, false)] {
+            let authorization = asks(Duration::from_secs(1)).unwrap();
+            let refused = authorization.with_unanswered(Unanswered::Refused(status));
+            assert_eq!(refused.is_ok(), is_taken, "{status}");
+        }
+        for (bytes, is_taken) in [(0, false), (1, true), (1 << 24, true), (1 << 25, false)] {
+            assert_eq!(AskedBody::new(bytes).is_ok(), is_taken, "{bytes}");
+        }
+        for (path, is_taken) in [
+            ("/a?b=c", true),
+            ("a", false),
+            ("/a b", false),
+            ("/a#b", false),
+        ] {
+            assert_eq!(http().fixed_path(path).is_ok(), is_taken, "{path}");
+            assert_eq!(http().path_prefix(path).is_ok(), is_taken, "{path}");
+        }
+        let name = || HeaderName::new("x-a").unwrap();
+        assert!(http().tell(name(), "a\nb").is_err());
+        assert_eq!(http().tell(name(), "a").unwrap().told().len(), 1);
+    }
+}
