@@ -27,15 +27,19 @@ pub fn object_problems(input: Input<'_>, object: &ObjectRef) -> Vec<Problem> {
             let ingress = input.reader.served_ingress(&object.name);
             ingress.map_or_else(Vec::new, |ingress| ingress_problems(input, object, ingress))
         }
-        // Nothing is said of a Service that no Ingress names.
-        Kind::Service if input.reader.is_service_named(&object.name) => {
+        Kind::Service => {
             let service = input.reader.service(&object.name);
-            service.map_or_else(Vec::new, |service| {
-                let told = service_problems(service).into_iter();
-                told.chain(ignored::of_service(&service.metadata))
-                    .map(|told| problem(object, told))
-                    .collect()
-            })
+            let mut told = service.map_or_else(Vec::new, |service| {
+                let mut told = service_problems(service);
+                told.extend(ignored::of_service(&service.metadata));
+                told
+            });
+            // Nothing is said of a Service that no Ingress names; and of most there is nothing to be said, so that nobody
+            // need remember that it was asked.
+            if !told.is_empty() && !input.reader.is_service_named(&object.name) {
+                told.clear();
+            }
+            told.into_iter().map(|told| problem(object, told)).collect()
         }
         _ => Vec::new(),
     }

@@ -1,5 +1,6 @@
 //! What a Service decides for its clusters: protocol, limits, affinity, how long connections are kept.
 
+use std::cell::LazyCell;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -47,12 +48,12 @@ pub fn service_policy(service: &Service, port: &ServicePort) -> ServicePolicy {
 /// What is wrong with what a Service says of its ports.
 #[must_use]
 pub fn service_problems(service: &Service) -> Vec<Finding> {
-    let numbers: HashSet<String> = service
-        .ports
-        .iter()
-        .map(|port| port.port.to_string())
-        .collect();
-    let names: HashSet<&str> = service.ports.iter().map(|port| &*port.name).collect();
+    let ports = || service.ports.iter();
+    // Most Services have no annotation that names a port.
+    let numbers: LazyCell<HashSet<String>, _> =
+        LazyCell::new(|| ports().map(|port| port.port.to_string()).collect());
+    let names: LazyCell<HashSet<&str>, _> =
+        LazyCell::new(|| ports().map(|port| &*port.name).collect());
     let (_, mut told) = limits(service);
     for (key, _) in PROTOCOLS {
         let mut unknown = port_names(service, key)
