@@ -290,11 +290,13 @@ fn named(objects: &[Object], names: &mut BTreeMap<String, String>) -> Result<(),
             let TlsServer {
                 name,
                 certificates,
-                settings,
+                parameters,
+                alpn,
+                clients,
                 source,
             } = &https.server;
             let meaning = format!(
-                "{certificates:?} {settings:?} {source:?} {:?}",
+                "{certificates:?} {parameters:?} {alpn:?} {clients:?} {source:?} {:?}",
                 https.secrets
             );
             add(format!("server {name}"), meaning)?;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use envoy_types::pb::envoy::config::core::v3 as core;
+use envoy_types::pb::envoy::extensions::transport_sockets::tls::v3::SdsSecretConfig;
 use envoy_types::pb::google::protobuf;
 use prost::Message;
 use prost::encoding::{WireType, encode_key, encode_varint, encoded_len_varint, key_len};
@@ -70,6 +71,15 @@ pub(super) fn ads() -> core::ConfigSource {
             core::AggregatedConfigSource::default(),
         )),
         ..Default::default()
+    }
+}
+
+/// A secret by its name, and never inline: what is in a Secret can change without a change of a listener or cluster, which
+/// would close connections.
+pub(super) fn sds(name: &Arc<str>) -> SdsSecretConfig {
+    SdsSecretConfig {
+        name: name.to_string(),
+        sds_config: Some(ads()),
     }
 }
 

@@ -8,12 +8,14 @@ use envoy_types::pb::envoy::config::core::v3::{TransportSocket, transport_socket
 use envoy_types::pb::envoy::config::listener::v3 as pb;
 use envoy_types::pb::envoy::extensions::transport_sockets::tls::v3 as tls;
 use envoy_types::util::pack_any;
+use tls::certificate_validation_context::TrustChainVerification;
+use tls::common_tls_context::ValidationContextType;
 
-use super::encode::{ads, duration, part, reference};
+use super::encode::{bool_value, duration, part, reference, sds, u32_value};
 use super::listener::HANDSHAKE_TIMEOUT;
 use super::tls_parameters::tls_parameters;
 use super::{forwarding, manager};
-use crate::model::{Forwarding, Host, ObjectRef, TlsParameters, TlsServer};
+use crate::model::{Alpn, ClientCertificates, Forwarding, Host, ObjectRef, TlsServer};
 use crate::xds::{Part, ResourceType};
 
 /// For TLS 1.2 (1.3 has only good ones): forward secrecy and authenticated encryption. In brackets: the client's
@@ -55,8 +57,10 @@ pub fn filter_chain(
         filter_chains: vec![chain],
         ..Default::default()
     };
-    let certificates = server.certificates.iter();
-    let references = certificates.map(|name| reference(ResourceType::Secret, name));
+    let clients = server.clients.iter().flat_map(|it| &it.verification);
+    let secrets = server.certificates.iter();
+    let secrets = secrets.chain(clients.map(|it| &it.authorities));
+    let references = secrets.map(|name| reference(ResourceType::Secret, name));
     (
         format!("chain/{name}").into(),
         part(
@@ -92,25 +96,50 @@ pub fn passthrough(
 }
 
 fn context(server: &TlsServer) -> tls::DownstreamTlsContext {
-    let parameters = TlsParameters {
-        versions: server.settings,
-        ..TlsParameters::default()
+    let clients = server.clients.as_deref();
+    let alpn: &[&str] = match server.alpn {
+        Alpn::Http2OrHttp1 => &["h2", "http/1.1"],
+        Alpn::Http1 => &["http/1.1"],
+        Alpn::Http2 => &["h2"],
     };
     tls::DownstreamTlsContext {
         common_tls_context: Some(tls::CommonTlsContext {
-            tls_params: Some(tls_parameters(&parameters, &CIPHER_SUITES)),
+            tls_params: Some(tls_parameters(&server.parameters, &CIPHER_SUITES)),
             // By name over SDS and never inline: a rotation then changes one secret and no listener.
-            tls_certificate_sds_secret_configs: server
-                .certificates
-                .iter()
-                .map(|name| tls::SdsSecretConfig {
-                    name: name.to_string(),
-                    sds_config: Some(ads()),
-                })
-                .collect(),
-            alpn_protocols: vec!["h2".to_owned(), "http/1.1".to_owned()],
+            tls_certificate_sds_secret_configs: server.certificates.iter().map(sds).collect(),
+            alpn_protocols: alpn.iter().map(|name| (*name).to_owned()).collect(),
+            validation_context_type: clients.map(verification),
             ..Default::default()
         }),
+        // Where something is asked for, Envoy wants it said; where nothing is, it is none of the chain's bytes.
+        require_client_certificate: clients.and_then(|it| bool_value(it.is_required)),
         ..Default::default()
     }
+}
+
+/// How what clients show is verified. It is said in any case: a context without it would not ask for a certificate.
+fn verification(clients: &ClientCertificates) -> ValidationContextType {
+    let Some(verification) = &clients.verification else {
+        return ValidationContextType::ValidationContext(tls::CertificateValidationContext {
+            trust_chain_verification: TrustChainVerification::AcceptUntrusted.into(),
+            ..Default::default()
+        });
+    };
+    let trust = match verification.accepts_untrusted {
+        true => TrustChainVerification::AcceptUntrusted,
+        false => TrustChainVerification::VerifyTrustChain,
+    };
+    let context = tls::CertificateValidationContext {
+        trust_chain_verification: trust.into(),
+        max_verify_depth: verification.max_depth.and_then(u32_value),
+        only_verify_leaf_cert_crl: verification.only_leaf_revocations,
+        ..Default::default()
+    };
+    ValidationContextType::CombinedValidationContext(
+        tls::common_tls_context::CombinedCertificateValidationContext {
+            default_validation_context: Some(context),
+            validation_context_sds_secret_config: Some(sds(&verification.authorities)),
+            ..Default::default()
+        },
+    )
 }

@@ -167,6 +167,14 @@ pub fn virtual_host(host: &VirtualHost, options: TableOptions) -> (Arc<str>, Par
         }
         bytes.extend(nested(ROUTES, &elsewhere));
     }
+    if let Some(check) = host.client_check {
+        let unshown = answer(route_match::without_certificate(check), 421);
+        let mut unshown = unshown.encode_to_vec();
+        if host.filters.is_some() {
+            unshown.extend(filters::of_nobody());
+        }
+        bytes.extend(nested(ROUTES, &unshown));
+    }
     for route in &host.routes {
         let labels = options
             .ingress_metrics

@@ -4,10 +4,13 @@ use envoy_types::pb::envoy::config::route::v3 as pb;
 use envoy_types::pb::envoy::r#type::matcher::v3 as matcher;
 use pb::header_matcher::HeaderMatchSpecifier;
 use pb::query_parameter_matcher::QueryParameterMatchSpecifier;
-use pb::route_match::{GrpcRouteMatchOptions, PathSpecifier};
+use pb::route_match::{GrpcRouteMatchOptions, PathSpecifier, TlsContextMatchOptions};
 
+use super::encode::bool_value;
 use super::string_matcher::{exact, regex_matcher, string_matcher};
-use crate::model::{HeaderMatch, HeaderPredicate, QueryMatch, QueryPredicate, RouteMatch, Scheme};
+use crate::model::{
+    ClientCheck, HeaderMatch, HeaderPredicate, QueryMatch, QueryPredicate, RouteMatch, Scheme,
+};
 
 /// The conditions besides the path, with the path as given.
 pub(super) fn route_match(matches: &RouteMatch, path: PathSpecifier) -> pb::RouteMatch {
@@ -30,6 +33,23 @@ pub(super) fn everything() -> pb::RouteMatch {
     pb::RouteMatch {
         path_specifier: Some(PathSpecifier::Prefix("/".to_owned())),
         ..Default::default()
+    }
+}
+
+/// Every request of a connection that has not shown what it has to.
+pub(super) fn without_certificate(check: ClientCheck) -> pb::RouteMatch {
+    let no = bool_value(false);
+    let (presented, validated) = match check {
+        ClientCheck::Presented => (no, None),
+        // Not shown is not validated either.
+        ClientCheck::Validated => (None, no),
+    };
+    pb::RouteMatch {
+        tls_context: Some(TlsContextMatchOptions {
+            presented,
+            validated,
+        }),
+        ..everything()
     }
 }
 

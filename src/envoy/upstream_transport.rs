@@ -15,7 +15,7 @@ use sockets::tls::v3 as tls;
 use tls::common_tls_context::ValidationContextType;
 use tls::subject_alt_name_matcher::SanType;
 
-use super::encode::ads;
+use super::encode::sds;
 use super::tls_parameters::tls_parameters;
 use crate::model::{
     Authorities, Cluster, ClusterSettings, Discovery, ProxyProtocol, ServerName, SubjectAltName,
@@ -149,15 +149,6 @@ fn alternative(name: &SubjectAltName) -> tls::SubjectAltNameMatcher {
             ..Default::default()
         }),
         ..Default::default()
-    }
-}
-
-/// By name and never inline: what is in a Secret can change without a change of the cluster, which would close all its
-/// connections.
-fn sds(name: &Arc<str>) -> tls::SdsSecretConfig {
-    tls::SdsSecretConfig {
-        name: name.to_string(),
-        sds_config: Some(ads()),
     }
 }
 

@@ -6,6 +6,7 @@
 //! constructor says in one sentence why it is not. What few routes have is boxed; there are a million plain ones.
 
 mod balancing;
+mod client_certificates;
 mod cluster;
 mod cluster_name;
 mod filters;
@@ -30,6 +31,7 @@ pub mod verdict;
 
 pub use crate::objects::{FieldRef, ObjectRef};
 pub use balancing::{HashCookie, HashKey, HashPolicy, LoadBalancing, SetCookie, SlowStart};
+pub use client_certificates::{ClientCertificates, ClientCheck, ClientVerification};
 pub use cluster::{
     CircuitBreakers, Cluster, ClusterSettings, Discovery, EndpointAddress, LoadAssignment,
     ProxyProtocol, RetryBudget, SocketPath, UpstreamProtocol,
@@ -54,7 +56,7 @@ pub use route_action::{
     Refused, RefusedStatus, RouteAction, Upgrade, WeightedCluster,
 };
 pub use route_match::{Conditions, GrpcName, PathMatch, RouteMatch, Scheme};
-pub use tls::{Certificate, TlsServer, Validity};
+pub use tls::{Alpn, Certificate, TlsServer, Validity};
 pub use tls_parameters::{CipherSuite, Group, TlsParameters, TlsSettings, TlsVersion};
 pub use upstream_tls::{
     Authorities, ServerName, SubjectAltName, TrustBundle, UpstreamTls, Verification,

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::client_certificates::ClientCheck;
 use super::filters::{Filters, HostFilters};
 use super::header::HeaderModifier;
 use super::host::Host;
@@ -19,6 +20,8 @@ pub struct VirtualHost {
     pub routes: Vec<Route>,
     /// What all of them share.
     pub filters: Option<Box<HostFilters>>,
+    /// What a request's connection has to have shown, or it is answered 421 (RFC 9110, 15.5.20).
+    pub client_check: Option<ClientCheck>,
 }
 
 impl VirtualHost {
@@ -37,6 +40,7 @@ impl VirtualHost {
             host,
             routes: vec![redirect],
             filters: None,
+            client_check: None,
         }
     }
 

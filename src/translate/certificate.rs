@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::facts::{CertificateNames, ServedIngress};
-use crate::model::{Host, TlsServer, TlsSettings, TlsVersion};
+use crate::model::{Alpn, Host, TlsParameters, TlsServer, TlsSettings, TlsVersion};
 use crate::objects::{Field, FieldRef, KeyAlgorithm, Kind, NamespacedName, Problem, as_place};
 
 use super::reading::Reading;
@@ -170,7 +170,12 @@ fn server(secrets: &BTreeMap<KeyAlgorithm, NamespacedName>, settings: TlsSetting
     TlsServer {
         name: name.into(),
         certificates,
-        settings,
+        parameters: TlsParameters {
+            versions: settings,
+            ..TlsParameters::default()
+        },
+        alpn: Alpn::default(),
+        clients: None,
         source: source(Kind::Secret, &first, Field::Data),
     }
 }

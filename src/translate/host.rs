@@ -57,6 +57,7 @@ pub fn host(input: Input<'_>, host: &Host) -> HostUnit {
     let of_host = |routes: Vec<Route>| VirtualHost {
         host: host.clone(),
         routes,
+        client_check: None,
         filters: None,
     };
     let (http, https, mut clusters) = if table.is_named {

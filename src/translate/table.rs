@@ -313,6 +313,7 @@ impl<'a> Table<'a> {
         VirtualHost {
             host: self.host.clone(),
             routes,
+            client_check: None,
             filters: None,
         }
     }

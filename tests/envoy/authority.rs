@@ -11,6 +11,7 @@ use rustls::RootCertStore;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
+use crate::client::Identity;
 use crate::fixture::source;
 
 /// It lives as long as its test.
@@ -40,6 +41,12 @@ impl Authority {
     pub fn new(name: &str) -> Self {
         let key = KeyPair::generate().unwrap();
         Self(CertifiedIssuer::self_signed(of_ca(name), key).unwrap())
+    }
+
+    /// One that this one vouches for.
+    pub fn intermediate(&self, name: &str) -> Self {
+        let key = KeyPair::generate().unwrap();
+        Self(CertifiedIssuer::signed_by(of_ca(name), key, &self.0).unwrap())
     }
 
     /// For DNS names, or URIs where they have a colon, or addresses.
@@ -126,7 +133,7 @@ impl Leaf {
         }
     }
 
-    pub fn parts(&self) -> (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>) {
+    pub fn parts(&self) -> Identity {
         let chain = CertificateDer::pem_slice_iter(self.chain.as_bytes());
         let key = PrivateKeyDer::from_pem_slice(self.key.as_bytes()).unwrap();
         (chain.map(Result::unwrap).collect(), key)

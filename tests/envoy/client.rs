@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::{ClientConfig, DigitallySignedStruct, Error, SignatureScheme};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -141,13 +141,29 @@ pub async fn tls(
     sni: Option<&str>,
     alpn: &str,
 ) -> std::io::Result<TlsStream<TcpStream>> {
+    tls_as(address, sni, alpn, None).await
+}
+
+/// A certificate chain and its key.
+pub type Identity = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>);
+
+/// The same, with a certificate for who asks for one.
+pub async fn tls_as(
+    address: SocketAddr,
+    sni: Option<&str>,
+    alpn: &str,
+    identity: Option<Identity>,
+) -> std::io::Result<TlsStream<TcpStream>> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let mut config = ClientConfig::builder_with_provider(provider)
+    let builder = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .unwrap()
         .dangerous()
-        .with_custom_certificate_verifier(Arc::new(Anybody))
-        .with_no_client_auth();
+        .with_custom_certificate_verifier(Arc::new(Anybody));
+    let mut config = match identity {
+        None => builder.with_no_client_auth(),
+        Some((chain, key)) => builder.with_client_auth_cert(chain, key).unwrap(),
+    };
     config.enable_sni = sni.is_some();
     config.alpn_protocols = vec![alpn.as_bytes().to_vec()];
     let name = ServerName::try_from(sni.unwrap_or("no.name").to_owned()).unwrap();

@@ -205,6 +205,7 @@ pub fn all() -> (Arc<str>, Part) {
         ..all_to("web/shop/80").remove(0)
     };
     let host = VirtualHost {
+        client_check: None,
         filters: Some(Box::new(HostFilters {
             local_rate_limits: vec![limit(7, Vec::new())],
         })),

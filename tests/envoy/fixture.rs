@@ -11,10 +11,11 @@ use isobath::envoy::{
     cluster, endpoint, filter_chain, listener, route, scope, secret, server_name,
 };
 use isobath::model::{
-    Certificate, Cluster, ClusterSettings, Discovery, EndpointAddress, Expression, Forward,
-    HeaderMatch, HeaderModifier, HeaderName, HeaderPredicate, Host, LoadAssignment, PathMatch,
-    QueryMatch, QueryPredicate, Route, RouteAction, RouteMatch, StringMatch, TextMatch, TlsServer,
-    TlsSettings, TrustBundle, Validity, VirtualHost, WeightedCluster,
+    Alpn, Certificate, ClientCertificates, Cluster, ClusterSettings, Discovery, EndpointAddress,
+    Expression, Forward, HeaderMatch, HeaderModifier, HeaderName, HeaderPredicate, Host,
+    LoadAssignment, PathMatch, QueryMatch, QueryPredicate, Route, RouteAction, RouteMatch,
+    StringMatch, TextMatch, TlsParameters, TlsServer, TrustBundle, Validity, VirtualHost,
+    WeightedCluster,
 };
 use isobath::objects::{FieldRef, KeyAlgorithm, Kind, ObjectRef, PrivateKeyPem};
 use isobath::xds::{Part, Resource, ResourceType};
@@ -93,6 +94,7 @@ pub fn virtual_host(host: &str, routes: Vec<Route>) -> VirtualHost {
     VirtualHost {
         host: Host::new(host),
         routes,
+        client_check: None,
         filters: None,
     }
 }
@@ -131,7 +133,9 @@ pub fn tls_server(name: &str, certificates: &[&str]) -> TlsServer {
     TlsServer {
         name: name.into(),
         certificates: certificates.iter().map(|name| (*name).into()).collect(),
-        settings: TlsSettings::default(),
+        parameters: TlsParameters::default(),
+        alpn: Alpn::default(),
+        clients: None,
         source: source(Kind::Ingress, "shop"),
     }
 }
@@ -183,13 +187,27 @@ impl World {
     }
 
     /// A TLS server with a certificate of its own, and its virtual hosts, each reached by its name.
-    pub fn https(mut self, server: &str, hosts: &[(&str, &str)]) -> Self {
+    pub fn https(self, server: &str, hosts: &[(&str, &str)]) -> Self {
+        self.https_for(server, hosts, None)
+    }
+
+    /// The same, which asks clients for a certificate.
+    pub fn https_for(
+        mut self,
+        server: &str,
+        hosts: &[(&str, &str)],
+        clients: Option<ClientCertificates>,
+    ) -> Self {
+        let client_check = clients.as_ref().and_then(ClientCertificates::check);
         let names: Vec<&str> = hosts.iter().map(|(host, _)| *host).collect();
         let certificate = certificate(&format!("web/{server}"), &names);
         self.insert(ResourceType::Secret, &secret::secret(&certificate));
         let name: Arc<str> = server.into();
         self.insert(ResourceType::Scope, &scope::scope(&name, &name));
-        let model = tls_server(server, &[&certificate.name]);
+        let model = TlsServer {
+            clients: clients.map(Box::new),
+            ..tls_server(server, &[&certificate.name])
+        };
         for host in &names {
             let host = Host::new(*host);
             let wildcard = host.is_wildcard().then_some(&host);
@@ -199,7 +217,11 @@ impl World {
         let (key, part) = route::misdirected(&Host::any());
         let mut table = OrdMap::unit(key, part.into());
         for (host, cluster) in hosts {
-            let (key, part) = route::virtual_host(&virtual_host(host, all_to(cluster)), TLS);
+            let host = VirtualHost {
+                client_check,
+                ..virtual_host(host, all_to(cluster))
+            };
+            let (key, part) = route::virtual_host(&host, TLS);
             table.insert(key, part.into());
         }
         self.tables.insert(server.to_owned(), table);

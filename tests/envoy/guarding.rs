@@ -502,6 +502,7 @@ async fn a_host_counts_for_all_its_routes() {
         guarded("/two", Filters::default()),
     ];
     let host = VirtualHost {
+        client_check: None,
         filters: Some(Box::new(HostFilters {
             local_rate_limits: vec![limit(2, vec![])],
         })),
@@ -541,6 +542,7 @@ async fn a_host_counts_for_all_its_routes() {
 async fn a_wildcard_counts_its_own() {
     let Some(envoy) = envoy() else { return };
     let host = VirtualHost {
+        client_check: None,
         filters: Some(Box::new(HostFilters {
             local_rate_limits: vec![limit(1, vec![])],
         })),

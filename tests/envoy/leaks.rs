@@ -33,6 +33,7 @@ fn owner(feature: Option<&Feature>) -> VirtualHost {
         })
     });
     VirtualHost {
+        client_check: None,
         filters: feature.and_then(|it| it.host.clone()).map(Box::new),
         ..virtual_host(OWNER, vec![on, other])
     }

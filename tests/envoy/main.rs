@@ -15,6 +15,7 @@ mod balancing;
 mod bootstrap;
 mod cases;
 mod client;
+mod client_certificates;
 mod cluster_cases;
 mod cost;
 mod descriptors;
@@ -44,6 +45,7 @@ mod scripted;
 mod sending;
 mod server_names;
 mod stats;
+mod tls_cases;
 #[path = "../support/golden.rs"]
 mod update;
 mod upstream_tls;

@@ -24,7 +24,7 @@ use crate::fixture::{
     CLEAR, TLS, all_to, assignment, forward, header, is, query, regex, route as simple, source,
     tls_server, virtual_host,
 };
-use crate::{cases, cluster_cases, filter_cases};
+use crate::{cases, cluster_cases, filter_cases, tls_cases};
 
 /// One of each, the same in every process.
 pub fn all() -> Vec<(&'static str, ResourceType, Resource)> {
@@ -67,6 +67,13 @@ pub fn all() -> Vec<(&'static str, ResourceType, Resource)> {
         ("listener-stats", Lds, listener::stats(&addresses())),
         ("listener-https-empty", Lds, https([])),
         ("listener-https", Lds, https_with_hosts()),
+        ("listener-https-clients", Lds, https(tls_cases::chains())),
+        ("route-clients", Rds, table("web/shop", tls_cases::hosts())),
+        (
+            "secret-bundle",
+            Sds,
+            secret::trust_bundle(&tls_cases::bundle()),
+        ),
         ("route-empty", Rds, table("http", [])),
         ("route-behind-a-proxy", Rds, behind_a_proxy()),
         (
@@ -227,7 +234,7 @@ fn https(parts: impl IntoIterator<Item = (Arc<str>, Part)>) -> Resource {
 
 fn https_with_hosts() -> Resource {
     let mut strict = tls_server("web/two", &["web/two"]);
-    strict.settings = TlsSettings {
+    strict.parameters.versions = TlsSettings {
         minimum: TlsVersion::V1_3,
         maximum: TlsVersion::V1_3,
     };

@@ -19,7 +19,7 @@ pub fn everything(store: &Store, input: Input<'_>, changes: &Changes) -> String 
             routes(&mut text, http);
         }
         if let Some(https) = &unit.https {
-            let settings = https.server.settings;
+            let settings = https.server.parameters.versions;
             let _ = write!(
                 text,
                 "https {} with {}",

@@ -146,6 +146,7 @@ pub fn virtual_host(host: &str, tls: bool) -> (Arc<str>, Part) {
     let model = VirtualHost {
         host,
         routes,
+        client_check: None,
         filters: None,
     };
     route::virtual_host(&model, options)

@@ -15,7 +15,7 @@ use envoy_types::util::pack_any;
 use imbl::OrdMap;
 use isobath::envoy::edge::Edge;
 use isobath::envoy::{filter_chain, listener, route, secret, server_name, stats};
-use isobath::model::{Certificate, Host, TlsServer, TlsSettings, Validity};
+use isobath::model::{Alpn, Certificate, Host, TlsParameters, TlsServer, Validity};
 use isobath::objects::Kind;
 use isobath::objects::private_key::{KeyAlgorithm, PrivateKeyPem};
 use isobath::xds::{Part, Resource};
@@ -339,7 +339,9 @@ fn chain(name: &str) -> (Arc<str>, Part) {
     let server = TlsServer {
         name: name.into(),
         certificates: vec![name.into()],
-        settings: TlsSettings::default(),
+        parameters: TlsParameters::default(),
+        alpn: Alpn::default(),
+        clients: None,
         source: source(Kind::Secret, name),
     };
     filter_chain::filter_chain(listener::HTTPS, &server, None)
