@@ -153,8 +153,7 @@ pub fn virtual_host(host: &VirtualHost, options: TableOptions) -> (Arc<str>, Par
         ..Default::default()
     };
     let mut bytes = head.encode_to_vec();
-    let of_host = host.filters.as_deref();
-    bytes.extend(of_host.map(filters::of_host).unwrap_or_default());
+    bytes.extend(filters::of_host(host));
     if let Some(suffix) = host.host.wildcard_suffix() {
         // The dots of the suffix and the label of the star. One look at the host, before all routes.
         let labels = suffix.matches('.').count() + 1;
@@ -180,7 +179,7 @@ pub fn virtual_host(host: &VirtualHost, options: TableOptions) -> (Arc<str>, Par
             .ingress_metrics
             .then(|| nested(METADATA, &ingress_metrics::metadata(&host.host, route)));
         let of_route = route.filters.as_deref();
-        let of_route = of_route.map(|it| filters::of_route(it, of_host.is_some()));
+        let of_route = of_route.map(|it| filters::of_route(it, host.filters.is_some()));
         for rendered in envoy_routes(route) {
             let mut rendered = rendered.encode_to_vec();
             rendered.extend(labels.iter().flatten());
@@ -240,9 +239,7 @@ fn uses_default_retry(route: &Route) -> bool {
 }
 
 fn clusters(host: &VirtualHost) -> BTreeSet<Reference> {
-    host.routes
-        .iter()
-        .flat_map(Route::clusters)
+    host.clusters()
         .map(|cluster| reference(ResourceType::Cluster, cluster))
         .collect()
 }

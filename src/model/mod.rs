@@ -37,9 +37,10 @@ pub use cluster::{
     ProxyProtocol, RetryBudget, SocketPath, UpstreamProtocol,
 };
 pub use filters::{
-    AddressRules, AddressSource, AskedBody, Authorization, Authorizer, Cidr, Cors, DynamicValue,
-    Filters, GrpcAuthorizer, HeaderChange, HeaderMode, HeaderPart, HostFilters, HttpAuthorizer,
-    LocalRateLimit, Origins, PlainName, Rejection, RequestKey, Unanswered,
+    AddressRules, AddressSource, AskedBody, Authorization, Authorizer, Cidr, Claim, Cors,
+    DynamicValue, Filters, GrpcAuthorizer, HeaderChange, HeaderMode, HeaderPart, HostFilters,
+    HttpAuthorizer, JwtKeys, JwtProvider, JwtProviders, JwtRequirement, LocalRateLimit, Origins,
+    PlainName, PublicKeys, Rejection, RemoteKeys, RequestKey, TokenSource, Unanswered,
 };
 pub use front::Front;
 pub use header::{HeaderModifier, HeaderName};

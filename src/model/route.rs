@@ -25,6 +25,12 @@ pub struct VirtualHost {
 }
 
 impl VirtualHost {
+    /// The clusters that requests, or questions about them, go to.
+    pub fn clusters(&self) -> impl Iterator<Item = &Arc<str>> {
+        let filters = self.filters.iter().flat_map(|filters| filters.clusters());
+        self.routes.iter().flat_map(Route::clusters).chain(filters)
+    }
+
     /// A host that redirects every request to HTTPS (see [`Redirect::to_https`]) and does nothing else.
     #[must_use]
     pub fn https_redirect(host: Host, source: FieldRef, port: Option<u16>) -> Self {

@@ -115,8 +115,7 @@ fn taken_over(
 
 /// The clusters that a route of the host names. Where HTTP only redirects and there is no HTTPS, none does.
 fn clusters_of(host: &VirtualHost) -> impl Iterator<Item = Arc<str>> {
-    let routes = host.routes.iter();
-    routes.flat_map(|route| route.clusters().cloned())
+    host.clusters().cloned()
 }
 
 fn choose(

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use isobath::model::{
     AddressRules, AddressSource, Authorization, Authorizer, Cors, DynamicValue, Filters,
-    GrpcAuthorizer, HeaderChange, HeaderMode, HostFilters, LocalRateLimit, Origins, RequestKey,
+    GrpcAuthorizer, HeaderChange, HeaderMode, HostFilters, JwtRequirement, LocalRateLimit, Origins,
+    RequestKey,
 };
 
 use crate::client::Answer;
@@ -109,6 +110,7 @@ pub fn all() -> Vec<Feature> {
         Feature {
             host: Some(HostFilters {
                 local_rate_limits: one(vec![]),
+                ..HostFilters::default()
             }),
             ..Feature::of("local rate limit of the host", route(), is_429)
         },
@@ -132,6 +134,17 @@ pub fn all() -> Vec<Feature> {
             "authorization",
             Filters {
                 authorization: Some(unanswered()),
+                ..route()
+            },
+            is_403,
+        ),
+        Feature::of(
+            "token",
+            Filters {
+                jwt: Some(JwtRequirement {
+                    providers: ["nobody".into()].into(),
+                    may_be_missing: false,
+                }),
                 ..route()
             },
             is_403,

@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use isobath::envoy::route;
 use isobath::model::{
-    AddressRules, AddressSource, AskedBody, Authorization, Authorizer, Cidr, Cors, DynamicValue,
-    Filters, GrpcAuthorizer, HeaderChange, HeaderMode, HeaderName, HeaderPart, HostFilters,
-    HttpAuthorizer, LocalRateLimit, Origins, PlainName, Rejection, RequestKey, Route, StringMatch,
-    Unanswered, VirtualHost,
+    AddressRules, AddressSource, AskedBody, Authorization, Authorizer, Cidr, Claim, Cors,
+    DynamicValue, Filters, GrpcAuthorizer, HeaderChange, HeaderMode, HeaderName, HeaderPart,
+    HostFilters, HttpAuthorizer, JwtKeys, JwtProvider, JwtProviders, JwtRequirement,
+    LocalRateLimit, Origins, PlainName, PublicKeys, Rejection, RemoteKeys, RequestKey, Route,
+    StringMatch, TokenSource, Unanswered, VirtualHost,
 };
 use isobath::xds::Part;
 
@@ -194,12 +195,60 @@ fn authorizations() -> Vec<Filters> {
     .collect()
 }
 
+fn tokens() -> Vec<Filters> {
+    [
+        (&["a", "b"][..], false),
+        (&["a"], true),
+        (&["nobody"], false),
+    ]
+    .map(|(names, may_be_missing)| Filters {
+        jwt: Some(JwtRequirement {
+            providers: names.iter().map(|name| Arc::from(*name)).collect(),
+            may_be_missing,
+        }),
+        ..Filters::default()
+    })
+    .into()
+}
+
+fn providers() -> JwtProviders {
+    let header = |name: &str| HeaderName::new(name).unwrap();
+    let inline = r#"{"keys":[{"kty":"OKP","crv":"Ed25519","x":"AA"}]}"#;
+    let inline = JwtKeys::Inline(PublicKeys::new(inline).unwrap());
+    let one = changed(JwtProvider::new(inline), |it| {
+        it.issuer = Some("https://a.test".into());
+        it.audiences = vec!["shop".into()];
+        it.claims = vec![(Claim::new("realm.role").unwrap(), header("x-role"))];
+    });
+    let second = Duration::from_secs(1);
+    let remote = RemoteKeys::new(
+        "web/keys/80",
+        "https://keys.test/jwks",
+        second,
+        second * 300,
+    );
+    let two = changed(JwtProvider::new(JwtKeys::Remote(remote.unwrap())), |it| {
+        it.forwards_token = true;
+        it.sources = vec![
+            TokenSource::Header(header("x-token")),
+            TokenSource::Bearer(header("x-bearer")),
+            TokenSource::Parameter("token".into()),
+            TokenSource::Cookie("token".into()),
+        ];
+    });
+    let mut providers = JwtProviders::default();
+    providers.add("b", two).unwrap();
+    providers.add("a", one).unwrap();
+    providers
+}
+
 /// Filters of every kind, in a host of every kind.
 pub fn all() -> (Arc<str>, Part) {
     let mut all = addresses();
     all.extend(origins());
     all.extend(authorizations());
     all.extend([limits(), headers(), Filters::default()]);
+    all.extend(tokens());
     let with = |filters: Filters| Route {
         filters: Some(Box::new(filters)),
         ..all_to("web/shop/80").remove(0)
@@ -208,6 +257,7 @@ pub fn all() -> (Arc<str>, Part) {
         client_check: None,
         filters: Some(Box::new(HostFilters {
             local_rate_limits: vec![limit(7, Vec::new())],
+            jwt_providers: providers(),
         })),
         ..virtual_host("*.example.com", all.into_iter().map(with).collect())
     };

@@ -505,6 +505,7 @@ async fn a_host_counts_for_all_its_routes() {
         client_check: None,
         filters: Some(Box::new(HostFilters {
             local_rate_limits: vec![limit(2, vec![])],
+            ..HostFilters::default()
         })),
         ..virtual_host(HOST, routes)
     };
@@ -545,6 +546,7 @@ async fn a_wildcard_counts_its_own() {
         client_check: None,
         filters: Some(Box::new(HostFilters {
             local_rate_limits: vec![limit(1, vec![])],
+            ..HostFilters::default()
         })),
         ..virtual_host("*.example.com", vec![to("/", forward(&["a"]))])
     };

@@ -46,6 +46,7 @@ mod sending;
 mod server_names;
 mod stats;
 mod tls_cases;
+mod tokens;
 #[path = "../support/golden.rs"]
 mod update;
 mod upstream_tls;

@@ -6,14 +6,17 @@
 //! filter is out of reach of a route, and a connection from before a guard meets the guard. Envoy 1.40 makes any filter
 //! within a route's chain; what 1.39 can't make there says so at its type.
 //!
-//! The order of a request is `cors`, `access` (the route's), `host`, `route`: preflights bring no credentials and any
+//! The order of a request is `cors`, `access` (the route's), `host`, `tokens` (the host's), `route`: preflights bring no credentials and any
 //! refusal is readable to a page that may read answers; what is cheap comes before what asks somebody; and what all routes
 //! of a host share stands between.
 
 mod address;
 mod authorization;
 mod cors;
+mod jwt;
 mod local_rate_limit;
+
+use std::collections::BTreeSet;
 
 use envoy_types::pb::envoy::config::core::v3::TypedExtensionConfig;
 use envoy_types::pb::envoy::config::route::v3::FilterConfig;
@@ -27,21 +30,23 @@ use prost::Message as _;
 
 use super::encode::nested;
 use super::http_filter;
-use crate::model::{Filters, HostFilters};
+use crate::model::{Filters, HostFilters, VirtualHost};
 
 const CORS: &str = "envoy.filters.http.cors";
 /// A chain of the route that is asked first.
 const ACCESS: &str = "isobath.access";
 /// The chain of the host.
 const HOST: &str = "isobath.host";
+/// The chain of the host that knows tokens.
+const TOKENS: &str = "isobath.tokens";
 /// A chain of the route that is asked last.
 const ROUTE: &str = "isobath.route";
 
 /// The filters of every manager. **To change these is to change every manager**, and connections from before keep those
 /// that they have.
 pub(super) fn installed() -> impl Iterator<Item = hcm::HttpFilter> {
-    let chains =
-        [ACCESS, HOST, ROUTE].map(|name| http_filter::filter(name, FilterChainConfig::default()));
+    let chains = [ACCESS, HOST, TOKENS, ROUTE]
+        .map(|name| http_filter::filter(name, FilterChainConfig::default()));
     let cors = http_filter::filter(CORS, Cors::default());
     let filters = [cors].into_iter().chain(chains);
     filters.map(|filter| hcm::HttpFilter {
@@ -66,14 +71,28 @@ pub(super) fn of_route(filters: &Filters, has_host: bool) -> Vec<u8> {
         (HOST, host),
         (ROUTE, route),
         (authorization::NAME, told),
+        (jwt::NAME, filters.jwt.as_ref().map(jwt::of_route)),
     ];
     entries(ROUTE_CONFIGS, all)
 }
 
 /// `VirtualHost.typed_per_filter_config`, encoded.
-pub(super) fn of_host(filters: &HostFilters) -> Vec<u8> {
+pub(super) fn of_host(host: &VirtualHost) -> Vec<u8> {
+    let of_routes = host.routes.iter().filter_map(|it| it.filters.as_deref());
+    let required: BTreeSet<_> = of_routes.filter_map(|it| it.jwt.as_ref()).collect();
+    if host.filters.is_none() && required.is_empty() {
+        return Vec::new();
+    }
+    let nothing = HostFilters::default();
+    let filters = host.filters.as_deref().unwrap_or(&nothing);
     let limits = local_rate_limit::filters(&filters.local_rate_limits);
-    entries(HOST_CONFIGS, [(HOST, chain(limits.collect()))])
+    // Where tokens are required and nobody issues any, it is this filter that refuses.
+    let tokens = (!required.is_empty()).then(|| jwt::filter(&filters.jwt_providers, &required));
+    let all = [
+        (HOST, chain(limits.collect())),
+        (TOKENS, chain(tokens.into_iter().collect())),
+    ];
+    entries(HOST_CONFIGS, all)
 }
 
 /// `Route.typed_per_filter_config`, encoded, of a route of a host with filters that answers for others.

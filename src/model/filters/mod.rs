@@ -8,6 +8,7 @@ mod address;
 mod authorization;
 mod cors;
 mod header_change;
+mod jwt;
 mod local_rate_limit;
 
 use std::sync::Arc;
@@ -18,6 +19,9 @@ pub use authorization::{
 };
 pub use cors::{Cors, Origins};
 pub use header_change::{DynamicValue, HeaderChange, HeaderMode, HeaderPart, PlainName};
+pub use jwt::{
+    Claim, JwtKeys, JwtProvider, JwtProviders, JwtRequirement, PublicKeys, RemoteKeys, TokenSource,
+};
 pub use local_rate_limit::{LocalRateLimit, Rejection, RequestKey};
 
 /// The filters of one route. A request meets them in the order of the fields; those of its host
@@ -30,8 +34,10 @@ pub struct Filters {
     pub local_rate_limits: Vec<LocalRateLimit>,
     /// From which addresses it takes any.
     pub addresses: Option<AddressRules>,
-    /// Whether those of the host are not for this route.
+    /// Whether the limits of the host are not for this route.
     pub ignores_host: bool,
+    /// Which token a request must bring. Where the host has nobody who issues one, no request passes.
+    pub jwt: Option<JwtRequirement>,
     /// Who is asked about each request.
     pub authorization: Option<Authorization>,
     /// Changes of the request's headers on its way to the back end, after the route's literal ones.
@@ -52,4 +58,17 @@ impl Filters {
 pub struct HostFilters {
     /// How many requests the host takes; all of these are asked.
     pub local_rate_limits: Vec<LocalRateLimit>,
+    /// Who issues the tokens that routes ask for.
+    pub jwt_providers: JwtProviders,
+}
+
+impl HostFilters {
+    /// The clusters that keys are fetched from.
+    pub fn clusters(&self) -> impl Iterator<Item = &Arc<str>> {
+        let providers = self.jwt_providers.iter();
+        providers.filter_map(|(_, provider)| match &provider.keys {
+            JwtKeys::Remote(keys) => Some(&keys.cluster),
+            JwtKeys::Inline(_) => None,
+        })
+    }
 }

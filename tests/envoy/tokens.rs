@@ -1,0 +1,205 @@
+//! Tokens that requests must bring, on a real Envoy, with keys in the table and keys that are fetched.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use isobath::model::{
+    Claim, Filters, HeaderName, HostFilters, JwtKeys, JwtProvider, JwtProviders, JwtRequirement,
+    PublicKeys, RemoteKeys, Route, TokenSource, VirtualHost,
+};
+use ring::rand::SystemRandom;
+use ring::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair as _};
+
+use crate::backend;
+use crate::filter_cases::changed;
+use crate::fixture::{World, forward, virtual_host};
+use crate::proxy::{Proxy, envoy};
+use crate::sending::{HOST, get, to};
+
+/// Who signs tokens.
+struct Issuer(EcdsaKeyPair);
+
+impl Issuer {
+    fn new() -> Self {
+        let random = SystemRandom::new();
+        let pkcs8 = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &random);
+        let algorithm = &ECDSA_P256_SHA256_FIXED_SIGNING;
+        let pair = EcdsaKeyPair::from_pkcs8(algorithm, pkcs8.unwrap().as_ref(), &random);
+        Self(pair.unwrap())
+    }
+
+    fn keys(&self) -> String {
+        let point = &self.0.public_key().as_ref()[1..];
+        let [x, y] = [&point[..32], &point[32..]].map(|half| URL_SAFE_NO_PAD.encode(half));
+        let key = serde_json::json!({"kty": "EC", "crv": "P-256", "alg": "ES256", "x": x, "y": y});
+        serde_json::json!({ "keys": [key] }).to_string()
+    }
+
+    fn token(&self, claims: &serde_json::Value) -> String {
+        let head = URL_SAFE_NO_PAD.encode(r#"{"alg":"ES256","typ":"JWT"}"#);
+        let body = URL_SAFE_NO_PAD.encode(claims.to_string());
+        let signed = format!("{head}.{body}");
+        let signature = self
+            .0
+            .sign(&SystemRandom::new(), signed.as_bytes())
+            .unwrap();
+        format!("{signed}.{}", URL_SAFE_NO_PAD.encode(signature.as_ref()))
+    }
+}
+
+fn required(providers: &[&str], may_be_missing: bool) -> Filters {
+    Filters {
+        jwt: Some(JwtRequirement {
+            providers: providers.iter().map(|name| Arc::from(*name)).collect(),
+            may_be_missing,
+        }),
+        ..Filters::default()
+    }
+}
+
+fn guarded(path: &str, filters: Filters) -> Route {
+    Route {
+        filters: Some(Box::new(filters)),
+        ..to(path, forward(&["a"]))
+    }
+}
+
+fn host(one: &Issuer) -> VirtualHost {
+    let second = Duration::from_secs(5);
+    let header = |name: &str| HeaderName::new(name).unwrap();
+    let inline = JwtKeys::Inline(PublicKeys::new(&one.keys()).unwrap());
+    let first = changed(JwtProvider::new(inline), |it| {
+        it.issuer = Some("one".into());
+        it.audiences = vec!["shop".into()];
+        it.claims = vec![(Claim::new("sub").unwrap(), header("x-sub"))];
+    });
+    let remote = |cluster: &str| {
+        let keys = RemoteKeys::new(cluster, "http://keys.test/jwks", second, second * 60);
+        JwtProvider::new(JwtKeys::Remote(keys.unwrap()))
+    };
+    let second = changed(remote("keys/one/80"), |it| {
+        it.issuer = Some("two".into());
+        it.sources = vec![
+            TokenSource::Header(header("x-token")),
+            TokenSource::Parameter("token".into()),
+            TokenSource::Cookie("token".into()),
+        ];
+        it.forwards_token = true;
+    });
+    let mut providers = JwtProviders::default();
+    providers.add("one", first).unwrap();
+    providers.add("two", second).unwrap();
+    providers.add("gone", remote("keys/missing/80")).unwrap();
+    let limits_are_not_for_it = changed(required(&["one"], false), |it| it.ignores_host = true);
+    VirtualHost {
+        filters: Some(Box::new(HostFilters {
+            jwt_providers: providers,
+            ..HostFilters::default()
+        })),
+        ..virtual_host(
+            HOST,
+            vec![
+                guarded("/one", required(&["one"], false)),
+                guarded("/two", required(&["two"], false)),
+                guarded("/any", required(&["one", "two"], false)),
+                guarded("/may", required(&["one"], true)),
+                guarded("/gone", required(&["gone"], false)),
+                guarded("/nobody", required(&["nobody"], false)),
+                guarded("/some", required(&["nobody", "one"], false)),
+                guarded("/ignores", limits_are_not_for_it),
+                to("/off", forward(&["a"])),
+            ],
+        )
+    }
+}
+
+/// Path, the header that is sent with a token in the place of its star, whose it is, and the status of the answer.
+const ROWS: &[(&str, &str, &str, u16)] = &[
+    ("/one", "", "", 401),
+    ("/one", "Authorization: Bearer *", "one", 200),
+    ("/one", "Authorization: Bearer *", "two", 401),
+    ("/one", "Authorization: Bearer *", "forged", 401),
+    ("/one", "Authorization: Bearer *", "late", 401),
+    ("/one", "Authorization: Bearer *", "other audience", 403),
+    ("/one", "Authorization: Bearer x.y.z", "", 401),
+    ("/one", "X-Token: *", "one", 401),
+    ("/two", "", "", 401),
+    ("/two", "X-Token: *", "two", 200),
+    ("/two", "Cookie: token=*", "two", 200),
+    ("/two", "Authorization: Bearer *", "two", 401),
+    ("/two", "X-Token: *", "one", 401),
+    ("/any", "Authorization: Bearer *", "one", 200),
+    ("/any", "X-Token: *", "two", 200),
+    ("/any", "", "", 401),
+    ("/may", "", "", 200),
+    ("/may", "Authorization: Bearer *", "one", 200),
+    ("/may", "Authorization: Bearer *", "forged", 401),
+    ("/gone", "Authorization: Bearer *", "two", 401),
+    ("/nobody", "Authorization: Bearer *", "one", 403),
+    ("/some", "Authorization: Bearer *", "one", 200),
+    ("/some", "", "", 401),
+    ("/ignores", "", "", 401),
+    ("/ignores", "Authorization: Bearer *", "one", 200),
+    ("/off", "", "", 200),
+    ("/off", "Authorization: Bearer *", "forged", 200),
+];
+
+#[tokio::test]
+async fn tokens_are_checked() {
+    let Some(envoy) = envoy() else { return };
+    let (one, two) = (Issuer::new(), Issuer::new());
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let keys = listener.local_addr().unwrap();
+    let set = two.keys();
+    let app = Router::new().fallback(move || async move { set });
+    tokio::spawn(async move { axum::serve(listener, app).await });
+    let world = World::new()
+        .cluster("a", &[backend::start("a").await])
+        .cluster("keys/one/80", &[keys])
+        .http_host(&host(&one));
+    let proxy = Proxy::start(&envoy, world.resources()).await;
+    proxy.assert_content();
+    let token = |whose: &str| {
+        let claims = |issuer: &str, audience: &str, expires: u64| serde_json::json!({"iss": issuer, "aud": audience, "sub": "alice", "exp": expires});
+        let far = 9_000_000_000_u64;
+        match whose {
+            "one" => one.token(&claims("one", "shop", far)),
+            "late" => one.token(&claims("one", "shop", 1_000)),
+            "other audience" => one.token(&claims("one", "bank", far)),
+            "two" => two.token(&claims("two", "any", far)),
+            "forged" => two.token(&claims("one", "shop", far)),
+            _ => String::new(),
+        }
+    };
+    let mut wrong = Vec::new();
+    for (path, header, whose, expected) in ROWS {
+        let header = header.replace('*', &token(whose));
+        // What only a token may say.
+        let mut headers = vec!["X-Sub: mallory"];
+        headers.extend((!header.is_empty()).then_some(header.as_str()));
+        let answer = get(&proxy, path, &headers).await;
+        if answer.status != *expected {
+            wrong.push(format!("{path} {whose}: {} {}", answer.status, answer.body));
+        }
+        if answer.status == 200 && *whose == "one" && *path != "/off" {
+            let found = (answer.received("x-sub"), answer.received("authorization"));
+            if found != (Some("alice"), None) {
+                wrong.push(format!("{path} {whose}: {found:?}"));
+            }
+        }
+        if *path == "/two" && answer.status == 200 && header.starts_with("X-Token") {
+            assert!(answer.received("x-token").is_some(), "it is forwarded");
+        }
+    }
+    let answer = get(&proxy, &format!("/two?token={}", token("two")), &[]).await;
+    assert_eq!(answer.status, 200, "in the query");
+    // Without a token nobody says who it is, where one may be missing.
+    let answer = get(&proxy, "/may", &["X-Sub: mallory"]).await;
+    assert_eq!(answer.received("x-sub"), None);
+    assert_eq!(wrong, Vec::<String>::new());
+    // It says on its own log that a cluster of keys is missing, as one is here.
+    assert_eq!(proxy.refusals(), Vec::<String>::new());
+}
