@@ -4,6 +4,7 @@ use std::fs::{self, File};
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child as Process, Command, Stdio};
+use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 
@@ -106,9 +107,13 @@ impl Drop for Child {
 }
 
 /// A port of the loopback interface that is free now. Never one that was given before, nor one that the kernel gives to
-/// clients (32768 and up): one of theirs would take it before the child does (seen after 2,000 clients).
+/// clients (32768 and up): one of theirs would take it before the child does (seen after 2,000 clients). Another run of the
+/// figures begins elsewhere.
 pub fn free_port() -> Result<SocketAddr> {
-    static NEXT: AtomicU16 = AtomicU16::new(16_000);
+    static NEXT: LazyLock<AtomicU16> = LazyLock::new(|| {
+        let run = u16::try_from(std::process::id() % 140).unwrap_or_default();
+        AtomicU16::new(16_000 + 100 * run)
+    });
     loop {
         let port = NEXT.fetch_add(1, Ordering::Relaxed);
         ensure!(port < 32_000, "no free port");

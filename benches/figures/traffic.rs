@@ -15,6 +15,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
 use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
 use tokio_rustls::rustls::pki_types::pem::PemObject as _;
 use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
 use tokio_rustls::rustls::{ClientConfig, RootCertStore, crypto};
@@ -123,6 +124,17 @@ impl TlsProbe {
         config.resumption = tokio_rustls::rustls::client::Resumption::disabled();
         let connector = TlsConnector::from(Arc::new(config));
         Ok(Self { address, connector })
+    }
+
+    /// A connection for this host on which this protocol is spoken.
+    pub async fn open(&self, host: &str, protocol: &[u8]) -> Result<TlsStream<TcpStream>> {
+        let mut config = ClientConfig::clone(self.connector.config());
+        config.alpn_protocols = vec![protocol.to_vec()];
+        let stream = TcpStream::connect(self.address).await?;
+        stream.set_nodelay(true)?;
+        let name = ServerName::try_from(host.to_owned())?;
+        let connector = TlsConnector::from(Arc::new(config));
+        Ok(connector.connect(name, stream).await?)
     }
 
     /// The status of the answer to one request.

@@ -1,4 +1,18 @@
 //! The table of a listener for clear text while it is kept up to date.
+//!
+//! Envoy makes all of a table again whenever anything in it changes: 25 µs for a host with one route (Envoy 1.40, CPU,
+//! 4,000 hosts). The labels for [`crate::envoy::ingress_metrics`] are 10 of them, of which the first 5 are for having any; the
+//! default retry is 4; name, time-out and buffer limit are less than 1 together. None can go without another answer. Labels are
+//! read from metadata and from nothing else that can be split. A retry policy can be had by virtual host, by route, which is
+//! no cheaper, and by cluster, where it would replace those of routes; by request header it forgets which endpoint failed.
+//!
+//! Sixteen tables instead of one, by a shard of the host that Envoy computes (`benches/figures/envoy/shards.rs`), take 11 ms of
+//! Envoy for a new host at 10,000 and answer it after 13, where the table takes 279 and answers after 638, and cost 2 to 4 %
+//! of a request (`make figures ARGS='envoy --ways table,shards,requests'`). Prefixes of the host by `%REQ(:AUTHORITY):2%`
+//! cost 1 to 2 %, but hosts that are numbered, or begin with `www.`, share one. That is not built yet. What is to be shown for
+//! it: a wildcard stands in every shard, so that one change of it is sixteen, in an order; the listener itself names the
+//! table that it waits for ([`crate::envoy::manager`]), so it changes once more, under traffic; and a shard that is refused
+//! leaves the others as they are.
 
 use std::sync::Arc;
 

@@ -7,8 +7,10 @@
 mod filters;
 mod inline;
 mod plain;
+mod requests;
 mod scopes;
 mod server;
+mod shards;
 mod stand;
 mod tls;
 
@@ -27,7 +29,11 @@ pub struct Args {
     /// Plain hosts
     #[arg(long, value_delimiter = ',', default_value = "1000,10000")]
     plain: Vec<usize>,
-    /// Leave out all ways but these: listener, listener-inline, listener-bare, discovery, discovery-inline, on-demand, table, scopes, filters
+    /// Hosts where requests are measured
+    #[arg(long, value_delimiter = ',', default_value = "200")]
+    requests: Vec<usize>,
+    /// Leave out all ways but these: listener, listener-inline, listener-bare, discovery, discovery-inline, on-demand,
+    /// table, scopes, shards, requests, filters
     #[arg(long, value_delimiter = ',')]
     ways: Vec<String>,
 }
@@ -52,6 +58,12 @@ pub async fn run(report: &mut Report, envoy: Option<&Path>, args: &Args) -> Resu
     }
     if wanted(filters::NAME) {
         filters::measure(report, envoy).await?;
+    }
+    if wanted("requests") {
+        for hosts in &args.requests {
+            requests::measure_tls(report, envoy, *hosts).await?;
+            requests::measure_plain(report, envoy, *hosts).await?;
+        }
     }
     Ok(())
 }

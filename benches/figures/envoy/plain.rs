@@ -1,5 +1,7 @@
-//! Ways to bring plain hosts: one table, or a scope and a table for each host.
+//! Ways to bring plain hosts: one table, some, or one for each host.
 
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -12,11 +14,15 @@ use isobath::xds::{Part, Resource};
 
 use super::scopes::{extension_scoped_by, scope};
 use super::server::Type;
+use super::shards;
 use super::stand::{CHANGES, Stand, add_changes, cpu_since, virtual_host};
-use crate::child::free_port;
 use crate::objects::host_name;
+use crate::proxy::Running;
 use crate::report::{Report, ms};
 use crate::traffic::Probe;
+
+/// The header that has the shard.
+const SHARD: &str = "x-shard";
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Way {
@@ -24,49 +30,97 @@ pub enum Way {
     Table,
     /// SRDS: a RouteConfiguration for each host, found by `:authority` as it is spelled.
     Scopes,
+    /// SRDS: sixteen RouteConfigurations, found by the host's shard ([`super::shards`]).
+    Shards,
 }
 
 impl Way {
-    pub const ALL: [Self; 2] = [Self::Table, Self::Scopes];
+    pub const ALL: [Self; 3] = [Self::Table, Self::Scopes, Self::Shards];
 
     pub const fn name(self) -> &'static str {
         match self {
             Self::Table => "table",
             Self::Scopes => "scopes",
+            Self::Shards => "shards",
         }
+    }
+}
+
+/// Tables by name, as far as they are made.
+struct Tables<'a> {
+    stand: &'a Stand,
+    way: Way,
+    tables: BTreeMap<String, OrdMap<Arc<str>, Arc<Part>>>,
+}
+
+/// An Envoy that serves hosts.
+pub struct Served<'a> {
+    tables: Tables<'a>,
+    pub running: Running,
+    pub http: SocketAddr,
+}
+
+impl<'a> Served<'a> {
+    pub async fn start(
+        report: &mut Report,
+        envoy: &Path,
+        stand: &'a Stand,
+        way: Way,
+        hosts: usize,
+    ) -> Result<Self> {
+        let name = format!("plain hosts by {}", way.name());
+        let config = stand.config()?;
+        let server = &stand.server;
+        let bytes = listener::stats(&config).bytes();
+        server.put(Type::Listener, stats::NAME, bytes);
+        let [built_in, _] = config.built_in();
+        for manager in listener::managers(&built_in, &config.edge) {
+            let bytes = manager.bytes();
+            let bytes = match way {
+                Way::Table => bytes,
+                Way::Scopes => extension_scoped_by(&bytes, ":authority", None)?,
+                Way::Shards => extension_scoped_by(&bytes, SHARD, Some(&shards::format()))?,
+            };
+            server.put(Type::Extension, manager.name(), bytes);
+        }
+        let bytes = listener::listener(&built_in, &config.edge).bytes();
+        server.put(Type::Listener, listener::HTTP, bytes);
+        let mut tables = Tables {
+            stand,
+            way,
+            tables: BTreeMap::new(),
+        };
+        if way == Way::Shards {
+            for shard in shards::all() {
+                server.put(Type::Scope, &shard, scope(&shard, &shard));
+                tables.tables.insert(shard, OrdMap::new());
+            }
+        }
+        // The listener names it, whatever its manager does later.
+        tables.tables.entry(listener::HTTP.to_owned()).or_default();
+        for host in 0..hosts {
+            tables.add(&host_name(host));
+        }
+        for name in tables.tables.keys() {
+            tables.put(name);
+        }
+        let running = stand.envoy(report, envoy, &name, hosts).await?;
+        Ok(Self {
+            tables,
+            running,
+            http: config.http,
+        })
     }
 }
 
 pub async fn measure(report: &mut Report, envoy: &Path, way: Way, hosts: usize) -> Result<()> {
     let stand = Stand::new().await?;
     let name = format!("plain hosts by {}", way.name());
-    let http = free_port()?;
-    let config = listener::Config {
+    let Served {
+        mut tables,
+        running,
         http,
-        https: free_port()?,
-        stats: stand.stats,
-        edge: Edge::default(),
-    };
-    let server = &stand.server;
-    let bytes = listener::stats(&config).bytes();
-    server.put(Type::Listener, stats::NAME, bytes);
-    let listeners = config.built_in();
-    let managers = listeners.iter();
-    for manager in managers.flat_map(|listener| listener::managers(listener, &config.edge)) {
-        let mut bytes = manager.bytes();
-        if way == Way::Scopes {
-            bytes = extension_scoped_by(&bytes, ":authority")?;
-        }
-        server.put(Type::Extension, manager.name(), bytes);
-    }
-    let bytes = listener::listener(&config.built_in()[0], &config.edge).bytes();
-    server.put(Type::Listener, listener::HTTP, bytes);
-    let mut table = OrdMap::new();
-    for host in 0..hosts {
-        add(&stand, way, &host_name(host), &mut table);
-    }
-    put_table(&stand, way, &table);
-    let running = stand.envoy(report, envoy, &name, hosts).await?;
+    } = Served::start(report, envoy, &stand, way, hosts).await?;
     let mut probe = Probe::new(http);
     until_ok(&mut probe, &host_name(hosts / 2)).await?;
     report.add(
@@ -79,55 +133,52 @@ pub async fn measure(report: &mut Report, envoy: &Path, way: Way, hosts: usize) 
     for host in hosts..hosts + CHANGES {
         let host = host_name(host);
         let cpu = running.child.cpu();
-        add(&stand, way, &host, &mut table);
-        put_table(&stand, way, &table);
+        let table = tables.add(&host);
+        tables.put(&table);
         let stamp = Instant::now();
-        server.flush();
+        stand.server.flush();
         let at = until_ok(&mut probe, &host).await?;
-        server.settled().await?;
+        stand.server.settled().await?;
         changes.push((ms(at - stamp), cpu_since(&running, cpu).await));
     }
     add_changes(report, &format!("{name}: new host"), hosts, &changes);
     // What a client may write and means the same.
     for (what, host) in [
-        ("in upper case", host_name(1).to_uppercase()),
-        ("with a port", format!("{}:80", host_name(1))),
+        ("a host in upper case", host_name(1).to_uppercase()),
+        ("a host with a port", format!("{}:80", host_name(1))),
+        ("a host with a dot", format!("{}.", host_name(1))),
+        ("an unknown host", "nobody.example".to_owned()),
     ] {
         let (status, _) = probe.get(&host).await?;
-        let name = format!("{name}: answer to a host {what}");
+        let name = format!("{name}: answer to {what}");
         report.add(&name, Some(hosts), "", status.into());
     }
     Ok(())
 }
 
-fn add(stand: &Stand, way: Way, host: &str, table: &mut OrdMap<Arc<str>, Arc<Part>>) {
-    let (key, part) = virtual_host(host, false);
-    match way {
-        Way::Table => _ = table.insert(key, Arc::new(part)),
-        Way::Scopes => {
-            let parts = OrdMap::unit(key, Arc::new(part));
-            let own = Resource::composite(
-                host.into(),
-                route::TableHead::http(&Edge::default()).named(host),
-                parts,
-            );
-            let server = &stand.server;
-            server.put(Type::Route, host, own.bytes());
-            server.put(Type::Scope, host, scope(host, host));
-        }
+impl Tables<'_> {
+    /// Adds a host to the table that has it, and returns that one's name.
+    fn add(&mut self, host: &str) -> String {
+        let name = match self.way {
+            Way::Table => listener::HTTP.to_owned(),
+            Way::Scopes => {
+                let scope = scope(host, host);
+                self.stand.server.put(Type::Scope, host, scope);
+                host.to_owned()
+            }
+            Way::Shards => shards::of(host),
+        };
+        let (key, part) = virtual_host(host, false);
+        let table = self.tables.entry(name.clone()).or_default();
+        table.insert(key, Arc::new(part));
+        name
     }
-}
 
-fn put_table(stand: &Stand, way: Way, table: &OrdMap<Arc<str>, Arc<Part>>) {
-    if way == Way::Table {
-        let name = listener::HTTP;
-        let all = Resource::composite(
-            name.into(),
-            route::TableHead::http(&Edge::default()).named(name),
-            table.clone(),
-        );
-        let bytes = all.bytes();
-        stand.server.put(Type::Route, name, bytes);
+    fn put(&self, name: &str) {
+        let parts = self.tables.get(name).cloned().unwrap_or_default();
+        let head = route::TableHead::http(&Edge::default()).named(name);
+        let table = Resource::composite(name.into(), head, parts);
+        self.stand.server.put(Type::Route, name, table.bytes());
     }
 }
 

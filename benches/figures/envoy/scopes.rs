@@ -60,13 +60,13 @@ pub fn scoped_by(listener: &Bytes, header: &str, value: Option<&str>) -> Result<
     with_managers(listener, |manager| set_scopes(manager, header, value))
 }
 
-/// A manager by ECDS with scopes by a header instead of one table.
-pub fn extension_scoped_by(extension: &Bytes, header: &str) -> Result<Bytes> {
+/// A manager by ECDS with scopes by a header instead of one table; `value` is what the header is set to before.
+pub fn extension_scoped_by(extension: &Bytes, header: &str, value: Option<&str>) -> Result<Bytes> {
     let mut extension = TypedExtensionConfig::decode(extension.clone())?;
     let any = extension.typed_config.as_mut();
     let any = any.context("an extension without configuration")?;
     let mut manager = hcm::HttpConnectionManager::decode(&*any.value)?;
-    set_scopes(&mut manager, header, None);
+    set_scopes(&mut manager, header, value);
     *any = pack_any(manager);
     Ok(extension.encode_to_vec().into())
 }
@@ -102,12 +102,14 @@ fn set_scopes(manager: &mut hcm::HttpConnectionManager, header: &str, value: Opt
         append_action: HeaderAppendAction::OverwriteIfExistsOrAdd.into(),
         ..HeaderValueOption::default()
     };
-    manager.early_header_mutation_extensions = vec![TypedExtensionConfig {
+    let mutation = HeaderMutation {
+        action: Some(header_mutation::Action::Append(set)),
+    };
+    let mutations = TypedExtensionConfig {
         name: "envoy.http.early_header_mutation.header_mutation".to_owned(),
         typed_config: Some(pack_any(early::HeaderMutation {
-            mutations: vec![HeaderMutation {
-                action: Some(header_mutation::Action::Append(set)),
-            }],
+            mutations: vec![mutation],
         })),
-    }];
+    };
+    manager.early_header_mutation_extensions.push(mutations);
 }

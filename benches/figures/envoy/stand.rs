@@ -7,8 +7,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Result;
+use isobath::envoy::edge::Edge;
 use isobath::envoy::route::TableOptions;
-use isobath::envoy::{cluster, endpoint, route};
+use isobath::envoy::{cluster, endpoint, listener, route};
 use isobath::model::{
     Cluster, ClusterSettings, Discovery, EndpointAddress, Forward, HeaderModifier, Host,
     LoadAssignment, PathMatch, Route, RouteAction, RouteMatch, VirtualHost, WeightedCluster,
@@ -61,6 +62,16 @@ impl Stand {
             directory,
             stats: free_port()?,
             _backend: backend,
+        })
+    }
+
+    /// Where its Envoy listens.
+    pub fn config(&self) -> Result<listener::Config> {
+        Ok(listener::Config {
+            http: free_port()?,
+            https: free_port()?,
+            stats: self.stats,
+            edge: Edge::default(),
         })
     }
 

@@ -25,7 +25,6 @@ use super::inline::{ads, inline};
 use super::scopes::{scope, scoped_by, with_managers};
 use super::server::Type;
 use super::stand::{CHANGES, Stand, add_changes, cpu_since, source, virtual_host};
-use crate::child::free_port;
 use crate::objects::host_name;
 use crate::proxy::Running;
 use crate::report::{Report, ms};
@@ -85,37 +84,60 @@ struct Hosts<'a> {
     pem: (String, String),
 }
 
+/// An Envoy that serves hosts.
+pub struct Served<'a> {
+    hosts: Hosts<'a>,
+    pub running: Running,
+    pub probe: TlsProbe,
+}
+
+impl<'a> Served<'a> {
+    pub async fn start(
+        report: &mut Report,
+        envoy: &Path,
+        stand: &'a Stand,
+        way: Way,
+        hosts: usize,
+    ) -> Result<Self> {
+        let name = format!("TLS hosts by {}", way.name());
+        let config = stand.config()?;
+        put_what_all_share(stand, &config);
+        let key = rcgen::KeyPair::generate()?;
+        let certificate = rcgen::CertificateParams::new(vec!["*.figures.example".to_owned()])?
+            .self_signed(&key)?;
+        let probe = TlsProbe::new(config.https, [certificate.pem().as_str()])?;
+        let mut all = Hosts {
+            stand,
+            way,
+            head: listener::head(&config.built_in()[1], &config.edge),
+            parts: OrdMap::new(),
+            pem: (certificate.pem(), key.serialize_pem()),
+        };
+        if way == Way::OnDemand {
+            all.share_one_chain()?;
+        }
+        for host in 0..hosts {
+            all.add(&host_name(host))?;
+        }
+        all.put_listener(true);
+        let running = stand.envoy(report, envoy, &name, hosts).await?;
+        probe.until_ok(&host_name(hosts / 2)).await?;
+        Ok(Self {
+            hosts: all,
+            running,
+            probe,
+        })
+    }
+}
+
 pub async fn measure(report: &mut Report, envoy: &Path, way: Way, hosts: usize) -> Result<()> {
     let mut stand = Stand::new().await?;
     let name = format!("TLS hosts by {}", way.name());
-    let https = free_port()?;
-    let config = listener::Config {
-        http: free_port()?,
-        https,
-        stats: stand.stats,
-        edge: Edge::default(),
-    };
-    put_what_all_share(&stand, &config);
-    let key = rcgen::KeyPair::generate()?;
-    let certificate =
-        rcgen::CertificateParams::new(vec!["*.figures.example".to_owned()])?.self_signed(&key)?;
-    let probe = TlsProbe::new(https, [certificate.pem().as_str()])?;
-    let mut all = Hosts {
-        stand: &stand,
-        way,
-        head: listener::head(&config.built_in()[1], &config.edge),
-        parts: OrdMap::new(),
-        pem: (certificate.pem(), key.serialize_pem()),
-    };
-    if way == Way::OnDemand {
-        all.share_one_chain()?;
-    }
-    for host in 0..hosts {
-        all.add(&host_name(host))?;
-    }
-    all.put_listener(true);
-    let running = stand.envoy(report, envoy, &name, hosts).await?;
-    probe.until_ok(&host_name(hosts / 2)).await?;
+    let Served {
+        hosts: mut all,
+        running,
+        probe,
+    } = Served::start(report, envoy, &stand, way, hosts).await?;
     let resident = |report: &mut Report, when: &str| {
         let name = format!("{name}: Envoy's RSS{when}");
         let (now, _) = running.child.memory();
