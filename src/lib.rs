@@ -32,13 +32,17 @@
 //!
 //! # A unit is what it has read
 //!
-//! Everything that is made is a unit: a pure function with a key (a host, a cluster, a load assignment, a certificate, what
-//! is to be said of one object, and what several of these derive alike from the same facts). It gets a [`facts::Reader`]
+//! Everything that is made is a unit: a pure function with a key (what an object claims, a listener, a host, a cluster, a load
+//! assignment, a certificate, what is to be said of one object, and what several of these derive alike from the same facts). It gets a [`facts::Reader`]
 //! and never the store, so whatever it reads is recorded, what is absent included. An object is a set of facts; an event is
 //! compared with the object that was there and names the facts that differ; their readers are made again, from low strata
 //! to high ([`translate::Derived`], then what is published). Where a unit's result is what it was, the change ends. What is
 //! a sum (the users of a cluster, the hosts of a table or of a TLS server) is counted by differences and never read as a
 //! list. No code says, kind by kind, which units a change concerns.
+//!
+//! A listener or a host is there because an object claims it ([`model::Claimable`]), and goes with its last claim. A host is
+//! keyed by the [`model::Front`] that serves it: the fleet's two listeners, or one that is claimed. Which language a claim
+//! is in is the business of [`translate::Languages`]: no file of [`build`] or [`xds`] names one (`tests/layers.rs`).
 //!
 //! # Three walks
 //!
@@ -65,12 +69,14 @@
 //!
 //! 1. As above to the object: `objects/decode/ingress.rs`, of which `objects/decode/metadata.rs` keeps the annotations that mean
 //!    something.
-//! 2. `build/mod.rs` has what is beyond the object's budget left out (`translate/budget.rs`) and gives the rest to the store.
+//! 2. `build/mod.rs` has what is beyond the object's budget left out (`translate/ingress.rs`, `translate/budget.rs`) and gives
+//!    the rest to the store.
 //! 3. `facts/ingress.rs` names the facts that differ, one of which is what holds for all hosts of the Ingress (`facts/fact.rs`).
 //! 4. `build/reads.rs` finds the readers: every host of the Ingress. Of a long Ingress the hosts read a derived unit
 //!    (`translate/derived.rs`), and are made again only if that differs. The object's own unit (`build/unit.rs`) is made again
 //!    whenever the object differs.
-//! 5. `build/hosts.rs` has each host made by `build/render.rs`: `translate/host.rs` merges the Ingresses that name it, and
+//! 5. `build/hosts.rs` has each host made by `build/render.rs`: `translate/languages.rs` finds the language of its oldest
+//!    claim, which is Ingress (`translate/ingress.rs`). `translate/host.rs` merges the Ingresses that name it, and
 //!    `translate/table.rs` asks `translate/reading.rs` for each one's annotations. `translate/policy.rs` reads them, their
 //!    values by `translate/annotation.rs`; what is wrong with a value is told by the Ingress's own unit, `translate/object.rs`.
 //! 6. `translate/table.rs` makes an entry of each path (`translate/entry.rs`), puts them in order (`translate/order.rs`), and
@@ -109,12 +115,16 @@
 //! A new kind of object (HTTPProxy, Gateway API) is a row in `objects/kinds.rs` and a type beside it; a file in `facts/` says
 //! which facts differ when it does, `facts/fact.rs` names them, and the [`facts::Reader`] has a method that reads each.
 //! Sources, the store's tables, the rights in `deploy/` and the generators of the tests go over the rows: what they lack
-//! does not compile, or a test names it. A file beside `translate/host.rs` makes the same [`model`] of it.
+//! does not compile, or a test names it. A language ([`translate::Language`]) says what its objects claim, what their listeners
+//! and hosts are, and what is wrong with them: a file beside `translate/ingress.rs`, and a line in `translate/languages.rs`.
+//! `tests/support/rehearsed.rs` is such a kind, to be thrown away, on 149 lines; its objects are of no type
+//! ([`objects::Untyped`]), in the place of a row. What several of its units read alike is [`translate::Derived`], below
+//! claims (as what comes of the objects that listen will be) or above them.
 //! A new route feature is a field of the model, a function
 //! of [`envoy`] that renders it and an annotation in `translate/policy.rs`. Neither touches build or protocol. Whatever is
 //! made of an object counts against that object's budget (`translate/budget.rs`), and what many units read of one list is found
 //! once ([`translate::Derived`]). Every route, cluster, certificate and problem says which field of which object it comes
-//! from ([`objects::FieldRef`]). `translate/ownership.rs` says whose a host is; each language adds its claims there.
+//! from ([`objects::FieldRef`]). `translate/ownership.rs` says whose a host is; the store has the claims of all languages.
 //!
 //! # What must stay true
 //!

@@ -5,6 +5,8 @@
 
 #[path = "support/objects.rs"]
 mod objects;
+#[path = "support/rehearsed.rs"]
+mod rehearsed;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -13,13 +15,65 @@ use isobath::build::{Builder, Config};
 use isobath::objects::{Event, Kind, Object, ObjectRef, decode};
 use isobath::translate::{HostOwnership, Options};
 use isobath::xds::{ResourceType, Snapshot};
-use objects::{NAMESPACES, SECRETS, cases, history, replay, secret, take_in};
+use objects::{
+    HOSTS, NAMESPACES, SECRETS, SERVICES, cases, history_of, metadata, replay, secret, take_in,
+};
 use proptest::prelude::*;
 use proptest::sample::select;
+use rehearsed::{CONFIG_MAP, OUTLET, Outlets};
 use serde_json::json;
 
 fn builder(options: Options) -> Builder {
-    Builder::new(Config::of_manifests(options))
+    Builder::new(Config::of_manifests(options)).with_language(&Outlets)
+}
+
+/// A field of an Outlet; none at times.
+fn field(
+    key: &'static str,
+    values: &'static [&'static str],
+) -> impl Strategy<Value = Option<(&'static str, &'static str)>> {
+    let value = select(values).prop_map(move |value| (key, value));
+    prop::option::weighted(0.8, value)
+}
+
+/// Few names, so that one is claimed by several, some of them built in.
+fn outlet() -> impl Strategy<Value = Object> {
+    let fields = (
+        field("listener", &["outlet/1", "outlet/2", "https"]),
+        field("address", &["127.0.0.1:81", "[::1]:82", "nowhere"]),
+        field("speaks", &["http", "tls", "tls", "tcp", "udp"]),
+        field("host", &HOSTS),
+        field("fleet", &HOSTS),
+        field("service", &SERVICES),
+        field("secret", &SECRETS),
+        field("config", &["conf", "none"]),
+    );
+    let age = prop::option::of(0..3_i64);
+    let name = (select(&NAMESPACES[..]), select(&["one", "two"][..]), age);
+    (name, fields).prop_map(|((namespace, name, age), fields)| {
+        let (a, b, c, d, e, f, g, h) = fields;
+        let fields: Vec<_> = [a, b, c, d, e, f, g, h].into_iter().flatten().collect();
+        rehearsed::object(OUTLET, metadata(namespace, name, "", age, &[]), &fields)
+    })
+}
+
+fn config_map() -> impl Strategy<Value = Object> {
+    let fields = (field("path", &["/", "/x"]), field("other", &["1", "2"]));
+    (select(&NAMESPACES[..]), fields).prop_map(|(namespace, (path, other))| {
+        let fields: Vec<_> = [path, other].into_iter().flatten().collect();
+        let metadata = metadata(namespace, "conf", "", None, &[]);
+        rehearsed::object(CONFIG_MAP, metadata, &fields)
+    })
+}
+
+/// Events of all kinds, the one that is to be thrown away among them.
+fn history() -> impl Strategy<Value = Vec<(Event, bool)>> {
+    let object = prop_oneof![
+        5 => objects::object(),
+        2 => outlet(),
+        1 => config_map(),
+    ];
+    history_of(object.boxed())
 }
 
 fn dump(snapshot: &Snapshot) -> Vec<(ResourceType, Arc<str>, Arc<str>, bytes::Bytes)> {
@@ -289,4 +343,98 @@ fn threads_make_no_difference() {
         assert_eq!(alone.statuses(), together.statuses());
         assert_eq!(alone.translated(), together.translated());
     }
+}
+
+/// How many lines it takes to add a kind, beside its objects, and without a change of what goes over kinds.
+#[test]
+fn a_kind_is_a_page_or_two() {
+    let lines = include_str!("support/rehearsed.rs").lines().count();
+    assert!(lines < 150, "{lines}");
+}
+
+fn outlet_of(name: &str, age: i64, fields: &[(&str, &str)]) -> Event {
+    let metadata = metadata("shop", name, "", Some(age), &[]);
+    Event::Apply(rehearsed::object(OUTLET, metadata, fields))
+}
+
+/// An Outlet reads one key of a ConfigMap: another one is nobody's news.
+#[test]
+fn a_key_has_its_readers() {
+    let config = |path, other| {
+        let metadata = metadata("shop", "conf", "", None, &[]);
+        let fields = [("path", path), ("other", other)];
+        Event::Apply(rehearsed::object(CONFIG_MAP, metadata, &fields))
+    };
+    let mut builder = builder(Options::default());
+    let mut check = |event, listeners, hosts, is_changed| {
+        let before = builder.translated();
+        builder.apply(event);
+        assert_eq!(builder.build(), is_changed);
+        let made = builder.translated();
+        assert_eq!(made.listeners - before.listeners, listeners);
+        assert_eq!(made.hosts - before.hosts, hosts);
+    };
+    check(config("/a", "1"), 0, 0, true);
+    let listens = [
+        ("listener", "outlet/1"),
+        ("address", "127.0.0.1:81"),
+        ("speaks", "http"),
+    ];
+    let with = |fields: &[(&'static str, &'static str)]| [&listens[..], fields].concat();
+    let reads = [("host", "a.test"), ("config", "conf")];
+    check(outlet_of("one", 0, &with(&reads)), 1, 1, true);
+    let alone = outlet_of("two", 0, &[("fleet", "b.test")]);
+    check(alone, 0, 1, true);
+    check(config("/a", "2"), 0, 0, false);
+    check(config("/b", "2"), 0, 1, true);
+    // Its listener moves: its host does not care. It speaks something else: its host does.
+    let moved = [("address", "127.0.0.1:82")];
+    let moved = [&with(&reads)[..], &moved].concat();
+    check(outlet_of("one", 0, &moved), 1, 0, true);
+    let speaks = [&moved[..], &[("speaks", "tls")]].concat();
+    check(outlet_of("one", 0, &speaks), 1, 1, true);
+    let gone = ObjectRef::new(Kind::Untyped(OUTLET), "shop", "one");
+    check(Event::Delete(gone), 1, 1, true);
+}
+
+/// A host of the fleet that two languages claim is the older claim's alone, the other one is told, and it takes over in one
+/// snapshot.
+#[test]
+fn a_host_has_one_language() {
+    let [ingress, service, slice] = host(1);
+    let ingress_of = |event: &Event| match event {
+        Event::Apply(object) => object.reference(),
+        _ => unreachable!(),
+    };
+    let reference = ingress_of(&ingress);
+    let outlet = |age| {
+        let fields = [("fleet", "1.example.com"), ("service", "web-1")];
+        outlet_of("one", age, &fields)
+    };
+    let served = |builder: &mut Builder, events: &[Event]| {
+        for event in events {
+            builder.apply(event.clone());
+        }
+        builder.build();
+        let problems = builder.statuses().problems.keys();
+        let told: Vec<String> = problems.map(ToString::to_string).collect();
+        (dump(builder.snapshot()), told)
+    };
+    let new = || builder(Options::default());
+    let outlet_alone = served(&mut new(), &[service.clone(), slice.clone(), outlet(0)]);
+    assert_eq!(outlet_alone.1, Vec::<String>::new());
+    // An Ingress of a manifest is younger than whatever has an age.
+    let mut builder = new();
+    let all = [ingress, service, slice, outlet(0)];
+    let both = served(&mut builder, &all);
+    assert_eq!(both.0, outlet_alone.0);
+    assert_eq!(both.1, ["Ingress shop/web-1"]);
+    let gone = ObjectRef::new(Kind::Untyped(OUTLET), "shop", "one");
+    let ingress_alone = served(&mut builder, &[Event::Delete(gone)]);
+    assert_ne!(ingress_alone.0, outlet_alone.0);
+    assert_eq!(ingress_alone, served(&mut new(), &all[..3]));
+    builder.apply(outlet(1));
+    builder.apply(Event::Delete(reference));
+    builder.build();
+    assert_eq!(dump(builder.snapshot()), outlet_alone.0);
 }

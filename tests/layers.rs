@@ -231,6 +231,26 @@ fn the_core_is_pure() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
+/// What goes over all languages knows none of them: a new one is files to add.
+#[test]
+fn the_core_names_no_language() {
+    let mut wrong = Vec::new();
+    for (path, text) in sources() {
+        let is_core = ["build", "xds"].contains(&&*module(&path));
+        let is_test = path.file_stem().is_some_and(|name| name == "tests");
+        if !is_core || is_test {
+            continue;
+        }
+        let code = code(&text);
+        for word in ["Ingress", "HttpProxy", "Gateway", "Untyped"] {
+            if code.contains(word) {
+                wrong.push(format!("{} has {word}", path.display()));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
 /// Who reads the wall clock, and what for. It may be wrong by hours and jump: nothing is decided by it. Intervals and
 /// deadlines are measured on the monotonic clock.
 const WALL_CLOCK: &[(&str, &str)] = &[

@@ -158,7 +158,7 @@ async fn the_api_server_still_says_so() {
             Kind::Service => "/api/v1/namespaces/default/services",
             Kind::EndpointSlice => "/apis/discovery.k8s.io/v1/namespaces/default/endpointslices",
             Kind::Secret => "/api/v1/namespaces/default/secrets",
-            Kind::TlsCertificateDelegation => panic!("no such row"),
+            Kind::TlsCertificateDelegation | Kind::Untyped(_) => panic!("no such row"),
         };
         let request =
             http::Request::post(format!("{collection}?dryRun=All&fieldValidation=Ignore"))

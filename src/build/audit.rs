@@ -26,7 +26,7 @@ impl Audit {
     /// The unit was made, of these facts.
     pub fn made(&mut self, unit: &Unit, values: Values) {
         let differs = match unit {
-            Unit::Object(object) => self.objects.contains(object),
+            Unit::Object(object) | Unit::Claims(object) => self.objects.contains(object),
             _ => false,
         };
         if !differs && self.read.get(unit) == Some(&values) {

@@ -1,10 +1,9 @@
 //! Hosts: what they are on the listeners of their fronts, and which clusters they use.
 
-use crate::model::{Front, Host};
+use crate::model::{Claimable, Front, Host};
 use crate::translate::Memo;
 
 use super::render::{RenderedHost, parallel_map};
-use super::tls::Served;
 use super::unit::Unit;
 use super::{Builder, HostState, Work};
 
@@ -16,40 +15,48 @@ impl Builder {
             other => Err(other),
         });
         let renderer = self.renderer(memo);
-        let rendered = parallel_map(self.threads, &hosts, |(_, host)| renderer.host(host));
+        let rendered = parallel_map(self.threads, &hosts, |(front, host)| {
+            renderer.host(front, host)
+        });
         for ((front, host), (rendered, reads)) in hosts.into_iter().zip(rendered) {
             let unit = Unit::Host(front.clone(), host.clone());
-            match self.store.names_host(&host) {
+            let is_claimed = self
+                .store
+                .is_claimed(&Claimable::Host(front.clone(), host.clone()));
+            match is_claimed {
                 true => self.record(&unit, reads),
                 false => self.forget(&unit),
             }
-            self.file_host(&front, &host, rendered, work);
+            let state = self.file_host(&front, &host, rendered, work);
+            if is_claimed {
+                self.hosts.insert(&front, &host, state);
+            }
         }
     }
 
-    fn file_host(&mut self, front: &Front, host: &Host, unit: RenderedHost, work: &mut Work) {
+    fn file_host(
+        &mut self,
+        front: &Front,
+        host: &Host,
+        unit: RenderedHost,
+        work: &mut Work,
+    ) -> HostState {
         self.translated.hosts += 1;
         let old = self.hosts.remove(front, host).unwrap_or_default();
         let http_key = unit.http.as_ref().map(|(key, _)| key.clone());
-        if let Some(http) = self.listeners.http(front.in_clear()) {
+        let in_clear = front.in_clear();
+        if let Some(http) = in_clear.and_then(|name| self.listeners.http(name)) {
             http.set_redirect(host, unit.redirects);
             http.set(old.http_key.as_ref(), unit.http);
         }
-        if let Some(tls) = self.listeners.tls(front.by_tls()) {
-            let served = match (unit.https, unit.is_closed) {
-                (Some(https), _) => Served::Terminated(https),
-                (None, true) => Served::Closed,
-                (None, false) => Served::No,
-            };
-            tls.set(host, served);
+        let by_tls = front.by_tls();
+        if let Some(tls) = by_tls.and_then(|name| self.listeners.tls(name)) {
+            tls.set(host, unit.https);
         }
         let clusters = unit.clusters.keys().cloned().collect();
         self.use_clusters(&old.clusters, unit.clusters, work);
         self.problems
             .set(Unit::Host(front.clone(), host.clone()), unit.problems);
-        if self.store.names_host(host) {
-            let state = HostState { http_key, clusters };
-            self.hosts.insert(front, host, state);
-        }
+        HostState { http_key, clusters }
     }
 }

@@ -7,6 +7,7 @@
 
 mod audit;
 mod by_front;
+mod claims;
 mod clusters;
 pub mod controller;
 mod hosts;
@@ -25,9 +26,9 @@ use std::sync::Arc;
 
 use crate::envoy::{listener, secret};
 use crate::facts::{Changes, ClassSelection, Store};
-use crate::model::verdict::{IngressFacts, Statuses};
-use crate::objects::{Event, Kind, NamespacedName, Object, ObjectRef};
-use crate::translate::{self, BackendPort, Memo, Options};
+use crate::model::verdict::Statuses;
+use crate::objects::{Event, Kind, NamespacedName, ObjectRef};
+use crate::translate::{BackendPort, Language, Languages, Memo, Options};
 use crate::xds::{Resource, ResourceType, Snapshot, packed};
 
 use audit::Audit;
@@ -74,6 +75,8 @@ impl Config {
 /// How many units were translated since the start: the measure of I4.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Translated {
+    /// Listeners that somebody claims.
+    pub listeners: u64,
     /// Hosts.
     pub hosts: u64,
     /// Clusters.
@@ -88,6 +91,7 @@ pub struct Translated {
 #[derive(Debug)]
 pub struct Builder {
     options: Options,
+    languages: Languages,
     ingress_metrics: bool,
     threads: usize,
     store: Store,
@@ -95,6 +99,8 @@ pub struct Builder {
     reads: Reads,
     audit: Option<Audit>,
     is_first: bool,
+    /// The clusters that claimed listeners forward to, by listener.
+    forwarding: BTreeMap<Arc<str>, Box<[Arc<str>]>>,
     hosts: ByFront<HostState>,
     clusters: BTreeMap<Arc<str>, ClusterState>,
     listeners: Listeners,
@@ -144,6 +150,7 @@ impl Builder {
         listeners.publish(&mut snapshot);
         Self {
             options: config.options,
+            languages: Languages::default(),
             listeners,
             ingress_metrics: edge.ingress_metrics,
             threads: 1,
@@ -152,6 +159,7 @@ impl Builder {
             reads: Reads::default(),
             audit: None,
             is_first: true,
+            forwarding: BTreeMap::new(),
             hosts: ByFront::default(),
             clusters: BTreeMap::new(),
             problems: Problems::default(),
@@ -165,6 +173,13 @@ impl Builder {
     #[must_use]
     pub fn with_threads(mut self, threads: usize) -> Self {
         self.threads = threads;
+        self
+    }
+
+    /// Reads one more language. Without this it is Ingress.
+    #[must_use]
+    pub fn with_language(mut self, language: &'static dyn Language) -> Self {
+        self.languages = self.languages.with(language);
         self
     }
 
@@ -184,7 +199,8 @@ impl Builder {
 
     /// Takes in one event. What it touches is built by the next [`Builder::build`].
     pub fn apply(&mut self, event: Event) {
-        self.store.apply(within_budget(event), &mut self.changes);
+        let event = within_budget(&self.languages, event);
+        self.store.apply(event, &mut self.changes);
     }
 
     /// Makes the units again that read a fact that differs, in the order of their strata. Where a unit's result is what it
@@ -197,14 +213,18 @@ impl Builder {
         let memo = Memo::default();
         let is_first = std::mem::take(&mut self.is_first);
         let mut work = Work {
-            units: self.changed_units(changes),
+            units: Units::default(),
             released: BTreeSet::new(),
             changed: is_first,
         };
+        self.add_changed(changes, &mut work.units);
         if is_first {
             // With each host come a cluster and its endpoints, about; with each cluster, its Service and slices.
             self.reads.reserve(2 * work.units.len());
         }
+        self.build_derived(&mut work, &memo);
+        self.build_claims(&mut work, &memo);
+        self.build_listeners(&mut work, &memo);
         self.build_derived(&mut work, &memo);
         self.build_hosts(&mut work, &memo);
         self.build_clusters(&mut work, &memo);
@@ -220,14 +240,16 @@ impl Builder {
     }
 
     /// The units that are new, gone, or have read what differs.
-    fn changed_units(&self, changes: Changes) -> Units {
+    fn add_changed(&self, changes: Changes, units: &mut Units) {
         let readers = changes.facts().flat_map(|fact| self.reads.readers(fact));
-        let mut units = Units::default();
         units.extend(readers.cloned());
-        let hosts = changes.hosts.into_iter();
-        units.extend(hosts.map(|(front, host)| Unit::Host(front, host)));
-        units.extend(changes.objects.into_iter().map(Unit::Object));
-        units
+        units.extend(changes.claims.into_iter().map(Unit::from));
+        for object in changes.objects {
+            if self.languages.makes_claims(object.kind) {
+                units.insert(Unit::Claims(object.clone()));
+            }
+            units.insert(Unit::Object(object));
+        }
     }
 
     /// The resources as they were built last.
@@ -264,6 +286,7 @@ impl Builder {
         Renderer {
             store: &self.store,
             options: &self.options,
+            languages: &self.languages,
             memo,
             ingress_metrics: self.ingress_metrics,
             is_audited: self.audit.is_some(),
@@ -371,13 +394,8 @@ impl Builder {
                 false => self.forget(&unit),
             }
             self.problems.set(unit, problems);
-            if object.kind == Kind::Ingress {
-                let facts = facts(&self.store, object);
-                match facts {
-                    Some(facts) => self.statuses.ingresses.insert(object.name.clone(), facts),
-                    None => self.statuses.ingresses.remove(&object.name),
-                };
-            }
+            self.languages
+                .enter(&self.store, object, &mut self.statuses);
         }
         self.problems
             .publish(&self.store, &objects, &mut self.statuses.problems);
@@ -401,34 +419,32 @@ impl Builder {
     }
 }
 
-/// Every Ingress without what is beyond its budget.
-fn within_budget(event: Event) -> Event {
-    let object = |object| match object {
-        Object::Ingress(ingress) => Object::Ingress(translate::within_budget(ingress)),
-        other => other,
-    };
+/// Every object without what is beyond its budget.
+fn within_budget(languages: &Languages, event: Event) -> Event {
     match event {
-        Event::Apply(applied) => Event::Apply(object(applied)),
+        Event::Apply(object) => Event::Apply(languages.within_budget(object)),
         Event::Delete(reference) => Event::Delete(reference),
         Event::Replace {
             kind,
             namespace,
             objects,
-        } => Event::Replace {
-            kind,
-            namespace,
-            objects: objects.into_iter().map(object).collect(),
-        },
-        Event::Batch(events) => Event::Batch(events.into_iter().map(within_budget).collect()),
+        } => {
+            let objects = objects.into_iter();
+            Event::Replace {
+                kind,
+                namespace,
+                objects: objects
+                    .map(|object| languages.within_budget(object))
+                    .collect(),
+            }
+        }
+        Event::Batch(events) => {
+            let events = events.into_iter();
+            Event::Batch(
+                events
+                    .map(|event| within_budget(languages, event))
+                    .collect(),
+            )
+        }
     }
-}
-
-fn facts(store: &Store, object: &ObjectRef) -> Option<IngressFacts> {
-    let ingress = store.ingress(&object.name)?;
-    Some(IngressFacts {
-        uid: ingress.metadata.uid.clone(),
-        served: store.serves(ingress),
-        load_balancer: ingress.load_balancer.clone(),
-        ingress: Some(ingress.clone()),
-    })
 }

@@ -8,7 +8,7 @@ use imbl::OrdMap;
 
 use crate::facts::Store;
 use crate::model::verdict::ObjectProblems;
-use crate::objects::{Field, FieldRef, Kind, ObjectRef, Problem};
+use crate::objects::{Field, FieldRef, ObjectRef, Problem};
 
 use super::unit::Unit;
 
@@ -86,9 +86,6 @@ fn first_of_each_reason(
     object: &ObjectRef,
     problems: BTreeSet<&Problem>,
 ) -> Arc<[Problem]> {
-    let ingress = store
-        .ingress(&object.name)
-        .filter(|_| object.kind == Kind::Ingress);
     let mut counts: BTreeMap<&'static str, usize> = BTreeMap::new();
     let mut told: Vec<Problem> = Vec::new();
     let mut last = None;
@@ -100,7 +97,7 @@ fn first_of_each_reason(
         let count = counts.entry(problem.reason).or_default();
         *count += 1;
         if *count <= TOLD {
-            let path = problem.source.field.path(ingress.map(|ingress| &**ingress));
+            let path = store.path(&problem.source);
             let field = path.map_or(Field::Whole, |path| Field::At(path.into()));
             let source = FieldRef::new(object.clone(), field);
             told.push(Problem::new(

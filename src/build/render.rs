@@ -7,11 +7,13 @@ use std::sync::Arc;
 use std::thread;
 
 use crate::envoy::route::TableOptions;
-use crate::envoy::{cluster, endpoint, route};
+use crate::envoy::{cluster, endpoint, filter_chain, route};
 use crate::facts::{FactId, Log, Store, Values};
-use crate::model::{Certificate, Discovery, Host, TlsServer};
+use crate::model::{Certificate, Claimable, Discovery, Front, Host, TlsServer};
 use crate::objects::{NamespacedName, ObjectRef, Problem};
-use crate::translate::{self, BackendPort, Derived, HttpsHost, Input, Memo, Options};
+use crate::translate::{
+    self, BackendPort, Derived, HostUnit, HttpsHost, Input, Languages, ListenerUnit, Memo, Options,
+};
 use crate::xds::{Part, Resource};
 
 /// The fewest units that another thread is started for: below it starting the thread costs more than it saves.
@@ -24,6 +26,8 @@ pub struct Renderer<'a> {
     pub store: &'a Store,
     /// The operator's decisions.
     pub options: &'a Options,
+    /// What objects are written in.
+    pub languages: &'a Languages,
     /// What is found once for many units.
     pub memo: &'a Memo,
     /// Whether routes say whose they are, for metrics.
@@ -39,13 +43,23 @@ pub struct RenderedHost {
     /// Its virtual host on port 80, where that does more.
     pub http: Option<(Arc<str>, Part)>,
     /// What it is under TLS.
-    pub https: Option<RenderedHttps>,
-    /// Whether no wildcard above it may answer for it there, where it is nothing itself.
-    pub is_closed: bool,
+    pub https: Served,
     /// The clusters that its routes name.
     pub clusters: BTreeMap<Arc<str>, BackendPort>,
     /// What is wrong with it.
     pub problems: Vec<Problem>,
+}
+
+/// What a host is on a listener for TLS.
+pub enum Served {
+    /// Nothing.
+    No,
+    /// Nothing, and no wildcard above it may answer for it.
+    Closed,
+    /// TLS ends here.
+    Terminated(RenderedHttps),
+    /// Connections go through as they are: the name of their chain, and its key and part.
+    PassedThrough(Arc<str>, Arc<str>, Part),
 }
 
 /// A host under TLS.
@@ -82,9 +96,22 @@ impl Renderer<'_> {
         self.record(|input| derived.value(input)).0
     }
 
+    /// What an object claims.
+    pub fn claims(self, object: &ObjectRef) -> (BTreeSet<Claimable>, ReadFacts) {
+        self.record_in(Log::of(object), |input| {
+            self.languages.claims(input, object)
+        })
+    }
+
+    /// One listener. A listener that nobody claims any more comes out empty.
+    pub fn listener(self, name: &Arc<str>) -> (ListenerUnit, ReadFacts) {
+        self.record(|input| self.languages.listener(input, name))
+    }
+
     /// One host. A host that nobody names any more comes out empty.
-    pub fn host(self, host: &Host) -> (RenderedHost, ReadFacts) {
-        let (unit, reads) = self.record(|input| translate::host(input, host));
+    pub fn host(self, front: &Front, host: &Host) -> (RenderedHost, ReadFacts) {
+        let (mut unit, reads) = self.record(|input| self.languages.host(input, front, host));
+        let https = self.served(host, &mut unit);
         let redirects = unit.http.as_ref().is_some_and(|http| {
             http.is_https_redirect() && !host.is_any() && host.wildcard_suffix().is_none()
         });
@@ -92,8 +119,7 @@ impl Renderer<'_> {
         let rendered = RenderedHost {
             redirects,
             http: http.map(|http| route::virtual_host(http, self.table_options(false))),
-            https: unit.https.map(|https| self.https(https)),
-            is_closed: unit.is_closed,
+            https,
             clusters: unit.clusters,
             problems: unit.problems,
         };
@@ -129,8 +155,24 @@ impl Renderer<'_> {
     /// What is to be said of an object by itself.
     pub fn object_problems(self, object: &ObjectRef) -> (Vec<Problem>, ReadFacts) {
         self.record_in(Log::of(object), |input| {
-            translate::object_problems(input, object)
+            self.languages.object_problems(input, object)
         })
+    }
+
+    fn served(self, host: &Host, unit: &mut HostUnit) -> Served {
+        if let Some(https) = unit.https.take() {
+            return Served::Terminated(self.https(https));
+        }
+        if let Some(passthrough) = &unit.passthrough {
+            let owners = BTreeSet::from([&passthrough.source.object]);
+            let (name, key, part) =
+                filter_chain::passthrough(host, &passthrough.forwarding, owners);
+            return Served::PassedThrough(name, key, part);
+        }
+        match unit.is_closed {
+            true => Served::Closed,
+            false => Served::No,
+        }
     }
 
     fn https(self, unit: HttpsHost) -> RenderedHttps {

@@ -14,7 +14,7 @@ use crate::objects::NamespacedName;
 use crate::xds::{Part, Resource, ResourceType, Snapshot};
 
 use super::parts::{replace, toggle};
-pub use super::render::RenderedHttps;
+pub use super::render::{RenderedHttps, Served};
 
 /// TLS servers by name with their hosts; a server without hosts is gone, with its chains, table, scopes and secrets.
 #[derive(Debug)]
@@ -67,18 +67,6 @@ struct ServedHost {
     /// above it, a part there: the wildcard's routes must not answer for it, and connections that were opened for it
     /// before it was named have the wildcard's table.
     parts: Vec<(Arc<str>, Arc<str>)>,
-}
-
-/// What a host is on a listener for TLS.
-pub enum Served {
-    /// Nothing.
-    No,
-    /// Nothing, and no wildcard above it may answer for it.
-    Closed,
-    /// TLS ends here.
-    Terminated(RenderedHttps),
-    /// Connections go through as they are: the name of their chain, and its key and part.
-    PassedThrough(Arc<str>, Arc<str>, Part),
 }
 
 impl TlsListener {

@@ -1,17 +1,18 @@
 //! What is made: the units, in the order in which they are.
 
+use std::cmp::Ordering;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use crate::model::{Front, Host};
+use crate::model::{Claimable, Front, Host};
 use crate::objects::{NamespacedName, ObjectRef};
 use crate::translate::Derived;
 
 /// Units that are to be made, each once, in their order.
 #[derive(Debug, Default)]
 pub struct Units {
-    /// They come before all others, and while they are made more of them come.
-    derived: BTreeSet<Box<Derived>>,
+    /// Those that come before all others: while they are made more of them come.
+    first: BTreeSet<Unit>,
     /// The last one is the first.
     sorted: Vec<Unit>,
     /// In no order: sorting many at once costs a fraction of filing each.
@@ -22,21 +23,21 @@ impl Units {
     /// One more, if it is none of them.
     pub fn insert(&mut self, unit: Unit) {
         match unit {
-            Unit::Derived(derived) => _ = self.derived.insert(derived),
+            first if first.is_first() => _ = self.first.insert(first),
             other => self.new.push(other),
         }
     }
 
     /// Takes the first unit, if it is of this kind.
     pub fn take_first<T>(&mut self, key: impl Fn(Unit) -> Result<T, Unit>) -> Option<T> {
-        let first = match self.derived.pop_first() {
-            Some(derived) => Unit::Derived(derived),
+        let first = match self.first.pop_first() {
+            Some(first) => first,
             None => self.pop()?,
         };
         match key(first) {
             Ok(key) => Some(key),
-            Err(Unit::Derived(derived)) => {
-                self.derived.insert(derived);
+            Err(first) if first.is_first() => {
+                self.first.insert(first);
                 None
             }
             Err(other) => {
@@ -56,7 +57,7 @@ impl Units {
         taken
     }
 
-    /// The first one of those that are not derived.
+    /// The first one of those that do not come before all others.
     fn pop(&mut self) -> Option<Unit> {
         if !self.new.is_empty() {
             self.sorted.append(&mut self.new);
@@ -68,7 +69,7 @@ impl Units {
 
     /// How many there are, those counted twice that were put in twice.
     pub fn len(&self) -> usize {
-        self.derived.len() + self.sorted.len() + self.new.len()
+        self.first.len() + self.sorted.len() + self.new.len()
     }
 }
 
@@ -79,10 +80,14 @@ impl Extend<Unit> for Units {
 }
 
 /// A unit, by its key. A unit reads what sorts before its kind, so that making them in this order is enough.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Unit {
-    /// What others read.
+    /// What others read: claims, where it stands below them, or what is made after these.
     Derived(Box<Derived>),
+    /// What an object claims.
+    Claims(ObjectRef),
+    /// A listener that somebody claims.
+    Listener(Arc<str>),
     /// A host that somebody names, on all listeners of its front.
     Host(Front, Host),
     /// A cluster that some unit names.
@@ -95,48 +100,58 @@ pub enum Unit {
     Object(ObjectRef),
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn cluster(name: &str) -> Unit {
-        Unit::Cluster(name.into())
+impl Unit {
+    /// Whether it is made before hosts. While such a unit is made more of them come, each at its place.
+    fn is_first(&self) -> bool {
+        self.place() <= 3
     }
 
-    fn names(units: &mut Units) -> Vec<Arc<str>> {
-        units.take(|unit| match unit {
-            Unit::Cluster(name) => Ok(name),
-            other => Err(other),
-        })
+    /// The place of its kind.
+    fn place(&self) -> u8 {
+        match self {
+            Self::Derived(derived) if derived.is_below_claims() => 0,
+            Self::Claims(_) => 1,
+            Self::Listener(_) => 2,
+            Self::Derived(_) => 3,
+            Self::Host(..) => 4,
+            Self::Cluster(_) => 5,
+            Self::Endpoints(_) => 6,
+            Self::Secret(_) => 7,
+            Self::Object(_) => 8,
+        }
     }
+}
 
-    /// Takes the first unit, if it is this one.
-    fn first(units: &mut Units, of: &Unit) -> bool {
-        let is_it = |unit: Unit| if unit == *of { Ok(()) } else { Err(unit) };
-        units.take_first(is_it).is_some()
+impl Ord for Unit {
+    fn cmp(&self, other: &Self) -> Ordering {
+        let within = || match (self, other) {
+            (Self::Derived(one), Self::Derived(other)) => one.cmp(other),
+            (Self::Host(front, host), Self::Host(other, at)) => (front, host).cmp(&(other, at)),
+            (Self::Secret(one), Self::Secret(other)) => one.cmp(other),
+            (Self::Claims(one), Self::Claims(other)) | (Self::Object(one), Self::Object(other)) => {
+                one.cmp(other)
+            }
+            (Self::Listener(one), Self::Listener(other))
+            | (Self::Cluster(one), Self::Cluster(other))
+            | (Self::Endpoints(one), Self::Endpoints(other)) => one.cmp(other),
+            // Of two kinds, which have two places.
+            _ => Ordering::Equal,
+        };
+        self.place().cmp(&other.place()).then_with(within)
     }
+}
 
-    /// What comes in while others are made is made in its turn, and nothing twice.
-    #[test]
-    fn units_come_in_their_order_each_once() {
-        let mut units = Units::default();
-        let host = || Unit::Host(Front::Fleet, Host::new("a.test"));
-        let derived = |name: &str| Unit::Derived(Box::new(Derived::Source(Host::new(name))));
-        units.extend([
-            cluster("b"),
-            host(),
-            derived("b"),
-            cluster("a"),
-            cluster("b"),
-        ]);
-        assert!(names(&mut units).is_empty(), "others are first");
-        assert!(!first(&mut units, &host()) && first(&mut units, &derived("b")));
-        units.extend([derived("c"), derived("a"), derived("c")]);
-        assert!(!first(&mut units, &derived("c")) && first(&mut units, &derived("a")));
-        assert!(first(&mut units, &derived("c")) && first(&mut units, &host()));
-        units.insert(cluster("aa"));
-        units.insert(Unit::Endpoints("a".into()));
-        assert_eq!(names(&mut units), ["a", "aa", "b"].map(Arc::from));
-        assert_eq!(units.len(), 1, "the endpoints");
+impl PartialOrd for Unit {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl From<Claimable> for Unit {
+    fn from(claim: Claimable) -> Self {
+        match claim {
+            Claimable::Listener(name) => Self::Listener(name),
+            Claimable::Host(front, host) => Self::Host(front, host),
+        }
     }
 }

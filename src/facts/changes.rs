@@ -4,19 +4,19 @@ use std::collections::HashSet;
 
 use foldhash::fast::RandomState;
 
-use crate::model::{Front, Host};
+use crate::model::Claimable;
 use crate::objects::{Kind, NamespacedName, ObjectRef};
 
 use super::fact::{Fact, FactId};
 use super::objects::Stored;
 
-/// What differs from when it was taken last. A unit is named by its key: a host that is claimed, an object that is there.
+/// What differs from when it was taken last. A unit is named by its key: what is claimed, an object that is there.
 #[derive(Clone, Debug)]
 pub struct Changes {
     /// Facts that differ; `None` while nobody has read any, when looking for them would serve nobody.
     facts: Option<HashSet<FactId, RandomState>>,
-    /// Hosts whose claims differ, in no order; some may be here twice.
-    pub hosts: Vec<(Front, Host)>,
+    /// Listeners and hosts of which others are the claimants now, in no order; some may be here twice.
+    pub claims: Vec<Claimable>,
     /// The same of objects that differ, their status included.
     pub objects: Vec<ObjectRef>,
 }
@@ -27,7 +27,7 @@ impl Changes {
     pub fn unread() -> Self {
         Self {
             facts: None,
-            hosts: Vec::new(),
+            claims: Vec::new(),
             objects: Vec::new(),
         }
     }

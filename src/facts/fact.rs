@@ -9,8 +9,10 @@ use std::sync::{Arc, LazyLock};
 
 use foldhash::quality::RandomState;
 
-use crate::model::Host;
-use crate::objects::{Annotations, Ingress, IngressBackend, IngressPath, Kind, NamespacedName};
+use crate::model::{Front, Host};
+use crate::objects::{
+    Annotations, Ingress, IngressBackend, IngressPath, Kind, NamespacedName, ObjectRef,
+};
 
 /// The name of a fact, as 64 bits of its hash: readers of a hundred thousand hosts fit into some megabytes. Two facts of
 /// one name would have each other's readers made again, and nothing else.
@@ -47,8 +49,12 @@ impl FactId {
 /// A fact of the store.
 #[derive(Clone, Copy, Debug, Hash)]
 pub(super) enum Fact<'a> {
-    /// Which served Ingresses name the host, in the order of their age.
-    Claims(&'a Host),
+    /// Which objects claim the host on a front, in the order of their age; of Ingresses those that are served.
+    Claims(&'a Front, &'a Host),
+    /// Which objects claim a listener, in the order of their age.
+    Claimants(&'a str),
+    /// What is spoken on a claimed listener.
+    Spoken(&'a str),
     /// Whether a served Ingress names the host.
     Claimed(&'a Host),
     /// A served Ingress, all of it but its status.
@@ -67,6 +73,8 @@ pub(super) enum Fact<'a> {
     SecretNames(&'a NamespacedName),
     /// A Secret, all of it.
     Secret(&'a NamespacedName),
+    /// One field of an object without a type.
+    Field(&'a ObjectRef, &'a str),
     /// Whether a Secret's namespace gives it to another one.
     Delegated(&'a NamespacedName, &'a str),
 }
@@ -84,7 +92,10 @@ impl<'a> Fact<'a> {
             }
             Self::Service(name) => Some((Kind::Service, name)),
             Self::SecretNames(name) | Self::Secret(name) => Some((Kind::Secret, name)),
-            Self::Claims(_)
+            Self::Field(object, _) => Some((object.kind, &object.name)),
+            Self::Claims(..)
+            | Self::Claimants(_)
+            | Self::Spoken(_)
             | Self::Claimed(_)
             | Self::ServiceNamed(_)
             | Self::EndpointSlices(_)
@@ -183,7 +194,13 @@ mod tests {
                 (Fact::Delegated(name, "shop"), None),
             ]
         };
-        let mut ids = BTreeSet::from([Fact::Claims(&host).id(), Fact::Claimed(&host).id()]);
+        let mut ids = BTreeSet::from([
+            Fact::Claims(&Front::Fleet, &host).id(),
+            Fact::Claims(&Front::Listener("a.test".into()), &host).id(),
+            Fact::Claimed(&host).id(),
+            Fact::Claimants("a.test").id(),
+            Fact::Spoken("a.test").id(),
+        ]);
         for name in [&web, &other] {
             for (fact, kind) in of(name) {
                 assert_eq!(fact.object(), kind.map(|kind| (kind, name)), "{fact:?}");
@@ -191,7 +208,7 @@ mod tests {
                 assert!(!ids.insert(fact.id()));
             }
         }
-        assert_eq!(Fact::Claims(&host).object(), None);
+        assert_eq!(Fact::Claims(&Front::Fleet, &host).object(), None);
         assert_eq!(Fact::Claimed(&host).object(), None);
     }
 

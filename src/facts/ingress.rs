@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use crate::model::{Front, Host};
+use crate::model::{Claimable, Front, Host};
 use crate::objects::{Ingress, IngressBackend, NamespacedName};
 
 use super::changes::Changes;
@@ -90,7 +90,7 @@ impl Indexed for Ingress {
 }
 
 impl Store {
-    /// How many of the other Ingresses that name the host are older.
+    /// How many of the others that claim the host are older.
     fn rank(&self, host: &Host, ingress: &Ingress) -> usize {
         let age = ingress.metadata.seniority();
         let others = self.by_host.get(host).filter(|name| **name != age.2);
@@ -98,6 +98,11 @@ impl Store {
         others
             .filter(|other| other.metadata.seniority() < age)
             .count()
+            + self
+                .ages_of_others(host)
+                .iter()
+                .filter(|(other, _)| *other < age)
+                .count()
     }
 
     /// Files a served Ingress under what it names, in the place of what it named when it was `old`. Most edits change no
@@ -135,8 +140,9 @@ impl Store {
                 _ => false,
             };
             if !is_same {
-                changes.fact(Fact::Claims(host));
-                changes.hosts.push((Front::Fleet, host.clone()));
+                changes.fact(Fact::Claims(&Front::Fleet, host));
+                let claim = Claimable::Host(Front::Fleet, host.clone());
+                changes.claims.push(claim);
             }
         }
         let (left, named) = (named_by(old, services), named_by(new, services));

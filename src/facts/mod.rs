@@ -9,6 +9,8 @@
 //! file of its own.
 
 mod changes;
+mod claimed;
+mod claims;
 mod class;
 mod delegated;
 mod delegation;
@@ -22,6 +24,7 @@ mod objects;
 mod reader;
 mod secret;
 mod service;
+mod untyped;
 mod value;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -39,10 +42,12 @@ pub use reader::{CertificateNames, Log, Reader, ServedIngress, Values};
 
 use crate::model::Host;
 use crate::objects::{
-    EndpointSlice, Event, Ingress, IngressClass, IngressRule, IngressTls, Invalid, Kind, Metadata,
-    NamespacedName, Object, ObjectRef, Secret, Service, TlsCertificateDelegation, for_each_kind,
+    EndpointSlice, Event, FieldRef, Ingress, IngressClass, IngressRule, IngressTls, Invalid, Kind,
+    Metadata, NamespacedName, Object, ObjectRef, Secret, Service, TlsCertificateDelegation,
+    Untyped, for_each_kind,
 };
 
+use claimed::Claimed;
 use delegated::Delegated;
 use host_index::HostIndex;
 use named_services::NamedServices;
@@ -53,6 +58,9 @@ use objects::{Stored, Tables};
 pub struct Store {
     selection: ClassSelection,
     tables: Tables,
+    untyped: BTreeMap<ObjectRef, Arc<Untyped>>,
+    /// What objects claim whose claims are made by units.
+    claimed: Claimed,
     /// What the delegations say together.
     delegated: Delegated,
     invalid: BTreeMap<Kind, BTreeMap<NamespacedName, Arc<Invalid>>>,
@@ -213,7 +221,17 @@ impl Store {
     /// What every kind has, of one object; `None` also for one that is wrong as a whole.
     #[must_use]
     pub fn metadata(&self, object: &ObjectRef) -> Option<&Metadata> {
-        self.tables.metadata(object)
+        let untyped = || Some(&self.untyped.get(object)?.metadata);
+        self.tables.metadata(object).or_else(untyped)
+    }
+
+    /// Where a field stands in its object as that is now ([`crate::objects::Field::path`]).
+    #[must_use]
+    pub fn path(&self, field: &FieldRef) -> Option<String> {
+        let object = &field.object;
+        let ingress = self.ingress(&object.name);
+        let ingress = ingress.filter(|_| object.kind == Kind::Ingress);
+        field.field.path(ingress.map(|ingress| &**ingress))
     }
 
     /// Whether there is such an object, be it a wrong one.
@@ -239,8 +257,10 @@ impl Store {
     fn references(&self, kind: Kind, namespace: Option<&str>) -> Vec<ObjectRef> {
         let invalid = self.invalid.get(&kind).into_iter().flat_map(BTreeMap::keys);
         let names = self.tables.names(kind).into_iter();
+        let untyped = self.untyped.keys().filter(|object| object.kind == kind);
         names
             .chain(invalid.cloned())
+            .chain(untyped.map(|object| object.name.clone()))
             .map(|name| ObjectRef { kind, name })
             .filter(|reference| namespace.is_none_or(|wanted| *reference.name.namespace == *wanted))
             .collect()
@@ -256,6 +276,9 @@ impl Store {
                         self.remove_invalid(&reference, changes);
                         self.replace(&reference.name, Some(object), changes);
                     })*
+                    Object::Untyped(object) => {
+                        self.replace_untyped(&object.reference(), Some(object), changes);
+                    }
                     Object::Invalid(invalid) => self.set_invalid(invalid, changes),
                 }
             };
@@ -293,6 +316,7 @@ impl Store {
                 $scope:ident, $presence:ident, $table:ident, $wire:ty;)*) => {
                 match reference.kind {
                     $(Kind::$kind => self.replace::<$kind>(&reference.name, None, changes),)*
+                    Kind::Untyped(_) => self.replace_untyped(reference, None, changes),
                 }
             };
         }

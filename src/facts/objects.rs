@@ -133,6 +133,7 @@ macro_rules! tables {
             pub fn count(&self, kind: Kind) -> usize {
                 match kind {
                     $(Kind::$kind => self.$table.count(),)*
+                    Kind::Untyped(_) => 0,
                 }
             }
 
@@ -140,6 +141,7 @@ macro_rules! tables {
             pub fn metadata(&self, object: &ObjectRef) -> Option<&Metadata> {
                 match object.kind {
                     $(Kind::$kind => self.$table.get(&object.name).map(|object| &object.metadata),)*
+                    Kind::Untyped(_) => None,
                 }
             }
 
@@ -150,6 +152,7 @@ macro_rules! tables {
                         let objects = self.$table.iter();
                         objects.map(|object| object.metadata.name.clone()).collect()
                     })*
+                    Kind::Untyped(_) => Vec::new(),
                 }
             }
         }

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::model::Host;
+use crate::model::{Claimable, Front, Host, Spoken};
 use crate::objects::{
     EndpointSlice, Field, FieldRef, Ingress, IngressBackend, IngressRule, IngressTls, Invalid,
     Kind, Metadata, NamespacedName, ObjectRef, Secret, Service,
@@ -113,13 +113,57 @@ impl<'a> Reader<'a> {
     /// The served Ingresses that name the host, oldest first.
     #[must_use]
     pub fn ingresses_of(self, host: &Host) -> Vec<ServedIngress<'a>> {
-        self.read(Fact::Claims(host));
+        self.read(Fact::Claims(&Front::Fleet, host));
         let ingresses = self.store.ingresses_of(host).into_iter();
         let served = ingresses.map(|ingress| ServedIngress {
             ingress,
             reader: self,
         });
         served.collect()
+    }
+
+    /// Whoever claims the host on a front, in whatever language, oldest first.
+    #[must_use]
+    pub fn claimants(self, front: &Front, host: &Host) -> Vec<ObjectRef> {
+        self.read(Fact::Claims(front, host));
+        let claim = Claimable::Host(front.clone(), host.clone());
+        self.store.claimants(&claim)
+    }
+
+    /// Whether a host of the fleet is claimed by one that is older than all Ingresses that name it, and is none itself.
+    #[must_use]
+    pub fn is_claimed_before_ingresses(self, host: &Host) -> bool {
+        self.read(Fact::Claims(&Front::Fleet, host));
+        let others = self.store.ages_of_others(host);
+        let others = others.into_iter().map(|(age, _)| age).min();
+        others.is_some_and(|oldest| {
+            let ingresses = self.store.ingresses_of(host).into_iter();
+            ingresses
+                .map(|ingress| ingress.metadata.seniority())
+                .next()
+                .is_none_or(|age| oldest < age)
+        })
+    }
+
+    /// Whoever claims a listener, oldest first.
+    #[must_use]
+    pub fn claimants_of_listener(self, name: &str) -> Vec<ObjectRef> {
+        self.read(Fact::Claimants(name));
+        self.store.claimants(&Claimable::Listener(name.into()))
+    }
+
+    /// What is spoken on a claimed listener; `None` where it is not there.
+    #[must_use]
+    pub fn spoken(self, listener: &str) -> Option<Spoken> {
+        self.read(Fact::Spoken(listener));
+        self.store.claimed.spoken(listener)
+    }
+
+    /// One field of an object without a type; `None` also where there is no such object.
+    #[must_use]
+    pub fn field(self, object: &ObjectRef, key: &str) -> Option<&'a Arc<str>> {
+        self.read(Fact::Field(object, key));
+        self.store.field(object, key)
     }
 
     /// Whether a served Ingress names the host.

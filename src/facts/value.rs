@@ -2,6 +2,7 @@
 
 use std::fmt::Debug;
 
+use crate::model::Claimable;
 use crate::objects::{Kind, NamespacedName, ObjectRef};
 
 use super::Store;
@@ -11,11 +12,15 @@ impl Store {
     /// Equal values have equal hashes. The key of a Secret is left out: a key is never copied.
     pub(super) fn value(&self, fact: Fact<'_>) -> FactId {
         match fact {
-            Fact::Claims(host) => {
-                let ingresses = self.ingresses_of(host).into_iter();
-                let names: Vec<_> = ingresses.map(|ingress| &ingress.metadata.name).collect();
-                text(&names)
+            Fact::Claims(front, host) => {
+                let claim = Claimable::Host(front.clone(), host.clone());
+                text(&self.claimants(&claim))
             }
+            Fact::Claimants(listener) => {
+                text(&self.claimants(&Claimable::Listener(listener.into())))
+            }
+            Fact::Spoken(listener) => text(&self.claimed.spoken(listener)),
+            Fact::Field(object, key) => text(&self.field(object, key)),
             Fact::Claimed(host) => text(&self.names_host(host)),
             Fact::Ingress(name) => {
                 let ingress = self.ingress(name).filter(|ingress| self.serves(ingress));

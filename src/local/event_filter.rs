@@ -201,7 +201,7 @@ impl<S: StandIn> EventFilter<S> {
                 let classes = self.classes.iter();
                 classes.map(|class| class.metadata.name.clone()).collect()
             }
-            Kind::TlsCertificateDelegation => Vec::new(),
+            Kind::TlsCertificateDelegation | Kind::Untyped(_) => Vec::new(),
         }
     }
 
@@ -233,7 +233,7 @@ impl<S: StandIn> EventFilter<S> {
                 self.classes.insert(class.clone());
                 touched.secrets.extend(self.all_secrets());
             }
-            Object::TlsCertificateDelegation(_) | Object::Invalid(_) => {}
+            Object::TlsCertificateDelegation(_) | Object::Untyped(_) | Object::Invalid(_) => {}
         }
     }
 
@@ -264,7 +264,7 @@ impl<S: StandIn> EventFilter<S> {
                     touched.secrets.extend(self.all_secrets());
                 }
             }
-            Kind::TlsCertificateDelegation => {}
+            Kind::TlsCertificateDelegation | Kind::Untyped(_) => {}
         }
     }
 

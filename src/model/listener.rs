@@ -21,6 +21,12 @@ impl Listener {
     pub const HTTP: &str = "http";
     /// The name of the one for TLS that Ingresses are served on.
     pub const HTTPS: &str = "https";
+
+    /// Whether it is the name of a listener that is there whatever objects say, or of `stats`.
+    #[must_use]
+    pub fn is_built_in(name: &str) -> bool {
+        [Self::HTTP, Self::HTTPS, "stats"].contains(&name)
+    }
 }
 
 /// What is spoken on a listener.
@@ -34,6 +40,29 @@ pub enum Application {
     Tcp(Forwarding),
     /// Anything over UDP: every session, by the client's address and port, goes to a back end.
     Udp(Forwarding),
+}
+
+/// What is spoken on a listener, as far as the hosts on it have to know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Spoken {
+    /// [`Application::Http`].
+    Http,
+    /// [`Application::Tls`].
+    Tls,
+    /// It has no hosts.
+    Opaque,
+}
+
+impl Application {
+    /// What its hosts have to know.
+    #[must_use]
+    pub const fn spoken(&self) -> Spoken {
+        match self {
+            Self::Http => Spoken::Http,
+            Self::Tls => Spoken::Tls,
+            Self::Tcp(_) | Self::Udp(_) => Spoken::Opaque,
+        }
+    }
 }
 
 /// Where connections or sessions go that are not looked into.

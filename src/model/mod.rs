@@ -42,11 +42,11 @@ pub use filters::{
     HttpAuthorizer, JwtKeys, JwtProvider, JwtProviders, JwtRequirement, LocalRateLimit, Origins,
     PlainName, PublicKeys, Rejection, RemoteKeys, RequestKey, TokenSource, Unanswered,
 };
-pub use front::Front;
+pub use front::{Claimable, Front};
 pub use header::{HeaderModifier, HeaderName};
 pub use health::{HealthCheck, HttpQuestion, OutlierDetection, Question};
 pub use host::Host;
-pub use listener::{Application, Forwarding, Listener, Share};
+pub use listener::{Application, Forwarding, Listener, Share, Spoken};
 pub use percent::Percent;
 pub use redirect::{CrossScheme, InternalRedirects, PathRewrite, Redirect, Substitution};
 pub use regex::{Expression, MAX_PROGRAM};

@@ -81,7 +81,7 @@ impl DirectResponse {
 }
 
 /// Requests that go to clusters. WebSocket upgrades are allowed unless [`ForwardOptions::upgrades`] says otherwise.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Forward {
     /// Cluster names with their weights; with none of them the answer is 503, or what [`ForwardOptions::refused`] says.
     pub backends: Vec<WeightedCluster>,

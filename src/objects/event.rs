@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{
     EndpointSlice, Ingress, IngressClass, Kind, Metadata, ObjectRef, Secret, Service,
-    TlsCertificateDelegation, for_each_kind,
+    TlsCertificateDelegation, Untyped, for_each_kind,
 };
 
 /// One change of the set of objects. Sources send nothing else, whether they read an API server or files.
@@ -36,6 +36,8 @@ macro_rules! object {
         #[derive(Clone, Debug, PartialEq, Eq)]
         pub enum Object {
             $($(#[$doc])* $kind(Arc<$kind>),)*
+            /// One of a kind without a type.
+            Untyped(Arc<Untyped>),
             /// It has a name and nothing else that can be used; it takes the place of the object that was there.
             Invalid(Arc<Invalid>),
         }
@@ -49,6 +51,7 @@ macro_rules! object {
                         kind: Kind::$kind,
                         name: object.metadata.name.clone(),
                     },)*
+                    Self::Untyped(object) => object.reference(),
                     Self::Invalid(invalid) => invalid.reference.clone(),
                 }
             }
@@ -57,6 +60,7 @@ macro_rules! object {
             pub fn metadata_mut(&mut self) -> Option<&mut Metadata> {
                 match self {
                     $(Self::$kind(object) => Some(&mut Arc::make_mut(object).metadata),)*
+                    Self::Untyped(object) => Some(&mut Arc::make_mut(object).metadata),
                     Self::Invalid(_) => None,
                 }
             }

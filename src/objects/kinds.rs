@@ -55,10 +55,12 @@ macro_rules! kinds {
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub enum Kind {
             $($(#[$doc])* $kind,)*
+            /// One of the kinds that have no row, and no type ([`super::Untyped`]).
+            Untyped(u8),
         }
 
         impl Kind {
-            /// Every kind, in the order in which tables and pages list them.
+            /// Every kind that has a row, in the order in which tables and pages list them.
             pub const ALL: [Self; [$(Self::$kind),*].len()] = [$(Self::$kind),*];
 
             /// The `kind` field of its objects.
@@ -66,6 +68,7 @@ macro_rules! kinds {
             pub const fn name(self) -> &'static str {
                 match self {
                     $(Self::$kind => $name,)*
+                    Self::Untyped(_) => "Untyped",
                 }
             }
 
@@ -74,6 +77,7 @@ macro_rules! kinds {
             pub const fn api_version(self) -> &'static str {
                 match self {
                     $(Self::$kind => $api_version,)*
+                    Self::Untyped(_) => "",
                 }
             }
 
@@ -82,18 +86,21 @@ macro_rules! kinds {
             pub const fn plural(self) -> &'static str {
                 match self {
                     $(Self::$kind => $plural,)*
+                    Self::Untyped(_) => "",
                 }
             }
 
             const fn scope(self) -> Scope {
                 match self {
                     $(Self::$kind => Scope::$scope,)*
+                    Self::Untyped(_) => Scope::Namespaced,
                 }
             }
 
             const fn presence(self) -> Presence {
                 match self {
                     $(Self::$kind => Presence::$presence,)*
+                    Self::Untyped(_) => Presence::Custom,
                 }
             }
         }

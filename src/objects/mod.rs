@@ -18,6 +18,7 @@ mod problem;
 mod reference;
 mod secret;
 mod service;
+mod untyped;
 mod validate;
 
 pub use crate::objects::private_key::{KeyAlgorithm, PrivateKeyPem};
@@ -37,4 +38,5 @@ pub use problem::Problem;
 pub use reference::{NamespacedName, ObjectRef};
 pub use secret::{Secret, TlsCertificate};
 pub use service::{IpFamily, Service, ServicePort, ServiceType, SessionAffinity};
+pub use untyped::Untyped;
 pub use validate::Rules;

@@ -49,6 +49,12 @@ pub enum Derived {
 }
 
 impl Derived {
+    /// Whether it stands below what objects claim, so that this may read it.
+    #[must_use]
+    pub fn is_below_claims(&self) -> bool {
+        self.stratum() < Stratum::Claim
+    }
+
     /// Where it stands.
     #[must_use]
     pub const fn stratum(&self) -> Stratum {

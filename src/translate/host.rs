@@ -80,6 +80,7 @@ pub fn host(input: Input<'_>, host: &Host) -> HostUnit {
     HostUnit {
         http,
         https,
+        passthrough: None,
         is_closed,
         clusters,
         problems,

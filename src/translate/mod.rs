@@ -3,7 +3,8 @@
 //! A unit is what can change by itself: a host, a cluster, a load assignment, a certificate, and what is to be
 //! said of one object. Every function gets a [`Reader`] that records what it reads, and returns plain data with the
 //! problems it found; it keeps nothing but what [`Memo`] spares the next one, does no IO, and knows nothing of Envoy.
-//! HTTPProxy and Gateway API will stand beside [`ingress`](host) as further files that make the same model.
+//! A [`Language`] says which objects are its own and what they come to; Ingress is one, and HTTPProxy and Gateway API will
+//! stand beside it as further files that make the same model.
 
 mod above;
 mod annotation;
@@ -17,6 +18,9 @@ mod entry;
 mod finding;
 mod host;
 mod ignored;
+mod ingress;
+mod language;
+mod languages;
 mod object;
 mod order;
 mod ownership;
@@ -33,12 +37,13 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-pub use backend::{BackendPort, cluster};
+pub use backend::{BackendPort, ResolvedBackend, cluster, resolve};
 pub use budget::within_budget;
 pub use derived::{Derived, Made, Memo};
 pub use endpoints::endpoints;
 pub use host::host;
-pub use object::object_problems;
+pub use language::Language;
+pub use languages::Languages;
 pub use ownership::HostOwnership;
 pub use policy::INGRESS_ANNOTATIONS;
 pub use secret::certificate;
@@ -47,7 +52,7 @@ pub use service_policy::SERVICE_ANNOTATIONS;
 use stratum::Stratum;
 
 use crate::facts::{Log, Reader, Store};
-use crate::model::{TlsServer, VirtualHost};
+use crate::model::{Alpn, Forwarding, Listener, TlsParameters, TlsServer, VirtualHost};
 use crate::objects::{Field, FieldRef, Kind, NamespacedName, ObjectRef, Problem};
 
 /// What the translation reads: the objects, and what the operator decided.
@@ -73,6 +78,23 @@ impl<'a> Input<'a> {
             stratum: Stratum::Made,
         }
     }
+
+    /// The objects, as the unit may read them.
+    #[must_use]
+    pub const fn reader(self) -> Reader<'a> {
+        self.reader
+    }
+}
+
+/// What one claimed listener comes to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ListenerUnit {
+    /// The listener, of the name that is claimed; `None` where nothing listens.
+    pub listener: Option<Listener>,
+    /// The clusters that it forwards to, by name; none where nothing listens.
+    pub clusters: BTreeMap<Arc<str>, BackendPort>,
+    /// What was found wrong.
+    pub problems: Vec<Problem>,
 }
 
 /// Decisions of the operator that bear on every object.
@@ -97,13 +119,15 @@ pub struct Options {
 /// What one host comes to.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct HostUnit {
-    /// Its routes on the `http` listener, `None` where no Ingress brings it there.
+    /// Its routes in clear, `None` where nobody brings it there.
     pub http: Option<VirtualHost>,
-    /// Its routes on the `https` listener and what they are served with, `None` without a usable certificate.
+    /// Its routes by TLS and what they are served with, `None` without a usable certificate.
     pub https: Option<HttpsHost>,
+    /// Where its connections by TLS go as they are, where TLS does not end here.
+    pub passthrough: Option<Passthrough>,
     /// Whether no wildcard above it may answer for it by HTTPS, where it has none itself.
     pub is_closed: bool,
-    /// The clusters that its routes name, by name.
+    /// The clusters that its routes name, or its connections go to, by name.
     pub clusters: BTreeMap<Arc<str>, BackendPort>,
     /// What was found wrong.
     pub problems: Vec<Problem>,
@@ -120,6 +144,40 @@ pub struct HttpsHost {
     pub source: FieldRef,
     /// Its routes.
     pub virtual_host: VirtualHost,
+}
+
+impl HttpsHost {
+    /// A host that is served with the certificate of one Secret.
+    #[must_use]
+    pub fn with_secret(
+        secret: NamespacedName,
+        source: FieldRef,
+        virtual_host: VirtualHost,
+    ) -> Self {
+        let name: Arc<str> = secret.to_string().into();
+        Self {
+            server: TlsServer {
+                name: name.clone(),
+                certificates: vec![name],
+                parameters: TlsParameters::default(),
+                alpn: Alpn::default(),
+                clients: None,
+                source: self::source(Kind::Secret, &secret, Field::Data),
+            },
+            secrets: BTreeSet::from([secret]),
+            source,
+            virtual_host,
+        }
+    }
+}
+
+/// A host whose TLS is not ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Passthrough {
+    /// Where its connections go.
+    pub forwarding: Forwarding,
+    /// What says so.
+    pub source: FieldRef,
 }
 
 /// Where a part of the model comes from.
@@ -154,6 +212,8 @@ pub mod reason {
     pub const TLS_HOST_MISSING: &str = "TLSHostMissing";
     /// A host belongs to another namespace, or another one names a host that belongs to this.
     pub const HOST_CONFLICT: &str = "HostConflict";
+    /// A listener has a name that nobody may claim.
+    pub const LISTENER_NOT_ALLOWED: &str = "ListenerNotAllowed";
     /// A host is served with the certificate of an older Ingress.
     pub const TLS_HOST_CONFLICT: &str = "TLSHostConflict";
     /// A host is redirected to HTTPS, where nothing serves it.

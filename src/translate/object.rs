@@ -1,8 +1,8 @@
-//! What is to be said of one object, whatever its hosts come to: once, however many they are.
+//! What is to be said of an Ingress or a Service, whatever its hosts come to: once, however many they are.
 
 use crate::facts::ServedIngress;
 use crate::model::Host;
-use crate::objects::{Field, FieldRef, Kind, ObjectRef, Problem};
+use crate::objects::{Field, FieldRef, ObjectRef, Problem};
 
 use super::finding::{Finding, more};
 use super::ignored;
@@ -11,38 +11,25 @@ use super::service_policy::service_problems;
 use super::table::can_rewrite;
 use super::{Input, budget, reason};
 
-/// The problems of an object by itself: that it is wrong as a whole, its annotations, its TLS entries.
-#[must_use]
-pub fn object_problems(input: Input<'_>, object: &ObjectRef) -> Vec<Problem> {
-    if let Some(invalid) = input.reader.invalid(object) {
-        let problem = Problem::new(
-            object.clone(),
-            reason::OBJECT_NOT_VALID,
-            invalid.reason.clone(),
-        );
-        return vec![problem];
+/// The problems of a Service. Nothing is said of one that no Ingress names; and of most there is nothing to be said, so that
+/// nobody need remember that it was asked.
+pub fn of_service(input: Input<'_>, object: &ObjectRef) -> Vec<Problem> {
+    let service = input.reader.service(&object.name);
+    let mut told = service.map_or_else(Vec::new, |service| {
+        let mut told = service_problems(service);
+        told.extend(ignored::of_service(&service.metadata));
+        told
+    });
+    if !told.is_empty() && !input.reader.is_service_named(&object.name) {
+        told.clear();
     }
-    match object.kind {
-        Kind::Ingress => {
-            let ingress = input.reader.served_ingress(&object.name);
-            ingress.map_or_else(Vec::new, |ingress| ingress_problems(input, object, ingress))
-        }
-        Kind::Service => {
-            let service = input.reader.service(&object.name);
-            let mut told = service.map_or_else(Vec::new, |service| {
-                let mut told = service_problems(service);
-                told.extend(ignored::of_service(&service.metadata));
-                told
-            });
-            // Nothing is said of a Service that no Ingress names; and of most there is nothing to be said, so that nobody
-            // need remember that it was asked.
-            if !told.is_empty() && !input.reader.is_service_named(&object.name) {
-                told.clear();
-            }
-            told.into_iter().map(|told| problem(object, told)).collect()
-        }
-        _ => Vec::new(),
-    }
+    told.into_iter().map(|told| problem(object, told)).collect()
+}
+
+/// The problems of an Ingress by itself: its annotations, its TLS entries.
+pub fn of_ingress(input: Input<'_>, object: &ObjectRef) -> Vec<Problem> {
+    let ingress = input.reader.served_ingress(&object.name);
+    ingress.map_or_else(Vec::new, |ingress| ingress_problems(input, object, ingress))
 }
 
 /// Each of the lists is walked once, whatever is in the others.

@@ -5,13 +5,15 @@
 //! of it, whatever they ask for, and both sides are told. A wildcard and an exact host below it are two hosts, and `*` is one
 //! as well: what one owner has for them is never taken over by a host of another.
 //!
-//! It is one unit for every language: each adds its claims to [`claimants`], and asks with [`of`] or [`Claims::of`].
+//! It is one unit for every language: the store knows the claims of all of them, and a language asks with [`of`]. On one
+//! front a host is served by one language, that of its oldest claim ([`super::languages`]); [`Claims::of`] has what of a host
+//! is served where that is Ingress.
 
 use std::sync::Arc;
 
 use crate::facts::ServedIngress;
-use crate::model::Host;
-use crate::objects::{Field, ObjectRef, Problem};
+use crate::model::{Front, Host};
+use crate::objects::{Field, Problem};
 
 use super::finding::more;
 use super::{Input, reason};
@@ -39,6 +41,13 @@ impl<'a> Claims<'a> {
     /// The claims of a host, told apart by its owner.
     pub fn of(input: Input<'a>, host: &Host) -> Self {
         let claims = input.reader.ingresses_of(host);
+        if input.reader.is_claimed_before_ingresses(host) {
+            // Its language tells them.
+            return Self {
+                ingresses: Vec::new(),
+                lost: Vec::new(),
+            };
+        }
         let owner = input.owner(host);
         let (ingresses, lost) = claims.into_iter().partition(|ingress| {
             let namespace = &ingress.name().namespace;
@@ -81,14 +90,9 @@ fn named(host: &Host) -> String {
 
 /// The namespace of the oldest claim.
 pub fn of(input: Input<'_>, host: &Host) -> Option<Arc<str>> {
-    let oldest = claimants(input, host).into_iter().next()?;
+    let claimants = input.reader.claimants(&Front::Fleet, host);
+    let oldest = claimants.into_iter().next()?;
     Some(oldest.name.namespace)
-}
-
-/// Whoever claims the host, in whatever language, oldest first.
-fn claimants(input: Input<'_>, host: &Host) -> Vec<ObjectRef> {
-    let ingresses = input.reader.ingresses_of(host).into_iter();
-    ingresses.map(ServedIngress::reference).collect()
 }
 
 /// Whether what a host has may be taken over by another host: where hosts are shared always, else by its owner's hosts.

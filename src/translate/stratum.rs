@@ -7,12 +7,14 @@ pub enum Stratum {
     Ingress,
     /// What its account allows.
     Allowed,
+    /// What an object claims.
+    Claim,
     /// Whose a host is.
     Own,
     /// What a host has for those below it.
     Offer,
     /// Who can take that.
     Taker,
-    /// Hosts, clusters, load assignments, certificates, and what is said of an object.
+    /// Listeners, hosts, clusters, load assignments, certificates, and what is said of an object.
     Made,
 }

@@ -72,7 +72,7 @@ pub fn everything(store: &Store, input: Input<'_>, changes: &Changes) -> String 
         text.push('\n');
     }
     for object in &changes.objects {
-        problems.extend(translate::object_problems(input, object));
+        problems.extend(translate::Languages::default().object_problems(input, object));
     }
     // The same words of several fields are one problem to its reader.
     let lines: Vec<String> = problems

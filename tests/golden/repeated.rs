@@ -57,7 +57,7 @@ fn translated(annotations: Value, rules: Value, tls: Value) -> (usize, bool) {
     let (options, memo, log) = (Options::default(), Memo::default(), Log::default());
     let input = Input::new(&store, &options, &memo, &log);
     let object = ObjectRef::new(Kind::Ingress, "default", "a");
-    let mut problems = translate::object_problems(input, &object);
+    let mut problems = translate::Languages::default().object_problems(input, &object);
     let mut bytes = 0;
     for host in store.hosts() {
         let unit = translate::host(input, host);

@@ -62,7 +62,7 @@ pub fn check(documents: &[Value], store: &Store, input: Input<'_>, changes: &Cha
         problems.extend(unit.problems);
     }
     for object in &changes.objects {
-        problems.extend(translate::object_problems(input, object));
+        problems.extend(translate::Languages::default().object_problems(input, object));
     }
     for problem in &problems {
         let is_whole = problem.source.field == Field::Whole;

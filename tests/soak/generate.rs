@@ -178,7 +178,10 @@ impl Generator {
             let weight = match kind {
                 Kind::Ingress => 4,
                 Kind::Service | Kind::EndpointSlice => 2,
-                Kind::Secret | Kind::IngressClass | Kind::TlsCertificateDelegation => 1,
+                Kind::Secret
+                | Kind::IngressClass
+                | Kind::TlsCertificateDelegation
+                | Kind::Untyped(_) => 1,
             };
             std::iter::repeat_n(kind, weight)
         });
@@ -192,6 +195,7 @@ impl Generator {
                 json!({"spec": {"controller": self.text(&["isobath.dev/ingress-controller", "example.com/other"])}})
             }
             Kind::TlsCertificateDelegation => self.delegation(),
+            Kind::Untyped(_) => unreachable!("it has no row"),
         };
         object["metadata"] = self.metadata(kind);
         let mut text = object.to_string();

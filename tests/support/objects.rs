@@ -366,6 +366,7 @@ fn valid(kind: Kind) -> BoxedStrategy<Object> {
         Kind::EndpointSlice => endpoint_slice().boxed(),
         Kind::Secret => secret().boxed(),
         Kind::TlsCertificateDelegation => delegation().boxed(),
+        Kind::Untyped(_) => unreachable!("it has no row"),
     }
 }
 
@@ -374,7 +375,7 @@ const fn weight(kind: Kind) -> u32 {
     match kind {
         Kind::Ingress => 8,
         Kind::Service | Kind::EndpointSlice | Kind::Secret => 4,
-        Kind::IngressClass | Kind::TlsCertificateDelegation => 1,
+        Kind::IngressClass | Kind::TlsCertificateDelegation | Kind::Untyped(_) => 1,
     }
 }
 
@@ -400,10 +401,10 @@ fn list() -> impl Strategy<Value = (Kind, Vec<Object>)> {
 }
 
 /// One event, which touches some objects or replaces a kind's.
-fn event() -> impl Strategy<Value = Event> {
+fn event(object: BoxedStrategy<Object>) -> impl Strategy<Value = Event> {
     prop_oneof![
-        6 => object().prop_map(Event::Apply),
-        2 => object().prop_map(|object| Event::Delete(object.reference())),
+        6 => object.clone().prop_map(Event::Apply),
+        2 => object.prop_map(|object| Event::Delete(object.reference())),
         1 => (list(), prop::option::of(select(&NAMESPACES[..])))
             .prop_map(|((kind, objects), namespace)| Event::Replace {
                 kind,
@@ -417,10 +418,10 @@ fn event() -> impl Strategy<Value = Event> {
 }
 
 /// A step of a history: an event or several at once, and whether the builder builds after it.
-pub fn step() -> impl Strategy<Value = (Event, bool)> {
+fn step(object: BoxedStrategy<Object>) -> impl Strategy<Value = (Event, bool)> {
     let event = prop_oneof![
-        8 => event(),
-        1 => prop::collection::vec(event(), 0..4).prop_map(Event::Batch),
+        8 => event(object.clone()),
+        1 => prop::collection::vec(event(object), 0..4).prop_map(Event::Batch),
     ];
     (event, any::<bool>())
 }
@@ -436,9 +437,14 @@ fn created_anew(object: &Object) -> Object {
 
 /// Steps one after another. Among them are objects that are created anew while everything else is as it was.
 pub fn history() -> impl Strategy<Value = Vec<(Event, bool)>> {
+    history_of(object().boxed())
+}
+
+/// The same with these objects.
+pub fn history_of(object: BoxedStrategy<Object>) -> impl Strategy<Value = Vec<(Event, bool)>> {
     let steps = prop_oneof![
-        8 => step().prop_map(|step| vec![step]),
-        1 => object().prop_map(|object| {
+        8 => step(object.clone()).prop_map(|step| vec![step]),
+        1 => object.prop_map(|object| {
             let anew = created_anew(&object);
             vec![(Event::Apply(object), true), (Event::Apply(anew), true)]
         }),

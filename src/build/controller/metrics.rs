@@ -58,7 +58,7 @@ struct SecretLabels {
 }
 
 /// What is translated, each by itself.
-const UNITS: [&str; 4] = ["host", "cluster", "endpoints", "secret"];
+const UNITS: [&str; 5] = ["listener", "host", "cluster", "endpoints", "secret"];
 
 impl Metrics {
     /// Registers the metrics.
@@ -169,6 +169,7 @@ impl Metrics {
         }
         let (before, now) = (self.translated, builder.translated());
         let counts = [
+            now.listeners - before.listeners,
             now.hosts - before.hosts,
             now.clusters - before.clusters,
             now.endpoints - before.endpoints,

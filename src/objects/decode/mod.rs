@@ -44,6 +44,7 @@ pub fn decode_versioned(kind: Kind, json: &str, rules: Rules) -> Result<Decoded,
             $scope:ident, $presence:ident, $table:ident, $wire:ty;)*) => {
             match kind {
                 $(Kind::$kind => read::<$wire>(kind, json, rules),)*
+                Kind::Untyped(_) => Err(FieldError("its kind has no type".to_owned())),
             }
         };
     }

@@ -124,6 +124,7 @@ pub(super) fn unknown(kind: Kind, object: &mut Map<String, Value>) -> Vec<Unknow
         Kind::EndpointSlice => EndpointSlice::deserialize(fields).map(drop),
         Kind::Secret => Secret::deserialize(fields).map(drop),
         Kind::TlsCertificateDelegation => Delegation::deserialize(fields).map(drop),
+        Kind::Untyped(_) => Ok(()),
     };
     for (name, value) in VALUES.into_iter().zip(hidden) {
         object.extend(value.map(|value| (name.to_owned(), value)));

@@ -1,0 +1,87 @@
+//! The listeners and hosts that are there because an object names them.
+//!
+//! What an Ingress claims it says by itself, and its hosts are an index of the store (`ingress`). What an object claims that
+//! has to read others for it is made by a unit, and handed in here. Both are one list to whoever asks who claims a host.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use crate::model::{Claimable, Front, Host, Spoken};
+use crate::objects::{Kind, ObjectRef};
+
+use super::Store;
+use super::changes::Changes;
+use super::claimed::{Age, ClaimsOf};
+use super::fact::Fact;
+
+impl Store {
+    /// The object claims these from now on, and no others.
+    pub fn claim(
+        &mut self,
+        object: &ObjectRef,
+        claims: BTreeSet<Claimable>,
+        changes: &mut Changes,
+    ) {
+        let metadata = self.metadata(object);
+        let created = metadata.and_then(|metadata| metadata.created);
+        let old = self.claimed.of(object);
+        let new = ClaimsOf { created, claims };
+        if old == new {
+            return;
+        }
+        let concerned: Vec<Claimable> = old.claims.union(&new.claims).cloned().collect();
+        let before = concerned.iter().map(|claim| self.claimants(claim));
+        let before: Vec<_> = before.collect();
+        self.claimed.replace(object, &old, new);
+        for (claim, before) in concerned.into_iter().zip(before) {
+            if self.claimants(&claim) != before {
+                changes.fact(match &claim {
+                    Claimable::Listener(name) => Fact::Claimants(name),
+                    Claimable::Host(front, host) => Fact::Claims(front, host),
+                });
+                changes.claims.push(claim);
+            }
+        }
+    }
+
+    /// What is spoken on a claimed listener from now on; `None` where it is not there.
+    pub fn listen(&mut self, listener: &Arc<str>, spoken: Option<Spoken>, changes: &mut Changes) {
+        if self.claimed.listen(listener, spoken) != spoken {
+            changes.fact(Fact::Spoken(listener));
+        }
+    }
+
+    /// Whether anybody claims it.
+    #[must_use]
+    pub fn is_claimed(&self, claim: &Claimable) -> bool {
+        let is_named = match claim {
+            Claimable::Host(Front::Fleet, host) => self.names_host(host),
+            _ => false,
+        };
+        is_named || self.claimed.contains(claim)
+    }
+
+    /// Whoever claims it, in whatever language, oldest first.
+    pub(super) fn claimants(&self, claim: &Claimable) -> Vec<ObjectRef> {
+        let mut claimants: Vec<(Age, ObjectRef)> = self.claimed.claimants(claim).collect();
+        if let Claimable::Host(Front::Fleet, host) = claim {
+            let ingresses = self.by_host.get(host);
+            claimants.extend(ingresses.filter_map(|name| {
+                let seniority = self.ingress(name)?.metadata.seniority();
+                let (kind, name) = (Kind::Ingress, name.clone());
+                Some(((seniority, kind), ObjectRef { kind, name }))
+            }));
+        }
+        claimants.sort();
+        claimants.into_iter().map(|(_, object)| object).collect()
+    }
+
+    /// The ages of those that claim a host of the fleet and are no Ingresses.
+    pub(super) fn ages_of_others(&self, host: &Host) -> Vec<Age> {
+        if self.claimed.is_empty() {
+            return Vec::new();
+        }
+        let claim = Claimable::Host(Front::Fleet, host.clone());
+        self.claimed.claimants(&claim).map(|(age, _)| age).collect()
+    }
+}

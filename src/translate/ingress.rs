@@ -1,0 +1,53 @@
+//! Ingress as a [`Language`].
+
+use crate::facts::Store;
+use crate::model::verdict::{IngressFacts, Statuses};
+use crate::model::{Front, Host};
+use crate::objects::{Kind, Object, ObjectRef, Problem};
+
+use super::language::Language;
+use super::{HostUnit, Input, budget, host, object};
+
+/// Ingresses, on the listeners of the fleet.
+#[derive(Debug)]
+pub struct IngressLanguage;
+
+impl Language for IngressLanguage {
+    fn kinds(&self) -> &'static [Kind] {
+        &[Kind::Ingress]
+    }
+
+    /// They are the hosts that it names.
+    fn makes_claims(&self) -> bool {
+        false
+    }
+
+    fn host(&self, input: Input<'_>, _: &Front, host: &Host, _: &[ObjectRef]) -> HostUnit {
+        host::host(input, host)
+    }
+
+    fn problems(&self, input: Input<'_>, object: &ObjectRef) -> Vec<Problem> {
+        object::of_ingress(input, object)
+    }
+
+    fn within_budget(&self, object: Object) -> Object {
+        match object {
+            Object::Ingress(ingress) => Object::Ingress(budget::within_budget(ingress)),
+            other => other,
+        }
+    }
+
+    fn enter(&self, store: &Store, object: &ObjectRef, statuses: &mut Statuses) {
+        let Some(ingress) = store.ingress(&object.name) else {
+            statuses.ingresses.remove(&object.name);
+            return;
+        };
+        let facts = IngressFacts {
+            uid: ingress.metadata.uid.clone(),
+            served: store.serves(ingress),
+            load_balancer: ingress.load_balancer.clone(),
+            ingress: Some(ingress.clone()),
+        };
+        statuses.ingresses.insert(object.name.clone(), facts);
+    }
+}

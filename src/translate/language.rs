@@ -1,0 +1,51 @@
+//! What a language gives: which objects are its own, and what they come to.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::sync::Arc;
+
+use crate::facts::Store;
+use crate::model::verdict::Statuses;
+use crate::model::{Claimable, Front, Host};
+use crate::objects::{Kind, Object, ObjectRef, Problem};
+
+use super::{HostUnit, Input, ListenerUnit};
+
+/// A language in which objects say what is to be served. Each function is a unit's: it depends on nothing but what it reads,
+/// and is asked again when that differs.
+pub trait Language: fmt::Debug + Sync {
+    /// The kinds of the objects that are its own.
+    fn kinds(&self) -> &'static [Kind];
+
+    /// Whether what its objects claim is made by [`Self::claims`]. Where an object alone decides it, and there are a hundred
+    /// thousand, an index of the store is cheaper.
+    fn makes_claims(&self) -> bool {
+        true
+    }
+
+    /// The listeners and hosts that one of its objects claims. It may read what is derived below claims, and no claims.
+    fn claims(&self, _: Input<'_>, _: &ObjectRef) -> BTreeSet<Claimable> {
+        BTreeSet::new()
+    }
+
+    /// A listener whose oldest claim is in this language, and all who claim it.
+    fn listener(&self, _: Input<'_>, _: &Arc<str>, _: &[ObjectRef]) -> ListenerUnit {
+        ListenerUnit::default()
+    }
+
+    /// A host whose oldest claim on this front is in this language, and all who claim it.
+    fn host(&self, input: Input<'_>, front: &Front, host: &Host, claims: &[ObjectRef]) -> HostUnit;
+
+    /// What is wrong with one of its objects, whatever its listeners and hosts come to.
+    fn problems(&self, _: Input<'_>, _: &ObjectRef) -> Vec<Problem> {
+        Vec::new()
+    }
+
+    /// One of its objects without what is beyond its budget. What is left out is never kept.
+    fn within_budget(&self, object: Object) -> Object {
+        object
+    }
+
+    /// Enters into the verdicts what its writer has to know of one of its objects, or takes out what is gone.
+    fn enter(&self, _: &Store, _: &ObjectRef, _: &mut Statuses) {}
+}

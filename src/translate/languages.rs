@@ -1,0 +1,157 @@
+//! All languages, and which of them says what a listener or a host is.
+//!
+//! What several claim is the oldest claimant's: its language makes all of it. Where that merges claims, as Ingress does, it does so
+//! among its own; the claims of other languages lose, and are told.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use crate::facts::Store;
+use crate::model::verdict::Statuses;
+use crate::model::{Claimable, Front, Host, Listener};
+use crate::objects::{Kind, Object, ObjectRef, Problem};
+
+use super::ingress::IngressLanguage;
+use super::language::Language;
+use super::stratum::Stratum;
+use super::{HostUnit, Input, ListenerUnit, object, reason};
+
+/// The languages that are spoken. No two have objects of one kind.
+#[derive(Clone, Debug)]
+pub struct Languages(Vec<&'static dyn Language>);
+
+impl Default for Languages {
+    fn default() -> Self {
+        Self(vec![&IngressLanguage])
+    }
+}
+
+impl Languages {
+    /// One more.
+    #[must_use]
+    pub fn with(mut self, language: &'static dyn Language) -> Self {
+        self.0.push(language);
+        self
+    }
+
+    fn of(&self, kind: Kind) -> Option<&'static dyn Language> {
+        let mut languages = self.0.iter();
+        languages
+            .find(|language| language.kinds().contains(&kind))
+            .copied()
+    }
+
+    /// Whether a unit makes what objects of the kind claim.
+    #[must_use]
+    pub fn makes_claims(&self, kind: Kind) -> bool {
+        self.of(kind).is_some_and(Language::makes_claims)
+    }
+
+    /// What an object claims.
+    #[must_use]
+    pub fn claims(&self, input: Input<'_>, object: &ObjectRef) -> BTreeSet<Claimable> {
+        let stratum = Stratum::Claim;
+        let language = self.of(object.kind);
+        language.map_or_else(BTreeSet::new, |language| {
+            language.claims(Input { stratum, ..input }, object)
+        })
+    }
+
+    /// A listener that is claimed. Those that are built in are nobody's.
+    #[must_use]
+    pub fn listener(&self, input: Input<'_>, name: &Arc<str>) -> ListenerUnit {
+        let claims = input.reader.claimants_of_listener(name);
+        let Some((winner, language)) = self.winner(&claims) else {
+            return ListenerUnit::default();
+        };
+        let mut unit = ListenerUnit::default();
+        if Listener::is_built_in(name) {
+            let told = |claim: &ObjectRef| {
+                let message = format!("listener {name} is there whatever objects say");
+                Problem::new(claim.clone(), reason::LISTENER_NOT_ALLOWED, message)
+            };
+            unit.problems.extend(claims.iter().map(told));
+            return unit;
+        }
+        unit = language.listener(input, name, &claims);
+        if unit.listener.as_ref().is_none_or(|it| it.name != *name) {
+            unit.listener = None;
+            unit.clusters.clear();
+        }
+        let named = format!("listener {name}");
+        self.tell_losers(&claims, winner, &named, &mut unit.problems);
+        unit
+    }
+
+    /// A host on a front. One that nobody claims any more comes out empty, as does one on a listener that is not there.
+    #[must_use]
+    pub fn host(&self, input: Input<'_>, front: &Front, host: &Host) -> HostUnit {
+        let claims = input.reader.claimants(front, host);
+        if let Front::Listener(name) = front
+            && input.reader.spoken(name).is_none()
+        {
+            return HostUnit::default();
+        }
+        let Some((winner, language)) = self.winner(&claims) else {
+            return HostUnit::default();
+        };
+        let mut unit = language.host(input, front, host, &claims);
+        let named = format!("host {host}");
+        self.tell_losers(&claims, winner, &named, &mut unit.problems);
+        unit
+    }
+
+    fn winner<'a>(
+        &self,
+        claims: &'a [ObjectRef],
+    ) -> Option<(&'a ObjectRef, &'static dyn Language)> {
+        let oldest = claims.first()?;
+        Some((oldest, self.of(oldest.kind)?))
+    }
+
+    fn tell_losers(
+        &self,
+        claims: &[ObjectRef],
+        winner: &ObjectRef,
+        named: &str,
+        problems: &mut Vec<Problem>,
+    ) {
+        let own = self.of(winner.kind).map_or(&[][..], Language::kinds);
+        for loser in claims.iter().filter(|claim| !own.contains(&claim.kind)) {
+            let message = format!(
+                "{named} belongs to {winner}, which named it first: nothing that this object says of it is served"
+            );
+            problems.push(Problem::new(loser.clone(), reason::HOST_CONFLICT, message));
+        }
+    }
+
+    /// The problems of an object by itself: that it is wrong as a whole, or what its language says of it.
+    #[must_use]
+    pub fn object_problems(&self, input: Input<'_>, object: &ObjectRef) -> Vec<Problem> {
+        if let Some(invalid) = input.reader.invalid(object) {
+            let reason = reason::OBJECT_NOT_VALID;
+            return vec![Problem::new(object.clone(), reason, invalid.reason.clone())];
+        }
+        match (self.of(object.kind), object.kind) {
+            (Some(language), _) => language.problems(input, object),
+            (None, Kind::Service) => object::of_service(input, object),
+            (None, _) => Vec::new(),
+        }
+    }
+
+    /// An object without what is beyond its budget.
+    #[must_use]
+    pub fn within_budget(&self, object: Object) -> Object {
+        match self.of(object.reference().kind) {
+            Some(language) => language.within_budget(object),
+            None => object,
+        }
+    }
+
+    /// Enters into the verdicts what there is of an object.
+    pub fn enter(&self, store: &Store, object: &ObjectRef, statuses: &mut Statuses) {
+        if let Some(language) = self.of(object.kind) {
+            language.enter(store, object, statuses);
+        }
+    }
+}
