@@ -1,36 +1,30 @@
-//! Listeners that somebody declares, any number of them, on a real Envoy: HTTP, TLS that ends here and that goes through,
-//! TCP and UDP.
+//! Listeners that somebody declares: HTTP, TLS that ends here and that goes through, TCP and UDP. That an object declares
+//! them is in `outlets`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use isobath::build::listeners::Listeners;
 use isobath::build::tls::{RenderedHttps, Served};
 use isobath::envoy::edge::Edge;
-use isobath::envoy::{cluster, endpoint, filter_chain, listener, route, secret};
+use isobath::envoy::{cluster, endpoint, filter_chain, listener, route};
 use isobath::model::{Application, Forwarding, Host, Listener, Share};
 use isobath::objects::NamespacedName;
 use isobath::xds::{ResourceType, Snapshot};
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UdpSocket};
-use tokio::task::JoinHandle;
 
 use crate::ads::Resources;
 use crate::backend;
-use crate::client::{exchange, tls};
 use crate::fixture::{
-    CLEAR, TLS, World, all_to, assignment, certificate, cluster_of, config, tls_server,
-    virtual_host,
+    CLEAR, TLS, World, all_to, assignment, cluster_of, config, tls_server, virtual_host,
 };
+use crate::outlets::datagrams;
 use crate::proxy::{Proxy, envoy};
 
 /// What is spoken on the declared listeners, in turns.
 const KINDS: usize = 5;
-/// Of the 200 that are asked while others come and go: eight of each kind.
-const LOADED: usize = 8 * KINDS;
 
 /// Many sockets of one kind after the other, on three addresses.
 struct Declared {
@@ -126,7 +120,7 @@ impl Declared {
     }
 
     /// All of it, with what it needs.
-    fn resources(&self, backends: &BTreeMap<String, SocketAddr>, secret: &[u8]) -> Resources {
+    fn resources(&self, backends: &BTreeMap<String, SocketAddr>) -> Resources {
         let mut all = Resources::new();
         for of in ResourceType::ALL {
             for (name, resource) in self.snapshot.resources(of) {
@@ -144,8 +138,6 @@ impl Declared {
             let endpoints = endpoint::load_assignment(&assignment(name, &[*address]));
             all.insert((ResourceType::Endpoint, name.clone()), endpoints.bytes());
         }
-        let secret = bytes::Bytes::copy_from_slice(secret);
-        all.insert((ResourceType::Secret, "web/shared".to_owned()), secret);
         all
     }
 }
@@ -158,118 +150,6 @@ fn to(backends: &[(&str, u32)]) -> Forwarding {
     Forwarding {
         shares: shares.collect(),
         idle_timeout: None,
-    }
-}
-
-/// Answers every datagram with itself, until the runtime ends.
-async fn datagrams() -> SocketAddr {
-    let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
-    let address = socket.local_addr().unwrap();
-    tokio::spawn(async move {
-        let mut buffer = [0; 2048];
-        while let Ok((length, from)) = socket.recv_from(&mut buffer).await {
-            let _ = socket.send_to(&buffer[..length], from).await;
-        }
-    });
-    address
-}
-
-/// A connection that stays open, or a socket.
-enum Kept {
-    Stream(Box<dyn Duplex>, String),
-    Datagrams(UdpSocket),
-}
-
-trait Duplex: AsyncRead + AsyncWrite + Unpin + Send {}
-impl<T: AsyncRead + AsyncWrite + Unpin + Send> Duplex for T {}
-
-impl Kept {
-    async fn open(number: usize, address: SocketAddr) -> Self {
-        let host = Declared::host(number).to_string();
-        let above = Declared::host(number.saturating_sub(1)).to_string();
-        match number % KINDS {
-            0 | 3 => {
-                let stream = TcpStream::connect(address).await.unwrap();
-                Self::Stream(Box::new(stream), host)
-            }
-            1 => {
-                let stream = tls(address, Some(&host), "http/1.1").await.unwrap();
-                Self::Stream(Box::new(stream), host)
-            }
-            2 => {
-                let stream = tls(address, Some(&above), "http/1.1").await.unwrap();
-                Self::Stream(Box::new(stream), above)
-            }
-            _ => {
-                let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
-                socket.connect(address).await.unwrap();
-                Self::Datagrams(socket)
-            }
-        }
-    }
-
-    /// Whether one more request is answered as it should be.
-    async fn asks(&mut self) -> bool {
-        match self {
-            Self::Stream(stream, host) => {
-                let request = format!("GET / HTTP/1.1\r\nHost: {host}\r\n\r\n");
-                let answer = exchange(&mut **stream, &request).await;
-                answer.status == 200 && answer.echo() == "a h1 GET /"
-            }
-            Self::Datagrams(socket) => {
-                // A datagram may be lost anywhere: it is sent again.
-                for _ in 0..50 {
-                    let mut buffer = [0; 16];
-                    socket.send(b"hello").await.unwrap();
-                    let answer = socket.recv(&mut buffer);
-                    if let Ok(Ok(length)) =
-                        tokio::time::timeout(Duration::from_millis(200), answer).await
-                    {
-                        return &buffer[..length] == b"hello";
-                    }
-                }
-                false
-            }
-        }
-    }
-}
-
-/// Connections that are asked all the time.
-struct Load {
-    stop: Arc<AtomicBool>,
-    tasks: Vec<JoinHandle<(usize, usize)>>,
-}
-
-impl Load {
-    fn start(connections: Vec<Kept>) -> Self {
-        let stop = Arc::new(AtomicBool::new(false));
-        let ask = |mut connection: Kept| {
-            let stop = stop.clone();
-            tokio::spawn(async move {
-                let (mut requests, mut failed) = (0, 0);
-                while !stop.load(Ordering::Relaxed) {
-                    requests += 1;
-                    failed += usize::from(!connection.asks().await);
-                }
-                (requests, failed)
-            })
-        };
-        Self {
-            tasks: connections.into_iter().map(ask).collect(),
-            stop,
-        }
-    }
-
-    /// How many requests were sent, and how many were not answered as they should be.
-    async fn stop(self) -> (usize, usize) {
-        self.stop.store(true, Ordering::Relaxed);
-        let (mut requests, mut failed) = (0, 0);
-        for task in self.tasks {
-            let of_task = task.await.unwrap();
-            requests += of_task.0;
-            failed += of_task.1;
-        }
-        (requests, failed)
     }
 }
 
@@ -344,84 +224,6 @@ fn a_secret_is_used_until_its_last_listener_is_gone() {
     assert!(!declared.listeners.uses(&secret));
 }
 
-/// 200 listeners on 200 ports and three addresses; one of each kind is added and removed again and again, while some of the
-/// others are asked all the time, and all of them after each change, over connections that stay open.
-#[tokio::test(flavor = "multi_thread")]
-async fn two_hundred_listeners() {
-    const COUNT: usize = 200;
-    let Some(envoy) = envoy() else { return };
-    let proxy = Proxy::start(&envoy, World::new().resources()).await;
-    let mut declared = Declared::new(COUNT + KINDS);
-    let mut backends = BTreeMap::from([
-        ("a".to_owned(), backend::start("a").await),
-        ("datagrams".to_owned(), datagrams().await),
-    ]);
-    for number in (0..COUNT + KINDS).filter(|number| number % KINDS == 1) {
-        backends.insert(format!("tls-{number}"), declared.addresses[number]);
-    }
-    let secret = secret::secret(&certificate("web/shared", &["*.example.com"])).bytes();
-    for number in 0..COUNT {
-        declared.add(number);
-    }
-    // The built-in ones keep the ports that this Envoy has.
-    let publish = |declared: &Declared| {
-        let mut resources = declared.resources(&backends, &secret);
-        resources.retain(|(of, name), _| {
-            *of != ResourceType::Listener || !matches!(&**name, "http" | "https" | "stats")
-        });
-        move |all: &mut Resources| {
-            all.retain(|(of, name), _| {
-                !name.starts_with("gw/") || resources.contains_key(&(*of, name.clone()))
-            });
-            all.extend(resources);
-        }
-    };
-    const ACTIVE: &str = "listener_manager.total_listeners_active";
-    proxy
-        .change(publish(&declared), ACTIVE, 3 + COUNT as u64)
-        .await;
-    let mut kept = Vec::new();
-    for number in 0..COUNT {
-        let mut connection = Kept::open(number, declared.addresses[number]).await;
-        assert!(connection.asks().await, "{number}");
-        kept.push(connection);
-    }
-    let load = Load::start(kept.split_off(COUNT - LOADED));
-    let modified = proxy.statistic("listener_manager.listener_modified").await;
-    for _ in 0..3 {
-        for number in COUNT..COUNT + KINDS {
-            declared.add(number);
-        }
-        proxy
-            .change(publish(&declared), ACTIVE, (3 + COUNT + KINDS) as u64)
-            .await;
-        for number in COUNT..COUNT + KINDS {
-            let mut connection = Kept::open(number, declared.addresses[number]).await;
-            assert!(connection.asks().await, "{number}");
-        }
-        for (number, connection) in kept.iter_mut().enumerate() {
-            assert!(connection.asks().await, "{number}");
-        }
-        for number in COUNT..COUNT + KINDS {
-            declared.remove(number);
-        }
-        proxy
-            .change(publish(&declared), ACTIVE, 3 + COUNT as u64)
-            .await;
-        for (number, connection) in kept.iter_mut().enumerate() {
-            assert!(connection.asks().await, "{number}");
-        }
-    }
-    let (requests, failed) = load.stop().await;
-    assert!(requests > LOADED, "{requests}");
-    assert_eq!(failed, 0, "of {requests} requests");
-    assert_eq!(
-        proxy.statistic("listener_manager.listener_modified").await,
-        modified
-    );
-    assert_eq!(proxy.refusals(), Vec::<String>::new());
-}
-
 /// Shares of connections and of datagrams: each back end has some, the share of a cluster that is not there is closed or
 /// dropped, and where there is nobody nothing comes back.
 #[tokio::test(flavor = "multi_thread")]
@@ -451,7 +253,7 @@ async fn shares_of_connections() {
         });
     }
     declared.listeners.publish(&mut declared.snapshot);
-    let mut resources = declared.resources(&backends, &[]);
+    let mut resources = declared.resources(&backends);
     resources.retain(|(of, name), _| match of {
         ResourceType::Listener => name.starts_with("gw/"),
         ResourceType::Cluster | ResourceType::Endpoint => true,

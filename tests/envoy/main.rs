@@ -34,9 +34,13 @@ mod listener_histories;
 mod listeners;
 mod manager;
 mod matching;
+mod outlets;
 mod paths;
 mod proxy;
 mod redirecting;
+#[path = "../support/rehearsed.rs"]
+#[allow(dead_code, reason = "ConfigMaps are for another test")]
+mod rehearsed;
 mod renderings;
 mod retrying;
 mod rewriting;
