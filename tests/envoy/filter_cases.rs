@@ -1,6 +1,7 @@
 //! Hosts with each filter that a route can have, for the golden files.
 
 use std::collections::BTreeMap;
+use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -249,6 +250,10 @@ pub fn all() -> (Arc<str>, Part) {
     all.extend(authorizations());
     all.extend([limits(), headers(), Filters::default()]);
     all.extend(tokens());
+    all.push(Filters {
+        max_body: NonZeroU64::new(1024),
+        ..Filters::default()
+    });
     let with = |filters: Filters| Route {
         filters: Some(Box::new(filters)),
         ..all_to("web/shop/80").remove(0)

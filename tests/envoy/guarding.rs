@@ -1,6 +1,7 @@
 //! Who is let in, from where, how often, and with which headers, on a real Envoy with a real back end.
 
 use std::net::{IpAddr, SocketAddr};
+use std::num::NonZeroU64;
 use std::time::Duration;
 
 use isobath::envoy::edge::Edge;
@@ -16,7 +17,7 @@ use crate::backend;
 use crate::client::{Answer, exchange, request};
 use crate::filter_cases::{dynamic, dynamic_values, header_key, limit, ranges, some_origins};
 use crate::fixture::{World, forward, managers, virtual_host};
-use crate::proxy::{Proxy, envoy};
+use crate::proxy::{Proxy, envoy, makes_all_filters};
 use crate::sending::{HOST, get, sets, to};
 
 fn guarded(path: &str, filters: Filters) -> Route {
@@ -708,4 +709,51 @@ async fn headers_have_what_envoy_knows() {
         );
     }
     proxy.assert_content();
+}
+
+/// Path, length of the body, whether it is said before, and the status of the answer.
+const BODIES: &[(&str, usize, bool, u16)] = &[
+    ("/8", 8, true, 200),
+    ("/8", 9, true, 413),
+    ("/8", 8, false, 200),
+    ("/8", 9, false, 413),
+    ("/8", 0, true, 200),
+    ("/large", 20_000, true, 200),
+    ("/large", 20_001, true, 413),
+    ("/none", 20_001, true, 200),
+];
+
+#[tokio::test]
+async fn bodies_are_bounded() {
+    let Some(envoy) = envoy().filter(|envoy| makes_all_filters(envoy)) else {
+        return;
+    };
+    let bounded = |path, bytes| {
+        let filters = Filters {
+            max_body: NonZeroU64::new(bytes),
+            ..Filters::default()
+        };
+        guarded(path, filters)
+    };
+    let routes = vec![
+        bounded("/8", 8),
+        bounded("/large", 20_000),
+        to("/none", forward(&["a"])),
+    ];
+    let proxy = start(&envoy, routes, &Edge::default()).await;
+    for (path, length, is_said, expected) in BODIES {
+        let body = "x".repeat(*length);
+        let (header, body) = match is_said {
+            true => (format!("Content-Length: {length}"), body),
+            false => (
+                "Transfer-Encoding: chunked".to_owned(),
+                format!("{length:x}\r\n{body}\r\n0\r\n\r\n"),
+            ),
+        };
+        let head = request("POST", HOST, path, &[&header]);
+        let answer = crate::client::plain(proxy.http, &(head + &body)).await;
+        assert_eq!(answer.status, *expected, "{path} {length} {is_said}");
+    }
+    // Envoy has a line on its own log for each that is refused.
+    assert_eq!(proxy.refusals(), Vec::<String>::new());
 }

@@ -17,6 +17,7 @@ mod jwt;
 mod local_rate_limit;
 
 use std::collections::BTreeSet;
+use std::num::NonZeroU64;
 
 use envoy_types::pb::envoy::config::core::v3::TypedExtensionConfig;
 use envoy_types::pb::envoy::config::route::v3::FilterConfig;
@@ -24,11 +25,12 @@ use envoy_types::pb::envoy::extensions::filters::http as pb;
 use envoy_types::pb::envoy::extensions::filters::network::http_connection_manager::v3 as hcm;
 use envoy_types::pb::google::protobuf::Any;
 use envoy_types::util::pack_any;
+use pb::body_size_limit::v3::BodySizeLimit;
 use pb::cors::v3::Cors;
 use pb::filter_chain::v3::{FilterChain, FilterChainConfig, FilterChainConfigPerRoute};
 use prost::Message as _;
 
-use super::encode::nested;
+use super::encode::{nested, u64_value};
 use super::http_filter;
 use crate::model::{Filters, HostFilters, VirtualHost};
 
@@ -64,7 +66,9 @@ pub(super) fn of_route(filters: &Filters, has_host: bool) -> Vec<u8> {
     let host = (has_host && filters.ignores_host).then(disabled);
     let asked = filters.authorization.as_ref();
     let told = asked.and_then(authorization::of_route);
-    let route = chain(asked.into_iter().flat_map(authorization::filters).collect());
+    let bound = filters.max_body.map(body_limit);
+    let asks = asked.into_iter().flat_map(authorization::filters);
+    let route = chain(bound.into_iter().chain(asks).collect());
     let all = [
         (CORS, cors),
         (ACCESS, access),
@@ -125,6 +129,13 @@ fn chain(filters: Vec<TypedExtensionConfig>) -> Option<Any> {
         .as_ref()
         .is_some_and(|it| !it.filters.is_empty());
     has_filters.then(|| pack_any(chain))
+}
+
+fn body_limit(bytes: NonZeroU64) -> TypedExtensionConfig {
+    let limit = BodySizeLimit {
+        max_request_bytes: Some(u64_value(bytes.get())),
+    };
+    http_filter::in_chain("body-limit", limit)
 }
 
 fn disabled() -> Any {
