@@ -25,11 +25,13 @@ mod filter_cases;
 mod fixture;
 mod golden;
 mod guarding;
+mod header_values;
 mod health;
 mod hosts;
 #[path = "../../benches/figures/envoy/inline.rs"]
 mod inline;
 mod leaks;
+mod limiting;
 mod listener_histories;
 mod listeners;
 mod manager;
