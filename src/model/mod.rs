@@ -37,10 +37,11 @@ pub use cluster::{
     ProxyProtocol, RetryBudget, SocketPath, UpstreamProtocol,
 };
 pub use filters::{
-    AddressRules, AddressSource, AskedBody, Authorization, Authorizer, Cidr, Claim, Cors,
-    DynamicValue, Filters, GrpcAuthorizer, HeaderChange, HeaderMode, HeaderPart, HostFilters,
-    HttpAuthorizer, JwtKeys, JwtProvider, JwtProviders, JwtRequirement, LocalRateLimit, Origins,
-    PlainName, PublicKeys, Rejection, RemoteKeys, RequestKey, TokenSource, Unanswered,
+    AddressRules, AddressSource, Algorithm, AskedBody, Authorization, Authorizer, Cidr, Claim,
+    Compression, Cors, DynamicValue, Filters, GrpcAuthorizer, HeaderChange, HeaderMode, HeaderPart,
+    HostFilters, HttpAuthorizer, JwtKeys, JwtProvider, JwtProviders, JwtRequirement,
+    LocalRateLimit, Origins, PlainName, PublicKeys, Rejection, RemoteKeys, RequestKey, TokenSource,
+    Unanswered,
 };
 pub use front::{Claimable, Front};
 pub use header::{HeaderModifier, HeaderName};

@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use isobath::envoy::route;
 use isobath::model::{
-    AddressRules, AddressSource, AskedBody, Authorization, Authorizer, Cidr, Claim, Cors,
-    DynamicValue, Filters, GrpcAuthorizer, HeaderChange, HeaderMode, HeaderName, HeaderPart,
-    HostFilters, HttpAuthorizer, JwtKeys, JwtProvider, JwtProviders, JwtRequirement,
+    AddressRules, AddressSource, Algorithm, AskedBody, Authorization, Authorizer, Cidr, Claim,
+    Compression, Cors, DynamicValue, Filters, GrpcAuthorizer, HeaderChange, HeaderMode, HeaderName,
+    HeaderPart, HostFilters, HttpAuthorizer, JwtKeys, JwtProvider, JwtProviders, JwtRequirement,
     LocalRateLimit, Origins, PlainName, PublicKeys, Rejection, RemoteKeys, RequestKey, Route,
     StringMatch, TokenSource, Unanswered, VirtualHost,
 };
@@ -252,6 +252,13 @@ pub fn all() -> (Arc<str>, Part) {
     all.extend(tokens());
     all.push(Filters {
         max_body: NonZeroU64::new(1024),
+        ..Filters::default()
+    });
+    let types = Compression::CONTENT_TYPES;
+    let algorithms = [Algorithm::Brotli, Algorithm::Zstd, Algorithm::Gzip];
+    all.push(Filters {
+        grpc_web: true,
+        compression: Some(Compression::new(&algorithms, &types[..2]).unwrap()),
         ..Filters::default()
     });
     let with = |filters: Filters| Route {

@@ -17,6 +17,7 @@ mod cases;
 mod client;
 mod client_certificates;
 mod cluster_cases;
+mod compressing;
 mod cost;
 mod descriptors;
 mod determinism;

@@ -12,6 +12,7 @@
 
 mod address;
 mod authorization;
+mod compression;
 mod cors;
 mod jwt;
 mod local_rate_limit;
@@ -28,6 +29,7 @@ use envoy_types::util::pack_any;
 use pb::body_size_limit::v3::BodySizeLimit;
 use pb::cors::v3::Cors;
 use pb::filter_chain::v3::{FilterChain, FilterChainConfig, FilterChainConfigPerRoute};
+use pb::grpc_web::v3::GrpcWeb;
 use prost::Message as _;
 
 use super::encode::{nested, u64_value};
@@ -68,7 +70,18 @@ pub(super) fn of_route(filters: &Filters, has_host: bool) -> Vec<u8> {
     let told = asked.and_then(authorization::of_route);
     let bound = filters.max_body.map(body_limit);
     let asks = asked.into_iter().flat_map(authorization::filters);
-    let route = chain(bound.into_iter().chain(asks).collect());
+    let compressed = filters.compression.iter().flat_map(compression::filters);
+    let grpc = filters
+        .grpc_web
+        .then(|| http_filter::in_chain("grpc-web", GrpcWeb {}));
+    let route = chain(
+        bound
+            .into_iter()
+            .chain(asks)
+            .chain(grpc)
+            .chain(compressed)
+            .collect(),
+    );
     let all = [
         (CORS, cors),
         (ACCESS, access),

@@ -6,6 +6,7 @@
 
 mod address;
 mod authorization;
+mod compression;
 mod cors;
 mod header_change;
 mod jwt;
@@ -18,6 +19,7 @@ pub use address::{AddressRules, AddressSource, Cidr};
 pub use authorization::{
     AskedBody, Authorization, Authorizer, GrpcAuthorizer, HttpAuthorizer, Unanswered,
 };
+pub use compression::{Algorithm, Compression};
 pub use cors::{Cors, Origins};
 pub use header_change::{DynamicValue, HeaderChange, HeaderMode, HeaderPart, PlainName};
 pub use jwt::{
@@ -44,6 +46,10 @@ pub struct Filters {
     pub max_body: Option<NonZeroU64>,
     /// Who is asked about each request.
     pub authorization: Option<Authorization>,
+    /// Whether browsers may speak gRPC-Web to a back end that speaks gRPC.
+    pub grpc_web: bool,
+    /// How answers are compressed. Takes 1.40; 1.39 refuses the host.
+    pub compression: Option<Compression>,
     /// Changes of the request's headers on its way to the back end, after the route's literal ones.
     pub request_headers: Vec<HeaderChange>,
     /// Changes of the answer's headers, those of Envoy's own answers on the route included.
