@@ -10,6 +10,7 @@ use envoy_types::pb::envoy::extensions::transport_sockets::tls::v3 as tls;
 use envoy_types::util::pack_any;
 use tls::certificate_validation_context::TrustChainVerification;
 use tls::common_tls_context::ValidationContextType;
+use tls::downstream_tls_context::SessionTicketKeysType;
 
 use super::encode::{bool_value, duration, part, reference, sds, u32_value};
 use super::listener::HANDSHAKE_TIMEOUT;
@@ -17,6 +18,9 @@ use super::tls_parameters::tls_parameters;
 use super::{forwarding, manager};
 use crate::model::{Alpn, ClientCertificates, Forwarding, Host, ObjectRef, TlsServer};
 use crate::xds::{Part, ResourceType};
+
+/// Envoy refuses a listener over more, and no chain has as many.
+const MAX_DEPTH: u32 = 100;
 
 /// For TLS 1.2 (1.3 has only good ones): forward secrecy and authenticated encryption. In brackets: the client's
 /// preference decides, so that phones without AES instructions get ChaCha20.
@@ -113,6 +117,10 @@ fn context(server: &TlsServer) -> tls::DownstreamTlsContext {
         }),
         // Where something is asked for, Envoy wants it said; where nothing is, it is none of the chain's bytes.
         require_client_certificate: clients.and_then(|it| bool_value(it.is_required)),
+        // Of a session that is taken up again Envoy does not say that the certificate was verified, and requests are asked.
+        disable_stateful_session_resumption: clients.is_some(),
+        session_ticket_keys_type: clients
+            .map(|_| SessionTicketKeysType::DisableStatelessSessionResumption(true)),
         ..Default::default()
     }
 }
@@ -131,7 +139,9 @@ fn verification(clients: &ClientCertificates) -> ValidationContextType {
     };
     let context = tls::CertificateValidationContext {
         trust_chain_verification: trust.into(),
-        max_verify_depth: verification.max_depth.and_then(u32_value),
+        max_verify_depth: verification
+            .max_depth
+            .and_then(|depth| u32_value(depth.min(MAX_DEPTH))),
         only_verify_leaf_cert_crl: verification.only_leaf_revocations,
         ..Default::default()
     };

@@ -139,7 +139,11 @@ fn with_options(action: pb::RouteAction, options: &ForwardOptions) -> pb::RouteA
     pb::RouteAction {
         host_rewrite_specifier: action.host_rewrite_specifier.or(host),
         idle_timeout: options.idle_timeout.and_then(duration),
-        hash_policy: options.hash_policies.iter().map(hash_policy).collect(),
+        hash_policy: options
+            .hash_policies
+            .iter()
+            .filter_map(hash_policy)
+            .collect(),
         request_mirror_policies: options.mirrors.iter().filter_map(mirror).collect(),
         internal_redirect_policy: options.internal_redirects.as_ref().map(internal_redirects),
         upgrade_configs: options

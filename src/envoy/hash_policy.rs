@@ -11,8 +11,12 @@ use pb::route_action::hash_policy::{
 use super::encode::duration;
 use crate::model::{HashCookie, HashKey, HashPolicy};
 
-pub(super) fn hash_policy(policy: &HashPolicy) -> HashPolicyPb {
-    HashPolicyPb {
+/// None where there is nothing to hash: Envoy refuses a table over a parameter without a name.
+pub(super) fn hash_policy(policy: &HashPolicy) -> Option<HashPolicyPb> {
+    if matches!(&policy.key, HashKey::Query(name) if name.is_empty()) {
+        return None;
+    }
+    Some(HashPolicyPb {
         terminal: policy.terminal,
         policy_specifier: Some(match &policy.key {
             HashKey::SourceIp => {
@@ -27,7 +31,7 @@ pub(super) fn hash_policy(policy: &HashPolicy) -> HashPolicyPb {
             }),
             HashKey::Cookie(of) => PolicySpecifier::Cookie(cookie(of)),
         }),
-    }
+    })
 }
 
 /// With a time to live Envoy sets the cookie where it is missing: zero is for the client's session.

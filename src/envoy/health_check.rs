@@ -22,13 +22,24 @@ pub(super) fn health_check(check: &HealthCheck, protocol: UpstreamProtocol) -> c
         health_checker: Some(match &check.question {
             Question::Tcp => HealthChecker::TcpHealthCheck(TcpHealthCheck::default()),
             Question::Http(question) => HealthChecker::HttpHealthCheck(http(question, protocol)),
-            Question::Grpc(service) => HealthChecker::GrpcHealthCheck(GrpcHealthCheck {
-                service_name: service.to_string(),
-                authority: HOST.to_owned(),
-                ..Default::default()
-            }),
+            Question::Grpc(service) if is_http2(protocol) => {
+                HealthChecker::GrpcHealthCheck(GrpcHealthCheck {
+                    service_name: service.to_string(),
+                    authority: HOST.to_owned(),
+                    ..Default::default()
+                })
+            }
+            // Envoy refuses the cluster over a question that it can't put.
+            Question::Grpc(_) => HealthChecker::TcpHealthCheck(TcpHealthCheck::default()),
         }),
         ..Default::default()
+    }
+}
+
+const fn is_http2(protocol: UpstreamProtocol) -> bool {
+    match protocol {
+        UpstreamProtocol::Http1 | UpstreamProtocol::Tls => false,
+        UpstreamProtocol::H2c | UpstreamProtocol::H2 => true,
     }
 }
 
@@ -44,9 +55,9 @@ fn http(question: &HttpQuestion, protocol: UpstreamProtocol) -> HttpHealthCheck 
                 end: i64::from(*last) + 1,
             })
             .collect(),
-        codec_client_type: match protocol {
-            UpstreamProtocol::Http1 | UpstreamProtocol::Tls => CodecClientType::Http1,
-            UpstreamProtocol::H2c | UpstreamProtocol::H2 => CodecClientType::Http2,
+        codec_client_type: match is_http2(protocol) {
+            false => CodecClientType::Http1,
+            true => CodecClientType::Http2,
         }
         .into(),
         ..Default::default()

@@ -15,7 +15,8 @@ pub(super) fn tls_parameters(asked: &TlsParameters, ours: &[&str]) -> tls::TlsPa
     let groups = asked.groups.iter().map(|group| group.as_str().to_owned());
     tls::TlsParameters {
         tls_minimum_protocol_version: version(asked.versions.minimum).into(),
-        tls_maximum_protocol_version: version(asked.versions.maximum).into(),
+        tls_maximum_protocol_version: version(asked.versions.maximum.max(asked.versions.minimum))
+            .into(),
         cipher_suites: suites,
         ecdh_curves: groups.collect(),
         ..Default::default()

@@ -67,7 +67,7 @@ fn with_proxy_header(
 fn over_tls(cluster: &Cluster, alpn: &str) -> core::TransportSocket {
     let asked = &cluster.settings.tls;
     let sni = match (&asked.server_name, &cluster.discovery) {
-        (ServerName::Name(name), _) => name.to_string(),
+        (ServerName::Name(name), _) => name.as_str().to_owned(),
         (ServerName::Discovered, Discovery::Dns { hostname, .. }) => hostname.to_string(),
         // The request's Host is an option of HTTP.
         (ServerName::Discovered | ServerName::RequestHost, _) => String::new(),
@@ -138,8 +138,8 @@ fn verification(asked: &Verification) -> ValidationContextType {
 
 fn alternative(name: &SubjectAltName) -> tls::SubjectAltNameMatcher {
     let (san_type, text) = match name {
-        SubjectAltName::Dns(name) => (SanType::Dns, name.to_string()),
-        SubjectAltName::Uri(uri) => (SanType::Uri, uri.to_string()),
+        SubjectAltName::Dns(name) => (SanType::Dns, name.as_str().to_owned()),
+        SubjectAltName::Uri(uri) => (SanType::Uri, uri.as_str().to_owned()),
         SubjectAltName::Ip(ip) => (SanType::IpAddress, ip.to_string()),
     };
     tls::SubjectAltNameMatcher {

@@ -105,7 +105,7 @@ pub enum HashKey {
     SourceIp,
     /// A header's value, or of a request its `:path` or `:authority`.
     Header(HeaderName),
-    /// The first value of a parameter of the query.
+    /// The first value of a parameter of the query. One without a name is never there.
     Query(Arc<str>),
     /// A cookie's value.
     Cookie(HashCookie),

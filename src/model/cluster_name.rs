@@ -42,8 +42,11 @@ impl ClusterSettings {
             UpstreamProtocol::Tls | UpstreamProtocol::H2 => name.tls(tls),
         }
         name.balancing(load_balancing);
-        if let Discovery::Dns { hostname, port: _ } = discovery {
-            name.text("external-name", hostname);
+        match discovery {
+            Discovery::Endpoints => {}
+            // The port is the base's.
+            Discovery::Dns { hostname, port: _ } => name.text("external-name", hostname),
+            Discovery::Socket(path) => name.text("socket", path.as_str()),
         }
         name.duration("idle-timeout", *idle_timeout);
         name.limits(circuit_breakers);
@@ -120,15 +123,15 @@ impl Name {
             }
             for alternative in &verification.names {
                 match alternative {
-                    SubjectAltName::Dns(name) => self.text("dns", name),
-                    SubjectAltName::Uri(uri) => self.text("uri", uri),
+                    SubjectAltName::Dns(name) => self.text("dns", name.as_str()),
+                    SubjectAltName::Uri(uri) => self.text("uri", uri.as_str()),
                     SubjectAltName::Ip(ip) => self.add("ip", ip),
                 }
             }
         }
         match server_name {
             ServerName::Discovered => {}
-            ServerName::Name(name) => self.text("server-name", name),
+            ServerName::Name(name) => self.text("server-name", name.as_str()),
             ServerName::RequestHost => self.add("server-name", "/host"),
         }
         if let Some(name) = client_certificate {

@@ -25,7 +25,8 @@ pub enum Question {
     Tcp,
     /// To answer a GET.
     Http(HttpQuestion),
-    /// `grpc.health.v1.Health/Check` for this service, or for the server where it is empty.
+    /// `grpc.health.v1.Health/Check` for this service, or for the server where it is empty. Who does not speak HTTP/2 is
+    /// asked to take a connection instead.
     Grpc(Arc<str>),
 }
 

@@ -61,7 +61,7 @@ pub use route_match::{Conditions, GrpcName, PathMatch, RouteMatch, Scheme};
 pub use tls::{Alpn, Certificate, TlsServer, Validity};
 pub use tls_parameters::{CipherSuite, Group, TlsParameters, TlsSettings, TlsVersion};
 pub use upstream_tls::{
-    Authorities, ServerName, SubjectAltName, TrustBundle, UpstreamTls, Verification,
+    Authorities, DnsName, ServerName, SubjectAltName, TrustBundle, UpstreamTls, Uri, Verification,
 };
 pub use value_match::{
     HeaderMatch, HeaderPredicate, QueryMatch, QueryPredicate, StringMatch, Text, TextMatch,

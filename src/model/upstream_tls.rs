@@ -43,9 +43,9 @@ pub enum Authorities {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum SubjectAltName {
     /// A DNS name. One with `*` in the certificate stands for one label, as clients have it.
-    Dns(Arc<str>),
+    Dns(DnsName),
     /// A URI, as SPIFFE has them.
-    Uri(Arc<str>),
+    Uri(Uri),
     /// An address.
     Ip(IpAddr),
 }
@@ -57,7 +57,7 @@ pub enum ServerName {
     #[default]
     Discovered,
     /// This one.
-    Name(Arc<str>),
+    Name(DnsName),
     /// The request's Host as the endpoint sees it, for each request. Where endpoints are verified without names,
     /// their certificate has to have that name.
     RequestHost,
@@ -70,7 +70,7 @@ impl SubjectAltName {
     ///
     /// One sentence where it is none.
     pub fn dns(name: &str) -> Result<Self, String> {
-        dns_name(name).map(Self::Dns)
+        DnsName::new(name).map(Self::Dns)
     }
 
     /// A URI.
@@ -89,7 +89,7 @@ impl SubjectAltName {
         if !has_scheme || !uri.bytes().all(|byte| byte.is_ascii_graphic()) {
             return Err(format!("{uri:?} is no URI (RFC 3986)"));
         }
-        Ok(Self::Uri(uri.into()))
+        Ok(Self::Uri(Uri(uri.into())))
     }
 }
 
@@ -100,22 +100,45 @@ impl ServerName {
     ///
     /// One sentence where it is no DNS name.
     pub fn new(name: &str) -> Result<Self, String> {
-        dns_name(name).map(Self::Name)
+        DnsName::new(name).map(Self::Name)
     }
 }
 
-/// In lower case, without a dot at the end.
-fn dns_name(name: &str) -> Result<Arc<str>, String> {
-    let text = name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase();
-    let is_label = |label: &str| {
-        let is_byte = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
-        (1..=63).contains(&label.len()) && label.bytes().all(is_byte)
-    };
-    // RFC 6066, section 3: an address is no server name.
-    if text.len() > 253 || !text.split('.').all(is_label) || text.parse::<IpAddr>().is_ok() {
-        return Err(format!("{name:?} is no DNS name"));
+/// A DNS name in lower case, without a dot at the end.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct DnsName(Arc<str>);
+
+/// A URI.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Uri(Arc<str>);
+
+impl DnsName {
+    fn new(name: &str) -> Result<Self, String> {
+        let text = name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase();
+        let is_label = |label: &str| {
+            let is_byte = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+            (1..=63).contains(&label.len()) && label.bytes().all(is_byte)
+        };
+        // RFC 6066, section 3: an address is no server name.
+        if text.len() > 253 || !text.split('.').all(is_label) || text.parse::<IpAddr>().is_ok() {
+            return Err(format!("{name:?} is no DNS name"));
+        }
+        Ok(Self(text.into()))
     }
-    Ok(text.into())
+
+    /// The name.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Uri {
+    /// The text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
 }
 
 /// Authorities that vouch for certificates, as SDS delivers them. No part of it is secret.
@@ -141,10 +164,8 @@ mod tests {
     #[test]
     fn names_are_what_certificates_have() {
         let dns = |name: &str| SubjectAltName::dns(name).is_ok();
-        assert_eq!(
-            SubjectAltName::dns("A.Example.Com.").unwrap(),
-            SubjectAltName::Dns("a.example.com".into())
-        );
+        let found = SubjectAltName::dns("A.Example.Com.").unwrap();
+        assert!(matches!(found, SubjectAltName::Dns(name) if name.as_str() == "a.example.com"));
         assert!(dns("_spf.example.com"));
         let long = "a".repeat(64);
         for name in ["", ".", "a..b", "*.example.com", "10.0.0.1", "a b", &long] {

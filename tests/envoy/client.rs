@@ -154,6 +154,11 @@ pub async fn tls_as(
     alpn: &str,
     identity: Option<Identity>,
 ) -> std::io::Result<TlsStream<TcpStream>> {
+    connect(address, sni, Arc::new(config(sni, alpn, identity))).await
+}
+
+/// What a client has of TLS. Connections by the same take up sessions again.
+pub fn config(sni: Option<&str>, alpn: &str, identity: Option<Identity>) -> ClientConfig {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let builder = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
@@ -166,14 +171,21 @@ pub async fn tls_as(
     };
     config.enable_sni = sni.is_some();
     config.alpn_protocols = vec![alpn.as_bytes().to_vec()];
+    config
+}
+
+/// A TLS connection by such a configuration.
+pub async fn connect(
+    address: SocketAddr,
+    sni: Option<&str>,
+    config: Arc<ClientConfig>,
+) -> std::io::Result<TlsStream<TcpStream>> {
     let name = ServerName::try_from(sni.unwrap_or("no.name").to_owned()).unwrap();
     let stream = TcpStream::connect(address).await?;
-    tokio::time::timeout(
-        PATIENCE,
-        TlsConnector::from(Arc::new(config)).connect(name, stream),
-    )
-    .await
-    .expect("no handshake in time")
+    let connecting = TlsConnector::from(config).connect(name, stream);
+    tokio::time::timeout(PATIENCE, connecting)
+        .await
+        .expect("no handshake in time")
 }
 
 /// The DNS names of the certificate that the peer showed.

@@ -1,5 +1,7 @@
 //! Certificates of clients, on a real Envoy: who is let in, and over connections that were open before.
 
+use std::sync::Arc;
+
 use isobath::envoy::secret;
 use isobath::model::{ClientCertificates, ClientVerification};
 use isobath::xds::ResourceType;
@@ -9,7 +11,8 @@ use tokio_rustls::client::TlsStream;
 
 use crate::authority::{Authority, Leaf, bundle};
 use crate::backend;
-use crate::client::{Identity, exchange, request, tls_as};
+use crate::client::{Identity, config, connect, exchange, request, tls_as};
+use crate::eventually::eventually;
 use crate::fixture::World;
 use crate::proxy::{Proxy, envoy};
 
@@ -58,6 +61,14 @@ async fn keep_asking(stream: &mut TlsStream<TcpStream>, host: &str) -> Option<u1
         if stream.read_buf(&mut bytes).await.ok()? == 0 {
             return None;
         }
+    }
+}
+
+/// Whether it is what it should be, for who waits for that.
+fn is<T: PartialEq + std::fmt::Debug>(expected: T, found: T) -> Result<(), String> {
+    match found == expected {
+        true => Ok(()),
+        false => Err(format!("{found:?} and not {expected:?}")),
     }
 }
 
@@ -205,6 +216,34 @@ async fn clients_are_who_they_say() {
     proxy.assert_content();
 }
 
+/// A client that comes again, with the session of before if it is given one, is let in again.
+#[tokio::test]
+async fn who_comes_again_is_let_in() {
+    let Some(envoy) = envoy() else { return };
+    let ours = Authority::new("ours");
+    let client = ours.leaf(1, &["client"]);
+    let rows = [
+        ("validated.example.com", asked(true, by("ours"))),
+        ("presented.example.com", asked(true, None)),
+        ("optional.example.com", asked(false, by("ours"))),
+    ];
+    let world = World::new()
+        .cluster("a", &[backend::start("a").await])
+        .bundle(&bundle("ours", &[&ours], ""));
+    let world = rows.iter().fold(world, |world, (host, asked)| {
+        world.https_for(&format!("of-{host}"), &[(host, "a")], asked.clone())
+    });
+    let proxy = Proxy::start(&envoy, world.resources()).await;
+    for (host, _) in rows {
+        let config = Arc::new(config(Some(host), "http/1.1", Some(client.parts())));
+        for visit in 0..4 {
+            let stream = connect(proxy.https, Some(host), config.clone()).await;
+            let status = keep_asking(&mut stream.unwrap(), host).await;
+            assert_eq!(status, Some(200), "{host}, visit {visit}");
+        }
+    }
+}
+
 /// A host that begins to ask for certificates is closed to connections that were opened before, and open to those that have shown
 /// one.
 #[tokio::test]
@@ -213,6 +252,7 @@ async fn a_host_that_begins_to_ask_is_closed_on_open_connections() {
     let Some(envoy) = envoy() else { return };
     let ours = Authority::new("ours");
     let client = ours.leaf(1, &["client"]);
+    let stranger = Authority::new("theirs").leaf(2, &["client"]);
     let back = backend::start("a").await;
     let world = |asked| {
         World::new()
@@ -236,27 +276,24 @@ async fn a_host_that_begins_to_ask_is_closed_on_open_connections() {
         let after = world(asks.clone()).resources();
         let statistic = "listener_manager.listener_in_place_updated";
         proxy.update(|all| *all = after, statistic).await;
-        let mut found = keep_asking(&mut stream, HOST).await;
-        for _ in 0..500 {
-            if found == Some(expected) {
-                break;
-            }
-            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
-            found = keep_asking(&mut stream, HOST).await;
-        }
-        assert_eq!(found, Some(expected), "{asks:?}");
+        eventually("the open connection", async || {
+            is(Some(expected), keep_asking(&mut stream, HOST).await)
+        })
+        .await;
         // Another host's connections notice nothing, and who shows one is let in.
         assert_eq!(keep_asking(&mut other, "b.example.com").await, Some(200));
         // Workers take the chain some time after the table: until then a new connection has shown nothing either.
-        let mut shown = ask(&proxy, HOST, Some(client.parts())).await;
-        for _ in 0..500 {
-            if shown == 200 {
-                break;
-            }
-            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
-            shown = ask(&proxy, HOST, Some(client.parts())).await;
-        }
-        assert_eq!(shown, 200, "{asks:?}");
+        let shows = |leaf: &Leaf| ask(&proxy, HOST, Some(leaf.parts()));
+        eventually("who shows one", async || is(200, shows(&client).await)).await;
+        let refused = if asks.as_ref().is_some_and(|it| it.verification.is_some()) {
+            0
+        } else {
+            200
+        };
+        eventually("who shows another", async || {
+            is(refused, shows(&stranger).await)
+        })
+        .await;
         proxy.assert_content();
     }
 }
@@ -274,8 +311,13 @@ async fn authorities_change_under_a_listener() {
         .https_for("server", &[(HOST, "a")], asked(true, by("ca")));
     let proxy = Proxy::start(&envoy, world.resources()).await;
     let modified = proxy.statistic("listener_manager.listener_modified").await;
+    let answers = async || {
+        let [first, second] = &clients;
+        let first = ask(&proxy, HOST, Some(first.parts())).await;
+        [first, ask(&proxy, HOST, Some(second.parts())).await]
+    };
+    assert_eq!(answers().await, [200, 0]);
     for (authority, revoked, expected) in [
-        (&ours, vec![], [200, 0]),
         (&theirs, vec![], [0, 200]),
         (&theirs, vec![2], [0, 0]),
         (&ours, vec![2], [200, 0]),
@@ -287,25 +329,11 @@ async fn authorities_change_under_a_listener() {
         };
         let bytes = secret::trust_bundle(&bundle("ca", &[authority], &revocations)).bytes();
         let key = (ResourceType::Secret, "ca".to_owned());
+        let statistic = "listener.https.server_ssl_socket_factory.ssl_context_update_by_sds";
         proxy
-            .change(
-                |all| drop(all.insert(key, bytes)),
-                "listener_manager.lds.update_rejected",
-                0,
-            )
+            .update(|all| drop(all.insert(key, bytes)), statistic)
             .await;
-        let mut found = [1, 1];
-        for _ in 0..500 {
-            found = [
-                ask(&proxy, HOST, Some(clients[0].parts())).await,
-                ask(&proxy, HOST, Some(clients[1].parts())).await,
-            ];
-            if found == expected {
-                break;
-            }
-            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
-        }
-        assert_eq!(found, expected);
+        eventually("who is let in", async || is(expected, answers().await)).await;
     }
     assert_eq!(
         proxy.statistic("listener_manager.listener_modified").await,

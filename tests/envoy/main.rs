@@ -21,6 +21,8 @@ mod compressing;
 mod cost;
 mod descriptors;
 mod determinism;
+#[path = "../support/eventually.rs"]
+mod eventually;
 mod features;
 mod filter_cases;
 mod fixture;

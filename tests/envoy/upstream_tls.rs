@@ -1,6 +1,5 @@
 //! TLS to endpoints, on a real Envoy: whom it takes them for, and what it shows them.
 
-use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -25,6 +24,7 @@ use tokio_rustls::server::TlsStream;
 
 use crate::authority::{Authority, Leaf, bundle};
 use crate::client::{plain, request};
+use crate::eventually::eventually;
 use crate::fixture::{World, cluster_with, forward};
 use crate::proxy::{Proxy, envoy};
 use crate::sending::{HOST, get, sets, to};
@@ -467,14 +467,12 @@ async fn secrets_change_under_a_cluster() {
 
 /// Asks until this is the answer: workers take a secret some time after Envoy has counted it.
 async fn until(proxy: &Proxy, path: &str, status: u16, what: &str) {
-    let mut seen = BTreeSet::new();
-    for _ in 0..3000 {
+    eventually(what, async || {
         let answer = plain(proxy.http, &request("GET", HOST, path, &[])).await;
-        if answer.status == status {
-            return;
+        match answer.status == status {
+            true => Ok(()),
+            false => Err(format!("{path} is {} and not {status}", answer.status)),
         }
-        seen.insert(answer.status);
-        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
-    }
-    panic!("{what}: {path} was {seen:?} and never {status}");
+    })
+    .await;
 }
