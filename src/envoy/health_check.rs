@@ -16,6 +16,8 @@ const HOST: &str = "isobath-health-check";
 pub(super) fn health_check(check: &HealthCheck, protocol: UpstreamProtocol) -> core::HealthCheck {
     core::HealthCheck {
         interval: duration(check.interval()),
+        // Else a cluster that has had no request yet is asked every minute only, and its first ones meet who is ill.
+        no_traffic_interval: duration(check.interval()),
         timeout: duration(check.timeout()),
         healthy_threshold: u32_value(check.healthy_threshold()),
         unhealthy_threshold: u32_value(check.unhealthy_threshold()),
