@@ -1,18 +1,19 @@
 //! What ends the TLS of clients.
 
+use std::fmt::{Display, Write as _};
 use std::sync::Arc;
 
 use crate::objects::FieldRef;
 use crate::objects::private_key::{KeyAlgorithm, PrivateKeyPem};
 
-use super::client_certificates::ClientCertificates;
-use super::tls_parameters::TlsParameters;
+use super::client_certificates::{ClientCertificates, ClientVerification};
+use super::tls_parameters::{TlsParameters, TlsSettings, TlsVersion};
 
 /// A set of certificates and TLS settings, and the host names that are served with them: one filter chain and
 /// one route table. The translation decides the grouping.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct TlsServer {
-    /// Unique and stable; also the name of its route table.
+    /// Unique and stable; also the name of its route table. [`Self::new`] makes it of all the rest.
     pub name: Arc<str>,
     /// Names of [`Certificate`]s, sorted, at most one for each kind of key.
     pub certificates: Vec<Arc<str>>,
@@ -24,6 +25,129 @@ pub struct TlsServer {
     pub clients: Option<Box<ClientCertificates>>,
     /// Who brought it.
     pub source: FieldRef,
+}
+
+impl TlsServer {
+    /// One whose name tells its certificates, and after a `?` all that is not as by default: hosts share the chain and the
+    /// table of a server by its name, so two that differ must not have one.
+    #[must_use]
+    pub fn new(
+        certificates: Vec<Arc<str>>,
+        parameters: TlsParameters,
+        alpn: Alpn,
+        clients: Option<Box<ClientCertificates>>,
+        source: FieldRef,
+    ) -> Self {
+        let mut server = Self {
+            name: "".into(),
+            certificates,
+            parameters,
+            alpn,
+            clients,
+            source,
+        };
+        server.name = server.telling_name();
+        server
+    }
+
+    fn telling_name(&self) -> Arc<str> {
+        // All fields by name: one that is forgotten here would let two servers have one name.
+        let Self {
+            name: _,
+            certificates,
+            parameters:
+                TlsParameters {
+                    versions,
+                    cipher_suites,
+                    groups,
+                },
+            alpn,
+            clients,
+            source: _,
+        } = self;
+        let certificates: Vec<String> = certificates.iter().map(|it| escaped(it)).collect();
+        let mut name = Name(certificates.join("+"), '?');
+        if *versions != TlsSettings::default() {
+            let [least, most] = [versions.minimum, versions.maximum].map(number);
+            name.add("tls", format_args!("{least}-{most}"));
+        }
+        let suites: Vec<&str> = cipher_suites.iter().map(|suite| suite.as_str()).collect();
+        let groups: Vec<&str> = groups.iter().map(|group| group.as_str()).collect();
+        for (key, names) in [("cipher-suites", suites), ("groups", groups)] {
+            if !names.is_empty() {
+                name.add(key, names.join(","));
+            }
+        }
+        match alpn {
+            Alpn::Http2OrHttp1 => {}
+            Alpn::Http1 => name.add("alpn", "http1"),
+            Alpn::Http2 => name.add("alpn", "http2"),
+        }
+        if let Some(clients) = clients {
+            name.clients(clients);
+        }
+        name.0.into()
+    }
+}
+
+/// A name, and what comes before its next setting.
+struct Name(String, char);
+
+impl Name {
+    fn add(&mut self, key: &str, value: impl Display) {
+        let separator = std::mem::replace(&mut self.1, '&');
+        let _ = write!(self.0, "{separator}{key}={value}");
+    }
+
+    fn clients(&mut self, clients: &ClientCertificates) {
+        let ClientCertificates {
+            is_required,
+            verification,
+        } = clients;
+        let asked = match is_required {
+            true => "required",
+            false => "optional",
+        };
+        self.add("clients", asked);
+        let Some(ClientVerification {
+            authorities,
+            max_depth,
+            only_leaf_revocations,
+            accepts_untrusted,
+        }) = verification
+        else {
+            return;
+        };
+        self.add("authorities", escaped(authorities));
+        if let Some(depth) = max_depth {
+            self.add("max-depth", depth);
+        }
+        if *only_leaf_revocations {
+            self.add("revocations", "leaf");
+        }
+        if *accepts_untrusted {
+            self.add("untrusted", "accepted");
+        }
+    }
+}
+
+/// What separates things in a name is escaped as in a URL.
+fn escaped(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for it in text.chars() {
+        match it {
+            '+' | '?' | '&' | '=' | '%' | '>' => _ = write!(escaped, "%{:02X}", u32::from(it)),
+            _ => escaped.push(it),
+        }
+    }
+    escaped
+}
+
+const fn number(version: TlsVersion) -> &'static str {
+    match version {
+        TlsVersion::V1_2 => "1.2",
+        TlsVersion::V1_3 => "1.3",
+    }
 }
 
 /// What is spoken within TLS, as ALPN offers it.
@@ -63,3 +187,6 @@ pub struct Certificate {
     /// The Secret.
     pub source: FieldRef,
 }
+
+#[cfg(test)]
+mod tests;

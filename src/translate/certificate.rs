@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::facts::{CertificateNames, ServedIngress};
-use crate::model::{Alpn, Host, TlsParameters, TlsServer, TlsSettings, TlsVersion};
+use crate::model::{Alpn, Host, TlsParameters, TlsServer, TlsSettings};
 use crate::objects::{Field, FieldRef, KeyAlgorithm, Kind, NamespacedName, Problem, as_place};
 
 use super::reading::Reading;
@@ -153,36 +153,15 @@ fn server(secrets: &BTreeMap<KeyAlgorithm, NamespacedName>, settings: TlsSetting
         .map(|name| name.to_string().into())
         .collect();
     certificates.sort();
-    // `+` and `?` are in no Kubernetes name, so different servers have different names.
-    let mut name = certificates.join("+");
-    if settings != TlsSettings::default() {
-        name = format!(
-            "{name}?tls={}-{}",
-            version(settings.minimum),
-            version(settings.maximum)
-        );
-    }
     let first = secrets
         .values()
         .min()
         .cloned()
         .unwrap_or_else(|| NamespacedName::new("", ""));
-    TlsServer {
-        name: name.into(),
-        certificates,
-        parameters: TlsParameters {
-            versions: settings,
-            ..TlsParameters::default()
-        },
-        alpn: Alpn::default(),
-        clients: None,
-        source: source(Kind::Secret, &first, Field::Data),
-    }
-}
-
-const fn version(version: TlsVersion) -> &'static str {
-    match version {
-        TlsVersion::V1_2 => "1.2",
-        TlsVersion::V1_3 => "1.3",
-    }
+    let parameters = TlsParameters {
+        versions: settings,
+        ..TlsParameters::default()
+    };
+    let source = source(Kind::Secret, &first, Field::Data);
+    TlsServer::new(certificates, parameters, Alpn::default(), None, source)
 }

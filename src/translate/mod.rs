@@ -154,16 +154,14 @@ impl HttpsHost {
         source: FieldRef,
         virtual_host: VirtualHost,
     ) -> Self {
-        let name: Arc<str> = secret.to_string().into();
         Self {
-            server: TlsServer {
-                name: name.clone(),
-                certificates: vec![name],
-                parameters: TlsParameters::default(),
-                alpn: Alpn::default(),
-                clients: None,
-                source: self::source(Kind::Secret, &secret, Field::Data),
-            },
+            server: TlsServer::new(
+                vec![secret.to_string().into()],
+                TlsParameters::default(),
+                Alpn::default(),
+                None,
+                self::source(Kind::Secret, &secret, Field::Data),
+            ),
             secrets: BTreeSet::from([secret]),
             source,
             virtual_host,
