@@ -39,7 +39,7 @@ pub struct HttpListener {
 }
 
 impl HttpListener {
-    /// A listener without hosts. Redirects lead to this port, or to the one that a client asked for.
+    /// A listener without hosts, whose table has this name. Redirects lead to this port, or to the one that a client asked for.
     pub fn new(name: Arc<str>, edge: &Edge, https_port: Option<u16>) -> Self {
         Self {
             name,

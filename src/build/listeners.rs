@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::envoy::edge::Edge;
-use crate::envoy::listener;
+use crate::envoy::{listener, manager};
 use crate::model::{Application, Listener};
 use crate::objects::NamespacedName;
 use crate::xds::{ResourceType, Snapshot};
@@ -85,7 +85,7 @@ impl Listeners {
             }
             (Some(hosts), _) => hosts,
             (None, Application::Http) => {
-                let http = HttpListener::new(name.clone(), &self.edge, self.https_port);
+                let http = HttpListener::new(manager::in_clear(&name), &self.edge, self.https_port);
                 Hosts::Http(Box::new(http))
             }
             (None, Application::Tls) => {
@@ -208,7 +208,7 @@ impl Listeners {
     fn unpublish(&self, mut gone: Declared, snapshot: &mut Snapshot) {
         let name = &gone.listener.name;
         match &mut gone.hosts {
-            Hosts::Http(_) => drop(snapshot.remove(ResourceType::Route, name)),
+            Hosts::Http(_) => drop(snapshot.remove(ResourceType::Route, &manager::in_clear(name))),
             Hosts::Tls(tls) => drop(tls.publish(snapshot)),
             Hosts::None => {}
         }

@@ -115,16 +115,17 @@ pub fn managers(listener: &Listener, edge: &Edge) -> Vec<Resource> {
 }
 
 fn http(name: &Arc<str>, address: SocketAddr, edge: &Edge) -> Part {
+    let manager = manager::in_clear(name);
     let listener = pb::Listener {
         listener_filters: proxy_protocol(edge).into_iter().collect(),
         filter_chains: vec![pb::FilterChain {
             name: name.to_string(),
-            filters: vec![manager::filter(name, manager::http_routes(name))],
+            filters: vec![manager::filter(&manager, manager::http_routes(name))],
             ..Default::default()
         }],
         ..over_tcp(name, address)
     };
-    let manager = reference(ResourceType::Extension, name);
+    let manager = reference(ResourceType::Extension, &manager);
     own_part(&listener, BTreeSet::from([manager]))
 }
 

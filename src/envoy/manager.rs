@@ -27,6 +27,7 @@ use super::encode::{ads, own_part, reference, seconds};
 use super::{
     early_header_mutation, http_connection_manager as hcm, http_filter, request_checks, scope,
 };
+use crate::model::Listener;
 use crate::xds::{Reference, Resource, ResourceType};
 
 /// The server name of the connection. Strangers can't set it, and back ends don't see it.
@@ -42,21 +43,34 @@ const SCOPES: &str = "https";
 pub(super) const PRIVATE_HEADERS: [&str; 2] = [SCOPE, SERVER_NAME];
 
 /// The managers of a listener for TLS: of connections whose server name is a host that is named, and of those whose server
-/// name only a wildcard stands for. One for clear text has a single one, of its own name.
+/// name only a wildcard stands for. No two listeners have one name: see [`scope::prefix`].
 #[must_use]
 pub fn names(listener: &str) -> [Arc<str>; 2] {
-    [listener.into(), format!("{listener}-wildcard").into()]
+    match listener == Listener::HTTPS {
+        true => [listener.into(), format!("{listener}-wildcard").into()],
+        false => ["exact", "wildcard"].map(|which| format!("{listener}>{which}").into()),
+    }
+}
+
+/// The one manager of a listener for clear text, and its table, which no table of TLS has the name of.
+#[must_use]
+pub fn in_clear(listener: &str) -> Arc<str> {
+    match listener == Listener::HTTP {
+        true => listener.into(),
+        false => format!("{listener}>http").into(),
+    }
 }
 
 /// The manager of a listener for clear text, whose table has its name too.
 #[must_use]
 pub fn http(listener: &Arc<str>, edge: &Edge) -> Resource {
-    let routes = reference(ResourceType::Route, listener);
+    let name = in_clear(listener);
+    let routes = reference(ResourceType::Route, &name);
     let http = HttpConnectionManager {
         route_specifier: Some(http_routes(listener)),
         ..hcm::without_routes(listener, edge)
     };
-    manager(listener.clone(), http, BTreeSet::from([routes]))
+    manager(name, http, BTreeSet::from([routes]))
 }
 
 /// The managers of a listener for TLS.
@@ -162,7 +176,7 @@ pub(super) fn filter(name: &str, routes: RouteSpecifier) -> Filter {
 
 /// Routes for clear text.
 pub(super) fn http_routes(listener: &str) -> RouteSpecifier {
-    hcm::rds(listener)
+    hcm::rds(&in_clear(listener))
 }
 
 /// Routes for TLS: by the server name.

@@ -8,7 +8,7 @@
 //! |---|---|---|
 //! | its server name is a host that is named | the server name, as Envoy has it: lower case | one for each host, and one with a dot at the end |
 //! | its server name is one of a wildcard's | the name of its filter chain, which is the wildcard | one for each wildcard |
-//! | on another listener | the same, after the listener's name | the same |
+//! | on another listener | the same, after the listener's name and a `>` | the same |
 //! | none | the name of a table | one for each table: it brings the table, see `xds/stream/scopes.rs` |
 
 use std::collections::BTreeSet;
@@ -42,11 +42,14 @@ pub fn scope(name: &Arc<str>, table: &Arc<str>) -> Resource {
 
 /// What the names of a listener's scopes and tables begin with: every listener has those of its own hosts. Nothing for the
 /// one that Ingresses are served on.
+///
+/// A `>` is in no host, no name of a Secret and no name of a listener ([`Listener::is_name`]): so no two listeners, and none
+/// and that of Ingresses, have one name.
 #[must_use]
 pub fn prefix(listener: &str) -> String {
     match listener == Listener::HTTPS {
         true => String::new(),
-        false => format!("{listener}/"),
+        false => format!("{listener}>"),
     }
 }
 

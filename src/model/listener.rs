@@ -16,6 +16,10 @@ pub struct Listener {
     pub application: Application,
 }
 
+/// What the name of a claimed listener may have beside letters and digits: nothing that separates it from what is named after
+/// it (`>`), and nothing that means something in a format of the proxy's (`%`).
+const NAME_BYTES: &[u8] = b"-._/:";
+
 impl Listener {
     /// The name of the one for clear text that Ingresses are served on.
     pub const HTTP: &str = "http";
@@ -26,6 +30,13 @@ impl Listener {
     #[must_use]
     pub fn is_built_in(name: &str) -> bool {
         [Self::HTTP, Self::HTTPS, "stats"].contains(&name)
+    }
+
+    /// Whether a claimed listener can have the name.
+    #[must_use]
+    pub fn is_name(name: &str) -> bool {
+        let is_good = |byte: u8| byte.is_ascii_alphanumeric() || NAME_BYTES.contains(&byte);
+        !name.is_empty() && name.bytes().all(is_good)
     }
 }
 
@@ -82,4 +93,19 @@ pub struct Share {
     pub cluster: Arc<str>,
     /// How large it is, relative to the sum of all.
     pub weight: u32,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_have_nothing_that_separates() {
+        for name in ["gw", "https-wildcard", "ns/gateway/[port]", "a.b_c:80/x"] {
+            assert_eq!(Listener::is_name(name), !name.contains('['), "{name}");
+        }
+        for name in ["", "a>b", "a>http", "100%", "a b", "a\n", "ä"] {
+            assert!(!Listener::is_name(name), "{name}");
+        }
+    }
 }

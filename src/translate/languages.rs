@@ -65,10 +65,9 @@ impl Languages {
             return ListenerUnit::default();
         };
         let mut unit = ListenerUnit::default();
-        if Listener::is_built_in(name) {
+        if let Some(why) = not_allowed(name) {
             let told = |claim: &ObjectRef| {
-                let message = format!("listener {name} is there whatever objects say");
-                Problem::new(claim.clone(), reason::LISTENER_NOT_ALLOWED, message)
+                Problem::new(claim.clone(), reason::LISTENER_NOT_ALLOWED, why.clone())
             };
             unit.problems.extend(claims.iter().map(told));
             return unit;
@@ -88,6 +87,20 @@ impl Languages {
     pub fn host(&self, input: Input<'_>, front: &Front, host: &Host) -> HostUnit {
         let claims = input.reader.claimants(front, host);
         if let Front::Listener(name) = front
+            && Listener::is_built_in(name)
+        {
+            let told = |claim: &ObjectRef| {
+                let message = format!(
+                    "listener {name} has the hosts of Ingresses, and no host {host} of its own"
+                );
+                Problem::new(claim.clone(), reason::LISTENER_NOT_ALLOWED, message)
+            };
+            return HostUnit {
+                problems: claims.iter().map(told).collect(),
+                ..HostUnit::default()
+            };
+        }
+        if let Front::Listener(name) = front
             && input.reader.spoken(name).is_none()
         {
             return HostUnit::default();
@@ -96,6 +109,7 @@ impl Languages {
             return HostUnit::default();
         };
         let mut unit = language.host(input, front, host, &claims);
+        drop_others(&mut unit, host, winner);
         let named = format!("host {host}");
         self.tell_losers(&claims, winner, &named, &mut unit.problems);
         unit
@@ -153,5 +167,35 @@ impl Languages {
         if let Some(language) = self.of(object.kind) {
             language.enter(store, object, statuses);
         }
+    }
+}
+
+/// Why nobody may claim a listener of this name.
+fn not_allowed(name: &str) -> Option<String> {
+    if Listener::is_built_in(name) {
+        return Some(format!("listener {name} is there whatever objects say"));
+    }
+    (!Listener::is_name(name)).then(|| {
+        format!("{name:?} is no name of a listener: it has letters, digits, and -._/: only")
+    })
+}
+
+/// Takes out routes of another host, and tells who brings them: they would stand in the place of that host's own.
+fn drop_others(unit: &mut HostUnit, host: &Host, by: &ObjectRef) {
+    let in_clear = unit.http.take_if(|http| http.host != *host);
+    let by_tls = unit
+        .https
+        .take_if(|https| https.virtual_host.host != *host)
+        .map(|https| https.virtual_host);
+    if let Some(other) = in_clear.or(by_tls) {
+        if unit.http.is_none() && unit.https.is_none() && unit.passthrough.is_none() {
+            unit.clusters.clear();
+        }
+        let message = format!(
+            "what it says of host {host} came to routes of host {}, which are not served",
+            other.host
+        );
+        let problem = Problem::new(by.clone(), reason::HOST_CONFLICT, message);
+        unit.problems.push(problem);
     }
 }
