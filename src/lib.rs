@@ -117,9 +117,11 @@
 //! Sources, the store's tables, the rights in `deploy/` and the generators of the tests go over the rows: what they lack
 //! does not compile, or a test names it. A language ([`translate::Language`]) says what its objects claim, what their listeners
 //! and hosts are, and what is wrong with them: a file beside `translate/ingress.rs`, and a line in `translate/languages.rs`.
-//! `tests/support/rehearsed.rs` is such a kind, to be thrown away, on 149 lines; its objects are of no type
+//! `tests/support/rehearsed.rs` is such a kind, to be thrown away; its objects are of no type
 //! ([`objects::Untyped`]), in the place of a row. What several of its units read alike is [`translate::Derived`], below
-//! claims (as what comes of the objects that listen will be) or above them.
+//! claims (as what comes of the objects that listen will be) or above them. Trust bundles, and certificates that clusters
+//! show, are in the model and rendered by [`envoy`], but no unit makes them yet: the first language whose parts refer to one
+//! brings the unit (`build/unit.rs`), counted by references as `build/listeners.rs` counts Secrets.
 //! A new route feature is a field of the model, a function
 //! of [`envoy`] that renders it and an annotation in `translate/policy.rs`. Neither touches build or protocol. Whatever is
 //! made of an object counts against that object's budget (`translate/budget.rs`), and what many units read of one list is found

@@ -1,7 +1,7 @@
 //! What objects claim, and the listeners that are there for it.
 //!
 //! A claim brings a listener or a host into being, and the last one takes it away. What changes here is read by units of this
-//! very build that stand higher: which objects claim what, and what is spoken on a listener.
+//! very build that stand higher (the places in `build/unit.rs`): which objects claim what, and what is spoken on a listener.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

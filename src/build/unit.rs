@@ -101,9 +101,11 @@ pub enum Unit {
 }
 
 impl Unit {
+    const PLACE_OF_HOSTS: u8 = 4;
+
     /// Whether it is made before hosts. While such a unit is made more of them come, each at its place.
     fn is_first(&self) -> bool {
-        self.place() <= 3
+        self.place() < Self::PLACE_OF_HOSTS
     }
 
     /// The place of its kind.
@@ -113,7 +115,7 @@ impl Unit {
             Self::Claims(_) => 1,
             Self::Listener(_) => 2,
             Self::Derived(_) => 3,
-            Self::Host(..) => 4,
+            Self::Host(..) => Self::PLACE_OF_HOSTS,
             Self::Cluster(_) => 5,
             Self::Endpoints(_) => 6,
             Self::Secret(_) => 7,

@@ -7,7 +7,7 @@ use super::{Host, Listener};
 /// Listeners that have their hosts together: what a host is on them is made in one go.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Front {
-    /// [`Listener::HTTP`] and [`Listener::HTTPS`]: one list of routes comes to both virtual hosts of a host.
+    /// [`Listener::HTTP`] and [`Listener::HTTPS`], where the hosts of every Ingress are: one list of routes comes to both virtual hosts of a host.
     Fleet,
     /// The listener of this name alone.
     Listener(Arc<str>),

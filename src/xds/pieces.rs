@@ -14,7 +14,9 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use super::Part;
 
-/// The least bytes of a piece that is made of more; it has less than twice as many, but for its last part.
+/// About the least bytes of a piece when its range is cut; it has less than twice as many, but for its last part. One that
+/// loses parts is shorter from then on, and what is left of a range behind a long part is too: pieces are never joined, as
+/// a table that shrinks costs a buffer for each and no more, until a client asks anew.
 const PIECE: usize = 32 << 10;
 
 /// Encoded parts in the order of their keys.
