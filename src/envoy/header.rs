@@ -29,7 +29,7 @@ pub(super) fn set(name: &str, value: &str) -> core::HeaderValueOption {
     }
 }
 
-/// A header whose value is a format of Envoy's. What comes out empty is not added.
+/// A header whose value is a format of Envoy's. What comes out empty is not added, and leaves what is there.
 pub(super) fn formatted(
     name: &str,
     value: String,
@@ -46,7 +46,8 @@ pub(super) fn formatted(
     }
 }
 
-/// A change whose value Envoy fills in.
+/// A change whose value Envoy fills in. One that replaces does so with nothing too: else a client whose connection has no
+/// such value could write it by itself.
 pub(super) fn change(change: &HeaderChange) -> core::HeaderValueOption {
     let action = match change.mode() {
         HeaderMode::Set => HeaderAppendAction::OverwriteIfExistsOrAdd,
@@ -57,7 +58,10 @@ pub(super) fn change(change: &HeaderChange) -> core::HeaderValueOption {
         HeaderPart::Text(text) => literal(text),
         HeaderPart::Value(value) => format_of(value),
     });
-    formatted(change.name(), value.collect(), action)
+    core::HeaderValueOption {
+        keep_empty_value: change.mode() == HeaderMode::Set,
+        ..formatted(change.name(), value.collect(), action)
+    }
 }
 
 /// The one place that writes commands of Envoy's formats for objects. A name in one is [`crate::model::PlainName`].

@@ -120,12 +120,16 @@ pub fn for_own_name(host: &Host, part: &Part) -> Option<Part> {
     });
     let mut matches = route_match::everything();
     matches.headers = own.into();
-    let elsewhere = nested(ROUTES, &answer(matches, 421).encode_to_vec());
     let table = part.bytes.to_bytes();
     let mut rest = &*table;
     prost::encoding::decode_key(&mut rest).ok()?;
     let length = prost::encoding::decode_varint(&mut rest).ok()?;
     let content = rest.get(..usize::try_from(length).ok()?)?;
+    let mut elsewhere = answer(matches, 421).encode_to_vec();
+    if filters::has_some(content) {
+        elsewhere.extend(filters::of_nobody());
+    }
+    let elsewhere = nested(ROUTES, &elsewhere);
     // Fields come in any order, routes in theirs.
     let bytes = [&*elsewhere, content].concat();
     Some(Part {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::header::{HeaderName, is_token_byte};
+use super::header::{HeaderName, MAX_VALUE, is_token_byte};
 use super::percent::Percent;
 
 /// Which endpoint gets a request.
@@ -173,24 +173,23 @@ impl SetCookie {
     ///
     /// # Errors
     ///
-    /// One sentence where a part of it would end the part before it.
+    /// One sentence where a part of it would end the part before it, or is longer than Envoy takes.
     pub fn new(
         ttl: Option<Duration>,
         path: &str,
         attributes: &[(&str, &str)],
     ) -> Result<Self, String> {
         let is_value = |text: &str| {
-            text.bytes()
-                .all(|byte| matches!(byte, b' '..=b'~') && byte != b';')
+            let is_sent = |byte| matches!(byte, b' '..=b'~') && byte != b';';
+            text.len() <= MAX_VALUE && text.bytes().all(is_sent)
         };
         if !is_value(path) {
-            return Err(format!("{path:?} is no path of a cookie (RFC 6265, 4.1.1)"));
+            return Err(cut(path, "path"));
         }
         for (name, value) in attributes {
-            if name.is_empty() || !name.bytes().all(is_token_byte) || !is_value(value) {
-                return Err(format!(
-                    "{name:?} is no attribute of a cookie (RFC 6265, 4.1.1)"
-                ));
+            let is_name = !name.is_empty() && name.bytes().all(is_token_byte) && is_value(name);
+            if !is_name || !is_value(value) {
+                return Err(cut(name, "attribute"));
             }
         }
         let attributes = attributes.iter();
@@ -223,6 +222,12 @@ impl SetCookie {
     }
 }
 
+/// Says what is no part of a cookie, in a sentence that stays one.
+fn cut(text: &str, what: &str) -> String {
+    let text: String = text.chars().take(64).collect();
+    format!("{text:?} is no {what} of a cookie (RFC 6265, 4.1.1)")
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
@@ -251,6 +256,12 @@ mod tests {
         assert!(set("/\r\nSet-Cookie: a", &[]).is_err());
         assert!(set("", &[("SameSite", "Lax; Domain=a")]).is_err());
         assert!(set("", &[("Same Site", "")]).is_err());
+        // Envoy's limit.
+        let [most, longer] = [16_384, 16_385].map(|length| "a".repeat(length));
+        assert!(set(&most, &[(&most, &most)]).is_ok());
+        assert!(set(&longer, &[]).is_err());
+        assert!(set("", &[(&longer, "")]).is_err());
+        assert!(set("", &[("a", &longer)]).is_err());
         let life = |seconds| SetCookie::new(Some(Duration::from_millis(seconds)), "", &[]);
         assert_eq!(life(999).unwrap().ttl(), None);
         assert!(life(1000).unwrap().ttl().is_some());

@@ -91,10 +91,44 @@ pub(super) const fn is_token_byte(byte: u8) -> bool {
         )
 }
 
-/// Whether a header can have this as its value (RFC 9110, 5.5).
-pub(super) fn is_field_value(text: &str) -> bool {
+/// What Envoy takes as a header's value. Of a format it counts what is written.
+pub(super) const MAX_VALUE: usize = 16_384;
+
+/// How long a literal text is as a format, in which `%` is doubled.
+pub(super) fn value_size(text: &str) -> usize {
+    text.len() + text.bytes().filter(|byte| *byte == b'%').count()
+}
+
+/// Whether a header can have a value of these texts (RFC 9110, 5.5), all of it so long to Envoy.
+pub(super) fn check_value<'a>(
+    name: &HeaderName,
+    texts: impl IntoIterator<Item = &'a str>,
+    size: usize,
+) -> Result<(), String> {
     let is_sent = |byte: u8| byte == b'\t' || !byte.is_ascii_control();
-    text.bytes().all(is_sent)
+    if !texts.into_iter().all(|text| text.bytes().all(is_sent)) {
+        return Err(format!("the value of {name} has control characters"));
+    }
+    if size > MAX_VALUE {
+        return Err(format!(
+            "the value of {name} is longer than {MAX_VALUE} bytes"
+        ));
+    }
+    Ok(())
+}
+
+/// [`check_value`] of one literal text.
+pub(super) fn check_literal(name: &HeaderName, text: &str) -> Result<(), String> {
+    check_value(name, [text], value_size(text))
+}
+
+/// A name that something other than the client may have the say of. Host is the route's: whoever else wrote it would
+/// choose the back end's virtual host.
+pub(super) fn given(name: HeaderName) -> Result<HeaderName, String> {
+    if name.as_str() == "host" {
+        return Err("Host is rewritten and not set".into());
+    }
+    Ok(name)
 }
 
 /// Changes of headers. Names are lower-case; values are literal text, never a format.

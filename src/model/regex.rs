@@ -55,6 +55,17 @@ impl Expression {
         self.ignores_case
     }
 
+    /// Whether it matches the whole of this text.
+    #[must_use]
+    pub fn matches(&self, text: &str) -> bool {
+        regex::bytes::RegexBuilder::new(&format!(r"\A(?:{})\z", self.text))
+            .case_insensitive(self.ignores_case)
+            .unicode(false)
+            .build()
+            // Whoever asks guards something: what can't be told is taken to match.
+            .map_or(true, |compiled| compiled.is_match(text.as_bytes()))
+    }
+
     /// How many groups it has.
     #[must_use]
     pub fn groups(&self) -> u32 {

@@ -195,6 +195,29 @@ impl StringMatch {
         })
     }
 
+    /// Whether it takes this text.
+    #[must_use]
+    pub fn matches(&self, value: &str) -> bool {
+        let folded = |text: &Text, value: &str| match text.ignores_case() {
+            true => (
+                text.as_str().to_ascii_lowercase(),
+                value.to_ascii_lowercase(),
+            ),
+            false => (text.as_str().to_owned(), value.to_owned()),
+        };
+        let compared = |text, by: fn(&str, &str) -> bool| {
+            let (text, value) = folded(text, value);
+            by(&value, &text)
+        };
+        match self {
+            Self::Exact(text) => compared(text, |value, text| value == text),
+            Self::Prefix(text) => compared(text, |value, text| value.starts_with(text)),
+            Self::Suffix(text) => compared(text, |value, text| value.ends_with(text)),
+            Self::Contains(text) => compared(text, |value, text| value.contains(text)),
+            Self::Regex(expression) => expression.matches(value),
+        }
+    }
+
     /// What was written.
     #[must_use]
     pub fn text(&self) -> &str {
@@ -233,6 +256,29 @@ mod tests {
             let got = QueryMatch::new(name, QueryPredicate::Present);
             assert_eq!(got.is_ok(), is_taken, "{name:?}");
         }
+    }
+
+    #[test]
+    fn texts_are_taken_or_not() {
+        let kinds = |text| {
+            [
+                StringMatch::exact(text),
+                StringMatch::prefix(text).unwrap(),
+                StringMatch::suffix(text).unwrap(),
+                StringMatch::contains(text).unwrap(),
+                StringMatch::regex(text).unwrap(),
+            ]
+        };
+        for (value, expected) in [
+            ("aB", [true; 5]),
+            ("aBc", [false, true, false, true, false]),
+            ("caB", [false, false, true, true, false]),
+            ("ab", [false; 5]),
+        ] {
+            assert_eq!(kinds("aB").map(|it| it.matches(value)), expected, "{value}");
+        }
+        let folded = kinds("aB").map(|it| it.ignoring_case().unwrap());
+        assert_eq!(folded.map(|it| it.matches("Ab")), [true; 5]);
     }
 
     #[test]

@@ -67,8 +67,7 @@ fn routes() -> Vec<Route> {
     let told = BTreeMap::from([("b".into(), "2".into()), ("a".into(), "1".into())]);
     let context = changed(grpc(), |it| it.context = told);
     let says = |http: HttpAuthorizer| {
-        changed(http, |it| {
-            it.gives_to_backend = vec![name("x-user")];
+        changed(http.give_to_backend(name("x-user")).unwrap(), |it| {
             it.gives_to_client = vec![name("www-authenticate")];
             it.gives_on_success = vec![name("x-client")];
         })

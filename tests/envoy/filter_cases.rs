@@ -176,9 +176,11 @@ fn authorizations() -> Vec<Filters> {
     });
     let blind = Authorization::new(grpc(Some(vec![])), second).unwrap();
     let blind = blind.with_unanswered(Unanswered::Passed).unwrap();
-    let http = changed(HttpAuthorizer::new("web/authz/80"), |it| {
+    let http = HttpAuthorizer::new("web/authz/80");
+    let http = http.give_to_backend(name("x-user")).unwrap();
+    let http = http.give_to_backend(name("x-groups")).unwrap();
+    let http = changed(http, |it| {
         it.sees = vec![name("cookie")];
-        it.gives_to_backend = vec![name("x-user"), name("x-groups")];
         it.gives_to_client = vec![name("location")];
         it.gives_on_success = vec![name("set-cookie")];
     });
@@ -216,10 +218,11 @@ fn providers() -> JwtProviders {
     let header = |name: &str| HeaderName::new(name).unwrap();
     let inline = r#"{"keys":[{"kty":"OKP","crv":"Ed25519","x":"AA"}]}"#;
     let inline = JwtKeys::Inline(PublicKeys::new(inline).unwrap());
-    let one = changed(JwtProvider::new(inline), |it| {
+    let claim = Claim::new("realm.role").unwrap();
+    let one = JwtProvider::new(inline).give(claim, header("x-role"));
+    let one = changed(one.unwrap(), |it| {
         it.issuer = Some("https://a.test".into());
         it.audiences = vec!["shop".into()];
-        it.claims = vec![(Claim::new("realm.role").unwrap(), header("x-role"))];
     });
     let second = Duration::from_secs(1);
     let remote = RemoteKeys::new(

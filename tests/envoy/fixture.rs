@@ -238,6 +238,15 @@ impl World {
         self
     }
 
+    /// A host that another server serves than this one, whose wildcard takes connections for it too.
+    pub fn for_own_name(mut self, server: &str, host: &VirtualHost) -> Self {
+        let (key, part) = route::virtual_host(host, TLS);
+        let part = route::for_own_name(&host.host, &part).unwrap();
+        let table = self.tables.get_mut(server).unwrap();
+        table.insert(key, part.into());
+        self
+    }
+
     /// A server name that leads to a chain, be it there or not.
     pub fn server_name(mut self, host: &str, server: &str) -> Self {
         let host = Host::new(host);

@@ -9,7 +9,7 @@ use isobath::model::{
 };
 
 use crate::backend;
-use crate::client::request;
+use crate::client::{exchange, request, tls};
 use crate::filter_cases::{header_key, limit};
 use crate::fixture::{World, forward, virtual_host};
 use crate::guarding::{get_from, guarded, start};
@@ -222,6 +222,40 @@ async fn a_wildcard_counts_its_own() {
         let found = crate::client::plain(proxy.http, &asked).await.status;
         assert_eq!(found, expected, "{name}");
     }
+}
+
+/// A host's count is not for connections that another host's certificate was shown on.
+#[tokio::test]
+async fn a_host_counts_its_own_connections() {
+    let Some(envoy) = envoy() else { return };
+    let host = VirtualHost {
+        filters: Some(Box::new(HostFilters {
+            local_rate_limits: vec![limit(1, vec![])],
+            ..HostFilters::default()
+        })),
+        ..virtual_host("own.example.com", vec![to("/", forward(&["a"]))])
+    };
+    let world = World::new()
+        .cluster("a", &[backend::start("a").await])
+        .https("wild", &[("*.example.com", "a")])
+        .for_own_name("wild", &host);
+    let proxy = Proxy::start(&envoy, world.resources()).await;
+    for (name, expected) in [
+        ("x.example.com", 421),
+        ("x.example.com", 421),
+        ("x.example.com", 421),
+        ("own.example.com", 200),
+        ("x.example.com", 421),
+        ("own.example.com", 200),
+        ("own.example.com", 429),
+        ("x.example.com", 421),
+    ] {
+        let stream = tls(proxy.https, Some(name), "http/1.1").await.unwrap();
+        let asked = request("GET", "own.example.com", "/", &[]);
+        let found = exchange(stream, &asked).await.status;
+        assert_eq!(found, expected, "{name}");
+    }
+    proxy.assert_content();
 }
 
 /// Path, length of the body, whether it is said before, and the status of the answer.

@@ -71,16 +71,18 @@ fn host(one: &Issuer) -> VirtualHost {
     let second = Duration::from_secs(5);
     let header = |name: &str| HeaderName::new(name).unwrap();
     let inline = JwtKeys::Inline(PublicKeys::new(&one.keys()).unwrap());
-    let first = changed(JwtProvider::new(inline), |it| {
+    let claim = |name| Claim::new(name).unwrap();
+    let first = JwtProvider::new(inline).give(claim("sub"), header("x-sub"));
+    let first = changed(first.unwrap(), |it| {
         it.issuer = Some("one".into());
         it.audiences = vec!["shop".into()];
-        it.claims = vec![(Claim::new("sub").unwrap(), header("x-sub"))];
     });
     let remote = |cluster: &str| {
         let keys = RemoteKeys::new(cluster, "http://keys.test/jwks", second, second * 60);
         JwtProvider::new(JwtKeys::Remote(keys.unwrap()))
     };
-    let second = changed(remote("keys/one/80"), |it| {
+    let two = remote("keys/one/80").give(claim("role"), header("x-role"));
+    let second = changed(two.unwrap(), |it| {
         it.issuer = Some("two".into());
         it.sources = vec![
             TokenSource::Header(header("x-token")),
@@ -165,7 +167,7 @@ async fn tokens_are_checked() {
     let proxy = Proxy::start(&envoy, world.resources()).await;
     proxy.assert_content();
     let token = |whose: &str| {
-        let claims = |issuer: &str, audience: &str, expires: u64| serde_json::json!({"iss": issuer, "aud": audience, "sub": "alice", "exp": expires});
+        let claims = |issuer: &str, audience: &str, expires: u64| serde_json::json!({"iss": issuer, "aud": audience, "sub": "alice", "role": "clerk", "exp": expires});
         let far = 9_000_000_000_u64;
         match whose {
             "one" => one.token(&claims("one", "shop", far)),
@@ -180,7 +182,7 @@ async fn tokens_are_checked() {
     for (path, header, whose, expected) in ROWS {
         let header = header.replace('*', &token(whose));
         // What only a token may say.
-        let mut headers = vec!["X-Sub: mallory"];
+        let mut headers = vec!["X-Sub: mallory", "X-Role: admin"];
         headers.extend((!header.is_empty()).then_some(header.as_str()));
         let answer = get(&proxy, path, &headers).await;
         if answer.status != *expected {
@@ -191,6 +193,16 @@ async fn tokens_are_checked() {
             if found != (Some("alice"), None) {
                 wrong.push(format!("{path} {whose}: {found:?}"));
             }
+        }
+        // Each says what its own tokens say, and of what another's would say there is nothing.
+        let (subject, role) = match *whose {
+            "one" if *path != "/off" => (Some("alice"), None),
+            "two" => (None, Some("clerk")),
+            _ => (None, None),
+        };
+        let found = (answer.received("x-sub"), answer.received("x-role"));
+        if answer.status == 200 && found != (subject, role) {
+            wrong.push(format!("{path} {whose}: {found:?}"));
         }
         if *path == "/two" && answer.status == 200 && header.starts_with("X-Token") {
             assert!(answer.received("x-token").is_some(), "it is forwarded");

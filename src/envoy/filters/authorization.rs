@@ -30,7 +30,7 @@ pub(super) fn filters(
 ) -> impl Iterator<Item = core::TypedExtensionConfig> + use<> {
     let said = match &authorization.authorizer {
         Authorizer::Grpc(_) => &[][..],
-        Authorizer::Http(http) => &http.gives_to_backend,
+        Authorizer::Http(http) => http.gives_to_backend(),
     };
     let removed = (!said.is_empty()).then(|| in_chain("isobath.said-by-authorizer", removal(said)));
     let asks = in_chain(NAME, filter(authorization));
@@ -69,7 +69,7 @@ fn filter(authorization: &Authorization) -> pb::ExtAuthz {
             (service, some_names(&http.sees))
         }
     };
-    let (passes, status) = match authorization.unanswered {
+    let (passes, status) = match authorization.unanswered() {
         Unanswered::Passed => (true, None),
         Unanswered::Refused(status) => (false, Some(status)),
     };
@@ -86,7 +86,7 @@ fn filter(authorization: &Authorization) -> pb::ExtAuthz {
             allow_partial_message: body.may_be_cut,
             pack_as_bytes: body.as_bytes,
         }),
-        // A header that he may not write is an error, and no crash.
+        // A header that it may not write is an error, and no crash.
         validate_mutations: true,
         ..Default::default()
     }
@@ -108,7 +108,7 @@ fn http_service(http: &HttpAuthorizer, uri: core::HttpUri) -> pb::HttpService {
             ..Default::default()
         }),
         authorization_response: Some(pb::AuthorizationResponse {
-            allowed_upstream_headers: some_names(&http.gives_to_backend),
+            allowed_upstream_headers: some_names(http.gives_to_backend()),
             allowed_client_headers: some_names(&http.gives_to_client),
             allowed_client_headers_on_success: some_names(&http.gives_on_success),
             ..Default::default()
@@ -144,4 +144,22 @@ pub(super) fn of_route(authorization: &Authorization) -> Option<Any> {
         type_url: pb::ExtAuthzPerRoute::type_url(),
         value: nested(2, &settings),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use envoy_types::pb::envoy::r#type::v3::StatusCode;
+
+    use crate::model::Rejection;
+
+    /// Envoy refuses a whole table over a status that it does not list.
+    #[test]
+    fn statuses_are_those_that_envoy_lists() {
+        for status in 0..1000_u16 {
+            let is_listed = StatusCode::try_from(i32::from(status)).is_ok();
+            let expected = is_listed && status >= 400;
+            let found = Rejection::new(status, Vec::new()).is_ok();
+            assert_eq!(found, expected, "{status}");
+        }
+    }
 }

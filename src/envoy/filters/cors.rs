@@ -9,7 +9,7 @@ use super::super::string_matcher::{exact, string_matcher};
 use crate::model::{Cors, Origins};
 
 pub(super) fn policy(cors: &Cors) -> Any {
-    let origins = match &cors.origins {
+    let origins = match cors.origins() {
         Origins::All => vec![exact("*")],
         Origins::Like(patterns) => patterns.iter().map(string_matcher).collect(),
     };

@@ -110,7 +110,7 @@ fn provider(provider: &JwtProvider) -> pb::JwtProvider {
         }),
         forward: provider.forwards_token,
         claim_to_headers: provider
-            .claims
+            .claims()
             .iter()
             .map(|(claim, header)| pb::JwtClaimToHeader {
                 header_name: header.to_string(),

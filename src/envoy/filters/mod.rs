@@ -31,6 +31,7 @@ use pb::cors::v3::Cors;
 use pb::filter_chain::v3::{FilterChain, FilterChainConfig, FilterChainConfigPerRoute};
 use pb::grpc_web::v3::GrpcWeb;
 use prost::Message as _;
+use prost::encoding::{DecodeContext, decode_key, skip_field};
 
 use super::encode::{nested, u64_value};
 use super::http_filter;
@@ -115,6 +116,20 @@ pub(super) fn of_host(host: &VirtualHost) -> Vec<u8> {
 /// `Route.typed_per_filter_config`, encoded, of a route of a host with filters that answers for others.
 pub(super) fn of_nobody() -> Vec<u8> {
     entries(ROUTE_CONFIGS, [(HOST, Some(disabled()))])
+}
+
+/// Whether an encoded virtual host has filters, by [`of_host`].
+pub(super) fn has_some(mut virtual_host: &[u8]) -> bool {
+    while let Ok((field, wire_type)) = decode_key(&mut virtual_host) {
+        if field == HOST_CONFIGS {
+            return true;
+        }
+        let context = DecodeContext::default();
+        if skip_field(wire_type, field, &mut virtual_host, context).is_err() {
+            break;
+        }
+    }
+    false
 }
 
 /// `Route.typed_per_filter_config` and `VirtualHost.typed_per_filter_config`.

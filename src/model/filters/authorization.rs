@@ -4,33 +4,34 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::model::header::{HeaderName, is_field_value};
+use super::status::error_status;
+use crate::model::header::{HeaderName, check_literal, given};
 
-/// Somebody who is asked about each request, and whose no is the answer. What he does not answer in time, or answers
-/// wrongly, is a no too ([`Self::unanswered`]).
+/// A service that is asked about each request, and whose no is the answer. What it does not answer in time, or answers
+/// wrongly, is a no too ([`Unanswered`]).
 ///
-/// A request that is asked about counts as the client's until he has answered: nothing of it reaches the back end before.
+/// A request that is asked about counts as the client's until it is answered: nothing of it reaches the back end before.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Authorization {
     /// Who is asked.
     pub authorizer: Authorizer,
-    /// How long he may take. At least a millisecond, at most an hour.
+    /// How long it may take. At least a millisecond, at most an hour.
     timeout: Duration,
     /// What becomes of a request that nobody answers for.
-    pub unanswered: Unanswered,
-    /// What he sees of the body: nothing, unless said.
+    unanswered: Unanswered,
+    /// What it sees of the body: nothing, unless said.
     pub body: Option<AskedBody>,
-    /// What he is told about the route. By HTTP he is told nothing of it.
+    /// What it is told about the route. By HTTP it is told nothing of it.
     pub context: BTreeMap<Arc<str>, Arc<str>>,
 }
 
 /// Who is asked, and how.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Authorizer {
-    /// `envoy.service.auth.v3.Authorization` by gRPC. He says himself which headers are set or removed.
+    /// `envoy.service.auth.v3.Authorization` by gRPC. It says itself which headers are set or removed.
     Grpc(GrpcAuthorizer),
-    /// A request of the same method, without body unless said; 200 is a yes and any other status, with headers and
-    /// body, the client's answer.
+    /// A request of the same method, without body unless said. 200 is a yes; 5xx is an error of the service, which is no
+    /// answer ([`Unanswered`]); and any other status, with headers and body, is the client's answer.
     Http(HttpAuthorizer),
 }
 
@@ -39,7 +40,7 @@ pub enum Authorizer {
 pub struct GrpcAuthorizer {
     /// Name of a [`crate::model::Cluster`] of HTTP/2.
     pub cluster: Arc<str>,
-    /// What headers of the request he sees, besides the method, the path and the host: all, unless said.
+    /// What headers of the request it sees, besides the method, the path and the host: all, unless said.
     pub sees: Option<Vec<HeaderName>>,
 }
 
@@ -48,15 +49,14 @@ pub struct GrpcAuthorizer {
 pub struct HttpAuthorizer {
     /// Name of a [`crate::model::Cluster`].
     pub cluster: Arc<str>,
-    /// The path that he is asked for.
+    /// The path that it is asked for.
     path: AskedPath,
-    /// Which headers of the request he sees, besides `Host`, the method, the path, `Content-Length` and `Authorization`.
+    /// Which headers of the request it sees, besides `Host`, the method, the path, `Content-Length` and `Authorization`.
     pub sees: Vec<HeaderName>,
-    /// Headers that he sees besides, with literal values.
+    /// Headers that it sees besides, with literal values.
     told: Vec<(HeaderName, Arc<str>)>,
-    /// Which headers of a yes the back end sees, in the place of the client's own. **What the client sends under these
-    /// names never arrives**, whatever is answered.
-    pub gives_to_backend: Vec<HeaderName>,
+    /// Which headers of a yes the back end sees.
+    gives_to_backend: Vec<HeaderName>,
     /// Which headers of a no the client sees, besides the status and what goes with a body: all, where there are none.
     pub gives_to_client: Vec<HeaderName>,
     /// Which headers of a yes the client sees in its answer.
@@ -75,10 +75,10 @@ enum AskedPath {
     Fixed(Arc<str>),
 }
 
-/// What becomes of a request that nobody answers for.
+/// What becomes of a request that nobody answers for: in time, at all, or by HTTP with anything but 5xx.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Unanswered {
-    /// It is refused with this status, from 400 to 599.
+    /// It is refused with this status, an error that Envoy lists ([`Authorization::with_unanswered`]).
     Refused(u16),
     /// It passes, as if the answer were yes. **Who can keep the authorizer from answering passes.**
     Passed,
@@ -132,7 +132,7 @@ impl AskedBody {
 }
 
 impl Authorization {
-    /// Asks him, and waits so long.
+    /// Asks it, and waits so long.
     ///
     /// # Errors
     ///
@@ -151,19 +151,23 @@ impl Authorization {
         })
     }
 
-    /// Who does not answer is passed, or refused with this status.
+    /// What is not answered is passed, or refused with this status.
     ///
     /// # Errors
     ///
     /// One sentence where Envoy would refuse the status.
     pub fn with_unanswered(mut self, unanswered: Unanswered) -> Result<Self, String> {
-        if let Unanswered::Refused(status) = unanswered
-            && !(400..600).contains(&status)
-        {
-            return Err(format!("{status} is no status from 400 to 599"));
+        if let Unanswered::Refused(status) = unanswered {
+            error_status(status)?;
         }
         self.unanswered = unanswered;
         Ok(self)
+    }
+
+    /// What becomes of a request that nobody answers for.
+    #[must_use]
+    pub const fn unanswered(&self) -> Unanswered {
+        self.unanswered
     }
 
     /// How long is waited.
@@ -172,7 +176,7 @@ impl Authorization {
         self.timeout
     }
 
-    /// The cluster of who is asked.
+    /// The cluster of what is asked.
     #[must_use]
     pub const fn cluster(&self) -> &Arc<str> {
         match &self.authorizer {
@@ -211,17 +215,32 @@ impl HttpAuthorizer {
         Ok(self)
     }
 
-    /// Tells him this as well.
+    /// Tells it this as well.
     ///
     /// # Errors
     ///
-    /// One sentence where the value is none.
+    /// One sentence where the value is none that Envoy takes.
     pub fn tell(mut self, name: HeaderName, value: &str) -> Result<Self, String> {
-        if !is_field_value(value) {
-            return Err(format!("the value of {name} has control characters"));
-        }
+        check_literal(&name, value)?;
         self.told.push((name, value.into()));
         Ok(self)
+    }
+
+    /// Lets the back end see this header of a yes, in the place of the client's own. **What the client sends under this name
+    /// never arrives**, whatever is answered.
+    ///
+    /// # Errors
+    ///
+    /// One sentence where it is Host.
+    pub fn give_to_backend(mut self, name: HeaderName) -> Result<Self, String> {
+        self.gives_to_backend.push(given(name)?);
+        Ok(self)
+    }
+
+    /// Which headers of a yes the back end sees.
+    #[must_use]
+    pub fn gives_to_backend(&self) -> &[HeaderName] {
+        &self.gives_to_backend
     }
 
     /// What stands before the client's path.
@@ -242,7 +261,7 @@ impl HttpAuthorizer {
         }
     }
 
-    /// What he is told besides.
+    /// What it is told besides.
     #[must_use]
     pub fn told(&self) -> &[(HeaderName, Arc<str>)] {
         &self.told
@@ -271,7 +290,13 @@ mod tests {
             let timeout = Duration::from_millis(millis);
             assert_eq!(asks(timeout).is_ok(), is_taken, "{millis}");
         }
-        for (status, is_taken) in [(399, false), (400, true), (599, true), (600, false)] {
+        for (status, is_taken) in [
+            (200, false),
+            (400, true),
+            (418, false),
+            (511, true),
+            (599, false),
+        ] {
             let authorization = asks(Duration::from_secs(1)).unwrap();
             let refused = authorization.with_unanswered(Unanswered::Refused(status));
             assert_eq!(refused.is_ok(), is_taken, "{status}");
@@ -290,6 +315,10 @@ mod tests {
         }
         let name = || HeaderName::new("x-a").unwrap();
         assert!(http().tell(name(), "a\nb").is_err());
+        assert!(http().tell(name(), &"%".repeat(8193)).is_err());
         assert_eq!(http().tell(name(), "a").unwrap().told().len(), 1);
+        assert!(http().give_to_backend(name()).is_ok());
+        let host = HeaderName::new("Host").unwrap();
+        assert!(http().give_to_backend(host).is_err());
     }
 }

@@ -10,8 +10,7 @@ use crate::model::value_match::StringMatch;
 /// nothing; no answer says `Vary: Origin`, which Envoy does not add.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Cors {
-    /// Who may.
-    pub origins: Origins,
+    origins: Origins,
     methods: Arc<str>,
     headers: Arc<str>,
     exposed: Arc<str>,
@@ -30,7 +29,7 @@ pub struct Cors {
 pub enum Origins {
     /// All of them. Answers name the one that asks, so that credentials are possible.
     All,
-    /// Any of these.
+    /// Any of these. None may match the text `*`, which to Envoy 1.40 is every origin.
     Like(Vec<StringMatch>),
 }
 
@@ -40,13 +39,21 @@ impl Cors {
     ///
     /// # Errors
     ///
-    /// One sentence where a name is none.
+    /// One sentence where a name is none, or where more origins would be allowed than it says.
     pub fn new<'a>(
         origins: Origins,
         methods: impl IntoIterator<Item = &'a str>,
         headers: impl IntoIterator<Item = &'a str>,
         exposed: impl IntoIterator<Item = &'a str>,
     ) -> Result<Self, String> {
+        if let Origins::Like(patterns) = &origins
+            && let Some(pattern) = patterns.iter().find(|it| it.matches("*"))
+        {
+            let text = pattern.text();
+            return Err(format!(
+                "{text:?} takes the text `*`, by which Envoy would allow every origin"
+            ));
+        }
         Ok(Self {
             origins,
             methods: list(methods, "method")?,
@@ -57,6 +64,12 @@ impl Cors {
             allows_private_network: false,
             forwards_other_preflights: false,
         })
+    }
+
+    /// Who may.
+    #[must_use]
+    pub const fn origins(&self) -> &Origins {
+        &self.origins
     }
 
     /// The methods, as the header has them.
@@ -92,6 +105,30 @@ mod tests {
     #![allow(clippy::unwrap_used)]
 
     use super::*;
+
+    /// Envoy asks each pattern whether it takes `*`, before it asks about the origin.
+    #[test]
+    fn no_pattern_opens_to_all() {
+        let is_taken = |pattern: Result<StringMatch, String>| {
+            let origins = Origins::Like(vec![StringMatch::exact("https://a"), pattern.unwrap()]);
+            Cors::new(origins, [], [], []).is_ok()
+        };
+        assert!(!is_taken(Ok(StringMatch::exact("*"))));
+        assert!(!is_taken(StringMatch::prefix("*")));
+        assert!(!is_taken(StringMatch::suffix("*")));
+        assert!(!is_taken(StringMatch::contains("*")));
+        for (expression, expected) in [
+            ("[^.]*", false),
+            (".*", false),
+            (r"a|\*", false),
+            (r"https://[^.]*", true),
+            (r"https://.*|\w+", true),
+        ] {
+            let plain = StringMatch::regex(expression);
+            assert_eq!(is_taken(plain.clone()), expected, "{expression}");
+            assert_eq!(is_taken(plain.unwrap().ignoring_case()), expected);
+        }
+    }
 
     #[test]
     fn names_are_tokens() {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::model::header::{HeaderName, is_field_value};
+use crate::model::header::{HeaderName, check_value, given, value_size};
 
 /// A change of a header.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -15,7 +15,7 @@ pub struct HeaderChange {
 /// What becomes of a header that is there already.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum HeaderMode {
-    /// It is replaced.
+    /// It is replaced, even by nothing: then it is there and empty.
     Set,
     /// It stays, and the new one is another line.
     Add,
@@ -33,7 +33,8 @@ pub enum HeaderPart {
 }
 
 /// What Envoy knows of a request: a closed list, as a format of Envoy's can read files and its own settings. One that a
-/// request lacks is no text, and a header without any text is not sent.
+/// request lacks is no text. A header without any text is not added; one that is set arrives empty, as what is there may be
+/// the client's own word.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum DynamicValue {
     /// The client's address, as the proxies say that the operator trusts.
@@ -80,6 +81,9 @@ pub enum DynamicValue {
     ResponseFlags,
 }
 
+/// What Envoy's command for a value is shorter than, but for a name in it: all parts together are one text to Envoy.
+const MAX_COMMAND: usize = 64;
+
 /// A header's name of letters, digits, `-` and `_`, which is nothing but a name in a format of Envoy's.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PlainName(HeaderName);
@@ -115,17 +119,17 @@ impl HeaderChange {
     ///
     /// One sentence where Envoy would refuse it, or could not send it.
     pub fn new(name: &str, value: Vec<HeaderPart>, mode: HeaderMode) -> Result<Self, String> {
-        let name = HeaderName::new(name)?;
-        if name.as_str() == "host" {
-            return Err("Host is rewritten and not set".into());
-        }
-        let is_text = |part: &HeaderPart| match part {
-            HeaderPart::Text(text) => is_field_value(text),
-            HeaderPart::Value(_) => true,
-        };
-        if !value.iter().all(is_text) {
-            return Err(format!("the value of {name} has control characters"));
-        }
+        let name = given(HeaderName::new(name)?)?;
+        let sizes = value.iter().map(|part| match part {
+            HeaderPart::Text(text) => value_size(text),
+            HeaderPart::Value(DynamicValue::Header(name)) => name.as_str().len() + MAX_COMMAND,
+            HeaderPart::Value(_) => MAX_COMMAND,
+        });
+        let texts = value.iter().filter_map(|part| match part {
+            HeaderPart::Text(text) => Some(&**text),
+            HeaderPart::Value(_) => None,
+        });
+        check_value(&name, texts, sizes.sum())?;
         Ok(Self {
             name: name.as_str().into(),
             value,
@@ -200,6 +204,20 @@ mod tests {
         ] {
             assert!(literal(name, value).is_err(), "{name} {value}");
         }
+        // Envoy's limit is of all parts together, in which `%` is doubled.
+        for (text, count, is_taken) in [
+            ("a", 16_384, true),
+            ("a", 16_385, false),
+            ("%", 8192, true),
+            ("%", 8193, false),
+        ] {
+            let value = text.repeat(count);
+            let found = HeaderChange::literal("x-a", &value, HeaderMode::Set);
+            assert_eq!(found.is_ok(), is_taken, "{text} {count}");
+        }
+        let half = || HeaderPart::Text("a".repeat(8192).into());
+        let parts = vec![half(), HeaderPart::Value(DynamicValue::Host), half()];
+        assert!(HeaderChange::new("x-a", parts, HeaderMode::Set).is_err());
     }
 
     /// A name is a part of a format: what has a meaning there is refused.

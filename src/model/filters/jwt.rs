@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::model::header::HeaderName;
+use crate::model::header::{HeaderName, given};
 
 /// Who issues tokens, by the names that routes have for them. They are the host's, so that keys which are fetched are
 /// fetched once for all its routes.
@@ -63,11 +63,11 @@ pub struct JwtProvider {
     pub keys: JwtKeys,
     /// Where a token is looked for; none for `Authorization: Bearer` and the parameter `access_token`.
     pub sources: Vec<TokenSource>,
-    /// Whether the back end sees the token too. Otherwise it is taken out.
+    /// Whether the back end sees the token too. Otherwise it is taken out, but for one in a cookie
+    /// ([`TokenSource::Cookie`]).
     pub forwards_token: bool,
-    /// Claims that the back end sees as headers, in the place of the client's own. **What the client sends under these names
-    /// does not arrive** where a token is required.
-    pub claims: Vec<(Claim, HeaderName)>,
+    /// Claims that the back end sees as headers.
+    claims: Vec<(Claim, HeaderName)>,
 }
 
 impl JwtProvider {
@@ -83,6 +83,24 @@ impl JwtProvider {
             claims: Vec::new(),
         }
     }
+
+    /// Lets the back end see this claim as that header, in the place of the client's own. **What the client sends under the
+    /// names of any of its host's providers arrives on none of the host's routes**, as soon as one of them requires a token
+    /// (Envoy 1.40).
+    ///
+    /// # Errors
+    ///
+    /// One sentence where the header is Host.
+    pub fn give(mut self, claim: Claim, header: HeaderName) -> Result<Self, String> {
+        self.claims.push((claim, given(header)?));
+        Ok(self)
+    }
+
+    /// The claims that the back end sees, and as which headers.
+    #[must_use]
+    pub fn claims(&self) -> &[(Claim, HeaderName)] {
+        &self.claims
+    }
 }
 
 /// Where keys come from.
@@ -94,7 +112,8 @@ pub enum JwtKeys {
     Remote(RemoteKeys),
 }
 
-/// A set of public keys (JWKS, RFC 7517). Nothing in it is secret, as it goes where routes go and not by SDS.
+/// A set of public keys (JWKS, RFC 7517). Nothing in it is secret, as it goes where routes go and not by SDS: of the text that
+/// it is made from, the keys that were looked at are kept and nothing else.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct PublicKeys(Arc<str>);
 
@@ -143,7 +162,8 @@ impl PublicKeys {
                 return Err(format!("key {index} of the set has no {missing}"));
             }
         }
-        Ok(Self(json.into()))
+        let kept = serde_json::json!({ "keys": keys });
+        Ok(Self(kept.to_string().into()))
     }
 
     /// The JSON.
@@ -226,7 +246,8 @@ pub enum TokenSource {
     Bearer(HeaderName),
     /// In a parameter of the query.
     Parameter(Arc<str>),
-    /// In a cookie.
+    /// In a cookie. The back end sees it whatever [`JwtProvider::forwards_token`] says: Envoy 1.40 takes no token out of a
+    /// cookie.
     Cookie(Arc<str>),
 }
 
@@ -296,6 +317,18 @@ mod tests {
         assert!(PublicKeys::new("{}").is_err());
     }
 
+    /// What is beside the keys, or stands twice, is read by nobody and sent to nobody.
+    #[test]
+    fn nothing_but_the_keys_is_kept() {
+        let json = r#"{"keys":[{"kty":"oct","k":"SECRET"}],"d":"SECRET",
+            "keys":[{"kty":"OKP","crv":"Ed25519","x":"SECRET","x":"a"}]}"#;
+        let kept = PublicKeys::new(json).unwrap();
+        assert_eq!(
+            kept.as_str(),
+            r#"{"keys":[{"crv":"Ed25519","kty":"OKP","x":"a"}]}"#
+        );
+    }
+
     #[test]
     fn what_envoy_would_refuse_is_refused() {
         let second = Duration::from_secs(1);
@@ -317,6 +350,10 @@ mod tests {
         assert!(providers.add("a.b/c", provider()).is_ok());
         assert!(providers.add("a.b/c", provider()).is_err());
         assert!(providers.add("a,b", provider()).is_err());
+        let claim = Claim::new("sub").unwrap();
         assert!(Claim::new("").is_err());
+        let give = |name| provider().give(claim.clone(), HeaderName::new(name).unwrap());
+        assert!(give("x-sub").is_ok());
+        assert!(give("Host").is_err());
     }
 }

@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::header_change::PlainName;
-use crate::model::header::{HeaderName, is_field_value};
+use super::status::error_status;
+use crate::model::header::{HeaderName, check_literal};
 
 /// How many requests are taken of all together, or of each who can be told from the others: so many in each span of time,
 /// gained evenly, and a burst beyond that.
@@ -105,15 +106,13 @@ impl Rejection {
     ///
     /// One sentence where Envoy would refuse it, or answer something else.
     pub fn new(status: u16, headers: Vec<(HeaderName, Arc<str>)>) -> Result<Self, String> {
-        if !(400..600).contains(&status) {
-            return Err(format!("{status} is no status from 400 to 599"));
-        }
+        error_status(status)?;
         if headers.len() > Self::MAX_HEADERS {
             let most = Self::MAX_HEADERS;
             return Err(format!("more than {most} headers are for an answer"));
         }
-        if let Some((name, _)) = headers.iter().find(|(_, value)| !is_field_value(value)) {
-            return Err(format!("the value of {name} has control characters"));
+        for (name, value) in &headers {
+            check_literal(name, value)?;
         }
         Ok(Self { status, headers })
     }
@@ -154,12 +153,25 @@ mod tests {
         for (status, headers, is_taken) in [
             (399, 0, false),
             (400, 10, true),
-            (599, 11, false),
-            (600, 0, false),
+            (511, 10, true),
+            (511, 11, false),
+            (499, 0, false),
+            (599, 0, false),
         ] {
             let header = (HeaderName::new("x-limit").unwrap(), Arc::from("1"));
             let rejection = Rejection::new(status, vec![header; headers]);
             assert_eq!(rejection.is_ok(), is_taken, "{status} {headers}");
+        }
+        for (length, is_taken) in [(8192, true), (8193, false)] {
+            let header = (
+                HeaderName::new("x-limit").unwrap(),
+                "%".repeat(length).into(),
+            );
+            assert_eq!(
+                Rejection::new(429, vec![header]).is_ok(),
+                is_taken,
+                "{length}"
+            );
         }
     }
 }

@@ -11,6 +11,7 @@ mod cors;
 mod header_change;
 mod jwt;
 mod local_rate_limit;
+mod status;
 
 use std::num::NonZeroU64;
 use std::sync::Arc;
