@@ -83,8 +83,8 @@ pub fn passthrough(
     forwarding: &Forwarding,
     owners: BTreeSet<&ObjectRef>,
 ) -> (Arc<str>, Arc<str>, Part) {
-    // No server has such a name: those have the name of a Secret.
-    let name = format!("passthrough/{host}");
+    // No server has such a name: those have the name of a Secret, in which there is no `>`.
+    let name = format!("passthrough>{host}");
     let chain = pb::FilterChain {
         name: name.clone(),
         filters: vec![forwarding::tcp_proxy("passthrough", forwarding)],
