@@ -9,8 +9,8 @@ use x509_parser::prelude::{CertificateRevocationList, FromDer, X509Certificate};
 
 use super::{pem, text};
 
-/// More than any public set of authorities has.
-const LIMIT: usize = 512 * 1024;
+/// Bytes of text: more than any public set of authorities has.
+const LIMIT: usize = 1024 * 1024;
 
 /// The certificates of authorities, as canonical PEM, each once, in the order in which they stand.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,15 +55,13 @@ impl RevocationLists {
 }
 
 fn authorities(place: &str, bytes: &[u8]) -> Result<Arc<str>, String> {
+    is_bounded(place, bytes)?;
     text::is_bytes_of_text(place, bytes)?;
     let lines = text::blocks_in_lines(bytes);
     let bytes = lines.as_ref().map_or(bytes, |text| text.as_slice());
     let certificates = CertificateDer::pem_slice_iter(bytes)
         .collect::<Result<Vec<_>, _>>()
         .map_err(|_| format!("{place} is not well-formed PEM"))?;
-    if certificates.iter().map(|der| der.len()).sum::<usize>() > LIMIT {
-        return Err(format!("{place} has more than 512 KiB of certificates"));
-    }
     for (index, der) in certificates.iter().enumerate() {
         if !matches!(X509Certificate::from_der(der), Ok(([], _))) {
             let number = index + 1;
@@ -82,15 +80,13 @@ fn authorities(place: &str, bytes: &[u8]) -> Result<Arc<str>, String> {
 }
 
 fn revocations(place: &str, bytes: &[u8]) -> Result<Arc<str>, String> {
+    is_bounded(place, bytes)?;
     text::is_bytes_of_text(place, bytes)?;
     let lines = text::blocks_in_lines(bytes);
     let bytes = lines.as_ref().map_or(bytes, |text| text.as_slice());
     let lists = CertificateRevocationListDer::pem_slice_iter(bytes)
         .collect::<Result<Vec<_>, _>>()
         .map_err(|_| format!("{place} is not well-formed PEM"))?;
-    if lists.iter().map(|der| der.len()).sum::<usize>() > LIMIT {
-        return Err(format!("{place} has more than 512 KiB of revocation lists"));
-    }
     for (index, der) in lists.iter().enumerate() {
         if !matches!(CertificateRevocationList::from_der(der), Ok(([], _))) {
             let number = index + 1;
@@ -103,6 +99,14 @@ fn revocations(place: &str, bytes: &[u8]) -> Result<Arc<str>, String> {
         return Err(format!("{place} has no PEM block X509 CRL"));
     }
     Ok(pem::revocations(&lists))
+}
+
+/// Before any of it is decoded.
+fn is_bounded(place: &str, bytes: &[u8]) -> Result<(), String> {
+    match bytes.len() > LIMIT {
+        true => Err(format!("{place} has more than 1 MiB")),
+        false => Ok(()),
+    }
 }
 
 #[cfg(test)]
@@ -162,12 +166,13 @@ mod tests {
                 expected
             );
         }
-        let large = good.pem().repeat(2000);
-        assert!(
-            authorities("ca.crt", large.as_bytes())
-                .unwrap_err()
-                .contains("512 KiB")
-        );
+        let large = " ".repeat(LIMIT + 1);
+        for refused in [
+            authorities("ca.crt", large.as_bytes()),
+            revocations("ca.crt", large.as_bytes()),
+        ] {
+            assert_eq!(refused.unwrap_err(), "ca.crt has more than 1 MiB");
+        }
         for (bytes, expected) in [
             (String::new(), "ca.crl has no PEM block X509 CRL"),
             (good.pem(), "ca.crl has no PEM block X509 CRL"),
