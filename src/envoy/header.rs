@@ -78,6 +78,24 @@ fn format_of(value: &DynamicValue) -> String {
         DynamicValue::RequestId => "%REQ(X-REQUEST-ID)%",
         DynamicValue::StartTime => "%START_TIME(%s.%3f)%",
         DynamicValue::Header(name) => return format!("%REQ({})%", name.as_str()),
+        DynamicValue::HeaderOr(name, other, most) => {
+            let other = other.as_ref().map(|other| format!("?{}", other.as_str()));
+            let most = most.map(|most| format!(":{most}"));
+            let (other, most) = (other.unwrap_or_default(), most.unwrap_or_default());
+            return format!("%REQ({}{other}){most}%", name.as_str());
+        }
+        DynamicValue::ClientAddressAndPort => "%DOWNSTREAM_REMOTE_ADDRESS%",
+        DynamicValue::ListenerAddressAndPort => "%DOWNSTREAM_LOCAL_ADDRESS%",
+        DynamicValue::ListenerAddress => "%DOWNSTREAM_LOCAL_ADDRESS_WITHOUT_PORT%",
+        DynamicValue::ClientFingerprintSha1 => "%DOWNSTREAM_PEER_FINGERPRINT_1%",
+        DynamicValue::ClientCertificateStart => "%DOWNSTREAM_PEER_CERT_V_START%",
+        DynamicValue::ClientCertificateEnd => "%DOWNSTREAM_PEER_CERT_V_END%",
+        DynamicValue::ClientUris => "%DOWNSTREAM_PEER_URI_SAN%",
+        DynamicValue::ServerUris => "%DOWNSTREAM_LOCAL_URI_SAN%",
+        DynamicValue::ServerSubject => "%DOWNSTREAM_LOCAL_SUBJECT%",
+        DynamicValue::TlsSessionId => "%DOWNSTREAM_TLS_SESSION_ID%",
+        DynamicValue::Hostname => "%HOSTNAME%",
+        DynamicValue::ResponseCodeDetails => "%RESPONSE_CODE_DETAILS%",
         DynamicValue::ServerName => "%REQUESTED_SERVER_NAME%",
         DynamicValue::TlsVersion => "%DOWNSTREAM_TLS_VERSION%",
         DynamicValue::TlsCipher => "%DOWNSTREAM_TLS_CIPHER%",

@@ -34,7 +34,7 @@ pub use ingress::{
 pub use kinds::Kind;
 pub(crate) use kinds::for_each_kind;
 pub use metadata::{Annotations, Metadata, is_of_other_controller};
-pub use problem::Problem;
+pub use problem::{Condition, Problem};
 pub use reference::{NamespacedName, ObjectRef};
 pub use secret::{Secret, TlsCertificate};
 pub use service::{IpFamily, Service, ServicePort, ServiceType, SessionAffinity};

@@ -19,6 +19,17 @@ pub struct Problem {
     pub reason: &'static str,
     /// One sentence for the object's owner. Never quotes a value of a Secret (I10).
     pub message: String,
+    /// What it is in the object's status, for kinds whose status lists what is wrong.
+    pub condition: Option<Condition>,
+}
+
+/// What a problem is in the status of an object, for kinds whose status lists what is wrong (HTTPProxy's `DetailedCondition`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Condition {
+    /// The `type` in the list, for instance `TLSError`.
+    pub condition_type: &'static str,
+    /// Whether the object is valid all the same.
+    pub is_warning: bool,
 }
 
 impl Problem {
@@ -32,18 +43,27 @@ impl Problem {
             source: source.into(),
             reason,
             message: message.into(),
+            condition: None,
         }
+    }
+
+    /// The same as this in the object's status.
+    #[must_use]
+    pub const fn of_condition(mut self, condition: Condition) -> Self {
+        self.condition = Some(condition);
+        self
     }
 }
 
 impl Ord for Problem {
-    /// By object, reason and sentence; last by field.
+    /// By object, reason and sentence; last by field and condition.
     fn cmp(&self, other: &Self) -> Ordering {
         let object = self.source.object.cmp(&other.source.object);
         object
             .then_with(|| self.reason.cmp(other.reason))
             .then_with(|| self.message.cmp(&other.message))
             .then_with(|| self.source.field.cmp(&other.source.field))
+            .then_with(|| self.condition.cmp(&other.condition))
     }
 }
 

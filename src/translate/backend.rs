@@ -12,13 +12,16 @@ use crate::objects::{
 use super::service_policy::{FoundPort, ServicePolicy, find_port};
 use super::{Input, annotation, reason, source};
 
-/// One port of a Service: what a cluster is made from.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+/// One port of a Service, and how it is spoken to: what a cluster is made from.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct BackendPort {
     /// The Service.
     pub service: NamespacedName,
     /// The port's number in the Service.
     pub port: u16,
+    /// How its endpoints are spoken to, where a route says that; `None` for what the Service itself says. A unit that makes them
+    /// of what the Service says reads the Service.
+    pub settings: Option<Arc<ClusterSettings>>,
 }
 
 /// A backend that can be served.
@@ -78,6 +81,7 @@ pub fn resolve(
         port: BackendPort {
             service: name,
             port: port.port,
+            settings: None,
         },
         hash_source_ip: policy.hash_source_ip,
     })
@@ -108,13 +112,21 @@ pub fn cluster(input: Input<'_>, backend: &BackendPort) -> Option<Cluster> {
     let service = input.reader.service(&backend.service)?;
     let number = ServiceBackendPort::Number(backend.port);
     let FoundPort { at, port, policy } = find_port(input, service, &number)?;
+    let settings = match &backend.settings {
+        Some(settings) => (**settings).clone(),
+        None => settings(&policy),
+    };
+    let discovery = discovery(service, port.port);
+    let base = format_args!("{}/{}", service.metadata.name, port.port);
     Some(Cluster {
-        name: cluster_name(service, port.port, &policy),
-        discovery: discovery(service, port.port),
+        name: settings.cluster_name(base, &discovery),
+        discovery,
         settings: ClusterSettings {
             // Not in the name: it is the same for all clusters as long as the process lives.
-            idle_timeout: policy.idle_timeout.or(input.options.upstream_idle_timeout),
-            ..settings(&policy)
+            idle_timeout: settings
+                .idle_timeout
+                .or(input.options.upstream_idle_timeout),
+            ..settings
         },
         source: source(Kind::Service, &backend.service, Field::Port(as_place(at))),
     })

@@ -83,6 +83,7 @@ pub fn host(input: Input<'_>, host: &Host) -> HostUnit {
         passthrough: None,
         is_closed,
         clusters,
+        reached: BTreeSet::new(),
         problems,
     }
 }

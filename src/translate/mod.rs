@@ -129,6 +129,8 @@ pub struct HostUnit {
     pub is_closed: bool,
     /// The clusters that its routes name, or its connections go to, by name.
     pub clusters: BTreeMap<Arc<str>, BackendPort>,
+    /// The objects that its routes come through, besides those that claim it: what an HTTPProxy includes.
+    pub reached: BTreeSet<ObjectRef>,
     /// What was found wrong.
     pub problems: Vec<Problem>,
 }

@@ -59,6 +59,14 @@ pub enum DynamicValue {
     StartTime,
     /// A header of the request.
     Header(PlainName),
+    /// A header of the request, or where that is missing another one, and no more than so many bytes of it.
+    HeaderOr(PlainName, Option<PlainName>, Option<u16>),
+    /// The client's address with its port, as the proxies say that the operator trusts.
+    ClientAddressAndPort,
+    /// The address that the connection came in by, with its port.
+    ListenerAddressAndPort,
+    /// The address that the connection came in by.
+    ListenerAddress,
     /// The server name that the client asked for in TLS.
     ServerName,
     /// The version of TLS.
@@ -75,6 +83,24 @@ pub enum DynamicValue {
     ClientSerial,
     /// The SHA-256 of it.
     ClientFingerprint,
+    /// The SHA-1 of it.
+    ClientFingerprintSha1,
+    /// When it begins to be good.
+    ClientCertificateStart,
+    /// When it ends to be good.
+    ClientCertificateEnd,
+    /// The URIs among its names.
+    ClientUris,
+    /// The URIs among the names of the certificate that the client was shown.
+    ServerUris,
+    /// The subject of the certificate that the client was shown.
+    ServerSubject,
+    /// The id of the TLS session.
+    TlsSessionId,
+    /// The name of the machine or pod that Envoy runs on.
+    Hostname,
+    /// Why Envoy answered itself: of an answer only.
+    ResponseCodeDetails,
     /// The address of the endpoint: of an answer only, as a request has none yet.
     EndpointAddress,
     /// Flags of an answer that Envoy gives itself (`UF`, `NR`), `-` for none: of an answer only.
@@ -123,6 +149,10 @@ impl HeaderChange {
         let sizes = value.iter().map(|part| match part {
             HeaderPart::Text(text) => value_size(text),
             HeaderPart::Value(DynamicValue::Header(name)) => name.as_str().len() + MAX_COMMAND,
+            HeaderPart::Value(DynamicValue::HeaderOr(name, other, _)) => {
+                let other = other.as_ref().map_or(0, |other| other.as_str().len());
+                name.as_str().len() + other + MAX_COMMAND
+            }
             HeaderPart::Value(_) => MAX_COMMAND,
         });
         let texts = value.iter().filter_map(|part| match part {
