@@ -21,6 +21,7 @@ use pb::weighted_cluster::{ClusterWeight, cluster_weight};
 
 use super::direct_response::direct_response;
 use super::encode::{bool_value, duration, u32_value};
+use super::filters::cookies;
 use super::hash_policy::hash_policy;
 use super::header;
 use super::path::{self, Rewrite};
@@ -190,7 +191,7 @@ fn clusters(to: &Forward, refused: Option<Refused>) -> Option<ClusterSpecifier> 
         ([only], None) if only.options.is_none() => {
             return Some(ClusterSpecifier::Cluster(only.cluster.to_string()));
         }
-        (several, _) => several.iter().map(|backend| share(backend)),
+        (several, _) => several.iter().map(|backend| share(to, backend)),
     };
     let nobody = refused.map(|refused| ClusterWeight {
         name: format!("refused/{}", status(refused.status)),
@@ -205,7 +206,7 @@ fn clusters(to: &Forward, refused: Option<Refused>) -> Option<ClusterSpecifier> 
     }))
 }
 
-fn share(backend: &WeightedCluster) -> ClusterWeight {
+fn share(to: &Forward, backend: &WeightedCluster) -> ClusterWeight {
     let plain = ClusterWeight {
         name: backend.cluster.to_string(),
         weight: u32_value(backend.weight),
@@ -214,7 +215,18 @@ fn share(backend: &WeightedCluster) -> ClusterWeight {
     let Some(options) = backend.options.as_deref() else {
         return plain;
     };
+    // What the share says of an attribute counts before what the route says.
+    let own = options.cookie_rewrites.iter();
+    let of_route = to.options.iter().flat_map(|it| it.cookie_rewrites.iter());
+    let cookies = match options.cookie_rewrites.is_empty() {
+        true => None,
+        false => cookies::context(own.chain(of_route)),
+    };
     ClusterWeight {
+        typed_per_filter_config: cookies
+            .map(|context| (cookies::NAME.to_owned(), context))
+            .into_iter()
+            .collect(),
         request_headers_to_add: header::to_add(&options.request_headers),
         request_headers_to_remove: header::to_remove(&options.request_headers),
         response_headers_to_add: header::to_add(&options.response_headers),

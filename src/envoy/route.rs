@@ -184,10 +184,12 @@ pub fn virtual_host(host: &VirtualHost, options: TableOptions) -> (Arc<str>, Par
             .then(|| nested(METADATA, &ingress_metrics::metadata(&host.host, route)));
         let of_route = route.filters.as_deref();
         let of_route = of_route.map(|it| filters::of_route(it, host.filters.is_some()));
+        let of_action = filters::of_action(&route.action);
         for rendered in envoy_routes(route) {
             let mut rendered = rendered.encode_to_vec();
             rendered.extend(labels.iter().flatten());
             rendered.extend(of_route.iter().flatten());
+            rendered.extend(&of_action);
             bytes.extend(nested(ROUTES, &rendered));
         }
     }

@@ -93,7 +93,8 @@ pub(super) fn other_label_count(labels: usize) -> pb::HeaderMatcher {
     }
 }
 
-fn header(condition: &HeaderMatch) -> pb::HeaderMatcher {
+/// One condition on a header.
+pub(super) fn header(condition: &HeaderMatch) -> pb::HeaderMatcher {
     let name = condition.name.to_string();
     match &condition.value {
         HeaderPredicate::Is(text) => pb::HeaderMatcher {

@@ -9,6 +9,7 @@ mod balancing;
 mod client_certificates;
 mod cluster;
 mod cluster_name;
+mod cookie_rewrite;
 mod filters;
 mod front;
 mod header;
@@ -36,12 +37,13 @@ pub use cluster::{
     CircuitBreakers, Cluster, ClusterSettings, Discovery, EndpointAddress, LoadAssignment,
     ProxyProtocol, RetryBudget, SocketPath, UpstreamProtocol,
 };
+pub use cookie_rewrite::{AttributeRewrite, CookieRewrite, CookieRewrites, SameSite};
 pub use filters::{
     AddressRules, AddressSource, Algorithm, AskedBody, Authorization, Authorizer, Cidr, Claim,
-    Compression, Cors, DynamicValue, Filters, GrpcAuthorizer, HeaderChange, HeaderMode, HeaderPart,
-    HostFilters, HttpAuthorizer, JwtKeys, JwtProvider, JwtProviders, JwtRequirement,
-    LocalRateLimit, Origins, PlainName, PublicKeys, Rejection, RemoteKeys, RequestKey, TokenSource,
-    Unanswered,
+    Compression, Cors, Descriptor, DescriptorEntry, DescriptorValue, DynamicValue, Filters,
+    GlobalRateLimit, GrpcAuthorizer, HeaderChange, HeaderMode, HeaderPart, HostFilters,
+    HttpAuthorizer, JwtKeys, JwtProvider, JwtProviders, JwtRequirement, LocalRateLimit, Origins,
+    PlainName, PublicKeys, Rejection, RemoteKeys, RequestKey, TokenSource, Unanswered,
 };
 pub use front::{Claimable, Front};
 pub use header::{HeaderModifier, HeaderName};

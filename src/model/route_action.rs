@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::balancing::HashPolicy;
+use super::cookie_rewrite::CookieRewrites;
 use super::header::{HeaderModifier, HeaderName, is_token_byte};
 use super::redirect::{InternalRedirects, PathRewrite, Redirect};
 use super::retry::RetryPolicy;
@@ -127,6 +128,8 @@ pub struct ForwardOptions {
     pub idle_timeout: Option<Duration>,
     /// Redirects of the back end that are followed.
     pub internal_redirects: Option<InternalRedirects>,
+    /// Changes of the cookies that back ends set.
+    pub cookie_rewrites: CookieRewrites,
     /// Changes of protocol that are allowed or refused (403) on this route, whatever holds elsewhere.
     pub upgrades: BTreeMap<Upgrade, bool>,
 }
@@ -165,6 +168,8 @@ pub struct BackendOptions {
     pub rewrite: Option<PathRewrite>,
     /// Who gets copies, besides [`ForwardOptions::mirrors`].
     pub mirrors: Vec<Mirror>,
+    /// Changes of the cookies that it sets, which count before [`ForwardOptions::cookie_rewrites`].
+    pub cookie_rewrites: CookieRewrites,
 }
 
 /// The share of back ends that can't be: their Service is missing, or nobody allowed to use it.

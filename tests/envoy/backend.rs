@@ -1,10 +1,11 @@
-//! A back end that answers what it received, as text: request line, then sorted headers.
+//! A back end that answers what it received, as text: request line, then sorted headers. It sets the cookie of
+//! `X-Echo-Cookie`.
 
 use std::net::SocketAddr;
 
 use axum::Router;
 use axum::extract::Request;
-use axum::http::Version;
+use axum::http::{HeaderMap, Version};
 
 /// Starts it on a free port of the loopback address, until the runtime ends. It speaks HTTP/1.1 and HTTP/2.
 pub async fn start(name: &'static str) -> SocketAddr {
@@ -15,7 +16,9 @@ pub async fn start(name: &'static str) -> SocketAddr {
     address
 }
 
-fn echo(name: &str, request: &Request) -> ([(&'static str, &'static str); 2], String) {
+type Headers = [(&'static str, &'static str); 2];
+
+fn echo(name: &str, request: &Request) -> (HeaderMap, Headers, String) {
     let version = match request.version() {
         Version::HTTP_2 => "h2",
         _ => "h1",
@@ -35,5 +38,9 @@ fn echo(name: &str, request: &Request) -> ([(&'static str, &'static str); 2], St
         request.method(),
         lines.join("\n")
     );
-    ([("server", "echo"), ("x-secret", "inner")], body)
+    let mut cookies = HeaderMap::new();
+    if let Some(cookie) = request.headers().get("x-echo-cookie") {
+        cookies.append("set-cookie", cookie.clone());
+    }
+    (cookies, [("server", "echo"), ("x-secret", "inner")], body)
 }

@@ -12,6 +12,7 @@ use isobath::model::{
 };
 
 use crate::cluster_cases::hash_policies;
+use crate::cookies::{full, replaced, rewrites};
 use crate::fixture::{all_to, forward, header, is, query, route};
 
 fn taking(matches: RouteMatch) -> Route {
@@ -106,6 +107,7 @@ fn share(cluster: &str, weight: u32, rewrite: Option<PathRewrite>) -> WeightedCl
             response_headers: headers("x-response"),
             rewrite,
             mirrors: Vec::new(),
+            cookie_rewrites: rewrites(vec![full()]),
         })),
         ..WeightedCluster::new(cluster, weight)
     }
@@ -132,6 +134,7 @@ pub fn sending() -> Vec<Route> {
         host: Some(HostRewrite::Header(HeaderName::new("X-Tenant").unwrap())),
         idle_timeout: Some(Duration::from_secs(7)),
         internal_redirects: Some(internal),
+        cookie_rewrites: rewrites(vec![full(), replaced()]),
         upgrades: BTreeMap::from([
             (Upgrade::websocket(), false),
             (Upgrade::new("SPDY/3.1").unwrap(), true),

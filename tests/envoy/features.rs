@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use isobath::model::{
-    AddressRules, AddressSource, Authorization, Authorizer, Cors, DynamicValue, Filters,
-    GrpcAuthorizer, HeaderChange, HeaderMode, HostFilters, JwtRequirement, LocalRateLimit, Origins,
-    RequestKey,
+    AddressRules, AddressSource, Authorization, Authorizer, Cors, Descriptor, DescriptorEntry,
+    DynamicValue, Filters, ForwardOptions, GlobalRateLimit, GrpcAuthorizer, HeaderChange,
+    HeaderMode, HostFilters, JwtRequirement, LocalRateLimit, Origins, RequestKey, Unanswered,
 };
 
 use crate::client::Answer;
+use crate::cookies::{full, rewrites};
 use crate::filter_cases::{dynamic, limit, ranges};
 
 /// One of them.
@@ -16,6 +17,7 @@ pub struct Feature {
     pub name: &'static str,
     pub route: Filters,
     pub host: Option<HostFilters>,
+    pub forward: ForwardOptions,
     /// What is sent beside path and host.
     pub method: &'static str,
     pub headers: &'static [&'static str],
@@ -29,6 +31,7 @@ impl Feature {
             name,
             route,
             host: None,
+            forward: ForwardOptions::default(),
             method: "GET",
             headers: &[],
             shows,
@@ -59,6 +62,14 @@ fn unanswered() -> Authorization {
         sees: None,
     };
     Authorization::new(Authorizer::Grpc(grpc), Duration::from_secs(1)).unwrap()
+}
+
+fn unanswered_limit() -> GlobalRateLimit {
+    let entry = DescriptorEntry::fixed("generic_key", "all").unwrap();
+    let all = vec![Descriptor::new(vec![entry]).unwrap()];
+    let limit = GlobalRateLimit::new("limits/missing/1", "d", all, Duration::from_secs(1));
+    let closed = limit.unwrap().with_unanswered(Unanswered::Refused(503));
+    closed.unwrap()
 }
 
 /// All of them.
@@ -149,6 +160,34 @@ pub fn all() -> Vec<Feature> {
             },
             is_403,
         ),
+        Feature::of(
+            "global rate limit",
+            Filters {
+                global_rate_limit: Some(unanswered_limit()),
+                ..route()
+            },
+            |answer| answer.status == 503,
+        ),
+        Feature {
+            host: Some(HostFilters {
+                global_rate_limit: Some(unanswered_limit()),
+                ..HostFilters::default()
+            }),
+            ..Feature::of("global rate limit of the host", route(), |answer| {
+                answer.status == 503
+            })
+        },
+        Feature {
+            forward: ForwardOptions {
+                cookie_rewrites: rewrites(vec![full()]),
+                ..ForwardOptions::default()
+            },
+            headers: &["X-Echo-Cookie: a=1"],
+            ..Feature::of("cookies", route(), |answer| {
+                let cookie = answer.header("set-cookie");
+                cookie.is_some_and(|it| it.contains("Path=/new"))
+            })
+        },
         Feature::of(
             "two limits",
             Filters {

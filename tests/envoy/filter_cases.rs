@@ -8,14 +8,15 @@ use std::time::Duration;
 use isobath::envoy::route;
 use isobath::model::{
     AddressRules, AddressSource, Algorithm, AskedBody, Authorization, Authorizer, Cidr, Claim,
-    Compression, Cors, DynamicValue, Filters, GrpcAuthorizer, HeaderChange, HeaderMode, HeaderName,
-    HeaderPart, HostFilters, HttpAuthorizer, JwtKeys, JwtProvider, JwtProviders, JwtRequirement,
-    LocalRateLimit, Origins, PlainName, PublicKeys, Rejection, RemoteKeys, RequestKey, Route,
-    StringMatch, TokenSource, Unanswered, VirtualHost,
+    Compression, Cors, Descriptor, DescriptorEntry, DynamicValue, Filters, GlobalRateLimit,
+    GrpcAuthorizer, HeaderChange, HeaderMode, HeaderName, HeaderPart, HostFilters, HttpAuthorizer,
+    JwtKeys, JwtProvider, JwtProviders, JwtRequirement, LocalRateLimit, Origins, PlainName,
+    PublicKeys, Rejection, RemoteKeys, RequestKey, Route, StringMatch, TokenSource, Unanswered,
+    VirtualHost,
 };
 use isobath::xds::Part;
 
-use crate::fixture::{CLEAR, all_to, virtual_host};
+use crate::fixture::{CLEAR, all_to, header, is, virtual_host};
 
 /// The value with something else about it.
 pub fn changed<T>(mut value: T, change: impl FnOnce(&mut T)) -> T {
@@ -131,6 +132,54 @@ fn limits() -> Filters {
         ignores_host: true,
         ..Filters::default()
     }
+}
+
+fn entries() -> Vec<DescriptorEntry> {
+    let user = HeaderName::new("X-User").unwrap();
+    let kind = header("x-kind", is(StringMatch::exact("one")));
+    vec![
+        DescriptorEntry::fixed("generic_key", "100%").unwrap(),
+        DescriptorEntry::header("user", user).unwrap(),
+        DescriptorEntry::matching("kind", "one", vec![kind], false).unwrap(),
+        DescriptorEntry::client_address(),
+        DescriptorEntry::client_range(24, 64).unwrap(),
+        DescriptorEntry::query("q", "user").unwrap(),
+        DescriptorEntry::path("path").unwrap(),
+    ]
+}
+
+/// Of all entries one by one, or together.
+fn global_limit(is_one: bool) -> GlobalRateLimit {
+    let entries = match is_one {
+        true => vec![entries()],
+        false => entries().into_iter().map(|entry| vec![entry]).collect(),
+    };
+    let descriptors = entries.into_iter().map(Descriptor::new);
+    let descriptors: Result<Vec<_>, _> = descriptors.collect();
+    let second = Duration::from_secs(1);
+    GlobalRateLimit::new("web/limits/8081", "shop", descriptors.unwrap(), second).unwrap()
+}
+
+fn global_limits() -> Vec<Filters> {
+    let header = (HeaderName::new("X-Why").unwrap(), Arc::from("100%"));
+    let full = changed(global_limit(true), |it| {
+        it.tells_limits = true;
+        it.exhausts_grpc = true;
+        it.rejection = Rejection::new(503, vec![header]).unwrap();
+    });
+    let open = global_limit(false)
+        .with_unanswered(Unanswered::Passed)
+        .unwrap();
+    let instead = Filters {
+        global_rate_limit: Some(full),
+        ignores_global_limit: true,
+        ..Filters::default()
+    };
+    let besides = Filters {
+        global_rate_limit: Some(open),
+        ..Filters::default()
+    };
+    vec![instead, besides]
 }
 
 fn headers() -> Filters {
@@ -253,6 +302,7 @@ pub fn all() -> (Arc<str>, Part) {
     all.extend(authorizations());
     all.extend([limits(), headers(), Filters::default()]);
     all.extend(tokens());
+    all.extend(global_limits());
     all.push(Filters {
         max_body: NonZeroU64::new(1024),
         ..Filters::default()
@@ -273,6 +323,7 @@ pub fn all() -> (Arc<str>, Part) {
         filters: Some(Box::new(HostFilters {
             local_rate_limits: vec![limit(7, Vec::new())],
             jwt_providers: providers(),
+            global_rate_limit: Some(global_limit(false)),
         })),
         ..virtual_host("*.example.com", all.into_iter().map(with).collect())
     };

@@ -23,12 +23,15 @@ const TABLES: &str = "http.http.rds.http.config_reload";
 
 /// The owner's host with the feature on one route, or without.
 fn owner(feature: Option<&Feature>) -> VirtualHost {
-    let mut on = to("/on", forward(&["a"]));
+    let mut sent = forward(&["a"]);
+    sent.options = feature.map(|feature| Box::new(feature.forward.clone()));
+    let mut on = to("/on", sent);
     on.filters = feature.map(|feature| Box::new(feature.route.clone()));
     let mut other = to("/other", forward(&["a"]));
     other.filters = feature.map(|_| {
         Box::new(Filters {
             ignores_host: true,
+            ignores_global_limit: true,
             ..Filters::default()
         })
     });

@@ -402,6 +402,7 @@ async fn nothing_leaks_to_another_host() {
             cluster: "one".into(),
             fraction: Fraction::ALL,
         }],
+        ..BackendOptions::default()
     };
     let options = ForwardOptions {
         refused: Some(Refused {

@@ -109,7 +109,7 @@ fn name_of(index: u32, key: &RequestKey) -> String {
     }
 }
 
-fn headers(rejection: &Rejection) -> Vec<HeaderValueOption> {
+pub(super) fn headers(rejection: &Rejection) -> Vec<HeaderValueOption> {
     let headers = rejection.headers().iter();
     headers
         .map(|(name, value)| header::set(name.as_str(), value))

@@ -1,19 +1,22 @@
 //! The filters of routes and hosts, and where a manager has room for them.
 //!
-//! Every manager has the same few filters from the first, disabled: CORS, and chains without any filter in them
-//! ([`installed`]). A route or a host that asks for something brings the filters themselves, in a chain of its own
+//! Every manager has the same few filters from the first, disabled: CORS, chains without any filter in them, and what changes
+//! cookies ([`installed`]). A route or a host that asks for something brings the filters themselves, in a chain of its own
 //! (`typed_per_filter_config`): so whatever is asked for is a change of a route table and of nothing else, no setting of a
 //! filter is out of reach of a route, and a connection from before a guard meets the guard. Envoy 1.40 makes any filter
 //! within a route's chain; what 1.39 can't make there says so at its type.
 //!
-//! The order of a request is `cors`, `access` (the route's), `host`, `tokens` (the host's), `route`: preflights bring no credentials and any
-//! refusal is readable to a page that may read answers; what is cheap comes before what asks somebody; and what all routes
-//! of a host share stands between.
+//! The order of a request is `cors`, `access` (the route's), `host`, `tokens` (the host's), `route`, `limits` (the host's):
+//! preflights bring no credentials and any refusal is readable to a page that may read answers; what is cheap comes before
+//! what asks somebody; and what a service counts is asked when all others have let the request pass. Cookies come last, so
+//! that of an answer they are changed first: those that filters set are not a back end's.
 
 mod address;
 mod authorization;
 mod compression;
+pub(super) mod cookies;
 mod cors;
+mod global_rate_limit;
 mod jwt;
 mod local_rate_limit;
 
@@ -35,7 +38,7 @@ use prost::encoding::{DecodeContext, decode_key, skip_field};
 
 use super::encode::{nested, u64_value};
 use super::http_filter;
-use crate::model::{Filters, HostFilters, VirtualHost};
+use crate::model::{Filters, HostFilters, RouteAction, VirtualHost};
 
 const CORS: &str = "envoy.filters.http.cors";
 /// A chain of the route that is asked first.
@@ -44,16 +47,19 @@ const ACCESS: &str = "isobath.access";
 const HOST: &str = "isobath.host";
 /// The chain of the host that knows tokens.
 const TOKENS: &str = "isobath.tokens";
-/// A chain of the route that is asked last.
+/// A chain of the route that is asked after those.
 const ROUTE: &str = "isobath.route";
+/// The chain of the host that asks a service how many there were.
+const LIMITS: &str = "isobath.limits";
 
 /// The filters of every manager. **To change these is to change every manager**, and connections from before keep those
 /// that they have.
 pub(super) fn installed() -> impl Iterator<Item = hcm::HttpFilter> {
-    let chains = [ACCESS, HOST, TOKENS, ROUTE]
+    let chains = [ACCESS, HOST, TOKENS, ROUTE, LIMITS]
         .map(|name| http_filter::filter(name, FilterChainConfig::default()));
     let cors = http_filter::filter(CORS, Cors::default());
     let filters = [cors].into_iter().chain(chains);
+    let filters = filters.chain([cookies::filter()]);
     filters.map(|filter| hcm::HttpFilter {
         disabled: true,
         ..filter
@@ -67,10 +73,13 @@ pub(super) fn of_route(filters: &Filters, has_host: bool) -> Vec<u8> {
     let addresses = filters.addresses.as_ref().and_then(address::filter);
     let access = chain(limits.chain(addresses).collect());
     let host = (has_host && filters.ignores_host).then(disabled);
+    let ignored = (has_host && filters.ignores_global_limit).then(disabled);
     let asked = filters.authorization.as_ref();
     let told = asked.and_then(authorization::of_route);
     let bound = filters.max_body.map(body_limit);
     let asks = asked.into_iter().flat_map(authorization::filters);
+    let limit = filters.global_rate_limit.as_ref();
+    let limit = limit.map(global_rate_limit::filter);
     let compressed = filters.compression.iter().flat_map(compression::filters);
     let grpc = filters
         .grpc_web
@@ -79,6 +88,7 @@ pub(super) fn of_route(filters: &Filters, has_host: bool) -> Vec<u8> {
         bound
             .into_iter()
             .chain(asks)
+            .chain(limit)
             .chain(grpc)
             .chain(compressed)
             .collect(),
@@ -88,10 +98,21 @@ pub(super) fn of_route(filters: &Filters, has_host: bool) -> Vec<u8> {
         (ACCESS, access),
         (HOST, host),
         (ROUTE, route),
+        (LIMITS, ignored),
         (authorization::NAME, told),
         (jwt::NAME, filters.jwt.as_ref().map(jwt::of_route)),
     ];
     entries(ROUTE_CONFIGS, all)
+}
+
+/// The part of `Route.typed_per_filter_config` that is about what a back end sends, encoded.
+pub(super) fn of_action(action: &RouteAction) -> Vec<u8> {
+    let RouteAction::Forward(forward) = action else {
+        return Vec::new();
+    };
+    let options = forward.options.iter();
+    let rewrites = options.flat_map(|it| it.cookie_rewrites.iter());
+    entries(ROUTE_CONFIGS, [(cookies::NAME, cookies::context(rewrites))])
 }
 
 /// `VirtualHost.typed_per_filter_config`, encoded.
@@ -106,16 +127,20 @@ pub(super) fn of_host(host: &VirtualHost) -> Vec<u8> {
     let limits = local_rate_limit::filters(&filters.local_rate_limits);
     // Where tokens are required and nobody issues any, it is this filter that refuses.
     let tokens = (!required.is_empty()).then(|| jwt::filter(&filters.jwt_providers, &required));
+    let limit = filters.global_rate_limit.as_ref();
+    let limit = limit.map(global_rate_limit::filter);
     let all = [
         (HOST, chain(limits.collect())),
         (TOKENS, chain(tokens.into_iter().collect())),
+        (LIMITS, chain(limit.into_iter().collect())),
     ];
     entries(HOST_CONFIGS, all)
 }
 
 /// `Route.typed_per_filter_config`, encoded, of a route of a host with filters that answers for others.
 pub(super) fn of_nobody() -> Vec<u8> {
-    entries(ROUTE_CONFIGS, [(HOST, Some(disabled()))])
+    let all = [(HOST, Some(disabled())), (LIMITS, Some(disabled()))];
+    entries(ROUTE_CONFIGS, all)
 }
 
 /// Whether an encoded virtual host has filters, by [`of_host`].

@@ -75,12 +75,12 @@ enum AskedPath {
     Fixed(Arc<str>),
 }
 
-/// What becomes of a request that nobody answers for: in time, at all, or by HTTP with anything but 5xx.
+/// What becomes of a request that nobody answers for: in time, or at all; an authorizer's 5xx by HTTP is no answer either.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Unanswered {
     /// It is refused with this status, an error that Envoy lists ([`Authorization::with_unanswered`]).
     Refused(u16),
-    /// It passes, as if the answer were yes. **Who can keep the authorizer from answering passes.**
+    /// It passes, as if the answer were yes. **Who can keep the service from answering passes.**
     Passed,
 }
 
@@ -88,6 +88,16 @@ impl Default for Unanswered {
     /// 403.
     fn default() -> Self {
         Self::Refused(403)
+    }
+}
+
+impl Unanswered {
+    /// The same, where Envoy takes its status.
+    pub(super) fn checked(self) -> Result<Self, String> {
+        if let Self::Refused(status) = self {
+            error_status(status)?;
+        }
+        Ok(self)
     }
 }
 
@@ -157,10 +167,7 @@ impl Authorization {
     ///
     /// One sentence where Envoy would refuse the status.
     pub fn with_unanswered(mut self, unanswered: Unanswered) -> Result<Self, String> {
-        if let Unanswered::Refused(status) = unanswered {
-            error_status(status)?;
-        }
-        self.unanswered = unanswered;
+        self.unanswered = unanswered.checked()?;
         Ok(self)
     }
 

@@ -8,6 +8,7 @@ mod address;
 mod authorization;
 mod compression;
 mod cors;
+mod global_rate_limit;
 mod header_change;
 mod jwt;
 mod local_rate_limit;
@@ -22,6 +23,7 @@ pub use authorization::{
 };
 pub use compression::{Algorithm, Compression};
 pub use cors::{Cors, Origins};
+pub use global_rate_limit::{Descriptor, DescriptorEntry, DescriptorValue, GlobalRateLimit};
 pub use header_change::{DynamicValue, HeaderChange, HeaderMode, HeaderPart, PlainName};
 pub use jwt::{
     Claim, JwtKeys, JwtProvider, JwtProviders, JwtRequirement, PublicKeys, RemoteKeys, TokenSource,
@@ -38,7 +40,7 @@ pub struct Filters {
     pub local_rate_limits: Vec<LocalRateLimit>,
     /// From which addresses it takes any.
     pub addresses: Option<AddressRules>,
-    /// Whether the limits of the host are not for this route.
+    /// Whether the limits that Envoy itself counts for the host are not for this route.
     pub ignores_host: bool,
     /// Which token a request must bring. Where the host has nobody who issues one, no request passes.
     pub jwt: Option<JwtRequirement>,
@@ -47,6 +49,10 @@ pub struct Filters {
     pub max_body: Option<NonZeroU64>,
     /// Who is asked about each request.
     pub authorization: Option<Authorization>,
+    /// How many requests the route takes as a service counts them, besides what it counts for the host.
+    pub global_rate_limit: Option<GlobalRateLimit>,
+    /// Whether what a service counts for the host is not for this route: the route's own counts stand alone then.
+    pub ignores_global_limit: bool,
     /// Whether browsers may speak gRPC-Web to a back end that speaks gRPC.
     pub grpc_web: bool,
     /// How answers are compressed. Takes 1.40; 1.39 refuses the host.
@@ -58,9 +64,10 @@ pub struct Filters {
 }
 
 impl Filters {
-    /// The clusters that are asked about requests.
+    /// The clusters that requests are asked of.
     pub fn clusters(&self) -> impl Iterator<Item = &Arc<str>> {
-        self.authorization.iter().map(Authorization::cluster)
+        let asked = self.authorization.iter().map(Authorization::cluster);
+        asked.chain(self.global_rate_limit.iter().map(|limit| &limit.cluster))
     }
 }
 
@@ -71,15 +78,18 @@ pub struct HostFilters {
     pub local_rate_limits: Vec<LocalRateLimit>,
     /// Who issues the tokens that routes ask for.
     pub jwt_providers: JwtProviders,
+    /// How many requests the host takes as a service counts them. It is asked after everything else that guards.
+    pub global_rate_limit: Option<GlobalRateLimit>,
 }
 
 impl HostFilters {
-    /// The clusters that keys are fetched from.
+    /// The clusters that are asked, and that keys are fetched from.
     pub fn clusters(&self) -> impl Iterator<Item = &Arc<str>> {
         let providers = self.jwt_providers.iter();
-        providers.filter_map(|(_, provider)| match &provider.keys {
+        let keys = providers.filter_map(|(_, provider)| match &provider.keys {
             JwtKeys::Remote(keys) => Some(&keys.cluster),
             JwtKeys::Inline(_) => None,
-        })
+        });
+        keys.chain(self.global_rate_limit.iter().map(|limit| &limit.cluster))
     }
 }
