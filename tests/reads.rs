@@ -103,6 +103,8 @@ fn secret(namespace: &str, name: &str, host: &str, serial: u32) -> Object {
             annotations: isobath::objects::Annotations::default(),
         },
         certificate: Ok(Arc::new(certificate)),
+        authorities: None,
+        revocations: None,
     }))
 }
 

@@ -152,14 +152,21 @@ async fn the_api_server_still_says_so() {
         let mut object = row.object.clone();
         object["apiVersion"] = Value::from(kind.api_version());
         object["kind"] = Value::from(kind.name());
-        let collection = match kind {
-            Kind::IngressClass => "/apis/networking.k8s.io/v1/ingressclasses",
-            Kind::Ingress => "/apis/networking.k8s.io/v1/namespaces/default/ingresses",
-            Kind::Service => "/api/v1/namespaces/default/services",
-            Kind::EndpointSlice => "/apis/discovery.k8s.io/v1/namespaces/default/endpointslices",
-            Kind::Secret => "/api/v1/namespaces/default/secrets",
-            Kind::TlsCertificateDelegation | Kind::Untyped(_) => panic!("no such row"),
+        let root = if kind.group().is_empty() {
+            "api"
+        } else {
+            "apis"
         };
+        let namespace = if kind.is_namespaced() {
+            "namespaces/default/"
+        } else {
+            ""
+        };
+        let collection = format!(
+            "/{root}/{}/{namespace}{}",
+            kind.api_version(),
+            kind.plural()
+        );
         let request =
             http::Request::post(format!("{collection}?dryRun=All&fieldValidation=Ignore"))
                 .header("Content-Type", "application/json")

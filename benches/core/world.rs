@@ -102,6 +102,8 @@ pub fn secret(namespace: usize, serial: usize) -> Object {
             not_before: jiff::Timestamp::UNIX_EPOCH,
             not_after: jiff::Timestamp::UNIX_EPOCH,
         })),
+        authorities: None,
+        revocations: None,
     }))
 }
 

@@ -54,7 +54,11 @@ impl Changes {
     /// Another object is wrong as a whole, or is so no longer.
     pub(super) fn invalid(&mut self, object: &ObjectRef) {
         match object.kind {
-            Kind::Secret => self.fact(Fact::SecretNames(&object.name)),
+            Kind::Secret => {
+                self.fact(Fact::SecretNames(&object.name));
+                self.fact(Fact::Authorities(&object.name));
+                self.fact(Fact::Revocations(&object.name));
+            }
             Kind::Service => self.fact(Fact::Service(&object.name)),
             _ => {}
         }

@@ -1,9 +1,9 @@
-//! Which Ingresses are ours.
+//! Which Ingresses and HTTPProxies are ours.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use crate::objects::{CONTROLLER, Ingress, IngressClass, NamespacedName};
+use crate::objects::{CONTROLLER, HttpProxy, Ingress, IngressClass, Metadata, NamespacedName};
 
 use super::changes::Changes;
 use super::objects::Objects;
@@ -12,7 +12,7 @@ use super::{Indexed, Store};
 /// The class that manifests may name without bringing its IngressClass.
 pub const DEFAULT_CLASS: &str = "isobath";
 
-/// How an Ingress comes to be ours.
+/// How an Ingress or HTTPProxy comes to be ours.
 #[derive(Clone, Debug, Default)]
 pub struct ClassSelection {
     /// `--ingress-class`: this name and no other, whether an IngressClass of that name exists or not.
@@ -22,17 +22,30 @@ pub struct ClassSelection {
     pub manifests: bool,
 }
 
+/// The class that is served as Contour serves it, which has no IngressClass.
+const CONTOUR: &str = "contour";
+
 /// The class that an Ingress names. The annotations are older than the field and win over it, as in Contour; one
 /// without a value says nothing.
 #[must_use]
 pub fn class_of(ingress: &Ingress) -> Option<Arc<str>> {
+    named(&ingress.metadata, ingress.class_name.as_ref())
+}
+
+/// The class that an HTTPProxy names: the same.
+#[must_use]
+pub fn class_of_proxy(proxy: &HttpProxy) -> Option<Arc<str>> {
+    named(&proxy.metadata, proxy.class_name.as_ref())
+}
+
+fn named(metadata: &Metadata, field: Option<&Arc<str>>) -> Option<Arc<str>> {
     [
         "projectcontour.io/ingress.class",
         "kubernetes.io/ingress.class",
     ]
     .into_iter()
-    .filter_map(|key| ingress.metadata.annotations.get(key))
-    .chain(&ingress.class_name)
+    .filter_map(|key| metadata.annotations.get(key))
+    .chain(field)
     .find(|name| !name.is_empty())
     .cloned()
 }
@@ -64,9 +77,23 @@ impl ClassSelection {
     }
 }
 
+impl ClassSelection {
+    /// Whether HTTPProxies of this class are served, given all IngressClasses. With a name only those that name it. Without
+    /// one those of an IngressClass of ours, as Ingresses, and besides those that name no class, or `contour`: these a
+    /// Contour serves that is told of none.
+    #[must_use]
+    pub fn serves_http_proxy(&self, class: Option<&str>, classes: &Objects<IngressClass>) -> bool {
+        match (&self.name, class) {
+            (Some(name), class) => class == Some(&**name),
+            (None, None | Some(CONTOUR)) => true,
+            (None, Some(class)) => self.serves(Some(class), classes),
+        }
+    }
+}
+
 impl Indexed for IngressClass {
-    /// Files the Ingresses that are served otherwise than before: those of this class, those without one, those of the
-    /// assumed one.
+    /// Files the Ingresses and HTTPProxies that are served otherwise than before: those of this class, those without one,
+    /// those of the assumed one.
     fn replace(
         store: &mut Store,
         name: &NamespacedName,
@@ -85,7 +112,24 @@ impl Indexed for IngressClass {
             .filter_map(|name| store.ingress(name))
             .map(|ingress| (ingress.clone(), store.serves(ingress)))
             .collect();
+        let proxies: BTreeSet<NamespacedName> = classes
+            .iter()
+            .flat_map(|class| store.proxies_by_class.get(class).cloned())
+            .collect();
+        let proxies: Vec<(Arc<HttpProxy>, bool)> = proxies
+            .iter()
+            .filter_map(|name| store.http_proxy(name))
+            .map(|proxy| (proxy.clone(), store.serves_http_proxy(proxy)))
+            .collect();
         store.tables.put(name, new);
+        for (proxy, was_served) in proxies {
+            let is_served = store.serves_http_proxy(&proxy);
+            if was_served != is_served {
+                changes.object::<HttpProxy>(&proxy.metadata.name);
+                let [old, new] = [was_served, is_served].map(|is| is.then_some(&*proxy));
+                store.serve_http_proxy(old, new, changes);
+            }
+        }
         for (ingress, was_served) in ingresses {
             let is_served = store.serves(&ingress);
             if was_served == is_served {

@@ -63,14 +63,22 @@ pub(super) enum Fact<'a> {
     IngressHead(&'a NamespacedName),
     /// What a served Ingress says of one host: [`At`]. Its rules without a host are those of `None`.
     IngressAt(&'a NamespacedName, Option<&'a str>),
+    /// A served HTTPProxy, all of it but its status.
+    HttpProxy(&'a NamespacedName),
+    /// An ExtensionService, all of it but its status.
+    ExtensionService(&'a NamespacedName),
     /// A Service, all of it.
     Service(&'a NamespacedName),
-    /// Whether a served Ingress names the Service as a back end.
+    /// Whether a served Ingress or HTTPProxy names the Service as a back end.
     ServiceNamed(&'a NamespacedName),
     /// The EndpointSlices of a Service.
     EndpointSlices(&'a NamespacedName),
     /// What a certificate is for, and whether it can be used: not its bytes.
     SecretNames(&'a NamespacedName),
+    /// Whether others can be verified with a Secret: not its bytes.
+    Authorities(&'a NamespacedName),
+    /// Whether a Secret says what is revoked: not its bytes.
+    Revocations(&'a NamespacedName),
     /// A Secret, all of it.
     Secret(&'a NamespacedName),
     /// One field of an object without a type.
@@ -91,7 +99,12 @@ impl<'a> Fact<'a> {
                 Some((Kind::Ingress, name))
             }
             Self::Service(name) => Some((Kind::Service, name)),
-            Self::SecretNames(name) | Self::Secret(name) => Some((Kind::Secret, name)),
+            Self::HttpProxy(name) => Some((Kind::HttpProxy, name)),
+            Self::ExtensionService(name) => Some((Kind::ExtensionService, name)),
+            Self::SecretNames(name)
+            | Self::Authorities(name)
+            | Self::Revocations(name)
+            | Self::Secret(name) => Some((Kind::Secret, name)),
             Self::Field(object, _) => Some((object.kind, &object.name)),
             Self::Claims(..)
             | Self::Claimants(_)
@@ -186,10 +199,14 @@ mod tests {
                 (Fact::IngressHead(name), Some(Kind::Ingress)),
                 (Fact::IngressAt(name, None), Some(Kind::Ingress)),
                 (Fact::IngressAt(name, Some("a.test")), Some(Kind::Ingress)),
+                (Fact::HttpProxy(name), Some(Kind::HttpProxy)),
+                (Fact::ExtensionService(name), Some(Kind::ExtensionService)),
                 (Fact::Service(name), Some(Kind::Service)),
                 (Fact::ServiceNamed(name), None),
                 (Fact::EndpointSlices(name), None),
                 (Fact::SecretNames(name), Some(Kind::Secret)),
+                (Fact::Authorities(name), Some(Kind::Secret)),
+                (Fact::Revocations(name), Some(Kind::Secret)),
                 (Fact::Secret(name), Some(Kind::Secret)),
                 (Fact::Delegated(name, "shop"), None),
             ]

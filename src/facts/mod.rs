@@ -15,8 +15,10 @@ mod class;
 mod delegated;
 mod delegation;
 mod endpoint_slice;
+mod extension_service;
 mod fact;
 mod host_index;
+mod http_proxy;
 mod index;
 mod ingress;
 mod named_services;
@@ -33,7 +35,7 @@ use std::sync::Arc;
 use foldhash::fast::RandomState;
 
 pub use changes::Changes;
-pub use class::{ClassSelection, DEFAULT_CLASS, class_of};
+pub use class::{ClassSelection, DEFAULT_CLASS, class_of, class_of_proxy};
 pub use fact::FactId;
 pub use index::Index;
 pub use ingress::{hosts, secret_reference, services};
@@ -42,9 +44,9 @@ pub use reader::{CertificateNames, Log, Reader, ServedIngress, Values};
 
 use crate::model::Host;
 use crate::objects::{
-    EndpointSlice, Event, FieldRef, Ingress, IngressClass, IngressRule, IngressTls, Invalid, Kind,
-    Metadata, NamespacedName, Object, ObjectRef, Secret, Service, TlsCertificateDelegation,
-    Untyped, for_each_kind,
+    EndpointSlice, Event, ExtensionService, FieldRef, HttpProxy, Ingress, IngressClass,
+    IngressRule, IngressTls, Invalid, Kind, Metadata, NamespacedName, Object, ObjectRef, Secret,
+    Service, TlsCertificateDelegation, Untyped, for_each_kind,
 };
 
 use claimed::Claimed;
@@ -70,7 +72,9 @@ pub struct Store {
     by_host: Index<Host, NamespacedName>,
     /// Class → Ingresses, served or not; `None` for those without a class.
     by_class: Index<Option<Arc<str>>, NamespacedName>,
-    /// The Services that served Ingresses name as back ends.
+    /// The same of HTTPProxies.
+    proxies_by_class: Index<Option<Arc<str>>, NamespacedName>,
+    /// The Services that served Ingresses and HTTPProxies name as back ends.
     named_services: NamedServices,
     /// Service → its EndpointSlices.
     slices_by_service: Index<NamespacedName, NamespacedName>,
@@ -181,6 +185,26 @@ impl Store {
         self.tables.of().get(name)
     }
 
+    /// Whether the HTTPProxy is of a class that is served.
+    #[must_use]
+    pub fn serves_http_proxy(&self, proxy: &HttpProxy) -> bool {
+        let classes = self.tables.of::<IngressClass>();
+        let class = class_of_proxy(proxy);
+        self.selection.serves_http_proxy(class.as_deref(), classes)
+    }
+
+    /// One HTTPProxy, served or not.
+    #[must_use]
+    pub fn http_proxy(&self, name: &NamespacedName) -> Option<&Arc<HttpProxy>> {
+        self.tables.of().get(name)
+    }
+
+    /// One ExtensionService.
+    #[must_use]
+    pub fn extension_service(&self, name: &NamespacedName) -> Option<&Arc<ExtensionService>> {
+        self.tables.of().get(name)
+    }
+
     /// One Service.
     #[must_use]
     pub fn service(&self, name: &NamespacedName) -> Option<&Arc<Service>> {
@@ -213,7 +237,7 @@ impl Store {
         *secret.namespace == *namespace || self.delegated.contains(secret, namespace)
     }
 
-    /// Whether a served Ingress names the Service as a back end.
+    /// Whether a served Ingress or HTTPProxy names the Service as a back end.
     fn is_service_named(&self, service: &NamespacedName) -> bool {
         self.named_services.contains(service)
     }
@@ -251,6 +275,7 @@ impl Store {
     pub fn pack(&mut self) {
         self.by_host.pack();
         self.by_class.pack();
+        self.proxies_by_class.pack();
         self.slices_by_service.pack();
     }
 
@@ -280,6 +305,7 @@ impl Store {
                         self.replace_untyped(&object.reference(), Some(object), changes);
                     }
                     Object::Invalid(invalid) => self.set_invalid(invalid, changes),
+                    Object::Unused(reference) => self.delete(&reference, changes),
                 }
             };
         }

@@ -1,4 +1,4 @@
-//! The Services that served Ingresses name as back ends.
+//! The Services that served Ingresses and HTTPProxies name as back ends.
 
 use std::collections::HashMap;
 
@@ -6,12 +6,12 @@ use foldhash::fast::RandomState;
 
 use crate::objects::NamespacedName;
 
-/// Counts the Ingresses that name each: what is wrong with a Service is told while somebody uses it.
+/// Counts the objects that name each: what is wrong with a Service is told while somebody uses it.
 #[derive(Debug, Default)]
 pub struct NamedServices(HashMap<NamespacedName, u32, RandomState>);
 
 impl NamedServices {
-    /// One more Ingress names it; returns whether it is the first.
+    /// One more object names it; returns whether it is the first.
     pub fn insert(&mut self, service: &NamespacedName) -> bool {
         if let Some(count) = self.0.get_mut(service) {
             *count += 1;
@@ -34,7 +34,7 @@ impl NamedServices {
         is_last
     }
 
-    /// Whether any Ingress names it.
+    /// Whether any object names it.
     pub fn contains(&self, service: &NamespacedName) -> bool {
         self.0.contains_key(service)
     }

@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use crate::model::{Claimable, Front, Host, Spoken};
 use crate::objects::{
-    EndpointSlice, Field, FieldRef, Ingress, IngressBackend, IngressRule, IngressTls, Invalid,
-    Kind, Metadata, NamespacedName, ObjectRef, Secret, Service,
+    EndpointSlice, ExtensionService, Field, FieldRef, HttpProxy, Ingress, IngressBackend,
+    IngressRule, IngressTls, Invalid, Kind, Metadata, NamespacedName, ObjectRef, Secret, Service,
 };
 
 use super::fact::{Fact, FactId};
@@ -195,6 +195,21 @@ impl<'a> Reader<'a> {
         self.served(name)
     }
 
+    /// A served HTTPProxy; `None` also for one that is not served.
+    #[must_use]
+    pub fn http_proxy(self, name: &NamespacedName) -> Option<&'a Arc<HttpProxy>> {
+        self.read(Fact::HttpProxy(name));
+        let proxy = self.store.http_proxy(name)?;
+        self.store.serves_http_proxy(proxy).then_some(proxy)
+    }
+
+    /// One ExtensionService.
+    #[must_use]
+    pub fn extension_service(self, name: &NamespacedName) -> Option<&'a Arc<ExtensionService>> {
+        self.read(Fact::ExtensionService(name));
+        self.store.extension_service(name)
+    }
+
     /// One Service.
     #[must_use]
     pub fn service(self, name: &NamespacedName) -> Option<&'a Arc<Service>> {
@@ -202,7 +217,7 @@ impl<'a> Reader<'a> {
         self.store.service(name)
     }
 
-    /// Whether a served Ingress names the Service as a back end.
+    /// Whether a served Ingress or HTTPProxy names the Service as a back end.
     #[must_use]
     pub fn is_service_named(self, name: &NamespacedName) -> bool {
         self.read(Fact::ServiceNamed(name));
@@ -228,20 +243,48 @@ impl<'a> Reader<'a> {
         secret: &NamespacedName,
     ) -> Result<CertificateNames<'a>, Option<&'a str>> {
         self.read(Fact::SecretNames(secret));
-        let Some(secret) = self.store.secret(secret) else {
-            let object = ObjectRef {
-                kind: Kind::Secret,
-                name: secret.clone(),
-            };
-            let invalid = self.store.invalid(&object);
-            return Err(invalid.map(|invalid| &*invalid.reason));
-        };
+        let secret = self.found_secret(secret)?;
         let certificate = secret.certificate.as_ref().map_err(|why| Some(&**why))?;
         Ok(CertificateNames {
             names: &certificate.names,
             common_name: certificate.common_name.as_ref(),
             key_algorithm: certificate.key_algorithm,
         })
+    }
+
+    /// Whether others can be verified with the `ca.crt` of a Secret. Other bytes of it are no news to whoever asks.
+    ///
+    /// # Errors
+    ///
+    /// `None` where there is no such Secret; else one sentence on why it can't be used.
+    pub fn authorities(self, secret: &NamespacedName) -> Result<(), Option<&'a str>> {
+        self.read(Fact::Authorities(secret));
+        let secret = self.found_secret(secret)?;
+        secret.check_authorities().map(drop).map_err(Some)
+    }
+
+    /// Whether the `crl.pem` of a Secret says what is revoked. Other bytes of it are no news to whoever asks.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::authorities`].
+    pub fn revocations(self, secret: &NamespacedName) -> Result<(), Option<&'a str>> {
+        self.read(Fact::Revocations(secret));
+        let secret = self.found_secret(secret)?;
+        secret.check_revocations().map(drop).map_err(Some)
+    }
+
+    /// A Secret, or why there is none.
+    fn found_secret(self, name: &NamespacedName) -> Result<&'a Secret, Option<&'a str>> {
+        if let Some(secret) = self.store.secret(name) {
+            return Ok(secret);
+        }
+        let object = ObjectRef {
+            kind: Kind::Secret,
+            name: name.clone(),
+        };
+        let invalid = self.store.invalid(&object);
+        Err(invalid.map(|invalid| &*invalid.reason))
     }
 
     /// One Secret, all of it.

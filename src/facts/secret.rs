@@ -23,10 +23,26 @@ impl Indexed for Secret {
         if !is_same {
             changes.fact(Fact::SecretNames(name));
         }
+        let authorities = |secret: &Self| secret.check_authorities().map(drop).map_err(Arc::from);
+        if verdict(old.as_deref(), authorities) != verdict(new.as_deref(), authorities) {
+            changes.fact(Fact::Authorities(name));
+        }
+        let revocations = |secret: &Self| secret.check_revocations().map(drop).map_err(Arc::from);
+        if verdict(old.as_deref(), revocations) != verdict(new.as_deref(), revocations) {
+            changes.fact(Fact::Revocations(name));
+        }
         changes.fact(Fact::Secret(name));
         changes.object::<Self>(name);
         store.tables.put(name, new);
     }
+}
+
+/// What is to be known of a part of a Secret by those who name it; `None` where there is no Secret.
+fn verdict(
+    secret: Option<&Secret>,
+    check: impl Fn(&Secret) -> Result<(), Arc<str>>,
+) -> Option<Result<(), Arc<str>>> {
+    secret.map(check)
 }
 
 /// Whether hosts see a difference between two certificates of one Secret.

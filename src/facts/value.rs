@@ -34,6 +34,14 @@ impl Store {
                 let ingress = self.ingress(name).filter(|ingress| self.serves(ingress));
                 text(&ingress.and_then(|ingress| by_host(ingress).remove(&host)))
             }
+            Fact::HttpProxy(name) => {
+                let proxy = self.http_proxy(name);
+                let served = proxy.filter(|proxy| self.serves_http_proxy(proxy));
+                text(&served.map(|proxy| proxy.spec()))
+            }
+            Fact::ExtensionService(name) => {
+                text(&self.extension_service(name).map(|service| service.spec()))
+            }
             Fact::Service(name) => text(&(
                 self.service(name),
                 self.invalid(&reference(Kind::Service, name)),
@@ -48,6 +56,16 @@ impl Store {
                     certificate.map(|of| (&of.names, &of.common_name, of.key_algorithm))
                 });
                 text(&(secret, self.invalid(&reference(Kind::Secret, name))))
+            }
+            Fact::Authorities(name) => {
+                let secret = self.secret(name);
+                let usable = secret.map(|secret| secret.check_authorities().map(drop));
+                text(&(usable, self.invalid(&reference(Kind::Secret, name))))
+            }
+            Fact::Revocations(name) => {
+                let secret = self.secret(name);
+                let usable = secret.map(|secret| secret.check_revocations().map(drop));
+                text(&(usable, self.invalid(&reference(Kind::Secret, name))))
             }
             Fact::Secret(name) => text(&self.secret(name)),
             Fact::Delegated(secret, target) => text(&self.delegated.says(secret, target)),

@@ -201,7 +201,10 @@ impl<S: StandIn> EventFilter<S> {
                 let classes = self.classes.iter();
                 classes.map(|class| class.metadata.name.clone()).collect()
             }
-            Kind::TlsCertificateDelegation | Kind::Untyped(_) => Vec::new(),
+            Kind::TlsCertificateDelegation
+            | Kind::HttpProxy
+            | Kind::ExtensionService
+            | Kind::Untyped(_) => Vec::new(),
         }
     }
 
@@ -233,7 +236,12 @@ impl<S: StandIn> EventFilter<S> {
                 self.classes.insert(class.clone());
                 touched.secrets.extend(self.all_secrets());
             }
-            Object::TlsCertificateDelegation(_) | Object::Untyped(_) | Object::Invalid(_) => {}
+            Object::TlsCertificateDelegation(_)
+            | Object::HttpProxy(_)
+            | Object::ExtensionService(_)
+            | Object::Untyped(_)
+            | Object::Invalid(_)
+            | Object::Unused(_) => {}
         }
     }
 
@@ -264,7 +272,10 @@ impl<S: StandIn> EventFilter<S> {
                     touched.secrets.extend(self.all_secrets());
                 }
             }
-            Kind::TlsCertificateDelegation | Kind::Untyped(_) => {}
+            Kind::TlsCertificateDelegation
+            | Kind::HttpProxy
+            | Kind::ExtensionService
+            | Kind::Untyped(_) => {}
         }
     }
 
@@ -406,6 +417,8 @@ impl<S: StandIn> EventFilter<S> {
                 let secret = Arc::new(Secret {
                     metadata: made_metadata(name.clone()),
                     certificate: Ok(Arc::new(certificate)),
+                    authorities: None,
+                    revocations: None,
                 });
                 before.push(Event::Apply(Object::Secret(secret.clone())));
                 let list = hosts.iter().cloned().collect();

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use super::{
-    EndpointSlice, Ingress, IngressClass, Kind, Metadata, ObjectRef, Secret, Service,
-    TlsCertificateDelegation, Untyped, for_each_kind,
+    EndpointSlice, ExtensionService, HttpProxy, Ingress, IngressClass, Kind, Metadata, ObjectRef,
+    Secret, Service, TlsCertificateDelegation, Untyped, for_each_kind,
 };
 
 /// One change of the set of objects. Sources send nothing else, whether they read an API server or files.
@@ -40,6 +40,8 @@ macro_rules! object {
             Untyped(Arc<Untyped>),
             /// It has a name and nothing else that can be used; it takes the place of the object that was there.
             Invalid(Arc<Invalid>),
+            /// It is there, and nothing of it is ever used: as if it were not.
+            Unused(ObjectRef),
         }
 
         impl Object {
@@ -53,6 +55,7 @@ macro_rules! object {
                     },)*
                     Self::Untyped(object) => object.reference(),
                     Self::Invalid(invalid) => invalid.reference.clone(),
+                    Self::Unused(reference) => reference.clone(),
                 }
             }
 
@@ -61,7 +64,7 @@ macro_rules! object {
                 match self {
                     $(Self::$kind(object) => Some(&mut Arc::make_mut(object).metadata),)*
                     Self::Untyped(object) => Some(&mut Arc::make_mut(object).metadata),
-                    Self::Invalid(_) => None,
+                    Self::Invalid(_) | Self::Unused(_) => None,
                 }
             }
         }

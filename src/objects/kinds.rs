@@ -23,12 +23,18 @@ macro_rules! for_each_kind {
             /// `discovery.k8s.io/v1` EndpointSlice.
             EndpointSlice: "discovery.k8s.io/v1", "EndpointSlice", "endpointslices",
                 Namespaced, BuiltIn, endpoint_slices, endpoint_slice::SliceWire<'_>;
-            /// `v1` Secret of type `kubernetes.io/tls`.
+            /// `v1` Secret of type `kubernetes.io/tls`, and of type `Opaque` where something of it is used.
             Secret: "v1", "Secret", "secrets",
                 Namespaced, BuiltIn, secrets, secret::SecretWire<'_>;
             /// `projectcontour.io/v1` TLSCertificateDelegation, read where that CRD exists.
             TlsCertificateDelegation: "projectcontour.io/v1", "TLSCertificateDelegation", "tlscertificatedelegations",
                 Namespaced, Custom, tls_certificate_delegations, ingress::DelegationWire<'_>;
+            /// `projectcontour.io/v1` HTTPProxy, read where that CRD exists.
+            HttpProxy: "projectcontour.io/v1", "HTTPProxy", "httpproxies",
+                Namespaced, Custom, http_proxies, http_proxy::HttpProxyWire<'_>;
+            /// `projectcontour.io/v1alpha1` ExtensionService, read where that CRD exists.
+            ExtensionService: "projectcontour.io/v1alpha1", "ExtensionService", "extensionservices",
+                Namespaced, Custom, extension_services, extension_service::ExtensionServiceWire<'_>;
         }
     };
 }

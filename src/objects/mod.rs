@@ -9,7 +9,9 @@ mod certificate;
 mod decode;
 mod endpoint_slice;
 mod event;
+mod extension_service;
 mod field;
+pub mod http_proxy;
 mod ingress;
 mod kinds;
 mod metadata;
@@ -26,7 +28,9 @@ pub use certificate::{CaCertificates, RevocationLists};
 pub use decode::{Decoded, Undecodable, decode, decode_versioned};
 pub use endpoint_slice::{AddressType, Endpoint, EndpointPort, EndpointSlice};
 pub use event::{Event, Invalid, Object};
+pub use extension_service::{CircuitBreakerPolicy, ExtensionService, ExtensionServiceTarget};
 pub use field::{Field, FieldRef, as_place};
+pub use http_proxy::HttpProxy;
 pub use ingress::{
     CONTROLLER, Ingress, IngressBackend, IngressClass, IngressPath, IngressRule, IngressTls,
     LoadBalancerAddress, PathType, ServiceBackendPort, TlsCertificateDelegation,

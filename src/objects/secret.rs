@@ -1,17 +1,53 @@
-//! `v1` Secret of type `kubernetes.io/tls`, with its certificate parsed and checked.
+//! `v1` Secret: what it holds for TLS, parsed and checked.
 
 use std::sync::Arc;
 
-use super::Metadata;
+use super::{CaCertificates, Metadata, RevocationLists};
 use crate::objects::private_key::{KeyAlgorithm, PrivateKeyPem};
 
-/// A Secret.
+/// A Secret, less everything in it that has no meaning for TLS.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Secret {
     /// Name and namespace.
     pub metadata: Metadata,
-    /// The checked pair, or one sentence on why there is none: a broken Secret counts as a missing one.
+    /// The checked pair of `tls.crt` and `tls.key`, or one sentence on why there is none: a broken pair counts as a missing
+    /// one.
     pub certificate: Result<Arc<TlsCertificate>, Arc<str>>,
+    /// `ca.crt`, or one sentence on why it can't be used; `None` where there is none.
+    pub authorities: Option<Result<CaCertificates, Arc<str>>>,
+    /// `crl.pem`, or one sentence on why it can't be used; `None` where there is none.
+    pub revocations: Option<Result<RevocationLists, Arc<str>>>,
+}
+
+impl Secret {
+    /// Whether others can be verified with it.
+    ///
+    /// # Errors
+    ///
+    /// One sentence on why not.
+    pub fn check_authorities(&self) -> Result<&CaCertificates, &str> {
+        checked(self.authorities.as_ref(), "it has no ca.crt")
+    }
+
+    /// Whether it says what is revoked.
+    ///
+    /// # Errors
+    ///
+    /// One sentence on why not.
+    pub fn check_revocations(&self) -> Result<&RevocationLists, &str> {
+        checked(self.revocations.as_ref(), "it has no crl.pem")
+    }
+}
+
+fn checked<'a, T>(
+    part: Option<&'a Result<T, Arc<str>>>,
+    missing: &'static str,
+) -> Result<&'a T, &'a str> {
+    match part {
+        None => Err(missing),
+        Some(Ok(part)) => Ok(part),
+        Some(Err(why)) => Err(why),
+    }
 }
 
 /// A certificate chain and its key, which belong together.

@@ -453,7 +453,7 @@ fn is_label(value: &str) -> bool {
             .all(|byte| alphanumeric(*byte) || *byte == b'-')
 }
 
-fn is_subdomain(value: &str) -> bool {
+pub(super) fn is_subdomain(value: &str) -> bool {
     value.split('.').all(is_label)
 }
 

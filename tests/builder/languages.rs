@@ -122,6 +122,8 @@ fn secret_of(namespace: &str, name: &str) -> Event {
     Event::Apply(Object::Secret(Arc::new(Secret {
         metadata: metadata(namespace, name, "", None, &[]),
         certificate: Ok(Arc::new(certificate)),
+        authorities: None,
+        revocations: None,
     })))
 }
 

@@ -115,6 +115,8 @@ impl Plane {
         self.apply(Object::Secret(Arc::new(Secret {
             metadata: metadata("shared"),
             certificate: Ok(Arc::new(certificate)),
+            authorities: None,
+            revocations: None,
         })));
     }
 

@@ -78,6 +78,8 @@ fn secret(value: &Value) -> Object {
             annotations: Default::default(),
         },
         certificate,
+        authorities: None,
+        revocations: None,
     }))
 }
 

@@ -145,7 +145,7 @@ const EDGES: &[&str] = &[
 ];
 
 pub struct Generator {
-    random: Random,
+    pub random: Random,
     /// In how many of a hundred fields the value is wild.
     wild: usize,
     /// Pairs that belong together, as a Secret has them.
@@ -181,6 +181,8 @@ impl Generator {
                 Kind::Secret
                 | Kind::IngressClass
                 | Kind::TlsCertificateDelegation
+                | Kind::HttpProxy
+                | Kind::ExtensionService
                 | Kind::Untyped(_) => 1,
             };
             std::iter::repeat_n(kind, weight)
@@ -195,6 +197,8 @@ impl Generator {
                 json!({"spec": {"controller": self.text(&["isobath.dev/ingress-controller", "example.com/other"])}})
             }
             Kind::TlsCertificateDelegation => self.delegation(),
+            Kind::HttpProxy => self.http_proxy(),
+            Kind::ExtensionService => self.extension_service(),
             Kind::Untyped(_) => unreachable!("it has no row"),
         };
         object["metadata"] = self.metadata(kind);
@@ -255,11 +259,11 @@ impl Generator {
         }
     }
 
-    fn text(&mut self, good: &[&str]) -> Value {
+    pub fn text(&mut self, good: &[&str]) -> Value {
         self.value(good)
     }
 
-    fn number(&mut self, good: &[i64]) -> Value {
+    pub fn number(&mut self, good: &[i64]) -> Value {
         if !good.is_empty() && !self.random.percent(self.wild) {
             return self.random.one(good).into();
         }
@@ -273,14 +277,14 @@ impl Generator {
         }
     }
 
-    fn boolean(&mut self) -> Value {
+    pub fn boolean(&mut self) -> Value {
         if self.random.percent(self.wild) {
             return self.value(&["true"]);
         }
         self.random.percent(50).into()
     }
 
-    fn list(&mut self, most: usize, mut item: impl FnMut(&mut Self) -> Value) -> Value {
+    pub fn list(&mut self, most: usize, mut item: impl FnMut(&mut Self) -> Value) -> Value {
         if self.random.percent(self.wild / 4) {
             return self.value(&["a"]);
         }
@@ -461,7 +465,9 @@ impl Generator {
         secret["data"] =
             json!({"tls.crt": STANDARD.encode(chain), "tls.key": STANDARD.encode(key)});
         if self.random.percent(self.wild) {
-            let field = self.random.one(&["tls.crt", "tls.key", "ca.crt", "\0"]);
+            let field = self
+                .random
+                .one(&["tls.crt", "tls.key", "ca.crt", "crl.pem", "\0"]);
             secret["data"][field] = self.text(&["AAAA"]);
         }
         secret

@@ -27,6 +27,7 @@ mod moves;
 mod names;
 mod objects;
 mod product;
+mod proxies;
 mod random;
 mod refusals;
 mod rotations;

@@ -6,6 +6,10 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
+#[path = "http_proxies.rs"]
+mod http_proxies;
+
+use http_proxies::{extension_service, http_proxy};
 use isobath::objects::*;
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -25,7 +29,7 @@ const FAMILIES: [&[IpFamily]; 5] = [
 ];
 
 /// An object that was created anew under its name has another one; a manifest has none.
-fn uid() -> impl Strategy<Value = &'static str> {
+pub fn uid() -> impl Strategy<Value = &'static str> {
     select(&["", "1", "2"][..])
 }
 
@@ -309,6 +313,7 @@ pub fn secret() -> impl Strategy<Value = Object> {
                 not_after: jiff::Timestamp::UNIX_EPOCH,
             };
             let is_broken = name == "broken" && serial > 0;
+            let authorities = (serial > 0).then(|| authorities(is_rsa)).flatten();
             Object::Secret(Arc::new(Secret {
                 metadata: metadata(namespace, name, uid, None, &[]),
                 certificate: if is_broken {
@@ -316,8 +321,22 @@ pub fn secret() -> impl Strategy<Value = Object> {
                 } else {
                     Ok(Arc::new(certificate))
                 },
+                authorities: match is_broken {
+                    true => Some(Err("broken".into())),
+                    false => authorities.map(Ok),
+                },
+                revocations: (serial > 1).then(|| Err("broken".into())),
             }))
         })
+}
+
+/// One of two sets of authorities.
+fn authorities(is_first: bool) -> Option<CaCertificates> {
+    const PAIRS: [&str; 2] = [
+        include_str!("../data/certificates/p256.crt"),
+        include_str!("../data/certificates/ed25519.crt"),
+    ];
+    CaCertificates::from_pem("ca.crt", PAIRS[usize::from(is_first)].as_bytes()).ok()
 }
 
 pub fn ingress_class() -> impl Strategy<Value = Object> {
@@ -366,6 +385,8 @@ fn valid(kind: Kind) -> BoxedStrategy<Object> {
         Kind::EndpointSlice => endpoint_slice().boxed(),
         Kind::Secret => secret().boxed(),
         Kind::TlsCertificateDelegation => delegation().boxed(),
+        Kind::HttpProxy => http_proxy().boxed(),
+        Kind::ExtensionService => extension_service().boxed(),
         Kind::Untyped(_) => unreachable!("it has no row"),
     }
 }
@@ -375,7 +396,11 @@ const fn weight(kind: Kind) -> u32 {
     match kind {
         Kind::Ingress => 8,
         Kind::Service | Kind::EndpointSlice | Kind::Secret => 4,
-        Kind::IngressClass | Kind::TlsCertificateDelegation | Kind::Untyped(_) => 1,
+        Kind::HttpProxy => 6,
+        Kind::IngressClass
+        | Kind::TlsCertificateDelegation
+        | Kind::ExtensionService
+        | Kind::Untyped(_) => 1,
     }
 }
 

@@ -118,6 +118,8 @@ fn secret(secret: &str) -> Object {
     Object::Secret(Arc::new(Secret {
         metadata: made_metadata(name(secret)),
         certificate: Err("broken".into()),
+        authorities: None,
+        revocations: None,
     }))
 }
 

@@ -8,6 +8,7 @@
 use std::borrow::Cow;
 use std::fmt;
 use std::marker::PhantomData;
+use std::sync::Arc;
 
 use serde::Deserialize;
 use serde::de::value::MapAccessDeserializer;
@@ -16,6 +17,10 @@ use serde::de::{Deserializer, Error, MapAccess, SeqAccess, Unexpected, Visitor};
 /// A `string`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Text<'a>(pub(super) Cow<'a, str>);
+
+/// A `string` that is kept.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Kept(pub(super) Arc<str>);
 
 /// A `struct`.
 #[derive(Debug, Default)]
@@ -32,6 +37,10 @@ pub(super) struct TextMap<'a>(pub(super) Vec<(Cow<'a, str>, Text<'a>)>);
 /// An `int32`.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Int(pub(super) i32);
+
+/// An `integer` of a schema, whose type in Go the schema may not tell.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Whole(pub(super) i128);
 
 /// A `bool`.
 #[derive(Clone, Copy, Debug, Default)]
@@ -52,6 +61,13 @@ impl Text<'_> {
 
     pub(super) fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+}
+
+impl Bool {
+    /// What a field says; false where it says nothing.
+    pub(super) fn of(field: Option<Self>) -> bool {
+        field.unwrap_or_default().0
     }
 }
 
@@ -202,6 +218,68 @@ impl<'de> Deserialize<'de> for Int {
         }
 
         deserializer.deserialize_any(IntVisitor)
+    }
+}
+
+impl<'de> Deserialize<'de> for Kept {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct KeptVisitor;
+
+        impl Visitor<'_> for KeptVisitor {
+            type Value = Kept;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a string")
+            }
+
+            fn visit_str<E: Error>(self, value: &str) -> Result<Kept, E> {
+                Ok(Kept(Arc::from(value)))
+            }
+
+            fn visit_unit<E: Error>(self) -> Result<Kept, E> {
+                Ok(Kept::default())
+            }
+        }
+
+        deserializer.deserialize_any(KeptVisitor)
+    }
+}
+
+impl<'de> Deserialize<'de> for Whole {
+    /// A number with a fraction of zero is one: `80.0` is 80 to a schema.
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct WholeVisitor;
+
+        impl Visitor<'_> for WholeVisitor {
+            type Value = Whole;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a whole number")
+            }
+
+            fn visit_i64<E: Error>(self, value: i64) -> Result<Whole, E> {
+                Ok(Whole(value.into()))
+            }
+
+            fn visit_u64<E: Error>(self, value: u64) -> Result<Whole, E> {
+                Ok(Whole(value.into()))
+            }
+
+            fn visit_f64<E: Error>(self, value: f64) -> Result<Whole, E> {
+                /// Below it every whole number is one that a float has.
+                const LIMIT: f64 = 9_007_199_254_740_992.0;
+                match value.fract() == 0.0 && value.abs() < LIMIT {
+                    true => Ok(Whole(value as i128)),
+                    false => Err(E::invalid_value(Unexpected::Float(value), &self)),
+                }
+            }
+
+            fn visit_unit<E: Error>(self) -> Result<Whole, E> {
+                Ok(Whole::default())
+            }
+        }
+
+        deserializer.deserialize_any(WholeVisitor)
     }
 }
 

@@ -13,7 +13,7 @@ use super::super::validate::{self, FieldError, Verdict, required};
 use super::super::{
     Annotations, Kind, LoadBalancerAddress, Metadata, NamespacedName, is_of_other_controller,
 };
-use super::json::{List, Struct, Text, TextMap};
+use super::json::{List, Struct, Text, TextMap, Whole};
 
 /// `ObjectMeta`.
 #[derive(Debug, Default, Deserialize)]
@@ -27,6 +27,7 @@ pub(super) struct MetadataWire<'a> {
     uid: Text<'a>,
     #[serde(borrow)]
     resource_version: Text<'a>,
+    generation: Whole,
     #[serde(borrow)]
     creation_timestamp: Option<Text<'a>>,
     #[serde(borrow)]
@@ -105,6 +106,11 @@ impl MetadataWire<'_> {
     pub(super) fn resource_version(&self) -> Option<String> {
         let version = self.resource_version.as_str();
         (!version.is_empty()).then(|| version.to_owned())
+    }
+
+    /// `metadata.generation`, which the API server counts; 0 in manifests.
+    pub(super) fn generation(&self) -> i64 {
+        i64::try_from(self.generation.0).unwrap_or_default()
     }
 
     /// The value of a label.
@@ -211,7 +217,7 @@ pub(super) struct StatusWire<'a> {
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-struct LoadBalancerWire<'a> {
+pub(super) struct LoadBalancerWire<'a> {
     #[serde(borrow)]
     ingress: List<Struct<AddressWire<'a>>>,
 }
@@ -226,10 +232,17 @@ struct AddressWire<'a> {
 }
 
 impl StatusWire<'_> {
+    /// The addresses.
+    pub(super) fn addresses(&self) -> Arc<[LoadBalancerAddress]> {
+        self.load_balancer.0.addresses()
+    }
+}
+
+impl LoadBalancerWire<'_> {
     /// The addresses; of an entry with both, the `ip` first.
     pub(super) fn addresses(&self) -> Arc<[LoadBalancerAddress]> {
         let mut addresses = Vec::new();
-        for Struct(entry) in &self.load_balancer.0.ingress.0 {
+        for Struct(entry) in &self.ingress.0 {
             if !entry.ip.is_empty() {
                 addresses.push(LoadBalancerAddress::Ip(Arc::from(entry.ip.as_str())));
             }

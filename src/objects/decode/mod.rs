@@ -8,9 +8,12 @@
 //! Nothing in here may ever quote a value of a Secret.
 
 mod endpoint_slice;
+mod extension_service;
+mod http_proxy;
 mod ingress;
 mod json;
 mod metadata;
+mod schema;
 mod secret;
 mod service;
 mod wire;
@@ -172,7 +175,9 @@ fn remedy(path: &str, message: &str) -> &'static str {
         .any(|kind| found.starts_with(kind));
     match expected {
         "a string" if is_scalar => "; put it in quotes",
-        "a 32-bit integer" if found.starts_with("string") => "; leave the quotes out",
+        "a 32-bit integer" | "a whole number" if found.starts_with("string") => {
+            "; leave the quotes out"
+        }
         "an object" if path.ends_with("service.port") => "; a port has a `number` or a `name`",
         _ => "",
     }

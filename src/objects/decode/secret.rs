@@ -1,7 +1,7 @@
 //! Secret (`ValidateSecret` of `pkg/apis/core/validation`).
 //!
-//! Its metadata decides whether it is an object; its content only whether there is a certificate in it. No
-//! reason quotes a value, nor a key of `data`: a Secret that is written wrongly can have anything there.
+//! Its metadata decides whether it is an object; its content only what there is in it for TLS. No reason quotes a value, nor
+//! a key of `data` that is none of ours: a Secret that is written wrongly can have anything there.
 
 use std::sync::Arc;
 
@@ -11,7 +11,9 @@ use serde::Deserialize;
 use zeroize::Zeroizing;
 
 use super::super::validate::{self, FieldError, Rules};
-use super::super::{Kind, Object, Secret, TlsCertificate};
+use super::super::{
+    CaCertificates, Kind, Object, ObjectRef, RevocationLists, Secret, TlsCertificate,
+};
 use super::json::{Struct, Text, TextMap};
 use super::metadata::MetadataWire;
 use super::wire::Wire;
@@ -41,26 +43,63 @@ impl<'a> Wire<'a> for SecretWire<'a> {
         &self.metadata.0
     }
 
-    fn check(self, _: Rules) -> Result<Object, FieldError> {
+    fn check(self, rules: Rules) -> Result<Object, FieldError> {
         let metadata = self.metadata.0.check(Kind::Secret)?;
         for (key, _) in &self.data.0 {
             validate::data_key("data", key)?;
         }
+        // Of manifests it is told what an Ingress names in vain. In an API server there are many Secrets for others.
+        if rules == Rules::Stored && !self.is_used() {
+            return Ok(Object::Unused(ObjectRef {
+                kind: Kind::Secret,
+                name: metadata.name,
+            }));
+        }
         Ok(Object::Secret(Arc::new(Secret {
             metadata,
             certificate: self.certificate().map(Arc::new).map_err(Arc::from),
+            authorities: self.part("ca.crt", CaCertificates::from_pem),
+            revocations: self.part("crl.pem", RevocationLists::from_pem),
         })))
     }
 }
 
 impl SecretWire<'_> {
+    fn has(&self, key: &str) -> bool {
+        self.data.0.iter().any(|(candidate, _)| candidate == key)
+    }
+
+    /// Whether anybody may name it.
+    fn is_used(&self) -> bool {
+        const USED: [&str; 4] = ["tls.crt", "tls.key", "ca.crt", "crl.pem"];
+        match self.secret_type.as_str() {
+            "kubernetes.io/tls" => true,
+            "Opaque" | "" => USED.into_iter().any(|key| self.has(key)),
+            _ => false,
+        }
+    }
+
     fn certificate(&self) -> Result<TlsCertificate, String> {
-        if self.secret_type.as_str() != "kubernetes.io/tls" {
-            return Err("its type is not kubernetes.io/tls".to_owned());
+        let types = ["kubernetes.io/tls", "Opaque", ""];
+        if !types.contains(&self.secret_type.as_str()) {
+            return Err("its type is neither kubernetes.io/tls nor Opaque".to_owned());
         }
         let chain = self.value("tls.crt")?;
         let key = self.value("tls.key")?;
         TlsCertificate::from_pem(&chain, &key)
+    }
+
+    /// What is under a key, if it is there.
+    fn part<T>(
+        &self,
+        key: &str,
+        from_pem: impl FnOnce(&str, &[u8]) -> Result<T, String>,
+    ) -> Option<Result<T, Arc<str>>> {
+        if !self.is_used() || !self.has(key) {
+            return None;
+        }
+        let part = self.value(key).and_then(|bytes| from_pem(key, &bytes));
+        Some(part.map_err(Arc::from))
     }
 
     fn value(&self, key: &str) -> Result<Zeroizing<Vec<u8>>, String> {

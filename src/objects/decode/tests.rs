@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod secret;
+
 use std::net::IpAddr;
 
 use serde_json::{Value, json};
@@ -9,8 +11,8 @@ use serde_json::{Value, json};
 use super::*;
 use crate::objects::{
     AddressType, Endpoint, EndpointPort, IngressBackend, IngressPath, IngressRule, IngressTls,
-    IpFamily, KeyAlgorithm, LoadBalancerAddress, PathType, ServiceBackendPort, ServicePort,
-    ServiceType, SessionAffinity,
+    IpFamily, LoadBalancerAddress, PathType, ServiceBackendPort, ServicePort, ServiceType,
+    SessionAffinity,
 };
 
 fn valid(kind: Kind, object: &Value) -> Object {
@@ -283,112 +285,6 @@ fn endpoint_slice() {
             endpoint("10.0.0.4", (true, true, false), None),
         ]
     );
-}
-
-const MARKER: &str = "c2VjcmV0LW1hcmtlcg";
-
-#[test]
-fn secret() {
-    use base64::Engine;
-    let base64 = |text: &str| base64::engine::general_purpose::STANDARD.encode(text);
-    let (chain, key) = (
-        include_str!("../../../tests/data/certificates/p256.crt"),
-        include_str!("../../../tests/data/certificates/p256.key"),
-    );
-    let secret = |secret_type: &str, data: Value| {
-        let object =
-            json!({"metadata": {"name": "s", "namespace": "n"}, "type": secret_type, "data": data});
-        let Object::Secret(secret) = valid(Kind::Secret, &object) else {
-            panic!("not a Secret");
-        };
-        let shown = format!("{secret:?}");
-        assert!(!shown.contains(key.lines().nth(1).unwrap()) && !shown.contains(MARKER));
-        secret
-    };
-    let tls = "kubernetes.io/tls";
-    let good = secret(
-        tls,
-        json!({"tls.crt": base64(chain), "tls.key": base64(key), "ca.crt": ""}),
-    );
-    let pair = good.certificate.as_ref().unwrap();
-    assert_eq!(pair.key_algorithm, KeyAlgorithm::Ecdsa);
-    let plain = base64(key);
-    let (first, last) = plain.split_at(20);
-    let wrapped = format!("{first}\n{last}\n");
-    let same = secret(tls, json!({"tls.crt": base64(chain), "tls.key": wrapped}));
-    assert_eq!(same.certificate, good.certificate);
-
-    for (secret_type, data, expected) in [
-        (
-            "Opaque",
-            json!({"tls.crt": MARKER}),
-            "its type is not kubernetes.io/tls",
-        ),
-        ("", json!(null), "its type is not kubernetes.io/tls"),
-        (tls, json!({"tls.key": base64(key)}), "it has no tls.crt"),
-        (tls, json!({"tls.crt": base64(chain)}), "it has no tls.key"),
-        (
-            tls,
-            json!({"tls.crt": null, "tls.key": ""}),
-            "its tls.crt is empty",
-        ),
-        (
-            tls,
-            json!({"tls.crt": base64(chain), "tls.key": format!("{MARKER}!")}),
-            "its tls.key is not base64",
-        ),
-        (
-            tls,
-            json!({"tls.crt": base64(chain), "tls.key": base64(MARKER)}),
-            "tls.key has no PEM block PRIVATE KEY",
-        ),
-    ] {
-        let reason = secret(secret_type, data).certificate.clone().unwrap_err();
-        assert_eq!(&*reason, expected);
-    }
-}
-
-#[test]
-fn reasons_of_secrets_quote_nothing() {
-    let meta = r#""metadata":{"name":"s","namespace":"n"}"#;
-    let shape = "the object does not have the shape of a v1 Secret";
-    for (object, expected) in [
-        (
-            format!(r#"{{{meta},"data":{{"tls.key":["{MARKER}"]}}}}"#),
-            "data: a value has the wrong type; text that YAML reads as a number or a boolean stands in quotes",
-        ),
-        (
-            format!(r#"{{{meta},"data":"{MARKER}"}}"#),
-            "data: a value has the wrong type; text that YAML reads as a number or a boolean stands in quotes",
-        ),
-        (
-            format!(r#"{{{meta},"data":{{"{MARKER}":1}}}}"#),
-            "data: a value has the wrong type; text that YAML reads as a number or a boolean stands in quotes",
-        ),
-        (
-            format!(r#"{{{meta},"type":{{"{MARKER}":1}}}}"#),
-            "type: a value has the wrong type; text that YAML reads as a number or a boolean stands in quotes",
-        ),
-        (
-            format!(r#"{{{meta},"data":{{"{MARKER} ":""}}}}"#),
-            "data: Invalid value: a valid config key must consist of alphanumeric characters, '-', '_' or '.'",
-        ),
-        (
-            format!(
-                r#"{{"metadata":{{"name":"s","namespace":"n","annotations":{{"a":{{"{MARKER}":1}}}}}}}}"#
-            ),
-            "metadata: a value has the wrong type; text that YAML reads as a number or a boolean stands in quotes",
-        ),
-        (
-            format!(r#"{{{meta},"data":{{}},"data":{{"{MARKER}":""}}}}"#),
-            shape,
-        ),
-    ] {
-        check_reason(Kind::Secret, &object, expected);
-    }
-    let cut = format!(r#"{{{meta},"data":{{"tls.key":"{MARKER}"#);
-    let error = decode(Kind::Secret, &cut).unwrap_err();
-    assert!(!format!("{error} {error:?}").contains(MARKER));
 }
 
 #[test]

@@ -47,7 +47,7 @@ pub use timing::WatchTiming;
 
 use list_watch::ListWatch;
 use metrics::Metrics;
-use resource::Resource;
+use resource::{Resource, Secrets};
 
 /// A source that is ready to list.
 pub struct Kubernetes {
@@ -163,8 +163,10 @@ impl Kubernetes {
         tokio::time::sleep(transport::random_part(self.start_jitter)).await;
         // Dropping the set stops all of them, so the first to end stops the rest.
         let mut tasks = JoinSet::new();
+        let kinds: Vec<Kind> = self.watched.iter().map(|(kind, _)| *kind).collect();
+        let secrets = Secrets::named_by(&kinds);
         for (kind, namespace) in self.watched {
-            let resource = Resource::new(kind, namespace.clone());
+            let resource = Resource::new(kind, namespace.clone(), secrets);
             let machine = ListWatch::new(kind, namespace.clone());
             let (client, timing) = (self.client.clone(), self.timing.clone());
             let (events, metrics) = (events.clone(), self.metrics.clone());

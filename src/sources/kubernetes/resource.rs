@@ -17,8 +17,40 @@ pub(super) struct Resource {
     field_selector: Option<&'static str>,
 }
 
+/// Which Secrets are listed. Most of a cluster's are none of our business, and `type` is a selectable field of Secrets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Secrets {
+    /// Those of type `kubernetes.io/tls`.
+    Tls,
+    /// Also those of type `Opaque`, in which Contour's users have authorities, revocation lists and certificates. Field
+    /// selectors have no "or", so this is all but the others that Kubernetes and Helm make; what comes besides is not kept.
+    Opaque,
+}
+
+impl Secrets {
+    /// Which are named by objects of the kinds that are read.
+    pub(super) fn named_by(kinds: &[Kind]) -> Self {
+        let names = |kind: &Kind| matches!(kind, Kind::HttpProxy | Kind::ExtensionService);
+        match kinds.iter().any(names) {
+            true => Self::Opaque,
+            false => Self::Tls,
+        }
+    }
+
+    const fn field_selector(self) -> &'static str {
+        match self {
+            Self::Tls => "type=kubernetes.io/tls",
+            Self::Opaque => {
+                "type!=helm.sh/release.v1,type!=kubernetes.io/service-account-token,type!=kubernetes.io/dockerconfigjson,\
+                 type!=kubernetes.io/dockercfg,type!=kubernetes.io/basic-auth,type!=kubernetes.io/ssh-auth,\
+                 type!=bootstrap.kubernetes.io/token"
+            }
+        }
+    }
+}
+
 impl Resource {
-    pub(super) fn new(kind: Kind, namespace: Option<Arc<str>>) -> Self {
+    pub(super) fn new(kind: Kind, namespace: Option<Arc<str>>, secrets: Secrets) -> Self {
         let version = kind.api_version();
         // The core group has no name and a path of its own.
         let root = if version.contains('/') { "apis" } else { "api" };
@@ -29,8 +61,7 @@ impl Resource {
         };
         Self {
             path,
-            // Most Secrets of a cluster are none of our business, and `type` is a selectable field of Secrets.
-            field_selector: (kind == Kind::Secret).then_some("type=kubernetes.io/tls"),
+            field_selector: (kind == Kind::Secret).then(|| secrets.field_selector()),
         }
     }
 

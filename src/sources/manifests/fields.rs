@@ -1,28 +1,20 @@
-//! Fields that an object's kind does not have.
+//! Looks for the fields of an object that its kind does not have, by the types of k8s-openapi.
 //!
-//! An API server drops them in silence and kubectl refuses them, so in manifests they are told. What fields there are
-//! is known from k8s-openapi's types: each asks for its struct by the names of all of its fields, and here somebody
-//! listens. No value is looked at, and none of a Secret's is even there.
+//! Each of them asks for its struct by the names of all of its fields, and here somebody listens.
 
 use std::cell::RefCell;
 use std::fmt;
 
-use k8s_openapi::api::core::v1::{Secret, Service};
-use k8s_openapi::api::discovery::v1::EndpointSlice;
-use k8s_openapi::api::networking::v1::{Ingress, IngressClass};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde::de::value::{MapDeserializer, SeqDeserializer};
-use serde::de::{Deserialize, Deserializer, IntoDeserializer, Visitor};
+use serde::de::{Deserializer, IntoDeserializer, Visitor};
 use serde::forward_to_deserialize_any;
 use serde_json::{Error, Map, Value};
 
-use crate::objects::Kind;
-
-/// What the fields of [`Kind`]'s objects are taken from, for messages.
-const VERSION: &str = "Kubernetes 1.33";
+/// What the fields are taken from, for messages.
+pub(super) const VERSION: &str = "Kubernetes 1.33";
 
 /// So many are told of one object.
-const MOST: usize = 5;
+pub(super) const MOST: usize = 5;
 
 /// A field that is none.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,6 +25,33 @@ pub(super) struct UnknownField {
     pub(super) of: &'static str,
     /// What to write instead, where that can be guessed.
     pub(super) instead: Option<String>,
+    /// What the fields of its kind are taken from.
+    pub(super) version: &'static str,
+}
+
+impl UnknownField {
+    /// One more, unless there are [`MOST`] of them.
+    pub(super) fn tell(
+        found: &RefCell<Vec<Self>>,
+        path: Path,
+        of: &'static str,
+        fields: &[&str],
+        version: &'static str,
+    ) {
+        let mut found = found.borrow_mut();
+        if found.len() < MOST {
+            let instead = match path.0.last() {
+                Some(Step::Key(key)) => instead(of, key, fields),
+                _ => None,
+            };
+            found.push(Self {
+                path,
+                of,
+                instead,
+                version,
+            });
+        }
+    }
 }
 
 /// The path of a value in an object.
@@ -49,7 +68,7 @@ pub(super) enum Step {
 }
 
 impl Path {
-    fn with(&self, step: Step) -> Self {
+    pub(super) fn with(&self, step: Step) -> Self {
         let mut steps = self.0.clone();
         steps.push(step);
         Self(steps)
@@ -90,10 +109,15 @@ impl fmt::Display for Path {
 
 impl fmt::Display for UnknownField {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { path, of, instead } = self;
+        let Self {
+            path,
+            of,
+            instead,
+            version,
+        } = self;
         write!(
             f,
-            "{path} is ignored: {of} has no such field in {VERSION}, and kubectl refuses it"
+            "{path} is ignored: {of} has no such field in {version}, and kubectl refuses it"
         )?;
         match instead {
             Some(instead) => write!(f, "; it is {instead}"),
@@ -102,75 +126,18 @@ impl fmt::Display for UnknownField {
     }
 }
 
-/// The fields of an object that its kind does not have, the first [`MOST`] of them. Values of a Secret are taken out of
-/// `object` for as long as it is looked at.
-pub(super) fn unknown(kind: Kind, object: &mut Map<String, Value>) -> Vec<UnknownField> {
-    const VALUES: [&str; 2] = ["data", "stringData"];
-    let hidden = match kind {
-        Kind::Secret => VALUES.map(|name| object.remove(name)),
-        _ => [None, None],
-    };
-    let found = RefCell::default();
-    let fields = Fields {
-        object,
-        path: Path::default(),
-        found: &found,
-    };
-    // What else is wrong with the object is said when it is decoded.
-    let _ = match kind {
-        Kind::IngressClass => IngressClass::deserialize(fields).map(drop),
-        Kind::Ingress => Ingress::deserialize(fields).map(drop),
-        Kind::Service => Service::deserialize(fields).map(drop),
-        Kind::EndpointSlice => EndpointSlice::deserialize(fields).map(drop),
-        Kind::Secret => Secret::deserialize(fields).map(drop),
-        Kind::TlsCertificateDelegation => Delegation::deserialize(fields).map(drop),
-        Kind::Untyped(_) => Ok(()),
-    };
-    for (name, value) in VALUES.into_iter().zip(hidden) {
-        object.extend(value.map(|value| (name.to_owned(), value)));
-    }
-    found.into_inner()
-}
-
-/// Contour's custom resource, of which k8s-openapi knows nothing.
-#[derive(serde::Deserialize)]
-#[serde(rename = "TLSCertificateDelegation", rename_all = "camelCase")]
-#[allow(dead_code)]
-struct Delegation {
-    api_version: Option<String>,
-    kind: Option<String>,
-    metadata: Option<ObjectMeta>,
-    spec: Option<DelegationSpec>,
-    status: Option<serde::de::IgnoredAny>,
-}
-
-#[derive(serde::Deserialize)]
-#[serde(rename = "TLSCertificateDelegationSpec")]
-#[allow(dead_code)]
-struct DelegationSpec {
-    delegations: Option<Vec<CertificateDelegation>>,
-}
-
-#[derive(serde::Deserialize)]
-#[serde(rename_all = "camelCase")]
-#[allow(dead_code)]
-struct CertificateDelegation {
-    secret_name: Option<String>,
-    target_namespaces: Option<Vec<String>>,
-}
-
 /// Hands out an object, and keeps what nobody asks for.
-struct Fields<'a> {
-    object: &'a Map<String, Value>,
-    path: Path,
-    found: &'a RefCell<Vec<UnknownField>>,
+pub(super) struct Fields<'a> {
+    pub(super) object: &'a Map<String, Value>,
+    pub(super) path: Path,
+    pub(super) found: &'a RefCell<Vec<UnknownField>>,
 }
 
 /// Any value on the way.
-struct Node<'a> {
-    value: &'a Value,
-    path: Path,
-    found: &'a RefCell<Vec<UnknownField>>,
+pub(super) struct Node<'a> {
+    pub(super) value: &'a Value,
+    pub(super) path: Path,
+    pub(super) found: &'a RefCell<Vec<UnknownField>>,
 }
 
 impl<'a> Fields<'a> {
@@ -198,13 +165,9 @@ impl<'de> Deserializer<'de> for Fields<'de> {
         visitor: V,
     ) -> Result<V::Value, Error> {
         for key in self.object.keys() {
-            let mut found = self.found.borrow_mut();
-            if !fields.contains(&key.as_str()) && found.len() < MOST {
-                found.push(UnknownField {
-                    path: self.path.with(Step::Key(key.clone())),
-                    of,
-                    instead: instead(of, key, fields),
-                });
+            if !fields.contains(&key.as_str()) {
+                let path = self.path.with(Step::Key(key.clone()));
+                UnknownField::tell(self.found, path, of, fields, VERSION);
             }
         }
         self.entries(visitor)
@@ -323,102 +286,7 @@ pub(super) fn nearest<'a>(word: &str, words: impl Iterator<Item = &'a str>) -> O
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, clippy::expect_used)]
-
-    use serde_json::json;
-
     use super::*;
-
-    fn check(kind: Kind, object: Value, expected: &[&str]) {
-        let Value::Object(mut map) = object.clone() else {
-            panic!("{object}")
-        };
-        let found: Vec<_> = unknown(kind, &mut map)
-            .iter()
-            .map(|field| {
-                field
-                    .to_string()
-                    .replace(&format!(" in {VERSION}, and kubectl refuses it"), "")
-            })
-            .collect();
-        assert_eq!(found, expected);
-        assert_eq!(Value::Object(map), object, "it is as it was");
-    }
-
-    #[test]
-    fn what_a_kind_does_not_have_is_named_with_its_path() {
-        let backend = json!({"serviceName": "web", "servicePort": 80});
-        check(
-            Kind::Ingress,
-            json!({
-                "apiVersion": "networking.k8s.io/v1",
-                "kind": "Ingress",
-                "metadata": {"name": "a", "labels": {"any": "thing"}, "annotation": {}},
-                "spec": {
-                    "backend": {},
-                    "rules": [{"host": "a"}, {"hosts": ["a"], "http": {"paths": [{"backend": backend}]}}],
-                },
-            }),
-            &[
-                "metadata.annotation is ignored: ObjectMeta has no such field; it is perhaps annotations",
-                "spec.backend is ignored: IngressSpec has no such field; it is defaultBackend since networking.k8s.io/v1",
-                "spec.rules[1].hosts is ignored: IngressRule has no such field; it is perhaps host",
-                "spec.rules[1].http.paths[0].backend.serviceName is ignored: IngressBackend has no such field; it is service.name since networking.k8s.io/v1",
-                "spec.rules[1].http.paths[0].backend.servicePort is ignored: IngressBackend has no such field; it is service.port.number, or service.port.name, since networking.k8s.io/v1",
-            ],
-        );
-        check(
-            Kind::Service,
-            json!({"metadata": {"name": "a"}, "spec": {"ports": [{"port": 80, "targetPort": "http", "appProtocol": null, "colour": 1}]}, "status": {}}),
-            &["spec.ports[0].colour is ignored: ServicePort has no such field"],
-        );
-        check(
-            Kind::EndpointSlice,
-            json!({"addressType": "IPv4", "endpoints": [{"adresses": []}], "ports": []}),
-            &[
-                "endpoints[0].adresses is ignored: Endpoint has no such field; it is perhaps addresses",
-            ],
-        );
-        check(
-            Kind::TlsCertificateDelegation,
-            json!({"spec": {"delegations": [{"secretName": "a", "targetNamespace": ["*"]}]}}),
-            &[
-                "spec.delegations[0].targetNamespace is ignored: CertificateDelegation has no such field; it is perhaps targetNamespaces",
-            ],
-        );
-        check(
-            Kind::IngressClass,
-            json!({"spec": {"controller": "a/b", "parameters": {"kind": "K", "name": "n"}}}),
-            &[],
-        );
-    }
-
-    #[test]
-    fn a_secrets_values_are_not_looked_at() {
-        check(
-            Kind::Secret,
-            json!({"metadata": {"name": "a"}, "data": {"x": 1}, "stringData": {"y": "z"}, "typ": "Opaque"}),
-            &["typ is ignored: Secret has no such field; it is perhaps type"],
-        );
-    }
-
-    #[test]
-    fn an_object_of_any_shape_is_looked_at_as_far_as_it_goes() {
-        check(
-            Kind::Ingress,
-            json!({"spec": 3, "x": 1}),
-            &["x is ignored: Ingress has no such field"],
-        );
-        check(
-            Kind::Ingress,
-            json!({"metadata": {"name": 3}, "spec": {"rules": {}}}),
-            &[],
-        );
-        let many: Map<_, _> = (0..100)
-            .map(|n| (format!("field-{n}"), Value::Null))
-            .collect();
-        assert_eq!(unknown(Kind::Ingress, &mut many.clone()).len(), MOST);
-    }
 
     #[test]
     fn sentences_begin_with_paths() {

@@ -70,9 +70,7 @@ pub(super) fn advice(api_version: &str, kind: &str) -> Advice {
         ));
     }
     let sentence = match (group, kind) {
-        ("projectcontour.io" | "contour.heptio.com", "HTTPProxy" | "IngressRoute") => {
-            "they are not served yet; write an Ingress"
-        }
+        ("contour.heptio.com", "IngressRoute") => "it is older than HTTPProxy; write one",
         (
             "gateway.networking.k8s.io" | "gateway.networking.x-k8s.io",
             "Gateway" | "GatewayClass" | "HTTPRoute" | "GRPCRoute" | "TLSRoute" | "TCPRoute"
@@ -148,6 +146,25 @@ mod tests {
 
     #[test]
     fn what_is_said_of_other_kinds() {
+        let contour = |kind: &str, version: &str, of: &str| {
+            Advice::Problem(format!(
+                "this {kind} is ignored: its apiVersion {version} is not read; it is {of}"
+            ))
+        };
+        for (version, kind, of) in [
+            (
+                "projectcontour.io/v1alpha1",
+                "HTTPProxy",
+                "projectcontour.io/v1",
+            ),
+            (
+                "projectcontour.io/v1",
+                "ExtensionService",
+                "projectcontour.io/v1alpha1",
+            ),
+        ] {
+            assert_eq!(advice(version, kind), contour(kind, version, of));
+        }
         let old = ", where a backend is service.name and service.port.number, and every path has a pathType";
         let not_read = |kind: &str, version: &str, of: &str| {
             Advice::Problem(format!(
@@ -195,7 +212,7 @@ mod tests {
             assert_eq!(advice(version, kind), expected, "{version} {kind}");
         }
         for (version, kind) in [
-            ("projectcontour.io/v1", "HTTPProxy"),
+            ("contour.heptio.com/v1beta1", "IngressRoute"),
             ("gateway.networking.k8s.io/v1", "HTTPRoute"),
             ("traefik.io/v1alpha1", "IngressRoute"),
             ("networking.istio.io/v1", "VirtualService"),

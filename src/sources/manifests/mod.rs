@@ -19,6 +19,7 @@
 //! Nothing in here may ever quote a file's content: it may be a Secret's.
 
 mod content;
+mod custom_fields;
 mod fields;
 mod file;
 mod foreign;
@@ -29,6 +30,7 @@ mod reader;
 mod spans;
 mod touched;
 mod tree;
+mod unknown_fields;
 mod yaml;
 
 use std::convert::Infallible;

@@ -15,7 +15,7 @@ use serde_json::{Map, Value};
 use serde_saphyr::Spanned;
 use zeroize::Zeroizing;
 
-use super::fields::{self, Step, UnknownField};
+use super::fields::{Step, UnknownField};
 use super::foreign;
 use super::spans::{Place, Spans};
 use super::yaml::options;
@@ -183,7 +183,7 @@ impl Documents {
             self.others.entry((api_version, kind)).or_insert(line);
             return Ok(());
         };
-        let unknown = fields::unknown(known, &mut object);
+        let unknown = super::unknown_fields::unknown(known, &mut object);
         if known.is_namespaced() {
             fill_in_namespace(&mut object);
         }

@@ -200,6 +200,8 @@ fn secret(
             not_before: jiff::Timestamp::UNIX_EPOCH,
             not_after: jiff::Timestamp::UNIX_EPOCH,
         })),
+        authorities: None,
+        revocations: None,
     }))
 }
 

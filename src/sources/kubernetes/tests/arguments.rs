@@ -7,7 +7,8 @@ use http::{Request, Response};
 use kube::client::Body;
 
 use crate::objects::Kind;
-use crate::sources::kubernetes::resource::Resource;
+use crate::sources::kubernetes::list_watch::Request as Ask;
+use crate::sources::kubernetes::resource::{Resource, Secrets};
 use crate::sources::kubernetes::{Args, Kubernetes};
 
 #[derive(Parser)]
@@ -60,7 +61,7 @@ async fn watched() {
     const NONE: (u16, &str) = (404, "404 page not found");
     const CRD: (u16, &str) = (
         200,
-        r#"{"kind":"APIResourceList","resources":[{"name":"httpproxies"},{"name":"tlscertificatedelegations"}]}"#,
+        r#"{"kind":"APIResourceList","resources":[{"name":"httpproxies"},{"name":"tlscertificatedelegations"},{"name":"extensionservices"}]}"#,
     );
     for (flags, class, discovered, expected) in [
         (
@@ -73,7 +74,7 @@ async fn watched() {
             &[],
             Some("edge"),
             CRD,
-            "Ingress, Service, EndpointSlice, Secret, TLSCertificateDelegation",
+            "Ingress, Service, EndpointSlice, Secret, TLSCertificateDelegation, HTTPProxy, ExtensionService",
         ),
         (
             &[],
@@ -82,7 +83,7 @@ async fn watched() {
                 200,
                 r#"{"kind":"APIResourceList","resources":[{"name":"httpproxies"}]}"#,
             ),
-            "IngressClass, Ingress, Service, EndpointSlice, Secret",
+            "IngressClass, Ingress, Service, EndpointSlice, Secret, HTTPProxy",
         ),
         (
             &[],
@@ -95,7 +96,8 @@ async fn watched() {
             None,
             CRD,
             "IngressClass, Ingress a, Ingress b, Service a, Service b, EndpointSlice a, EndpointSlice b, Secret a, \
-             Secret b, TLSCertificateDelegation a, TLSCertificateDelegation b",
+             Secret b, TLSCertificateDelegation a, TLSCertificateDelegation b, HTTPProxy a, HTTPProxy b, \
+             ExtensionService a, ExtensionService b",
         ),
     ] {
         let client = answering(discovered.0, discovered.1);
@@ -130,7 +132,6 @@ async fn watched() {
 
 #[test]
 fn uris() {
-    use crate::sources::kubernetes::list_watch::Request as Ask;
     let lasts = std::time::Duration::from_secs(42);
     for (kind, namespace, ask, uri) in [
         (
@@ -168,8 +169,46 @@ fn uris() {
             "/apis/discovery.k8s.io/v1/endpointslices?",
         ),
     ] {
-        let resource = Resource::new(kind, namespace.map(Arc::from));
+        let resource = Resource::new(kind, namespace.map(Arc::from), Secrets::Tls);
         let request = resource.request(&ask, lasts).unwrap();
         assert_eq!(request.uri().to_string(), uri);
+    }
+}
+
+/// Secrets of other types are read where somebody may name them.
+#[test]
+fn which_secrets_are_asked_for() {
+    let built_in = [Kind::Ingress, Kind::Secret, Kind::TlsCertificateDelegation];
+    for (also, expected, selector) in [
+        (
+            None,
+            Secrets::Tls,
+            "fieldSelector=type%3Dkubernetes.io%2Ftls",
+        ),
+        (
+            Some(Kind::HttpProxy),
+            Secrets::Opaque,
+            "fieldSelector=type%21%3Dhelm.sh%2Frelease.v1%2Ctype%21%3Dkubernetes.io%2Fservice-account-token%2C",
+        ),
+        (
+            Some(Kind::ExtensionService),
+            Secrets::Opaque,
+            "%2Ctype%21%3Dbootstrap.kubernetes.io%2Ftoken",
+        ),
+    ] {
+        let kinds: Vec<_> = built_in.into_iter().chain(also).collect();
+        let secrets = Secrets::named_by(&kinds);
+        assert_eq!(secrets, expected);
+        let ask = Ask::List {
+            limit: None,
+            continue_token: None,
+        };
+        let lasts = std::time::Duration::from_secs(42);
+        for (kind, is_selected) in [(Kind::Secret, true), (Kind::Service, false)] {
+            let resource = Resource::new(kind, None, secrets);
+            let uri = resource.request(&ask, lasts).unwrap().uri().to_string();
+            assert_eq!(uri.contains(selector), is_selected, "{uri}");
+            assert_eq!(uri.contains("fieldSelector"), is_selected, "{uri}");
+        }
     }
 }

@@ -208,11 +208,11 @@ fn what_was_meant_for_us_is_told_with_its_place() {
         ),
         (
             "other.yaml",
-            "apiVersion: projectcontour.io/v1\nkind: HTTPProxy\n",
+            "apiVersion: contour.heptio.com/v1\nkind: IngressRoute\n",
         ),
         (
             "other2.yaml",
-            "apiVersion: projectcontour.io/v1\nkind: HTTPProxy\n---\napiVersion: apps/v1\nkind: Deployment\n",
+            "apiVersion: contour.heptio.com/v1\nkind: IngressRoute\n---\napiVersion: apps/v1\nkind: Deployment\n",
         ),
     ]);
     let ignored = "is ignored: IngressBackend has no such field in Kubernetes 1.33, and kubectl refuses it; it is";
@@ -236,7 +236,7 @@ fn what_was_meant_for_us_is_told_with_its_place() {
     assert_eq!(
         said(&directory, &notices),
         [
-            "other.yaml:1:1: HTTPProxy of projectcontour.io/v1 is ignored: they are not served yet; write an Ingress"
+            "other.yaml:1:1: IngressRoute of contour.heptio.com/v1 is ignored: it is older than HTTPProxy; write one"
         ]
     );
     // The field that makes it unusable, and the item of the list.
