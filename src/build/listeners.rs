@@ -7,11 +7,12 @@ use std::sync::Arc;
 
 use crate::envoy::edge::Edge;
 use crate::envoy::{listener, manager};
-use crate::model::{Application, Listener};
+use crate::model::{Application, Listener, Spoken};
 use crate::objects::NamespacedName;
 use crate::xds::{ResourceType, Snapshot};
 
 use super::http::HttpListener;
+use super::http3::Http3Listener;
 use super::parts::toggle;
 use super::tls::TlsListener;
 
@@ -70,15 +71,16 @@ impl Listeners {
                 self.listeners.insert(name, old);
                 return;
             }
-            match (&old.listener.application, &listener.application) {
-                (Application::Http, Application::Http) | (Application::Tls, Application::Tls) => {
+            let (before, now) = (&old.listener.application, &listener.application);
+            match now.spoken() {
+                Spoken::Http | Spoken::Tls if before.spoken() == now.spoken() => {
                     hosts = Some(old.hosts);
                 }
                 _ => self.leave(old),
             }
         }
         let head = listener::head(&listener, &self.edge);
-        let hosts = match (hosts, &listener.application) {
+        let mut hosts = match (hosts, &listener.application) {
             (Some(Hosts::Tls(mut tls)), _) => {
                 tls.set_head(head);
                 Hosts::Tls(tls)
@@ -88,12 +90,18 @@ impl Listeners {
                 let http = HttpListener::new(manager::in_clear(&name), &self.edge, self.https_port);
                 Hosts::Http(Box::new(http))
             }
-            (None, Application::Tls) => {
+            (None, Application::Tls | Application::TlsAndHttp3(_)) => {
                 let tls = TlsListener::new(name.clone(), head, &self.edge);
                 Hosts::Tls(Box::new(tls))
             }
             (None, Application::Tcp(_) | Application::Udp(_)) => Hosts::None,
         };
+        if let Hosts::Tls(tls) = &mut hosts {
+            let http3 = listener.application.http3();
+            let http3 =
+                http3.and_then(|it| Http3Listener::new(&name, listener.address, it, &self.edge));
+            tls.set_http3(http3);
+        }
         self.touched.insert(name.clone());
         let declared = Declared {
             listener,

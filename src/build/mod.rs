@@ -7,11 +7,13 @@
 
 mod audit;
 mod by_front;
+mod chains;
 mod claims;
 mod clusters;
 pub mod controller;
 mod hosts;
 pub mod http;
+mod http3;
 pub mod listeners;
 mod parts;
 mod problems;

@@ -9,10 +9,12 @@ use crate::envoy::edge::Edge;
 use crate::envoy::route::TableHead;
 use crate::envoy::{filter_chain, route, scope, server_name};
 use crate::facts::Index;
-use crate::model::Host;
+use crate::model::{Host, TlsServer};
 use crate::objects::NamespacedName;
 use crate::xds::{Part, Resource, ResourceType, Snapshot};
 
+use super::chains::Chains;
+use super::http3::Http3Listener;
 use super::parts::{replace, toggle};
 pub use super::render::{RenderedHttps, Served};
 
@@ -27,7 +29,11 @@ pub struct TlsListener {
     misdirected: (Arc<str>, Arc<Part>),
     head: Part,
     /// Filter chains and the entries that choose one by SNI.
-    parts: OrdMap<Arc<str>, Arc<Part>>,
+    chains: Chains,
+    /// The same hosts over QUIC.
+    http3: Option<Http3Listener>,
+    /// What is not there over QUIC any more.
+    withdrawn: Option<Http3Listener>,
     servers: BTreeMap<Arc<str>, Server>,
     hosts: BTreeMap<Host, ServedHost>,
     /// Wildcard → the hosts of `hosts` one label below it.
@@ -45,11 +51,12 @@ pub struct TlsListener {
     touched_tables: BTreeSet<Arc<str>>,
     /// Scopes and their tables; `None` for those that are gone.
     touched_scopes: BTreeMap<Arc<str>, Option<Arc<str>>>,
-    touched: bool,
 }
 
 #[derive(Debug)]
 struct Server {
+    /// All of it, for when the listener is there over QUIC too.
+    model: TlsServer,
     secrets: Box<[NamespacedName]>,
     table: OrdMap<Arc<str>, Arc<Part>>,
     hosts: usize,
@@ -72,6 +79,8 @@ struct ServedHost {
 impl TlsListener {
     /// A listener without hosts.
     pub fn new(name: Arc<str>, head: Part, edge: &Edge) -> Self {
+        let mut chains = Chains::default();
+        chains.touch();
         let prefix = scope::prefix(&name);
         let (any, misdirected) = route::misdirected(&Host::any());
         Self {
@@ -80,7 +89,9 @@ impl TlsListener {
             name,
             table_head: TableHead::https(edge),
             head,
-            parts: OrdMap::new(),
+            chains,
+            http3: None,
+            withdrawn: None,
             servers: BTreeMap::new(),
             hosts: BTreeMap::new(),
             below: Index::default(),
@@ -91,14 +102,31 @@ impl TlsListener {
             touched_secrets: BTreeSet::new(),
             touched_tables: BTreeSet::new(),
             touched_scopes: BTreeMap::new(),
-            touched: true,
         }
     }
 
     /// It has this head from now on.
     pub fn set_head(&mut self, head: Part) {
         self.head = head;
-        self.touched = true;
+        self.chains.touch();
+    }
+
+    /// Its hosts are there over QUIC from now on, or not any more.
+    pub fn set_http3(&mut self, mut http3: Option<Http3Listener>) {
+        if let Some(http3) = &mut http3 {
+            for (host, state) in &self.hosts {
+                if let Some(server) = self.servers.get(&state.server) {
+                    http3.serve(host, &server.model);
+                }
+            }
+            for host in self.closed_hosts() {
+                http3.refuse(host);
+            }
+        }
+        if http3.is_some() || self.http3.is_some() {
+            self.touched_tables.extend(self.servers.keys().cloned());
+        }
+        self.withdrawn = std::mem::replace(&mut self.http3, http3);
     }
 
     /// Serves no host any more. Returns the Secrets that were in use.
@@ -127,7 +155,7 @@ impl TlsListener {
         }
         if let Some(keys) = self.passed_through.remove(host) {
             for key in keys {
-                self.touched |= self.parts.remove(&key).is_some();
+                self.remove_chain(&key);
             }
             self.open(host);
         }
@@ -143,9 +171,20 @@ impl TlsListener {
     fn pass_through(&mut self, host: &Host, name: &str, chain: (Arc<str>, Part)) {
         let server_name = server_name::server_name(host, name);
         let keys = [chain.0.clone(), server_name.0.clone()];
-        self.touched |= replace(&mut self.parts, None, Some(chain));
-        self.touched |= replace(&mut self.parts, None, Some(server_name));
+        self.chains.put(chain);
+        self.chains.put(server_name);
+        if let Some(http3) = &mut self.http3 {
+            http3.refuse(host);
+        }
         self.passed_through.insert(host.clone(), keys);
+    }
+
+    /// A chain, or a name that leads to one, is gone.
+    fn remove_chain(&mut self, key: &str) {
+        self.chains.remove(key);
+        if let Some(http3) = &mut self.http3 {
+            http3.remove(key);
+        }
     }
 
     /// Where the host is not served, a closed one is kept from the wildcards above.
@@ -216,13 +255,18 @@ impl TlsListener {
             self.closed.extend(old.map(|table| (host.clone(), table)));
             return;
         }
-        let (key, part) = server_name::refused(host);
         // The name of one that is passed through leads to its chain.
         if !self.passed_through.contains_key(host) {
-            self.touched |= match &refused {
-                Some(_) => replace(&mut self.parts, None, Some((key, part))),
-                None => self.parts.remove(&key).is_some(),
-            };
+            let (key, part) = server_name::refused(host);
+            match &refused {
+                Some(_) => {
+                    self.chains.put((key, part));
+                    if let Some(http3) = &mut self.http3 {
+                        http3.refuse(host);
+                    }
+                }
+                None => self.remove_chain(&key),
+            }
         }
         let table = refused.iter().flatten().next();
         if let Some(old) = old.flatten().filter(|old| Some(old) != table) {
@@ -280,7 +324,7 @@ impl TlsListener {
     pub fn publish(&mut self, snapshot: &mut Snapshot) -> bool {
         let tables = std::mem::take(&mut self.touched_tables);
         let scopes = std::mem::take(&mut self.touched_scopes);
-        let changed = self.touched || !tables.is_empty() || !scopes.is_empty();
+        let mut changed = !tables.is_empty() || !scopes.is_empty();
         for (name, table) in scopes {
             match table {
                 None => {
@@ -298,16 +342,27 @@ impl TlsListener {
                     snapshot.remove(ResourceType::Route, &name);
                 }
                 Some(server) => {
-                    let head = self.table_head.named(&name);
+                    let over_quic = self.http3.as_ref();
+                    let over_quic = over_quic.filter(|_| server.model.is_for_http3());
+                    let head = over_quic.map_or(&self.table_head, Http3Listener::table_head);
+                    let head = head.named(&name);
                     let table = Resource::composite(name, head, server.table.clone());
                     snapshot.follow(ResourceType::Route, table);
                 }
             }
         }
-        if std::mem::take(&mut self.touched) {
-            let listener =
-                Resource::composite(self.name.clone(), self.head.clone(), self.parts.clone());
+        if self.chains.take_touched() {
+            changed = true;
+            let (name, head) = (self.name.clone(), self.head.clone());
+            let listener = Resource::composite(name, head, self.chains.parts());
             snapshot.follow(ResourceType::Listener, listener);
+        }
+        if let Some(withdrawn) = self.withdrawn.take() {
+            changed = true;
+            withdrawn.withdraw(snapshot);
+        }
+        if let Some(http3) = &mut self.http3 {
+            changed |= http3.publish(snapshot);
         }
         changed
     }
@@ -332,6 +387,7 @@ impl TlsListener {
             }
             let (any, misdirected) = self.misdirected.clone();
             Server {
+                model: unit.server.clone(),
                 secrets: unit.secrets.iter().cloned().collect(),
                 table: OrdMap::unit(any, misdirected),
                 hosts: 0,
@@ -355,8 +411,11 @@ impl TlsListener {
                 let chain = filter_chain::filter_chain(&self.name, &unit.server, chain);
                 let server_name = server_name::server_name(host, name);
                 let keys = (chain.0.clone(), server_name.0.clone());
-                self.touched |= replace(&mut self.parts, None, Some(chain));
-                self.touched |= replace(&mut self.parts, None, Some(server_name));
+                self.chains.put(chain);
+                self.chains.put(server_name);
+                if let Some(http3) = &mut self.http3 {
+                    http3.serve(host, &unit.server);
+                }
                 keys
             }
         };
@@ -398,11 +457,12 @@ impl TlsListener {
     /// Removes what the host was before; `self.hosts` already has what it is now, if anything.
     fn leave(&mut self, host: &Host, old: &ServedHost) {
         let now = self.hosts.get(host);
-        if now.is_none_or(|now| now.server_name_key != old.server_name_key) {
-            self.touched |= self.parts.remove(&old.server_name_key).is_some();
-        }
         let is_served = now.is_some();
+        let leads_elsewhere = now.is_some_and(|now| now.server_name_key == old.server_name_key);
         let stay = now.map(|now| now.parts.clone()).unwrap_or_default();
+        if !leads_elsewhere {
+            self.remove_chain(&old.server_name_key);
+        }
         self.remove_parts(&old.parts, &stay);
         let Some(server) = self.servers.get_mut(&old.server) else {
             return;
@@ -413,10 +473,11 @@ impl TlsListener {
             true => is_served,
             false => server.exact > 0,
         };
+        let is_used = server.hosts > 0;
         if !keeps_chain {
-            self.touched |= self.parts.remove(&old.chain_key).is_some();
+            self.remove_chain(&old.chain_key);
         }
-        if server.hosts > 0 {
+        if is_used {
             return;
         }
         if let Some(server) = self.servers.remove(&old.server) {

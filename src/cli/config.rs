@@ -139,6 +139,14 @@ pub struct EdgeArgs {
     /// port says the scheme: 80, or 443 and the port of --envoy-https-redirect-to.
     #[arg(long, env = "ISOBATH_ENVOY_PROXY_PROTOCOL")]
     pub envoy_proxy_protocol: bool,
+    /// Serve HTTPS by HTTP/3 too, over UDP at the port of --envoy-https-address, and say so in answers (alt-svc, with the port
+    /// of --envoy-https-redirect-to or 443). Not for hosts that ask clients for certificates.
+    #[arg(
+        long,
+        env = "ISOBATH_ENVOY_HTTP3",
+        conflicts_with = "envoy_proxy_protocol"
+    )]
+    pub envoy_http3: bool,
     /// Tell back ends the client's address in X-Real-IP too.
     #[arg(long, env = "ISOBATH_ENVOY_REAL_IP")]
     pub envoy_real_ip: bool,
@@ -288,6 +296,7 @@ impl EdgeArgs {
             kept_headers: self.envoy_keep_request_header.iter().copied().collect(),
             proxy_protocol: self.envoy_proxy_protocol,
             https_port: self.envoy_https_redirect_to,
+            http3: self.envoy_http3,
             real_ip: self.envoy_real_ip,
             upgrades: self.envoy_upgrades.clone(),
             underscores: match self.envoy_underscores {

@@ -28,6 +28,9 @@ pub struct Edge {
     pub proxy_protocol: bool,
     /// The port by which clients reach HTTPS, where it is not 443.
     pub https_port: Option<u16>,
+    /// Whether the fleet's listener for TLS is there over QUIC too. A datagram brings no PROXY header, so with
+    /// [`Self::proxy_protocol`] nothing is.
+    pub http3: bool,
     /// Whether back ends are told the client's address in `X-Real-IP` too.
     pub real_ip: bool,
     /// The protocols that a request may ask to go on in (`Upgrade: websocket`), case aside; an offer of any other is
@@ -58,6 +61,7 @@ impl Default for Edge {
             kept_headers: BTreeSet::new(),
             proxy_protocol: false,
             https_port: None,
+            http3: false,
             real_ip: false,
             upgrades: vec!["websocket".to_owned()],
             underscores: Underscores::default(),

@@ -51,7 +51,7 @@ pub fn filter_chain(
         transport_socket: Some(TransportSocket {
             name: "envoy.transport_sockets.tls".to_owned(),
             config_type: Some(transport_socket::ConfigType::TypedConfig(pack_any(
-                context(server),
+                context(server, alpn(server.alpn)),
             ))),
         }),
         transport_socket_connect_timeout: duration(HANDSHAKE_TIMEOUT),
@@ -66,13 +66,22 @@ pub fn filter_chain(
     let secrets = secrets.chain(clients.map(|it| &it.authorities));
     let references = secrets.map(|name| reference(ResourceType::Secret, name));
     (
-        format!("chain/{name}").into(),
+        key(name),
         part(
             &listener,
             references.collect(),
             BTreeSet::from([&server.source.object]),
         ),
     )
+}
+
+/// What the keys of chains begin with.
+pub const CHAINS: &str = "chain/";
+
+/// The key of a chain among the parts of its listener.
+#[must_use]
+pub fn key(name: &str) -> Arc<str> {
+    format!("{CHAINS}{name}").into()
 }
 
 /// The fragment of a listener for TLS by which connections for a host go to a back end as they are, with the name of the chain
@@ -95,17 +104,21 @@ pub fn passthrough(
         ..Default::default()
     };
     let references = forwarding::clusters(forwarding).collect();
-    let key = format!("chain/{name}").into();
+    let key = key(&name);
     (name.into(), key, part(&listener, references, owners))
 }
 
-fn context(server: &TlsServer) -> tls::DownstreamTlsContext {
-    let clients = server.clients.as_deref();
-    let alpn: &[&str] = match server.alpn {
+const fn alpn(alpn: Alpn) -> &'static [&'static str] {
+    match alpn {
         Alpn::Http2OrHttp1 => &["h2", "http/1.1"],
         Alpn::Http1 => &["http/1.1"],
         Alpn::Http2 => &["h2"],
-    };
+    }
+}
+
+/// What ends TLS, with these protocols inside.
+pub(super) fn context(server: &TlsServer, alpn: &[&str]) -> tls::DownstreamTlsContext {
+    let clients = server.clients.as_deref();
     tls::DownstreamTlsContext {
         common_tls_context: Some(tls::CommonTlsContext {
             tls_params: Some(tls_parameters(&server.parameters, &CIPHER_SUITES)),

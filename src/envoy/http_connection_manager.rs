@@ -26,6 +26,12 @@ const NO_HOST: &str = "no-host.invalid";
 /// Half of what a flow-control window can be (RFC 9113, 6.9.1), as a connection has two of them.
 pub const MAX_WINDOW_KIB: u32 = (1 << 20) - 1;
 
+/// What Envoy takes as a window over QUIC, of a stream and of a connection.
+const MAX_QUIC_WINDOW_KIB: u32 = 16 << 10;
+const MAX_QUIC_CONNECTION_WINDOW_KIB: u32 = 24 << 10;
+/// Requests of one connection at a time.
+const MAX_STREAMS: u32 = 100;
+
 /// What all managers of one listener have in common: everything but their routes.
 pub(super) fn without_routes(stat_prefix: &str, edge: &Edge) -> hcm::HttpConnectionManager {
     let mut access_log = vec![access_log::json()];
@@ -52,6 +58,21 @@ pub(super) fn without_routes(stat_prefix: &str, edge: &Edge) -> hcm::HttpConnect
             .collect(),
         local_reply_config: Some(local_reply::config(edge)),
         ..edge_defaults(edge)
+    }
+}
+
+/// The same for connections over QUIC.
+pub(super) fn over_quic(stat_prefix: &str, edge: &Edge) -> hcm::HttpConnectionManager {
+    hcm::HttpConnectionManager {
+        codec_type: inner::CodecType::Http3.into(),
+        http_protocol_options: None,
+        http2_protocol_options: None,
+        http3_protocol_options: Some(core::Http3ProtocolOptions {
+            quic_protocol_options: Some(quic_options(edge)),
+            override_stream_error_on_invalid_http_message: bool_value(true),
+            ..Default::default()
+        }),
+        ..without_routes(stat_prefix, edge)
     }
 }
 
@@ -135,7 +156,7 @@ fn http2_options(edge: &Edge) -> core::Http2ProtocolOptions {
     let window = edge.http2_window_kib.min(MAX_WINDOW_KIB) * 1024;
     core::Http2ProtocolOptions {
         // Bounds of what one connection can make us hold; Envoy's defaults are 1024 streams and 16 MiB windows.
-        max_concurrent_streams: u32_value(100),
+        max_concurrent_streams: u32_value(MAX_STREAMS),
         // An upload moves one window a round trip: 10 MB from 100 ms away took 16 s with 64 KiB, and 1.2 s so. Two
         // streams' worth for a connection, so that one that stalls leaves room for the others. It is no memory of ours:
         // Envoy reads no further than its buffer (80 clients with 4 MiB each for a back end that reads nothing: 30 MB).
@@ -150,6 +171,22 @@ fn http2_options(edge: &Edge) -> core::Http2ProtocolOptions {
             timeout: seconds(20),
             ..Default::default()
         }),
+        ..Default::default()
+    }
+}
+
+/// The bounds of [`http2_options`] for a connection over QUIC, where a window is at most 16 MiB for a stream and 24 MiB for a
+/// connection.
+pub(super) fn quic_options(edge: &Edge) -> core::QuicProtocolOptions {
+    let window = |kib: u32, most: u32| u32_value(kib.min(most) * 1024);
+    let kib = edge.http2_window_kib;
+    core::QuicProtocolOptions {
+        max_concurrent_streams: u32_value(MAX_STREAMS),
+        initial_stream_window_size: window(kib, MAX_QUIC_WINDOW_KIB),
+        initial_connection_window_size: window(
+            kib.saturating_mul(2),
+            MAX_QUIC_CONNECTION_WINDOW_KIB,
+        ),
         ..Default::default()
     }
 }

@@ -19,13 +19,16 @@ use envoy_types::util::pack_any;
 use super::edge::Edge;
 use super::encode::{duration, listen_address, listen_datagrams, own_part, reference, u32_value};
 use super::{forwarding, manager, server_name, stats};
-use crate::model::{Application, Listener};
+use crate::model::{Application, Http3, Listener};
 use crate::xds::{Part, Resource, ResourceType};
 
 /// Name of the listener for clear text that Ingresses are served on, and of its route table.
 pub const HTTP: &str = Listener::HTTP;
 /// Name of the listener for TLS that Ingresses are served on.
 pub const HTTPS: &str = Listener::HTTPS;
+
+/// By which clients reach HTTPS, where nobody says otherwise.
+const HTTPS_PORT: u16 = 443;
 
 /// Envoy's default of 1 MiB per connection and direction is too much at an edge of ten thousands of connections.
 pub(super) const BUFFER_LIMIT: u32 = 32 * 1024;
@@ -49,9 +52,15 @@ impl Config {
     /// The listeners that Ingresses are served on.
     #[must_use]
     pub fn built_in(&self) -> [Listener; 2] {
+        let tls = match self.edge.http3 {
+            false => Application::Tls,
+            true => Application::TlsAndHttp3(Http3 {
+                advertised_port: self.edge.https_port.unwrap_or(HTTPS_PORT),
+            }),
+        };
         [
             (HTTP, self.http, Application::Http),
-            (HTTPS, self.https, Application::Tls),
+            (HTTPS, self.https, tls),
         ]
         .map(|(name, address, application)| Listener {
             name: name.into(),
@@ -61,16 +70,16 @@ impl Config {
     }
 }
 
-/// What of a listener does not depend on hosts: all of it, or for [`Application::Tls`] its head. Such a head alone is a
-/// complete listener that accepts connections and closes them, so that the first host is a change in place and not a new
-/// port.
+/// What of a listener does not depend on hosts: all of it, or with TLS its head. Such a head alone is a complete listener that
+/// accepts connections and closes them, so that the first host is a change in place and not a new port. What it is over QUIC
+/// is another listener to Envoy ([`super::http3`]).
 #[must_use]
 pub fn head(listener: &Listener, edge: &Edge) -> Part {
     let name = &listener.name;
     let address = listener.address;
     match &listener.application {
         Application::Http => http(name, address, edge),
-        Application::Tls => tls(name, address, edge),
+        Application::Tls | Application::TlsAndHttp3(_) => tls(name, address, edge),
         Application::Tcp(forwarding) => {
             let chain = pb::FilterChain {
                 name: name.to_string(),
@@ -104,12 +113,12 @@ pub fn listener(listener: &Listener, edge: &Edge) -> Resource {
     Resource::whole(listener.name.clone(), head(listener, edge))
 }
 
-/// The managers of a listener, by [`manager`].
+/// The managers of a listener over TCP, by [`manager`].
 #[must_use]
 pub fn managers(listener: &Listener, edge: &Edge) -> Vec<Resource> {
     match &listener.application {
         Application::Http => vec![manager::http(&listener.name, edge)],
-        Application::Tls => manager::tls(&listener.name, edge).into(),
+        Application::Tls | Application::TlsAndHttp3(_) => manager::tls(&listener.name, edge).into(),
         Application::Tcp(_) | Application::Udp(_) => Vec::new(),
     }
 }

@@ -32,9 +32,13 @@ use crate::xds::{Reference, Resource, ResourceType};
 
 /// The server name of the connection. Strangers can't set it, and back ends don't see it.
 pub(super) const SERVER_NAME: &str = "x-isobath-server-name";
-const SERVER_NAME_FORMAT: &str = "%REQUESTED_SERVER_NAME%";
+pub(super) const SERVER_NAME_FORMAT: &str = "%REQUESTED_SERVER_NAME%";
 /// The key of the scope, where that is not the server name.
 const SCOPE: &str = "x-isobath-scope";
+
+/// The filter state of a connection that has the key of its scope, where its chain says it.
+pub(super) const SCOPE_STATE: &str = "isobath.scope";
+const SCOPE_OF_CONNECTION: &str = "%FILTER_STATE(isobath.scope:PLAIN)%";
 
 /// What all managers call the scopes: those of one name are one subscription of Envoy's.
 const SCOPES: &str = "https";
@@ -84,14 +88,18 @@ pub fn tls(listener: &str, edge: &Edge) -> [Resource; 2] {
     };
     let wildcard = vec![scope("%FILTER_CHAIN_NAME%"), server_name];
     let [exact_name, wildcard_name] = names(listener);
-    [
-        manager(exact_name, scoped(listener, edge, &exact), BTreeSet::new()),
-        manager(
-            wildcard_name,
-            scoped(listener, edge, &wildcard),
-            BTreeSet::new(),
-        ),
-    ]
+    [(exact_name, exact), (wildcard_name, wildcard)].map(|(name, headers)| {
+        let of = hcm::without_routes(listener, edge);
+        manager(name, scoped(of, &headers), BTreeSet::new())
+    })
+}
+
+/// The manager of a listener for TLS over QUIC, of all its connections. Their chains say which scope they have
+/// ([`super::http3`]), and each has it in its own bytes: Envoy takes no filter there that is to come later (1.40).
+pub(super) fn over_quic(listener: &str, edge: &Edge) -> Filter {
+    let scope = format!("{}{SCOPE_OF_CONNECTION}", scope::prefix(listener));
+    let headers = [(SCOPE, scope), (SERVER_NAME, SERVER_NAME_FORMAT.to_owned())];
+    hcm::filter(scoped(hcm::over_quic(listener, edge), &headers))
 }
 
 /// The header that has the key of the scope where the server name is that of a host.
@@ -102,12 +110,12 @@ fn scope_header(listener: &str) -> &'static str {
     }
 }
 
-/// A manager that sets these headers, the first of which is the key of the scope.
-fn scoped(listener: &str, edge: &Edge, headers: &[(&str, String)]) -> HttpConnectionManager {
+/// The manager with these headers set, the first of which is the key of the scope.
+fn scoped(of: HttpConnectionManager, headers: &[(&str, String)]) -> HttpConnectionManager {
     let key = headers.first().map_or("", |(name, _)| name);
     let mut manager = HttpConnectionManager {
         route_specifier: Some(scopes(key)),
-        ..hcm::without_routes(listener, edge)
+        ..of
     };
     let set = early_header_mutation::set(headers);
     manager.early_header_mutation_extensions.push(set);

@@ -10,6 +10,7 @@
 //! | TypedExtensionConfig | [`manager::http`], [`manager::tls`], whole | – |
 //! | Listener of any but TLS | [`listener::listener`], whole | – |
 //! | Listener `stats` | [`listener::stats`], whole | – |
+//! | Listener of QUIC | [`http3::head`] | [`http3::filter_chain`], [`server_name::server_name`] |
 //! | Listener of TLS | [`listener::head`] | [`filter_chain::filter_chain`], [`filter_chain::passthrough`], [`server_name::server_name`] |
 //! | ScopedRouteConfiguration | [`scope::scope`], whole | – |
 //! | RouteConfiguration | [`route::TableHead`] | [`route::virtual_host`], [`route::misdirected`], [`route::for_own_name`] |
@@ -36,6 +37,7 @@ mod grpc_service;
 mod hash_policy;
 mod header;
 mod health_check;
+pub mod http3;
 pub mod http_connection_manager;
 mod http_filter;
 pub mod ingress_metrics;

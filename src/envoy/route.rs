@@ -11,10 +11,10 @@ use super::edge::{Edge, PathParameters};
 use super::encode::{encoded_part, nested, own_part, reference, u64_value};
 use super::server_name::with_dot;
 use super::{
-    filters, forward, header, ingress_metrics, manager, path, request_headers, retry, route_action,
-    route_match,
+    filters, forward, header, http3, ingress_metrics, manager, path, request_headers, retry,
+    route_action, route_match,
 };
-use crate::model::{Filters, HeaderChange, Host, Redirect, Route, RouteAction, VirtualHost};
+use crate::model::{Filters, HeaderChange, Host, Http3, Redirect, Route, RouteAction, VirtualHost};
 use crate::xds::{Encoded, Part, Reference, ResourceType};
 
 /// Bytes of a request's body that are kept for another try. It must hold what a client can send while the next try waits
@@ -53,11 +53,26 @@ impl TableHead {
     /// The head of the tables of TLS servers.
     #[must_use]
     pub fn https(edge: &Edge) -> Self {
+        Self(Self::of_tls(edge).encode_to_vec().into())
+    }
+
+    /// The same of TLS servers whose hosts are reached by HTTP/3 too, which answers tell. A back end's own word would be about
+    /// other ports than these.
+    #[must_use]
+    pub fn with_http3(edge: &Edge, http3: Http3) -> Self {
+        let advertised = http3::alt_svc(http3);
         let table = pb::RouteConfiguration {
-            request_headers_to_remove: manager::PRIVATE_HEADERS.map(str::to_owned).into(),
-            ..Self::common(edge)
+            response_headers_to_add: vec![header::set("alt-svc", &advertised)],
+            ..Self::of_tls(edge)
         };
         Self(table.encode_to_vec().into())
+    }
+
+    fn of_tls(edge: &Edge) -> pb::RouteConfiguration {
+        pb::RouteConfiguration {
+            request_headers_to_remove: manager::PRIVATE_HEADERS.map(str::to_owned).into(),
+            ..Self::common(edge)
+        }
     }
 
     fn common(edge: &Edge) -> pb::RouteConfiguration {

@@ -47,10 +47,20 @@ pub enum Application {
     Http,
     /// TLS over TCP, by server name: terminated with HTTP inside, or passed through.
     Tls,
+    /// The same, and its hosts over QUIC too, at the same port of UDP.
+    TlsAndHttp3(Http3),
     /// Anything over TCP: every connection goes to a back end.
     Tcp(Forwarding),
     /// Anything over UDP: every session, by the client's address and port, goes to a back end.
     Udp(Forwarding),
+}
+
+/// HTTP/3 beside HTTPS. What QUIC can't honour stays with TCP: hosts that are passed through, and those of a TLS server
+/// with settings of its own ([`super::TlsServer::is_for_http3`]).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Http3 {
+    /// The port of UDP by which clients reach it, as answers over TCP tell them (`alt-svc`).
+    pub advertised_port: u16,
 }
 
 /// What is spoken on a listener, as far as the hosts on it have to know.
@@ -58,7 +68,7 @@ pub enum Application {
 pub enum Spoken {
     /// [`Application::Http`].
     Http,
-    /// [`Application::Tls`].
+    /// [`Application::Tls`], [`Application::TlsAndHttp3`].
     Tls,
     /// It has no hosts.
     Opaque,
@@ -70,8 +80,17 @@ impl Application {
     pub const fn spoken(&self) -> Spoken {
         match self {
             Self::Http => Spoken::Http,
-            Self::Tls => Spoken::Tls,
+            Self::Tls | Self::TlsAndHttp3(_) => Spoken::Tls,
             Self::Tcp(_) | Self::Udp(_) => Spoken::Opaque,
+        }
+    }
+
+    /// Its HTTP/3, if it has any.
+    #[must_use]
+    pub const fn http3(&self) -> Option<Http3> {
+        match self {
+            Self::TlsAndHttp3(http3) => Some(*http3),
+            Self::Http | Self::Tls | Self::Tcp(_) | Self::Udp(_) => None,
         }
     }
 }

@@ -49,7 +49,7 @@ pub use front::{Claimable, Front};
 pub use header::{HeaderModifier, HeaderName};
 pub use health::{HealthCheck, HttpQuestion, OutlierDetection, Question};
 pub use host::Host;
-pub use listener::{Application, Forwarding, Listener, Share, Spoken};
+pub use listener::{Application, Forwarding, Http3, Listener, Share, Spoken};
 pub use percent::Percent;
 pub use redirect::{CrossScheme, InternalRedirects, PathRewrite, Redirect, Substitution};
 pub use regex::{Expression, MAX_PROGRAM};

@@ -50,6 +50,16 @@ impl TlsServer {
         server
     }
 
+    /// Whether its hosts can be served over QUIC as over TCP. Envoy has no client certificates there before 1.40, and
+    /// TLS 1.3 with groups of its own; who wants HTTP/1.1 or HTTP/2 only does not want HTTP/3.
+    #[must_use]
+    pub fn is_for_http3(&self) -> bool {
+        self.clients.is_none()
+            && self.parameters.versions.maximum == TlsVersion::V1_3
+            && self.parameters.groups.is_empty()
+            && self.alpn == Alpn::Http2OrHttp1
+    }
+
     fn telling_name(&self) -> Arc<str> {
         // All fields by name: one that is forgotten here would let two servers have one name.
         let Self {

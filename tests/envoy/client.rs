@@ -190,8 +190,12 @@ pub async fn connect(
 
 /// The DNS names of the certificate that the peer showed.
 pub fn certificate_names(stream: &TlsStream<TcpStream>) -> Vec<String> {
-    let chain = stream.get_ref().1.peer_certificates().unwrap();
-    let (_, certificate) = x509_parser::parse_x509_certificate(&chain[0]).unwrap();
+    dns_names(&stream.get_ref().1.peer_certificates().unwrap()[0])
+}
+
+/// The DNS names of a certificate.
+pub fn dns_names(certificate: &CertificateDer<'_>) -> Vec<String> {
+    let (_, certificate) = x509_parser::parse_x509_certificate(certificate).unwrap();
     let names = certificate.subject_alternative_name().unwrap().unwrap();
     names
         .value

@@ -7,7 +7,7 @@ use isobath::build::listeners::Listeners;
 use isobath::build::tls::{RenderedHttps, Served};
 use isobath::envoy::edge::Edge;
 use isobath::envoy::{filter_chain, route};
-use isobath::model::{Application, Forwarding, Host, Listener, Share};
+use isobath::model::{Alpn, Application, Forwarding, Host, Http3, Listener, Share};
 use isobath::objects::NamespacedName;
 use isobath::xds::Snapshot;
 use proptest::prelude::*;
@@ -22,18 +22,22 @@ const HOSTS: [&str; 5] = [
     "deep.a.example.com",
 ];
 
-/// No, closed, two servers, and two back ends for what is passed through.
-const STATES: usize = 6;
+/// No, closed, three servers, one of which is not for QUIC, and two back ends for what is passed through.
+const STATES: usize = 7;
 
 fn served(host: &Host, state: usize) -> Served {
     match state {
         0 => Served::No,
         1 => Served::Closed,
-        2 | 3 => {
+        2..=4 => {
             let name = format!("web/{state}");
+            let mut server = tls_server(&name, &[&name]);
+            if state == 4 {
+                server.alpn = Alpn::Http1;
+            }
             let routes = virtual_host(host.as_str(), all_to("a"));
             Served::Terminated(RenderedHttps {
-                server: tls_server(&name, &[&name]),
+                server,
                 secrets: BTreeSet::from([NamespacedName::new("web", &*state.to_string())]),
                 virtual_host: route::virtual_host(&routes, TLS),
             })
@@ -52,16 +56,30 @@ fn served(host: &Host, state: usize) -> Served {
     }
 }
 
-/// The snapshot after these steps, published after each where it is asked for.
-fn played(name: &str, steps: &[(usize, usize)], publishes: bool) -> Snapshot {
-    let mut listeners = Listeners::new(&Edge::default(), None);
-    let mut snapshot = Snapshot::default();
-    listeners.declare(Listener {
+/// A listener, over QUIC too or not.
+fn listener(name: &str, http3: bool) -> Listener {
+    let advertised_port = 443;
+    Listener {
         name: Arc::from(name),
         address: ([127, 0, 0, 1], 443).into(),
-        application: Application::Tls,
-    });
-    for (host, state) in steps {
+        application: match http3 {
+            true => Application::TlsAndHttp3(Http3 { advertised_port }),
+            false => Application::Tls,
+        },
+    }
+}
+
+/// The snapshot after these steps, published after each where it is asked for. Then HTTP/3 is switched in the middle too.
+fn played(name: &str, http3: bool, steps: &[(usize, usize)], publishes: bool) -> Snapshot {
+    let mut listeners = Listeners::new(&Edge::default(), None);
+    let mut snapshot = Snapshot::default();
+    listeners.declare(listener(name, http3));
+    for (step, (host, state)) in steps.iter().enumerate() {
+        if publishes && step == steps.len() / 2 {
+            listeners.declare(listener(name, !http3));
+            listeners.publish(&mut snapshot);
+            listeners.declare(listener(name, http3));
+        }
         let host = Host::new(HOSTS[*host]);
         let tls = listeners.tls(name).unwrap();
         tls.set(&host, served(&host, *state));
@@ -78,7 +96,7 @@ proptest! {
 
     #[test]
     fn nothing_is_left_of_what_a_host_was(
-        is_built_in in any::<bool>(),
+        [is_built_in, http3] in any::<[bool; 2]>(),
         steps in prop::collection::vec((0..HOSTS.len(), 0..STATES), 1..20),
     ) {
         let name = if is_built_in { Listener::HTTPS } else { "gw/1" };
@@ -86,6 +104,7 @@ proptest! {
         let at_once: Vec<(usize, usize)> = (0..HOSTS.len())
             .filter_map(|host| Some((host, last(host)?)))
             .collect();
-        prop_assert_eq!(played(name, &steps, true), played(name, &at_once, false));
+        let stepwise = played(name, http3, &steps, true);
+        prop_assert_eq!(stepwise, played(name, http3, &at_once, false));
     }
 }

@@ -22,6 +22,7 @@ use crate::fixture::{
 };
 use crate::outlets::datagrams;
 use crate::proxy::{Proxy, envoy};
+use crate::served::resources_of;
 
 /// What is spoken on the declared listeners, in turns.
 const KINDS: usize = 5;
@@ -121,12 +122,7 @@ impl Declared {
 
     /// All of it, with what it needs.
     fn resources(&self, backends: &BTreeMap<String, SocketAddr>) -> Resources {
-        let mut all = Resources::new();
-        for of in ResourceType::ALL {
-            for (name, resource) in self.snapshot.resources(of) {
-                all.insert((of, name.to_string()), resource.bytes());
-            }
-        }
+        let mut all = resources_of(&self.snapshot);
         let stats = listener::stats(&config());
         all.insert(
             (ResourceType::Listener, stats.name().to_string()),

@@ -33,6 +33,7 @@ mod guarding;
 mod header_values;
 mod health;
 mod hosts;
+mod http3;
 #[path = "../../benches/figures/envoy/inline.rs"]
 mod inline;
 mod leaks;
@@ -45,6 +46,7 @@ mod matching;
 mod outlets;
 mod paths;
 mod proxy;
+mod quic;
 mod redirecting;
 #[path = "../support/rehearsed.rs"]
 #[allow(dead_code, reason = "ConfigMaps are for another test")]
@@ -55,6 +57,7 @@ mod rewriting;
 mod routes;
 mod scripted;
 mod sending;
+mod served;
 mod server_names;
 mod stats;
 mod tls_cases;

@@ -9,11 +9,12 @@ use imbl::OrdMap;
 use isobath::envoy::edge::Edge;
 use isobath::envoy::route::TableOptions;
 use isobath::envoy::{
-    cluster, endpoint, filter_chain, listener, manager as shared, route, scope, secret, server_name,
+    cluster, endpoint, filter_chain, http3, listener, manager as shared, route, scope, secret,
+    server_name,
 };
 use isobath::model::{
     Application, Certificate, Conditions, EndpointAddress, Forward, ForwardOptions, Forwarding,
-    HeaderModifier, HeaderPredicate, Host, Listener, LoadAssignment, ObjectRef, PathMatch,
+    HeaderModifier, HeaderPredicate, Host, Http3, Listener, LoadAssignment, ObjectRef, PathMatch,
     PathRewrite, QueryPredicate, Redirect, RetryPolicy, Route, RouteAction, RouteMatch, Scheme,
     Share, StringMatch, TlsSettings, TlsVersion, WeightedCluster,
 };
@@ -74,6 +75,13 @@ pub fn all() -> Vec<(&'static str, ResourceType, Resource)> {
             Sds,
             secret::trust_bundle(&tls_cases::bundle()),
         ),
+        ("listener-http3", Lds, http3_with_hosts(listener::HTTPS)),
+        (
+            "listener-http3-of-another",
+            Lds,
+            http3_with_hosts("gw/any/9000"),
+        ),
+        ("route-http3", Rds, told_of_http3()),
         ("route-empty", Rds, table("http", [])),
         ("route-behind-a-proxy", Rds, behind_a_proxy()),
         (
@@ -253,6 +261,29 @@ fn https_with_hosts() -> Resource {
         server_name::server_name(&Host::new("*.deep.example.com"), "*.deep.example.com"),
         server_name::server_name(&Host::any(), "*"),
     ])
+}
+
+fn http3_with_hosts(of: &str) -> Resource {
+    let edge = Edge::default();
+    let manager = http3::Manager::new(of, &edge);
+    let server = tls_server("web/shop", &["web/shop-ec", "web/shop-rsa"]);
+    let any = Host::new("*.example.com");
+    let parts = [
+        http3::filter_chain(&manager, &server, None),
+        http3::filter_chain(&manager, &server, Some(&any)),
+        server_name::server_name(&Host::new("a.example.com"), &server.name),
+        server_name::server_name(&any, any.as_str()),
+        server_name::refused(&Host::new("tcp.example.com")),
+    ];
+    let address = addresses().https;
+    let head = http3::head(of, address, &edge).unwrap();
+    Resource::composite(http3::name(of), head, collect(parts))
+}
+
+fn told_of_http3() -> Resource {
+    let advertised_port = 8443;
+    let head = route::TableHead::with_http3(&Edge::default(), Http3 { advertised_port });
+    Resource::composite("web/shop".into(), head.named("web/shop"), OrdMap::new())
 }
 
 fn table(name: &str, parts: impl IntoIterator<Item = (Arc<str>, Part)>) -> Resource {
