@@ -15,7 +15,7 @@ use envoy_types::pb::envoy::r#type::v3::{FractionalPercent, fractional_percent::
 use envoy_types::util::pack_any;
 use pb::route_action::{
     ClusterNotFoundResponseCode, ClusterSpecifier, HostRewriteSpecifier, RequestMirrorPolicy,
-    UpgradeConfig,
+    UpgradeConfig, upgrade_config::ConnectConfig,
 };
 use pb::weighted_cluster::{ClusterWeight, cluster_weight};
 
@@ -27,8 +27,8 @@ use super::header;
 use super::path::{self, Rewrite};
 use super::retry::retry;
 use crate::model::{
-    BackendOptions, CrossScheme, Forward, ForwardOptions, Fraction, HostRewrite, InternalRedirects,
-    Mirror, Refused, RefusedStatus, RouteAction, WeightedCluster,
+    BackendOptions, Connect, CrossScheme, Forward, ForwardOptions, Fraction, HostRewrite,
+    InternalRedirects, Mirror, Refused, RefusedStatus, RouteAction, WeightedCluster,
 };
 
 /// The action as those of one route or more, each with the part of the requests up to which it is for it: none where it
@@ -147,17 +147,25 @@ fn with_options(action: pb::RouteAction, options: &ForwardOptions) -> pb::RouteA
             .collect(),
         request_mirror_policies: options.mirrors.iter().filter_map(mirror).collect(),
         internal_redirect_policy: options.internal_redirects.as_ref().map(internal_redirects),
-        upgrade_configs: options
-            .upgrades
-            .iter()
-            .map(|(upgrade, is_allowed)| UpgradeConfig {
-                upgrade_type: upgrade.as_str().to_owned(),
-                enabled: bool_value(*is_allowed),
-                ..Default::default()
-            })
-            .collect(),
+        upgrade_configs: upgrades(options),
         ..action
     }
+}
+
+/// Changes of protocol, and tunnels, which are one to Envoy.
+fn upgrades(options: &ForwardOptions) -> Vec<UpgradeConfig> {
+    let upgrades = options.upgrades.iter();
+    let upgrades = upgrades.map(|(upgrade, is_allowed)| UpgradeConfig {
+        upgrade_type: upgrade.as_str().to_owned(),
+        enabled: bool_value(*is_allowed),
+        ..Default::default()
+    });
+    let connect = options.connect.map(|connect| UpgradeConfig {
+        upgrade_type: "CONNECT".to_owned(),
+        enabled: bool_value(true),
+        connect_config: (connect == Connect::Terminate).then(ConnectConfig::default),
+    });
+    upgrades.chain(connect).collect()
 }
 
 /// The share of those that can't be, where it is one.

@@ -4,7 +4,7 @@
 //! is therefore one or two of Envoy's, whose matches together are the model's match. A path's elements are kept
 //! as Gateway API's table for `ReplacePrefixMatch` has them.
 
-use envoy_types::pb::envoy::config::route::v3::route_match::PathSpecifier;
+use envoy_types::pb::envoy::config::route::v3::route_match::{ConnectMatcher, PathSpecifier};
 use envoy_types::pb::envoy::r#type::matcher::v3::RegexMatchAndSubstitute;
 
 use super::string_matcher::{from_the_beginning, regex, whole};
@@ -29,6 +29,8 @@ pub(super) fn matches(
     path: &PathMatch,
     rewrite: Option<&PathRewrite>,
 ) -> Vec<(PathSpecifier, Rewrite)> {
+    // Of a tunnel there is no path that could become another one.
+    let rewrite = rewrite.filter(|_| *path != PathMatch::Connect);
     let replacement = match rewrite {
         None => {
             return specifier(path)
@@ -63,6 +65,7 @@ pub(super) fn matches(
             by_element(without_slash(prefix), without_slash(&replacement), one)
         }
         PathMatch::StringPrefix(prefix) => by_string(prefix, replacement, one),
+        PathMatch::Connect => vec![(one, Rewrite::None)],
     }
 }
 
@@ -142,6 +145,7 @@ fn specifier(path: &PathMatch) -> Option<PathSpecifier> {
             "" => PathSpecifier::Prefix("/".to_owned()),
             prefix => PathSpecifier::PathSeparatedPrefix(prefix.to_owned()),
         }),
+        PathMatch::Connect => Some(PathSpecifier::ConnectMatcher(ConnectMatcher {})),
     }
 }
 

@@ -14,7 +14,9 @@ use super::{
     filters, forward, header, http3, ingress_metrics, manager, path, request_headers, retry,
     route_action, route_match,
 };
-use crate::model::{Filters, HeaderChange, Host, Http3, Redirect, Route, RouteAction, VirtualHost};
+use crate::model::{
+    Filters, HeaderChange, Host, Http3, PathMatch, Redirect, Route, RouteAction, VirtualHost,
+};
 use crate::xds::{Encoded, Part, Reference, ResourceType};
 
 /// Bytes of a request's body that are kept for another try. It must hold what a client can send while the next try waits
@@ -140,11 +142,12 @@ pub fn for_own_name(host: &Host, part: &Part) -> Option<Part> {
     prost::encoding::decode_key(&mut rest).ok()?;
     let length = prost::encoding::decode_varint(&mut rest).ok()?;
     let content = rest.get(..usize::try_from(length).ok()?)?;
-    let mut elsewhere = answer(matches, 421).encode_to_vec();
-    if filters::has_some(content) {
-        elsewhere.extend(filters::of_nobody());
-    }
-    let elsewhere = nested(ROUTES, &elsewhere);
+    let elsewhere = first(
+        matches,
+        421,
+        filters::has_some(content),
+        has_tunnels(content),
+    );
     // Fields come in any order, routes in theirs.
     let bytes = [&*elsewhere, content].concat();
     Some(Part {
@@ -173,25 +176,20 @@ pub fn virtual_host(host: &VirtualHost, options: TableOptions) -> (Arc<str>, Par
     };
     let mut bytes = head.encode_to_vec();
     bytes.extend(filters::of_host(host));
+    let has_filters = host.filters.is_some();
+    let is_tunnel = |route: &Route| route.matches.path == PathMatch::Connect;
+    let has_tunnels = host.routes.iter().any(is_tunnel);
     if let Some(suffix) = host.host.wildcard_suffix() {
         // The dots of the suffix and the label of the star. One look at the host, before all routes.
         let labels = suffix.matches('.').count() + 1;
         let mut matches = route_match::everything();
         matches.headers = vec![route_match::other_label_count(labels)];
-        let elsewhere = answer(matches, if options.tls { 421 } else { 404 });
-        let mut elsewhere = elsewhere.encode_to_vec();
-        if host.filters.is_some() {
-            elsewhere.extend(filters::of_nobody());
-        }
-        bytes.extend(nested(ROUTES, &elsewhere));
+        let status = if options.tls { 421 } else { 404 };
+        bytes.extend(first(matches, status, has_filters, has_tunnels));
     }
     if let Some(check) = host.client_check {
-        let unshown = answer(route_match::without_certificate(check), 421);
-        let mut unshown = unshown.encode_to_vec();
-        if host.filters.is_some() {
-            unshown.extend(filters::of_nobody());
-        }
-        bytes.extend(nested(ROUTES, &unshown));
+        let matches = route_match::without_certificate(check);
+        bytes.extend(first(matches, 421, has_filters, has_tunnels));
     }
     for route in &host.routes {
         let labels = options
@@ -294,6 +292,34 @@ fn envoy_routes(route: &Route) -> impl Iterator<Item = pb::Route> {
             ..Default::default()
         })
     })
+}
+
+/// What answers for all routes of a host that come after it, those for tunnels included where it has any: a match of every path
+/// takes none of those. To a tunnel Envoy says 403, whatever the status is (1.40).
+fn first(matches: pb::RouteMatch, status: u16, has_filters: bool, has_tunnels: bool) -> Vec<u8> {
+    let tunnels = has_tunnels.then(|| route_match::of_tunnels(matches.clone()));
+    let mut bytes = Vec::new();
+    for matches in std::iter::once(matches).chain(tunnels) {
+        let mut first = answer(matches, status).encode_to_vec();
+        if has_filters {
+            first.extend(filters::of_nobody());
+        }
+        bytes.extend(nested(ROUTES, &first));
+    }
+    bytes
+}
+
+/// `RouteMatch.connect_matcher`, encoded. Other bytes may look like it.
+const CONNECT_MATCHER: [u8; 2] = [0x62, 0];
+
+/// Whether an encoded virtual host has routes for tunnels.
+fn has_tunnels(virtual_host: &[u8]) -> bool {
+    // Most have none, and need not be decoded for that.
+    if memchr::memmem::find(virtual_host, &CONNECT_MATCHER).is_none() {
+        return false;
+    }
+    let is_tunnel = |route: &pb::Route| route.r#match.as_ref().is_some_and(route_match::is_tunnel);
+    pb::VirtualHost::decode(virtual_host).map_or(true, |host| host.routes.iter().any(is_tunnel))
 }
 
 fn answer(matches: pb::RouteMatch, status: u16) -> pb::Route {

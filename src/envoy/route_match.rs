@@ -4,7 +4,9 @@ use envoy_types::pb::envoy::config::route::v3 as pb;
 use envoy_types::pb::envoy::r#type::matcher::v3 as matcher;
 use pb::header_matcher::HeaderMatchSpecifier;
 use pb::query_parameter_matcher::QueryParameterMatchSpecifier;
-use pb::route_match::{GrpcRouteMatchOptions, PathSpecifier, TlsContextMatchOptions};
+use pb::route_match::{
+    ConnectMatcher, GrpcRouteMatchOptions, PathSpecifier, TlsContextMatchOptions,
+};
 
 use super::encode::bool_value;
 use super::string_matcher::{exact, regex_matcher, string_matcher};
@@ -34,6 +36,22 @@ pub(super) fn everything() -> pb::RouteMatch {
         path_specifier: Some(PathSpecifier::Prefix("/".to_owned())),
         ..Default::default()
     }
+}
+
+/// The same of requests for tunnels, which have no path.
+pub(super) fn of_tunnels(matches: pb::RouteMatch) -> pb::RouteMatch {
+    pb::RouteMatch {
+        path_specifier: Some(PathSpecifier::ConnectMatcher(ConnectMatcher {})),
+        ..matches
+    }
+}
+
+/// Whether it takes requests for tunnels.
+pub(super) fn is_tunnel(matches: &pb::RouteMatch) -> bool {
+    matches!(
+        matches.path_specifier,
+        Some(PathSpecifier::ConnectMatcher(_))
+    )
 }
 
 /// Every request of a connection that has not shown what it has to.

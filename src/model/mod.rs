@@ -56,8 +56,8 @@ pub use regex::{Expression, MAX_PROGRAM};
 pub use retry::{BackOff, RateLimitedBackOff, ResetFormat, RetryPolicy};
 pub use route::{Route, VirtualHost};
 pub use route_action::{
-    BackendOptions, DirectResponse, Forward, ForwardOptions, Fraction, HostRewrite, Mirror,
-    Refused, RefusedStatus, RouteAction, Upgrade, WeightedCluster,
+    BackendOptions, Connect, DirectResponse, Forward, ForwardOptions, Fraction, HostRewrite,
+    Mirror, Refused, RefusedStatus, RouteAction, Upgrade, WeightedCluster,
 };
 pub use route_match::{Conditions, GrpcName, PathMatch, RouteMatch, Scheme};
 pub use tls::{Alpn, Certificate, TlsServer, Validity};

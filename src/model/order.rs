@@ -77,7 +77,7 @@ fn http_proxy_key(route: &impl Ranked) -> impl Ord {
     let class = match path {
         PathMatch::Exact(_) => 0,
         PathMatch::Regex(_) | PathMatch::RegexPrefix(_) => 1,
-        PathMatch::PathPrefix(_) | PathMatch::StringPrefix(_) => 2,
+        PathMatch::PathPrefix(_) | PathMatch::StringPrefix(_) | PathMatch::Connect => 2,
     };
     let path = (class, Reverse(text.len()), Reverse(text), path);
     (path, count(matches), conditions(matches), route.place())

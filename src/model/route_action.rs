@@ -132,6 +132,18 @@ pub struct ForwardOptions {
     pub cookie_rewrites: CookieRewrites,
     /// Changes of protocol that are allowed or refused (403) on this route, whatever holds elsewhere.
     pub upgrades: BTreeMap<Upgrade, bool>,
+    /// What becomes of requests for a tunnel on a route of [`super::PathMatch::Connect`]; `None` answers 403.
+    pub connect: Option<Connect>,
+}
+
+/// What becomes of a request for a tunnel (`CONNECT a.example.com:443`). Its host is found by the name that it asks for, and
+/// where the tunnel leads to is the route's: no client can name a place that no route has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Connect {
+    /// The proxy ends it: what comes through it goes to the back end as it is, over TCP.
+    Terminate,
+    /// The back end is a proxy, and asked for it by HTTP. **Where it leads then is the client's say.**
+    Forward,
 }
 
 /// A share of the requests.

@@ -143,6 +143,9 @@ pub enum PathMatch {
     PathPrefix(Arc<str>),
     /// A prefix of the string: `/foo` matches `/foobar`.
     StringPrefix(Arc<str>),
+    /// None: requests of the method CONNECT, which ask for a tunnel and have no path. No other match takes them, and this one
+    /// takes nothing else. What becomes of them says [`super::ForwardOptions::connect`].
+    Connect,
 }
 
 impl PathMatch {
@@ -152,6 +155,7 @@ impl PathMatch {
         match self {
             Self::Exact(text) | Self::PathPrefix(text) | Self::StringPrefix(text) => text,
             Self::Regex(expression) | Self::RegexPrefix(expression) => expression.as_str(),
+            Self::Connect => "",
         }
     }
 
@@ -159,7 +163,7 @@ impl PathMatch {
     #[must_use]
     pub const fn expression(&self) -> Option<&Expression> {
         match self {
-            Self::Exact(_) | Self::PathPrefix(_) | Self::StringPrefix(_) => None,
+            Self::Exact(_) | Self::PathPrefix(_) | Self::StringPrefix(_) | Self::Connect => None,
             Self::Regex(expression) | Self::RegexPrefix(expression) => Some(expression),
         }
     }

@@ -155,7 +155,10 @@ fn class(path: &PathMatch) -> Class {
 /// so that the order depends on nothing else.
 fn rank(path: &PathMatch) -> (Reverse<usize>, Reverse<&str>, u8) {
     let (text, width) = match path {
-        PathMatch::Exact(_) | PathMatch::Regex(_) | PathMatch::RegexPrefix(_) => (path.text(), 0),
+        PathMatch::Exact(_)
+        | PathMatch::Regex(_)
+        | PathMatch::RegexPrefix(_)
+        | PathMatch::Connect => (path.text(), 0),
         PathMatch::PathPrefix(text) => (text.trim_end_matches('/'), 1),
         PathMatch::StringPrefix(text) => match text.strip_suffix('/') {
             Some(text) => (text, 0),
@@ -168,7 +171,10 @@ fn rank(path: &PathMatch) -> (Reverse<usize>, Reverse<&str>, u8) {
 /// The prefixes that take all that this one takes and are written the same but for the type of their path.
 pub fn wider(path: &PathMatch) -> impl Iterator<Item = PathMatch> {
     let (text, width) = match path {
-        PathMatch::Exact(_) | PathMatch::Regex(_) | PathMatch::RegexPrefix(_) => ("", 2),
+        PathMatch::Exact(_)
+        | PathMatch::Regex(_)
+        | PathMatch::RegexPrefix(_)
+        | PathMatch::Connect => ("", 2),
         PathMatch::PathPrefix(text) => (&**text, 1),
         PathMatch::StringPrefix(text) => match text.strip_suffix('/') {
             Some(text) => (text, 0),

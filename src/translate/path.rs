@@ -106,7 +106,7 @@ pub fn is_acme_challenge(path: &PathMatch) -> bool {
             text.starts_with(ACME_CHALLENGE) || **text == *ACME_CHALLENGES
         }
         PathMatch::StringPrefix(text) => text.starts_with(ACME_CHALLENGE),
-        PathMatch::Regex(_) | PathMatch::RegexPrefix(_) => false,
+        PathMatch::Regex(_) | PathMatch::RegexPrefix(_) | PathMatch::Connect => false,
     }
 }
 

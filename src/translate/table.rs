@@ -263,7 +263,7 @@ impl<'a> Table<'a> {
                     Some(PathRewrite::ReplacePrefix(prefix))
                 }
                 // There is no prefix to replace; the object's own problems say so.
-                PathMatch::Regex(_) | PathMatch::RegexPrefix(_) => None,
+                PathMatch::Regex(_) | PathMatch::RegexPrefix(_) | PathMatch::Connect => None,
             }),
             options: hash_source_ip.then(|| Box::new(by_source_ip())),
         })

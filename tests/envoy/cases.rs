@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use isobath::model::{
-    BackOff, BackendOptions, Conditions, CrossScheme, DirectResponse, Expression, Forward,
+    BackOff, BackendOptions, Conditions, Connect, CrossScheme, DirectResponse, Expression, Forward,
     ForwardOptions, Fraction, GrpcName, HeaderMatch, HeaderModifier, HeaderName, HeaderPredicate,
     HostRewrite, InternalRedirects, Mirror, PathMatch, PathRewrite, QueryPredicate,
     RateLimitedBackOff, Redirect, Refused, RefusedStatus, ResetFormat, RetryPolicy, Route,
@@ -139,6 +139,7 @@ pub fn sending() -> Vec<Route> {
             (Upgrade::websocket(), false),
             (Upgrade::new("SPDY/3.1").unwrap(), true),
         ]),
+        connect: None,
     };
     let endpoint = ForwardOptions {
         host: Some(HostRewrite::Endpoint),
@@ -203,6 +204,25 @@ pub fn sending() -> Vec<Route> {
         route(element("/away"), RouteAction::Redirect(redirect)),
         route(element("/answer"), RouteAction::DirectResponse(answer)),
     ]
+}
+
+/// Tunnels: on, passed on, and off.
+pub fn tunnels() -> Vec<Route> {
+    let connect = |connect| {
+        let options = ForwardOptions {
+            connect,
+            ..ForwardOptions::default()
+        };
+        let to = Forward {
+            options: Some(Box::new(options)),
+            rewrite: Some(PathRewrite::ReplacePrefix("/a".into())),
+            ..forward(&["web/shop/80"])
+        };
+        route(PathMatch::Connect, RouteAction::Forward(to))
+    };
+    [Some(Connect::Terminate), Some(Connect::Forward), None]
+        .map(connect)
+        .into()
 }
 
 /// Everything that tries can be told.

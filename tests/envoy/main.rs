@@ -62,6 +62,7 @@ mod server_names;
 mod stats;
 mod tls_cases;
 mod tokens;
+mod tunnelling;
 #[path = "../support/golden.rs"]
 mod update;
 mod upstream_tls;

@@ -13,10 +13,10 @@ use isobath::envoy::{
     server_name,
 };
 use isobath::model::{
-    Application, Certificate, Conditions, EndpointAddress, Forward, ForwardOptions, Forwarding,
-    HeaderModifier, HeaderPredicate, Host, Http3, Listener, LoadAssignment, ObjectRef, PathMatch,
-    PathRewrite, QueryPredicate, Redirect, RetryPolicy, Route, RouteAction, RouteMatch, Scheme,
-    Share, StringMatch, TlsSettings, TlsVersion, WeightedCluster,
+    Application, Certificate, ClientCheck, Conditions, EndpointAddress, Forward, ForwardOptions,
+    Forwarding, HeaderModifier, HeaderPredicate, Host, Http3, Listener, LoadAssignment, ObjectRef,
+    PathMatch, PathRewrite, QueryPredicate, Redirect, RetryPolicy, Route, RouteAction, RouteMatch,
+    Scheme, Share, StringMatch, TlsSettings, TlsVersion, VirtualHost, WeightedCluster,
 };
 use isobath::objects::{Kind, PrivateKeyPem};
 use isobath::xds::{Part, Resource, ResourceType};
@@ -104,6 +104,7 @@ pub fn all() -> Vec<(&'static str, ResourceType, Resource)> {
             Rds,
             table("http", [routes("a.example.com", cases::retries())]),
         ),
+        ("route-tunnels", Rds, tunnels()),
         ("route-filters", Rds, table("http", [filter_cases::all()])),
         (
             "route-actions",
@@ -278,6 +279,23 @@ fn http3_with_hosts(of: &str) -> Resource {
     let address = addresses().https;
     let head = http3::head(of, address, &edge).unwrap();
     Resource::composite(http3::name(of), head, collect(parts))
+}
+
+/// Where a host's routes have guards before them, its tunnels have them too.
+fn tunnels() -> Resource {
+    let host = VirtualHost {
+        client_check: Some(ClientCheck::Validated),
+        ..virtual_host("*.example.com", cases::tunnels())
+    };
+    let own = virtual_host("own.example.com", cases::tunnels());
+    let own = route::virtual_host(&own, TLS).1;
+    let name = Host::new("own.example.com");
+    let for_own_name = route::for_own_name(&name, &own).unwrap();
+    let parts = [
+        route::virtual_host(&host, TLS),
+        (name.shared(), for_own_name),
+    ];
+    table("web/shop", parts)
 }
 
 fn told_of_http3() -> Resource {

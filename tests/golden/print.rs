@@ -96,6 +96,7 @@ fn routes(text: &mut String, host: &VirtualHost) {
             PathMatch::RegexPrefix(path) => write!(text, "  regex prefix {}", path.as_str()),
             PathMatch::PathPrefix(path) => write!(text, "  prefix {path}"),
             PathMatch::StringPrefix(path) => write!(text, "  string prefix {path}"),
+            PathMatch::Connect => write!(text, "  tunnels"),
         };
         let _ = match route.matches.scheme {
             None => Ok(()),

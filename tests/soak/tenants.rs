@@ -197,6 +197,7 @@ fn takes(path: &PathMatch, request: &str) -> bool {
                 .expect("a known expression");
             is_match(request)
         }
+        PathMatch::Connect => false,
     }
 }
 
@@ -263,14 +264,20 @@ fn judge(
         PathMatch::PathPrefix(text) | PathMatch::StringPrefix(text) => {
             Some(text.trim_end_matches('/').len())
         }
-        PathMatch::Exact(_) | PathMatch::Regex(_) | PathMatch::RegexPrefix(_) => None,
+        PathMatch::Exact(_)
+        | PathMatch::Regex(_)
+        | PathMatch::RegexPrefix(_)
+        | PathMatch::Connect => None,
     };
     let (taker, written) = (&route.matches.path, &written.matches.path);
     let is_challenge = |path: &PathMatch| match path {
         PathMatch::PathPrefix(text) | PathMatch::StringPrefix(text) => {
             text.starts_with("/.well-known/acme-challenge")
         }
-        PathMatch::Exact(_) | PathMatch::Regex(_) | PathMatch::RegexPrefix(_) => false,
+        PathMatch::Exact(_)
+        | PathMatch::Regex(_)
+        | PathMatch::RegexPrefix(_)
+        | PathMatch::Connect => false,
     };
     let is_more_specific = match (taker, written) {
         (_, PathMatch::Exact(_)) => false,
