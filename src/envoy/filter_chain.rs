@@ -15,7 +15,7 @@ use tls::downstream_tls_context::SessionTicketKeysType;
 use super::encode::{bool_value, duration, part, reference, sds, u32_value};
 use super::listener::HANDSHAKE_TIMEOUT;
 use super::tls_parameters::tls_parameters;
-use super::{forwarding, manager};
+use super::{forwarded_certificate, forwarding, manager};
 use crate::model::{Alpn, ClientCertificates, Forwarding, Host, ObjectRef, TlsServer};
 use crate::xds::{Part, ResourceType};
 
@@ -41,13 +41,26 @@ pub fn filter_chain(
     wildcard: Option<&Host>,
 ) -> (Arc<str>, Part) {
     let [exact, of_wildcards] = manager::names(listener);
-    let (name, manager) = match wildcard {
-        Some(host) => (host.as_str(), of_wildcards),
-        None => (&*server.name, exact),
-    };
+    match wildcard {
+        Some(host) => terminating(listener, server, host.as_str(), &of_wildcards),
+        None => terminating(listener, server, &server.name, &exact),
+    }
+}
+
+fn terminating(
+    listener: &str,
+    server: &TlsServer,
+    name: &str,
+    manager: &Arc<str>,
+) -> (Arc<str>, Part) {
+    let clients = server.clients.iter();
+    let forwarded = clients.filter_map(|clients| clients.forwarded);
     let chain = pb::FilterChain {
         name: name.to_owned(),
-        filters: vec![manager::filter(&manager, manager::tls_routes(listener))],
+        filters: forwarded
+            .map(forwarded_certificate::filter)
+            .chain([manager::filter(manager, manager::tls_routes(listener))])
+            .collect(),
         transport_socket: Some(TransportSocket {
             name: "envoy.transport_sockets.tls".to_owned(),
             config_type: Some(transport_socket::ConfigType::TypedConfig(pack_any(

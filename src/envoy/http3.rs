@@ -15,20 +15,13 @@ use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use envoy_types::pb::envoy::config::core::v3::DataSource;
-use envoy_types::pb::envoy::config::core::v3::{
-    SubstitutionFormatString, TransportSocket, data_source, substitution_format_string::Format,
-    transport_socket,
-};
+use envoy_types::pb::envoy::config::core::v3::{TransportSocket, transport_socket};
 use envoy_types::pb::envoy::config::listener::v3 as pb;
-use envoy_types::pb::envoy::extensions::filters::common::set_filter_state::v3 as state;
-use envoy_types::pb::envoy::extensions::filters::network::set_filter_state::v3::Config as SetFilterState;
 use envoy_types::pb::envoy::extensions::transport_sockets::quic::v3::QuicDownstreamTransport;
 use envoy_types::pb::envoy::extensions::transport_sockets::tls::v3 as tls;
 use envoy_types::util::pack_any;
 use prost::Message as _;
 use prost::encoding::{WireType, encode_key, encode_varint};
-use state::filter_state_value::{Key, Value};
 
 use super::edge::Edge;
 use super::encode::{
@@ -37,7 +30,7 @@ use super::encode::{
 use super::header::literal;
 use super::http_connection_manager::quic_options;
 use super::listener::{BUFFER_LIMIT, HANDSHAKE_TIMEOUT};
-use super::{filter_chain, manager, server_name};
+use super::{filter_chain, filter_state, manager, server_name};
 use crate::model::{Host, Http3, TlsServer};
 use crate::xds::{Encoded, Part, ResourceType};
 
@@ -118,7 +111,7 @@ pub fn filter_chain(
     };
     let chain = pb::FilterChain {
         name: name.to_owned(),
-        filters: vec![set_scope(scope)],
+        filters: vec![filter_state::set(manager::SCOPE_STATE, scope)],
         transport_socket: Some(TransportSocket {
             name: "envoy.transport_sockets.quic".to_owned(),
             config_type: Some(transport_socket::ConfigType::TypedConfig(pack_any(
@@ -150,29 +143,4 @@ fn context(server: &TlsServer) -> tls::DownstreamTlsContext {
         common.tls_params = None;
     }
     context
-}
-
-/// Sets the key of the scope of each connection to a format.
-fn set_scope(format: String) -> pb::Filter {
-    let text = DataSource {
-        specifier: Some(data_source::Specifier::InlineString(format)),
-        ..Default::default()
-    };
-    let value = state::FilterStateValue {
-        factory_key: "envoy.string".to_owned(),
-        key: Some(Key::ObjectKey(manager::SCOPE_STATE.to_owned())),
-        value: Some(Value::FormatString(SubstitutionFormatString {
-            format: Some(Format::TextFormatSource(text)),
-            ..Default::default()
-        })),
-        ..Default::default()
-    };
-    let config = SetFilterState {
-        on_new_connection: vec![value],
-        ..Default::default()
-    };
-    pb::Filter {
-        name: "envoy.filters.network.set_filter_state".to_owned(),
-        config_type: Some(pb::filter::ConfigType::TypedConfig(pack_any(config))),
-    }
 }

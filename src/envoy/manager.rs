@@ -14,6 +14,7 @@ use std::sync::Arc;
 use envoy_types::pb::envoy::config::core::v3 as core;
 use envoy_types::pb::envoy::config::listener::v3::{Filter, filter::ConfigType};
 use envoy_types::pb::envoy::extensions::filters::network::http_connection_manager::v3 as pb;
+use envoy_types::pb::google::protobuf::Any;
 use envoy_types::util::pack_any;
 use pb::HttpConnectionManager;
 use pb::http_connection_manager::RouteSpecifier;
@@ -25,7 +26,8 @@ use prost::Name as _;
 use super::edge::Edge;
 use super::encode::{ads, own_part, reference, seconds};
 use super::{
-    early_header_mutation, http_connection_manager as hcm, http_filter, request_checks, scope,
+    early_header_mutation, forwarded_certificate, http_connection_manager as hcm, http_filter,
+    request_checks, scope,
 };
 use crate::model::Listener;
 use crate::xds::{Reference, Resource, ResourceType};
@@ -74,7 +76,7 @@ pub fn http(listener: &Arc<str>, edge: &Edge) -> Resource {
         route_specifier: Some(http_routes(listener)),
         ..hcm::without_routes(listener, edge)
     };
-    manager(name, http, BTreeSet::from([routes]))
+    extension(name, pack_any(http), BTreeSet::from([routes]))
 }
 
 /// The managers of a listener for TLS.
@@ -90,7 +92,9 @@ pub fn tls(listener: &str, edge: &Edge) -> [Resource; 2] {
     let [exact_name, wildcard_name] = names(listener);
     [(exact_name, exact), (wildcard_name, wildcard)].map(|(name, headers)| {
         let of = hcm::without_routes(listener, edge);
-        manager(name, scoped(of, &headers), BTreeSet::new())
+        let mut manager = pack_any(scoped(of, &headers));
+        manager.value.extend(forwarded_certificate::of_manager());
+        extension(name, manager, BTreeSet::new())
     })
 }
 
@@ -144,14 +148,10 @@ fn scopes(header: &str) -> RouteSpecifier {
     })
 }
 
-fn manager(
-    name: Arc<str>,
-    manager: HttpConnectionManager,
-    references: BTreeSet<Reference>,
-) -> Resource {
+fn extension(name: Arc<str>, manager: Any, references: BTreeSet<Reference>) -> Resource {
     let extension = core::TypedExtensionConfig {
         name: name.to_string(),
-        typed_config: Some(pack_any(manager)),
+        typed_config: Some(manager),
     };
     Resource::whole(name, own_part(&extension, references))
 }

@@ -10,6 +10,62 @@ pub struct ClientCertificates {
     pub is_required: bool,
     /// How one that is shown is verified. `None` takes any for good, and says who showed it.
     pub verification: Option<ClientVerification>,
+    /// What back ends are told of one that was shown, for connections that are opened from then on; `None` for nothing.
+    pub forwarded: Option<ForwardedCertificate>,
+}
+
+/// What back ends are told of a client's certificate, in `x-forwarded-client-cert`: its SHA-256 always, and who the server is
+/// if its own certificate has a URI. What a client writes there itself never reaches one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ForwardedCertificate {
+    /// The certificate, as PEM that is URL-encoded.
+    pub certificate: bool,
+    /// The same with all that was shown above it.
+    pub chain: bool,
+    /// Its subject.
+    pub subject: bool,
+    /// Its URIs.
+    pub uri: bool,
+    /// Its DNS names.
+    pub dns: bool,
+}
+
+impl ForwardedCertificate {
+    /// All that can be told.
+    pub fn all() -> impl Iterator<Item = Self> {
+        (0_u8..32).map(|bits| {
+            let is_set = |bit: u8| bits & (1 << bit) != 0;
+            Self {
+                certificate: is_set(0),
+                chain: is_set(1),
+                subject: is_set(2),
+                uri: is_set(3),
+                dns: is_set(4),
+            }
+        })
+    }
+
+    /// A name that tells it from all others.
+    #[must_use]
+    pub fn name(self) -> String {
+        let Self {
+            certificate,
+            chain,
+            subject,
+            uri,
+            dns,
+        } = self;
+        let parts = [
+            (true, "hash"),
+            (certificate, "cert"),
+            (chain, "chain"),
+            (subject, "subject"),
+            (uri, "uri"),
+            (dns, "dns"),
+        ];
+        let told = parts.into_iter().filter(|(is_told, _)| *is_told);
+        told.map(|(_, name)| name).collect::<Vec<_>>().join(",")
+    }
 }
 
 /// How a client's certificate is verified.
@@ -75,8 +131,18 @@ mod tests {
             let asked = ClientCertificates {
                 is_required,
                 verification,
+                forwarded: None,
             };
             assert_eq!(asked.check(), expected, "{asked:?}");
         }
+    }
+
+    #[test]
+    fn names_of_what_is_told_differ() {
+        let names: Vec<String> = ForwardedCertificate::all().map(|it| it.name()).collect();
+        let distinct: std::collections::BTreeSet<&String> = names.iter().collect();
+        assert_eq!((names.len(), distinct.len()), (32, 32));
+        assert_eq!(names[0], "hash");
+        assert_eq!(names[31], "hash,cert,chain,subject,uri,dns");
     }
 }

@@ -32,7 +32,9 @@ pub mod verdict;
 
 pub use crate::objects::{FieldRef, ObjectRef};
 pub use balancing::{HashCookie, HashKey, HashPolicy, LoadBalancing, SetCookie, SlowStart};
-pub use client_certificates::{ClientCertificates, ClientCheck, ClientVerification};
+pub use client_certificates::{
+    ClientCertificates, ClientCheck, ClientVerification, ForwardedCertificate,
+};
 pub use cluster::{
     CircuitBreakers, Cluster, ClusterSettings, Discovery, EndpointAddress, LoadAssignment,
     ProxyProtocol, RetryBudget, SocketPath, UpstreamProtocol,

@@ -113,12 +113,16 @@ impl Name {
         let ClientCertificates {
             is_required,
             verification,
+            forwarded,
         } = clients;
         let asked = match is_required {
             true => "required",
             false => "optional",
         };
         self.add("clients", asked);
+        if let Some(forwarded) = forwarded {
+            self.add("forwards", forwarded.name());
+        }
         let Some(ClientVerification {
             authorities,
             max_depth,

@@ -23,6 +23,7 @@ fn asked(
     Some(ClientCertificates {
         is_required,
         verification,
+        forwarded: None,
     })
 }
 

@@ -433,6 +433,7 @@ async fn requests_over_quic_are_requests() {
             only_leaf_revocations: false,
             accepts_untrusted: false,
         }),
+        forwarded: None,
     };
     let guarded = VirtualHost {
         client_check: clients.check(),

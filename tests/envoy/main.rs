@@ -27,6 +27,7 @@ mod eventually;
 mod features;
 mod filter_cases;
 mod fixture;
+mod forwarded_certificates;
 mod global_limiting;
 mod golden;
 mod guarding;

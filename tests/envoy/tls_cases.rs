@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use isobath::envoy::{filter_chain, listener, route};
 use isobath::model::{
-    Alpn, CipherSuite, ClientCertificates, ClientCheck, ClientVerification, Group, TlsParameters,
-    TlsServer, TrustBundle, VirtualHost,
+    Alpn, CipherSuite, ClientCertificates, ClientCheck, ClientVerification, ForwardedCertificate,
+    Group, TlsParameters, TlsServer, TrustBundle, VirtualHost,
 };
 use isobath::objects::{CaCertificates, Kind};
 use isobath::xds::Part;
@@ -23,24 +23,31 @@ fn by(max_depth: Option<u32>, is_lax: bool) -> Option<ClientVerification> {
 
 /// One chain for each way to ask.
 pub fn chains() -> Vec<(Arc<str>, Part)> {
+    let told = ForwardedCertificate {
+        subject: true,
+        uri: true,
+        ..ForwardedCertificate::default()
+    };
     let asked = [
-        (true, by(None, false)),
-        (false, by(Some(2), true)),
-        (true, None),
+        (true, by(None, false), None),
+        (false, by(Some(2), true), None),
+        (true, None, Some(told)),
     ];
-    let asking = asked
-        .into_iter()
-        .enumerate()
-        .map(|(index, (is_required, verification))| {
-            let clients = ClientCertificates {
-                is_required,
-                verification,
-            };
-            TlsServer {
-                clients: Some(Box::new(clients)),
-                ..tls_server(&format!("web/clients-{index}"), &["web/shop"])
-            }
-        });
+    let asking =
+        asked
+            .into_iter()
+            .enumerate()
+            .map(|(index, (is_required, verification, forwarded))| {
+                let clients = ClientCertificates {
+                    is_required,
+                    verification,
+                    forwarded,
+                };
+                TlsServer {
+                    clients: Some(Box::new(clients)),
+                    ..tls_server(&format!("web/clients-{index}"), &["web/shop"])
+                }
+            });
     let chosen = TlsServer {
         parameters: TlsParameters {
             cipher_suites: vec![CipherSuite::new("ECDHE-RSA-AES256-GCM-SHA384").unwrap()],

@@ -3,6 +3,7 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 use proptest::{collection, option, sample};
 
+use super::super::client_certificates::ForwardedCertificate;
 use super::super::tls_parameters::{CipherSuite, Group};
 use super::*;
 use crate::objects::{Field, Kind, ObjectRef};
@@ -29,12 +30,19 @@ fn clients() -> impl Strategy<Value = ClientCertificates> {
             accepts_untrusted,
         },
     );
-    (any::<bool>(), option::of(verification)).prop_map(|(is_required, verification)| {
-        ClientCertificates {
+    let forwarded = sample::select(ForwardedCertificate::all().collect::<Vec<_>>());
+    let asked = (
+        any::<bool>(),
+        option::of(verification),
+        option::of(forwarded),
+    );
+    asked.prop_map(
+        |(is_required, verification, forwarded)| ClientCertificates {
             is_required,
             verification,
-        }
-    })
+            forwarded,
+        },
+    )
 }
 
 fn parameters() -> impl Strategy<Value = TlsParameters> {
@@ -124,6 +132,7 @@ fn what_is_by_default_is_left_out() {
     let clients = ClientCertificates {
         is_required: true,
         verification: None,
+        forwarded: Some(ForwardedCertificate::default()),
     };
     let default = TlsParameters::default();
     assert_eq!(&*name(default, Alpn::default(), None), "ns/a+ns/b");
@@ -133,6 +142,6 @@ fn what_is_by_default_is_left_out() {
     );
     assert_eq!(
         &*name(parameters, Alpn::Http1, Some(Box::new(clients))),
-        "ns/a+ns/b?tls=1.3-1.3&alpn=http1&clients=required"
+        "ns/a+ns/b?tls=1.3-1.3&alpn=http1&clients=required&forwards=hash"
     );
 }
