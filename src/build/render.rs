@@ -12,7 +12,8 @@ use crate::facts::{FactId, Log, Store, Values};
 use crate::model::{Certificate, Claimable, Discovery, Front, Host, TlsServer};
 use crate::objects::{NamespacedName, ObjectRef, Problem};
 use crate::translate::{
-    self, BackendPort, Derived, HostUnit, HttpsHost, Input, Languages, ListenerUnit, Memo, Options,
+    self, BackendPort, Derived, Fallback, HostUnit, HttpsHost, Input, Languages, ListenerUnit,
+    Memo, Options,
 };
 use crate::xds::{Part, Resource};
 
@@ -70,6 +71,8 @@ pub struct RenderedHttps {
     pub secrets: BTreeSet<NamespacedName>,
     /// Its virtual host.
     pub virtual_host: (Arc<str>, Part),
+    /// What it is served with for clients that ask for no name.
+    pub fallback: Option<Box<Fallback>>,
 }
 
 /// What a unit has read, and as what, where that is kept.
@@ -180,6 +183,7 @@ impl Renderer<'_> {
             virtual_host: route::virtual_host(&unit.virtual_host, self.table_options(true)),
             server: unit.server,
             secrets: unit.secrets,
+            fallback: unit.fallback,
         }
     }
 

@@ -1,5 +1,7 @@
 //! A listener for TLS, its tables and their scopes while they are kept up to date.
 
+mod nameless;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -14,6 +16,7 @@ use crate::objects::NamespacedName;
 use crate::xds::{Part, Resource, ResourceType, Snapshot};
 
 use super::chains::Chains;
+use super::fallback::Fallback;
 use super::http3::Http3Listener;
 use super::parts::{replace, toggle};
 pub use super::render::{RenderedHttps, Served};
@@ -30,6 +33,8 @@ pub struct TlsListener {
     head: Part,
     /// Filter chains and the entries that choose one by SNI.
     chains: Chains,
+    /// Those of its hosts that clients without a name get.
+    fallback: Fallback,
     /// The same hosts over QUIC.
     http3: Option<Http3Listener>,
     /// What is not there over QUIC any more.
@@ -90,6 +95,7 @@ impl TlsListener {
             table_head: TableHead::https(edge),
             head,
             chains,
+            fallback: Fallback::default(),
             http3: None,
             withdrawn: None,
             servers: BTreeMap::new(),
@@ -151,6 +157,7 @@ impl TlsListener {
                 self.set_unit(host, None, true);
             }
             self.pass_through(host, &name, (key, part));
+            self.follow_fallback(host, None);
             return;
         }
         if let Some(keys) = self.passed_through.remove(host) {
@@ -160,11 +167,39 @@ impl TlsListener {
             self.open(host);
         }
         let is_closed = matches!(served, Served::Closed);
-        let unit = match served {
+        let mut unit = match served {
             Served::Terminated(unit) => Some(unit),
             Served::No | Served::Closed | Served::PassedThrough(..) => None,
         };
+        let fallback = unit.as_mut().and_then(|unit| {
+            let wanted = unit.fallback.take()?;
+            Some((*wanted, Arc::new(unit.virtual_host.1.clone())))
+        });
         self.set_unit(host, unit, is_closed);
+        self.follow_fallback(host, fallback);
+    }
+
+    /// A server begins to use these Secrets, or ends.
+    fn count_secrets<'a>(
+        &mut self,
+        secrets: impl IntoIterator<Item = &'a NamespacedName>,
+        begins: bool,
+    ) {
+        for secret in secrets {
+            let users = self.secrets.entry(secret.clone()).or_default();
+            let was_used = *users > 0;
+            *users = match begins {
+                true => *users + 1,
+                false => users.saturating_sub(1),
+            };
+            let is_used = *users > 0;
+            if !is_used {
+                self.secrets.remove(secret);
+            }
+            if was_used != is_used {
+                toggle(&mut self.touched_secrets, secret);
+            }
+        }
     }
 
     /// Leads the host's connections to a chain that passes them through, in the place of being refused.
@@ -297,6 +332,11 @@ impl TlsListener {
             if let Some(server) = self.servers.get_mut(table)
                 && server.table.remove(key).is_some()
             {
+                // What was a host's is what answers for all others again.
+                let (any, misdirected) = &self.misdirected;
+                if key == any {
+                    server.table.insert(any.clone(), misdirected.clone());
+                }
                 self.touched_tables.insert(table.clone());
             }
         }
@@ -351,6 +391,9 @@ impl TlsListener {
                 }
             }
         }
+        changed |= self
+            .fallback
+            .publish(&self.prefix, &self.table_head, snapshot);
         if self.chains.take_touched() {
             changed = true;
             let (name, head) = (self.name.clone(), self.head.clone());
@@ -375,16 +418,11 @@ impl TlsListener {
     fn enter(&mut self, host: &Host, unit: RenderedHttps, old: Option<&ServedHost>) {
         let name = &prefixed(&self.prefix, unit.server.name.clone());
         let key = self.key(host);
+        let mut is_new = false;
         let server = self.servers.entry(name.clone()).or_insert_with(|| {
             self.touched_tables.insert(name.clone());
             self.touched_scopes.insert(name.clone(), Some(name.clone()));
-            for secret in &unit.secrets {
-                let users = self.secrets.entry(secret.clone()).or_default();
-                *users += 1;
-                if *users == 1 {
-                    toggle(&mut self.touched_secrets, secret);
-                }
-            }
+            is_new = true;
             let (any, misdirected) = self.misdirected.clone();
             Server {
                 model: unit.server.clone(),
@@ -399,6 +437,9 @@ impl TlsListener {
         let virtual_host = (key.clone(), unit.virtual_host.1);
         if replace(&mut server.table, None, Some(virtual_host)) {
             self.touched_tables.insert(name.clone());
+        }
+        if is_new {
+            self.count_secrets(&unit.secrets, true);
         }
         // They say which server a host has, and nothing else of either.
         let (chain_key, server_name_key) = match old.filter(|old| old.server == *name) {
@@ -483,15 +524,7 @@ impl TlsListener {
         if let Some(server) = self.servers.remove(&old.server) {
             self.touched_tables.insert(old.server.clone());
             self.touched_scopes.insert(old.server.clone(), None);
-            for secret in server.secrets {
-                if let Some(users) = self.secrets.get_mut(&secret) {
-                    *users -= 1;
-                    if *users == 0 {
-                        self.secrets.remove(&secret);
-                        toggle(&mut self.touched_secrets, &secret);
-                    }
-                }
-            }
+            self.count_secrets(&server.secrets, false);
         }
     }
 }

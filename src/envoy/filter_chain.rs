@@ -47,6 +47,16 @@ pub fn filter_chain(
     }
 }
 
+/// The name of the chain for connections that no other chain takes, and of their scope. No host and no server has it.
+pub const FALLBACK: &str = "fallback>";
+
+/// The fragment with that chain, and its key.
+#[must_use]
+pub fn fallback(listener: &str, server: &TlsServer) -> (Arc<str>, Part) {
+    let [_, by_chain] = manager::names(listener);
+    terminating(listener, server, FALLBACK, &by_chain)
+}
+
 fn terminating(
     listener: &str,
     server: &TlsServer,

@@ -76,6 +76,7 @@ pub fn host(input: Input<'_>, host: &Host) -> HostUnit {
         secrets: choice.secrets,
         source: choice.source,
         virtual_host,
+        fallback: None,
     });
     HostUnit {
         http,

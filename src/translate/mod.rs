@@ -146,6 +146,21 @@ pub struct HttpsHost {
     pub source: FieldRef,
     /// Its routes.
     pub virtual_host: VirtualHost,
+    /// What it is served with besides, for who can't name it in TLS.
+    pub fallback: Option<Box<Fallback>>,
+}
+
+/// What clients are served with that ask for no name in TLS, or for one that nobody serves. Their requests say by Host whose
+/// they are, among the hosts that have it; any other host is 404 there, and none is misdirected. Over TCP only.
+///
+/// A listener has one: where hosts have several, that of the first name, and the others are reached by their names only. So is
+/// everybody where a host stands for every name ([`crate::model::Host::any`]).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fallback {
+    /// The certificates and settings.
+    pub server: TlsServer,
+    /// The Secrets of the certificates.
+    pub secrets: BTreeSet<NamespacedName>,
 }
 
 impl HttpsHost {
@@ -167,6 +182,7 @@ impl HttpsHost {
             secrets: BTreeSet::from([secret]),
             source,
             virtual_host,
+            fallback: None,
         }
     }
 }

@@ -9,12 +9,14 @@ use isobath::envoy::edge::Edge;
 use isobath::envoy::{filter_chain, route};
 use isobath::model::{Alpn, Application, Forwarding, Host, Http3, Listener, Share};
 use isobath::objects::NamespacedName;
+use isobath::translate::Fallback;
 use isobath::xds::Snapshot;
 use proptest::prelude::*;
 
 use crate::fixture::{TLS, all_to, tls_server, virtual_host};
 
-const HOSTS: [&str; 5] = [
+const HOSTS: [&str; 6] = [
+    "*",
     "*.example.com",
     "a.example.com",
     "b.example.com",
@@ -22,17 +24,18 @@ const HOSTS: [&str; 5] = [
     "deep.a.example.com",
 ];
 
-/// No, closed, three servers, one of which is not for QUIC, and two back ends for what is passed through.
-const STATES: usize = 7;
+/// No, closed, three servers, one of which is not for QUIC, two fallbacks, and two back ends for what is passed through.
+const STATES: usize = 9;
 
 fn served(host: &Host, state: usize) -> Served {
     match state {
         0 => Served::No,
         1 => Served::Closed,
-        2..=4 => {
-            let name = format!("web/{state}");
+        2..=6 => {
+            let name = format!("web/{}", state.min(4));
+            let by_fallback = (state > 4).then(|| format!("web/fallback-{state}"));
             let mut server = tls_server(&name, &[&name]);
-            if state == 4 {
+            if state >= 4 {
                 server.alpn = Alpn::Http1;
             }
             let routes = virtual_host(host.as_str(), all_to("a"));
@@ -40,6 +43,12 @@ fn served(host: &Host, state: usize) -> Served {
                 server,
                 secrets: BTreeSet::from([NamespacedName::new("web", &*state.to_string())]),
                 virtual_host: route::virtual_host(&routes, TLS),
+                fallback: by_fallback.map(|name| {
+                    Box::new(Fallback {
+                        server: tls_server(&name, &[&name]),
+                        secrets: BTreeSet::from([NamespacedName::new("web", &*name)]),
+                    })
+                }),
             })
         }
         _ => {

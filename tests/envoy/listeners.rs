@@ -100,6 +100,7 @@ impl Declared {
             server: tls_server("web/shared", &["web/shared"]),
             secrets: BTreeSet::from([NamespacedName::new("web", "shared")]),
             virtual_host: route::virtual_host(&routes, TLS),
+            fallback: None,
         });
         let tls = self.listeners.tls(&Self::name(number)).unwrap();
         tls.set(&host, served);

@@ -44,6 +44,7 @@ mod listener_histories;
 mod listeners;
 mod manager;
 mod matching;
+mod nameless;
 mod outlets;
 mod paths;
 mod proxy;

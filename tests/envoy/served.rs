@@ -9,6 +9,7 @@ use isobath::envoy::edge::Edge;
 use isobath::envoy::{cluster, endpoint, listener, route, secret};
 use isobath::model::{Certificate, Host, Listener, TlsServer, TrustBundle, VirtualHost};
 use isobath::objects::NamespacedName;
+use isobath::translate::Fallback;
 use isobath::xds::{Resource, ResourceType, Snapshot};
 
 use crate::ads::Resources;
@@ -75,6 +76,17 @@ impl Fleet {
         self.set(&host.host, Served::Terminated(served));
     }
 
+    /// The same, and for clients that ask for no name by this server.
+    pub fn serve_nameless(&mut self, host: &VirtualHost, server: &TlsServer, by: &TlsServer) {
+        let mut served = rendered(host, server);
+        let fallback = rendered(host, by);
+        served.fallback = Some(Box::new(Fallback {
+            server: fallback.server,
+            secrets: fallback.secrets,
+        }));
+        self.set(&host.host, Served::Terminated(served));
+    }
+
     pub fn set(&mut self, host: &Host, served: Served) {
         let tls = self.listeners.tls(Listener::HTTPS).unwrap();
         tls.set(host, served);
@@ -106,6 +118,7 @@ pub fn rendered(host: &VirtualHost, server: &TlsServer) -> RenderedHttps {
         server: server.clone(),
         secrets: secrets.collect::<BTreeSet<_>>(),
         virtual_host: route::virtual_host(host, TLS),
+        fallback: None,
     }
 }
 
