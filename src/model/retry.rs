@@ -24,7 +24,8 @@ pub struct RetryPolicy {
     pub back_off: Option<BackOff>,
     /// The pause that an answer asks for. It counts before [`Self::back_off`].
     pub rate_limited_back_off: Option<RateLimitedBackOff>,
-    /// Whether another try may go to an endpoint that has failed the request.
+    /// Whether another try may go to an endpoint that has failed the request. That is all that is asked of endpoints: Envoy could
+    /// leave canaries out as well (`omit_canary_hosts`), but no object says which endpoint is one.
     pub may_repeat_endpoint: bool,
 }
 

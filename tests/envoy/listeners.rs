@@ -281,6 +281,77 @@ async fn shares_of_connections() {
     assert_eq!(proxy.refusals(), Vec::<String>::new());
 }
 
+/// Of as many shares as one likes each has about its part of the clients.
+#[tokio::test(flavor = "multi_thread")]
+async fn shares_of_datagrams_are_many() {
+    const SHARES: usize = 40;
+    const EACH: usize = 30;
+    let Some(envoy) = envoy() else { return };
+    let proxy = Proxy::start(&envoy, World::new().resources()).await;
+    let mut declared = Declared::new(1);
+    let mut backends = BTreeMap::new();
+    for number in 0..SHARES {
+        backends.insert(format!("udp-{number}"), named(number).await);
+    }
+    let shares: Vec<(&str, u32)> = backends.keys().map(|name| (&**name, 1)).collect();
+    declared.listeners.declare(Listener {
+        name: Declared::name(0),
+        address: declared.addresses[0],
+        application: Application::Udp(to(&shares)),
+    });
+    declared.listeners.publish(&mut declared.snapshot);
+    let mut resources = declared.resources(&backends);
+    resources.retain(|(_, name), _| name.starts_with("gw/") || name.starts_with("udp-"));
+    let change = move |all: &mut Resources| all.extend(resources);
+    proxy
+        .change(change, "listener_manager.total_listeners_active", 4)
+        .await;
+    let mut answers = vec![0_usize; SHARES];
+    // A port is a client: all are held, so that they differ.
+    let mut clients = Vec::new();
+    for _ in 0..SHARES * EACH {
+        let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        socket.connect(declared.addresses[0]).await.unwrap();
+        let number = asked(&socket).await.expect("no answer");
+        assert_eq!(asked(&socket).await, Some(number), "a client stays");
+        answers[number] += 1;
+        clients.push(socket);
+    }
+    let within = EACH / 4..EACH * 5 / 2;
+    assert!(
+        answers.iter().all(|count| within.contains(count)),
+        "{answers:?}"
+    );
+    assert_eq!(proxy.refusals(), Vec::<String>::new());
+}
+
+/// Answers every datagram with a number.
+async fn named(number: usize) -> SocketAddr {
+    let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let address = socket.local_addr().unwrap();
+    let number = u8::try_from(number).unwrap();
+    tokio::spawn(async move {
+        let mut buffer = [0; 16];
+        while let Ok((_, from)) = socket.recv_from(&mut buffer).await {
+            let _ = socket.send_to(&[number], from).await;
+        }
+    });
+    address
+}
+
+/// Who answers a datagram, which may be lost on its way.
+async fn asked(socket: &UdpSocket) -> Option<usize> {
+    for _ in 0..50 {
+        let mut buffer = [0; 16];
+        let _ = socket.send(b"who").await;
+        let answer = tokio::time::timeout(Duration::from_millis(500), socket.recv(&mut buffer));
+        if let Ok(Ok(1)) = answer.await {
+            return Some(buffer[0].into());
+        }
+    }
+    None
+}
+
 /// Who answers a connection; nothing if it is closed.
 async fn first_word(address: SocketAddr) -> String {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
