@@ -112,11 +112,11 @@
 //!
 //! # Where the next feature goes
 //!
-//! A new kind of object (HTTPProxy, Gateway API) is a row in `objects/kinds.rs` and a type beside it; a file in `facts/` says
+//! A new kind of object (Gateway API) is a row in `objects/kinds.rs` and a type beside it; a file in `facts/` says
 //! which facts differ when it does, `facts/fact.rs` names them, and the [`facts::Reader`] has a method that reads each.
 //! Sources, the store's tables, the rights in `deploy/` and the generators of the tests go over the rows: what they lack
 //! does not compile, or a test names it. A language ([`translate::Language`]) says what its objects claim, what their listeners
-//! and hosts are, and what is wrong with them: a file beside `translate/ingress.rs`, and a line in `translate/languages.rs`.
+//! and hosts are, and what is wrong with them: a folder as `translate/httpproxy`, and a line in `translate/languages.rs`.
 //! `tests/support/rehearsed.rs` is such a kind, to be thrown away; its objects are of no type
 //! ([`objects::Untyped`]), in the place of a row. What several of its units read alike is [`translate::Derived`], below
 //! claims (as what comes of the objects that listen will be) or above them. Trust bundles, and certificates that clusters

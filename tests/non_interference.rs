@@ -215,7 +215,8 @@ fn is_of_one(
         );
     }
     for backend in unit.clusters.values() {
-        prop_assert_eq!(&*backend.service.namespace, namespace, "host {}", host);
+        let service = backend.service().map(|service| &*service.namespace);
+        prop_assert_eq!(service, Some(namespace), "host {}", host);
     }
     let log = Log::default();
     let reader = Reader::new(store, &log);

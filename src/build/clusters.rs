@@ -5,7 +5,7 @@ use std::ops::Bound;
 use std::sync::Arc;
 
 use crate::objects::{Kind, NamespacedName, ObjectRef};
-use crate::translate::{BackendPort, Memo};
+use crate::translate::{ClusterSource, Memo};
 use crate::xds::ResourceType;
 
 use super::render::parallel_map;
@@ -18,19 +18,24 @@ impl Builder {
     pub(super) fn use_clusters(
         &mut self,
         old: &[Arc<str>],
-        new: BTreeMap<Arc<str>, BackendPort>,
+        new: BTreeMap<Arc<str>, ClusterSource>,
         work: &mut Work,
     ) {
         for (name, backend) in new {
             let state = self.clusters.entry(name.clone()).or_insert_with(|| {
                 work.units.insert(Unit::Cluster(name.clone()));
-                work.units.insert(Unit::Endpoints(name));
+                work.units.insert(Unit::Endpoints(name.clone()));
                 ClusterState {
-                    backend,
+                    backend: backend.clone(),
                     is_assigned: false,
                     users: 0,
                 }
             });
+            // What its Service said by itself, a route may say now.
+            if state.backend != backend {
+                state.backend = backend;
+                work.units.insert(Unit::Cluster(name));
+            }
             state.users += 1;
         }
         for name in old {
@@ -72,19 +77,34 @@ impl Builder {
             if let Some(state) = self.clusters.get_mut(&name) {
                 state.is_assigned = is_assigned;
             }
-            self.record_owner(ObjectRef {
-                kind: Kind::Service,
-                name: backend.service,
-            });
+            if let Some(service) = backend.service() {
+                self.record_owner(ObjectRef {
+                    kind: Kind::Service,
+                    name: service.clone(),
+                });
+            }
             work.changed |= self.put(ResourceType::Cluster, resource);
         }
         for (name, backend, _) in unused {
-            work.changed |= self.remove_cluster(&name, backend.service);
+            work.changed |= self.remove_cluster(&name, backend.service());
         }
     }
 
-    fn remove_cluster(&mut self, cluster: &Arc<str>, service: NamespacedName) -> bool {
+    fn remove_cluster(&mut self, cluster: &Arc<str>, service: Option<&NamespacedName>) -> bool {
         self.clusters.remove(cluster);
+        if let Some(service) = service {
+            self.forget_owner(service);
+        }
+        self.forget(&Unit::Cluster(cluster.clone()));
+        let endpoints = Unit::Endpoints(cluster.clone());
+        self.forget(&endpoints);
+        self.problems.set(endpoints, Vec::new());
+        let removed = self.snapshot.remove(ResourceType::Cluster, cluster);
+        self.snapshot.remove(ResourceType::Endpoint, cluster) || removed
+    }
+
+    /// A Service without clusters owns nothing that Envoy could refuse.
+    fn forget_owner(&mut self, service: &NamespacedName) {
         // Names of clusters begin with the Service, so the others of it follow.
         let prefix = format!("{service}/");
         let others = (Bound::Included(&*prefix), Bound::Unbounded);
@@ -95,15 +115,9 @@ impl Builder {
         {
             self.statuses.owners.remove(&ObjectRef {
                 kind: Kind::Service,
-                name: service,
+                name: service.clone(),
             });
         }
-        self.forget(&Unit::Cluster(cluster.clone()));
-        let endpoints = Unit::Endpoints(cluster.clone());
-        self.forget(&endpoints);
-        self.problems.set(endpoints, Vec::new());
-        let removed = self.snapshot.remove(ResourceType::Cluster, cluster);
-        self.snapshot.remove(ResourceType::Endpoint, cluster) || removed
     }
 
     /// Builds the load assignments of the clusters that have one.
@@ -112,7 +126,7 @@ impl Builder {
             Unit::Endpoints(name) => Ok(name),
             other => Err(other),
         });
-        let assigned: Vec<(Arc<str>, BackendPort)> = names
+        let assigned: Vec<(Arc<str>, ClusterSource)> = names
             .into_iter()
             .filter_map(|name| {
                 let state = self.clusters.get(&name)?;

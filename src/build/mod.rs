@@ -31,7 +31,7 @@ use crate::envoy::{listener, secret};
 use crate::facts::{Changes, ClassSelection, Store};
 use crate::model::verdict::Statuses;
 use crate::objects::{Event, Kind, NamespacedName, ObjectRef};
-use crate::translate::{BackendPort, Language, Languages, Memo, Options};
+use crate::translate::{ClusterSource, Language, Languages, Memo, Options};
 use crate::xds::{Resource, ResourceType, Snapshot, packed};
 
 use audit::Audit;
@@ -122,7 +122,7 @@ struct HostState {
 
 #[derive(Debug)]
 struct ClusterState {
-    backend: BackendPort,
+    backend: ClusterSource,
     /// Whether its endpoints are a load assignment, and no DNS name.
     is_assigned: bool,
     /// Units that name it. At zero it goes.

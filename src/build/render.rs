@@ -12,7 +12,7 @@ use crate::facts::{FactId, Log, Store, Values};
 use crate::model::{Certificate, Claimable, Discovery, Front, Host, TlsServer};
 use crate::objects::{NamespacedName, ObjectRef, Problem};
 use crate::translate::{
-    self, BackendPort, Derived, Fallback, HostUnit, HttpsHost, Input, Languages, ListenerUnit,
+    self, ClusterSource, Derived, Fallback, HostUnit, HttpsHost, Input, Languages, ListenerUnit,
     Memo, Options,
 };
 use crate::xds::{Part, Resource};
@@ -46,7 +46,7 @@ pub struct RenderedHost {
     /// What it is under TLS.
     pub https: Served,
     /// The clusters that its routes name.
-    pub clusters: BTreeMap<Arc<str>, BackendPort>,
+    pub clusters: BTreeMap<Arc<str>, ClusterSource>,
     /// What is wrong with it.
     pub problems: Vec<Problem>,
 }
@@ -130,7 +130,7 @@ impl Renderer<'_> {
     }
 
     /// One cluster, and whether it has a load assignment; `None` where its Service or port is gone.
-    pub fn cluster(self, backend: &BackendPort) -> (Option<(Resource, bool)>, ReadFacts) {
+    pub fn cluster(self, backend: &ClusterSource) -> (Option<(Resource, bool)>, ReadFacts) {
         let (model, reads) = self.record(|input| translate::cluster(input, backend));
         let rendered = model.map(|model| {
             let is_assigned = matches!(model.discovery, Discovery::Endpoints);
@@ -143,7 +143,7 @@ impl Renderer<'_> {
     pub fn load_assignment(
         self,
         cluster: &Arc<str>,
-        backend: &BackendPort,
+        backend: &ClusterSource,
     ) -> (Resource, Vec<Problem>, ReadFacts) {
         let ((model, problems), reads) =
             self.record(|input| translate::endpoints(input, cluster, backend));

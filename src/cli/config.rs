@@ -14,6 +14,8 @@ use crate::process::duration::duration;
 use crate::process::listen_address::listen_address;
 use crate::translate::{HostOwnership, Options};
 
+use super::http_proxy::HttpProxyArgs;
+
 /// What is served, and where Envoy listens.
 #[derive(Clone, Debug, clap::Args)]
 #[group(skip)]
@@ -35,6 +37,9 @@ pub struct Args {
         default_value = "shared"
     )]
     pub host_ownership: Ownership,
+    /// What HTTPProxies may say.
+    #[command(flatten)]
+    pub http_proxy: HttpProxyArgs,
     /// Where Envoy listens for HTTP; `*` is every address, of both families where the kernel has IPv6.
     #[arg(
         long,
@@ -329,6 +334,7 @@ impl Args {
                     Ownership::Shared => HostOwnership::Shared,
                     Ownership::Namespace => HostOwnership::Namespace,
                 },
+                http_proxy: Arc::new(self.http_proxy.options()),
                 https_port: self.edge.envoy_https_redirect_to,
                 own_sockets: Arc::default(),
                 scheme_is_told: edge.scheme_is_told(),

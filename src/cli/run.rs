@@ -20,6 +20,7 @@ use crate::xds;
 
 use super::config;
 use super::control_plane::{ControlPlane, EVENTS, started};
+use super::http_proxy::HttpProxyArgs;
 
 /// Flags of `isobath run`.
 #[derive(Clone, Debug, clap::Args)]
@@ -45,6 +46,9 @@ pub struct Run {
         default_value = "shared"
     )]
     pub host_ownership: config::Ownership,
+    /// What HTTPProxies may say.
+    #[command(flatten)]
+    pub http_proxy: HttpProxyArgs,
     /// What a client may do.
     #[command(flatten)]
     pub edge: config::EdgeArgs,
@@ -69,6 +73,7 @@ impl Run {
             ingress_class: self.ingress_class.clone(),
             allow_external_names: self.allow_external_names,
             host_ownership: self.host_ownership,
+            http_proxy: self.http_proxy.clone(),
             envoy_http_address: http,
             envoy_https_address: https,
             envoy_stats_address: stats,

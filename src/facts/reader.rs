@@ -130,19 +130,21 @@ impl<'a> Reader<'a> {
         self.store.claimants(&claim)
     }
 
-    /// Whether a host of the fleet is claimed by one that is older than all Ingresses that name it, and is none itself.
+    /// Whether the oldest claim of a host of the fleet is neither an Ingress's nor one that merges Ingresses into its host.
     #[must_use]
     pub fn is_claimed_before_ingresses(self, host: &Host) -> bool {
         self.read(Fact::Claims(&Front::Fleet, host));
-        let others = self.store.ages_of_others(host);
-        let others = others.into_iter().map(|(age, _)| age).min();
-        others.is_some_and(|oldest| {
-            let ingresses = self.store.ingresses_of(host).into_iter();
-            ingresses
-                .map(|ingress| ingress.metadata.seniority())
-                .next()
-                .is_none_or(|age| oldest < age)
-        })
+        let others = self.store.ages_of_others(host).into_iter();
+        let (merging, others): (Vec<_>, Vec<_>) =
+            others.partition(|(_, kind)| *kind == Kind::HttpProxy);
+        let Some(oldest) = others.into_iter().map(|(age, _)| age).min() else {
+            return false;
+        };
+        let ingresses = self.store.ingresses_of(host).into_iter();
+        let ingress = ingresses.map(|ingress| ingress.metadata.seniority()).next();
+        let merging = merging.into_iter().map(|(age, _)| age);
+        let own = merging.chain(ingress).min();
+        own.is_none_or(|own| oldest < own)
     }
 
     /// Whoever claims a listener, oldest first.

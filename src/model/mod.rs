@@ -1,6 +1,6 @@
 //! What is to be served, as plain data: virtual hosts, routes, clusters, certificates.
 //!
-//! The model knows neither Kubernetes nor Envoy. It is general on purpose: HTTPProxy and Gateway API will be
+//! The model knows neither Kubernetes nor Envoy. It is general on purpose: Ingress and HTTPProxy are, and Gateway API will be
 //! translated into the same types. Every value is comparable, and none depends on anything but the objects it
 //! was made from (I1). What Envoy would refuse a whole table for can't be said: where a text must be of some form, a
 //! constructor says in one sentence why it is not. What few routes have is boxed; there are a million plain ones.

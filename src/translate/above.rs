@@ -21,7 +21,7 @@ use crate::objects::{Field, Problem};
 use super::certificate::{self, Choice};
 use super::ownership::{self, Claims, HostOwnership};
 use super::table::{Asked, Table, paths_of};
-use super::{BackendPort, Input, budget, reason};
+use super::{ClusterSource, Input, budget, reason};
 
 /// The routes of a host as others take them over: those of HTTPS, which redirects nobody to itself.
 #[derive(Debug, Default, Hash)]
@@ -31,7 +31,7 @@ pub struct Source {
     /// Those of HTTP, where they are taken over too: of `*`, where hosts belong to namespaces.
     pub http: Vec<Route>,
     /// The clusters that they name.
-    pub clusters: BTreeMap<Arc<str>, BackendPort>,
+    pub clusters: BTreeMap<Arc<str>, ClusterSource>,
     /// What one more copy of them costs.
     pub cost: u64,
 }

@@ -10,26 +10,14 @@ use crate::objects::{
 };
 
 use super::service_policy::{FoundPort, ServicePolicy, find_port};
-use super::{Input, annotation, reason, source};
-
-/// One port of a Service, and how it is spoken to: what a cluster is made from.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct BackendPort {
-    /// The Service.
-    pub service: NamespacedName,
-    /// The port's number in the Service.
-    pub port: u16,
-    /// How its endpoints are spoken to, where a route says that; `None` for what the Service itself says. A unit that makes them
-    /// of what the Service says reads the Service.
-    pub settings: Option<Arc<ClusterSettings>>,
-}
+use super::{BackendPort, ClusterSource, Input, annotation, reason, source};
 
 /// A backend that can be served.
 pub struct ResolvedBackend {
     /// The cluster's name.
     pub cluster: Arc<str>,
     /// What it is made from.
-    pub port: BackendPort,
+    pub port: ClusterSource,
     /// Whether routes must hash the source address.
     pub hash_source_ip: bool,
 }
@@ -78,13 +66,32 @@ pub fn resolve(
     }
     Ok(ResolvedBackend {
         cluster: cluster_name(service, port.port, &policy),
-        port: BackendPort {
+        port: ClusterSource::Port(BackendPort {
             service: name,
             port: port.port,
             settings: None,
-        },
+        }),
         hash_source_ip: policy.hash_source_ip,
     })
+}
+
+/// The cluster of one port of a Service with these settings, which are those of the Service ([`settings`]) as a route changes
+/// them, and what it is made from.
+pub fn with_settings(
+    service: &Service,
+    port: u16,
+    policy: &ServicePolicy,
+    settings: ClusterSettings,
+) -> (Arc<str>, ClusterSource) {
+    let base = format_args!("{}/{port}", service.metadata.name);
+    let name = settings.cluster_name(base, &discovery(service, port));
+    let is_own = settings == self::settings(policy);
+    let backend = BackendPort {
+        service: service.metadata.name.clone(),
+        port,
+        settings: (!is_own).then(|| Arc::new(settings)),
+    };
+    (name, ClusterSource::Port(backend))
 }
 
 /// Why a Service can't be used: it does not exist, or it is wrong as a whole.
@@ -133,7 +140,7 @@ pub fn cluster(input: Input<'_>, backend: &BackendPort) -> Option<Cluster> {
 }
 
 /// What a Service says, as the settings of a cluster.
-fn settings(policy: &ServicePolicy) -> ClusterSettings {
+pub fn settings(policy: &ServicePolicy) -> ClusterSettings {
     ClusterSettings {
         protocol: policy.protocol,
         circuit_breakers: policy.circuit_breakers,
@@ -165,7 +172,7 @@ fn discovery(service: &Service, port: u16) -> Discovery {
 
 /// Names of the outside only: never an address in any spelling that a resolver takes for one, nor a name that
 /// is known to lead to the pod, the node or the cloud's metadata. What a name resolves to is the resolver's.
-fn check_external_name(input: Input<'_>, name: &str) -> Result<(), &'static str> {
+pub fn check_external_name(input: Input<'_>, name: &str) -> Result<(), &'static str> {
     if !input.options.allow_external_names {
         return Err("is not served unless --allow-external-names is given");
     }

@@ -12,14 +12,21 @@
 //! The budget is [`BASE`], and [`FACTOR`] for each byte that the object has at least, so that what an object says
 //! directly, in plain paths, is never left out.
 
+mod filters;
+mod unit;
+
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use crate::model::{
-    Expression, HeaderModifier, HeaderPredicate, MAX_PROGRAM, PathMatch, PathRewrite,
-    QueryPredicate, Redirect, Route, RouteAction, StringMatch,
+    HeaderPredicate, MAX_PROGRAM, PathMatch, PathRewrite, QueryPredicate, Redirect, Route,
+    RouteAction, StringMatch,
 };
 use crate::objects::{Ingress, IngressBackend, IngressPath, IngressRule, IngressTls};
+
+pub use filters::{of_filters, of_host_filters};
+
+use unit::{EXPRESSION, HEADER, STEP, TEXT, as_cost, expression, of_headers, text_cost};
 
 use super::path;
 use super::policy::{IngressPolicy, ingress_policy};
@@ -31,14 +38,6 @@ const FACTOR: u64 = 64;
 
 /// A route to a back end: 3.5 KB in Envoy.
 const ROUTE: u64 = 3200;
-/// A byte of text in a route: it stands in two tables, in the bytes they are made of, and more than once while these are.
-const TEXT: u64 = 12;
-/// What a header takes beside its text.
-const HEADER: u64 = 40;
-/// An expression beside its program.
-const EXPRESSION: u64 = 1500;
-/// An instruction of an expression's program: 40 bytes for counted repetitions, 55 for text.
-const STEP: u64 = 50;
 /// A virtual host.
 const HOST: u64 = 2000;
 /// A wildcard's virtual host: 5 KB here, as the names that are too deep for it have a route of their own. Under TLS alone it is
@@ -154,8 +153,14 @@ pub fn route(route: &Route) -> u64 {
         }
         RouteAction::DirectResponse(_) => 0,
     };
+    let more = match &route.action {
+        RouteAction::Redirect(_) => 0,
+        RouteAction::Forward(forward) => filters::of_forward(forward),
+        RouteAction::DirectResponse(answer) => filters::of_answer(answer),
+    };
+    let own = route.filters.as_ref().map_or(0, |it| of_filters(it));
     let headers = of_headers(&route.request_headers) + of_headers(&route.response_headers);
-    ROUTE + expressions + values + text_cost(action + headers)
+    ROUTE + expressions + values + text_cost(action + headers) + more + own
 }
 
 fn of_pattern(pattern: &StringMatch) -> u64 {
@@ -374,10 +379,6 @@ fn expression_of(path: &PathMatch) -> u64 {
     text_cost(path.text().len()) + path.expression().map_or(0, expression)
 }
 
-fn expression(expression: &Expression) -> u64 {
-    EXPRESSION + STEP * expression.size()
-}
-
 /// Bytes of text that every route of the Ingress repeats.
 fn repeated(policy: &IngressPolicy) -> usize {
     let redirect = policy.redirect.as_ref().map_or(0, of_redirect);
@@ -391,13 +392,6 @@ fn repeated(policy: &IngressPolicy) -> usize {
         + retry
 }
 
-fn of_headers(headers: &HeaderModifier) -> usize {
-    let set = headers.set.iter();
-    let set = set.map(|(name, value)| name.len() + value.len());
-    let each = set.chain(headers.remove.iter().map(|name| name.len()));
-    each.map(|text| text + HEADER as usize).sum()
-}
-
 fn of_redirect(redirect: &Redirect) -> usize {
     let path = redirect.path.as_ref().map_or(0, of_rewrite);
     path + redirect.hostname.as_ref().map_or(0, |name| name.len())
@@ -408,14 +402,6 @@ fn of_rewrite(rewrite: &PathRewrite) -> usize {
         PathRewrite::ReplacePrefix(path) | PathRewrite::ReplaceFullPath(path) => path.len(),
         PathRewrite::ReplaceMatches(it) => it.pattern().as_str().len() + it.replacement().len(),
     }
-}
-
-fn text_cost(bytes: usize) -> u64 {
-    TEXT.saturating_mul(as_cost(bytes))
-}
-
-fn as_cost(count: usize) -> u64 {
-    u64::try_from(count).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

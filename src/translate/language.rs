@@ -17,6 +17,12 @@ pub trait Language: fmt::Debug + Sync {
     /// The kinds of the objects that are its own.
     fn kinds(&self) -> &'static [Kind];
 
+    /// The kinds of another language whose claims on its hosts it merges with its own. Such a host is made by this language, whoever
+    /// of the two named it first.
+    fn merges(&self) -> &'static [Kind] {
+        &[]
+    }
+
     /// Whether what its objects claim is made by [`Self::claims`]. Where an object alone decides it, and there are a hundred
     /// thousand, an index of the store is cheaper.
     fn makes_claims(&self) -> bool {

@@ -1,7 +1,8 @@
 //! All languages, and which of them says what a listener or a host is.
 //!
 //! What several claim is the oldest claimant's: its language makes all of it. Where that merges claims, as Ingress does, it does so
-//! among its own; the claims of other languages lose, and are told.
+//! among its own, and with those of another language that it knows of, as HTTPProxy does with Ingress; the claims of all others
+//! lose, and are told.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -11,6 +12,7 @@ use crate::model::verdict::Statuses;
 use crate::model::{Claimable, Front, Host, Listener};
 use crate::objects::{Kind, Object, ObjectRef, Problem};
 
+use super::httpproxy::HttpProxyLanguage;
 use super::ingress::IngressLanguage;
 use super::language::Language;
 use super::stratum::Stratum;
@@ -22,7 +24,7 @@ pub struct Languages(Vec<&'static dyn Language>);
 
 impl Default for Languages {
     fn default() -> Self {
-        Self(vec![&IngressLanguage])
+        Self(vec![&IngressLanguage, &HttpProxyLanguage])
     }
 }
 
@@ -120,7 +122,13 @@ impl Languages {
         claims: &'a [ObjectRef],
     ) -> Option<(&'a ObjectRef, &'static dyn Language)> {
         let oldest = claims.first()?;
-        Some((oldest, self.of(oldest.kind)?))
+        let language = self.of(oldest.kind)?;
+        let merging = claims.iter().find_map(|claim| {
+            let other = self.of(claim.kind)?;
+            let merges = other.merges().contains(&oldest.kind);
+            merges.then_some((claim, other))
+        });
+        Some(merging.unwrap_or((oldest, language)))
     }
 
     fn tell_losers(
@@ -130,8 +138,11 @@ impl Languages {
         named: &str,
         problems: &mut Vec<Problem>,
     ) {
-        let own = self.of(winner.kind).map_or(&[][..], Language::kinds);
-        for loser in claims.iter().filter(|claim| !own.contains(&claim.kind)) {
+        let language = self.of(winner.kind);
+        let own = language.map_or(&[][..], Language::kinds);
+        let merged = language.map_or(&[][..], Language::merges);
+        let is_own = |kind| own.contains(kind) || merged.contains(kind);
+        for loser in claims.iter().filter(|claim| !is_own(&claim.kind)) {
             let message = format!(
                 "{named} belongs to {winner}, which named it first: nothing that this object says of it is served"
             );

@@ -3,8 +3,8 @@
 //! A unit is what can change by itself: a host, a cluster, a load assignment, a certificate, and what is to be
 //! said of one object. Every function gets a [`Reader`] that records what it reads, and returns plain data with the
 //! problems it found; it keeps nothing but what [`Memo`] spares the next one, does no IO, and knows nothing of Envoy.
-//! A [`Language`] says which objects are its own and what they come to; Ingress is one, and HTTPProxy and Gateway API will
-//! stand beside it as further files that make the same model.
+//! A [`Language`] says which objects are its own and what they come to: Ingress is one, HTTPProxy (`httpproxy`) another, and
+//! Gateway API will stand beside them. All make the same model.
 
 mod above;
 mod annotation;
@@ -12,11 +12,14 @@ mod app_protocol;
 mod backend;
 mod budget;
 mod certificate;
+mod cluster_source;
+mod clusters;
 mod derived;
 mod endpoints;
 mod entry;
 mod finding;
 mod host;
+mod httpproxy;
 mod ignored;
 mod ingress;
 mod language;
@@ -31,23 +34,27 @@ mod secret;
 mod service_policy;
 mod stratum;
 mod table;
+mod trust;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-pub use backend::{BackendPort, ResolvedBackend, cluster, resolve};
+pub use backend::{ResolvedBackend, resolve};
 pub use budget::within_budget;
+pub use cluster_source::{BackendPort, ClusterSource, NamedBackend};
+pub use clusters::{cluster, endpoints};
 pub use derived::{Derived, Made, Memo};
-pub use endpoints::endpoints;
 pub use host::host;
+pub use httpproxy::{HttpProxyOptions, RateLimitService};
 pub use language::Language;
 pub use languages::Languages;
 pub use ownership::HostOwnership;
 pub use policy::INGRESS_ANNOTATIONS;
 pub use secret::certificate;
 pub use service_policy::SERVICE_ANNOTATIONS;
+pub use trust::TrustBundleKey;
 
 use stratum::Stratum;
 
@@ -92,7 +99,7 @@ pub struct ListenerUnit {
     /// The listener, of the name that is claimed; `None` where nothing listens.
     pub listener: Option<Listener>,
     /// The clusters that it forwards to, by name; none where nothing listens.
-    pub clusters: BTreeMap<Arc<str>, BackendPort>,
+    pub clusters: BTreeMap<Arc<str>, ClusterSource>,
     /// What was found wrong.
     pub problems: Vec<Problem>,
 }
@@ -105,6 +112,8 @@ pub struct Options {
     pub allow_external_names: bool,
     /// Who may serve a host that several namespaces name.
     pub host_ownership: HostOwnership,
+    /// What HTTPProxies may say.
+    pub http_proxy: Arc<HttpProxyOptions>,
     /// The port in the location of redirects to HTTPS; without it the request's stays, unless it is 80.
     pub https_port: Option<u16>,
     /// What the pod itself listens on: an endpoint that leads there shows outside what is for inside.
@@ -128,7 +137,7 @@ pub struct HostUnit {
     /// Whether no wildcard above it may answer for it by HTTPS, where it has none itself.
     pub is_closed: bool,
     /// The clusters that its routes name, or its connections go to, by name.
-    pub clusters: BTreeMap<Arc<str>, BackendPort>,
+    pub clusters: BTreeMap<Arc<str>, ClusterSource>,
     /// The objects that its routes come through, besides those that claim it: what an HTTPProxy includes.
     pub reached: BTreeSet<ObjectRef>,
     /// What was found wrong.

@@ -17,7 +17,7 @@ use super::entry::Entry;
 use super::order::{self, Deferred};
 use super::policy::IngressPolicy;
 use super::reading::Reading;
-use super::{BackendPort, Input, backend, path, reason};
+use super::{ClusterSource, Input, backend, path, reason};
 
 /// By which scheme the requests of a table were asked.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -37,7 +37,7 @@ pub struct Table<'a> {
     entries: Vec<Entry<'a>>,
     /// Who has a path, for the message to the one who comes too late.
     taken: BTreeMap<PathMatch, ServedIngress<'a>>,
-    pub clusters: BTreeMap<Arc<str>, BackendPort>,
+    pub clusters: BTreeMap<Arc<str>, ClusterSource>,
     pub problems: Vec<Problem>,
 }
 

@@ -9,6 +9,7 @@
 
 #[path = "../support/golden.rs"]
 mod golden;
+mod http_proxies;
 mod print;
 mod repeated;
 mod sources;

@@ -5,12 +5,12 @@ use std::fmt::Write as _;
 
 use isobath::facts::{Changes, Store};
 use isobath::model::*;
-use isobath::translate::{self, BackendPort, Input};
+use isobath::translate::{self, ClusterSource, Input};
 
 /// All units that the objects come to, then all problems.
 pub fn everything(store: &Store, input: Input<'_>, changes: &Changes) -> String {
     let mut text = String::new();
-    let mut clusters: BTreeMap<_, BackendPort> = BTreeMap::new();
+    let mut clusters: BTreeMap<_, ClusterSource> = BTreeMap::new();
     let mut problems = BTreeSet::new();
     for host in store.hosts() {
         let unit = translate::host(input, host);

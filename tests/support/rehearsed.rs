@@ -107,7 +107,7 @@ impl Language for Outlets {
 
 /// An Outlet as a unit reads it.
 struct Outlet<'a>(Input<'a>, &'a ObjectRef);
-type Clusters = BTreeMap<Arc<str>, BackendPort>;
+type Clusters = BTreeMap<Arc<str>, ClusterSource>;
 
 impl<'a> Outlet<'a> {
     fn field(&self, key: &str) -> Option<&'a Arc<str>> {

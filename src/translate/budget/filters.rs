@@ -1,0 +1,139 @@
+//! What filters, answers and what few routes ask for cost.
+
+use crate::model::{
+    Authorizer, Cors, DescriptorValue, DirectResponse, Filters, Forward, ForwardOptions,
+    GlobalRateLimit, HeaderChange, HeaderPart, HostFilters, LocalRateLimit, Origins, StringMatch,
+};
+
+use super::unit::{HEADER, as_cost, expression, of_headers, text_cost};
+
+/// A filter of a route, beside its texts: it is an object of Envoy's for each route that has it.
+const FILTER: u64 = 2000;
+/// A range of addresses.
+const RANGE: u64 = 300;
+/// A name in a filter, beside its text.
+const NAME: u64 = 100;
+
+/// What the filters of a route cost.
+pub fn of_filters(filters: &Filters) -> u64 {
+    let cors = filters.cors.as_ref().map_or(0, of_cors);
+    let limits: u64 = filters.local_rate_limits.iter().map(of_limit).sum();
+    let addresses = filters.addresses.as_ref().map_or(0, |rules| {
+        let ranges = rules.denied().len() + rules.allowed().map_or(0, <[_]>::len);
+        FILTER + RANGE * as_cost(ranges)
+    });
+    let tokens = filters.jwt.as_ref().map_or(0, |it| {
+        FILTER + names(it.providers.iter().map(|name| &**name))
+    });
+    let authorization = filters.authorization.as_ref().map_or(0, |it| {
+        let context = it.context.iter();
+        let texts = context.flat_map(|(key, value)| [&**key, &**value]);
+        let told = match &it.authorizer {
+            Authorizer::Grpc(_) => 0,
+            Authorizer::Http(http) => {
+                let told = http.told().iter().map(|(_, value)| &**value);
+                names(told) + NAME * as_cost(http.sees.len())
+            }
+        };
+        FILTER + names(texts) + told
+    });
+    let global = filters.global_rate_limit.as_ref().map_or(0, of_global);
+    let few = [
+        filters.max_body.is_some(),
+        filters.grpc_web,
+        filters.compression.is_some(),
+    ];
+    let few = as_cost(few.into_iter().filter(|has| *has).count());
+    let changes = filters
+        .request_headers
+        .iter()
+        .chain(&filters.response_headers);
+    let changes: u64 = changes.map(of_change).sum();
+    global + cors + limits + addresses + tokens + authorization + few * FILTER + changes
+}
+
+/// What the filters of a host cost.
+pub fn of_host_filters(filters: &HostFilters) -> u64 {
+    let limits: u64 = filters.local_rate_limits.iter().map(of_limit).sum();
+    let providers = filters.jwt_providers.iter();
+    let providers = providers.map(|(name, provider)| {
+        let audiences = provider.audiences.iter().map(|it| &**it);
+        FILTER + text_cost(name.len()) + names(audiences)
+    });
+    let global = filters.global_rate_limit.as_ref().map_or(0, of_global);
+    limits + global + providers.sum::<u64>()
+}
+
+/// What an answer costs.
+pub fn of_answer(answer: &DirectResponse) -> u64 {
+    text_cost(answer.body().map_or(0, str::len))
+}
+
+/// What shares and what few routes ask for cost, besides the clusters' names.
+pub fn of_forward(forward: &Forward) -> u64 {
+    let shares = forward.backends.iter();
+    let shares = shares.filter_map(|share| share.options.as_ref());
+    let shares = shares.map(|options| {
+        let headers = of_headers(&options.request_headers) + of_headers(&options.response_headers);
+        NAME + text_cost(headers) + NAME * as_cost(options.mirrors.len())
+    });
+    let options = forward.options.as_ref().map_or(0, |it| of_options(it));
+    let retry = forward.retry.as_ref().map_or(0, |retry| {
+        NAME * as_cost(retry.status_codes.len() + retry.retry_on.len())
+    });
+    shares.sum::<u64>() + options + retry
+}
+
+fn of_options(options: &ForwardOptions) -> u64 {
+    let mirrors = names(options.mirrors.iter().map(|mirror| &*mirror.cluster));
+    let cookies = NAME * as_cost(options.cookie_rewrites.iter().count());
+    mirrors + cookies + NAME * as_cost(options.hash_policies.len() + options.upgrades.len())
+}
+
+fn of_cors(cors: &Cors) -> u64 {
+    let origins = match cors.origins() {
+        Origins::All => 0,
+        Origins::Like(patterns) => patterns
+            .iter()
+            .map(|pattern| {
+                let program = match pattern {
+                    StringMatch::Regex(text) => expression(text),
+                    _ => 0,
+                };
+                NAME + text_cost(pattern.text().len()) + program
+            })
+            .sum(),
+    };
+    let lists = cors.methods().len() + cors.headers().len() + cors.exposed().len();
+    FILTER + origins + text_cost(lists)
+}
+
+fn of_limit(limit: &LocalRateLimit) -> u64 {
+    let headers = limit.rejection.headers().iter();
+    FILTER + names(headers.map(|(_, value)| &**value))
+}
+
+fn of_global(limit: &GlobalRateLimit) -> u64 {
+    let entries = limit.descriptors().iter().flat_map(|it| it.entries());
+    let entries = entries.map(|entry| {
+        let value = match entry.value() {
+            DescriptorValue::Matching { headers, value, .. } => value.len() + 200 * headers.len(),
+            DescriptorValue::Fixed(value) | DescriptorValue::Query(value) => value.len(),
+            _ => 0,
+        };
+        NAME + text_cost(entry.key().len() + value)
+    });
+    FILTER + entries.sum::<u64>()
+}
+
+fn of_change(change: &HeaderChange) -> u64 {
+    let texts = change.value().iter().map(|part| match part {
+        HeaderPart::Text(text) => text.len(),
+        HeaderPart::Value(_) => 64,
+    });
+    HEADER + text_cost(change.name().len() + texts.sum::<usize>())
+}
+
+fn names<'a>(texts: impl Iterator<Item = &'a str>) -> u64 {
+    texts.map(|text| NAME + text_cost(text.len())).sum()
+}

@@ -1,0 +1,30 @@
+//! What texts, headers and expressions cost.
+
+use crate::model::{Expression, HeaderModifier};
+
+/// A byte of text in a route: it stands in two tables, in the bytes they are made of, and more than once while these are.
+pub const TEXT: u64 = 12;
+/// What a header takes beside its text.
+pub const HEADER: u64 = 40;
+/// An expression beside its program.
+pub const EXPRESSION: u64 = 1500;
+/// An instruction of an expression's program: 40 bytes for counted repetitions, 55 for text.
+pub const STEP: u64 = 50;
+pub fn expression(expression: &Expression) -> u64 {
+    EXPRESSION + STEP * expression.size()
+}
+
+pub fn of_headers(headers: &HeaderModifier) -> usize {
+    let set = headers.set.iter();
+    let set = set.map(|(name, value)| name.len() + value.len());
+    let each = set.chain(headers.remove.iter().map(|name| name.len()));
+    each.map(|text| text + HEADER as usize).sum()
+}
+
+pub fn text_cost(bytes: usize) -> u64 {
+    TEXT.saturating_mul(as_cost(bytes))
+}
+
+pub fn as_cost(count: usize) -> u64 {
+    u64::try_from(count).unwrap_or(u64::MAX)
+}

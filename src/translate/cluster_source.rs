@@ -1,0 +1,105 @@
+//! What clusters are made from.
+
+use std::sync::Arc;
+
+use crate::model::{ClusterSettings, Discovery};
+use crate::objects::{FieldRef, NamespacedName};
+
+/// One port of a Service, and how it is spoken to: what a cluster is made from.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct BackendPort {
+    /// The Service.
+    pub service: NamespacedName,
+    /// The port's number in the Service.
+    pub port: u16,
+    /// How its endpoints are spoken to, where a route says that; `None` for what the Service itself says. A unit that makes them
+    /// of what the Service says reads the Service.
+    pub settings: Option<Arc<ClusterSettings>>,
+}
+
+/// What a cluster is made from. Two of one name are the same.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum ClusterSource {
+    /// One port of a Service.
+    Port(BackendPort),
+    /// Ports of several Services, whose endpoints are one set: at least one, with the same settings.
+    Ports(Arc<[BackendPort]>),
+    /// A DNS name that an object says, outside of all Services.
+    Name(Arc<NamedBackend>),
+}
+
+/// A DNS name that an object says.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct NamedBackend {
+    /// The name, validated.
+    pub hostname: Arc<str>,
+    /// The port.
+    pub port: u16,
+    /// How it is spoken to.
+    pub settings: ClusterSettings,
+    /// Who says it.
+    pub source: FieldRef,
+}
+
+impl NamedBackend {
+    /// The name of its cluster. No Service has a `:` in its name.
+    #[must_use]
+    pub fn cluster_name(&self) -> Arc<str> {
+        let base = format_args!("dns:{}/{}", self.hostname, self.port);
+        self.settings.cluster_name(base, &self.discovery())
+    }
+
+    /// How its endpoints are found.
+    #[must_use]
+    pub fn discovery(&self) -> Discovery {
+        Discovery::Dns {
+            hostname: self.hostname.clone(),
+            port: self.port,
+        }
+    }
+}
+
+impl From<BackendPort> for ClusterSource {
+    fn from(port: BackendPort) -> Self {
+        Self::Port(port)
+    }
+}
+
+impl ClusterSource {
+    /// Ports with settings that an object says, and the name of their cluster; `None` without a port. Of one port it is that of a
+    /// route that asks for the same.
+    #[must_use]
+    pub fn of_ports(mut ports: Vec<BackendPort>) -> Option<(Arc<str>, Self)> {
+        ports.sort_by(|a, b| (&a.service, a.port).cmp(&(&b.service, b.port)));
+        ports.dedup();
+        let settings = ports.first()?.settings.clone().unwrap_or_default();
+        let named = ports.iter().map(|it| format!("{}/{}", it.service, it.port));
+        let base = named.collect::<Vec<_>>().join("+");
+        let name = settings.cluster_name(format_args!("{base}"), &Discovery::Endpoints);
+        let source = match ports.len() {
+            1 => Self::Port(ports.swap_remove(0)),
+            _ => Self::Ports(ports.into()),
+        };
+        Some((name, source))
+    }
+
+    /// The Service that it is of.
+    #[must_use]
+    pub fn service(&self) -> Option<&NamespacedName> {
+        match self {
+            Self::Port(port) => Some(&port.service),
+            Self::Ports(ports) => ports.first().map(|port| &port.service),
+            Self::Name(_) => None,
+        }
+    }
+
+    /// How it is spoken to, where that is not what its Service says.
+    #[must_use]
+    pub fn settings(&self) -> Option<&ClusterSettings> {
+        match self {
+            Self::Port(port) => port.settings.as_deref(),
+            Self::Ports(ports) => ports.first()?.settings.as_deref(),
+            Self::Name(named) => Some(&named.settings),
+        }
+    }
+}

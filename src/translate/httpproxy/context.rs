@@ -1,0 +1,140 @@
+//! What is read on the way to one host, and what is found wrong: shared by all that is made of its HTTPProxies.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use crate::model::UpstreamProtocol;
+use crate::objects::{NamespacedName, ObjectRef};
+use crate::translate::{ClusterSource, Input};
+
+use super::condition::{self, Fault, Faults};
+
+/// What is gathered for one host.
+#[derive(Debug)]
+pub struct Context<'a> {
+    /// The objects.
+    pub input: Input<'a>,
+    /// What is found wrong.
+    pub faults: Faults,
+    /// The clusters that routes name.
+    pub clusters: BTreeMap<Arc<str>, ClusterSource>,
+    /// What is spoken to them.
+    pub protocols: BTreeMap<Arc<str>, UpstreamProtocol>,
+    /// The HTTPProxies that the host's routes come through.
+    pub reached: BTreeSet<ObjectRef>,
+}
+
+impl<'a> Context<'a> {
+    /// Nothing yet.
+    #[must_use]
+    pub const fn new(input: Input<'a>) -> Self {
+        Self {
+            input,
+            faults: Faults(Vec::new()),
+            clusters: BTreeMap::new(),
+            protocols: BTreeMap::new(),
+            reached: BTreeSet::new(),
+        }
+    }
+
+    /// Whether a Secret with a bundle of authorities can be used from a namespace.
+    ///
+    /// # Errors
+    ///
+    /// What is in the way.
+    pub fn authorities(&self, secret: &NamespacedName, namespace: &str) -> Result<(), Unusable> {
+        self.usable(secret, namespace, |input| input.reader.authorities(secret))
+    }
+
+    /// Whether a Secret with lists of revoked certificates can be used from a namespace.
+    ///
+    /// # Errors
+    ///
+    /// What is in the way.
+    pub fn revocations(&self, secret: &NamespacedName, namespace: &str) -> Result<(), Unusable> {
+        self.usable(secret, namespace, |input| input.reader.revocations(secret))
+    }
+
+    fn usable(
+        &self,
+        secret: &NamespacedName,
+        namespace: &str,
+        find: impl Fn(Input<'a>) -> Result<(), Option<&'a str>>,
+    ) -> Result<(), Unusable> {
+        if !self.input.reader.is_delegated(secret, namespace) {
+            return Err(Unusable::NotPermitted);
+        }
+        if !self.sees(secret) {
+            return Err(Unusable::Missing);
+        }
+        find(self.input).map_err(Unusable::of)?;
+        let not_built = "certificates are not verified by Secrets yet";
+        Err(Unusable::Broken(not_built.to_owned()))
+    }
+
+    /// Whether Secrets of its namespace are looked at: with root namespaces only theirs are, delegated or not.
+    #[must_use]
+    pub fn sees(&self, secret: &NamespacedName) -> bool {
+        is_root_namespace(self.input, &secret.namespace)
+    }
+}
+
+/// Why a Secret can't be used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Unusable {
+    /// It is another namespace's.
+    NotPermitted,
+    /// It is not there.
+    Missing,
+    /// It is of no use.
+    Broken(String),
+}
+
+impl Unusable {
+    /// What a reader says of one.
+    #[must_use]
+    pub fn of(why: Option<&str>) -> Self {
+        why.map_or(Self::Missing, |why| Self::Broken(why.to_owned()))
+    }
+
+    /// In Contour's words, where it has any.
+    #[must_use]
+    pub fn text(&self) -> String {
+        match self {
+            Self::NotPermitted => "certificate delegation not permitted".to_owned(),
+            Self::Missing => "Secret not found".to_owned(),
+            Self::Broken(why) => why.clone(),
+        }
+    }
+}
+
+/// Whether roots may be in a namespace.
+#[must_use]
+pub fn is_root_namespace(input: Input<'_>, namespace: &str) -> bool {
+    let named = &input.options.http_proxy.root_namespaces;
+    named.is_empty() || named.iter().any(|name| **name == *namespace)
+}
+
+/// The Secret that a reference means: `name` in the namespace of the object that says it, or `namespace/name`.
+#[must_use]
+pub fn secret_reference(reference: &str, namespace: &Arc<str>) -> NamespacedName {
+    match reference.split_once('/') {
+        Some((namespace, name)) => NamespacedName::new(namespace, name),
+        None => NamespacedName::new(namespace.clone(), reference),
+    }
+}
+
+/// What a route comes to must be bounded before it is made.
+///
+/// # Errors
+///
+/// Where it would be more than one object may come to.
+pub fn within(cost: u64, limit: u64, routes: usize) -> Result<(), Fault> {
+    if cost <= limit {
+        return Ok(());
+    }
+    let message = format!(
+        "its routes and includes come to more than one object may come to, at {routes} routes"
+    );
+    Err(Fault::new(condition::TOO_LARGE, message))
+}

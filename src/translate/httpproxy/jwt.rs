@@ -1,0 +1,204 @@
+//! `virtualhost.jwtProviders`: who issues the tokens that requests by TLS must bring.
+//!
+//! Keys are fetched by name, from a host that the owner of the proxy chooses: any but this machine and what only it can reach.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::model::{
+    ClusterSettings, JwtKeys, JwtProvider, JwtProviders, JwtRequirement, RemoteKeys, ServerName,
+    UpstreamProtocol, UpstreamTls,
+};
+use crate::objects::http_proxy::{self, HttpProxy, JwtVerificationPolicy, RemoteJwks};
+use crate::translate::{ClusterSource, NamedBackend};
+
+use super::condition::{self, Fault, Kind};
+use super::context::Context;
+use super::duration::{Timeout, duration, timeout};
+use super::services::verification;
+use super::tcp;
+
+/// How long fetching keys may take, and how long they are kept, where nobody says.
+const TIMEOUT: Duration = Duration::from_secs(1);
+const KEPT: Duration = Duration::from_secs(300);
+
+/// A host's providers, and the one whose tokens its routes require where they don't say.
+#[derive(Clone, Debug, Default)]
+pub struct Providers {
+    /// By name.
+    pub providers: JwtProviders,
+    default: Option<Arc<str>>,
+}
+
+impl Providers {
+    /// What a route requires; `None` for nothing.
+    ///
+    /// # Errors
+    ///
+    /// The name of a provider that the host does not have. Then no request passes.
+    #[must_use]
+    pub fn of_route(
+        &self,
+        policy: Option<&JwtVerificationPolicy>,
+    ) -> (Option<JwtRequirement>, Option<Fault>) {
+        let name = match policy {
+            Some(policy) if policy.disabled => return (None, None),
+            Some(policy) if !policy.require.is_empty() => Some(&policy.require),
+            _ => self.default.as_ref(),
+        };
+        let Some(name) = name else {
+            return (None, None);
+        };
+        let fault = (!self.providers.contains(name)).then(|| {
+            let message = format!("Route references an undefined JWT provider \"{name}\"");
+            Fault::new(condition::JWT_NOT_DEFINED, message)
+        });
+        let requirement = JwtRequirement {
+            providers: BTreeSet::from([name.clone()]),
+            may_be_missing: false,
+        };
+        (Some(requirement), fault)
+    }
+}
+
+/// Reads the providers of a root.
+///
+/// # Errors
+///
+/// What ends the host.
+pub fn providers(
+    context: &mut Context<'_>,
+    root: &HttpProxy,
+    written: &[http_proxy::JwtProvider],
+) -> Result<Providers, Fault> {
+    let mut found = Providers::default();
+    for (index, provider) in written.iter().enumerate() {
+        let fault = |kind, why: &str| {
+            let message = format!("Spec.VirtualHost.JWTProviders is invalid: {why}");
+            Fault::new(kind, message)
+        };
+        if found.providers.contains(&provider.name) {
+            let why = format!("duplicate name {}", provider.name);
+            return Err(fault(condition::JWT_DUPLICATE, &why));
+        }
+        if provider.is_default && found.default.replace(provider.name.clone()).is_some() {
+            let why = "at most one provider can be set as the default";
+            return Err(fault(condition::JWT_DEFAULTS, why));
+        }
+        let at = format!("spec.virtualhost.jwtProviders[{index}].remoteJWKS");
+        let keys = keys(context, root, &at, &provider.remote_jwks)?;
+        let mut read = JwtProvider::new(JwtKeys::Remote(keys));
+        read.issuer = (!provider.issuer.is_empty()).then(|| provider.issuer.clone());
+        read.audiences = provider.audiences.to_vec();
+        read.forwards_token = provider.forward_jwt;
+        let added = found.providers.add(&provider.name, read);
+        added.map_err(|why| fault(condition::JWT_DUPLICATE, &why))?;
+    }
+    Ok(found)
+}
+
+fn keys(
+    context: &mut Context<'_>,
+    root: &HttpProxy,
+    at: &str,
+    jwks: &RemoteJwks,
+) -> Result<RemoteKeys, Fault> {
+    let fault = |kind: Kind, what: &str, why: &str| {
+        let message = format!("Spec.VirtualHost.JWTProviders.RemoteJWKS.{what} is invalid: {why}");
+        Fault::new(kind, message)
+    };
+    let uri = |why: &str| fault(condition::JWKS_URI, "URI", why);
+    let (scheme, rest) = jwks
+        .uri
+        .split_once("://")
+        .ok_or_else(|| uri("it has no scheme"))?;
+    let is_tls = match scheme {
+        "https" => true,
+        "http" => false,
+        other => {
+            let why = format!("invalid scheme {other:?}, must be http or https");
+            return Err(fault(condition::JWKS_SCHEME, "Scheme", &why));
+        }
+    };
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    let (hostname, port) = match authority.rsplit_once(':') {
+        Some((hostname, port)) if !port.ends_with(']') => {
+            let port = port.parse().ok().filter(|port| *port > 0);
+            let wrong = || fault(condition::JWKS_PORT, "Port", "it is no port");
+            (hostname, port.ok_or_else(wrong)?)
+        }
+        _ => (authority, if is_tls { 443 } else { 80 }),
+    };
+    check_hostname(hostname).map_err(|why| uri(&why))?;
+    let timeout = match timeout(&jwks.timeout)
+        .map_err(|why| fault(condition::JWKS_TIMEOUT, "Timeout", &why))?
+    {
+        Timeout::Default => TIMEOUT,
+        Timeout::Infinite => Duration::from_secs(3600),
+        Timeout::Of(timeout) => timeout,
+    };
+    let kept = match jwks.cache_duration.is_empty() {
+        true => KEPT,
+        false => duration(&jwks.cache_duration)
+            .map_err(|why| fault(condition::JWKS_CACHE, "CacheDuration", &why))?,
+    };
+    let validation = jwks.validation.as_ref().filter(|_| is_tls);
+    let verification = validation
+        .map(|validation| verification(context, root, hostname, validation))
+        .transpose()?;
+    let settings = ClusterSettings {
+        protocol: match is_tls {
+            true => UpstreamProtocol::Tls,
+            false => UpstreamProtocol::Http1,
+        },
+        tls: UpstreamTls {
+            verification,
+            server_name: ServerName::new(hostname).unwrap_or_default(),
+            ..UpstreamTls::default()
+        },
+        ..ClusterSettings::default()
+    };
+    let backend = NamedBackend {
+        hostname: hostname.into(),
+        port,
+        settings,
+        source: tcp::at(root, at),
+    };
+    let cluster = backend.cluster_name();
+    let keys = RemoteKeys::new(cluster.clone(), &jwks.uri, timeout, kept);
+    let keys = keys.map_err(|why| uri(&why))?;
+    let source = ClusterSource::Name(Arc::new(backend));
+    context.clusters.insert(cluster, source);
+    Ok(keys)
+}
+
+/// Neither this machine by any name, nor an address that only it can reach.
+fn check_hostname(hostname: &str) -> Result<(), String> {
+    let refused = |what: &str| Err(format!("host {hostname:?} {what}"));
+    if let Ok(address) = hostname.parse::<IpAddr>() {
+        let address = address.to_canonical();
+        let is_local = match address {
+            IpAddr::V4(v4) => v4.is_loopback() || v4.is_link_local() || v4.is_unspecified(),
+            IpAddr::V6(v6) => v6.is_loopback() || v6.is_unicast_link_local() || v6.is_unspecified(),
+        };
+        return match is_local {
+            true => refused("leads to the machine itself"),
+            false => Ok(()),
+        };
+    }
+    if ServerName::new(hostname).is_err() {
+        return refused("is no DNS name");
+    }
+    let name = hostname.trim_end_matches('.').to_ascii_lowercase();
+    // A resolver takes numbers of one to four parts for an address, in several bases.
+    let last = name.rsplit('.').next().unwrap_or_default();
+    let is_number = last.bytes().all(|byte| byte.is_ascii_digit()) || last.starts_with("0x");
+    let is_local =
+        name == "localhost" || name.ends_with(".localhost") || name == "metadata.google.internal";
+    match is_number || is_local {
+        true => refused("leads to the machine itself"),
+        false => Ok(()),
+    }
+}

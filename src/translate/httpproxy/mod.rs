@@ -1,0 +1,225 @@
+//! HTTPProxy as a [`Language`]: Contour's own resource, field by field.
+//!
+//! A root (with `spec.virtualhost`) claims its host; other HTTPProxies are served below roots that include them. One host is one unit,
+//! which reads every proxy of its tree: a leaf that changes makes the roots again that include it, and nothing else.
+//!
+//! # Decided where Contour leaves it to chance, or is wrong
+//!
+//! The numbers are those of the list that the rules were taken from.
+//!
+//! 1. *What is on.* The kinds are read where their definitions are installed. Served are proxies of a class of ours, as Ingresses are.
+//! 2. *Several roots of one host.* The oldest is served, and the others are told in Contour's words (Contour serves none of them, so
+//!    that anybody takes anybody down).
+//! 3. *A bad route* ends its proxy and what that includes, as in Contour: its status says so, and people read that.
+//! 4. *Guards.* Where Contour serves what it calls invalid, the host is closed: `clientValidation` without an authority, a list of
+//!    addresses with a bad range, an Ingress beside an invalid proxy that guards its host. `permitInsecure` opens a route in clear, as
+//!    documented.
+//! 5. *Valid, and yet refused by Envoy*: an error of the object, with a reason of our own beside Contour's type.
+//! 6. *The order of routes* is total ([`crate::model::order`]), and Contour's wherever that is one. Equal conditions are equal in
+//!    whatever order they are written: the later holds.
+//! 7. *Defaults of a route* are Contour's: 15 s for the response, no retries, WebSocket only where it is enabled, and the route's
+//!    headers before the service's. What a listener does is ours: paths are normalised, a trailing dot of a host is none.
+//!    A retry count of -1 is none, as documented.
+//! 8. *Redirects to HTTPS* are of routes, as in Contour; a host that has a route for every path redirects every path.
+//! 9. *Includes* are bounded, and a missing one answers 502 where its requests are, however deep it is nested.
+//! 10. *Replaced prefixes* never double a slash, and `/api/` does not take `/apix`.
+//! 11. *Addresses* hold for redirects and direct responses of a route, too.
+//!
+//! # Not built yet
+//!
+//! Verification by Secrets (of clients and of back ends), a `tcpproxy` whose TLS ends here, a health port, the operator's defaults of headers and of global limits.
+//! A host that asks for a guard among them is closed, and says so.
+
+mod authorization;
+mod balancing;
+mod beside_ingress;
+mod condition;
+mod conditions;
+mod context;
+mod cookies;
+mod duration;
+mod extension_service;
+mod filters;
+mod global_rate_limit;
+mod headers;
+mod jwt;
+mod options;
+mod policies;
+mod rewrite;
+mod root;
+mod route;
+mod services;
+mod tcp;
+mod tls;
+mod tree;
+
+use std::collections::BTreeSet;
+
+use crate::facts::Store;
+use crate::model::verdict::Statuses;
+use crate::model::{Claimable, Front, Host};
+use crate::objects::{Kind, ObjectRef, Problem};
+
+use super::language::Language;
+use super::{HostUnit, Input, host, reason};
+
+pub use options::{HttpProxyOptions, RateLimitService};
+
+use condition::{Fault, Faults};
+use context::Context;
+
+/// HTTPProxies, on the listeners of the fleet.
+#[derive(Debug)]
+pub struct HttpProxyLanguage;
+
+impl Language for HttpProxyLanguage {
+    fn kinds(&self) -> &'static [Kind] {
+        &[Kind::HttpProxy, Kind::ExtensionService]
+    }
+
+    fn merges(&self) -> &'static [Kind] {
+        &[Kind::Ingress]
+    }
+
+    fn claims(&self, input: Input<'_>, object: &ObjectRef) -> BTreeSet<Claimable> {
+        if object.kind != Kind::HttpProxy {
+            return BTreeSet::new();
+        }
+        let proxy = input.reader.http_proxy(&object.name);
+        let written = proxy.and_then(|proxy| proxy.virtual_host.as_ref());
+        let named = written.filter(|written| !written.fqdn.is_empty());
+        let hosts =
+            named.map(|written| Claimable::Host(Front::Fleet, Host::new(written.fqdn.clone())));
+        hosts.into_iter().collect()
+    }
+
+    fn host(&self, input: Input<'_>, _: &Front, host: &Host, claims: &[ObjectRef]) -> HostUnit {
+        host_unit(input, host, claims)
+    }
+
+    fn problems(&self, input: Input<'_>, object: &ObjectRef) -> Vec<Problem> {
+        let mut faults = Faults::default();
+        if object.kind == Kind::ExtensionService {
+            return extension_problems(input, object);
+        }
+        let proxy = input.reader.http_proxy(&object.name);
+        if let Some(written) = proxy.and_then(|proxy| proxy.virtual_host.as_ref())
+            && written.fqdn.is_empty()
+        {
+            let message = "Spec.VirtualHost.Fqdn must be specified";
+            let fault = Fault::new(condition::FQDN_NOT_SPECIFIED, message);
+            faults.error(object, "spec.virtualhost.fqdn", fault);
+        }
+        faults.0
+    }
+
+    fn enter(&self, _: &Store, _: &ObjectRef, _: &mut Statuses) {}
+}
+
+fn extension_problems(input: Input<'_>, object: &ObjectRef) -> Vec<Problem> {
+    let mut context = Context::new(input);
+    let Some(service) = input.reader.extension_service(&object.name) else {
+        return Vec::new();
+    };
+    for warning in extension_service::ignored(service) {
+        context.faults.warning(object, "spec", warning);
+    }
+    if let Err(fault) = extension_service::extension(&context, service) {
+        context.faults.error(object, "spec", fault);
+    }
+    context.faults.0
+}
+
+fn host_unit(input: Input<'_>, host: &Host, claims: &[ObjectRef]) -> HostUnit {
+    let mut context = Context::new(input);
+    let owner = input.owner(host);
+    let is_owned = |claim: &&ObjectRef| {
+        owner
+            .as_ref()
+            .is_none_or(|owner| *owner == claim.name.namespace)
+    };
+    let roots = claims.iter().filter(|claim| claim.kind == Kind::HttpProxy);
+    let (owned, lost): (Vec<_>, Vec<_>) = roots.partition(is_owned);
+    for loser in lost {
+        let message = format!(
+            "host {host} belongs to another namespace, which named it first: nothing that this object says of it is served"
+        );
+        let problem = Problem::new(loser.clone(), reason::HOST_CONFLICT, message);
+        context.faults.0.push(problem);
+    }
+    tell_duplicates(&mut context, host, &owned);
+    let ingresses = || host::host(input, host);
+    let root = owned
+        .first()
+        .and_then(|root| input.reader.http_proxy(&root.name));
+    let Some((root, written)) = root.and_then(|root| Some((root, root.virtual_host.as_ref()?)))
+    else {
+        let mut unit = ingresses();
+        unit.problems.append(&mut context.faults.0);
+        return unit;
+    };
+    let has_ingresses = claims.iter().any(|claim| claim.kind == Kind::Ingress);
+    let mut unit = match root::serve(&mut context, host, root, written) {
+        Ok(mut served) => {
+            if has_ingresses {
+                beside_ingress::merge(&mut served, ingresses());
+            }
+            served.unit
+        }
+        Err(fault) => {
+            context.faults.error(&root.reference(), "spec", fault);
+            context.clusters.clear();
+            context.reached.clear();
+            match has_ingresses && !root::has_guards(written) {
+                true => ingresses(),
+                false => HostUnit {
+                    is_closed: true,
+                    ..HostUnit::default()
+                },
+            }
+        }
+    };
+    unit.clusters.append(&mut context.clusters);
+    unit.reached = context.reached;
+    unit.problems.append(&mut context.faults.0);
+    keep_used(&mut unit);
+    unit
+}
+
+/// The oldest root is served.
+fn tell_duplicates(context: &mut Context<'_>, host: &Host, roots: &[&ObjectRef]) {
+    let Some((_, losers)) = roots.split_first() else {
+        return;
+    };
+    /// A message that names thousands helps nobody.
+    const NAMED: usize = 16;
+    let mut names: Vec<String> = roots.iter().map(|root| root.name.to_string()).collect();
+    names.sort_unstable();
+    let more = names.len().saturating_sub(NAMED);
+    names.truncate(NAMED);
+    let mut names = names.join(", ");
+    if more > 0 {
+        names.push_str(&format!(" and {more} more"));
+    }
+    for loser in losers {
+        let message = format!("fqdn \"{host}\" is used in multiple HTTPProxies: {names}");
+        let fault = Fault::new(condition::DUPLICATE_VHOST, message);
+        context.faults.error(loser, "spec.virtualhost.fqdn", fault);
+    }
+}
+
+/// Clusters that no route names any more, as redirects took their place, are none of the host's.
+fn keep_used(unit: &mut HostUnit) {
+    let mut used = BTreeSet::new();
+    if let Some(http) = &unit.http {
+        used.extend(http.clusters().cloned());
+    }
+    if let Some(https) = &unit.https {
+        used.extend(https.virtual_host.clusters().cloned());
+    }
+    if let Some(passthrough) = &unit.passthrough {
+        let shares = passthrough.forwarding.shares.iter();
+        used.extend(shares.map(|share| share.cluster.clone()));
+    }
+    unit.clusters.retain(|name, _| used.contains(name));
+}

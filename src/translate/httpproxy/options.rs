@@ -1,0 +1,33 @@
+//! What Contour's operator decides, of what changes the meaning of HTTPProxies.
+
+use std::sync::Arc;
+
+use crate::objects::NamespacedName;
+
+/// Decisions of the operator about HTTPProxies, named as Contour names them.
+#[derive(Clone, Debug, Default)]
+pub struct HttpProxyOptions {
+    /// The namespaces that roots, and Secrets that HTTPProxies name, may be in; none for all of them.
+    pub root_namespaces: Vec<Arc<str>>,
+    /// Whether `permitInsecure` of a route says nothing.
+    pub disable_permit_insecure: bool,
+    /// The certificate for clients that name nobody in TLS.
+    pub fallback_certificate: Option<NamespacedName>,
+    /// Who counts requests for global rate limits.
+    pub rate_limit_service: Option<RateLimitService>,
+}
+
+/// Who counts requests for global rate limits, and how.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RateLimitService {
+    /// The ExtensionService.
+    pub extension: NamespacedName,
+    /// The name of its configuration for these requests.
+    pub domain: Arc<str>,
+    /// Whether requests pass that it does not answer for.
+    pub fail_open: bool,
+    /// Whether answers say what the limits are.
+    pub enable_x_ratelimit_headers: bool,
+    /// Whether a call of gRPC ends with `RESOURCE_EXHAUSTED`.
+    pub enable_resource_exhausted_code: bool,
+}

@@ -1,0 +1,263 @@
+//! What a root says of all routes of its host, and how it is put on each of them.
+
+use crate::model::{
+    AddressRules, Cors, Filters, GlobalRateLimit, Host, HostFilters, LocalRateLimit, Route,
+    RouteAction, VirtualHost,
+};
+use crate::objects::http_proxy::{HttpProxy, VirtualHost as Written};
+use crate::translate::budget;
+
+use super::authorization::{self, Asked};
+use super::condition::{self, Fault};
+use super::context::{Context, within};
+use super::filters;
+use super::global_rate_limit::{self, Global, global};
+use super::jwt::{self, Providers};
+use super::route::Entry;
+
+/// What stands before what is wrong with a rate limit.
+const OF: &str = "Spec.VirtualHost.RateLimitPolicy";
+
+/// What a root says of all routes of its host.
+#[derive(Clone, Debug, Default)]
+pub struct Policies {
+    cors: Option<Cors>,
+    addresses: Option<AddressRules>,
+    local_rate_limit: Option<LocalRateLimit>,
+    global_rate_limit: Option<GlobalRateLimit>,
+    guards: Guards,
+}
+
+/// What is asked of requests by TLS.
+#[derive(Clone, Debug, Default)]
+pub struct Guards {
+    /// Who is asked about them.
+    authorization: Option<Asked>,
+    /// Who issues the tokens that they must bring.
+    providers: Providers,
+}
+
+impl Guards {
+    /// Reads what a root says.
+    ///
+    /// # Errors
+    ///
+    /// What ends the host.
+    pub fn read(
+        context: &mut Context<'_>,
+        root: &HttpProxy,
+        written: &Written,
+    ) -> Result<Self, Fault> {
+        let server = written.authorization.as_ref();
+        let asked = server
+            .map(|server| authorization::authorization(context, root, server))
+            .transpose()?;
+        Ok(Self {
+            authorization: asked.flatten(),
+            providers: jwt::providers(context, root, &written.jwt_providers)?,
+        })
+    }
+}
+
+/// From which addresses requests are taken, and which ranges are none.
+#[derive(Clone, Debug)]
+pub struct Addresses {
+    rules: Option<AddressRules>,
+    faults: Vec<Fault>,
+}
+
+/// A bad list ends the host where Contour would put in its routes, after those have been read.
+pub fn addresses(written: &Written) -> Result<Addresses, Fault> {
+    let incompatible = "Spec.VirtualHost.IPAllowFilterPolicy and Spec.VirtualHost.IPDepnyFilterPolicy cannot both be defined.";
+    match filters::addresses(
+        &written.ip_allow_policy,
+        &written.ip_deny_policy,
+        incompatible,
+    ) {
+        Ok(rules) => Ok(Addresses {
+            rules,
+            faults: Vec::new(),
+        }),
+        Err(_) if !written.ip_allow_policy.is_empty() && !written.ip_deny_policy.is_empty() => {
+            Err(Fault::new(condition::ADDRESSES_INCOMPATIBLE, incompatible))
+        }
+        Err(faults) => Ok(Addresses {
+            rules: None,
+            faults,
+        }),
+    }
+}
+
+fn host_global_limit(
+    context: &mut Context<'_>,
+    root: &HttpProxy,
+    written: &Written,
+) -> Result<Option<GlobalRateLimit>, Fault> {
+    let global = global(
+        context,
+        written.rate_limit_policy.as_ref(),
+        condition::HOST_RATE_LIMIT,
+        OF,
+    )?;
+    Ok(match global {
+        Global::Limit(limit) => Some(*limit),
+        Global::Unsaid | Global::Disabled => None,
+        Global::Nobody => {
+            let warning = global_rate_limit::nobody();
+            let at = "spec.virtualhost.rateLimitPolicy.global";
+            context.faults.warning(&root.reference(), at, warning);
+            None
+        }
+    })
+}
+
+impl Policies {
+    /// Reads what a root says, of which the rest has been read before its routes.
+    ///
+    /// # Errors
+    ///
+    /// What ends the host.
+    pub fn read(
+        context: &mut Context<'_>,
+        root: &HttpProxy,
+        written: &Written,
+        addresses: Addresses,
+        guards: Guards,
+    ) -> Result<Self, Fault> {
+        let cors = written.cors_policy.as_ref();
+        let policies = Self {
+            cors: cors.map(filters::cors).transpose()?,
+            addresses: addresses.rules,
+            local_rate_limit: filters::local_rate_limit(
+                written.rate_limit_policy.as_ref(),
+                condition::HOST_RATE_LIMIT,
+                OF,
+            )?,
+            global_rate_limit: host_global_limit(context, root, written)?,
+            guards,
+        };
+        if addresses.faults.is_empty() {
+            return Ok(policies);
+        }
+        for fault in addresses.faults {
+            let at = "spec.virtualhost";
+            context.faults.error(&root.reference(), at, fault);
+        }
+        let message = "Spec.VirtualHost.IPAllowFilterPolicy or Spec.VirtualHost.IPDenyFilterPolicy is invalid";
+        Err(Fault::new(condition::ADDRESSES_NOT_VALID, message))
+    }
+
+    /// That a route asks for a token of nobody.
+    #[must_use]
+    pub fn undefined_provider(&self, entry: &Entry) -> Option<Fault> {
+        self.guards.providers.of_route(entry.jwt_policy.as_ref()).1
+    }
+
+    pub fn is_none(&self) -> bool {
+        self.cors.is_none()
+            && self.addresses.is_none()
+            && self.local_rate_limit.is_none()
+            && self.global_rate_limit.is_none()
+    }
+
+    /// What the host asks of each of so many routes is bounded as what any object comes to.
+    pub fn check_cost(&self, routes: usize) -> Result<(), Fault> {
+        let asked = self.guards.authorization.as_ref();
+        let filters = Filters {
+            cors: self.cors.clone(),
+            addresses: self.addresses.clone(),
+            authorization: asked.and_then(|asked| asked.of_route(None)),
+            ..Filters::default()
+        };
+        let count = u64::try_from(routes).unwrap_or(u64::MAX);
+        let own = self.host_filters();
+        let cost = budget::of_filters(&filters).saturating_mul(count);
+        let cost = cost.saturating_add(budget::of_host_filters(&own));
+        within(cost, budget::BASE, routes)
+    }
+
+    /// A host with these routes.
+    pub fn virtual_host(&self, host: &Host, routes: Vec<Route>) -> VirtualHost {
+        let filters = self.host_filters();
+        VirtualHost {
+            host: host.clone(),
+            routes,
+            filters: (filters != HostFilters::default()).then(|| Box::new(filters)),
+            client_check: None,
+        }
+    }
+
+    /// A route with what its host asks of it, where it says nothing itself.
+    pub fn apply(&self, route: &Route, entry: &Entry) -> Route {
+        let mut route = route.clone();
+        if !entry.replaces.addresses {
+            route = self.guard(route);
+        }
+        self.add_cors(&mut route);
+        route
+    }
+
+    /// A route by TLS.
+    pub fn secured(&self, entry: &Entry) -> Route {
+        let mut route = self.apply(&entry.route, entry);
+        let (token, _) = self.guards.providers.of_route(entry.jwt_policy.as_ref());
+        if token.is_some() {
+            filters_of(&mut route).jwt = token;
+        }
+        let asked = self.guards.authorization.as_ref();
+        let asked = asked.and_then(|asked| asked.of_route(entry.auth_policy.as_ref()));
+        if asked.is_some() {
+            filters_of(&mut route).authorization = asked;
+        }
+        route
+    }
+
+    /// A host by TLS with these routes.
+    pub fn secured_host(&self, host: &Host, routes: Vec<Route>) -> VirtualHost {
+        let mut filters = self.host_filters();
+        filters.jwt_providers = self.guards.providers.providers.clone();
+        VirtualHost {
+            filters: (filters != HostFilters::default()).then(|| Box::new(filters)),
+            ..self.virtual_host(host, routes)
+        }
+    }
+
+    /// A route of an Ingress on this host.
+    pub fn of_ingress(&self, route: Route) -> Route {
+        let mut route = self.guard(route);
+        self.add_cors(&mut route);
+        route
+    }
+
+    /// What all routes of the host share.
+    fn host_filters(&self) -> HostFilters {
+        HostFilters {
+            local_rate_limits: self.local_rate_limit.iter().cloned().collect(),
+            global_rate_limit: self.global_rate_limit.clone(),
+            ..HostFilters::default()
+        }
+    }
+
+    /// Lets this hold for a host that Ingresses alone bring to a listener.
+    pub fn share_with(&self, host: &mut VirtualHost) {
+        host.filters = self.virtual_host(&host.host, Vec::new()).filters;
+    }
+
+    pub fn guard(&self, mut route: Route) -> Route {
+        if let Some(addresses) = &self.addresses {
+            filters_of(&mut route).addresses = Some(addresses.clone());
+        }
+        route
+    }
+
+    /// Envoy asks it of requests that are passed on; a preflight of a redirect is redirected.
+    fn add_cors(&self, route: &mut Route) {
+        if let (Some(cors), RouteAction::Forward(_)) = (&self.cors, &route.action) {
+            filters_of(route).cors = Some(cors.clone());
+        }
+    }
+}
+
+fn filters_of(route: &mut Route) -> &mut Filters {
+    route.filters.get_or_insert_default()
+}

@@ -1,0 +1,183 @@
+//! A root HTTPProxy as a host.
+//!
+//! The checks are made in Contour's order, and the first that fails ends the host: 404 in clear, no connection by TLS. Where Ingresses
+//! name it too they are merged into it ([`super::beside_ingress`]).
+
+use std::sync::Arc;
+
+use crate::model::{HeaderModifier, Host, PathMatch, Redirect, Route, RouteAction, VirtualHost};
+use crate::objects::http_proxy::{HttpProxy, VirtualHost as Written};
+use crate::translate::{HostUnit, HttpsHost, Options, Passthrough};
+
+use super::condition::{self, Fault};
+use super::context::{Context, is_root_namespace};
+use super::policies::{self, Guards, Policies};
+use super::route::Entry;
+use super::tcp;
+use super::tls::{self, Termination};
+use super::tree;
+
+/// What a root comes to.
+#[derive(Debug)]
+pub struct Served {
+    /// What holds for all routes of the host, those of Ingresses included.
+    pub policies: Policies,
+    /// The host.
+    pub unit: HostUnit,
+}
+
+/// Makes the host of a root.
+///
+/// # Errors
+///
+/// What ends it. Problems of its routes and of what it includes are in the context in either case.
+pub fn serve(
+    context: &mut Context<'_>,
+    host: &Host,
+    root: &HttpProxy,
+    written: &Written,
+) -> Result<Served, Fault> {
+    if !is_root_namespace(context.input, &root.metadata.name.namespace) {
+        let message = "root httpproxy cannot be defined in this namespace";
+        return Err(Fault::new(condition::ROOT_NAMESPACE, message));
+    }
+    if root.routes.is_empty() && root.includes.is_empty() && root.tcp_proxy.is_none() {
+        let message = "HTTPProxy.Spec must have at least one Route, Include, or a TCPProxy";
+        return Err(Fault::new(condition::NOTHING_DEFINED, message));
+    }
+    check_permitted(written)?;
+    let addresses = policies::addresses(written)?;
+    let tls = written.tls.as_ref();
+    let termination = tls
+        .map(|tls| tls::termination(context, root, written, tls))
+        .transpose()?;
+    let guards = Guards::read(context, root, written)?;
+    let forwarding = tcp::forwarding(context, root, termination.as_ref())?;
+    let entries = tree::routes(context, root)?;
+    let policies = Policies::read(context, root, written, addresses, guards)?;
+    policies.check_cost(entries.len())?;
+    let mut unit = HostUnit::default();
+    let is_secure = termination.is_some();
+    unit.http = in_clear(host, &entries, &policies, is_secure, context.input.options);
+    match (termination, forwarding) {
+        (Some(Termination::Passthrough), Some(forwarding)) => {
+            unit.passthrough = Some(Passthrough {
+                forwarding,
+                source: tcp::source(root),
+            });
+        }
+        (Some(Termination::Here(it)), None) => {
+            tell_undefined(context, root, &entries, &policies);
+            let routes = entries.iter().map(|entry| policies.secured(entry));
+            unit.https = Some(HttpsHost {
+                server: it.server.clone(),
+                secrets: it.secrets.clone(),
+                source: tcp::at(root, tls::AT),
+                virtual_host: VirtualHost {
+                    client_check: it.client_check,
+                    ..policies.secured_host(host, routes.collect())
+                },
+                fallback: it.fallback,
+            });
+        }
+        _ => {}
+    }
+    unit.is_closed = is_secure && unit.https.is_none() && unit.passthrough.is_none();
+    Ok(Served { policies, unit })
+}
+
+/// Routes that ask for a token of nobody: no request of theirs passes.
+fn tell_undefined(
+    context: &mut Context<'_>,
+    root: &HttpProxy,
+    entries: &[Entry],
+    policies: &Policies,
+) {
+    for entry in entries {
+        if let Some(fault) = policies.undefined_provider(entry) {
+            let at = &entry.route.source.object;
+            if *at != root.reference() {
+                context.faults.error(at, "spec", fault.clone());
+            }
+            context.faults.error(&root.reference(), "spec", fault);
+        }
+    }
+}
+
+/// Some guards are for requests that come by TLS which ends here.
+fn check_permitted(written: &Written) -> Result<(), Fault> {
+    let tls = written.tls.as_ref();
+    if tls.is_some_and(|tls| !tls.secret_name.is_empty()) {
+        return Ok(());
+    }
+    if !written.jwt_providers.is_empty() {
+        let message = "Spec.VirtualHost.JWTProviders can only be defined for root HTTPProxies that terminate TLS";
+        return Err(Fault::new(condition::JWT_NOT_PERMITTED, message));
+    }
+    let authorization = written.authorization.as_ref();
+    if authorization.is_some_and(|it| !it.extension_ref.name.is_empty()) {
+        let message = "Spec.VirtualHost.Authorization.ExtensionServiceRef can only be defined for root HTTPProxies that terminate TLS";
+        return Err(Fault::new(condition::AUTH_NOT_PERMITTED, message));
+    }
+    Ok(())
+}
+
+/// The host in clear: where it has TLS all routes but those that permit it are redirected.
+fn in_clear(
+    host: &Host,
+    entries: &[Entry],
+    policies: &Policies,
+    is_secure: bool,
+    options: &Options,
+) -> Option<VirtualHost> {
+    let https_port = options.https_port;
+    let disable_permit_insecure = options.http_proxy.disable_permit_insecure;
+    if entries.is_empty() {
+        return None;
+    }
+    let permits = |entry: &Entry| entry.permit_insecure && !disable_permit_insecure;
+    let is_redirected = |entry: &Entry| is_secure && !permits(entry);
+    let takes_all = |entry: &Entry| {
+        let matches = &entry.route.matches;
+        matches.path == PathMatch::StringPrefix(Arc::from("/")) && matches.conditions.is_none()
+    };
+    let last = entries.iter().find(|entry| takes_all(entry));
+    if let Some(last) = last
+        && entries.iter().all(is_redirected)
+        && policies.is_none()
+    {
+        let source = last.route.source.clone();
+        return Some(VirtualHost::https_redirect(
+            host.clone(),
+            source,
+            https_port,
+        ));
+    }
+    let routes = entries.iter().map(|entry| match is_redirected(entry) {
+        false => policies.apply(&entry.route, entry),
+        true => {
+            let redirect = Route {
+                action: RouteAction::Redirect(Redirect::to_https(https_port)),
+                request_headers: HeaderModifier::default(),
+                response_headers: HeaderModifier::default(),
+                filters: None,
+                ..entry.route.clone()
+            };
+            policies.guard(redirect)
+        }
+    });
+    Some(policies.virtual_host(host, routes.collect()))
+}
+
+/// Whether a root guards its host. Where it fails, an Ingress on that host would else be served without.
+#[must_use]
+pub fn has_guards(written: &Written) -> bool {
+    let tls = written.tls.as_ref();
+    let authorization = written.authorization.as_ref();
+    tls.is_some_and(|tls| tls.client_validation.is_some())
+        || authorization.is_some_and(|it| !it.extension_ref.name.is_empty())
+        || !written.jwt_providers.is_empty()
+        || !written.ip_allow_policy.is_empty()
+        || !written.ip_deny_policy.is_empty()
+        || written.rate_limit_policy.is_some()
+}

@@ -1,0 +1,363 @@
+//! The services of a route as shares, mirrors and clusters.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::model::{
+    Authorities, BackendOptions, ClusterSettings, CookieRewrite, Fraction, HeaderModifier,
+    HealthCheck, LoadBalancing, Mirror, Percent, ServerName, SlowStart, SubjectAltName,
+    UpstreamProtocol, UpstreamTls, Verification, WeightedCluster,
+};
+use crate::objects::http_proxy::{HttpProxy, Service, SlowStartPolicy, UpstreamValidation};
+use crate::objects::{NamespacedName, ServiceBackendPort, ServiceType};
+use crate::translate::backend;
+use crate::translate::service_policy::{FoundPort, find_port};
+use crate::translate::trust::TrustBundleKey;
+
+use super::condition::{self, Fault};
+use super::context::{Context, Unusable, secret_reference};
+use super::cookies;
+use super::duration::duration;
+use super::headers::{Headers, Of, Own, headers};
+
+/// What a route asks of all its clusters.
+#[derive(Clone, Debug, Default)]
+pub struct Asked {
+    /// Which endpoint gets a request.
+    pub load_balancing: LoadBalancing,
+    /// What endpoints are asked.
+    pub health_check: Option<HealthCheck>,
+    /// How long a connection is kept; zero for ever.
+    pub idle_connection: Option<Duration>,
+    /// The Host that the route sets, which TLS asks for.
+    pub host: Option<Arc<str>>,
+}
+
+/// The services of a route.
+#[derive(Clone, Debug, Default)]
+pub struct Backends {
+    /// The shares of those that there are.
+    pub shares: Vec<WeightedCluster>,
+    /// Who gets copies.
+    pub mirrors: Vec<Mirror>,
+    /// The one Service that it is all about.
+    pub service: Option<Arc<str>>,
+    /// What the policies of a service say of answers and requests that Envoy puts together, where there is one service.
+    pub own: Option<[Headers; 2]>,
+    /// Changes of the cookies that the one service sets.
+    pub cookies: Vec<CookieRewrite>,
+    /// Whether one of them speaks HTTP/2, as gRPC does.
+    pub speaks_http2: bool,
+}
+
+/// Reads the services of a route of `proxy` at `at`. One that is not there is told, and left out.
+///
+/// # Errors
+///
+/// What ends the HTTPProxy.
+pub fn backends(
+    context: &mut Context<'_>,
+    proxy: &HttpProxy,
+    at: &str,
+    services: &[Service],
+    asked: &Asked,
+) -> Result<Backends, Fault> {
+    let mut backends = Backends::default();
+    let sum: i64 = weights(services).sum();
+    if u32::try_from(sum).is_err() {
+        let message =
+            format!("the weights of its services come to {sum}, which is more than 4294967295");
+        return Err(Fault::new(condition::WEIGHT, message));
+    }
+    if services.iter().filter(|service| service.mirror).count() > 1 {
+        let message = "only one service per route may be nominated as mirror";
+        return Err(Fault::new(condition::ONLY_ONE_MIRROR, message));
+    }
+    let mut named = services.iter().filter(|service| !service.mirror);
+    if let (Some(only), None) = (named.next(), named.next()) {
+        backends.service = Some(only.name.clone());
+    }
+    let is_alone = backends.service.is_some();
+    for (index, service) in services.iter().enumerate() {
+        let own = Own {
+            namespace: &proxy.metadata.name.namespace,
+            service: Some((&service.name, service.port)),
+        };
+        let [requests, responses] = service_headers(service, own)?;
+        let cookies = service.policies.as_ref();
+        let cookies = cookies.map_or(&[][..], |it| &it.cookie_rewrite_policies);
+        let cookies = cookies::rewrites(cookies, condition::SERVICE_COOKIES, "service")?;
+        let at = format!("{at}.services[{index}]");
+        let cluster = match cluster(context, proxy, service, asked, &requests)? {
+            Ok(cluster) => cluster,
+            Err(why) => {
+                let message = format!("Spec.Routes unresolved service reference: {why}");
+                let fault = Fault::new(condition::SERVICE_UNRESOLVED, message);
+                context.faults.error(&proxy.reference(), &at, fault);
+                continue;
+            }
+        };
+        if service.mirror {
+            let percent = match service.weight {
+                0 => 100,
+                weight => u32::try_from(weight.min(100)).unwrap_or(100),
+            };
+            let fraction = Fraction::new(percent, 100).unwrap_or(Fraction::ALL);
+            backends.mirrors.push(Mirror { cluster, fraction });
+            continue;
+        }
+        backends.speaks_http2 |= is_http2(context, &cluster);
+        let weight = match sum {
+            0 => 1,
+            _ => u32::try_from(service.weight).unwrap_or(u32::MAX),
+        };
+        let mut share = WeightedCluster::new(cluster, weight);
+        match is_alone {
+            true => {
+                backends.own = Some([requests, responses]);
+                backends.cookies = cookies;
+            }
+            false => share.options = options(requests, responses, cookies)?,
+        }
+        backends.shares.push(share);
+    }
+    Ok(backends)
+}
+
+fn is_http2(context: &Context<'_>, cluster: &Arc<str>) -> bool {
+    let protocol = context.protocols.get(cluster);
+    protocol.is_some_and(|it| matches!(it, UpstreamProtocol::H2 | UpstreamProtocol::H2c))
+}
+
+fn weights(services: &[Service]) -> impl Iterator<Item = i64> {
+    let shares = services.iter().filter(|service| !service.mirror);
+    // What would overflow is too much in any case.
+    shares.map(|service| service.weight.clamp(0, i64::from(u32::MAX) + 1))
+}
+
+fn service_headers(service: &Service, own: Own<'_>) -> Result<[Headers; 2], Fault> {
+    let policies = service.policies.as_deref();
+    let requests = policies.and_then(|it| it.request_headers_policy.as_ref());
+    let responses = policies.and_then(|it| it.response_headers_policy.as_ref());
+    let kinds = [
+        condition::SERVICE_REQUEST_HEADERS,
+        condition::SERVICE_RESPONSE_HEADERS,
+    ];
+    let mut requests = headers(requests, Of::Requests, kinds[0], own)?;
+    // As in Contour: a Host that comes from a header is the route's to say.
+    requests.host = None;
+    Ok([requests, headers(responses, Of::Responses, kinds[1], own)?])
+}
+
+/// What is done to the share of one service among several.
+fn options(
+    requests: Headers,
+    responses: Headers,
+    cookies: Vec<CookieRewrite>,
+) -> Result<Option<Box<BackendOptions>>, Fault> {
+    for (headers, kind) in [
+        (&requests, condition::SERVICE_REQUEST_HEADERS),
+        (&responses, condition::SERVICE_RESPONSE_HEADERS),
+    ] {
+        if let Some(change) = headers.dynamic.first() {
+            let message = format!(
+                "{} has a value that the proxy puts together, which is not supported for one service of several: set it on the route",
+                change.name()
+            );
+            return Err(Fault::new(kind, message));
+        }
+    }
+    let is_none = |headers: &Headers| headers.literal == HeaderModifier::default();
+    if is_none(&requests) && is_none(&responses) && cookies.is_empty() {
+        return Ok(None);
+    }
+    Ok(Some(Box::new(BackendOptions {
+        request_headers: requests.literal,
+        response_headers: responses.literal,
+        cookie_rewrites: cookies::all(cookies, condition::SERVICE_COOKIES)?,
+        ..BackendOptions::default()
+    })))
+}
+
+/// The cluster of a service of a `tcpproxy`, or why there is no such service.
+///
+/// # Errors
+///
+/// As [`backends`].
+pub fn cluster_of(
+    context: &mut Context<'_>,
+    proxy: &HttpProxy,
+    service: &Service,
+    asked: &Asked,
+) -> Result<Result<Arc<str>, String>, Fault> {
+    cluster(context, proxy, service, asked, &Headers::default())
+}
+
+/// The cluster of a service, or why there is no such service.
+fn cluster(
+    context: &mut Context<'_>,
+    proxy: &HttpProxy,
+    service: &Service,
+    asked: &Asked,
+    requests: &Headers,
+) -> Result<Result<Arc<str>, String>, Fault> {
+    let namespace = &proxy.metadata.name.namespace;
+    let name = NamespacedName::new(namespace.clone(), service.name.clone());
+    let Some(object) = context.input.reader.service(&name) else {
+        return Ok(Err(format!("service \"{name}\" not found")));
+    };
+    let number = ServiceBackendPort::Number(service.port);
+    let Some(FoundPort { port, policy, .. }) = find_port(context.input, object, &number) else {
+        let port = service.port;
+        return Ok(Err(format!(
+            "port \"{port}\" on service \"{name}\" not matched"
+        )));
+    };
+    if let ServiceType::ExternalName(external) = &object.service_type
+        && let Err(what) = backend::check_external_name(context.input, external)
+    {
+        return Ok(Err(format!(
+            "{name} is an ExternalName service, which {what}"
+        )));
+    }
+    let protocol = match service.protocol.as_deref() {
+        Some("h2") => UpstreamProtocol::H2,
+        Some("h2c") => UpstreamProtocol::H2c,
+        Some("tls") => UpstreamProtocol::Tls,
+        _ => policy.protocol,
+    };
+    let base = backend::settings(&policy);
+    let mut settings = ClusterSettings {
+        protocol,
+        load_balancing: asked.load_balancing,
+        health_check: asked.health_check.clone(),
+        idle_timeout: asked.idle_connection.or(base.idle_timeout),
+        ..base
+    };
+    let health_port = service.policies.as_ref().map_or(0, |it| it.health_port);
+    if settings.health_check.is_some() && health_port > 0 && health_port != service.port {
+        let number = ServiceBackendPort::Number(health_port);
+        if find_port(context.input, object, &number).is_none() {
+            return Ok(Err(format!(
+                "port \"{health_port}\" on service \"{name}\" not matched"
+            )));
+        }
+        // Asked at another port they might all be ill.
+        settings.health_check = None;
+        let message = format!(
+            "ignoring field \"healthPort\" and the health check of service \"{name}\"; another port is not asked yet"
+        );
+        let fault = Fault::new(condition::IGNORED_FIELD, message);
+        context
+            .faults
+            .warning(&proxy.reference(), "spec.routes", fault);
+    }
+    if matches!(protocol, UpstreamProtocol::Tls | UpstreamProtocol::H2) {
+        settings.tls = upstream_tls(context, proxy, service, asked, requests)?;
+    }
+    let slow_start = service.policies.as_ref();
+    if let Some(policy) = slow_start.and_then(|it| it.slow_start_policy.as_ref()) {
+        settings.load_balancing = slowly(settings.load_balancing, policy)?;
+    }
+    let (cluster, backend) = backend::with_settings(object, port.port, &policy, settings);
+    context.protocols.insert(cluster.clone(), protocol);
+    context.clusters.insert(cluster.clone(), backend);
+    Ok(Ok(cluster))
+}
+
+fn upstream_tls(
+    context: &Context<'_>,
+    proxy: &HttpProxy,
+    service: &Service,
+    asked: &Asked,
+    requests: &Headers,
+) -> Result<UpstreamTls, Fault> {
+    let policies = service.policies.as_ref();
+    let validation = policies.and_then(|it| it.validation.as_ref());
+    let place = format!("{}:{}", service.name, service.port);
+    let verification = validation
+        .map(|validation| verification(context, proxy, &place, validation))
+        .transpose()?;
+    let host = requests.literal.set.get("host").or(asked.host.as_ref());
+    // What is no DNS name is no server name; the Host is sent all the same.
+    let server_name = host.and_then(|host| ServerName::new(without_port(host)).ok());
+    Ok(UpstreamTls {
+        verification,
+        server_name: server_name.unwrap_or_default(),
+        ..UpstreamTls::default()
+    })
+}
+
+fn without_port(host: &str) -> &str {
+    host.split_once(':').map_or(host, |(host, _)| host)
+}
+
+/// Whom endpoints have to be.
+pub fn verification(
+    context: &Context<'_>,
+    proxy: &HttpProxy,
+    place: &str,
+    validation: &UpstreamValidation,
+) -> Result<Verification, Fault> {
+    let namespace = &proxy.metadata.name.namespace;
+    let secret = secret_reference(&validation.ca_secret, namespace);
+    let refused = |why: &str| {
+        let message = format!("Service [{place}] TLS upstream validation policy error: {why}");
+        Fault::new(condition::UPSTREAM_VALIDATION, message)
+    };
+    context
+        .authorities(&secret, namespace)
+        .map_err(|why| match why {
+            Unusable::NotPermitted => {
+                let message = format!(
+                    "service.UpstreamValidation.CACertificate Secret \"{secret}\" is not configured for certificate delegation"
+                );
+                Fault::new(condition::CA_NOT_DELEGATED, message)
+            }
+            why => refused(&format!("invalid CA Secret \"{secret}\": {}", why.text())),
+        })?;
+    let names = validation.subject_names.iter();
+    let names = names
+        .map(|name| SubjectAltName::dns(name))
+        .collect::<Result<_, _>>();
+    let names: std::collections::BTreeSet<_> = names.map_err(|why| refused(&why))?;
+    if names.is_empty() {
+        return Err(refused("missing subject alternative name"));
+    }
+    Ok(Verification {
+        authorities: Authorities::Bundle(TrustBundleKey::new(secret, None).name()),
+        names,
+    })
+}
+
+fn slowly(balancing: LoadBalancing, policy: &SlowStartPolicy) -> Result<LoadBalancing, Fault> {
+    let fault = |message: String| Fault::new(condition::SLOW_START, message);
+    let window = duration(&policy.window).map_err(fault)?;
+    let aggression: f64 = policy
+        .aggression
+        .parse()
+        .map_err(|_| fault(format!("aggression {:?} is no number", policy.aggression)))?;
+    let hundredths = (aggression * 100.0).round();
+    if !(1.0..=1e6).contains(&hundredths) {
+        return Err(fault(format!(
+            "aggression {:?} is not between 0.01 and 10000",
+            policy.aggression
+        )));
+    }
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "in range, see above"
+    )]
+    let hundredths = hundredths as u32;
+    let least = Percent::new(policy.min_weight_percent).map_err(fault)?;
+    let slow = SlowStart::new(window, hundredths, least).map_err(fault)?;
+    match balancing {
+        LoadBalancing::RoundRobin(_) => Ok(LoadBalancing::RoundRobin(Some(slow))),
+        LoadBalancing::LeastRequest(_) => Ok(LoadBalancing::LeastRequest(Some(slow))),
+        LoadBalancing::Random | LoadBalancing::RingHash | LoadBalancing::Maglev => Err(fault(
+            "slow start is only supported with RoundRobin or WeightedLeastRequest load balancer strategy"
+                .to_owned(),
+        )),
+    }
+}

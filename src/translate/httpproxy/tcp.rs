@@ -1,0 +1,163 @@
+//! `tcpproxy`: connections of a host that go on as they are, or without their TLS.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::model::{Forwarding, Share};
+use crate::objects::http_proxy::{HttpProxy, TcpProxy};
+use crate::objects::{Field, FieldRef, Kind, NamespacedName, ObjectRef};
+
+use super::balancing::{balancing, tcp_health_check};
+use super::condition::{self, Fault};
+use super::context::Context;
+use super::services::{Asked, cluster_of};
+use super::tls::Termination;
+
+/// Contour's own limit: 9001 s.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(9001);
+/// The longest chain of includes.
+const DEEPEST: usize = 64;
+
+/// Where connections of a root's host go; `None` where it has no `tcpproxy`.
+///
+/// # Errors
+///
+/// What ends the host.
+pub fn forwarding(
+    context: &mut Context<'_>,
+    root: &HttpProxy,
+    termination: Option<&Termination>,
+) -> Result<Option<Forwarding>, Fault> {
+    let Some(tcp) = &root.tcp_proxy else {
+        return Ok(None);
+    };
+    match termination {
+        None => {
+            let message = "Spec.TCPProxy requires that either Spec.TLS.Passthrough or Spec.TLS.SecretName be set";
+            return Err(Fault::new(condition::TCP_TLS, message));
+        }
+        Some(Termination::Here(_)) => {
+            let message = "Spec.TCPProxy with Spec.TLS.SecretName is not supported yet: the host is not served";
+            return Err(Fault::new(condition::NOT_SUPPORTED, message));
+        }
+        Some(Termination::Passthrough) => {}
+    }
+    let mut visited = vec![root.metadata.name.clone()];
+    follow(context, root, tcp, &mut visited)
+}
+
+fn follow(
+    context: &mut Context<'_>,
+    proxy: &HttpProxy,
+    tcp: &TcpProxy,
+    visited: &mut Vec<NamespacedName>,
+) -> Result<Option<Forwarding>, Fault> {
+    match (tcp.services.is_empty(), &tcp.include) {
+        (true, None) => {
+            let message = "either services or inclusion must be specified";
+            Err(Fault::new(condition::TCP_NOTHING_DEFINED, message))
+        }
+        (false, Some(_)) => {
+            let message = "cannot specify services and include in the same httpproxy";
+            Err(Fault::new(condition::TCP_SERVICES_AND_INCLUDE, message))
+        }
+        (false, None) => services(context, proxy, tcp).map(Some),
+        (true, Some((name, namespace))) => {
+            let own = &proxy.metadata.name.namespace;
+            let namespace = match namespace.is_empty() {
+                true => own,
+                false => namespace,
+            };
+            let name = NamespacedName::new(namespace.clone(), name.clone());
+            included(context, name, visited)
+        }
+    }
+}
+
+fn included(
+    context: &mut Context<'_>,
+    name: NamespacedName,
+    visited: &mut Vec<NamespacedName>,
+) -> Result<Option<Forwarding>, Fault> {
+    let Some(child) = context.input.reader.http_proxy(&name) else {
+        let message = format!("include {name} not found");
+        return Err(Fault::new(condition::TCP_INCLUDE_NOT_FOUND, message));
+    };
+    if child.virtual_host.is_some() {
+        let message = format!("root httpproxy cannot include another root httpproxy ({name})");
+        return Err(Fault::new(condition::TCP_ROOT_INCLUDES_ROOT, message));
+    }
+    if visited.contains(&name) || visited.len() >= DEEPEST {
+        let names: Vec<String> = visited.iter().map(ToString::to_string).collect();
+        let message = format!("include creates a cycle: {} -> {name}", names.join(" -> "));
+        return Err(Fault::new(condition::TCP_INCLUDE_CYCLE, message));
+    }
+    context.reached.insert(ObjectRef {
+        kind: Kind::HttpProxy,
+        name: name.clone(),
+    });
+    visited.push(name);
+    match &child.tcp_proxy {
+        None => {
+            let message = "either services or inclusion must be specified";
+            Err(Fault::new(condition::TCP_NOTHING_DEFINED, message))
+        }
+        Some(tcp) => follow(context, child, tcp, visited),
+    }
+}
+
+fn services(
+    context: &mut Context<'_>,
+    proxy: &HttpProxy,
+    tcp: &TcpProxy,
+) -> Result<Forwarding, Fault> {
+    let mut balancing = balancing(tcp.load_balancer_policy.as_ref());
+    if !balancing.hash_policies.is_empty() || !balancing.ignored.is_empty() {
+        let policy = tcp.load_balancer_policy.as_ref();
+        let strategy = policy.map_or("", |policy| &policy.strategy);
+        let message = format!(
+            "ignoring field \"Spec.TCPProxy.LoadBalancerPolicy\"; {strategy} load balancer policy is not supported for TCPProxies"
+        );
+        let fault = Fault::new(condition::TCP_IGNORED_FIELD, message);
+        let at = "spec.tcpproxy.loadBalancerPolicy";
+        context.faults.warning(&proxy.reference(), at, fault);
+        balancing = super::balancing::Balancing::default();
+    }
+    let health_check = tcp.health_check_policy.as_ref();
+    let asked = Asked {
+        load_balancing: balancing.load_balancing,
+        health_check: health_check.map(tcp_health_check).transpose()?,
+        ..Asked::default()
+    };
+    let sum = tcp.services.iter().map(|service| service.weight.max(0));
+    let is_even = sum.sum::<i64>() == 0;
+    let mut forwarding = Forwarding {
+        shares: Vec::new(),
+        idle_timeout: Some(IDLE_TIMEOUT),
+    };
+    for service in &tcp.services {
+        let cluster = cluster_of(context, proxy, service, &asked)?;
+        let cluster = cluster.map_err(|why| {
+            let message = format!("Spec.TCPProxy unresolved service reference: {why}");
+            Fault::new(condition::TCP_UNRESOLVED, message)
+        })?;
+        let weight = match is_even {
+            true => 1,
+            false => u32::try_from(service.weight).unwrap_or(u32::MAX),
+        };
+        if weight > 0 {
+            forwarding.shares.push(Share { cluster, weight });
+        }
+    }
+    Ok(forwarding)
+}
+
+/// The field of a root that says where connections go.
+pub fn source(root: &HttpProxy) -> FieldRef {
+    at(root, "spec.tcpproxy")
+}
+
+/// A field of a proxy.
+pub fn at(proxy: &HttpProxy, path: &str) -> FieldRef {
+    FieldRef::new(proxy.reference(), Field::At(Arc::from(path)))
+}

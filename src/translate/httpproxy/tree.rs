@@ -1,0 +1,219 @@
+//! What a root and the HTTPProxies that it includes come to: the routes of a host.
+//!
+//! An include may name a proxy of any namespace that is no root; the conditions on the way are joined. A proxy's own routes come
+//! after those of what it includes, and of two routes with the same conditions the later holds. The first bad route ends its proxy
+//! with all that this includes, and nothing else: that is Contour's rule, and what people read in the status.
+//!
+//! Where an include leads nowhere its requests are answered 502 (in Contour at the wrong path, where the include is nested). Each
+//! include is made anew, so two of the next proxy in a chain of n come to 2^n routes: what a root comes to is counted before it is
+//! made, and is bounded as what any object comes to.
+
+use std::collections::BTreeMap;
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use crate::model::order::{self, Place, Ranked};
+use crate::model::{HeaderModifier, Host, Route, RouteAction, RouteMatch};
+use crate::objects::http_proxy::{HttpProxy, Include};
+use crate::objects::{Field, FieldRef, Kind, NamespacedName, ObjectRef};
+use crate::translate::budget;
+
+use super::condition::{self, Fault};
+use super::conditions::{Chain, check_include, include_key};
+use super::context::{Context, within};
+use super::route::{Entry, Replaced, place, route};
+
+/// The longest chain of includes. Contour has no bound.
+const DEEPEST: usize = 64;
+/// What following an include costs, and each item of the conditions on the way.
+const INCLUDE: u64 = 400;
+const ITEM: u64 = 100;
+
+/// The routes of a root, in the order in which they are tried.
+///
+/// # Errors
+///
+/// Where they would be more than one object may come to.
+pub fn routes(context: &mut Context<'_>, root: &HttpProxy) -> Result<Vec<Entry>, Fault> {
+    let mut walk = Walk {
+        context,
+        path: Vec::new(),
+        cost: 0,
+        count: 0,
+    };
+    let entries = walk.proxy(root, &Chain::default())?;
+    let mut unique: BTreeMap<RouteMatch, Entry> = BTreeMap::new();
+    for entry in entries {
+        unique.insert(entry.route.matches.clone(), entry);
+    }
+    let mut entries: Vec<Entry> = unique.into_values().collect();
+    order::http_proxy(&mut entries);
+    Ok(entries)
+}
+
+impl Ranked for Entry {
+    /// All routes of a host are of one.
+    fn hostname(&self) -> &Host {
+        static ANY: std::sync::LazyLock<Host> = std::sync::LazyLock::new(Host::any);
+        &ANY
+    }
+
+    fn matches(&self) -> &RouteMatch {
+        &self.route.matches
+    }
+
+    fn place(&self) -> &Place {
+        &self.place
+    }
+}
+
+struct Walk<'a, 'b> {
+    context: &'b mut Context<'a>,
+    /// The proxies from the root to where the walk is.
+    path: Vec<NamespacedName>,
+    cost: u64,
+    count: usize,
+}
+
+impl Walk<'_, '_> {
+    fn pay(&mut self, cost: u64) -> Result<(), Fault> {
+        self.cost = self.cost.saturating_add(cost);
+        within(self.cost, budget::BASE, self.count)
+    }
+
+    fn proxy(&mut self, proxy: &HttpProxy, chain: &Chain<'_>) -> Result<Vec<Entry>, Fault> {
+        let name = &proxy.metadata.name;
+        if self.path.contains(name) {
+            let names: Vec<String> = self.path.iter().map(ToString::to_string).collect();
+            let message = format!(
+                "include creates an include cycle: {} -> {name}",
+                names.join(" -> ")
+            );
+            self.tell(
+                proxy,
+                "spec.includes",
+                Fault::new(condition::INCLUDE_CYCLE, message),
+            );
+            return Ok(Vec::new());
+        }
+        if self.path.len() >= DEEPEST {
+            let message = format!("it is included through more than {DEEPEST} HTTPProxies");
+            let fault = Fault::new(condition::INCLUDE_TOO_DEEP, message);
+            self.tell(proxy, "", fault);
+            return Ok(Vec::new());
+        }
+        self.path.push(name.clone());
+        let entries = self.routes_of(proxy, chain);
+        self.path.pop();
+        entries
+    }
+
+    fn routes_of(&mut self, proxy: &HttpProxy, chain: &Chain<'_>) -> Result<Vec<Entry>, Fault> {
+        let mut entries = Vec::new();
+        let mut seen = BTreeSet::new();
+        for (index, include) in proxy.includes.iter().enumerate() {
+            let at = format!("spec.includes[{index}]");
+            match self.check_include(include, &mut seen) {
+                Err(fault) => self.tell(proxy, &at, fault),
+                Ok(()) => entries.extend(self.include(proxy, &at, include, chain)?),
+            }
+        }
+        for (index, written) in proxy.routes.iter().enumerate() {
+            match route(self.context, proxy, index, written, chain) {
+                Ok(entry) => {
+                    self.count += 1;
+                    let items = u64::try_from(chain.len()).unwrap_or(u64::MAX);
+                    self.pay(budget::route(&entry.route).saturating_add(items * ITEM))?;
+                    entries.push(entry);
+                }
+                Err(fault) => {
+                    self.tell(proxy, &format!("spec.routes[{index}]"), fault);
+                    return Ok(Vec::new());
+                }
+            }
+        }
+        Ok(entries)
+    }
+
+    fn check_include(
+        &self,
+        include: &Include,
+        seen: &mut BTreeSet<(String, Vec<String>, Vec<String>)>,
+    ) -> Result<(), Fault> {
+        check_include(&include.conditions)?;
+        Chain::default().then(&include.conditions).check()?;
+        let key = include_key(&include.conditions);
+        if key.is_none_or(|key| seen.insert(key)) {
+            return Ok(());
+        }
+        let message = "duplicate conditions defined on an include";
+        Err(Fault::new(condition::INCLUDE_DUPLICATE, message))
+    }
+
+    fn include(
+        &mut self,
+        proxy: &HttpProxy,
+        at: &str,
+        include: &Include,
+        chain: &Chain<'_>,
+    ) -> Result<Vec<Entry>, Fault> {
+        let own = &proxy.metadata.name.namespace;
+        let namespace = match include.namespace.is_empty() {
+            true => own,
+            false => &include.namespace,
+        };
+        let name = NamespacedName::new(namespace.clone(), include.name.clone());
+        let chain = chain.then(&include.conditions);
+        let items = u64::try_from(chain.len()).unwrap_or(u64::MAX);
+        self.pay(INCLUDE.saturating_add(items * ITEM))?;
+        let fault = match self.context.input.reader.http_proxy(&name) {
+            None => {
+                let message = format!("include {name} not found");
+                Fault::new(condition::INCLUDE_NOT_FOUND, message)
+            }
+            Some(child) if child.virtual_host.is_some() => {
+                let message =
+                    format!("root httpproxy cannot include another root httpproxy ({name})");
+                Fault::new(condition::ROOT_INCLUDES_ROOT, message)
+            }
+            Some(child) => {
+                self.context.reached.insert(ObjectRef {
+                    kind: Kind::HttpProxy,
+                    name,
+                });
+                return self.proxy(child, &chain);
+            }
+        };
+        self.tell(proxy, at, fault);
+        if include.conditions.is_empty() {
+            return Ok(Vec::new());
+        }
+        self.count += 1;
+        let matches = match chain.matches() {
+            Ok(matches) => matches,
+            Err(fault) => {
+                self.tell(proxy, at, fault);
+                return Ok(Vec::new());
+            }
+        };
+        Ok(vec![Entry {
+            place: place(proxy, 0),
+            route: Route {
+                matches,
+                action: RouteAction::status(502),
+                request_headers: HeaderModifier::default(),
+                response_headers: HeaderModifier::default(),
+                filters: None,
+                source: FieldRef::new(proxy.reference(), Field::At(Arc::from(at))),
+            },
+            permit_insecure: false,
+            auth_policy: None,
+            jwt_policy: None,
+            replaces: Replaced::default(),
+        }])
+    }
+
+    fn tell(&mut self, proxy: &HttpProxy, at: &str, fault: Fault) {
+        self.context.faults.error(&proxy.reference(), at, fault);
+    }
+}
