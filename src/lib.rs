@@ -120,8 +120,9 @@
 //! `tests/support/rehearsed.rs` is such a kind, to be thrown away; its objects are of no type
 //! ([`objects::Untyped`]), in the place of a row. What several of its units read alike is [`translate::Derived`], below
 //! claims (as what comes of the objects that listen will be) or above them. Trust bundles, and certificates that clusters
-//! show, are in the model and rendered by [`envoy`], but no unit makes them yet: the first language whose parts refer to one
-//! brings the unit (`build/unit.rs`), counted by references as `build/listeners.rs` counts Secrets.
+//! show, are made while a TLS server or a cluster names them (`build/secrets.rs`): `translate/trust_bundle.rs` makes their
+//! names of the Secrets that they are of, and reads them back. What a kind lists in its status is what its problems say
+//! ([`objects::Condition`]; `translate/condition.rs`), written by `status/conditions.rs`.
 //! A new route feature is a field of the model, a function
 //! of [`envoy`] that renders it and an annotation in `translate/policy.rs`. Neither touches build or protocol. Whatever is
 //! made of an object counts against that object's budget (`translate/budget.rs`), and what many units read of one list is found
@@ -146,8 +147,8 @@
 //!   across work.
 //! - **I8, the first task to end ends all**, and its reason is the process's.
 //! - **I9, status and debug never delay data.**
-//! - **I10, a private key leaves only over SDS**, only if a served host references it, and is in no log, metric,
-//!   page or error.
+//! - **I10, a private key leaves only over SDS**, only if a served host references it, or a cluster that one uses, and is
+//!   in no log, metric, page or error.
 //!
 //! # Words about failure
 //!

@@ -3,16 +3,21 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
+#[path = "support/gates.rs"]
+mod gates;
 #[path = "builder/languages.rs"]
 mod languages;
 #[path = "support/objects.rs"]
 mod objects;
 #[path = "support/rehearsed.rs"]
 mod rehearsed;
+#[path = "builder/trust.rs"]
+mod trust;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use gates::{GATE, Gates};
 use isobath::build::{Builder, Config};
 use isobath::objects::{Event, Kind, Object, ObjectRef, decode};
 use isobath::translate::{HostOwnership, Options};
@@ -26,7 +31,9 @@ use rehearsed::{CONFIG_MAP, OUTLET, Outlets};
 use serde_json::json;
 
 fn builder(options: Options) -> Builder {
-    Builder::new(Config::of_manifests(options)).with_language(&Outlets)
+    Builder::new(Config::of_manifests(options))
+        .with_language(&Outlets)
+        .with_language(&Gates)
 }
 
 /// A field of an Outlet; none at times.
@@ -59,6 +66,29 @@ fn outlet() -> impl Strategy<Value = Object> {
     })
 }
 
+fn gate() -> impl Strategy<Value = Object> {
+    let fields = (
+        field("fleet", &HOSTS),
+        field("secret", &SECRETS),
+        field("clients", &SECRETS),
+        prop::option::weighted(0.2, select(&SECRETS[..])),
+        field("service", &SERVICES),
+        field("verify", &SECRETS),
+        field("shows", &SECRETS),
+    );
+    let age = prop::option::of(0..3_i64);
+    let name = (select(&NAMESPACES[..]), select(&["one", "two"][..]), age);
+    (name, fields).prop_map(|((namespace, name, age), fields)| {
+        let (a, b, c, revocations, d, e, f) = fields;
+        let revocations = revocations.map(|name| ("revocations", name));
+        let fields: Vec<_> = [a, b, c, revocations, d, e, f]
+            .into_iter()
+            .flatten()
+            .collect();
+        rehearsed::object(GATE, metadata(namespace, name, "", age, &[]), &fields)
+    })
+}
+
 fn config_map() -> impl Strategy<Value = Object> {
     let fields = (field("path", &["/", "/x"]), field("other", &["1", "2"]));
     (select(&NAMESPACES[..]), fields).prop_map(|(namespace, (path, other))| {
@@ -73,6 +103,7 @@ fn history() -> impl Strategy<Value = Vec<(Event, bool)>> {
     let object = prop_oneof![
         5 => objects::object(),
         2 => outlet(),
+        2 => gate(),
         1 => config_map(),
     ];
     history_of(object.boxed())

@@ -263,6 +263,7 @@ const WALL_CLOCK: &[(&str, &str)] = &[
         "the time of a line that is written beside the log",
     ),
     ("local/certificate.rs", "a laptop's certificate begins now"),
+    ("status/conditions.rs", "says when a condition was written"),
     ("status/event.rs", "says when an Event was"),
     ("status/problems.rs", "warns of certificates that end"),
 ];

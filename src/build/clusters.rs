@@ -6,10 +6,11 @@ use std::sync::Arc;
 
 use crate::objects::{Kind, NamespacedName, ObjectRef};
 use crate::translate::{ClusterSource, Memo};
-use crate::xds::ResourceType;
+use crate::xds::{Resource, ResourceType};
 
 use super::render::parallel_map;
 use super::unit::Unit;
+use super::used_secrets::SecretKey;
 use super::{Builder, ClusterState, Work};
 
 impl Builder {
@@ -28,6 +29,7 @@ impl Builder {
                 ClusterState {
                     backend: backend.clone(),
                     is_assigned: false,
+                    secrets: Box::default(),
                     users: 0,
                 }
             });
@@ -76,6 +78,11 @@ impl Builder {
             };
             if let Some(state) = self.clusters.get_mut(&name) {
                 state.is_assigned = is_assigned;
+                let secrets = secrets(&resource);
+                self.listeners
+                    .used_secrets()
+                    .replace(&state.secrets, &secrets);
+                state.secrets = secrets;
             }
             if let Some(service) = backend.service() {
                 self.record_owner(ObjectRef {
@@ -91,7 +98,9 @@ impl Builder {
     }
 
     fn remove_cluster(&mut self, cluster: &Arc<str>, service: Option<&NamespacedName>) -> bool {
-        self.clusters.remove(cluster);
+        if let Some(gone) = self.clusters.remove(cluster) {
+            self.listeners.used_secrets().replace(&gone.secrets, &[]);
+        }
         if let Some(service) = service {
             self.forget_owner(service);
         }
@@ -145,4 +154,13 @@ impl Builder {
             work.changed |= self.put(ResourceType::Endpoint, resource);
         }
     }
+}
+
+/// What SDS has to deliver for a cluster.
+fn secrets(cluster: &Resource) -> Box<[SecretKey]> {
+    let references = cluster.references();
+    let secrets = references.filter(|it| it.resource_type == ResourceType::Secret);
+    secrets
+        .filter_map(|secret| SecretKey::of_name(&secret.name))
+        .collect()
 }

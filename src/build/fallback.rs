@@ -9,11 +9,11 @@ use imbl::OrdMap;
 use crate::envoy::route::TableHead;
 use crate::envoy::{filter_chain, scope};
 use crate::model::{Host, TlsServer};
-use crate::objects::NamespacedName;
 use crate::translate::Fallback as Wanted;
 use crate::xds::{Part, Resource, ResourceType, Snapshot};
 
 use super::parts::replace;
+use super::used_secrets::SecretKey;
 
 /// The hosts of a listener that have one, and what is there of it.
 #[derive(Debug, Default)]
@@ -32,7 +32,7 @@ pub struct Fallback {
 #[derive(Debug)]
 struct Server {
     model: TlsServer,
-    secrets: BTreeSet<NamespacedName>,
+    secrets: BTreeSet<SecretKey>,
     hosts: usize,
 }
 
@@ -47,8 +47,8 @@ impl Fallback {
         if let Some((wanted, part)) = wanted {
             let name = wanted.server.name.clone();
             let server = self.servers.entry(name.clone()).or_insert(Server {
+                secrets: SecretKey::of_server(&wanted.secrets, &wanted.server),
                 model: wanted.server,
-                secrets: wanted.secrets,
                 hosts: 0,
             });
             server.hosts += 1;
@@ -74,8 +74,8 @@ impl Fallback {
         self.servers.values().next().map(|server| &server.model)
     }
 
-    /// The Secrets that it needs.
-    pub fn secrets(&self) -> BTreeSet<NamespacedName> {
+    /// What SDS delivers for it.
+    pub fn secrets(&self) -> BTreeSet<SecretKey> {
         let first = self.servers.values().next();
         first
             .map(|server| server.secrets.clone())

@@ -54,9 +54,14 @@ impl Builder {
             tls.set(host, unit.https);
         }
         let clusters = unit.clusters.keys().cloned().collect();
+        self.reached.replace(&old.reached, &unit.reached);
         self.use_clusters(&old.clusters, unit.clusters, work);
         self.problems
             .set(Unit::Host(front.clone(), host.clone()), unit.problems);
-        HostState { http_key, clusters }
+        HostState {
+            http_key,
+            clusters,
+            reached: unit.reached.into_iter().collect(),
+        }
     }
 }

@@ -8,13 +8,12 @@ use std::sync::Arc;
 use crate::envoy::edge::Edge;
 use crate::envoy::{listener, manager};
 use crate::model::{Application, Listener, Spoken};
-use crate::objects::NamespacedName;
 use crate::xds::{ResourceType, Snapshot};
 
 use super::http::HttpListener;
 use super::http3::Http3Listener;
-use super::parts::toggle;
 use super::tls::TlsListener;
+use super::used_secrets::UsedSecrets;
 
 /// Listeners by name.
 #[derive(Debug)]
@@ -25,9 +24,7 @@ pub struct Listeners {
     touched: BTreeSet<Arc<str>>,
     /// Those that are gone, with what has their name.
     gone: Vec<Declared>,
-    /// How many listeners use a Secret.
-    secrets: BTreeMap<NamespacedName, usize>,
-    touched_secrets: BTreeSet<NamespacedName>,
+    used: UsedSecrets,
 }
 
 #[derive(Debug)]
@@ -56,8 +53,7 @@ impl Listeners {
             listeners: BTreeMap::new(),
             touched: BTreeSet::new(),
             gone: Vec::new(),
-            secrets: BTreeMap::new(),
-            touched_secrets: BTreeSet::new(),
+            used: UsedSecrets::default(),
         }
     }
 
@@ -140,14 +136,8 @@ impl Listeners {
         Some(&mut declared.hosts)
     }
 
-    /// Whether a served host needs the Secret.
-    #[must_use]
-    pub fn uses(&self, secret: &NamespacedName) -> bool {
-        self.secrets.contains_key(secret)
-    }
-
-    /// The Secrets that came into use or fell out of it since the last call. To be called before [`Listeners::publish`].
-    pub fn take_touched_secrets(&mut self) -> BTreeSet<NamespacedName> {
+    /// What listeners and clusters name of what SDS delivers. To be called before [`Listeners::publish`].
+    pub fn used_secrets(&mut self) -> &mut UsedSecrets {
         for name in &self.touched {
             if let Some(Declared {
                 hosts: Hosts::Tls(tls),
@@ -156,11 +146,11 @@ impl Listeners {
             {
                 for secret in tls.take_touched_secrets() {
                     let uses = tls.uses(&secret);
-                    count(&mut self.secrets, &mut self.touched_secrets, secret, uses);
+                    self.used.count(secret, uses);
                 }
             }
         }
-        std::mem::take(&mut self.touched_secrets)
+        &mut self.used
     }
 
     /// Puts what differs into the snapshot; returns whether anything does.
@@ -194,7 +184,7 @@ impl Listeners {
                 tls.pack();
             }
         }
-        self.secrets = std::mem::take(&mut self.secrets).into_iter().collect();
+        self.used.pack();
     }
 
     /// A listener that is gone; another one may have its name by now.
@@ -207,7 +197,7 @@ impl Listeners {
             let used = tls.clear().into_iter();
             counted.extend(used.filter(|secret| !new.contains(secret)));
             for secret in counted {
-                count(&mut self.secrets, &mut self.touched_secrets, secret, false);
+                self.used.count(secret, false);
             }
         }
         self.gone.push(gone);
@@ -237,27 +227,5 @@ impl Declared {
             let listener = listener::listener(&self.listener, edge);
             snapshot.insert(ResourceType::Listener, Arc::new(listener));
         }
-    }
-}
-
-/// A listener uses the Secret, or uses it no longer.
-fn count(
-    users: &mut BTreeMap<NamespacedName, usize>,
-    touched: &mut BTreeSet<NamespacedName>,
-    secret: NamespacedName,
-    uses: bool,
-) {
-    let count = users.entry(secret.clone()).or_default();
-    let was_used = *count > 0;
-    *count = match uses {
-        true => *count + 1,
-        false => count.saturating_sub(1),
-    };
-    let is_used = *count > 0;
-    if !is_used {
-        users.remove(&secret);
-    }
-    if was_used != is_used {
-        toggle(touched, &secret);
     }
 }

@@ -18,29 +18,34 @@ mod http3;
 pub mod listeners;
 mod parts;
 mod problems;
+mod reached;
 mod readers;
 mod reads;
 mod render;
+mod secrets;
 pub mod tls;
 mod unit;
+pub mod used_secrets;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crate::envoy::{listener, secret};
+use crate::envoy::listener;
 use crate::facts::{Changes, ClassSelection, Store};
 use crate::model::verdict::Statuses;
-use crate::objects::{Event, Kind, NamespacedName, ObjectRef};
-use crate::translate::{ClusterSource, Language, Languages, Memo, Options};
+use crate::objects::{Event, ObjectRef};
+use crate::translate::{ClusterSource, Found, Language, Languages, Memo, Options};
 use crate::xds::{Resource, ResourceType, Snapshot, packed};
 
 use audit::Audit;
 use by_front::ByFront;
 use listeners::Listeners;
 use problems::{Problems, uid};
+use reached::Reached;
 use reads::Reads;
 use render::{ReadFacts, Renderer, parallel_map};
 use unit::{Unit, Units};
+use used_secrets::SecretKey;
 
 /// What the operator decided, as far as the core is concerned.
 #[derive(Clone, Debug)]
@@ -86,7 +91,7 @@ pub struct Translated {
     pub clusters: u64,
     /// Load assignments.
     pub endpoints: u64,
-    /// Certificates.
+    /// Certificates and trust bundles.
     pub secrets: u64,
 }
 
@@ -105,6 +110,7 @@ pub struct Builder {
     /// The clusters that claimed listeners forward to, by listener.
     forwarding: BTreeMap<Arc<str>, Box<[Arc<str>]>>,
     hosts: ByFront<HostState>,
+    reached: Reached,
     clusters: BTreeMap<Arc<str>, ClusterState>,
     listeners: Listeners,
     problems: Problems,
@@ -118,6 +124,7 @@ pub struct Builder {
 struct HostState {
     http_key: Option<Arc<str>>,
     clusters: Box<[Arc<str>]>,
+    reached: Box<[ObjectRef]>,
 }
 
 #[derive(Debug)]
@@ -125,6 +132,8 @@ struct ClusterState {
     backend: ClusterSource,
     /// Whether its endpoints are a load assignment, and no DNS name.
     is_assigned: bool,
+    /// What SDS delivers for it.
+    secrets: Box<[SecretKey]>,
     /// Units that name it. At zero it goes.
     users: usize,
 }
@@ -164,6 +173,7 @@ impl Builder {
             is_first: true,
             forwarding: BTreeMap::new(),
             hosts: ByFront::default(),
+            reached: Reached::default(),
             clusters: BTreeMap::new(),
             problems: Problems::default(),
             snapshot,
@@ -326,46 +336,6 @@ impl Builder {
         }
     }
 
-    fn build_secrets(&mut self, work: &mut Work, memo: &Memo) {
-        let changed = self.listeners.take_touched_secrets().into_iter();
-        work.units.extend(changed.map(Unit::Secret));
-        let names: Vec<NamespacedName> = work.units.take(|unit| match unit {
-            Unit::Secret(name) => Ok(name),
-            other => Err(other),
-        });
-        for name in names {
-            let resource = name.to_string();
-            let unit = Unit::Secret(name.clone());
-            let certificate = if self.listeners.uses(&name) {
-                let (certificate, reads) = self.renderer(memo).certificate(&name);
-                self.record(&unit, reads);
-                certificate
-            } else {
-                self.forget(&unit);
-                None
-            };
-            let owner = ObjectRef {
-                kind: Kind::Secret,
-                name: name.clone(),
-            };
-            work.changed |= match certificate {
-                None => {
-                    self.statuses.certificates.remove(&name);
-                    self.statuses.owners.remove(&owner);
-                    self.snapshot.remove(ResourceType::Secret, &resource)
-                }
-                Some(certificate) => {
-                    self.translated.secrets += 1;
-                    self.statuses
-                        .certificates
-                        .insert(name, certificate.validity);
-                    self.record_owner(owner);
-                    self.put(ResourceType::Secret, secret::secret(&certificate))
-                }
-            };
-        }
-    }
-
     /// The first build files everything there is in the order of its names, which leaves every map half empty.
     fn pack(&mut self) {
         self.store.pack();
@@ -376,6 +346,8 @@ impl Builder {
         self.snapshot.pack();
         let statuses = &mut self.statuses;
         statuses.ingresses = packed(&statuses.ingresses);
+        statuses.http_proxies = packed(&statuses.http_proxies);
+        statuses.extension_services = packed(&statuses.extension_services);
         statuses.certificates = packed(&statuses.certificates);
         statuses.owners = packed(&statuses.owners);
     }
@@ -397,11 +369,21 @@ impl Builder {
                 false => self.forget(&unit),
             }
             self.problems.set(unit, problems);
-            self.languages
-                .enter(&self.store, object, &mut self.statuses);
         }
-        self.problems
-            .publish(&self.store, &objects, &mut self.statuses.problems);
+        let mut concerned =
+            self.problems
+                .publish(&self.store, &objects, &mut self.statuses.problems);
+        concerned.append(&mut self.reached.take_touched());
+        concerned.retain(|object| self.languages.enters_what_is_found(object.kind));
+        concerned.extend(objects);
+        for object in concerned {
+            let found = Found {
+                problems: self.problems.of(&object),
+                is_reached: self.reached.contains(&object),
+            };
+            self.languages
+                .enter(&self.store, &object, &found, &mut self.statuses);
+        }
     }
 
     /// Something is made from this object.

@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use imbl::OrdMap;
 
-use crate::objects::NamespacedName;
 use crate::xds::Part;
 
 /// Puts a part in the place of the one of `old_key`; returns whether anything differs.
@@ -28,7 +27,7 @@ pub fn replace(
 }
 
 /// What falls out of use and comes into it again before it was looked at is as it was.
-pub fn toggle(touched: &mut BTreeSet<NamespacedName>, secret: &NamespacedName) {
+pub fn toggle<T: Ord + Clone>(touched: &mut BTreeSet<T>, secret: &T) {
     if !touched.remove(secret) {
         touched.insert(secret.clone());
     }

@@ -8,7 +8,7 @@ use imbl::OrdMap;
 
 use crate::facts::Store;
 use crate::model::verdict::ObjectProblems;
-use crate::objects::{Field, FieldRef, ObjectRef, Problem};
+use crate::objects::{Condition, Field, FieldRef, ObjectRef, Problem};
 
 use super::unit::Unit;
 
@@ -45,14 +45,15 @@ impl Problems {
     }
 
     /// Brings the published map up to date: for objects whose problems changed, and for those of `objects`,
-    /// whose identity may have.
+    /// whose identity may have. Returns the former.
     pub fn publish(
         &mut self,
         store: &Store,
         objects: &[ObjectRef],
         published: &mut OrdMap<ObjectRef, ObjectProblems>,
-    ) {
-        let mut touched = std::mem::take(&mut self.touched);
+    ) -> BTreeSet<ObjectRef> {
+        let changed = std::mem::take(&mut self.touched);
+        let mut touched = changed.clone();
         touched.extend(
             objects
                 .iter()
@@ -72,6 +73,13 @@ impl Problems {
                 published.insert(object, problems);
             }
         }
+        changed
+    }
+
+    /// The problems of an object, as each unit has found them, in the order of the units.
+    pub fn of(&self, object: &ObjectRef) -> Vec<&[Problem]> {
+        let units = self.by_object.get(object).into_iter().flatten();
+        units.map(|(_, problems)| &**problems).collect()
     }
 }
 
@@ -86,30 +94,33 @@ fn first_of_each_reason(
     object: &ObjectRef,
     problems: BTreeSet<&Problem>,
 ) -> Arc<[Problem]> {
-    let mut counts: BTreeMap<&'static str, usize> = BTreeMap::new();
+    let mut counts: BTreeMap<(&'static str, Option<Condition>), usize> = BTreeMap::new();
     let mut told: Vec<Problem> = Vec::new();
     let mut last = None;
     for problem in problems {
-        let said = Some((problem.reason, &problem.message));
+        let said = Some((problem.reason, problem.condition, &problem.message));
         if said == std::mem::replace(&mut last, said) {
             continue;
         }
-        let count = counts.entry(problem.reason).or_default();
+        let kind = (problem.reason, problem.condition);
+        let count = counts.entry(kind).or_default();
         *count += 1;
         if *count <= TOLD {
             let path = store.path(&problem.source);
             let field = path.map_or(Field::Whole, |path| Field::At(path.into()));
             let source = FieldRef::new(object.clone(), field);
-            told.push(Problem::new(
+            told.push(Problem {
                 source,
-                problem.reason,
-                problem.message.clone(),
-            ));
+                ..problem.clone()
+            });
         }
     }
-    for (reason, count) in counts.into_iter().filter(|(_, count)| *count > TOLD) {
+    for ((reason, condition), count) in counts.into_iter().filter(|(_, count)| *count > TOLD) {
         let more = format!("and {} more of this kind", count - TOLD);
-        told.push(Problem::new(object.clone(), reason, more));
+        told.push(Problem {
+            condition,
+            ..Problem::new(object.clone(), reason, more)
+        });
     }
     told.sort();
     told.into()

@@ -9,13 +9,15 @@ use std::thread;
 use crate::envoy::route::TableOptions;
 use crate::envoy::{cluster, endpoint, filter_chain, route};
 use crate::facts::{FactId, Log, Store, Values};
-use crate::model::{Certificate, Claimable, Discovery, Front, Host, TlsServer};
+use crate::model::{Certificate, Claimable, Discovery, Front, Host, TlsServer, TrustBundle};
 use crate::objects::{NamespacedName, ObjectRef, Problem};
 use crate::translate::{
     self, ClusterSource, Derived, Fallback, HostUnit, HttpsHost, Input, Languages, ListenerUnit,
-    Memo, Options,
+    Memo, Options, TrustBundleKey,
 };
 use crate::xds::{Part, Resource};
+
+use super::used_secrets::SecretKey;
 
 /// The fewest units that another thread is started for: below it starting the thread costs more than it saves.
 const MIN_PER_THREAD: usize = 256;
@@ -47,6 +49,8 @@ pub struct RenderedHost {
     pub https: Served,
     /// The clusters that its routes name.
     pub clusters: BTreeMap<Arc<str>, ClusterSource>,
+    /// The objects that its routes come through, besides those that claim it.
+    pub reached: BTreeSet<ObjectRef>,
     /// What is wrong with it.
     pub problems: Vec<Problem>,
 }
@@ -67,8 +71,8 @@ pub enum Served {
 pub struct RenderedHttps {
     /// The certificates and settings, shared by every host that has the same.
     pub server: TlsServer,
-    /// The Secrets of the certificates.
-    pub secrets: BTreeSet<NamespacedName>,
+    /// Its certificates, and the authorities that vouch for clients.
+    pub secrets: BTreeSet<SecretKey>,
     /// Its virtual host.
     pub virtual_host: (Arc<str>, Part),
     /// What it is served with for clients that ask for no name.
@@ -124,6 +128,7 @@ impl Renderer<'_> {
             http: http.map(|http| route::virtual_host(http, self.table_options(false))),
             https,
             clusters: unit.clusters,
+            reached: unit.reached,
             problems: unit.problems,
         };
         (rendered, reads)
@@ -155,6 +160,11 @@ impl Renderer<'_> {
         self.record(|input| translate::certificate(input, secret))
     }
 
+    /// Authorities that vouch for others.
+    pub fn trust_bundle(self, key: &TrustBundleKey) -> (Option<TrustBundle>, ReadFacts) {
+        self.record(|input| translate::trust_bundle(input, key))
+    }
+
     /// What is to be said of an object by itself.
     pub fn object_problems(self, object: &ObjectRef) -> (Vec<Problem>, ReadFacts) {
         self.record_in(Log::of(object), |input| {
@@ -181,8 +191,8 @@ impl Renderer<'_> {
     fn https(self, unit: HttpsHost) -> RenderedHttps {
         RenderedHttps {
             virtual_host: route::virtual_host(&unit.virtual_host, self.table_options(true)),
+            secrets: SecretKey::of_server(&unit.secrets, &unit.server),
             server: unit.server,
-            secrets: unit.secrets,
             fallback: unit.fallback,
         }
     }

@@ -12,7 +12,6 @@ use crate::envoy::route::TableHead;
 use crate::envoy::{filter_chain, route, scope, server_name};
 use crate::facts::Index;
 use crate::model::{Host, TlsServer};
-use crate::objects::NamespacedName;
 use crate::xds::{Part, Resource, ResourceType, Snapshot};
 
 use super::chains::Chains;
@@ -20,6 +19,7 @@ use super::fallback::Fallback;
 use super::http3::Http3Listener;
 use super::parts::{replace, toggle};
 pub use super::render::{RenderedHttps, Served};
+use super::used_secrets::SecretKey;
 
 /// TLS servers by name with their hosts; a server without hosts is gone, with its chains, table, scopes and secrets.
 #[derive(Debug)]
@@ -50,9 +50,9 @@ pub struct TlsListener {
     closed: BTreeMap<Host, Option<Arc<str>>>,
     /// Hosts that are passed through: the keys of their chain and of the name that leads there.
     passed_through: BTreeMap<Host, [Arc<str>; 2]>,
-    /// How many servers use a Secret.
-    secrets: BTreeMap<NamespacedName, usize>,
-    touched_secrets: BTreeSet<NamespacedName>,
+    /// How many servers use a certificate or a trust bundle.
+    secrets: BTreeMap<SecretKey, usize>,
+    touched_secrets: BTreeSet<SecretKey>,
     touched_tables: BTreeSet<Arc<str>>,
     /// Scopes and their tables; `None` for those that are gone.
     touched_scopes: BTreeMap<Arc<str>, Option<Arc<str>>>,
@@ -62,7 +62,7 @@ pub struct TlsListener {
 struct Server {
     /// All of it, for when the listener is there over QUIC too.
     model: TlsServer,
-    secrets: Box<[NamespacedName]>,
+    secrets: Box<[SecretKey]>,
     table: OrdMap<Arc<str>, Arc<Part>>,
     hosts: usize,
     /// Of its hosts those that share its chain: all but wildcards.
@@ -135,8 +135,8 @@ impl TlsListener {
         self.withdrawn = std::mem::replace(&mut self.http3, http3);
     }
 
-    /// Serves no host any more. Returns the Secrets that were in use.
-    pub fn clear(&mut self) -> Vec<NamespacedName> {
+    /// Serves no host any more. Returns the secrets that were in use.
+    pub fn clear(&mut self) -> Vec<SecretKey> {
         let used = self.secrets.keys().cloned().collect();
         let served = self.hosts.keys();
         let hosts: BTreeSet<Host> = served.chain(self.closed_hosts()).cloned().collect();
@@ -182,7 +182,7 @@ impl TlsListener {
     /// A server begins to use these Secrets, or ends.
     fn count_secrets<'a>(
         &mut self,
-        secrets: impl IntoIterator<Item = &'a NamespacedName>,
+        secrets: impl IntoIterator<Item = &'a SecretKey>,
         begins: bool,
     ) {
         for secret in secrets {
@@ -350,13 +350,13 @@ impl TlsListener {
         self.secrets = std::mem::take(&mut self.secrets).into_iter().collect();
     }
 
-    /// Whether a served host needs the Secret.
-    pub fn uses(&self, secret: &NamespacedName) -> bool {
+    /// Whether a served host needs the secret.
+    pub fn uses(&self, secret: &SecretKey) -> bool {
         self.secrets.contains_key(secret)
     }
 
-    /// The Secrets that came into use or fell out of it since the last call.
-    pub fn take_touched_secrets(&mut self) -> BTreeSet<NamespacedName> {
+    /// The secrets that came into use or fell out of it since the last call.
+    pub fn take_touched_secrets(&mut self) -> BTreeSet<SecretKey> {
         std::mem::take(&mut self.touched_secrets)
     }
 

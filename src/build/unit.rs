@@ -6,7 +6,9 @@ use std::sync::Arc;
 
 use crate::model::{Claimable, Front, Host};
 use crate::objects::{NamespacedName, ObjectRef};
-use crate::translate::Derived;
+use crate::translate::{Derived, TrustBundleKey};
+
+use super::used_secrets::SecretKey;
 
 /// Units that are to be made, each once, in their order.
 #[derive(Debug, Default)]
@@ -94,8 +96,10 @@ pub enum Unit {
     Cluster(Arc<str>),
     /// The endpoints of such a cluster.
     Endpoints(Arc<str>),
-    /// The certificate of a Secret that some host is served with.
+    /// The certificate of a Secret that some host is served with, or some cluster shows.
     Secret(NamespacedName),
+    /// Authorities that a listener or a cluster names.
+    TrustBundle(Box<TrustBundleKey>),
     /// What is to be said of an object by itself.
     Object(ObjectRef),
 }
@@ -119,7 +123,8 @@ impl Unit {
             Self::Cluster(_) => 5,
             Self::Endpoints(_) => 6,
             Self::Secret(_) => 7,
-            Self::Object(_) => 8,
+            Self::TrustBundle(_) => 8,
+            Self::Object(_) => 9,
         }
     }
 }
@@ -130,6 +135,7 @@ impl Ord for Unit {
             (Self::Derived(one), Self::Derived(other)) => one.cmp(other),
             (Self::Host(front, host), Self::Host(other, at)) => (front, host).cmp(&(other, at)),
             (Self::Secret(one), Self::Secret(other)) => one.cmp(other),
+            (Self::TrustBundle(one), Self::TrustBundle(other)) => one.cmp(other),
             (Self::Claims(one), Self::Claims(other)) | (Self::Object(one), Self::Object(other)) => {
                 one.cmp(other)
             }
@@ -146,6 +152,15 @@ impl Ord for Unit {
 impl PartialOrd for Unit {
     fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
         Some(self.cmp(other))
+    }
+}
+
+impl From<SecretKey> for Unit {
+    fn from(secret: SecretKey) -> Self {
+        match secret {
+            SecretKey::Certificate(name) => Self::Secret(name),
+            SecretKey::Bundle(key) => Self::TrustBundle(Box::new(key)),
+        }
     }
 }
 

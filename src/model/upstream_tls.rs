@@ -15,8 +15,8 @@ pub struct UpstreamTls {
     pub verification: Option<Verification>,
     /// The server name that it is asked for.
     pub server_name: ServerName,
-    /// Name of the [`super::Certificate`] that it is shown where it asks for one. No unit makes it for a cluster yet: the first
-    /// language that uses this brings it (`build/mod.rs`, `build_secrets`).
+    /// Name of the [`super::Certificate`] that it is shown where it asks for one. It is made while a
+    /// cluster names it (`build/secrets.rs`).
     pub client_certificate: Option<Arc<str>>,
     /// What TLS may use.
     pub parameters: TlsParameters,
@@ -36,7 +36,7 @@ pub struct Verification {
 pub enum Authorities {
     /// Those that the machine of the proxy trusts. Where it has none the cluster is refused.
     System,
-    /// Those of the [`TrustBundle`] of this name, which the first language that uses it has to have made.
+    /// Those of the [`TrustBundle`] of this name, as `translate/trust_bundle.rs` makes them.
     Bundle(Arc<str>),
 }
 
@@ -142,8 +142,8 @@ impl Uri {
     }
 }
 
-/// Authorities that vouch for certificates, as SDS delivers them. No part of it is secret. No unit makes one yet: the first
-/// language that refers to one, for back ends or for clients, brings the unit (`build/unit.rs`).
+/// Authorities that vouch for certificates, as SDS delivers them. No part of it is secret. It is made while a cluster
+/// or a TLS server names it (`build/secrets.rs`), of the Secrets that its name tells.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TrustBundle {
     /// Unique and stable, and never the name of a certificate.

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use imbl::OrdMap;
 
 use super::tls::Validity;
+use crate::objects::http_proxy::{Status, SubCondition};
 use crate::objects::{Field, Ingress, LoadBalancerAddress, NamespacedName, ObjectRef, Problem};
 
 /// The verdicts on all objects at one moment.
@@ -16,6 +17,10 @@ use crate::objects::{Field, Ingress, LoadBalancerAddress, NamespacedName, Object
 pub struct Statuses {
     /// Every Ingress that is seen, served or not.
     pub ingresses: OrdMap<NamespacedName, IngressFacts>,
+    /// Every HTTPProxy that is seen, where they are served.
+    pub http_proxies: OrdMap<NamespacedName, ConditionFacts>,
+    /// The same of ExtensionServices.
+    pub extension_services: OrdMap<NamespacedName, ConditionFacts>,
     /// What is wrong, by object. An object without problems is not in here.
     pub problems: OrdMap<ObjectRef, ObjectProblems>,
     /// When each certificate in use is good, by Secret.
@@ -36,6 +41,23 @@ pub struct IngressFacts {
     pub load_balancer: Arc<[LoadBalancerAddress]>,
     /// The Ingress itself, for `isobath run`, which says what became of it.
     pub ingress: Option<Arc<Ingress>>,
+}
+
+/// What the status task has to know of an object whose status lists what is wrong with it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConditionFacts {
+    /// `metadata.uid`.
+    pub uid: Arc<str>,
+    /// `metadata.generation`: what the verdict is about.
+    pub generation: i64,
+    /// Whether it is of our class. What is of another's is not written to.
+    pub served: bool,
+    /// What keeps it, or a part of it, from being served, in the order in which it was found.
+    pub errors: Arc<[SubCondition]>,
+    /// What is ignored of it.
+    pub warnings: Arc<[SubCondition]>,
+    /// `status` as last seen.
+    pub seen: Arc<Status>,
 }
 
 /// The problems of one object.

@@ -137,6 +137,14 @@ fn owner_of(refusal: &RefusedObject) -> Option<ObjectRef> {
 fn uid_of(object: &ObjectRef, statuses: &Statuses) -> Arc<str> {
     let uid = match object.kind {
         Kind::Ingress => statuses.ingresses.get(&object.name).map(|facts| &facts.uid),
+        Kind::HttpProxy => {
+            let facts = statuses.http_proxies.get(&object.name);
+            facts.map(|facts| &facts.uid)
+        }
+        Kind::ExtensionService => {
+            let facts = statuses.extension_services.get(&object.name);
+            facts.map(|facts| &facts.uid)
+        }
         _ => statuses.owners.get(object),
     };
     uid.cloned().unwrap_or_default()

@@ -1,4 +1,5 @@
-//! Tells Kubernetes what the controller found out: addresses on Ingresses, problems as Events.
+//! Tells Kubernetes what the controller found out: addresses on Ingresses, the status of HTTPProxies and ExtensionServices,
+//! problems as Events.
 //!
 //! It takes finished values ([`Statuses`]) from a watch channel and never answers: it can
 //! be slow, throttled or forbidden, and no data waits for it (I9). No failure of the API server ends it.
@@ -11,6 +12,7 @@
 mod address;
 pub mod api_call;
 mod args;
+mod conditions;
 mod decision;
 mod event;
 mod event_spec;
@@ -31,6 +33,7 @@ use kube::Client;
 use tokio::sync::watch;
 
 use crate::model::verdict::{RefusedObject, Statuses};
+use crate::objects::Kind;
 use crate::process::pod::Pod;
 pub use args::{Args, InvalidArgs, StatusFrom};
 pub use metrics::Metrics;
@@ -110,10 +113,26 @@ impl Writer {
             unwritten,
         );
         let events = self.events.run(statuses.clone(), refusals, told);
+        let conditions = |kind| {
+            let manager = self.field_manager.clone();
+            conditions::Writer::new(kind, self.client.clone(), manager, &self.metrics)
+        };
+        let mut proxies = conditions(Kind::HttpProxy);
+        let mut extensions = conditions(Kind::ExtensionService);
         async move {
+            let of_proxies = proxies.run(statuses.clone(), known.clone());
+            let of_extensions = extensions.run(statuses.clone(), known.clone());
+            let written = async {
+                tokio::join!(
+                    ingresses.run(statuses, known),
+                    of_proxies,
+                    of_extensions,
+                    events
+                )
+            };
             tokio::select! {
                 () = follow => {}
-                ((), ()) = async { tokio::join!(ingresses.run(statuses, known), events) } => {}
+                ((), (), (), ()) = written => {}
             }
         }
     }

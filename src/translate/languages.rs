@@ -12,6 +12,7 @@ use crate::model::verdict::Statuses;
 use crate::model::{Claimable, Front, Host, Listener};
 use crate::objects::{Kind, Object, ObjectRef, Problem};
 
+use super::condition::{self, Found};
 use super::httpproxy::HttpProxyLanguage;
 use super::ingress::IngressLanguage;
 use super::language::Language;
@@ -173,11 +174,31 @@ impl Languages {
         }
     }
 
-    /// Enters into the verdicts what there is of an object.
-    pub fn enter(&self, store: &Store, object: &ObjectRef, statuses: &mut Statuses) {
-        if let Some(language) = self.of(object.kind) {
-            language.enter(store, object, statuses);
+    /// Enters into the verdicts what there is of an object, and what was found of it. Nothing is said of one in whose
+    /// language nobody speaks.
+    pub fn enter(
+        &self,
+        store: &Store,
+        object: &ObjectRef,
+        found: &Found<'_>,
+        statuses: &mut Statuses,
+    ) {
+        let Some(language) = self.of(object.kind) else {
+            return;
+        };
+        match object.kind {
+            Kind::HttpProxy => condition::enter_http_proxy(store, object, found, statuses),
+            Kind::ExtensionService => {
+                condition::enter_extension_service(store, object, found, statuses);
+            }
+            _ => language.enter(store, object, statuses),
         }
+    }
+
+    /// Whether what units find of objects of the kind is a part of what is entered.
+    #[must_use]
+    pub const fn enters_what_is_found(&self, kind: Kind) -> bool {
+        condition::has_conditions(kind)
     }
 }
 

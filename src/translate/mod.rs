@@ -14,6 +14,7 @@ mod budget;
 mod certificate;
 mod cluster_source;
 mod clusters;
+mod condition;
 mod derived;
 mod endpoints;
 mod entry;
@@ -34,7 +35,7 @@ mod secret;
 mod service_policy;
 mod stratum;
 mod table;
-mod trust;
+mod trust_bundle;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
@@ -45,6 +46,7 @@ pub use backend::{ResolvedBackend, resolve};
 pub use budget::within_budget;
 pub use cluster_source::{BackendPort, ClusterSource, NamedBackend};
 pub use clusters::{cluster, endpoints};
+pub use condition::Found;
 pub use derived::{Derived, Made, Memo};
 pub use host::host;
 pub use httpproxy::{HttpProxyOptions, RateLimitService};
@@ -54,7 +56,7 @@ pub use ownership::HostOwnership;
 pub use policy::INGRESS_ANNOTATIONS;
 pub use secret::certificate;
 pub use service_policy::SERVICE_ANNOTATIONS;
-pub use trust::TrustBundleKey;
+pub use trust_bundle::{TrustBundleKey, trust_bundle};
 
 use stratum::Stratum;
 

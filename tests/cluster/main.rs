@@ -22,6 +22,8 @@
 #[path = "../e2e/check.rs"]
 #[allow(dead_code, unused_imports, reason = "tables are for e2e")]
 mod check;
+#[path = "../support/contour.rs"]
+mod contour;
 #[path = "../support/control_plane.rs"]
 mod control_plane;
 #[path = "../support/fault_proxy.rs"]

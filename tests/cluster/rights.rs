@@ -8,6 +8,7 @@ use isobath::objects::Kind;
 use serde_json::{Value, json};
 
 use crate::check::Transport;
+use crate::contour;
 use crate::control_plane::ControlPlane;
 use crate::installation::{
     ADDRESS, HOME, Installation, becomes, cluster_service, documents, our_site, slice,
@@ -20,7 +21,8 @@ use crate::support::load::Load;
 use crate::support::network::{address, alone};
 
 /// What is written, the verb without which it can't be, and the counter that says so. Not in here: the patch of an
-/// Event, which is first made after half an hour (`status/tests.rs`).
+/// Event, which is first made after half an hour (`status/tests.rs`), and that of the status of Contour's objects
+/// (`kubernetes_status/conditions.rs`).
 const WRITTEN: [(&str, &str, &str); 6] = [
     ("ingresses", "get", "status_writes_total{result"),
     ("ingresses/status", "patch", "status_writes_total{result"),
@@ -63,16 +65,10 @@ fn user(plane: &ControlPlane, name: &str, without: impl Fn(&str, &str) -> bool +
     plane.kubeconfig(name)
 }
 
-/// The CustomResourceDefinition of a kind.
-fn definition(kind: Kind) -> String {
-    let file = format!("tests/data/{}.yaml", kind.plural());
-    std::fs::read_to_string(file).unwrap()
-}
-
 /// The kinds that are read only where a CRD is there are read as well.
-fn install_custom_kinds(cluster: &Installation) {
+fn install_custom_kinds(cluster: &Installation, definitions: &str) {
+    cluster.kubectl(&["apply", "--server-side", "-f", "-"], definitions);
     for kind in Kind::ALL.into_iter().filter(|kind| kind.is_custom()) {
-        cluster.kubectl(&["apply", "-f", "-"], &definition(kind));
         let crd = format!("crd/{}.{}", kind.plural(), kind.group());
         cluster.kubectl(&["wait", "--for=condition=established", &crd], "");
     }
@@ -80,10 +76,11 @@ fn install_custom_kinds(cluster: &Installation) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn without_one_to_read_it_ends_and_without_one_to_write_it_warns() {
-    let Some(cluster) = Installation::start().await else {
+    let (Some(cluster), Some(definitions)) = (Installation::start().await, contour::definitions())
+    else {
         return;
     };
-    install_custom_kinds(&cluster);
+    install_custom_kinds(&cluster, &definitions);
     for kind in Kind::ALL {
         let resource = kind.plural();
         let name = format!("no-{resource}");
@@ -180,10 +177,12 @@ async fn writes_on(cluster: &Installation, resource: &str, verb: &str, counter: 
 #[test]
 fn envoy_keeps_what_it_had() {
     alone(async || {
-        let Some(cluster) = Installation::start().await else {
+        let (Some(cluster), Some(definitions)) =
+            (Installation::start().await, contour::definitions())
+        else {
             return;
         };
-        install_custom_kinds(&cluster);
+        install_custom_kinds(&cluster, &definitions);
         let web = Backend::start_at("web", address(2)).await;
         cluster.apply(&[
             cluster_service("web"),

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use isobath::build::listeners::Listeners;
 use isobath::build::tls::{RenderedHttps, Served};
+use isobath::build::used_secrets::SecretKey;
 use isobath::envoy::edge::Edge;
 use isobath::envoy::{filter_chain, route};
 use isobath::model::{Alpn, Application, Forwarding, Host, Http3, Listener, Share};
@@ -41,7 +42,10 @@ fn served(host: &Host, state: usize) -> Served {
             let routes = virtual_host(host.as_str(), all_to("a"));
             Served::Terminated(RenderedHttps {
                 server,
-                secrets: BTreeSet::from([NamespacedName::new("web", &*state.to_string())]),
+                secrets: BTreeSet::from([SecretKey::Certificate(NamespacedName::new(
+                    "web",
+                    &*state.to_string(),
+                ))]),
                 virtual_host: route::virtual_host(&routes, TLS),
                 fallback: by_fallback.map(|name| {
                     Box::new(Fallback {

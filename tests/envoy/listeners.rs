@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use isobath::build::listeners::Listeners;
 use isobath::build::tls::{RenderedHttps, Served};
+use isobath::build::used_secrets::SecretKey;
 use isobath::envoy::edge::Edge;
 use isobath::envoy::{cluster, endpoint, filter_chain, listener, route};
 use isobath::model::{Application, Forwarding, Host, Listener, Share};
@@ -89,7 +90,7 @@ impl Declared {
             2 => self.pass_through(number),
             _ => {}
         }
-        self.listeners.take_touched_secrets();
+        self.listeners.used_secrets().take_touched();
         self.listeners.publish(&mut self.snapshot);
     }
 
@@ -98,7 +99,7 @@ impl Declared {
         let routes = virtual_host(host.as_str(), all_to("a"));
         let served = Served::Terminated(RenderedHttps {
             server: tls_server("web/shared", &["web/shared"]),
-            secrets: BTreeSet::from([NamespacedName::new("web", "shared")]),
+            secrets: BTreeSet::from([shared()]),
             virtual_host: route::virtual_host(&routes, TLS),
             fallback: None,
         });
@@ -117,7 +118,7 @@ impl Declared {
 
     fn remove(&mut self, number: usize) {
         self.listeners.remove(&Self::name(number));
-        self.listeners.take_touched_secrets();
+        self.listeners.used_secrets().take_touched();
         self.listeners.publish(&mut self.snapshot);
     }
 
@@ -163,11 +164,7 @@ fn what_is_removed_leaves_nothing() {
     for number in KINDS..2 * KINDS {
         declared.add(number);
     }
-    assert!(
-        declared
-            .listeners
-            .uses(&NamespacedName::new("web", "shared"))
-    );
+    assert!(declared.listeners.used_secrets().contains(&shared()));
     for number in KINDS..2 * KINDS {
         declared.remove(number);
     }
@@ -187,28 +184,29 @@ fn what_is_removed_leaves_nothing() {
         declared.remove(number);
     }
     assert_eq!(declared.snapshot, empty);
-    assert!(
-        !declared
-            .listeners
-            .uses(&NamespacedName::new("web", "shared"))
-    );
+    assert!(!declared.listeners.used_secrets().contains(&shared()));
+}
+
+/// What all of them are served with.
+fn shared() -> SecretKey {
+    SecretKey::Certificate(NamespacedName::new("web", "shared"))
 }
 
 /// A Secret is in use as long as a host of any listener needs it, whenever the listener goes.
 #[test]
 fn a_secret_is_used_until_its_last_listener_is_gone() {
-    let secret = NamespacedName::new("web", "shared");
+    let secret = shared();
     let mut declared = Declared::new(2 * KINDS);
     declared.add(1);
     declared.add(KINDS + 1);
     declared.remove(1);
-    assert!(declared.listeners.uses(&secret));
+    assert!(declared.listeners.used_secrets().contains(&secret));
     // Its host goes, and the listener with it, before anybody looks.
     let name = Declared::name(KINDS + 1);
     let tls = declared.listeners.tls(&name).unwrap();
     tls.set(&Declared::host(KINDS + 1), Served::No);
     declared.remove(KINDS + 1);
-    assert!(!declared.listeners.uses(&secret));
+    assert!(!declared.listeners.used_secrets().contains(&secret));
     // It comes, and goes before anybody looks.
     declared.listeners.declare(Listener {
         name: Declared::name(1),
@@ -217,8 +215,11 @@ fn a_secret_is_used_until_its_last_listener_is_gone() {
     });
     declared.terminate(1);
     declared.listeners.remove(&Declared::name(1));
-    assert_eq!(declared.listeners.take_touched_secrets(), BTreeSet::new());
-    assert!(!declared.listeners.uses(&secret));
+    assert_eq!(
+        declared.listeners.used_secrets().take_touched(),
+        BTreeSet::new()
+    );
+    assert!(!declared.listeners.used_secrets().contains(&secret));
 }
 
 /// Shares of connections and of datagrams: each back end has some, the share of a cluster that is not there is closed or

@@ -37,6 +37,8 @@ mod hosts;
 mod http3;
 #[path = "../../benches/figures/envoy/inline.rs"]
 mod inline;
+#[path = "../support/issuer.rs"]
+mod issuer;
 mod leaks;
 mod limiter;
 mod limiting;

@@ -5,6 +5,7 @@ use std::net::{SocketAddr, TcpListener, UdpSocket};
 
 use isobath::build::listeners::Listeners;
 use isobath::build::tls::{RenderedHttps, Served};
+use isobath::build::used_secrets::SecretKey;
 use isobath::envoy::edge::Edge;
 use isobath::envoy::{cluster, endpoint, listener, route, secret};
 use isobath::model::{Certificate, Host, Listener, TlsServer, TrustBundle, VirtualHost};
@@ -82,7 +83,7 @@ impl Fleet {
         let fallback = rendered(host, by);
         served.fallback = Some(Box::new(Fallback {
             server: fallback.server,
-            secrets: fallback.secrets,
+            secrets: certificates(by),
         }));
         self.set(&host.host, Served::Terminated(served));
     }
@@ -94,7 +95,7 @@ impl Fleet {
 
     /// All of it as it is now.
     pub fn resources(&mut self) -> Resources {
-        self.listeners.take_touched_secrets();
+        self.listeners.used_secrets().take_touched();
         self.listeners.publish(&mut self.snapshot);
         let mut all = resources_of(&self.snapshot);
         all.extend(self.others.clone());
@@ -107,16 +108,21 @@ impl Fleet {
     }
 }
 
-/// What the builder makes of a host.
-pub fn rendered(host: &VirtualHost, server: &TlsServer) -> RenderedHttps {
-    let secrets = server.certificates.iter();
-    let secrets = secrets.filter_map(|name| {
+/// The Secrets of its certificates.
+fn certificates(server: &TlsServer) -> BTreeSet<NamespacedName> {
+    let names = server.certificates.iter();
+    let secrets = names.filter_map(|name| {
         let (namespace, name) = name.split_once('/')?;
         Some(NamespacedName::new(namespace, name))
     });
+    secrets.collect()
+}
+
+/// What the builder makes of a host.
+pub fn rendered(host: &VirtualHost, server: &TlsServer) -> RenderedHttps {
     RenderedHttps {
         server: server.clone(),
-        secrets: secrets.collect::<BTreeSet<_>>(),
+        secrets: SecretKey::of_server(&certificates(server), server),
         virtual_host: route::virtual_host(host, TLS),
         fallback: None,
     }

@@ -4,51 +4,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use isobath::model::{
     Claim, Filters, HeaderName, HostFilters, JwtKeys, JwtProvider, JwtProviders, JwtRequirement,
     PublicKeys, RemoteKeys, Route, TokenSource, VirtualHost,
 };
-use ring::rand::SystemRandom;
-use ring::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair as _};
 
 use crate::backend;
 use crate::filter_cases::changed;
 use crate::fixture::{World, forward, virtual_host};
+use crate::issuer::Issuer;
 use crate::proxy::{Proxy, envoy, makes_all_filters};
 use crate::sending::{HOST, get, to};
-
-/// Who signs tokens.
-struct Issuer(EcdsaKeyPair);
-
-impl Issuer {
-    fn new() -> Self {
-        let random = SystemRandom::new();
-        let pkcs8 = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &random);
-        let algorithm = &ECDSA_P256_SHA256_FIXED_SIGNING;
-        let pair = EcdsaKeyPair::from_pkcs8(algorithm, pkcs8.unwrap().as_ref(), &random);
-        Self(pair.unwrap())
-    }
-
-    fn keys(&self) -> String {
-        let point = &self.0.public_key().as_ref()[1..];
-        let [x, y] = [&point[..32], &point[32..]].map(|half| URL_SAFE_NO_PAD.encode(half));
-        let key = serde_json::json!({"kty": "EC", "crv": "P-256", "alg": "ES256", "x": x, "y": y});
-        serde_json::json!({ "keys": [key] }).to_string()
-    }
-
-    fn token(&self, claims: &serde_json::Value) -> String {
-        let head = URL_SAFE_NO_PAD.encode(r#"{"alg":"ES256","typ":"JWT"}"#);
-        let body = URL_SAFE_NO_PAD.encode(claims.to_string());
-        let signed = format!("{head}.{body}");
-        let signature = self
-            .0
-            .sign(&SystemRandom::new(), signed.as_bytes())
-            .unwrap();
-        format!("{signed}.{}", URL_SAFE_NO_PAD.encode(signature.as_ref()))
-    }
-}
 
 fn required(providers: &[&str], may_be_missing: bool) -> Filters {
     Filters {

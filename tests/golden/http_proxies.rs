@@ -8,8 +8,8 @@ use std::sync::Arc;
 
 use isobath::facts::{Changes, ClassSelection, Log, Store};
 use isobath::model::{Claimable, Front, Host, RouteAction, VirtualHost};
-use isobath::objects::{Event, Kind, ObjectRef};
-use isobath::translate::{Input, Languages, Memo, Options, cluster};
+use isobath::objects::{Event, Kind, NamespacedName, ObjectRef};
+use isobath::translate::{HttpProxyOptions, Input, Languages, Memo, Options, cluster};
 use serde_json::Value;
 
 fn folder() -> PathBuf {
@@ -24,11 +24,21 @@ fn translated(text: &str) -> String {
         manifests: true,
     });
     let mut changes = Changes::unread();
+    let mut http_proxy = HttpProxyOptions::default();
     for document in &documents {
+        if let Some(secret) = document["fallback-certificate"].as_str() {
+            let (namespace, name) = secret.split_once('/').unwrap();
+            http_proxy.fallback_certificate = Some(NamespacedName::new(namespace, name));
+            continue;
+        }
         let object = crate::object(document);
         store.apply(Event::Apply(object), &mut changes);
     }
-    let (options, memo, log) = (Options::default(), Memo::default(), Log::default());
+    let options = Options {
+        http_proxy: Arc::new(http_proxy),
+        ..Options::default()
+    };
+    let (memo, log) = (Memo::default(), Log::default());
     let languages = Languages::default();
     let objects: BTreeSet<ObjectRef> = changes.objects.iter().cloned().collect();
     let proxies = objects.iter().filter(|it| it.kind == Kind::HttpProxy);

@@ -3,6 +3,7 @@
 //! | file | about |
 //! |---|---|
 //! | `addresses` | the addresses of Ingresses come and go with the class, and where they come from |
+//! | `conditions` | what is wrong with HTTPProxies and ExtensionServices stands in their status |
 //! | `replicas` | of several replicas one writes, and another takes over |
 //! | `events` | problems and refusals are told on the objects, once |
 //! | `large` | an Ingress that has no room for a status, and one with many problems, delay nobody |
@@ -14,10 +15,13 @@
 //! Lease.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+#[path = "../support/contour.rs"]
+mod contour;
 #[path = "../support/control_plane.rs"]
 mod control_plane;
 
 mod addresses;
+mod conditions;
 mod corner;
 mod events;
 mod large;

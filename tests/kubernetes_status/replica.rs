@@ -193,6 +193,12 @@ impl Replica {
             .send_modify(|statuses| Arc::make_mut(statuses).problems = problems);
     }
 
+    /// The controller has found something.
+    pub(crate) fn say(&self, found: impl FnOnce(&mut Statuses)) {
+        self.statuses
+            .send_modify(|statuses| found(Arc::make_mut(statuses)));
+    }
+
     pub(crate) fn is_alive(&mut self) {
         if let Some(ended) = self.tasks.try_join_next() {
             panic!("a task ended: {ended:?}");

@@ -13,23 +13,30 @@ use hyper::client::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::CryptoProvider;
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::{
-    ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme, SupportedProtocolVersion,
+    ClientConfig, DigitallySignedStruct, ProtocolVersion, RootCertStore, SignatureScheme,
+    SupportedProtocolVersion,
 };
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
 
 use super::backend::Echo;
+use super::certificate::Leaf;
 
 /// No step of a client takes longer; a server that hangs is a failure.
 const LIMIT: Duration = Duration::from_secs(30);
 
 /// Offers TLS 1.2 and nothing newer.
 pub(crate) static TLS12: &[&SupportedProtocolVersion] = &[&rustls::version::TLS12];
+
+/// Offers TLS 1.3 and nothing older.
+pub(crate) static TLS13: &[&SupportedProtocolVersion] = &[&rustls::version::TLS13];
 
 /// Which HTTP a connection speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,6 +69,8 @@ pub(crate) struct Tls {
     pub(crate) versions: &'static [&'static SupportedProtocolVersion],
     /// Whether it offers only RSA, as clients did that know no ECDSA; with [`Trust::Anything`].
     pub(crate) rsa_only: bool,
+    /// The certificate that it shows where it is asked for one; with [`Trust::Anything`].
+    pub(crate) identity: Option<Leaf>,
 }
 
 impl Tls {
@@ -81,7 +90,32 @@ impl Tls {
             dribble: false,
             versions: rustls::DEFAULT_VERSIONS,
             rsa_only: false,
+            identity: None,
         }
+    }
+
+    /// Opens TLS, and speaks no HTTP over it yet.
+    pub(crate) async fn connect(
+        &self,
+        address: SocketAddr,
+        version: Version,
+    ) -> Result<TlsStream<TcpStream>> {
+        timeout(LIMIT, async {
+            let stream = TcpStream::connect(address).await.context("connect")?;
+            let connector = TlsConnector::from(Arc::new(self.config(version)?));
+            let stream = connector.connect(self.server_name()?, stream).await;
+            stream.context("TLS handshake")
+        })
+        .await
+        .context("connection took too long")?
+    }
+
+    fn server_name(&self) -> Result<ServerName<'static>> {
+        let name = self
+            .sni
+            .clone()
+            .unwrap_or_else(|| "no.name.test".to_owned());
+        ServerName::try_from(name).context("server name")
     }
 
     fn config(&self, version: Version) -> Result<ClientConfig> {
@@ -98,13 +132,21 @@ impl Tls {
             Trust::Roots(roots) => builder
                 .with_root_certificates(roots.clone())
                 .with_no_client_auth(),
-            Trust::Anything => builder
-                .dangerous()
-                .with_custom_certificate_verifier(Arc::new(AcceptAny {
+            Trust::Anything => {
+                let verifier = Arc::new(AcceptAny {
                     provider,
                     rsa_only: self.rsa_only,
-                }))
-                .with_no_client_auth(),
+                });
+                let builder = builder.dangerous();
+                let builder = builder.with_custom_certificate_verifier(verifier);
+                match &self.identity {
+                    None => builder.with_no_client_auth(),
+                    Some(leaf) => {
+                        let key = PrivateKeyDer::from_pem_slice(leaf.key.as_bytes())?;
+                        builder.with_client_auth_cert(vec![leaf.der.clone()], key)?
+                    }
+                }
+            }
         };
         config.enable_sni = self.sni.is_some();
         config.alpn_protocols = vec![match version {
@@ -122,7 +164,7 @@ impl Tls {
 pub(crate) struct Connection {
     sender: Sender,
     certificate: Option<CertificateDer<'static>>,
-    tls: bool,
+    tls: Option<ProtocolVersion>,
     task: JoinHandle<()>,
 }
 
@@ -146,7 +188,7 @@ impl Connection {
             let stream = TcpStream::connect(address).await.context("connect")?;
             stream.set_nodelay(true)?;
             match tls {
-                None => Self::handshake(Box::new(stream), version, None, false).await,
+                None => Self::handshake(Box::new(stream), version, None, None).await,
                 Some(tls) => Self::open_tls(stream, version, tls).await,
             }
         })
@@ -157,12 +199,11 @@ impl Connection {
     /// Connects to a Unix socket with HTTP/1.1.
     pub(crate) async fn unix(path: &std::path::Path) -> Result<Self> {
         let stream = UnixStream::connect(path).await.context("connect")?;
-        Self::handshake(Box::new(stream), Version::H1, None, false).await
+        Self::handshake(Box::new(stream), Version::H1, None, None).await
     }
 
     async fn open_tls(stream: TcpStream, version: Version, tls: &Tls) -> Result<Self> {
-        let name = tls.sni.clone().unwrap_or_else(|| "no.name.test".to_owned());
-        let name = ServerName::try_from(name).context("server name")?;
+        let name = tls.server_name()?;
         let connector = TlsConnector::from(Arc::new(tls.config(version)?));
         let stream: Box<dyn Stream> = if tls.dribble {
             Box::new(dribble(stream))
@@ -181,14 +222,15 @@ impl Connection {
             .peer_certificates()
             .and_then(|chain| chain.first())
             .map(|leaf| leaf.clone().into_owned());
-        Self::handshake(Box::new(stream), version, certificate, true).await
+        let tls = session.protocol_version();
+        Self::handshake(Box::new(stream), version, certificate, tls).await
     }
 
     async fn handshake(
         stream: Box<dyn Stream>,
         version: Version,
         certificate: Option<CertificateDer<'static>>,
-        tls: bool,
+        tls: Option<ProtocolVersion>,
     ) -> Result<Self> {
         let io = TokioIo::new(stream);
         // How a connection ends is seen by the request that it fails.
@@ -215,6 +257,11 @@ impl Connection {
     /// The certificate that the server presented.
     pub(crate) fn certificate(&self) -> Option<&CertificateDer<'static>> {
         self.certificate.as_ref()
+    }
+
+    /// The version of TLS that it speaks.
+    pub(crate) fn tls_version(&self) -> Option<&'static str> {
+        self.tls.and_then(|version| version.as_str())
     }
 
     /// Whether the server has closed it, or said that it will.
@@ -258,7 +305,7 @@ impl Connection {
         request = match self.sender {
             Sender::H1(_) => request.uri(path).header("host", host),
             Sender::H2(_) => {
-                let scheme = if self.tls { "https" } else { "http" };
+                let scheme = if self.tls.is_some() { "https" } else { "http" };
                 request.uri(format!("{scheme}://{host}{path}"))
             }
         };

@@ -19,6 +19,7 @@ pub(crate) mod network;
 pub(crate) mod port;
 pub(crate) mod process;
 pub(crate) mod relay;
+pub(crate) mod resolver;
 pub(crate) mod script;
 pub(crate) mod stand;
 pub(crate) mod xds_proxy;

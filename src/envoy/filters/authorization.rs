@@ -78,6 +78,8 @@ fn filter(authorization: &Authorization) -> pb::ExtAuthz {
         transport_api_version: core::ApiVersion::V3.into(),
         allowed_headers: sees,
         failure_mode_allow: passes,
+        // Who asks the client for a certificate wants to know whose it is.
+        include_peer_certificate: matches!(authorization.authorizer, Authorizer::Grpc(_)),
         status_on_error: status.map(|status| HttpStatus {
             code: status.into(),
         }),

@@ -126,8 +126,8 @@ kinds! {
     ROUTE_RESPONSE_HEADERS = "RouteError" / "ResponseHeaderPolicyInvalid";
     SERVICE_REQUEST_HEADERS = "ServiceError" / "RequestHeadersPolicyInvalid";
     SERVICE_RESPONSE_HEADERS = "ServiceError" / "ResponseHeadersPolicyInvalid";
+    // Of services too, as in Contour.
     ROUTE_COOKIES = "RouteError" / "CookieRewritePoliciesInvalid";
-    SERVICE_COOKIES = "ServiceError" / "CookieRewritePoliciesInvalid";
     TIMEOUT_POLICY = "RouteError" / "TimeoutPolicyNotValid";
     // Ours.
     RETRY_POLICY = "RouteError" / "RetryPolicyNotValid";

@@ -67,9 +67,7 @@ impl<'a> Context<'a> {
         if !self.sees(secret) {
             return Err(Unusable::Missing);
         }
-        find(self.input).map_err(Unusable::of)?;
-        let not_built = "certificates are not verified by Secrets yet";
-        Err(Unusable::Broken(not_built.to_owned()))
+        find(self.input).map_err(Unusable::of)
     }
 
     /// Whether Secrets of its namespace are looked at: with root namespaces only theirs are, delegated or not.

@@ -11,8 +11,8 @@ use crate::objects::http_proxy::UpstreamValidation;
 use crate::objects::{
     ExtensionService, ExtensionServiceTarget, NamespacedName, ServiceBackendPort, ServiceType,
 };
+use crate::translate::TrustBundleKey;
 use crate::translate::service_policy::{FoundPort, find_port};
-use crate::translate::trust::TrustBundleKey;
 use crate::translate::{BackendPort, ClusterSource};
 
 use super::condition::{self, Fault};
@@ -199,7 +199,13 @@ fn upstream_tls(
     };
     Ok(UpstreamTls {
         verification: Some(Verification {
-            authorities: Authorities::Bundle(TrustBundleKey::new(secret, None).name()),
+            authorities: Authorities::Bundle(
+                TrustBundleKey {
+                    authorities: secret,
+                    revocations: None,
+                }
+                .name(),
+            ),
             names,
         }),
         // As in Contour: the first name is asked for.

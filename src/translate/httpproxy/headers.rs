@@ -278,6 +278,10 @@ fn header_of_request(rest: &str) -> Option<DynamicValue> {
 
 /// A header's name as Go writes it, which Contour's messages have.
 fn canonical(name: &str) -> String {
+    // As it is, where it is none.
+    if HeaderName::new(name).is_err() {
+        return name.to_owned();
+    }
     let mut upper = true;
     name.chars()
         .map(|it| {

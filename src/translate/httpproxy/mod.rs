@@ -27,7 +27,7 @@
 //!
 //! # Not built yet
 //!
-//! Verification by Secrets (of clients and of back ends), a `tcpproxy` whose TLS ends here, a health port, the operator's defaults of headers and of global limits.
+//! A `tcpproxy` whose TLS ends here, a health port, the operator's defaults of headers and of global limits.
 //! A host that asks for a guard among them is closed, and says so.
 
 mod authorization;

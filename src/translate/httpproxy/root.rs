@@ -38,7 +38,7 @@ pub fn serve(
     written: &Written,
 ) -> Result<Served, Fault> {
     if !is_root_namespace(context.input, &root.metadata.name.namespace) {
-        let message = "root httpproxy cannot be defined in this namespace";
+        let message = "root HTTPProxy cannot be defined in this namespace";
         return Err(Fault::new(condition::ROOT_NAMESPACE, message));
     }
     if root.routes.is_empty() && root.includes.is_empty() && root.tcp_proxy.is_none() {

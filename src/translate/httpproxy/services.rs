@@ -10,9 +10,9 @@ use crate::model::{
 };
 use crate::objects::http_proxy::{HttpProxy, Service, SlowStartPolicy, UpstreamValidation};
 use crate::objects::{NamespacedName, ServiceBackendPort, ServiceType};
+use crate::translate::TrustBundleKey;
 use crate::translate::backend;
 use crate::translate::service_policy::{FoundPort, find_port};
-use crate::translate::trust::TrustBundleKey;
 
 use super::condition::{self, Fault};
 use super::context::{Context, Unusable, secret_reference};
@@ -86,7 +86,7 @@ pub fn backends(
         let [requests, responses] = service_headers(service, own)?;
         let cookies = service.policies.as_ref();
         let cookies = cookies.map_or(&[][..], |it| &it.cookie_rewrite_policies);
-        let cookies = cookies::rewrites(cookies, condition::SERVICE_COOKIES, "service")?;
+        let cookies = cookies::rewrites(cookies, condition::ROUTE_COOKIES, "service")?;
         let at = format!("{at}.services[{index}]");
         let cluster = match cluster(context, proxy, service, asked, &requests)? {
             Ok(cluster) => cluster,
@@ -174,7 +174,7 @@ fn options(
     Ok(Some(Box::new(BackendOptions {
         request_headers: requests.literal,
         response_headers: responses.literal,
-        cookie_rewrites: cookies::all(cookies, condition::SERVICE_COOKIES)?,
+        cookie_rewrites: cookies::all(cookies, condition::ROUTE_COOKIES)?,
         ..BackendOptions::default()
     })))
 }
@@ -325,7 +325,13 @@ pub fn verification(
         return Err(refused("missing subject alternative name"));
     }
     Ok(Verification {
-        authorities: Authorities::Bundle(TrustBundleKey::new(secret, None).name()),
+        authorities: Authorities::Bundle(
+            TrustBundleKey {
+                authorities: secret,
+                revocations: None,
+            }
+            .name(),
+        ),
         names,
     })
 }

@@ -12,7 +12,7 @@ use crate::model::{
 use crate::objects::http_proxy::{DownstreamValidation, HttpProxy, Tls, VirtualHost as Written};
 use crate::objects::{Field, FieldRef, Kind, NamespacedName, ObjectRef};
 use crate::translate::Fallback;
-use crate::translate::trust::TrustBundleKey;
+use crate::translate::TrustBundleKey;
 
 use super::condition::{self, Fault};
 use super::context::{Context, Unusable, secret_reference};
@@ -267,7 +267,11 @@ fn client_certificates(
     Ok(ClientCertificates {
         is_required: !validation.optional_client_certificate,
         verification: Some(ClientVerification {
-            authorities: TrustBundleKey::new(authorities, revocations).name(),
+            authorities: TrustBundleKey {
+                authorities,
+                revocations,
+            }
+            .name(),
             max_depth: None,
             only_leaf_revocations: validation.crl_only_verify_leaf_cert,
             accepts_untrusted: validation.skip_client_cert_validation,

@@ -1,0 +1,103 @@
+//! What SDS delivers: certificates and trust bundles, while a listener or a cluster names them.
+
+use crate::envoy::secret;
+use crate::objects::{Kind, NamespacedName, ObjectRef};
+use crate::translate::{Memo, TrustBundleKey};
+use crate::xds::ResourceType;
+
+use super::unit::Unit;
+use super::used_secrets::SecretKey;
+use super::{Builder, Work};
+
+impl Builder {
+    /// Builds what is named, and removes what no longer is.
+    pub(super) fn build_secrets(&mut self, work: &mut Work, memo: &Memo) {
+        let touched = self.listeners.used_secrets().take_touched();
+        work.units.extend(touched.into_iter().map(Unit::from));
+        let names: Vec<NamespacedName> = work.units.take(|unit| match unit {
+            Unit::Secret(name) => Ok(name),
+            other => Err(other),
+        });
+        for name in names {
+            self.build_certificate(name, work, memo);
+        }
+        let keys: Vec<TrustBundleKey> = work.units.take(|unit| match unit {
+            Unit::TrustBundle(key) => Ok(*key),
+            other => Err(other),
+        });
+        for key in keys {
+            self.build_trust_bundle(key, work, memo);
+        }
+    }
+
+    fn build_certificate(&mut self, name: NamespacedName, work: &mut Work, memo: &Memo) {
+        let resource = name.to_string();
+        let unit = Unit::Secret(name.clone());
+        let key = SecretKey::Certificate(name.clone());
+        let certificate = if self.listeners.used_secrets().contains(&key) {
+            let (certificate, reads) = self.renderer(memo).certificate(&name);
+            self.record(&unit, reads);
+            certificate
+        } else {
+            self.forget(&unit);
+            None
+        };
+        work.changed |= match certificate {
+            None => {
+                self.statuses.certificates.remove(&name);
+                self.release_owner(name);
+                self.snapshot.remove(ResourceType::Secret, &resource)
+            }
+            Some(certificate) => {
+                self.translated.secrets += 1;
+                let validity = certificate.validity;
+                self.statuses.certificates.insert(name.clone(), validity);
+                self.record_owner(owner(name));
+                self.put(ResourceType::Secret, secret::secret(&certificate))
+            }
+        };
+    }
+
+    fn build_trust_bundle(&mut self, key: TrustBundleKey, work: &mut Work, memo: &Memo) {
+        let name = key.name();
+        let authorities = key.authorities.clone();
+        let unit = Unit::TrustBundle(Box::new(key.clone()));
+        let bundle = if self
+            .listeners
+            .used_secrets()
+            .contains(&SecretKey::Bundle(key.clone()))
+        {
+            let (bundle, reads) = self.renderer(memo).trust_bundle(&key);
+            self.record(&unit, reads);
+            bundle
+        } else {
+            self.forget(&unit);
+            None
+        };
+        work.changed |= match bundle {
+            None => {
+                self.release_owner(authorities);
+                self.snapshot.remove(ResourceType::Secret, &name)
+            }
+            Some(bundle) => {
+                self.translated.secrets += 1;
+                self.record_owner(owner(authorities));
+                self.put(ResourceType::Secret, secret::trust_bundle(&bundle))
+            }
+        };
+    }
+
+    /// One thing less is made of a Secret.
+    fn release_owner(&mut self, secret: NamespacedName) {
+        if !self.listeners.used_secrets().uses_object(&secret) {
+            self.statuses.owners.remove(&owner(secret));
+        }
+    }
+}
+
+fn owner(name: NamespacedName) -> ObjectRef {
+    ObjectRef {
+        kind: Kind::Secret,
+        name,
+    }
+}

@@ -1,0 +1,151 @@
+//! What is told of objects, in process: from the text of the objects through decoding and the core.
+
+use std::collections::BTreeSet;
+
+use isobath::build::{Builder, Config};
+use isobath::facts::Log;
+use isobath::model::{Front, Host};
+use isobath::objects::{Event, Kind, NamespacedName, Object, ObjectRef, decode};
+use isobath::translate::{
+    HttpProxyOptions, Input, Languages, Memo, Options, RateLimitService, reason,
+};
+use serde_json::Value;
+
+/// What is told of one object.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Told {
+    /// `valid`, `invalid`, `orphaned`, `unread` (no object by its schema) or `unserved` (not there, or of another class).
+    pub(crate) word: String,
+    /// `TYPE/REASON` of each error.
+    pub(crate) errors: Vec<String>,
+    /// The same of warnings.
+    pub(crate) warnings: Vec<String>,
+    /// What both say.
+    pub(crate) messages: Vec<String>,
+}
+
+/// What is told of all objects.
+pub(crate) struct Verdicts {
+    builder: Builder,
+    /// The HTTPProxies that a root's routes come through.
+    reached: BTreeSet<ObjectRef>,
+}
+
+/// What flags say, as far as the core is concerned.
+pub(crate) fn config(flags: &[&str]) -> Config {
+    let mut options = Options::default();
+    let mut http_proxy = HttpProxyOptions::default();
+    let mut class = None;
+    let mut flags = flags.iter();
+    while let Some(flag) = flags.next() {
+        match *flag {
+            "--allow-external-names" => options.allow_external_names = true,
+            "--root-namespaces" => {
+                let names = flags.next().unwrap().split(',');
+                http_proxy.root_namespaces = names.map(Into::into).collect();
+            }
+            "--rate-limit-service-extension" => {
+                let (namespace, name) = flags.next().unwrap().split_once('/').unwrap();
+                http_proxy.rate_limit_service = Some(RateLimitService {
+                    extension: NamespacedName::new(namespace, name),
+                    domain: "dom".into(),
+                    fail_open: false,
+                    enable_x_ratelimit_headers: true,
+                    enable_resource_exhausted_code: false,
+                });
+            }
+            "--tls-fallback-certificate" => {
+                let (namespace, name) = flags.next().unwrap().split_once('/').unwrap();
+                let secret = NamespacedName::new(namespace, name);
+                http_proxy.fallback_certificate = Some(secret);
+            }
+            "--disable-permit-insecure" => http_proxy.disable_permit_insecure = true,
+            "--ingress-class" => class = flags.next(),
+            // What only Envoy's own configuration says, and details of the service above.
+            "--envoy-trusted-hops" | "--rate-limit-service-domain" => drop(flags.next()),
+            "--rate-limit-service-enable-x-ratelimit-headers" => {}
+            other => panic!("{other} is not known here"),
+        }
+    }
+    options.http_proxy = http_proxy.into();
+    let mut config = Config::of_manifests(options);
+    config.classes.name = class.map(|name| (*name).into());
+    config
+}
+
+/// An object of its text.
+pub(crate) fn object(value: &Value) -> Object {
+    let name = value["kind"].as_str().unwrap();
+    let kind = Kind::ALL.into_iter().find(|kind| kind.name() == name);
+    let kind = kind.unwrap_or_else(|| panic!("{name} is not watched"));
+    decode(kind, &value.to_string()).unwrap()
+}
+
+impl Verdicts {
+    /// Builds all of it.
+    pub(crate) fn new(objects: &[Value], flags: &[&str]) -> Self {
+        let mut builder = Builder::new(config(flags));
+        let events = objects.iter().map(|value| Event::Apply(object(value)));
+        builder.apply(Event::Batch(events.collect()));
+        builder.build();
+        let reached = reached(&builder, objects, &config(flags).options);
+        Self { builder, reached }
+    }
+
+    /// What is told of one.
+    pub(crate) fn of(&self, kind: &str, namespace: &str, name: &str) -> Told {
+        let found = Kind::ALL.into_iter().find(|it| it.name() == kind);
+        let reference = ObjectRef::new(found.unwrap(), namespace, name);
+        let mut told = Told::default();
+        let problems = self.builder.statuses().problems.get(&reference);
+        for problem in problems.iter().flat_map(|it| it.problems.iter()) {
+            told.messages.push(problem.message.clone());
+            match problem.condition {
+                None if problem.reason == reason::OBJECT_NOT_VALID => {
+                    told.word = "unread".to_owned();
+                }
+                None => told.errors.push(problem.reason.to_owned()),
+                Some(condition) => {
+                    let text = format!("{}/{}", condition.condition_type, problem.reason);
+                    match condition.is_warning {
+                        true => told.warnings.push(text),
+                        false => told.errors.push(text),
+                    }
+                }
+            }
+        }
+        if told.word.is_empty() {
+            told.word = self.word(&reference, told.errors.is_empty()).to_owned();
+        }
+        told
+    }
+
+    fn word(&self, reference: &ObjectRef, is_valid: bool) -> &'static str {
+        let log = Log::default();
+        let reader = isobath::facts::Reader::new(self.builder.store(), &log);
+        let is_root = match reference.kind {
+            Kind::HttpProxy => match reader.http_proxy(&reference.name) {
+                None => return "unserved",
+                Some(proxy) => proxy.virtual_host.is_some(),
+            },
+            _ => true,
+        };
+        match (is_valid, is_root || self.reached.contains(reference)) {
+            (false, _) => "invalid",
+            (true, false) => "orphaned",
+            (true, true) => "valid",
+        }
+    }
+}
+
+/// The objects that the routes of any host come through.
+fn reached(builder: &Builder, objects: &[Value], options: &Options) -> BTreeSet<ObjectRef> {
+    let languages = Languages::default();
+    let (memo, log) = (Memo::default(), Log::default());
+    let input = Input::new(builder.store(), options, &memo, &log);
+    let hosts = objects
+        .iter()
+        .filter_map(|object| object["spec"]["virtualhost"]["fqdn"].as_str());
+    let units = hosts.map(|host| languages.host(input, &Front::Fleet, &Host::new(host)));
+    units.flat_map(|unit| unit.reached).collect()
+}
