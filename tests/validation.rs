@@ -164,7 +164,7 @@ async fn the_api_server_still_says_so() {
     for kind in Kind::ALL.into_iter().filter(|kind| kind.is_custom()) {
         let crd = format!("crd/{}.{}", kind.plural(), kind.group());
         let established = ["wait", "--for=condition=established", &crd];
-        plane.kubectl(admin, &established, "");
+        plane.kubectl_wait(admin, &established);
     }
     let client = plane.client(admin).await;
     let mut disagreements = Vec::new();

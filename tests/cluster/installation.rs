@@ -42,6 +42,12 @@ impl Installation {
         self.plane.kubectl(ADMIN, args, stdin)
     }
 
+    /// Waits until a definition is served.
+    pub(crate) fn wait_established(&self, crd: &str) {
+        let args = ["wait", "--for=condition=established", crd];
+        self.plane.kubectl_wait(ADMIN, &args);
+    }
+
     pub(crate) fn apply(&self, manifests: &[Manifest]) {
         self.kubectl(&["apply", "-f", "-"], &text(manifests));
     }

@@ -70,7 +70,7 @@ fn install_custom_kinds(cluster: &Installation, definitions: &str) {
     cluster.kubectl(&["apply", "--server-side", "-f", "-"], definitions);
     for kind in Kind::ALL.into_iter().filter(|kind| kind.is_custom()) {
         let crd = format!("crd/{}.{}", kind.plural(), kind.group());
-        cluster.kubectl(&["wait", "--for=condition=established", &crd], "");
+        cluster.wait_established(&crd);
     }
 }
 

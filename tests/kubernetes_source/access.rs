@@ -237,15 +237,9 @@ async fn optional_kinds() {
 
     let crd = include_str!("../data/tlscertificatedelegations.yaml");
     rig.plane.kubectl(ADMIN, &["apply", "-f", "-"], crd);
-    rig.plane.kubectl(
-        ADMIN,
-        &[
-            "wait",
-            "--for=condition=established",
-            "crd/tlscertificatedelegations.projectcontour.io",
-        ],
-        "",
-    );
+    let crd = "crd/tlscertificatedelegations.projectcontour.io";
+    let established = ["wait", "--for=condition=established", crd];
+    rig.plane.kubectl_wait(ADMIN, &established);
     let mut present = false;
     for _ in 0..1200 {
         let watched = rig.source().await.watched();

@@ -113,7 +113,7 @@ async fn corner(name: &str) -> Option<Corner> {
     corner.kubectl(&["apply", "--server-side", "-f", "-"], &definitions);
     for kind in [Kind::HttpProxy, Kind::ExtensionService] {
         let crd = format!("crd/{}.{}", kind.plural(), kind.group());
-        corner.kubectl(&["wait", "--for=condition=established", &crd], "");
+        corner.wait_established(&crd);
     }
     Some(corner)
 }

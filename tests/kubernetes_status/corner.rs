@@ -48,6 +48,12 @@ impl Corner {
         self.plane.kubectl(ADMIN, args, stdin)
     }
 
+    /// Waits until a definition is served.
+    pub(crate) fn wait_established(&self, crd: &str) {
+        let args = ["wait", "--for=condition=established", crd];
+        self.plane.kubectl_wait(ADMIN, &args);
+    }
+
     /// Grants what `deploy/base` grants, less the rule that `except` selects.
     pub(crate) fn grant(&self, files: &[&str], except: impl Fn(&Value) -> bool) {
         let gather = |kind| -> Vec<Value> {

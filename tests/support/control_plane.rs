@@ -147,6 +147,19 @@ impl ControlPlane {
             .unwrap_or_else(|reason| panic!("kubectl {args:?}: {reason}"))
     }
 
+    /// Runs `kubectl wait` as [`Self::kubectl`] until it has waited: it gives up at once where an object has no conditions yet.
+    pub fn kubectl_wait(&self, user: &str, args: &[&str]) {
+        const TRIES: usize = 50;
+        let mut last = Ok(String::new());
+        for _ in 0..TRIES {
+            last = self.try_kubectl(user, args, "");
+            if last.is_ok() {
+                return;
+            }
+        }
+        panic!("kubectl {args:?}: {last:?}");
+    }
+
     /// As [`Self::kubectl`]; where it fails, what it said about it.
     pub fn try_kubectl(&self, user: &str, args: &[&str], stdin: &str) -> Result<String, String> {
         use std::io::Write as _;
