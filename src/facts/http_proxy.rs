@@ -68,15 +68,6 @@ impl Store {
             old.map(services).unwrap_or_default(),
             new.map(services).unwrap_or_default(),
         );
-        for service in left.difference(&named) {
-            if self.named_services.remove(service) {
-                changes.flip(Fact::ServiceNamed(service));
-            }
-        }
-        for service in named.difference(&left) {
-            if self.named_services.insert(service) {
-                changes.flip(Fact::ServiceNamed(service));
-            }
-        }
+        self.named_services.replace(&left, &named, changes);
     }
 }

@@ -146,16 +146,7 @@ impl Store {
             }
         }
         let (left, named) = (named_by(old, services), named_by(new, services));
-        for service in left.difference(&named) {
-            if self.named_services.remove(service) {
-                changes.flip(Fact::ServiceNamed(service));
-            }
-        }
-        for service in named.difference(&left) {
-            if self.named_services.insert(service) {
-                changes.flip(Fact::ServiceNamed(service));
-            }
-        }
+        self.named_services.replace(&left, &named, changes);
         if changes.are_facts_read() {
             note_ingress(name, old, new, changes);
         }

@@ -22,7 +22,7 @@
 //! 5. a condition on the method, then more conditions on headers, then more on query parameters;
 //! 6. as 5 above.
 
-use std::cmp::Reverse;
+use std::cmp::{Ordering, Reverse};
 
 use super::host::Host;
 use super::route_match::{PathMatch, RouteMatch};
@@ -70,8 +70,17 @@ pub fn gateway_api<T: Ranked>(routes: &mut [T]) {
     routes.sort_by(|a, b| gateway_api_key(a).cmp(&gateway_api_key(b)));
 }
 
+/// How [`http_proxy`] orders two routes by what they ask for alone.
+#[must_use]
+pub fn compare_http_proxy(one: &RouteMatch, other: &RouteMatch) -> Ordering {
+    http_proxy_match(one).cmp(&http_proxy_match(other))
+}
+
 fn http_proxy_key(route: &impl Ranked) -> impl Ord {
-    let matches = route.matches();
+    (http_proxy_match(route.matches()), route.place())
+}
+
+fn http_proxy_match(matches: &RouteMatch) -> impl Ord {
     let path = &matches.path;
     let text = path.text();
     let class = match path {
@@ -80,7 +89,7 @@ fn http_proxy_key(route: &impl Ranked) -> impl Ord {
         PathMatch::PathPrefix(_) | PathMatch::StringPrefix(_) | PathMatch::Connect => 2,
     };
     let path = (class, Reverse(text.len()), Reverse(text), path);
-    (path, count(matches), conditions(matches), route.place())
+    (path, count(matches), conditions(matches))
 }
 
 fn gateway_api_key(route: &impl Ranked) -> impl Ord {

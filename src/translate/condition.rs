@@ -6,7 +6,9 @@ use std::sync::Arc;
 use crate::facts::Store;
 use crate::model::verdict::{ConditionFacts, Statuses};
 use crate::objects::http_proxy::{Status, SubCondition};
-use crate::objects::{Kind, ObjectRef, Problem};
+use crate::objects::{Condition, Kind, ObjectRef, Problem};
+
+use super::reason;
 
 /// What the units have found of an object.
 #[derive(Clone, Debug)]
@@ -79,6 +81,18 @@ pub fn enter_extension_service(
         statuses
             .extension_services
             .insert(object.name.clone(), facts);
+    }
+}
+
+/// That an object says nothing of a host that is another's.
+pub fn host_conflict(loser: &ObjectRef, message: String) -> Problem {
+    let problem = Problem::new(loser.clone(), reason::HOST_CONFLICT, message);
+    match has_conditions(loser.kind) {
+        false => problem,
+        true => problem.of_condition(Condition {
+            condition_type: "VirtualHostError",
+            is_warning: false,
+        }),
     }
 }
 
@@ -170,7 +184,6 @@ mod tests {
     #![allow(clippy::unwrap_used)]
 
     use super::*;
-    use crate::objects::Condition;
 
     fn problem(
         condition: Option<(&'static str, bool)>,
@@ -217,6 +230,16 @@ mod tests {
             ]
         );
         assert_eq!(texts(&warnings), ["SpecError/IgnoredField w"]);
+    }
+
+    #[test]
+    fn who_loses_a_host_is_not_valid() {
+        for (kind, is_in_status) in [(Kind::HttpProxy, true), (Kind::Ingress, false)] {
+            let told = host_conflict(&ObjectRef::new(kind, "n", "a"), "theirs".to_owned());
+            let (errors, warnings) = conditions(&[&[told]]);
+            assert_eq!(errors.len(), usize::from(is_in_status), "{kind}");
+            assert!(warnings.is_empty());
+        }
     }
 
     /// An object with a status that is too large is one that nobody can change.

@@ -147,7 +147,7 @@ impl Languages {
             let message = format!(
                 "{named} belongs to {winner}, which named it first: nothing that this object says of it is served"
             );
-            problems.push(Problem::new(loser.clone(), reason::HOST_CONFLICT, message));
+            problems.push(condition::host_conflict(loser, message));
         }
     }
 

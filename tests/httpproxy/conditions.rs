@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::notation::object;
 use crate::row::{Question, Step};
@@ -65,6 +65,44 @@ fn every_reason_is_shown_by_a_row() {
     assert!(missing.is_empty(), "no row shows {missing:?}");
 }
 
+/// What an HTTPProxy asks of all routes of its host, and the routes of an Ingress there, multiply: the Ingress is told, and the
+/// HTTPProxy is served.
+#[test]
+fn the_routes_of_an_ingress_beside_a_long_list_are_bounded() {
+    let (ranges, paths) = (2000, 500);
+    for (ranges, paths, is_left_out) in
+        [(ranges, paths, true), (1, paths, false), (ranges, 1, false)]
+    {
+        let ranges: Vec<String> = (0..ranges)
+            .map(|n| format!("{{source: Peer, cidr: 10.{}.{}.0/24}}", n / 256, n % 256))
+            .collect();
+        let root = format!("root: ipDenyPolicy: [{}]; /p > a", ranges.join(", "));
+        let mut objects = vec![object(&root, "wide", "wide.test")];
+        let paths: Vec<_> = (0..paths)
+            .map(|n| {
+                json!({"path": format!("/{n}"), "pathType": "Prefix",
+                    "backend": {"service": {"name": "a", "port": {"number": 80}}}})
+            })
+            .collect();
+        objects.push(
+            json!({"apiVersion": "networking.k8s.io/v1", "kind": "Ingress",
+            "metadata": {"name": "many", "namespace": "hp"},
+            "spec": {"rules": [{"host": "wide.test", "http": {"paths": paths}}]}}),
+        );
+        objects.push(service_a());
+        let verdicts = Verdicts::new(&objects, &[]);
+        assert_eq!(verdicts.of("HTTPProxy", "hp", "wide").word, "valid");
+        let told = verdicts.of("Ingress", "hp", "many").errors;
+        let expected: &[&str] = if is_left_out { &["TooLarge"] } else { &[] };
+        assert_eq!(told, expected);
+    }
+}
+
+fn service_a() -> Value {
+    json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "a", "namespace": "hp"},
+        "spec": {"clusterIP": "10.0.0.1", "ports": [{"port": 80}]}})
+}
+
 #[test]
 fn what_is_too_long_is_told() {
     let lines = |row: &str, lines: &[String]| -> Vec<_> {
@@ -81,10 +119,7 @@ fn what_is_too_long_is_told() {
         chain.push(format!("child deep{n}: include deep{}; /{n} > a", n + 1));
     }
     objects.extend(lines("deep", &chain));
-    objects.push(
-        json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "a", "namespace": "hp"},
-        "spec": {"clusterIP": "10.0.0.1", "ports": [{"port": 80}]}}),
-    );
+    objects.push(service_a());
     let verdicts = Verdicts::new(&objects, &[]);
     assert_eq!(verdicts.of("HTTPProxy", "hp", "long").errors, [BY_HAND[1]]);
     assert_eq!(verdicts.of("HTTPProxy", "hp", "deep").word, "valid");

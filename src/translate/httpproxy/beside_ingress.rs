@@ -1,68 +1,94 @@
 //! An HTTPProxy and Ingresses on one host: one list of routes.
 //!
-//! On an equal match the HTTPProxy's route holds. Its TLS and what it asks of all routes of its host hold for all of it. An Ingress
+//! On an equal match the HTTPProxy's route holds. Its TLS and what it asks of all routes of its host hold for all of it: by TLS who
+//! is asked about requests, and the token that they must bring, too. What it passes on, or closes, no Ingress opens. An Ingress
 //! without TLS is not on HTTPS. Where the HTTPProxy is invalid and guards its host, the host is closed for the Ingresses as well:
 //! Contour serves them without the guard.
 
+use std::cmp::Ordering;
 use std::collections::BTreeSet;
 
-use crate::model::order::{self, Created, Place, Ranked};
-use crate::model::{Host, Route, RouteMatch, VirtualHost};
-use crate::translate::{HostUnit, HttpsHost};
+use crate::model::order;
+use crate::model::{PathMatch, Route, RouteMatch, VirtualHost};
+use crate::objects::{ObjectRef, Problem};
+use crate::translate::{HostUnit, HttpsHost, reason};
 
 use super::policies::Policies;
 use super::root::Served;
 
 /// Merges what Ingresses bring to the host into it.
-pub fn merge(served: &mut Served, ingress: HostUnit) {
-    let HostUnit {
-        http,
-        https,
-        clusters,
-        problems,
-        ..
-    } = ingress;
+pub fn merge(served: &mut Served, mut ingress: HostUnit) {
+    served.unit.problems.append(&mut ingress.problems);
+    if let Err(mut problems) = afford(served, &ingress) {
+        served.unit.problems.append(&mut problems);
+        return;
+    }
     let policies = &served.policies;
-    if let Some(http) = http {
+    if let Some(http) = ingress.http {
+        let put_on = |route| policies.of_ingress(route);
         let own = served.unit.http.take();
-        served.unit.http = Some(merged(policies, own, http));
+        served.unit.http = Some(merged(policies, own, http, put_on));
     }
-    if let Some(mut https) = https
-        && served.unit.passthrough.is_none()
-    {
-        let own = served.unit.https.take();
-        let of_tls = |it: &HttpsHost| (it.server.clone(), it.secrets.clone(), it.source.clone());
-        let (server, secrets, source) = of_tls(own.as_ref().unwrap_or(&https));
-        let fallback = own.as_ref().and_then(|own| own.fallback.clone());
-        let check = own.as_ref().and_then(|own| own.virtual_host.client_check);
-        let own = own.map(|own| own.virtual_host);
-        https.virtual_host = VirtualHost {
-            client_check: check,
-            ..merged(policies, own, https.virtual_host)
-        };
-        served.unit.https = Some(HttpsHost {
-            server,
-            secrets,
-            source,
-            virtual_host: https.virtual_host,
-            fallback,
+    // What the HTTPProxy passes on, or closes, is not ended here for others.
+    let is_ended = served.unit.passthrough.is_none() && !served.unit.is_closed;
+    if let Some(https) = ingress.https.filter(|_| is_ended) {
+        let put_on = |route| policies.of_ingress_by_tls(route);
+        served.unit.https = Some(match served.unit.https.take() {
+            Some(own) => HttpsHost {
+                virtual_host: VirtualHost {
+                    client_check: own.virtual_host.client_check,
+                    ..merged(policies, Some(own.virtual_host), https.virtual_host, put_on)
+                },
+                ..own
+            },
+            None => HttpsHost {
+                virtual_host: merged(policies, None, https.virtual_host, put_on),
+                ..https
+            },
         });
-        served.unit.is_closed = false;
     }
-    served.unit.clusters.extend(clusters);
-    served.unit.problems.extend(problems);
+    served.unit.clusters.append(&mut ingress.clusters);
+}
+
+/// What the HTTPProxy asks of all routes is put on those of Ingresses, too: where that is more than one object may come to, these
+/// are left out, and their owners are told.
+fn afford(served: &Served, ingress: &HostUnit) -> Result<(), Vec<Problem>> {
+    let hosts = |unit: &'_ HostUnit| -> [Option<usize>; 2] {
+        let https = unit.https.as_ref().map(|https| &https.virtual_host);
+        [unit.http.as_ref(), https].map(|host| host.map(|host| host.routes.len()))
+    };
+    let all = hosts(&served.unit).into_iter().zip(hosts(ingress));
+    let count = all.map(|(own, theirs)| own.unwrap_or(0) + theirs.unwrap_or(0));
+    let count = count.max().unwrap_or(0);
+    if served.policies.check_cost(count).is_ok() {
+        return Ok(());
+    }
+    let https = ingress.https.as_ref().map(|https| &https.virtual_host);
+    let routes = ingress
+        .http
+        .iter()
+        .chain(https)
+        .flat_map(|host| &host.routes);
+    let owners: BTreeSet<&ObjectRef> = routes.map(|route| &route.source.object).collect();
+    let told = owners.into_iter().map(|owner| {
+        let message = "its routes on the host of an HTTPProxy are not served: with what that asks of each they would be more than one object may come to";
+        Problem::new(owner.clone(), reason::TOO_LARGE, message)
+    });
+    Err(told.collect())
 }
 
 /// Both lists are in order already: the routes of Ingresses keep theirs.
-fn merged(policies: &Policies, own: Option<VirtualHost>, mut ingress: VirtualHost) -> VirtualHost {
+fn merged(
+    policies: &Policies,
+    own: Option<VirtualHost>,
+    mut ingress: VirtualHost,
+    put_on: impl Fn(Route) -> Route,
+) -> VirtualHost {
     let theirs = std::mem::take(&mut ingress.routes);
-    let mut host = match own {
-        Some(own) => own,
-        None => {
-            policies.share_with(&mut ingress);
-            ingress
-        }
-    };
+    let mut host = own.unwrap_or_else(|| {
+        policies.share_with(&mut ingress);
+        ingress
+    });
     let taken: BTreeSet<RouteMatch> = host
         .routes
         .iter()
@@ -71,10 +97,13 @@ fn merged(policies: &Policies, own: Option<VirtualHost>, mut ingress: VirtualHos
     let theirs = theirs
         .into_iter()
         .filter(|route| !taken.contains(&comparable(&route.matches)))
-        .map(|route| policies.of_ingress(route));
+        .map(put_on);
     let mut mine = std::mem::take(&mut host.routes).into_iter().peekable();
     for route in theirs {
-        while let Some(next) = mine.next_if(|next| !is_before(&route, next)) {
+        let is_first = |next: &Route| {
+            order::compare_http_proxy(&next.matches, &route.matches) != Ordering::Greater
+        };
+        while let Some(next) = mine.next_if(is_first) {
             host.routes.push(next);
         }
         host.routes.push(route);
@@ -85,52 +114,9 @@ fn merged(policies: &Policies, own: Option<VirtualHost>, mut ingress: VirtualHos
 
 /// The root is the same by elements and as text.
 fn comparable(matches: &RouteMatch) -> RouteMatch {
-    use crate::model::PathMatch;
     let mut matches = matches.clone();
     if matches.path == PathMatch::PathPrefix("/".into()) {
         matches.path = PathMatch::StringPrefix("/".into());
     }
     matches
-}
-
-/// Whether a route of an Ingress stands before one of an HTTPProxy.
-fn is_before(ingress: &Route, proxy: &Route) -> bool {
-    let mut both = [Compared::new(proxy, 0), Compared::new(ingress, 1)];
-    order::http_proxy(&mut both);
-    both[0].place.index.0 == 1
-}
-
-struct Compared<'a> {
-    route: &'a Route,
-    host: Host,
-    place: Place,
-}
-
-impl<'a> Compared<'a> {
-    fn new(route: &'a Route, index: u32) -> Self {
-        Self {
-            route,
-            host: Host::any(),
-            place: Place {
-                created: Created::Unknown,
-                namespace: "".into(),
-                name: "".into(),
-                index: (index, 0),
-            },
-        }
-    }
-}
-
-impl Ranked for Compared<'_> {
-    fn hostname(&self) -> &Host {
-        &self.host
-    }
-
-    fn matches(&self) -> &RouteMatch {
-        &self.route.matches
-    }
-
-    fn place(&self) -> &Place {
-        &self.place
-    }
 }

@@ -3,21 +3,18 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::model::{
-    Authorities, CircuitBreakers, ClusterSettings, ServerName, SubjectAltName, UpstreamProtocol,
-    UpstreamTls, Verification,
-};
+use crate::model::{CircuitBreakers, ClusterSettings, ServerName, UpstreamProtocol, UpstreamTls};
 use crate::objects::http_proxy::UpstreamValidation;
 use crate::objects::{
     ExtensionService, ExtensionServiceTarget, NamespacedName, ServiceBackendPort, ServiceType,
 };
-use crate::translate::TrustBundleKey;
 use crate::translate::service_policy::{FoundPort, find_port};
 use crate::translate::{BackendPort, ClusterSource};
 
 use super::condition::{self, Fault};
-use super::context::{Context, Unusable, secret_reference};
+use super::context::Context;
 use super::duration::{Timeout, timeout};
+use super::upstream_validation::{Words, verification};
 
 /// One that can be asked.
 #[derive(Clone, Debug)]
@@ -173,43 +170,20 @@ fn upstream_tls(
     service: &ExtensionService,
     validation: &UpstreamValidation,
 ) -> Result<UpstreamTls, Fault> {
+    let words = Words {
+        kind: condition::EXTENSION_VALIDATION,
+        of: "",
+        field: "spec.validation.caSecret",
+    };
     let namespace = &service.metadata.name.namespace;
-    let secret = secret_reference(&validation.ca_secret, namespace);
-    let refused = |why: &str| {
-        let message = format!("TLS upstream validation policy error: {why}");
-        Fault::new(condition::EXTENSION_VALIDATION, message)
-    };
-    context
-        .authorities(&secret, namespace)
-        .map_err(|why| match why {
-            Unusable::NotPermitted => {
-                let message =
-                    format!("spec.validation.caSecret Secret \"{secret}\" is not configured for certificate delegation");
-                Fault::new(condition::CA_NOT_DELEGATED, message)
-            }
-            why => refused(&format!("invalid CA Secret \"{secret}\": {}", why.text())),
-        })?;
-    let names = validation.subject_names.iter();
-    let names = names.map(|name| SubjectAltName::dns(name)).collect();
-    let names: Result<std::collections::BTreeSet<_>, String> = names;
-    let names = names.map_err(|why| refused(&why))?;
+    let verification = verification(context, namespace, validation, words)?;
+    // As in Contour: the first name is asked for.
     let first = validation.subject_names.first();
-    let Some(first) = first else {
-        return Err(refused("missing subject alternative name"));
-    };
+    let server_name = first.map_or(Ok(ServerName::default()), |name| ServerName::new(name));
+    let fault = |why| Fault::new(words.kind, why);
     Ok(UpstreamTls {
-        verification: Some(Verification {
-            authorities: Authorities::Bundle(
-                TrustBundleKey {
-                    authorities: secret,
-                    revocations: None,
-                }
-                .name(),
-            ),
-            names,
-        }),
-        // As in Contour: the first name is asked for.
-        server_name: ServerName::new(first).map_err(|why| refused(&why))?,
+        verification: Some(verification),
+        server_name: server_name.map_err(fault)?,
         ..UpstreamTls::default()
     })
 }

@@ -52,16 +52,16 @@ mod services;
 mod tcp;
 mod tls;
 mod tree;
+mod upstream_validation;
 
 use std::collections::BTreeSet;
 
-use crate::facts::Store;
-use crate::model::verdict::Statuses;
 use crate::model::{Claimable, Front, Host};
 use crate::objects::{Kind, ObjectRef, Problem};
 
+use super::condition::host_conflict;
 use super::language::Language;
-use super::{HostUnit, Input, host, reason};
+use super::{HostUnit, Input, host};
 
 pub use options::{HttpProxyOptions, RateLimitService};
 
@@ -112,8 +112,6 @@ impl Language for HttpProxyLanguage {
         }
         faults.0
     }
-
-    fn enter(&self, _: &Store, _: &ObjectRef, _: &mut Statuses) {}
 }
 
 fn extension_problems(input: Input<'_>, object: &ObjectRef) -> Vec<Problem> {
@@ -144,8 +142,7 @@ fn host_unit(input: Input<'_>, host: &Host, claims: &[ObjectRef]) -> HostUnit {
         let message = format!(
             "host {host} belongs to another namespace, which named it first: nothing that this object says of it is served"
         );
-        let problem = Problem::new(loser.clone(), reason::HOST_CONFLICT, message);
-        context.faults.0.push(problem);
+        context.faults.0.push(host_conflict(loser, message));
     }
     tell_duplicates(&mut context, host, &owned);
     let ingresses = || host::host(input, host);

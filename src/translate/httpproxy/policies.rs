@@ -4,7 +4,9 @@ use crate::model::{
     AddressRules, Cors, Filters, GlobalRateLimit, Host, HostFilters, LocalRateLimit, Route,
     RouteAction, VirtualHost,
 };
-use crate::objects::http_proxy::{HttpProxy, VirtualHost as Written};
+use crate::objects::http_proxy::{
+    AuthorizationPolicy, HttpProxy, JwtVerificationPolicy, VirtualHost as Written,
+};
 use crate::translate::budget;
 
 use super::authorization::{self, Asked};
@@ -56,6 +58,22 @@ impl Guards {
             authorization: asked.flatten(),
             providers: jwt::providers(context, root, &written.jwt_providers)?,
         })
+    }
+
+    /// Puts on a route what the host asks of it, and what the route says of that.
+    fn put_on(
+        &self,
+        route: &mut Route,
+        token: Option<&JwtVerificationPolicy>,
+        asked: Option<&AuthorizationPolicy>,
+    ) {
+        if let (Some(token), _) = self.providers.of_route(token) {
+            filters_of(route).jwt = Some(token);
+        }
+        let authorization = self.authorization.as_ref();
+        if let Some(asked) = authorization.and_then(|it| it.of_route(asked)) {
+            filters_of(route).authorization = Some(asked);
+        }
     }
 }
 
@@ -153,6 +171,7 @@ impl Policies {
         self.guards.providers.of_route(entry.jwt_policy.as_ref()).1
     }
 
+    /// Whether nothing is asked of requests in clear.
     pub fn is_none(&self) -> bool {
         self.cors.is_none()
             && self.addresses.is_none()
@@ -200,15 +219,8 @@ impl Policies {
     /// A route by TLS.
     pub fn secured(&self, entry: &Entry) -> Route {
         let mut route = self.apply(&entry.route, entry);
-        let (token, _) = self.guards.providers.of_route(entry.jwt_policy.as_ref());
-        if token.is_some() {
-            filters_of(&mut route).jwt = token;
-        }
-        let asked = self.guards.authorization.as_ref();
-        let asked = asked.and_then(|asked| asked.of_route(entry.auth_policy.as_ref()));
-        if asked.is_some() {
-            filters_of(&mut route).authorization = asked;
-        }
+        let (token, asked) = (entry.jwt_policy.as_ref(), entry.auth_policy.as_ref());
+        self.guards.put_on(&mut route, token, asked);
         route
     }
 
@@ -222,10 +234,17 @@ impl Policies {
         }
     }
 
-    /// A route of an Ingress on this host.
+    /// A route of an Ingress on this host, in clear.
     pub fn of_ingress(&self, route: Route) -> Route {
         let mut route = self.guard(route);
         self.add_cors(&mut route);
+        route
+    }
+
+    /// The same by TLS: an Ingress can say nothing of the guards, so what the host says holds.
+    pub fn of_ingress_by_tls(&self, route: Route) -> Route {
+        let mut route = self.of_ingress(route);
+        self.guards.put_on(&mut route, None, None);
         route
     }
 
@@ -243,6 +262,7 @@ impl Policies {
         host.filters = self.virtual_host(&host.host, Vec::new()).filters;
     }
 
+    /// A route with the host's addresses.
     pub fn guard(&self, mut route: Route) -> Route {
         if let Some(addresses) = &self.addresses {
             filters_of(&mut route).addresses = Some(addresses.clone());

@@ -4,21 +4,21 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::model::{
-    Authorities, BackendOptions, ClusterSettings, CookieRewrite, Fraction, HeaderModifier,
-    HealthCheck, LoadBalancing, Mirror, Percent, ServerName, SlowStart, SubjectAltName,
-    UpstreamProtocol, UpstreamTls, Verification, WeightedCluster,
+    BackendOptions, ClusterSettings, CookieRewrite, Fraction, HeaderModifier, HealthCheck,
+    LoadBalancing, Mirror, Percent, ServerName, SlowStart, UpstreamProtocol, UpstreamTls,
+    Verification, WeightedCluster,
 };
 use crate::objects::http_proxy::{HttpProxy, Service, SlowStartPolicy, UpstreamValidation};
 use crate::objects::{NamespacedName, ServiceBackendPort, ServiceType};
-use crate::translate::TrustBundleKey;
 use crate::translate::backend;
 use crate::translate::service_policy::{FoundPort, find_port};
 
 use super::condition::{self, Fault};
-use super::context::{Context, Unusable, secret_reference};
+use super::context::Context;
 use super::cookies;
 use super::duration::duration;
 use super::headers::{Headers, Of, Own, headers};
+use super::upstream_validation::{self, Words};
 
 /// What a route asks of all its clusters.
 #[derive(Clone, Debug, Default)]
@@ -292,48 +292,24 @@ fn without_port(host: &str) -> &str {
     host.split_once(':').map_or(host, |(host, _)| host)
 }
 
-/// Whom endpoints have to be.
+/// Whom endpoints of a service, or of what is fetched from, have to be.
+///
+/// # Errors
+///
+/// As [`upstream_validation::verification`].
 pub fn verification(
     context: &Context<'_>,
     proxy: &HttpProxy,
     place: &str,
     validation: &UpstreamValidation,
 ) -> Result<Verification, Fault> {
-    let namespace = &proxy.metadata.name.namespace;
-    let secret = secret_reference(&validation.ca_secret, namespace);
-    let refused = |why: &str| {
-        let message = format!("Service [{place}] TLS upstream validation policy error: {why}");
-        Fault::new(condition::UPSTREAM_VALIDATION, message)
+    let words = Words {
+        kind: condition::UPSTREAM_VALIDATION,
+        of: &format!("Service [{place}] "),
+        field: "service.UpstreamValidation.CACertificate",
     };
-    context
-        .authorities(&secret, namespace)
-        .map_err(|why| match why {
-            Unusable::NotPermitted => {
-                let message = format!(
-                    "service.UpstreamValidation.CACertificate Secret \"{secret}\" is not configured for certificate delegation"
-                );
-                Fault::new(condition::CA_NOT_DELEGATED, message)
-            }
-            why => refused(&format!("invalid CA Secret \"{secret}\": {}", why.text())),
-        })?;
-    let names = validation.subject_names.iter();
-    let names = names
-        .map(|name| SubjectAltName::dns(name))
-        .collect::<Result<_, _>>();
-    let names: std::collections::BTreeSet<_> = names.map_err(|why| refused(&why))?;
-    if names.is_empty() {
-        return Err(refused("missing subject alternative name"));
-    }
-    Ok(Verification {
-        authorities: Authorities::Bundle(
-            TrustBundleKey {
-                authorities: secret,
-                revocations: None,
-            }
-            .name(),
-        ),
-        names,
-    })
+    let namespace = &proxy.metadata.name.namespace;
+    upstream_validation::verification(context, namespace, validation, words)
 }
 
 fn slowly(balancing: LoadBalancing, policy: &SlowStartPolicy) -> Result<LoadBalancing, Fault> {
