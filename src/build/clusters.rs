@@ -25,7 +25,7 @@ impl Builder {
         for (name, backend) in new {
             let state = self.clusters.entry(name.clone()).or_insert_with(|| {
                 work.units.insert(Unit::Cluster(name.clone()));
-                work.units.insert(Unit::Endpoints(name.clone()));
+                work.units.insert(Unit::Endpoints(name));
                 ClusterState {
                     backend: backend.clone(),
                     is_assigned: false,
@@ -33,11 +33,9 @@ impl Builder {
                     users: 0,
                 }
             });
-            // What its Service said by itself, a route may say now.
-            if state.backend != backend {
-                state.backend = backend;
-                work.units.insert(Unit::Cluster(name));
-            }
+            // Sources of one name come to the same while nothing differs. When a Service does, all who name it are made
+            // again before the cluster is, which has read it as well: then the last of them says what still holds.
+            state.backend = backend;
             state.users += 1;
         }
         for name in old {

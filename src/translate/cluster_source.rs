@@ -17,7 +17,7 @@ pub struct BackendPort {
     pub settings: Option<Arc<ClusterSettings>>,
 }
 
-/// What a cluster is made from. Two of one name are the same.
+/// What a cluster is made from. Two of one name come to the same cluster.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum ClusterSource {
     /// One port of a Service.
