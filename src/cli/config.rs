@@ -9,6 +9,7 @@ use crate::envoy::client_headers::KeptHeader;
 use crate::envoy::edge::{Edge, EscapedSlashes, PathParameters, Underscores};
 use crate::envoy::http_connection_manager::MAX_WINDOW_KIB;
 use crate::envoy::listener;
+use crate::envoy::log_format::AccessLog;
 use crate::facts::ClassSelection;
 use crate::process::duration::duration;
 use crate::process::listen_address::listen_address;
@@ -212,6 +213,32 @@ pub struct EdgeArgs {
         value_parser = duration
     )]
     pub envoy_upstream_idle_timeout: Option<Duration>,
+    /// What Envoy writes on its standard output about each request: an object of JSON, a line of text, or nothing.
+    #[arg(
+        long,
+        env = "ISOBATH_ENVOY_ACCESS_LOG",
+        value_name = "FORMAT",
+        default_value = "json"
+    )]
+    pub envoy_access_log: LogForm,
+    /// The fields of the JSON access log instead of those by default: names of fields, and others as name=%COMMAND%, such as
+    /// authority,agent=%REQ(USER-AGENT)%.
+    #[arg(
+        long,
+        env = "ISOBATH_ENVOY_ACCESS_LOG_FIELDS",
+        value_name = "FIELDS",
+        value_parser = access_log_fields
+    )]
+    pub envoy_access_log_fields: Option<AccessLog>,
+    /// The line of the text access log, with Envoy's commands in it. What clients send is in it as it is, quotes included.
+    #[arg(
+        long,
+        env = "ISOBATH_ENVOY_ACCESS_LOG_TEXT",
+        value_name = "TEXT",
+        default_value = DEFAULT_TEXT,
+        value_parser = AccessLog::text
+    )]
+    pub envoy_access_log_text: AccessLog,
     /// Whether Envoy counts requests, their time and bytes by namespace, Ingress, Service and host (envoy_ingress_* in
     /// its /metrics).
     #[arg(
@@ -268,6 +295,26 @@ pub enum UnderscoreAction {
     Keep,
 }
 
+/// `--envoy-access-log`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum LogForm {
+    /// An object for each request.
+    Json,
+    /// A line for each request.
+    Text,
+    /// Nothing.
+    Off,
+}
+
+/// The combined log format, which most tools read. The path has its query there by custom; here it has none.
+const DEFAULT_TEXT: &str = "%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT% - - [%START_TIME(%d/%b/%Y:%H:%M:%S %z)%] \
+     \"%REQ(:METHOD)% %PATH(NQ:ORIG_OR_PATH)% %PROTOCOL%\" %RESPONSE_CODE% %BYTES_SENT% \"-\" \"%REQ(USER-AGENT)%\"";
+
+/// With commas between them: a format in one of them has none.
+fn access_log_fields(text: &str) -> Result<AccessLog, String> {
+    AccessLog::json(text.split(',').map(str::trim))
+}
+
 /// The name of a protocol, with its version if it has one (RFC 9110, 7.8). `CONNECT` is a tunnel to wherever the client
 /// says and no upgrade, but Envoy would take it as one.
 fn upgrade(text: &str) -> Result<String, String> {
@@ -312,6 +359,12 @@ impl EdgeArgs {
             max_headers: self.envoy_max_headers,
             max_headers_kib: self.envoy_max_headers_kib,
             http2_window_kib: self.envoy_http2_window_kib,
+            access_log: match self.envoy_access_log {
+                LogForm::Json => self.envoy_access_log_fields.clone().unwrap_or_default(),
+                LogForm::Text => self.envoy_access_log_text.clone(),
+                LogForm::Off => AccessLog::Off,
+            },
+            tracing: None,
             ingress_metrics: self.envoy_ingress_metrics,
             explains: false,
         }

@@ -13,8 +13,9 @@ use envoy_types::pb::envoy::r#type::matcher::v3::{StringMatcher, string_matcher:
 use envoy_types::util::pack_any;
 use rules::header_mutation::{Action, RemoveOnMatch};
 
-use super::client_headers;
 use super::edge::Edge;
+use super::private_header::PAGE;
+use super::{client_headers, opentelemetry};
 
 /// Removes from a request what its client must not say.
 pub(super) fn removal(edge: &Edge) -> TypedExtensionConfig {
@@ -31,7 +32,13 @@ pub(super) fn removal(edge: &Edge) -> TypedExtensionConfig {
             }),
         }),
     });
-    mutation(mutations.collect())
+    let traced = edge.tracing.is_some() && edge.trusted_hops == 0;
+    let context = opentelemetry::CONTEXT.iter().filter(|_| traced);
+    let own = [&PAGE].into_iter().chain(context);
+    let own = own.map(|name| rules::HeaderMutation {
+        action: Some(Action::Remove((*name).to_owned())),
+    });
+    mutation(mutations.chain(own).collect())
 }
 
 /// Sets headers of a request to these formats, whatever its client says.

@@ -8,6 +8,8 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::client_headers::KeptHeader;
+use super::log_format::AccessLog;
+use crate::model::Tracing;
 
 /// The operator's decisions.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,6 +46,10 @@ pub struct Edge {
     pub max_headers_kib: u32,
     /// Most bytes of one HTTP/2 upload that are on the way unasked for, in KiB. A connection may have twice as many.
     pub http2_window_kib: u32,
+    /// What is logged of requests.
+    pub access_log: AccessLog,
+    /// How requests are traced.
+    pub tracing: Option<Tracing>,
     /// Whether requests are counted by Ingress, Service and host.
     pub ingress_metrics: bool,
     /// Whether Envoy's own answers say why: on a laptop.
@@ -68,6 +74,8 @@ impl Default for Edge {
             max_headers: 100,
             max_headers_kib: 60,
             http2_window_kib: 2048,
+            access_log: AccessLog::default(),
+            tracing: None,
             ingress_metrics: true,
             explains: false,
         }

@@ -153,7 +153,7 @@ pub(super) fn struct_bytes(fields: &[(&str, &str)]) -> Vec<u8> {
 }
 
 /// A `google.protobuf.Struct` of one text.
-fn text_struct(name: &str, value: &str) -> protobuf::Struct {
+pub(super) fn text_struct(name: &str, value: &str) -> protobuf::Struct {
     let value = protobuf::Value {
         kind: Some(protobuf::value::Kind::StringValue(value.to_owned())),
     };

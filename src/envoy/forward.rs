@@ -1,12 +1,6 @@
 //! Requests that go to clusters: shares, copies, and what changes on the way.
 //!
-//! Envoy's weighted clusters change headers and a literal Host, and nothing else, for one of them. A share with more of
-//! its own is a route of its own ([`shares`]): Envoy draws one number for a request and compares it with the fraction of
-//! each route, so cumulative fractions give each its share.
-//!
 //! Back ends that can't be are a cluster that nobody ever makes: the names of all others have two slashes.
-
-use std::borrow::Cow;
 
 use envoy_types::pb::envoy::config::core::v3::{RuntimeFractionalPercent, TypedExtensionConfig};
 use envoy_types::pb::envoy::config::route::v3 as pb;
@@ -27,66 +21,9 @@ use super::header;
 use super::path::{self, Rewrite};
 use super::retry::retry;
 use crate::model::{
-    BackendOptions, Connect, CrossScheme, Forward, ForwardOptions, Fraction, HostRewrite,
-    InternalRedirects, Mirror, Refused, RefusedStatus, RouteAction, WeightedCluster,
+    Connect, CrossScheme, Forward, ForwardOptions, Fraction, HostRewrite, InternalRedirects,
+    Mirror, Refused, RefusedStatus, WeightedCluster,
 };
-
-/// The action as those of one route or more, each with the part of the requests up to which it is for it: none where it
-/// is for all that are left.
-pub(super) fn shares(action: &RouteAction) -> Vec<(Cow<'_, RouteAction>, Option<Fraction>)> {
-    let needs_routes = |backend: &&WeightedCluster| {
-        let needs = |it: &BackendOptions| it.rewrite.is_some() || !it.mirrors.is_empty();
-        backend.weight > 0 && backend.options.as_deref().is_some_and(needs)
-    };
-    let RouteAction::Forward(forward) = action else {
-        return vec![(Cow::Borrowed(action), None)];
-    };
-    if forward.backends.iter().find(needs_routes).is_none() {
-        return vec![(Cow::Borrowed(action), None)];
-    }
-    let backends = forward.backends.iter().filter(|it| it.weight > 0);
-    let refused = refused(forward);
-    let shares = backends.map(|it| (of_one(forward, it), it.weight));
-    let shares: Vec<(RouteAction, u32)> = shares
-        .chain(refused.map(|it| (RouteAction::status(status(it.status)), it.weight)))
-        .collect();
-    let sum = shares.iter().map(|(_, weight)| u64::from(*weight)).sum();
-    let last = shares.len() - 1;
-    let mut so_far = 0;
-    (0..)
-        .zip(shares)
-        .map(|(index, (action, weight))| {
-            so_far += u64::from(weight);
-            let up_to = (index < last).then(|| Fraction::of(so_far, sum));
-            (Cow::Owned(action), up_to)
-        })
-        .collect()
-}
-
-/// What is done to all, and to the share of this back end, as if it were all.
-fn of_one(forward: &Forward, backend: &WeightedCluster) -> RouteAction {
-    let of_backend = backend.options.as_deref().cloned().unwrap_or_default();
-    let mut options = forward.options.as_deref().cloned().unwrap_or_default();
-    options.refused = None;
-    options.mirrors.extend(of_backend.mirrors);
-    let only = WeightedCluster {
-        options: Some(Box::new(BackendOptions {
-            rewrite: None,
-            mirrors: Vec::new(),
-            ..of_backend
-        })),
-        ..backend.clone()
-    };
-    // By its fields: a clone of all would have every other back end of every share.
-    RouteAction::Forward(Forward {
-        backends: vec![only],
-        service: forward.service.clone(),
-        timeout: forward.timeout,
-        retry: forward.retry.clone(),
-        rewrite: of_backend.rewrite.or_else(|| forward.rewrite.clone()),
-        options: Some(Box::new(options)),
-    })
-}
 
 /// So many of all requests.
 pub(super) fn fraction(fraction: Fraction) -> RuntimeFractionalPercent {
@@ -169,12 +106,13 @@ fn upgrades(options: &ForwardOptions) -> Vec<UpgradeConfig> {
 }
 
 /// The share of those that can't be, where it is one.
-fn refused(forward: &Forward) -> Option<Refused> {
+pub(super) fn refused(forward: &Forward) -> Option<Refused> {
     let refused = forward.options.as_deref()?.refused;
     refused.filter(|refused| refused.weight > 0)
 }
 
-const fn status(refused: RefusedStatus) -> u16 {
+/// What its status is.
+pub(super) const fn status(refused: RefusedStatus) -> u16 {
     match refused {
         RefusedStatus::InternalServerError => 500,
         RefusedStatus::ServiceUnavailable => 503,

@@ -49,6 +49,14 @@ pub(super) fn formatted(
 /// A change whose value Envoy fills in. One that replaces does so with nothing too: else a client whose connection has no
 /// such value could write it by itself.
 pub(super) fn change(change: &HeaderChange) -> core::HeaderValueOption {
+    change_as(change, |_| None)
+}
+
+/// The same, with other formats for some values.
+pub(super) fn change_as(
+    change: &HeaderChange,
+    format: fn(&DynamicValue) -> Option<String>,
+) -> core::HeaderValueOption {
     let action = match change.mode() {
         HeaderMode::Set => HeaderAppendAction::OverwriteIfExistsOrAdd,
         HeaderMode::Add => HeaderAppendAction::AppendIfExistsOrAdd,
@@ -56,7 +64,7 @@ pub(super) fn change(change: &HeaderChange) -> core::HeaderValueOption {
     };
     let value = change.value().iter().map(|part| match part {
         HeaderPart::Text(text) => literal(text),
-        HeaderPart::Value(value) => format_of(value),
+        HeaderPart::Value(value) => format(value).unwrap_or_else(|| format_of(value)),
     });
     core::HeaderValueOption {
         keep_empty_value: change.mode() == HeaderMode::Set,
@@ -106,6 +114,7 @@ fn format_of(value: &DynamicValue) -> String {
         DynamicValue::ClientFingerprint => "%DOWNSTREAM_PEER_FINGERPRINT_256%",
         DynamicValue::EndpointAddress => "%UPSTREAM_REMOTE_ADDRESS%",
         DynamicValue::ResponseFlags => "%RESPONSE_FLAGS%",
+        DynamicValue::Status => "%RESPONSE_CODE%",
     };
     command.to_owned()
 }

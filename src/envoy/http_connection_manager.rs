@@ -13,7 +13,7 @@ use super::edge::{Edge, EscapedSlashes, Underscores};
 use super::encode::{ads, bool_value, duration, seconds, u32_value};
 use super::{
     access_log, early_header_mutation, filters, http_filter, ingress_metrics, local_reply,
-    request_checks, upgrade,
+    opentelemetry, request_checks, upgrade,
 };
 
 /// Keep-alive connections without requests.
@@ -34,7 +34,8 @@ const MAX_STREAMS: u32 = 100;
 
 /// What all managers of one listener have in common: everything but their routes.
 pub(super) fn without_routes(stat_prefix: &str, edge: &Edge) -> hcm::HttpConnectionManager {
-    let mut access_log = vec![access_log::json()];
+    let log = access_log::access_log(&edge.access_log);
+    let mut access_log: Vec<_> = log.into_iter().collect();
     if edge.ingress_metrics {
         access_log.extend(ingress_metrics::loggers());
     }
@@ -57,6 +58,7 @@ pub(super) fn without_routes(stat_prefix: &str, edge: &Edge) -> hcm::HttpConnect
             })
             .collect(),
         local_reply_config: Some(local_reply::config(edge)),
+        tracing: edge.tracing.as_ref().map(opentelemetry::tracing),
         ..edge_defaults(edge)
     }
 }

@@ -25,6 +25,7 @@ use prost::Name as _;
 
 use super::edge::Edge;
 use super::encode::{ads, own_part, reference, seconds};
+use super::private_header::{SCOPE, SERVER_NAME};
 use super::{
     early_header_mutation, forwarded_certificate, http_connection_manager as hcm, http_filter,
     request_checks, scope,
@@ -32,11 +33,7 @@ use super::{
 use crate::model::Listener;
 use crate::xds::{Reference, Resource, ResourceType};
 
-/// The server name of the connection. Strangers can't set it, and back ends don't see it.
-pub(super) const SERVER_NAME: &str = "x-isobath-server-name";
 pub(super) const SERVER_NAME_FORMAT: &str = "%REQUESTED_SERVER_NAME%";
-/// The key of the scope, where that is not the server name.
-const SCOPE: &str = "x-isobath-scope";
 
 /// The filter state of a connection that has the key of its scope, where its chain says it.
 pub(super) const SCOPE_STATE: &str = "isobath.scope";
@@ -44,9 +41,6 @@ const SCOPE_OF_CONNECTION: &str = "%FILTER_STATE(isobath.scope:PLAIN)%";
 
 /// What all managers call the scopes: those of one name are one subscription of Envoy's.
 const SCOPES: &str = "https";
-
-/// What route tables of TLS remove.
-pub(super) const PRIVATE_HEADERS: [&str; 2] = [SCOPE, SERVER_NAME];
 
 /// The managers of a listener for TLS: of connections whose server name is a host that is named, and of those whose server
 /// name only a wildcard stands for. No two listeners have one name: see [`scope::prefix`].
@@ -71,12 +65,13 @@ pub fn in_clear(listener: &str) -> Arc<str> {
 #[must_use]
 pub fn http(listener: &Arc<str>, edge: &Edge) -> Resource {
     let name = in_clear(listener);
-    let routes = reference(ResourceType::Route, &name);
+    let mut references = collector(edge);
+    references.insert(reference(ResourceType::Route, &name));
     let http = HttpConnectionManager {
         route_specifier: Some(http_routes(listener)),
         ..hcm::without_routes(listener, edge)
     };
-    extension(name, pack_any(http), BTreeSet::from([routes]))
+    extension(name, pack_any(http), references)
 }
 
 /// The managers of a listener for TLS.
@@ -94,7 +89,7 @@ pub fn tls(listener: &str, edge: &Edge) -> [Resource; 2] {
         let of = hcm::without_routes(listener, edge);
         let mut manager = pack_any(scoped(of, &headers));
         manager.value.extend(forwarded_certificate::of_manager());
-        extension(name, manager, BTreeSet::new())
+        extension(name, manager, collector(edge))
     })
 }
 
@@ -104,6 +99,14 @@ pub(super) fn over_quic(listener: &str, edge: &Edge) -> Filter {
     let scope = format!("{}{SCOPE_OF_CONNECTION}", scope::prefix(listener));
     let headers = [(SCOPE, scope), (SERVER_NAME, SERVER_NAME_FORMAT.to_owned())];
     hcm::filter(scoped(hcm::over_quic(listener, edge), &headers))
+}
+
+/// What traces are sent to. Envoy refuses a manager whose collector it does not know.
+fn collector(edge: &Edge) -> BTreeSet<Reference> {
+    let clusters = edge.tracing.iter().map(|it| it.collector.cluster());
+    clusters
+        .map(|cluster| reference(ResourceType::Cluster, cluster))
+        .collect()
 }
 
 /// The header that has the key of the scope where the server name is that of a host.

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use envoy_types::pb::envoy::config::core::v3::header_value_option::HeaderAppendAction;
 use envoy_types::pb::envoy::config::route::v3::{self as pb, HeaderMatcher};
 use prost::Message as _;
 
@@ -11,11 +12,12 @@ use super::edge::{Edge, PathParameters};
 use super::encode::{encoded_part, nested, own_part, reference, u64_value};
 use super::server_name::with_dot;
 use super::{
-    filters, forward, header, http3, ingress_metrics, manager, path, request_headers, retry,
-    route_action, route_match,
+    cross_origin, filters, forward, header, http3, ingress_metrics, opentelemetry, path,
+    private_header, request_headers, retry, route_action, route_match, shares,
 };
 use crate::model::{
-    Filters, HeaderChange, Host, Http3, PathMatch, Redirect, Route, RouteAction, VirtualHost,
+    Filters, HeaderChange, HeaderModifier, Host, Http3, PathMatch, Redirect, Route, RouteAction,
+    RouteMatch, VirtualHost,
 };
 use crate::xds::{Encoded, Part, Reference, ResourceType};
 
@@ -72,7 +74,7 @@ impl TableHead {
 
     fn of_tls(edge: &Edge) -> pb::RouteConfiguration {
         pb::RouteConfiguration {
-            request_headers_to_remove: manager::PRIVATE_HEADERS.map(str::to_owned).into(),
+            request_headers_to_remove: private_header::OF_TLS.map(str::to_owned).into(),
             ..Self::common(edge)
         }
     }
@@ -133,7 +135,7 @@ pub fn for_own_name(host: &Host, part: &Part) -> Option<Part> {
     let name = host.as_str();
     let own = [name.to_owned(), with_dot(name)].map(|name| HeaderMatcher {
         invert_match: true,
-        ..route_match::exact_header(manager::SERVER_NAME, &name)
+        ..route_match::exact_header(private_header::SERVER_NAME, &name)
     });
     let mut matches = route_match::everything();
     matches.headers = own.into();
@@ -176,6 +178,7 @@ pub fn virtual_host(host: &VirtualHost, options: TableOptions) -> (Arc<str>, Par
     };
     let mut bytes = head.encode_to_vec();
     bytes.extend(filters::of_host(host));
+    bytes.extend(pages(host));
     let has_filters = host.filters.is_some();
     let is_tunnel = |route: &Route| route.matches.path == PathMatch::Connect;
     let has_tunnels = host.routes.iter().any(is_tunnel);
@@ -191,19 +194,31 @@ pub fn virtual_host(host: &VirtualHost, options: TableOptions) -> (Arc<str>, Par
         let matches = route_match::without_certificate(check);
         bytes.extend(first(matches, 421, has_filters, has_tunnels));
     }
-    for route in &host.routes {
+    let of_nobody = match has_filters {
+        true => filters::of_nobody(),
+        false => Vec::new(),
+    };
+    for (index, route) in host.routes.iter().enumerate() {
         let labels = options
             .ingress_metrics
             .then(|| nested(METADATA, &ingress_metrics::metadata(&host.host, route)));
-        let of_route = route.filters.as_deref();
-        let of_route = of_route.map(|it| filters::of_route(it, host.filters.is_some()));
-        let of_action = filters::of_action(&route.action);
-        for rendered in envoy_routes(route) {
+        let configs = filters::of_route(host, index, route);
+        let cors = route.filters.as_deref().and_then(|it| it.cors.as_ref());
+        let mut put = |rendered: &pb::Route, configs: &[u8]| {
             let mut rendered = rendered.encode_to_vec();
             rendered.extend(labels.iter().flatten());
-            rendered.extend(of_route.iter().flatten());
-            rendered.extend(&of_action);
+            rendered.extend(configs);
             bytes.extend(nested(ROUTES, &rendered));
+        };
+        for rendered in envoy_routes(route) {
+            let before = cors.map(|cors| cross_origin::variants(&rendered, cors));
+            for variant in before.into_iter().flatten() {
+                match variant.is_preflight {
+                    true => put(&variant.route, &of_nobody),
+                    false => put(&variant.route, &configs),
+                }
+            }
+            put(&rendered, &configs);
         }
     }
     let owners = host
@@ -215,6 +230,42 @@ pub fn virtual_host(host: &VirtualHost, options: TableOptions) -> (Arc<str>, Par
         host.host.shared(),
         encoded_part(nested(VIRTUAL_HOSTS, &bytes), clusters(host), owners),
     )
+}
+
+/// Routes for the pages that back ends have, which only Envoy's own requests for them take. They are before all others, and
+/// have no labels: what is counted is the answer that the client asked for.
+fn pages(host: &VirtualHost) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    for (index, route) in host.routes.iter().enumerate() {
+        let Some(filters) = route.filters.as_deref() else {
+            continue;
+        };
+        let of_backends = filters.error_pages.iter().flat_map(|it| it.of_backends());
+        for (place, page) in of_backends {
+            let action = RouteAction::Forward(page.to.clone());
+            let asked = Route {
+                matches: RouteMatch::path(PathMatch::PathPrefix("/".into())),
+                action,
+                request_headers: HeaderModifier::default(),
+                response_headers: route.response_headers.clone(),
+                filters: None,
+                source: route.source.clone(),
+            };
+            let by_key =
+                route_match::exact_header(private_header::PAGE, &filters::page_key(index, place));
+            let configs = filters::of_page(host, filters, page);
+            for mut rendered in envoy_routes(&asked) {
+                if let Some(matches) = &mut rendered.r#match {
+                    matches.headers.push(by_key.clone());
+                }
+                rendered.request_headers_to_remove = vec![private_header::PAGE.to_owned()];
+                let mut rendered = rendered.encode_to_vec();
+                rendered.extend(&configs);
+                bytes.extend(nested(ROUTES, &rendered));
+            }
+        }
+    }
+    bytes
 }
 
 /// The key of the part that [`redirects`] makes. No host has this name.
@@ -270,12 +321,19 @@ fn envoy_routes(route: &Route) -> impl Iterator<Item = pb::Route> {
         added.extend(changes.map(header::change));
         added
     };
-    let shares = forward::shares(&route.action).into_iter();
-    shares.flat_map(move |(action, up_to)| {
+    let filters_of_route = route.filters.as_deref();
+    let shares = shares::shares(&route.action).into_iter();
+    shares.flat_map(move |share| {
+        let action = share.action;
         let paths = path::matches(&route.matches.path, route_action::rewrite(&action));
+        let gives = share.gives.map(|cookie| {
+            let append = HeaderAppendAction::AppendIfExistsOrAdd;
+            header::formatted("set-cookie", header::literal(&cookie), append)
+        });
         paths.into_iter().map(move |(path, rewrite)| pb::Route {
             r#match: Some(pb::RouteMatch {
-                runtime_fraction: up_to.map(forward::fraction),
+                runtime_fraction: share.up_to.map(forward::fraction),
+                cookies: share.brings.clone().into_iter().collect(),
                 ..route_match::route_match(&route.matches, path)
             }),
             action: Some(route_action::action(
@@ -287,8 +345,14 @@ fn envoy_routes(route: &Route) -> impl Iterator<Item = pb::Route> {
             name: route.source.object.to_string(),
             request_headers_to_add: added(&route.request_headers, |it| &it.request_headers),
             request_headers_to_remove: header::to_remove(&route.request_headers),
-            response_headers_to_add: added(&route.response_headers, |it| &it.response_headers),
+            response_headers_to_add: added(&route.response_headers, |it| &it.response_headers)
+                .into_iter()
+                .chain(gives.clone())
+                .collect(),
             response_headers_to_remove: header::to_remove(&route.response_headers),
+            tracing: filters_of_route
+                .and_then(|it| it.tracing.as_ref())
+                .map(opentelemetry::of_route),
             ..Default::default()
         })
     })

@@ -24,8 +24,11 @@ mod retry;
 mod route;
 mod route_action;
 mod route_match;
+mod session;
+mod text;
 mod tls;
 mod tls_parameters;
+mod trace;
 mod upstream_tls;
 mod value_match;
 pub mod verdict;
@@ -41,11 +44,12 @@ pub use cluster::{
 };
 pub use cookie_rewrite::{AttributeRewrite, CookieRewrite, CookieRewrites, SameSite};
 pub use filters::{
-    AddressRules, AddressSource, Algorithm, AskedBody, Authorization, Authorizer, Cidr, Claim,
-    Compression, Cors, Descriptor, DescriptorEntry, DescriptorValue, DynamicValue, Filters,
-    GlobalRateLimit, GrpcAuthorizer, HeaderChange, HeaderMode, HeaderPart, HostFilters,
-    HttpAuthorizer, JwtKeys, JwtProvider, JwtProviders, JwtRequirement, LocalRateLimit, Origins,
-    PlainName, PublicKeys, Rejection, RemoteKeys, RequestKey, TokenSource, Unanswered,
+    AddressRules, AddressSource, Algorithm, AskedBody, Authorization, Authorizer, BackendPage,
+    Cidr, Claim, Compression, Cors, Descriptor, DescriptorEntry, DescriptorValue, DynamicValue,
+    ErrorPages, Filters, GlobalRateLimit, GrpcAuthorizer, HeaderChange, HeaderMode, HeaderPart,
+    HostFilters, HttpAuthorizer, JwtKeys, JwtProvider, JwtProviders, JwtRequirement, LiteralPage,
+    LocalRateLimit, Origins, Page, PlainName, PublicKeys, Rejection, RemoteKeys, RequestKey,
+    TokenSource, Unanswered,
 };
 pub use front::{Claimable, Front};
 pub use header::{HeaderModifier, HeaderName};
@@ -62,8 +66,10 @@ pub use route_action::{
     Mirror, Refused, RefusedStatus, RouteAction, Upgrade, WeightedCluster,
 };
 pub use route_match::{Conditions, GrpcName, PathMatch, RouteMatch, Scheme};
+pub use session::{SessionCookie, SessionKey, SessionPersistence};
 pub use tls::{Alpn, Certificate, TlsServer, Validity};
 pub use tls_parameters::{CipherSuite, Group, TlsParameters, TlsSettings, TlsVersion};
+pub use trace::{RouteTracing, TraceCollector, TraceTag, TraceValue, Tracing};
 pub use upstream_tls::{
     Authorities, DnsName, ServerName, SubjectAltName, TrustBundle, UpstreamTls, Uri, Verification,
 };

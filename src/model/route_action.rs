@@ -9,6 +9,7 @@ use super::cookie_rewrite::CookieRewrites;
 use super::header::{HeaderModifier, HeaderName, is_token_byte};
 use super::redirect::{InternalRedirects, PathRewrite, Redirect};
 use super::retry::RetryPolicy;
+use super::session::SessionPersistence;
 
 /// What happens to a request.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -99,7 +100,8 @@ pub struct Forward {
 }
 
 impl Forward {
-    fn clusters(&self) -> impl Iterator<Item = &Arc<str>> {
+    /// The clusters that requests, or copies of them, go to.
+    pub(super) fn clusters(&self) -> impl Iterator<Item = &Arc<str>> {
         let backends = self.backends.iter().filter(|backend| backend.weight > 0);
         let served = backends.clone().next().and(self.options.as_ref());
         let options = backends.clone().filter_map(|it| it.options.as_ref());
@@ -128,6 +130,8 @@ pub struct ForwardOptions {
     pub idle_timeout: Option<Duration>,
     /// Redirects of the back end that are followed.
     pub internal_redirects: Option<InternalRedirects>,
+    /// What keeps a session with an endpoint.
+    pub session: Option<SessionPersistence>,
     /// Changes of the cookies that back ends set.
     pub cookie_rewrites: CookieRewrites,
     /// Changes of protocol that are allowed or refused (403) on this route, whatever holds elsewhere.

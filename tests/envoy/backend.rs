@@ -1,11 +1,11 @@
 //! A back end that answers what it received, as text: request line, then sorted headers. It sets the cookie of
-//! `X-Echo-Cookie`.
+//! `X-Echo-Cookie`, and its status is that of `X-Echo-Status`.
 
 use std::net::SocketAddr;
 
 use axum::Router;
 use axum::extract::Request;
-use axum::http::{HeaderMap, Version};
+use axum::http::{HeaderMap, StatusCode, Version};
 
 /// Starts it on a free port of the loopback address, until the runtime ends. It speaks HTTP/1.1 and HTTP/2.
 pub async fn start(name: &'static str) -> SocketAddr {
@@ -18,7 +18,7 @@ pub async fn start(name: &'static str) -> SocketAddr {
 
 type Headers = [(&'static str, &'static str); 2];
 
-fn echo(name: &str, request: &Request) -> (HeaderMap, Headers, String) {
+fn echo(name: &str, request: &Request) -> (StatusCode, HeaderMap, Headers, String) {
     let version = match request.version() {
         Version::HTTP_2 => "h2",
         _ => "h1",
@@ -42,5 +42,13 @@ fn echo(name: &str, request: &Request) -> (HeaderMap, Headers, String) {
     if let Some(cookie) = request.headers().get("x-echo-cookie") {
         cookies.append("set-cookie", cookie.clone());
     }
-    (cookies, [("server", "echo"), ("x-secret", "inner")], body)
+    let asked = request.headers().get("x-echo-status");
+    let status = asked.and_then(|it| StatusCode::from_bytes(it.as_bytes()).ok());
+    let status = status.unwrap_or(StatusCode::OK);
+    (
+        status,
+        cookies,
+        [("server", "echo"), ("x-secret", "inner")],
+        body,
+    )
 }

@@ -5,15 +5,16 @@ use std::time::Duration;
 
 use isobath::model::{
     BackOff, BackendOptions, Conditions, Connect, CrossScheme, DirectResponse, Expression, Forward,
-    ForwardOptions, Fraction, GrpcName, HeaderMatch, HeaderModifier, HeaderName, HeaderPredicate,
-    HostRewrite, InternalRedirects, Mirror, PathMatch, PathRewrite, QueryPredicate,
-    RateLimitedBackOff, Redirect, Refused, RefusedStatus, ResetFormat, RetryPolicy, Route,
-    RouteAction, RouteMatch, StringMatch, Substitution, TextMatch, Upgrade, WeightedCluster,
+    ForwardOptions, Fraction, GrpcName, HeaderMatch, HeaderName, HeaderPredicate, HostRewrite,
+    InternalRedirects, Mirror, PathMatch, PathRewrite, QueryPredicate, RateLimitedBackOff,
+    Redirect, Refused, RefusedStatus, ResetFormat, RetryPolicy, Route, RouteAction, RouteMatch,
+    StringMatch, Substitution, TextMatch, Upgrade, WeightedCluster,
 };
 
 use crate::cluster_cases::hash_policies;
 use crate::cookies::{full, replaced, rewrites};
-use crate::fixture::{all_to, forward, header, is, query, route};
+use crate::fixture::{all_to, forward, header, is, modifier, query, route};
+use crate::sessions::{by_cookie, by_header};
 
 fn taking(matches: RouteMatch) -> Route {
     Route {
@@ -94,12 +95,11 @@ fn substitution() -> PathRewrite {
 
 /// Everything that a share can have.
 fn share(cluster: &str, weight: u32, rewrite: Option<PathRewrite>) -> WeightedCluster {
-    let headers = |name: &str| HeaderModifier {
-        set: BTreeMap::from([
-            ("host".into(), "inner.example.com".into()),
-            (name.into(), "100%".into()),
-        ]),
-        remove: BTreeSet::from(["x-gone".into()]),
+    let headers = |name: &str| {
+        modifier(
+            &[("host", "inner.example.com"), (name, "100%")],
+            &["x-gone"],
+        )
     };
     WeightedCluster {
         options: Some(Box::new(BackendOptions {
@@ -133,6 +133,7 @@ pub fn sending() -> Vec<Route> {
         hash_policies: hash_policies(),
         host: Some(HostRewrite::Header(HeaderName::new("X-Tenant").unwrap())),
         idle_timeout: Some(Duration::from_secs(7)),
+        session: None,
         internal_redirects: Some(internal),
         cookie_rewrites: rewrites(vec![full(), replaced()]),
         upgrades: BTreeMap::from([
@@ -140,6 +141,10 @@ pub fn sending() -> Vec<Route> {
             (Upgrade::new("SPDY/3.1").unwrap(), true),
         ]),
         connect: None,
+    };
+    let session = |session| ForwardOptions {
+        session: Some(session),
+        ..ForwardOptions::default()
     };
     let endpoint = ForwardOptions {
         host: Some(HostRewrite::Endpoint),
@@ -160,6 +165,12 @@ pub fn sending() -> Vec<Route> {
         WeightedCluster::new("web/never/80", 0),
         share("web/b/80", 2, prefix("/")),
     ];
+    let halves = || {
+        vec![
+            WeightedCluster::new("web/a/80", 1),
+            WeightedCluster::new("web/b/80?connect-timeout=1s", 1),
+        ]
+    };
     let huge = vec![
         WeightedCluster::new("web/a/80", u32::MAX),
         WeightedCluster::new("web/b/80", 1),
@@ -194,6 +205,14 @@ pub fn sending() -> Vec<Route> {
             with(backends(split), refused(RefusedStatus::InternalServerError)),
         ),
         to("/huge", backends(huge)),
+        to(
+            "/session",
+            with(
+                backends(halves()),
+                session(by_cookie(60, "/", &[("SameSite", "Lax")])),
+            ),
+        ),
+        to("/by-header", with(shop(), session(by_header("X-Session")))),
         to(
             "/matches",
             Forward {

@@ -30,6 +30,13 @@ impl Answer {
             .map(|(_, value)| value.as_str())
     }
 
+    /// Values of `set-cookie`, in order.
+    pub fn cookies(&self) -> Vec<&str> {
+        let all = self.headers.iter();
+        let all = all.filter(|(name, _)| name == "set-cookie");
+        all.map(|(_, value)| value.as_str()).collect()
+    }
+
     /// First line of the echo: `BACKEND PROTOCOL METHOD PATH`.
     pub fn echo(&self) -> &str {
         self.body.lines().next().unwrap_or_default()

@@ -1,6 +1,6 @@
 //! What becomes of the cookies that a back end sets, on a real Envoy.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 
 use axum::Router;
@@ -8,14 +8,13 @@ use axum::extract::Request;
 use axum::http::{HeaderMap, HeaderValue};
 use isobath::model::{
     AttributeRewrite, BackendOptions, CookieRewrite, CookieRewrites, Forward, ForwardOptions,
-    HeaderModifier, PathRewrite, Route, SameSite, WeightedCluster,
+    PathRewrite, Route, SameSite, WeightedCluster,
 };
 
-use crate::client::Answer;
 use crate::filter_cases::changed;
 use crate::fixture::{World, forward};
 use crate::proxy::{Proxy, envoy};
-use crate::sending::{HOST, get, to, with};
+use crate::sending::{HOST, get, sets, to, with};
 
 /// A back end that sets the cookies of `X-Set`, which has `|` between them.
 async fn start() -> SocketAddr {
@@ -32,14 +31,6 @@ async fn start() -> SocketAddr {
     });
     tokio::spawn(async move { axum::serve(listener, app).await });
     address
-}
-
-fn cookies(answer: &Answer) -> Vec<&str> {
-    let all = answer
-        .headers
-        .iter()
-        .filter(|(name, _)| name == "set-cookie");
-    all.map(|(_, value)| value.as_str()).collect()
 }
 
 fn set(text: &str) -> AttributeRewrite {
@@ -99,10 +90,6 @@ fn routes() -> Vec<Route> {
         it.same_site = Some(SameSite::None);
     });
     let strict = changed(of("a"), |it| it.same_site = Some(SameSite::Strict));
-    let added = HeaderModifier {
-        set: BTreeMap::from([("set-cookie".into(), "a=route; Path=/x".into())]),
-        remove: BTreeSet::new(),
-    };
     vec![
         changing("/full", vec![full()]),
         changing("/unset", vec![unset()]),
@@ -123,7 +110,7 @@ fn routes() -> Vec<Route> {
         ),
         changing("/lua", vec![path(of("a"), lua)]),
         Route {
-            response_headers: added,
+            response_headers: sets("set-cookie", "a=route; Path=/x"),
             ..changing("/added", vec![path(of("a"), "/new")])
         },
         to("/none", forward(&["a"])),
@@ -227,7 +214,7 @@ async fn cookies_are_changed() {
     let mut wrong = Vec::new();
     for (path, sent, expected) in ROWS {
         let answer = get(&proxy, path, &[&format!("X-Set: {sent}")]).await;
-        let found = cookies(&answer).join("|");
+        let found = answer.cookies().join("|");
         if answer.status != 200 || found != *expected {
             wrong.push(format!("{path} {sent}: {} {found}", answer.status));
         }
@@ -294,7 +281,7 @@ async fn shares_have_changes_of_their_own() {
         let mut seen = BTreeSet::new();
         for _ in 0..40 {
             let answer = get(&proxy, path, &["X-Set: a=1"]).await;
-            seen.insert(cookies(&answer).join("|"));
+            seen.insert(answer.cookies().join("|"));
         }
         let expected: BTreeSet<String> = expected.into_iter().map(cookie).collect();
         assert_eq!(seen, expected, "{path}");
@@ -325,7 +312,7 @@ async fn long_cookies_are_changed_in_time() {
         for _ in 0..10 {
             let answer = get(&proxy, path, &[&format!("X-Set: {sent}")]).await;
             assert_eq!(answer.status, 200, "{path} {}", sent.len());
-            assert!(cookies(&answer)[0].contains("Path=/new"), "{path}");
+            assert!(answer.cookies()[0].contains("Path=/new"), "{path}");
         }
     }
     let spent = proxy.cpu() - before;

@@ -5,12 +5,14 @@ use std::time::Duration;
 use isobath::model::{
     AddressRules, AddressSource, Authorization, Authorizer, Cors, Descriptor, DescriptorEntry,
     DynamicValue, Filters, ForwardOptions, GlobalRateLimit, GrpcAuthorizer, HeaderChange,
-    HeaderMode, HostFilters, JwtRequirement, LocalRateLimit, Origins, RequestKey, Unanswered,
+    HeaderMode, HostFilters, JwtRequirement, LocalRateLimit, Origins, Page, RequestKey, Unanswered,
 };
 
 use crate::client::Answer;
 use crate::cookies::{full, rewrites};
+use crate::error_pages::{literal, page_of, pages};
 use crate::filter_cases::{dynamic, limit, ranges};
+use crate::sessions::by_header;
 
 /// One of them.
 pub struct Feature {
@@ -21,7 +23,9 @@ pub struct Feature {
     /// What is sent beside path and host.
     pub method: &'static str,
     pub headers: &'static [&'static str],
-    /// What it makes of the answer. Without it the back end answers 200.
+    /// What the back end answers without it.
+    pub without: u16,
+    /// What it makes of the answer.
     pub shows: fn(&Answer) -> bool,
 }
 
@@ -34,6 +38,7 @@ impl Feature {
             forward: ForwardOptions::default(),
             method: "GET",
             headers: &[],
+            without: 200,
             shows,
         }
     }
@@ -186,6 +191,33 @@ pub fn all() -> Vec<Feature> {
             ..Feature::of("cookies", route(), |answer| {
                 let cookie = answer.header("set-cookie");
                 cookie.is_some_and(|it| it.contains("Path=/new"))
+            })
+        },
+        Feature {
+            headers: &["X-Echo-Status: 404"],
+            without: 404,
+            ..Feature::of(
+                "error page",
+                pages(vec![(&[404], literal("the page"))]),
+                |answer| answer.body == "the page",
+            )
+        },
+        Feature {
+            headers: &["X-Echo-Status: 404"],
+            without: 404,
+            ..Feature::of(
+                "error page of a back end",
+                pages(vec![(&[404], Page::Backend(page_of("a", true)))]),
+                |answer| answer.received("x-code") == Some("404"),
+            )
+        },
+        Feature {
+            forward: ForwardOptions {
+                session: Some(by_header("x-session")),
+                ..ForwardOptions::default()
+            },
+            ..Feature::of("session", route(), |answer| {
+                answer.header("x-session").is_some()
             })
         },
         Feature::of(

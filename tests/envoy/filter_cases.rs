@@ -8,15 +8,17 @@ use std::time::Duration;
 use isobath::envoy::route;
 use isobath::model::{
     AddressRules, AddressSource, Algorithm, AskedBody, Authorization, Authorizer, Cidr, Claim,
-    Compression, Cors, Descriptor, DescriptorEntry, DynamicValue, Filters, GlobalRateLimit,
-    GrpcAuthorizer, HeaderChange, HeaderMode, HeaderName, HeaderPart, HostFilters, HttpAuthorizer,
-    JwtKeys, JwtProvider, JwtProviders, JwtRequirement, LocalRateLimit, Origins, PlainName,
-    PublicKeys, Rejection, RemoteKeys, RequestKey, Route, StringMatch, TokenSource, Unanswered,
-    VirtualHost,
+    Compression, Cors, Descriptor, DescriptorEntry, DynamicValue, Filters, Fraction,
+    GlobalRateLimit, GrpcAuthorizer, HeaderChange, HeaderMode, HeaderName, HeaderPart, HostFilters,
+    HttpAuthorizer, JwtKeys, JwtProvider, JwtProviders, JwtRequirement, LocalRateLimit, Origins,
+    Page, PlainName, PublicKeys, Rejection, RemoteKeys, RequestKey, Route, RouteTracing,
+    StringMatch, TokenSource, Unanswered, VirtualHost,
 };
 use isobath::xds::Part;
 
+use crate::error_pages::{literal, page_of, pages};
 use crate::fixture::{CLEAR, all_to, header, is, virtual_host};
+use crate::tracing::{literal as literal_tag, of_header};
 
 /// The value with something else about it.
 pub fn changed<T>(mut value: T, change: impl FnOnce(&mut T)) -> T {
@@ -66,6 +68,7 @@ pub fn dynamic_values() -> Vec<DynamicValue> {
         Value::ClientFingerprint,
         Value::EndpointAddress,
         Value::ResponseFlags,
+        Value::Status,
     ]
 }
 
@@ -180,6 +183,18 @@ fn global_limits() -> Vec<Filters> {
         ..Filters::default()
     };
     vec![instead, besides]
+}
+
+fn error_pages() -> [Filters; 2] {
+    let backend = |keeps_status| Page::Backend(page_of("web/err/80", keeps_status));
+    [
+        pages(vec![
+            (&[404][..], literal("<b>100%</b>")),
+            (&[502, 503], backend(false)),
+            (&[500], backend(true)),
+        ]),
+        pages(vec![(&[404], literal(""))]),
+    ]
 }
 
 fn headers() -> Filters {
@@ -303,6 +318,19 @@ pub fn all() -> (Arc<str>, Part) {
     all.extend([limits(), headers(), Filters::default()]);
     all.extend(tokens());
     all.extend(global_limits());
+    all.extend(error_pages());
+    let half = Fraction::new(1, 2).unwrap();
+    let tags = vec![literal_tag("site", "100%"), of_header("tenant", "X-Tenant")];
+    for (sampling, tags) in [(Fraction::NONE, vec![]), (half, tags)] {
+        all.push(Filters {
+            tracing: Some(RouteTracing { sampling, tags }),
+            ..Filters::default()
+        });
+    }
+    all.push(Filters {
+        is_not_logged: true,
+        ..Filters::default()
+    });
     all.push(Filters {
         max_body: NonZeroU64::new(1024),
         ..Filters::default()

@@ -61,6 +61,17 @@ pub fn route(path: PathMatch, action: RouteAction) -> Route {
     }
 }
 
+/// Changes of headers: what is set, and what is removed.
+pub fn modifier(set: &[(&str, &str)], removed: &[&str]) -> HeaderModifier {
+    let set = set.iter();
+    HeaderModifier {
+        set: set
+            .map(|(name, value)| ((*name).into(), (*value).into()))
+            .collect(),
+        remove: removed.iter().map(|name| (*name).into()).collect(),
+    }
+}
+
 /// An expression that Envoy takes.
 pub fn regex(text: &str) -> PathMatch {
     PathMatch::Regex(Expression::new(text).unwrap())
@@ -228,6 +239,14 @@ impl World {
         names
             .iter()
             .fold(self, |world, host| world.server_name(host, server))
+    }
+
+    /// A virtual host in the table of a server, in the place of the one that is there.
+    pub fn https_host(mut self, server: &str, host: &VirtualHost) -> Self {
+        let (key, part) = route::virtual_host(host, TLS);
+        let table = self.tables.get_mut(server).unwrap();
+        table.insert(key, part.into());
+        self
     }
 
     /// A host that a server does not serve, though a wildcard of its table would take it.

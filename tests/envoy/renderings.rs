@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use imbl::OrdMap;
 use isobath::envoy::edge::Edge;
+use isobath::envoy::log_format::AccessLog;
 use isobath::envoy::route::TableOptions;
 use isobath::envoy::{
     cluster, endpoint, filter_chain, http3, listener, manager as shared, route, scope, secret,
@@ -14,18 +15,27 @@ use isobath::envoy::{
 };
 use isobath::model::{
     Application, Certificate, ClientCheck, Conditions, EndpointAddress, Forward, ForwardOptions,
-    Forwarding, HeaderModifier, HeaderPredicate, Host, Http3, Listener, LoadAssignment, ObjectRef,
-    PathMatch, PathRewrite, QueryPredicate, Redirect, RetryPolicy, Route, RouteAction, RouteMatch,
-    Scheme, Share, StringMatch, TlsSettings, TlsVersion, VirtualHost, WeightedCluster,
+    Forwarding, HeaderPredicate, Host, Http3, Listener, LoadAssignment, ObjectRef, PathMatch,
+    PathRewrite, QueryPredicate, Redirect, RetryPolicy, Route, RouteAction, RouteMatch, Scheme,
+    Share, StringMatch, TlsSettings, TlsVersion, Tracing, VirtualHost, WeightedCluster,
 };
 use isobath::objects::{Kind, PrivateKeyPem};
 use isobath::xds::{Part, Resource, ResourceType};
 
 use crate::fixture::{
-    CLEAR, TLS, all_to, assignment, forward, header, is, query, regex, route as simple, source,
-    tls_server, virtual_host,
+    CLEAR, TLS, all_to, assignment, forward, header, is, modifier, query, regex, route as simple,
+    source, tls_server, virtual_host,
 };
+use crate::tracing::{by_grpc, by_http};
 use crate::{cases, cluster_cases, filter_cases, tls_cases};
+
+fn traced(tracing: Tracing) -> Edge {
+    Edge {
+        tracing: Some(tracing),
+        access_log: AccessLog::text("%REQ(:METHOD)% 100%%").unwrap(),
+        ..Edge::default()
+    }
+}
 
 /// One of each, the same in every process.
 pub fn all() -> Vec<(&'static str, ResourceType, Resource)> {
@@ -55,6 +65,12 @@ pub fn all() -> Vec<(&'static str, ResourceType, Resource)> {
             scope::scope(&"a.example.com".into(), &"web/shop".into()),
         ),
         ("manager-behind-a-proxy", Ecds, http_manager(&proxied)),
+        ("manager-traced", Ecds, http_manager(&traced(by_grpc()))),
+        (
+            "manager-traced-by-http",
+            Ecds,
+            http_manager(&traced(by_http())),
+        ),
         ("listener-behind-a-proxy", Lds, http_listener(&proxied)),
         ("listener-tcp", Lds, of_another(Application::Tcp(shares()))),
         ("listener-udp", Lds, of_another(Application::Udp(shares()))),
@@ -440,15 +456,13 @@ fn actions() -> Vec<Route> {
         timeout: Some(Duration::MAX),
         ..shop()
     };
-    let changed = HeaderModifier {
-        set: BTreeMap::from([
-            ("host".into(), "inner.example.com".into()),
-            ("x-empty".into(), "".into()),
-            ("x-rate".into(), "100% %REQ(x-secret)%".into()),
-            (":path".into(), "/never".into()),
-        ]),
-        remove: BTreeSet::from(["x-gone".into(), "host".into()]),
-    };
+    let set = [
+        ("host", "inner.example.com"),
+        ("x-empty", ""),
+        ("x-rate", "100% %REQ(x-secret)%"),
+        (":path", "/never"),
+    ];
+    let changed = modifier(&set, &["x-gone", "host"]);
     vec![
         simple(path("/shares"), RouteAction::Forward(shares)),
         simple(path("/patient"), RouteAction::Forward(patient)),

@@ -1,20 +1,20 @@
 //! Route actions on a real Envoy: headers, shares, retries, errors, protocols.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use isobath::model::{
     ClusterSettings, Conditions, Forward, ForwardOptions, HashKey, HashPolicy, HeaderMatch,
-    HeaderModifier, HeaderPredicate, LoadBalancing, PathMatch, QueryMatch, QueryPredicate,
-    RetryPolicy, Route, RouteAction, RouteMatch, StringMatch, UpstreamProtocol, WeightedCluster,
+    HeaderPredicate, LoadBalancing, PathMatch, QueryMatch, QueryPredicate, RetryPolicy, Route,
+    RouteAction, RouteMatch, StringMatch, UpstreamProtocol, WeightedCluster,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::backend;
 use crate::client::{plain, request};
-use crate::fixture::{World, all_to, cluster_with, forward, header, is, query, route};
+use crate::fixture::{World, all_to, cluster_with, forward, header, is, modifier, query, route};
 use crate::proxy::{Proxy, envoy};
 
 const HOST: &str = "a.example.com";
@@ -38,16 +38,14 @@ async fn nobody() -> SocketAddr {
 #[tokio::test]
 async fn headers() {
     let Some(envoy) = envoy() else { return };
-    let changed = HeaderModifier {
-        set: BTreeMap::from([
-            ("host".into(), "inner.example.com".into()),
-            ("x-empty".into(), "".into()),
-            ("x-rate".into(), "100% %REQ(x-secret)% %%".into()),
-            ("x-twice".into(), "ours".into()),
-            ("x-forwarded-host".into(), "public.example.com".into()),
-        ]),
-        remove: BTreeSet::from(["x-secret".into()]),
-    };
+    let set = [
+        ("host", "inner.example.com"),
+        ("x-empty", ""),
+        ("x-rate", "100% %REQ(x-secret)% %%"),
+        ("x-twice", "ours"),
+        ("x-forwarded-host", "public.example.com"),
+    ];
+    let changed = modifier(&set, &["x-secret"]);
     let modified = Route {
         request_headers: changed.clone(),
         response_headers: changed,

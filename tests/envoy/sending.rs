@@ -11,7 +11,7 @@ use isobath::model::{
 
 use crate::backend;
 use crate::client::{Answer, plain, request};
-use crate::fixture::{World, forward, route};
+use crate::fixture::{World, forward, modifier, route};
 use crate::proxy::{Proxy, envoy};
 use crate::scripted::Scripted;
 
@@ -40,10 +40,7 @@ fn backend_with(cluster: &str, weight: u32, options: BackendOptions) -> Weighted
 }
 
 pub fn sets(name: &str, value: &str) -> HeaderModifier {
-    HeaderModifier {
-        set: BTreeMap::from([(name.into(), value.into())]),
-        remove: BTreeSet::new(),
-    }
+    modifier(&[(name, value)], &[])
 }
 
 pub async fn get(proxy: &Proxy, path: &str, headers: &[&str]) -> Answer {
@@ -176,15 +173,10 @@ async fn each_back_end_has_its_share() {
 #[tokio::test]
 async fn each_back_end_has_its_headers() {
     let Some(envoy) = envoy() else { return };
-    let changes = |host: &str, value: &str| {
-        let mut request_headers = sets("x-own", value);
-        request_headers.set.insert("host".into(), host.into());
-        request_headers.remove.insert("x-gone".into());
-        BackendOptions {
-            request_headers,
-            response_headers: sets("x-answer", value),
-            ..BackendOptions::default()
-        }
+    let changes = |host: &str, value: &str| BackendOptions {
+        request_headers: modifier(&[("x-own", value), ("host", host)], &["x-gone"]),
+        response_headers: sets("x-answer", value),
+        ..BackendOptions::default()
     };
     let plain_and_changed = Forward {
         backends: vec![

@@ -4,7 +4,6 @@ use envoy_types::pb::envoy::config::core::v3 as core;
 use envoy_types::pb::envoy::config::ratelimit::v3::RateLimitServiceConfig;
 use envoy_types::pb::envoy::config::route::v3 as route;
 use envoy_types::pb::envoy::extensions::filters::http::ratelimit::v3 as pb;
-use envoy_types::pb::envoy::r#type::matcher::v3::AddressMatcher;
 use envoy_types::pb::envoy::r#type::v3::HttpStatus;
 use pb::rate_limit::XRateLimitHeadersRfcVersion;
 use route::rate_limit::Action;
@@ -94,16 +93,11 @@ fn action(entry: &DescriptorEntry) -> Action {
             descriptor_key,
             ..Default::default()
         }),
-        // The one action whose value is a format. It is for all addresses that are in no range.
-        DescriptorValue::Path => ActionSpecifier::RemoteAddressMatch(action::RemoteAddressMatch {
-            descriptor_key,
-            descriptor_value: format!("%PATH(NQ:ORIG_OR_PATH):{}%", DescriptorValue::MAX_PATH),
-            address_matcher: Some(AddressMatcher {
-                invert_match: true,
-                ..Default::default()
-            }),
-            ..Default::default()
-        }),
+        DescriptorValue::Path => {
+            let most = DescriptorValue::MAX_PATH;
+            let format = format!("%PATH(NQ:ORIG_OR_PATH):{most}%");
+            local_rate_limit::formatted(descriptor_key, format)
+        }
     };
     Action {
         action_specifier: Some(specifier),

@@ -76,22 +76,28 @@ fn key((index, key): (u32, &RequestKey)) -> Action {
                 v6_prefix_mask_len: u32_value(64),
             })
         }
-        // The one action of Envoy 1.39 and 1.40 whose value can be cut. It is for all addresses that are in no range.
         RequestKey::Header(name) => {
-            ActionSpecifier::RemoteAddressMatch(action::RemoteAddressMatch {
-                descriptor_key: name_of(index, key),
-                descriptor_value: format!("%REQ({}):{HEADER_BYTES}%", name.as_str()),
-                address_matcher: Some(AddressMatcher {
-                    invert_match: true,
-                    ..Default::default()
-                }),
-                ..Default::default()
-            })
+            let format = format!("%REQ({}):{HEADER_BYTES}%", name.as_str());
+            formatted(name_of(index, key), format)
         }
     };
     Action {
         action_specifier: Some(specifier),
     }
+}
+
+/// The one action of Envoy 1.39 and 1.40 whose value is a format, so that it can be cut. It is for all addresses that are in
+/// no range.
+pub(super) fn formatted(key: String, format: String) -> ActionSpecifier {
+    ActionSpecifier::RemoteAddressMatch(action::RemoteAddressMatch {
+        descriptor_key: key,
+        descriptor_value: format,
+        address_matcher: Some(AddressMatcher {
+            invert_match: true,
+            ..Default::default()
+        }),
+        ..Default::default()
+    })
 }
 
 /// Any value of it.

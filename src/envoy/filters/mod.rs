@@ -6,9 +6,11 @@
 //! filter is out of reach of a route, and a connection from before a guard meets the guard. Envoy 1.40 makes any filter
 //! within a route's chain; what 1.39 can't make there says so at its type.
 //!
-//! The order of a request is `cors`, `access` (the route's), `host`, `tokens` (the host's), `route`, `limits` (the host's):
+//! The order of a request is `cors`, `access` (the route's), `host`, `tokens` (the host's), `route`, `limits` (the host's),
+//! `pages` (the route's):
 //! preflights bring no credentials and any refusal is readable to a page that may read answers; what is cheap comes before
-//! what asks somebody; and what a service counts is asked when all others have let the request pass. Cookies come last, so
+//! what asks somebody; and what a service counts is asked when all others have let the request pass. No page
+//! takes the place of a guard that was asked before it. Cookies come last, so
 //! that of an answer they are changed first: those that filters set are not a back end's.
 
 mod address;
@@ -16,9 +18,11 @@ mod authorization;
 mod compression;
 pub(super) mod cookies;
 mod cors;
+mod error_page;
 mod global_rate_limit;
 mod jwt;
 mod local_rate_limit;
+mod session;
 
 use std::collections::BTreeSet;
 use std::num::NonZeroU64;
@@ -36,9 +40,13 @@ use pb::grpc_web::v3::GrpcWeb;
 use prost::Message as _;
 use prost::encoding::{DecodeContext, decode_key, skip_field};
 
+pub(super) use error_page::key as page_key;
+
 use super::encode::{nested, u64_value};
-use super::http_filter;
-use crate::model::{Filters, HostFilters, RouteAction, VirtualHost};
+use super::{access_log, http_filter};
+use crate::model::{
+    BackendPage, Filters, HostFilters, Route, RouteAction, SessionPersistence, VirtualHost,
+};
 
 const CORS: &str = "envoy.filters.http.cors";
 /// A chain of the route that is asked first.
@@ -51,11 +59,13 @@ const TOKENS: &str = "isobath.tokens";
 const ROUTE: &str = "isobath.route";
 /// The chain of the host that asks a service how many there were.
 const LIMITS: &str = "isobath.limits";
+/// The chain of the route that has pages for errors.
+const PAGES: &str = "isobath.pages";
 
 /// The filters of every manager. **To change these is to change every manager**, and connections from before keep those
 /// that they have.
 pub(super) fn installed() -> impl Iterator<Item = hcm::HttpFilter> {
-    let chains = [ACCESS, HOST, TOKENS, ROUTE, LIMITS]
+    let chains = [ACCESS, HOST, TOKENS, ROUTE, LIMITS, PAGES]
         .map(|name| http_filter::filter(name, FilterChainConfig::default()));
     let cors = http_filter::filter(CORS, Cors::default());
     let filters = [cors].into_iter().chain(chains);
@@ -66,53 +76,103 @@ pub(super) fn installed() -> impl Iterator<Item = hcm::HttpFilter> {
     })
 }
 
-/// `Route.typed_per_filter_config`, encoded. `has_host` is whether the host has filters.
-pub(super) fn of_route(filters: &Filters, has_host: bool) -> Vec<u8> {
+/// `Route.typed_per_filter_config`, encoded, of the route with this place in its host.
+pub(super) fn of_route(host: &VirtualHost, index: usize, route: &Route) -> Vec<u8> {
+    let mut bytes = of_action(&route.action);
+    let session = session_of(&route.action);
+    if route.filters.is_none() && session.is_none() {
+        return bytes;
+    }
+    let nothing = Filters::default();
+    let filters = route.filters.as_deref().unwrap_or(&nothing);
+    let has_host = host.filters.is_some();
     let cors = filters.cors.as_ref().map(cors::policy);
     let limits = local_rate_limit::filters(&filters.local_rate_limits);
     let addresses = filters.addresses.as_ref().and_then(address::filter);
-    let access = chain(limits.chain(addresses).collect());
-    let host = (has_host && filters.ignores_host).then(disabled);
-    let ignored = (has_host && filters.ignores_global_limit).then(disabled);
+    let access = chain(unlogged(filters).chain(limits).chain(addresses).collect());
+    let own = (has_host && filters.ignores_host).then(disabled);
+    let counted = (has_host && filters.ignores_global_limit).then(disabled);
     let asked = filters.authorization.as_ref();
     let told = asked.and_then(authorization::of_route);
+    let pages = filters.error_pages.iter();
+    let pages = pages.flat_map(|pages| error_page::filters(pages, &host.host, index));
+    let all = [
+        (CORS, cors),
+        (ACCESS, access),
+        (HOST, own),
+        (ROUTE, last_asked(filters, session)),
+        (LIMITS, counted),
+        (PAGES, chain(pages.collect())),
+        (authorization::NAME, told),
+        (jwt::NAME, filters.jwt.as_ref().map(jwt::of_route)),
+    ];
+    bytes.extend(entries(ROUTE_CONFIGS, all));
+    bytes
+}
+
+/// What comes first on a route that is not logged, so that no answer of its filters is logged either.
+fn unlogged(filters: &Filters) -> impl Iterator<Item = TypedExtensionConfig> + use<> {
+    let off = || http_filter::in_chain("not-logged", access_log::off());
+    filters.is_not_logged.then(off).into_iter()
+}
+
+/// The chain that is asked last of the route's.
+fn last_asked(filters: &Filters, session: Option<&SessionPersistence>) -> Option<Any> {
     let bound = filters.max_body.map(body_limit);
-    let asks = asked.into_iter().flat_map(authorization::filters);
+    let asked = filters.authorization.iter();
+    let asks = asked.flat_map(authorization::filters);
     let limit = filters.global_rate_limit.as_ref();
     let limit = limit.map(global_rate_limit::filter);
-    let compressed = filters.compression.iter().flat_map(compression::filters);
     let grpc = filters
         .grpc_web
         .then(|| http_filter::in_chain("grpc-web", GrpcWeb {}));
-    let route = chain(
+    let compressed = filters.compression.iter().flat_map(compression::filters);
+    chain(
         bound
             .into_iter()
             .chain(asks)
             .chain(limit)
             .chain(grpc)
             .chain(compressed)
+            .chain(session.map(session::filter))
             .collect(),
-    );
-    let all = [
-        (CORS, cors),
-        (ACCESS, access),
-        (HOST, host),
-        (ROUTE, route),
-        (LIMITS, ignored),
-        (authorization::NAME, told),
-        (jwt::NAME, filters.jwt.as_ref().map(jwt::of_route)),
-    ];
-    entries(ROUTE_CONFIGS, all)
+    )
+}
+
+fn session_of(action: &RouteAction) -> Option<&SessionPersistence> {
+    match action {
+        RouteAction::Forward(forward) => forward.options.as_deref()?.session.as_ref(),
+        RouteAction::Redirect(_) | RouteAction::DirectResponse(_) => None,
+    }
 }
 
 /// The part of `Route.typed_per_filter_config` that is about what a back end sends, encoded.
-pub(super) fn of_action(action: &RouteAction) -> Vec<u8> {
+fn of_action(action: &RouteAction) -> Vec<u8> {
     let RouteAction::Forward(forward) = action else {
         return Vec::new();
     };
     let options = forward.options.iter();
     let rewrites = options.flat_map(|it| it.cookie_rewrites.iter());
     entries(ROUTE_CONFIGS, [(cookies::NAME, cookies::context(rewrites))])
+}
+
+/// `Route.typed_per_filter_config`, encoded, of what takes requests for a page of a route with these filters: whoever asked
+/// first was asked about already.
+pub(super) fn of_page(host: &VirtualHost, filters: &Filters, page: &BackendPage) -> Vec<u8> {
+    let mut bytes = of_action(&RouteAction::Forward(page.to.clone()));
+    let compressed = filters.compression.iter().flat_map(compression::filters);
+    let keeps = page.keeps_status.then(error_page::keeps_status);
+    let has_host = host.filters.is_some();
+    let all = [
+        (CORS, filters.cors.as_ref().map(cors::policy)),
+        (ACCESS, chain(unlogged(filters).collect())),
+        (HOST, has_host.then(disabled)),
+        (ROUTE, chain(compressed.collect())),
+        (LIMITS, has_host.then(disabled)),
+        (PAGES, chain(keeps.into_iter().collect())),
+    ];
+    bytes.extend(entries(ROUTE_CONFIGS, all));
+    bytes
 }
 
 /// `VirtualHost.typed_per_filter_config`, encoded.

@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::authorization::Unanswered;
 use super::local_rate_limit::Rejection;
 use crate::model::header::HeaderName;
+use crate::model::text::bounded_text;
 use crate::model::value_match::HeaderMatch;
 
 /// A service that each request is described to, and that says whether it is one too many
@@ -78,18 +79,6 @@ impl DescriptorValue {
     pub const MAX_PATH: usize = 1024;
 }
 
-/// Longest text of a descriptor.
-const MAX_TEXT: usize = 1024;
-
-fn text_of(text: &str, what: &str) -> Result<Arc<str>, String> {
-    if text.is_empty() || text.len() > MAX_TEXT || text.chars().any(char::is_control) {
-        return Err(format!(
-            "{what} has from 1 to {MAX_TEXT} bytes, none of which is a control character"
-        ));
-    }
-    Ok(text.into())
-}
-
 impl DescriptorEntry {
     /// A fixed key and value.
     ///
@@ -97,7 +86,7 @@ impl DescriptorEntry {
     ///
     /// One sentence where Envoy would refuse it.
     pub fn fixed(key: &str, value: &str) -> Result<Self, String> {
-        let value = text_of(value, "the value of a descriptor")?;
+        let value = bounded_text(value, "the value of a descriptor")?;
         Self::new(key, DescriptorValue::Fixed(value))
     }
 
@@ -124,7 +113,7 @@ impl DescriptorEntry {
         if headers.is_empty() {
             return Err("a descriptor by headers names no header".into());
         }
-        let value = text_of(value, "the value of a descriptor")?;
+        let value = bounded_text(value, "the value of a descriptor")?;
         Self::new(
             key,
             DescriptorValue::Matching {
@@ -165,7 +154,7 @@ impl DescriptorEntry {
     ///
     /// One sentence where Envoy would refuse it.
     pub fn query(key: &str, parameter: &str) -> Result<Self, String> {
-        let parameter = text_of(parameter, "the name of a parameter")?;
+        let parameter = bounded_text(parameter, "the name of a parameter")?;
         Self::new(key, DescriptorValue::Query(parameter))
     }
 
@@ -179,7 +168,7 @@ impl DescriptorEntry {
     }
 
     fn new(key: &str, value: DescriptorValue) -> Result<Self, String> {
-        let key = text_of(key, "the key of a descriptor")?;
+        let key = bounded_text(key, "the key of a descriptor")?;
         Ok(Self { key, value })
     }
 
@@ -229,7 +218,7 @@ impl GlobalRateLimit {
         descriptors: Vec<Descriptor>,
         timeout: Duration,
     ) -> Result<Self, String> {
-        let domain = text_of(domain, "the domain of a rate limit")?;
+        let domain = bounded_text(domain, "the domain of a rate limit")?;
         if descriptors.is_empty() {
             return Err("a rate limit has no descriptors".into());
         }
@@ -288,6 +277,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
 
     use super::*;
+    use crate::model::text::MAX_TEXT;
 
     #[test]
     fn what_envoy_would_refuse_is_refused() {

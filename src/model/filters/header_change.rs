@@ -105,6 +105,8 @@ pub enum DynamicValue {
     EndpointAddress,
     /// Flags of an answer that Envoy gives itself (`UF`, `NR`), `-` for none: of an answer only.
     ResponseFlags,
+    /// The status of an answer: of an answer only.
+    Status,
 }
 
 /// What Envoy's command for a value is shorter than, but for a name in it: all parts together are one text to Envoy.

@@ -8,6 +8,7 @@ mod address;
 mod authorization;
 mod compression;
 mod cors;
+mod error_page;
 mod global_rate_limit;
 mod header_change;
 mod jwt;
@@ -17,12 +18,15 @@ mod status;
 use std::num::NonZeroU64;
 use std::sync::Arc;
 
+use crate::model::trace::RouteTracing;
+
 pub use address::{AddressRules, AddressSource, Cidr};
 pub use authorization::{
     AskedBody, Authorization, Authorizer, GrpcAuthorizer, HttpAuthorizer, Unanswered,
 };
 pub use compression::{Algorithm, Compression};
 pub use cors::{Cors, Origins};
+pub use error_page::{BackendPage, ErrorPages, LiteralPage, Page};
 pub use global_rate_limit::{Descriptor, DescriptorEntry, DescriptorValue, GlobalRateLimit};
 pub use header_change::{DynamicValue, HeaderChange, HeaderMode, HeaderPart, PlainName};
 pub use jwt::{
@@ -34,6 +38,10 @@ pub use local_rate_limit::{LocalRateLimit, Rejection, RequestKey};
 /// ([`HostFilters`]) come after the addresses.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Filters {
+    /// Whether its requests are left out of the access log. They are counted all the same.
+    pub is_not_logged: bool,
+    /// How its requests are traced, where the operator has any traced.
+    pub tracing: Option<RouteTracing>,
     /// Which pages of other origins may use the route. Preflights are answered here, as they bring no credentials.
     pub cors: Option<Cors>,
     /// How many requests the route takes; all of these are asked.
@@ -53,6 +61,8 @@ pub struct Filters {
     pub global_rate_limit: Option<GlobalRateLimit>,
     /// Whether what a service counts for the host is not for this route: the route's own counts stand alone then.
     pub ignores_global_limit: bool,
+    /// What clients see instead of errors.
+    pub error_pages: Option<ErrorPages>,
     /// Whether browsers may speak gRPC-Web to a back end that speaks gRPC.
     pub grpc_web: bool,
     /// How answers are compressed. Takes 1.40; 1.39 refuses the host.
@@ -64,10 +74,12 @@ pub struct Filters {
 }
 
 impl Filters {
-    /// The clusters that requests are asked of.
+    /// The clusters that are asked about requests, or for pages.
     pub fn clusters(&self) -> impl Iterator<Item = &Arc<str>> {
         let asked = self.authorization.iter().map(Authorization::cluster);
-        asked.chain(self.global_rate_limit.iter().map(|limit| &limit.cluster))
+        let counted = self.global_rate_limit.iter().map(|limit| &limit.cluster);
+        let pages = self.error_pages.iter().flat_map(ErrorPages::clusters);
+        asked.chain(counted).chain(pages)
     }
 }
 

@@ -306,6 +306,7 @@ fn forward(
     let internal_redirects = policies.internal_redirect_policy.as_ref();
     let options = ForwardOptions {
         refused: None,
+        session: None,
         mirrors,
         hash_policies: balancing.hash_policies,
         host: made.requests.host.clone(),
