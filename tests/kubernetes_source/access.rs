@@ -1,7 +1,5 @@
 //! Credentials, RBAC, and what the server offers.
 
-use std::sync::Arc;
-
 use isobath::objects::Kind;
 use isobath::sources::kubernetes::{ConnectError, Kubernetes};
 
@@ -218,99 +216,6 @@ async fn tokens_are_replaced() {
         "{error}"
     );
     assert!(!error.to_string().contains("stale"));
-}
-
-/// Delegations are read where their CRD is. What can't be decoded among them is data; and when the CRD is
-/// removed, the source ends, to find out anew.
-#[tokio::test]
-async fn optional_kinds() {
-    let Some(plane) = ControlPlane::start().await else {
-        return;
-    };
-    let rig = Rig::on(Arc::new(plane), "crd").await;
-    let absent = rig.source().await.watched();
-    assert!(
-        absent
-            .iter()
-            .all(|(kind, _)| *kind != Kind::TlsCertificateDelegation)
-    );
-
-    let crd = include_str!("../data/tlscertificatedelegations.yaml");
-    rig.plane.kubectl(ADMIN, &["apply", "-f", "-"], crd);
-    let crd = "crd/tlscertificatedelegations.projectcontour.io";
-    let established = ["wait", "--for=condition=established", crd];
-    rig.plane.kubectl_wait(ADMIN, &established);
-    let mut present = false;
-    for _ in 0..1200 {
-        let watched = rig.source().await.watched();
-        present = watched
-            .iter()
-            .any(|(kind, _)| *kind == Kind::TlsCertificateDelegation);
-        if present {
-            break;
-        }
-        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
-    }
-    assert!(present);
-    rig.plane.kubectl(
-        ADMIN,
-        &["-n", "crd", "apply", "-f", "-"],
-        r#"
-apiVersion: projectcontour.io/v1
-kind: TLSCertificateDelegation
-metadata: {name: good}
-spec: {delegations: [{secretName: a, targetNamespaces: ["*"]}]}
----
-apiVersion: projectcontour.io/v1
-kind: TLSCertificateDelegation
-metadata: {name: bad}
-spec: {delegations: what}
-"#,
-    );
-    let mut run = rig.run().await;
-    let kind = Kind::TlsCertificateDelegation;
-    run.until("delegations", |mirror| {
-        mirror.names(kind) == ["!bad", "good"]
-    })
-    .await;
-    // A watch says it as a list does.
-    rig.plane.kubectl(
-        ADMIN,
-        &[
-            "-n",
-            "crd",
-            "patch",
-            "tlscertificatedelegation",
-            "good",
-            "--type=merge",
-            "-p",
-            r#"{"spec":"what"}"#,
-        ],
-        "",
-    );
-    run.until("good went bad", |mirror| {
-        mirror.names(kind) == ["!bad", "!good"]
-    })
-    .await;
-
-    rig.plane.kubectl(
-        ADMIN,
-        &[
-            "delete",
-            "crd",
-            "tlscertificatedelegations.projectcontour.io",
-        ],
-        "",
-    );
-    let (error, mirror) = run.end().await;
-    let text = error.to_string();
-    assert!(
-        text.starts_with(
-            "list-watch of TLSCertificateDelegation in namespace crd: the API server answered 404"
-        ),
-        "{text}"
-    );
-    assert!(mirror.names(kind).is_empty());
 }
 
 /// The first question fails: the line names the kind as well.

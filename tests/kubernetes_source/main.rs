@@ -16,6 +16,7 @@ mod control_plane;
 mod fault_proxy;
 
 mod access;
+mod definitions;
 mod lists;
 mod rig;
 mod watches;

@@ -158,6 +158,7 @@ pub(crate) async fn try_source(args: &Args) -> Result<Kubernetes, ConnectError> 
         watch_spread: Duration::ZERO,
         margin: Duration::from_secs(1),
         answer: Duration::from_secs(20),
+        discovery: Duration::from_millis(200),
     }))
 }
 

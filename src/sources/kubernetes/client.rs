@@ -1,23 +1,15 @@
-//! Configuration and client, as kubectl users expect them; and the one question of discovery, which kinds are installed.
+//! Configuration and client, as kubectl users expect them.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use http::{HeaderValue, header};
 use kube::client::ClientBuilder;
 use kube::config::{KubeConfigOptions, Kubeconfig};
-use tokio::time::sleep;
-use tracing::warn;
-
-use crate::objects::Kind;
 
 use super::args::Args;
-use super::error::{Cause, ConfigurationError, one_line};
-use super::frame::Status;
-use super::list_watch::Input;
-use super::timing::{CONNECT_WITHIN, WatchTiming};
+use super::error::{ConfigurationError, one_line};
+use super::timing::CONNECT_WITHIN;
 use super::token::BearerFile;
-use super::transport;
 
 /// Makes the client for the cluster that `args` and the environment name: `--kubeconfig`, else `KUBECONFIG` or
 /// `--context`, else the service account of the pod, else `~/.kube/config`.
@@ -104,63 +96,4 @@ async fn config(args: &Args) -> Result<kube::Config, ConfigurationError> {
     kube::Config::from_custom_kubeconfig(kubeconfig, &options)
         .await
         .map_err(because)
-}
-
-/// Whether the API server has the CustomResourceDefinition of a kind. Asked once: who installs or removes it restarts
-/// Isobath.
-pub(super) async fn is_installed(
-    kind: Kind,
-    client: &kube::Client,
-    timing: &WatchTiming,
-) -> Result<bool, Cause> {
-    #[derive(serde::Deserialize)]
-    struct Resources {
-        resources: Vec<Resource>,
-    }
-    #[derive(serde::Deserialize)]
-    struct Resource {
-        name: String,
-    }
-
-    let path = format!("/apis/{}", kind.api_version());
-    loop {
-        let request = http::Request::get(&path)
-            .body(Vec::new())
-            .map_err(|error| Cause::Unreachable(error.to_string()))?;
-        let answer = async {
-            let response = transport::send(client, request, timing.answer).await?;
-            transport::read(response, timing.answer).await
-        };
-        let answer = answer.await.map_err(|input| match input {
-            Input::Broken(why) | Input::Unreachable(why) => Cause::Unreachable(why),
-            other => Cause::Unreachable(format!("{other:?}")),
-        })?;
-        match answer.status {
-            200 => {
-                let list: Resources = serde_json::from_slice(&answer.body)
-                    .map_err(|error| super::frame::undecodable("a list of resources", &error))?;
-                let mut names = list.resources.iter();
-                return Ok(names.any(|resource| resource.name == kind.plural()));
-            }
-            404 => return Ok(false),
-            403 => {
-                // Whoever may not even look can't have granted the objects.
-                warn!(%kind, "discovery is forbidden: taken as not installed");
-                return Ok(false);
-            }
-            429 => {
-                let wait = answer.retry_after.unwrap_or(Duration::from_secs(1));
-                let wait = wait.clamp(Duration::from_secs(1), Duration::from_secs(60));
-                warn!(?wait, "the API server asks to wait");
-                sleep(wait).await;
-            }
-            code => {
-                let status = Status::parse(&answer.body).unwrap_or_default();
-                return Err(Cause::Status {
-                    code,
-                    message: super::list_watch::message(code, &status.message),
-                });
-            }
-        }
-    }
 }

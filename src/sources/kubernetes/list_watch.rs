@@ -29,7 +29,7 @@ use super::page::Page;
 pub(super) const PAGE: u32 = 500;
 
 /// What is waited for where the server names no time, and between attempts that got nowhere.
-const PAUSE: Duration = Duration::from_secs(1);
+pub(super) const PAUSE: Duration = Duration::from_secs(1);
 /// What is waited for at most before a list whose predecessors' watches brought nothing. Lists are what a server that
 /// is short of memory suffers from: client-go's reflector goes as far.
 const LONGEST_RELIST_PAUSE: Duration = Duration::from_secs(30);

@@ -3,6 +3,7 @@
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
 use crate::objects::Kind;
@@ -13,6 +14,7 @@ pub(super) struct Metrics {
     lists: Family<KindLabels, Counter>,
     watches: Family<EndLabels, Counter>,
     waits: Family<KindLabels, Counter>,
+    served: Family<KindLabels, Gauge>,
 }
 
 /// How a watch was over.
@@ -54,6 +56,17 @@ impl Metrics {
             "Requests put off because the API server asked to, or because the last ones came to nothing",
             self.waits.clone(),
         );
+        registry.register(
+            "source_kind_served",
+            "1 for a custom kind that the API server serves at the version that is read, 0 for one that is waited for",
+            self.served.clone(),
+        );
+    }
+
+    pub(super) fn installed(&self, kind: Kind, is_served: bool) {
+        let kind = kind.name();
+        let served = self.served.get_or_create(&KindLabels { kind });
+        served.set(i64::from(is_served));
     }
 
     pub(super) fn listed(&self, kind: Kind) {

@@ -3,7 +3,8 @@
 //! One list-watch per kind (and namespace, where namespaces are named) turns the API server's answers into
 //! [`Event`]s: a `Replace` when a list is whole, then `Apply` and `Delete`. What the protocol provides for
 //! (watches that end or are cut, 410, bookmarks, 429) is dealt with in here; the first thing that it does not
-//! provide for ends [`Kubernetes::run`], and with it the process, with one line that names the kind.
+//! provide for ends [`Kubernetes::run`], and with it the process, with one line that names the kind. A kind whose
+//! CustomResourceDefinition is not there, or no more, is a kind without objects that is waited for.
 //!
 //! It never sends half a list, never reads from a cache that may lag behind (resourceVersion 0), never
 //! retries what is broken in silence, and no object that can't be decoded ever ends it.
@@ -14,13 +15,16 @@
 //! | `page`, `frame` | the bytes of a list's page and of a watch's line |
 //! | `resource` | paths and queries of requests |
 //! | `transport`, `timing` | the loop that sends, reads and waits, and how long |
+//! | `discovery`, `installed` | which custom kinds there are, and those that come and go |
 //! | `metrics` | what happened that is no error |
 //! | `args`, `client`, `token` | configuration, as kubectl users expect it |
 
 mod args;
 mod client;
+mod discovery;
 mod error;
 mod frame;
+mod installed;
 mod list_watch;
 mod metrics;
 mod page;
@@ -35,7 +39,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use prometheus_client::registry::Registry;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
 use crate::objects::{Event, Kind};
@@ -45,16 +49,20 @@ pub use client::connect as client;
 pub use error::{Cause, ConfigurationError, ConnectError, SourceError};
 pub use timing::WatchTiming;
 
-use list_watch::ListWatch;
+use discovery::Discovery;
+use installed::Shared;
 use metrics::Metrics;
-use resource::{Resource, Secrets};
 
 /// A source that is ready to list.
 pub struct Kubernetes {
     client: kube::Client,
     /// The API server's URL, where it is known.
     server: Option<Arc<str>>,
+    /// What is listed at the start.
     watched: Vec<(Kind, Option<Arc<str>>)>,
+    /// What is listed once it is there.
+    missing: Vec<(Kind, Option<Arc<str>>)>,
+    discovery: Discovery,
     start_jitter: Duration,
     timing: WatchTiming,
     metrics: Metrics,
@@ -95,42 +103,41 @@ impl Kubernetes {
         args: &Args,
         ingress_class: Option<&str>,
     ) -> Result<Self, ConnectError> {
-        let timing = WatchTiming::default();
+        let metrics = Metrics::default();
+        let custom = Kind::ALL.into_iter().filter(|kind| kind.is_custom());
+        let discovery = Discovery::new(client.clone(), custom.collect(), metrics.clone());
+        discovery.ask().await?;
+        let served = discovery.served();
         let namespaces: BTreeSet<&str> = args.watch_namespaces.iter().map(String::as_str).collect();
-        let mut watched = Vec::new();
+        let (mut watched, mut missing) = (Vec::new(), Vec::new());
         for kind in Kind::ALL {
-            if kind.is_custom() {
-                let installed = client::is_installed(kind, &client, &timing).await;
-                let installed = installed.map_err(|cause| SourceError {
-                    kind,
-                    namespace: None,
-                    server: None,
-                    cause,
-                })?;
-                if !installed {
-                    continue;
-                }
-            }
+            let list = match kind.is_custom() && !served.contains(&kind) {
+                true => &mut missing,
+                false => &mut watched,
+            };
             match kind {
                 Kind::IngressClass if ingress_class.is_some() => {}
                 kind if kind.is_namespaced() && !namespaces.is_empty() => {
-                    watched.extend(namespaces.iter().map(|name| (kind, Some((*name).into()))));
+                    list.extend(namespaces.iter().map(|name| (kind, Some((*name).into()))));
                 }
-                kind => watched.push((kind, None)),
+                kind => list.push((kind, None)),
             }
         }
         Ok(Self {
             client,
             server: None,
             watched,
+            missing,
+            discovery,
             start_jitter: args.start_jitter,
-            timing,
-            metrics: Metrics::default(),
+            timing: WatchTiming::default(),
+            metrics,
         })
     }
 
     /// What will be listed: for each entry one `Event::Replace` comes, and only with all of them the set of
-    /// objects is complete. A namespace of `None` stands for all of them.
+    /// objects is complete. A namespace of `None` stands for all of them. Custom kinds that are installed later have
+    /// their lists as well, but nobody has to wait for these.
     #[must_use]
     pub fn watched(&self) -> Vec<(Kind, Option<Arc<str>>)> {
         self.watched.clone()
@@ -161,29 +168,35 @@ impl Kubernetes {
     /// The first fatal error of any list-watch. There is no other end.
     pub async fn run(self, events: mpsc::Sender<Event>) -> Result<Infallible, SourceError> {
         tokio::time::sleep(transport::random_part(self.start_jitter)).await;
+        let scopes: BTreeSet<_> = self
+            .watched
+            .iter()
+            .filter(|(kind, _)| *kind == Kind::Secret)
+            .collect();
+        let shared = Arc::new(Shared {
+            scopes: scopes.len(),
+            client: self.client,
+            server: self.server,
+            discovery: self.discovery.with_timing(self.timing.clone()),
+            timing: self.timing,
+            metrics: self.metrics,
+            events,
+            opaque: watch::Sender::default(),
+        });
         // Dropping the set stops all of them, so the first to end stops the rest.
         let mut tasks = JoinSet::new();
-        let kinds: Vec<Kind> = self.watched.iter().map(|(kind, _)| *kind).collect();
-        let secrets = Secrets::named_by(&kinds);
-        for (kind, namespace) in self.watched {
-            let resource = Resource::new(kind, namespace.clone(), secrets);
-            let machine = ListWatch::new(kind, namespace.clone());
-            let (client, timing) = (self.client.clone(), self.timing.clone());
-            let (events, metrics) = (events.clone(), self.metrics.clone());
-            let server = self.server.clone();
-            tasks.spawn(async move {
-                let cause =
-                    transport::run(&client, &resource, machine, &timing, &events, &metrics).await;
-                SourceError {
-                    kind,
-                    namespace,
-                    server,
-                    cause,
-                }
-            });
+        let watched = self.watched.into_iter().map(|it| (it, true));
+        let missing = self.missing.into_iter().map(|it| (it, false));
+        for ((kind, namespace), is_awaited) in watched.chain(missing) {
+            let shared = shared.clone();
+            let run = async move { installed::run(&shared, kind, namespace, is_awaited).await };
+            tasks.spawn(run);
         }
-        drop(events);
-        match tasks.join_next().await {
+        let ended = tokio::select! {
+            ended = tasks.join_next() => ended,
+            () = shared.discovery.follow() => None,
+        };
+        match ended {
             Some(Ok(error)) => Err(error),
             // A task that panics has ended the process already (`panic = "abort"`); in tests it unwinds.
             Some(Err(panic)) => std::panic::resume_unwind(panic.into_panic()),

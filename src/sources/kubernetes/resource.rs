@@ -18,7 +18,7 @@ pub(super) struct Resource {
 }
 
 /// Which Secrets are listed. Most of a cluster's are none of our business, and `type` is a selectable field of Secrets.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Secrets {
     /// Those of type `kubernetes.io/tls`.
     Tls,
@@ -29,9 +29,9 @@ pub(super) enum Secrets {
 
 impl Secrets {
     /// Which are named by objects of the kinds that are read.
-    pub(super) fn named_by(kinds: &[Kind]) -> Self {
+    pub(super) fn named_by<'a>(mut kinds: impl Iterator<Item = &'a Kind>) -> Self {
         let names = |kind: &Kind| matches!(kind, Kind::HttpProxy | Kind::ExtensionService);
-        match kinds.iter().any(names) {
+        match kinds.any(names) {
             true => Self::Opaque,
             false => Self::Tls,
         }

@@ -19,6 +19,8 @@ pub struct WatchTiming {
     /// How long an answer, or the next part of a list, may take. The API server itself gives up a list after
     /// 60 s (`--request-timeout`), and may queue a request for 15 s of them.
     pub answer: Duration,
+    /// How often the server is asked which custom kinds it has. Up to a quarter is added to it.
+    pub discovery: Duration,
 }
 
 impl Default for WatchTiming {
@@ -28,6 +30,7 @@ impl Default for WatchTiming {
             watch_spread: Duration::from_secs(10),
             margin: Duration::from_secs(5),
             answer: Duration::from_secs(55),
+            discovery: Duration::from_secs(10),
         }
     }
 }

@@ -40,7 +40,7 @@ const BRIEF: Duration = Duration::from_secs(1);
 /// another one that lay idle and is dead as well.
 const AFTER_SILENCE: Duration = CONNECT_WITHIN;
 
-/// Runs one list-watch to its end, which is always an error.
+/// Runs one list-watch to its end, which is always an error. `listed` is called behind each list.
 pub(super) async fn run(
     client: &kube::Client,
     resource: &Resource,
@@ -48,6 +48,7 @@ pub(super) async fn run(
     timing: &WatchTiming,
     events: &mpsc::Sender<Event>,
     metrics: &Metrics,
+    listed: &(dyn Fn() + Sync),
 ) -> Cause {
     let mut exchange = Exchange {
         client,
@@ -55,6 +56,7 @@ pub(super) async fn run(
         timing,
         events,
         metrics,
+        listed,
         answer: timing.answer,
     };
     let mut step = Step::Send;
@@ -85,6 +87,7 @@ struct Exchange<'a> {
     timing: &'a WatchTiming,
     events: &'a mpsc::Sender<Event>,
     metrics: &'a Metrics,
+    listed: &'a (dyn Fn() + Sync),
     /// How long the next answer may take.
     answer: Duration,
 }
@@ -202,13 +205,17 @@ impl Exchange<'_> {
         let mut events = Vec::new();
         let step = machine.handle(input, &mut events)?;
         for event in events {
-            if matches!(event, Event::Replace { .. }) {
+            let is_list = matches!(event, Event::Replace { .. });
+            if is_list {
                 self.metrics.listed(machine.kind());
             }
             self.events
                 .send(event)
                 .await
                 .map_err(|_| Cause::NoReceiver)?;
+            if is_list {
+                (self.listed)();
+            }
         }
         Ok(step)
     }

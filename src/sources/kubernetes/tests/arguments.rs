@@ -59,9 +59,10 @@ fn flags() {
 #[tokio::test]
 async fn watched() {
     const NONE: (u16, &str) = (404, "404 page not found");
+    // Groups have versions, and versions have resources.
     const CRD: (u16, &str) = (
         200,
-        r#"{"kind":"APIResourceList","resources":[{"name":"httpproxies"},{"name":"tlscertificatedelegations"},{"name":"extensionservices"}]}"#,
+        r#"{"versions":[{"version":"v1"},{"version":"v1alpha1"}],"resources":[{"name":"httpproxies"},{"name":"tlscertificatedelegations"},{"name":"extensionservices"}]}"#,
     );
     for (flags, class, discovered, expected) in [
         (
@@ -81,7 +82,7 @@ async fn watched() {
             None,
             (
                 200,
-                r#"{"kind":"APIResourceList","resources":[{"name":"httpproxies"}]}"#,
+                r#"{"versions":[{"version":"v1"}],"resources":[{"name":"httpproxies"}]}"#,
             ),
             "IngressClass, Ingress, Service, EndpointSlice, Secret, HTTPProxy",
         ),
@@ -197,7 +198,7 @@ fn which_secrets_are_asked_for() {
         ),
     ] {
         let kinds: Vec<_> = built_in.into_iter().chain(also).collect();
-        let secrets = Secrets::named_by(&kinds);
+        let secrets = Secrets::named_by(kinds.iter());
         assert_eq!(secrets, expected);
         let ask = Ask::List {
             limit: None,

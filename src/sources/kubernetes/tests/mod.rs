@@ -2,6 +2,7 @@
 
 mod arguments;
 mod bulk;
+mod discovery;
 mod lines;
 mod pace;
 mod time;

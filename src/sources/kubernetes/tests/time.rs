@@ -15,11 +15,12 @@ use tokio::time::{Instant, sleep, timeout};
 use tower::BoxError;
 
 use crate::objects::{Event, Kind};
+use crate::sources::kubernetes::discovery::Discovery;
 use crate::sources::kubernetes::metrics::Metrics;
 use crate::sources::kubernetes::{Kubernetes, SourceError, WatchTiming};
 
 /// What the API server does with a request.
-enum Does {
+pub(super) enum Does {
     /// Answers after a time: status, Retry-After, body.
     Answer(Duration, u16, Option<u64>, &'static str),
     /// Answers 200 with these lines, and ends the body after the time that the request asks for.
@@ -38,10 +39,12 @@ const WHOLE: &[&str] = &[
 const NO_LIST: &str = r#"{"kind":"ServiceList","metadata":{"resourceVersion":"9"},"items":[]}"#;
 
 /// Requests as they came.
-type Log = Arc<Mutex<Vec<(Instant, String)>>>;
+pub(super) type Log = Arc<Mutex<Vec<(Instant, String)>>>;
 
 /// A client of an API server that does what `script` says about the n-th request and its URI.
-fn server(script: impl Fn(usize, &str) -> Does + Send + Sync + 'static) -> (kube::Client, Log) {
+pub(super) fn server(
+    script: impl Fn(usize, &str) -> Does + Send + Sync + 'static,
+) -> (kube::Client, Log) {
     let log = Log::default();
     let (requests, script) = (log.clone(), Arc::new(script));
     let service = tower::service_fn(move |request: Request<Body>| {
@@ -97,13 +100,16 @@ fn asked_for(uri: &str) -> Duration {
 }
 
 pub(super) fn source(client: kube::Client) -> Kubernetes {
+    let metrics = Metrics::default();
     Kubernetes {
         server: None,
+        discovery: Discovery::new(client.clone(), Vec::new(), metrics.clone()),
         client,
         watched: vec![(Kind::Service, None)],
+        missing: Vec::new(),
         start_jitter: Duration::ZERO,
         timing: WatchTiming::default(),
-        metrics: Metrics::default(),
+        metrics,
     }
 }
 
@@ -117,7 +123,10 @@ pub(super) async fn all(mut receiver: mpsc::Receiver<Event>) -> Vec<Event> {
 }
 
 /// Runs for at most so long; the error if it ended, when it ended, and the events.
-async fn run(source: Kubernetes, most: Duration) -> (Option<SourceError>, Duration, Vec<Event>) {
+pub(super) async fn run(
+    source: Kubernetes,
+    most: Duration,
+) -> (Option<SourceError>, Duration, Vec<Event>) {
     let start = Instant::now();
     let (sender, receiver) = mpsc::channel(1);
     let running = timeout(most, source.run(sender));

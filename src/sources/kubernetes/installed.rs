@@ -1,0 +1,146 @@
+//! The life of one list-watch: kinds that are not installed are waited for, and those that are removed as well.
+//!
+//! A kind that every API server has is listed and watched, and its end is the end of the process. Of a custom kind the
+//! same is true but for one thing: that it is not there (any more) is no error. It counts as a kind without objects,
+//! which is sent as an empty list, and is waited for. That is believed only if discovery says so too.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use tokio::sync::{mpsc, watch};
+use tokio::time::sleep;
+use tracing::{info, warn};
+
+use crate::objects::{Event, Kind};
+
+use super::discovery::{Discovery, served};
+use super::error::{Cause, SourceError};
+use super::list_watch::{ListWatch, PAUSE};
+use super::metrics::Metrics;
+use super::resource::{Resource, Secrets};
+use super::timing::WatchTiming;
+use super::transport::{self, random_part};
+
+/// What all list-watches of a source share.
+pub(super) struct Shared {
+    pub(super) client: kube::Client,
+    pub(super) server: Option<Arc<str>>,
+    pub(super) timing: WatchTiming,
+    pub(super) metrics: Metrics,
+    pub(super) discovery: Discovery,
+    pub(super) events: mpsc::Sender<Event>,
+    /// The namespaces of which all Secrets that kinds served later may name are listed.
+    pub(super) opaque: watch::Sender<BTreeSet<Option<Arc<str>>>>,
+    /// How many namespaces there are, or one for all of them.
+    pub(super) scopes: usize,
+}
+
+/// Lists and watches one kind of one namespace (or of all) to its end, which is always an error.
+pub(super) async fn run(
+    shared: &Shared,
+    kind: Kind,
+    namespace: Option<Arc<str>>,
+    is_awaited: bool,
+) -> SourceError {
+    let cause = match kind {
+        Kind::Secret => secrets(shared, namespace.clone()).await,
+        _ if kind.is_custom() => custom(shared, kind, namespace.clone(), is_awaited).await,
+        _ => once(shared, kind, namespace.clone(), Secrets::Tls, &|| ()).await,
+    };
+    SourceError {
+        kind,
+        namespace,
+        server: shared.server.clone(),
+        cause,
+    }
+}
+
+async fn once(
+    shared: &Shared,
+    kind: Kind,
+    namespace: Option<Arc<str>>,
+    secrets: Secrets,
+    listed: &(dyn Fn() + Sync),
+) -> Cause {
+    let resource = Resource::new(kind, namespace.clone(), secrets);
+    let machine = ListWatch::new(kind, namespace);
+    let (client, timing) = (&shared.client, &shared.timing);
+    let (events, metrics) = (&shared.events, &shared.metrics);
+    transport::run(client, &resource, machine, timing, events, metrics, listed).await
+}
+
+/// Secrets are listed again when a kind is served whose objects name more of them. What was listed before holds until the
+/// new list is whole. If that kind goes, the Secrets stay.
+async fn secrets(shared: &Shared, namespace: Option<Arc<str>>) -> Cause {
+    let mut known = shared.discovery.known();
+    let mut listed = Secrets::Tls;
+    loop {
+        let named = |kinds: &BTreeSet<Kind>| Secrets::named_by(kinds.iter());
+        listed = listed.max(named(&served(&known.borrow_and_update())));
+        let is_listed = || {
+            if listed == Secrets::Opaque {
+                let scope = namespace.clone();
+                let insert = |scopes: &mut BTreeSet<_>| scopes.insert(scope);
+                shared.opaque.send_if_modified(insert);
+            }
+        };
+        let watched = once(shared, Kind::Secret, namespace.clone(), listed, &is_listed);
+        let more = known.wait_for(|kinds| named(&served(kinds)) > listed);
+        tokio::select! {
+            cause = watched => return cause,
+            _ = more => info!(kind = %Kind::Secret, "those of type Opaque may be named now: listing again"),
+        }
+    }
+}
+
+/// A kind that may be missing. `is_awaited`: somebody waits for its first list, even if there is nothing to list.
+async fn custom(
+    shared: &Shared,
+    kind: Kind,
+    namespace: Option<Arc<str>>,
+    is_awaited: bool,
+) -> Cause {
+    let mut known = shared.discovery.known();
+    let mut must_list = is_awaited;
+    loop {
+        let is_served = |kinds: &_| served(kinds).contains(&kind);
+        if !is_served(&*known.borrow_and_update()) {
+            if must_list {
+                let gone = Event::Replace {
+                    kind,
+                    namespace: namespace.clone(),
+                    objects: Vec::new(),
+                };
+                if shared.events.send(gone).await.is_err() {
+                    return Cause::NoReceiver;
+                }
+            }
+            if known.wait_for(is_served).await.is_err() {
+                return Cause::NoReceiver;
+            }
+            // What its objects name is there before they are.
+            if Secrets::named_by([kind].iter()) == Secrets::Opaque {
+                let mut opaque = shared.opaque.subscribe();
+                let all = |scopes: &BTreeSet<_>| scopes.len() >= shared.scopes;
+                if opaque.wait_for(all).await.is_err() {
+                    return Cause::NoReceiver;
+                }
+            }
+        }
+        must_list = true;
+        let cause = once(shared, kind, namespace.clone(), Secrets::Tls, &|| ()).await;
+        if !matches!(cause, Cause::Status { code: 404, .. }) {
+            return cause;
+        }
+        match shared.discovery.ask().await {
+            Err(error) => return error.cause,
+            Ok(()) if !is_served(&*known.borrow()) => {}
+            // Two servers behind one address that do not agree yet, or a definition that changes this moment.
+            Ok(()) => {
+                warn!(%kind, "the API server says that it serves the kind, and does not find it: once more");
+                shared.metrics.waited(kind);
+                sleep(PAUSE + random_part(PAUSE)).await;
+            }
+        }
+    }
+}
