@@ -30,8 +30,9 @@ pub mod used_secrets;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crate::envoy::listener;
+use crate::envoy::{self, listener};
 use crate::facts::{Changes, ClassSelection, Store};
+use crate::model::Cluster;
 use crate::model::verdict::Statuses;
 use crate::objects::{Event, ObjectRef};
 use crate::translate::{ClusterSource, Found, Language, Languages, Memo, Options};
@@ -56,6 +57,8 @@ pub struct Config {
     pub options: Options,
     /// Where Envoy listens, and how.
     pub listeners: listener::Config,
+    /// What managers send to that is no object's, as traces. It is there from the first.
+    pub clusters: Vec<Cluster>,
 }
 
 impl Config {
@@ -76,6 +79,7 @@ impl Config {
                 stats: any(8002),
                 edge: Default::default(),
             },
+            clusters: Vec::new(),
         }
     }
 }
@@ -154,6 +158,12 @@ impl Builder {
         let mut snapshot = Snapshot::default();
         let stats = listener::stats(&config.listeners);
         snapshot.insert(ResourceType::Listener, Arc::new(stats));
+        for cluster in &config.clusters {
+            snapshot.insert(
+                ResourceType::Cluster,
+                Arc::new(envoy::cluster::cluster(cluster)),
+            );
+        }
         let edge = &config.listeners.edge;
         let mut listeners = Listeners::new(edge, config.options.https_port);
         for listener in config.listeners.built_in() {

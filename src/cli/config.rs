@@ -16,6 +16,7 @@ use crate::process::listen_address::listen_address;
 use crate::translate::{HostOwnership, Options};
 
 use super::http_proxy::HttpProxyArgs;
+use super::traces::TracingArgs;
 
 /// What is served, and where Envoy listens.
 #[derive(Clone, Debug, clap::Args)]
@@ -249,6 +250,9 @@ pub struct EdgeArgs {
         action = clap::ArgAction::Set
     )]
     pub envoy_ingress_metrics: bool,
+    /// How requests are traced.
+    #[command(flatten)]
+    pub tracing: TracingArgs,
 }
 
 /// `--host-ownership`.
@@ -364,7 +368,7 @@ impl EdgeArgs {
                 LogForm::Text => self.envoy_access_log_text.clone(),
                 LogForm::Off => AccessLog::Off,
             },
-            tracing: None,
+            tracing: self.tracing.tracing(),
             ingress_metrics: self.envoy_ingress_metrics,
             explains: false,
         }
@@ -399,6 +403,7 @@ impl Args {
                 stats: self.envoy_stats_address,
                 edge,
             },
+            clusters: self.edge.tracing.cluster().into_iter().collect(),
         }
     }
 }

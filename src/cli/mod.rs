@@ -19,6 +19,7 @@ pub mod install;
 pub mod run;
 pub mod serve;
 pub mod supervise;
+pub mod traces;
 pub mod xds;
 
 use std::ffi::OsString;

@@ -3,6 +3,7 @@
 //! Nothing in it may change for reasons of endpoints: Envoy replaces a changed cluster with all its connections.
 
 use std::collections::{BTreeSet, HashMap};
+use std::net::IpAddr;
 use std::time::Duration;
 
 use envoy_types::pb::envoy::config::cluster::v3 as pb;
@@ -100,7 +101,7 @@ pub fn cluster(cluster: &Cluster) -> Resource {
         part(
             &message,
             references,
-            BTreeSet::from([&cluster.source.object]),
+            cluster.source.iter().map(|it| &it.object).collect(),
         ),
     )
 }
@@ -113,12 +114,16 @@ fn dns(message: &mut pb::Cluster, hostname: &str, port: u16) {
         Some(ClusterDiscoveryType::Type(DiscoveryType::StrictDns.into()));
     // Most clusters have no IPv6 to the outside; a name with both must still work there.
     message.dns_lookup_family = DnsLookupFamily::V4Preferred.into();
+    // The dot says that the name is whole. Without it the resolver appends the pod's search domains first, and `web.team` is a
+    // Service of another namespace. An address with one is no address.
+    let name = match hostname.parse::<IpAddr>() {
+        Ok(_) => hostname.to_owned(),
+        Err(_) => format!("{hostname}."),
+    };
     message.load_assignment = Some(ClusterLoadAssignment {
         cluster_name: message.name.clone(),
         endpoints: vec![LocalityLbEndpoints {
-            // The dot says that the name is whole. Without it the resolver appends the pod's search domains first, and
-            // `web.team` is a Service of another namespace.
-            lb_endpoints: vec![lb_endpoint(format!("{hostname}."), port)],
+            lb_endpoints: vec![lb_endpoint(name, port)],
             ..Default::default()
         }],
         ..Default::default()

@@ -89,7 +89,7 @@ pub fn head(listener: &str, address: SocketAddr, edge: &Edge) -> Option<Part> {
         filter_chain_matcher: Some(server_name::root()),
         ..Default::default()
     };
-    Some(own_part(&listener, BTreeSet::new()))
+    Some(own_part(&listener, manager::collector(edge)))
 }
 
 /// The fragment with a filter chain of the server, for its hosts or for one of its wildcards, and its key: that of

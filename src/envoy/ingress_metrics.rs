@@ -11,12 +11,17 @@
 
 use envoy_types::pb::envoy::config::accesslog::v3 as pb;
 use envoy_types::pb::envoy::config::core::v3::RuntimeUInt32;
+use envoy_types::pb::envoy::config::route::v3 as route;
 use envoy_types::pb::envoy::extensions::access_loggers::stats::v3 as stats;
+use envoy_types::pb::envoy::r#type::matcher::v3::StringMatcher;
+use envoy_types::pb::envoy::r#type::matcher::v3::string_matcher::MatchPattern;
 use envoy_types::pb::envoy::r#type::v3::Scope;
 use envoy_types::pb::google::protobuf::UInt64Value;
 use envoy_types::util::pack_any;
 use pb::access_log_filter::FilterSpecifier;
 use pb::comparison_filter::Op;
+use pb::grpc_status_filter::Status;
+use route::header_matcher::HeaderMatchSpecifier;
 
 use super::encode::{nested, struct_bytes, u32_value};
 use crate::model::{Host, Route, RouteAction};
@@ -72,6 +77,23 @@ pub const SUMS: [(&str, &str, &str); 3] = [
         "Bytes of the bodies of answers",
     ),
 ];
+
+/// The counter of gRPC with the label `grpc_status`, and what it counts.
+///
+/// Envoy's own statistics of gRPC (`grpc_stats`) have a counter for every text that a back end sends as `grpc-status`: a
+/// tenant could fill Envoy's memory with them (1.40). Of these there are as many as gRPC has statuses, and one.
+pub const GRPC_REQUESTS: (&str, &str) = (
+    "grpc_requests_total",
+    "Calls of gRPC, also by grpc_status: its number, or other for one that gRPC does not have",
+);
+const GRPC_STATUS: &str = "grpc_status";
+/// What Envoy takes for calls of gRPC: only of these it writes a status. Calls of gRPC-Web are such ones where a route has
+/// their filter.
+const GRPC_CONTENT: [MatchPatternOf; 2] = [
+    (MatchPattern::Exact, "application/grpc"),
+    (MatchPattern::Prefix, "application/grpc+"),
+];
+type MatchPatternOf = (fn(String) -> MatchPattern, &'static str);
 
 /// The name that `/metrics` has for a counter.
 #[must_use]
@@ -131,7 +153,72 @@ pub(super) fn loggers() -> Vec<pb::AccessLog> {
         };
         loggers.push(logger(Some(filter), vec![requests]));
     }
+    loggers.extend([
+        grpc_logger("%GRPC_STATUS_NUMBER%", false),
+        grpc_logger("other", true),
+    ]);
     loggers
+}
+
+/// Counts calls of gRPC whose status is one that gRPC has, or is none.
+fn grpc_logger(status: &str, is_other: bool) -> pb::AccessLog {
+    let calls = stats::config::Counter {
+        stat: Some(stat(GRPC_REQUESTS.0, &[(GRPC_STATUS, status)])),
+        value_format: String::new(),
+        value_fixed: Some(UInt64Value { value: 1 }),
+    };
+    let contents = GRPC_CONTENT.map(|(pattern, text)| {
+        let header = route::HeaderMatcher {
+            name: "content-type".to_owned(),
+            header_match_specifier: Some(HeaderMatchSpecifier::StringMatch(StringMatcher {
+                match_pattern: Some(pattern(text.to_owned())),
+                ..Default::default()
+            })),
+            ..Default::default()
+        };
+        pb::AccessLogFilter {
+            filter_specifier: Some(FilterSpecifier::HeaderFilter(pb::HeaderFilter {
+                header: Some(header),
+            })),
+        }
+    });
+    let known = [
+        Status::Ok,
+        Status::Canceled,
+        Status::Unknown,
+        Status::InvalidArgument,
+        Status::DeadlineExceeded,
+        Status::NotFound,
+        Status::AlreadyExists,
+        Status::PermissionDenied,
+        Status::ResourceExhausted,
+        Status::FailedPrecondition,
+        Status::Aborted,
+        Status::OutOfRange,
+        Status::Unimplemented,
+        Status::Internal,
+        Status::Unavailable,
+        Status::DataLoss,
+        Status::Unauthenticated,
+    ];
+    let filters = [
+        FilterSpecifier::OrFilter(pb::OrFilter {
+            filters: contents.into(),
+        }),
+        FilterSpecifier::GrpcStatusFilter(pb::GrpcStatusFilter {
+            statuses: known.map(i32::from).into(),
+            exclude: is_other,
+        }),
+    ];
+    let all = filters.map(|filter| pb::AccessLogFilter {
+        filter_specifier: Some(filter),
+    });
+    let filter = pb::AccessLogFilter {
+        filter_specifier: Some(FilterSpecifier::AndFilter(pb::AndFilter {
+            filters: all.into(),
+        })),
+    };
+    logger(Some(filter), vec![calls])
 }
 
 fn logger(

@@ -102,7 +102,7 @@ pub(super) fn over_quic(listener: &str, edge: &Edge) -> Filter {
 }
 
 /// What traces are sent to. Envoy refuses a manager whose collector it does not know.
-fn collector(edge: &Edge) -> BTreeSet<Reference> {
+pub(super) fn collector(edge: &Edge) -> BTreeSet<Reference> {
     let clusters = edge.tracing.iter().map(|it| it.collector.cluster());
     clusters
         .map(|cluster| reference(ResourceType::Cluster, cluster))

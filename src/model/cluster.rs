@@ -21,8 +21,8 @@ pub struct Cluster {
     pub discovery: Discovery,
     /// How its endpoints are spoken to.
     pub settings: ClusterSettings,
-    /// The Service.
-    pub source: FieldRef,
+    /// The Service, or what else names it; `None` for what the operator says.
+    pub source: Option<FieldRef>,
 }
 
 /// How the endpoints of a cluster are spoken to. [`ClusterSettings::cluster_name`] tells all of them apart.

@@ -135,7 +135,11 @@ pub fn cluster(input: Input<'_>, backend: &BackendPort) -> Option<Cluster> {
                 .or(input.options.upstream_idle_timeout),
             ..settings
         },
-        source: source(Kind::Service, &backend.service, Field::Port(as_place(at))),
+        source: Some(source(
+            Kind::Service,
+            &backend.service,
+            Field::Port(as_place(at)),
+        )),
     })
 }
 

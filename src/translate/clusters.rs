@@ -37,7 +37,7 @@ pub fn cluster(input: Input<'_>, source: &ClusterSource) -> Option<Cluster> {
                     .or(input.options.upstream_idle_timeout),
                 ..named.settings.clone()
             },
-            source: named.source.clone(),
+            source: Some(named.source.clone()),
         }),
     }
 }

@@ -161,9 +161,9 @@ fn document() -> String {
          What no\nroute took (unknown hosts and paths, hosts that only redirect to HTTPS) has none of these labels. A counter to which \
          nothing was added for\none to two hours is forgotten, and begins at 0 when it is used again.\n\n| metric | |\n|---|---|\n",
     );
-    let (name, help) = ingress_metrics::REQUESTS;
+    let counted = [ingress_metrics::REQUESTS, ingress_metrics::GRPC_REQUESTS];
     let sums = ingress_metrics::SUMS.map(|(name, _, help)| (name, help));
-    for (name, help) in [(name, help)].into_iter().chain(sums) {
+    for (name, help) in counted.into_iter().chain(sums) {
         writeln!(out, "| `{}` | {help} |", ingress_metrics::exposed(name)).unwrap();
     }
     out

@@ -2,8 +2,13 @@
 //! sends.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 
 use anyhow::{Result, ensure};
+use axum::Router;
+use axum::extract::Request;
+use http::{HeaderMap, HeaderName, Method};
+use tokio::net::TcpListener;
 
 use crate::check::apps;
 use crate::support::backend::Backend;
@@ -11,7 +16,7 @@ use crate::support::certificate::Authority;
 use crate::support::client::{self, Connection, Version};
 use crate::support::eventually::eventually;
 use crate::support::isobath::Isobath;
-use crate::support::manifest::{Manifest, PathType, ingress, site};
+use crate::support::manifest::{Manifest, PathType, endpoint_slice, ingress, service, site};
 use crate::support::stand::Stand;
 
 const REQUESTS: &str = "envoy_ingress_requests_total";
@@ -142,6 +147,66 @@ async fn requests_are_counted_by_who_asked_for_the_route() {
         assert!(found[shop] >= least, "{family}: {found:?}");
         assert_eq!(found.len(), 5, "{family}, without the class: {found:?}");
     }
+}
+
+/// A back end that answers with the `grpc-status` of `X-Status`.
+async fn start_grpc() -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let app = Router::new().fallback(|request: Request| async move {
+        let status = request.headers().get("x-status").cloned();
+        let status = status.map(|status| (HeaderName::from_static("grpc-status"), status));
+        status.into_iter().collect::<HeaderMap>()
+    });
+    tokio::spawn(async move { axum::serve(listener, app).await });
+    address
+}
+
+/// By the statuses that there are: what else a back end says can't fill Envoy's memory.
+#[tokio::test]
+async fn calls_are_counted_by_status() {
+    let address = start_grpc().await;
+    let manifests = [
+        service("calls"),
+        endpoint_slice("calls", "calls", "", &["127.0.0.1"], address.port(), true),
+        site("calls", "calls.test", "calls:80"),
+    ];
+    let stand = Stand::start(&manifests).await;
+    let mut connection = Connection::open(stand.isobath.http(), Version::H2, None)
+        .await
+        .unwrap();
+    let mut ask = async |content: &str, status: &str| {
+        let headers = [("content-type", content), ("x-status", status)];
+        let answer = connection
+            .send(Method::POST, "calls.test", "/a.B/C", &headers)
+            .await
+            .unwrap();
+        assert_eq!(answer.status, 200);
+    };
+    for status in 0..=16 {
+        ask("application/grpc", &status.to_string()).await;
+    }
+    ask("application/grpc+proto", "5").await;
+    for number in 0..50 {
+        ask("application/grpc", &(17 + number).to_string()).await;
+        ask("application/grpc", &format!("text-{number}")).await;
+    }
+    // No call, whatever the back end says.
+    ask("application/json", "5").await;
+    ask("application/grpc-web", "5").await;
+    let of = |status: &str| {
+        format!(
+            "grpc_status={status} host=calls.test ingress=calls namespace=default service=calls"
+        )
+    };
+    let mut expected: BTreeMap<_, _> = (0..=16).map(|it| (of(&it.to_string()), 1)).collect();
+    expected.extend([(of("5"), 2), (of("other"), 100)]);
+    eventually("all calls are counted", async || {
+        let found = samples(&stand, "envoy_ingress_grpc_requests_total").await?;
+        ensure!(found == expected, "{found:#?}");
+        Ok(())
+    })
+    .await;
 }
 
 #[tokio::test]

@@ -36,4 +36,5 @@ mod scripted;
 mod serve;
 mod sni;
 mod tls_moves;
+mod traces;
 mod windows;

@@ -115,7 +115,7 @@ pub fn cluster_of(name: &str) -> Cluster {
         name: name.into(),
         discovery: Discovery::Endpoints,
         settings: ClusterSettings::default(),
-        source: source(Kind::Service, name),
+        source: Some(source(Kind::Service, name)),
     }
 }
 

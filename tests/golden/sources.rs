@@ -56,7 +56,7 @@ pub fn check(documents: &[Value], store: &Store, input: Input<'_>, changes: &Cha
         }
         for (name, backend) in &unit.clusters {
             let cluster = translate::cluster(input, backend).unwrap();
-            has("a cluster", &cluster.source, &["spec.ports["]);
+            has("a cluster", &cluster.source.unwrap(), &["spec.ports["]);
             problems.extend(translate::endpoints(input, name, backend).1);
         }
         problems.extend(unit.problems);

@@ -45,7 +45,7 @@ impl Stand {
             name: BACKEND.into(),
             discovery: Discovery::Endpoints,
             settings: ClusterSettings::default(),
-            source: source(Kind::Service, BACKEND),
+            source: Some(source(Kind::Service, BACKEND)),
         });
         server.put(Type::Cluster, BACKEND, of_cluster.bytes());
         let address = EndpointAddress {

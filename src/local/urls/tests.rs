@@ -26,6 +26,7 @@ fn list(text: &str, ingress_class: Option<&str>) -> String {
             stats: http,
             edge: crate::envoy::edge::Edge::default(),
         },
+        clusters: Vec::new(),
     };
     let mut builder = Builder::new(config);
     let documents = parse_documents(std::path::Path::new("a.yaml"), text).unwrap();
@@ -400,6 +401,7 @@ fn the_next_snapshot_is_read_like_the_first() {
                 stats: "127.0.0.1:3".parse().unwrap(),
                 edge: crate::envoy::edge::Edge::default(),
             },
+            clusters: Vec::new(),
         });
         let documents = parse_documents(std::path::Path::new("a.yaml"), text).unwrap();
         for document in documents.objects {
