@@ -13,6 +13,7 @@ use crate::objects::http_proxy::{
 };
 
 use super::condition::{self, Fault};
+use super::headers::canonical;
 
 /// Contour's cookie.
 const COOKIE: &str = "X-Contour-Session-Affinity";
@@ -68,17 +69,23 @@ fn request_hash(policies: &[RequestHashPolicy], balancing: &mut Balancing) {
             );
             continue;
         }
-        let (key, name) = if policy.hash_source_ip {
-            (HashKey::SourceIp, "source".to_owned())
+        let (key, name, twice) = if policy.hash_source_ip {
+            let twice =
+                "ignoring invalid request hash policy, hashSourceIP specified multiple times";
+            (HashKey::SourceIp, "source".to_owned(), twice.to_owned())
         } else if let Some(header) = &policy.header_name {
             match HeaderName::new(header) {
                 Ok(name) => {
                     let text = format!("header {name}");
-                    (HashKey::Header(name), text)
+                    let twice = format!(
+                        "ignoring invalid header hash policy options with duplicated header name {}",
+                        canonical(header)
+                    );
+                    (HashKey::Header(name), text, twice)
                 }
                 Err(why) => {
                     ignored(&format!(
-                        "ignoring invalid header hash policy options: {why}"
+                        "ignoring invalid header hash policy options with invalid header name {header:?}: {why}"
                     ));
                     continue;
                 }
@@ -87,19 +94,20 @@ fn request_hash(policies: &[RequestHashPolicy], balancing: &mut Balancing) {
             let parameter = policy.parameter_name.clone().unwrap_or_default();
             if parameter.is_empty() {
                 ignored(
-                    "ignoring invalid query parameter hash policy options with an invalid parameter name",
+                    "ignoring invalid query parameter hash policy options with an invalid empty query parameter name",
                 );
                 continue;
             }
             // As Contour writes it; the request's is as the client writes it.
             let parameter = parameter.to_ascii_lowercase();
             let text = format!("parameter {parameter}");
-            (HashKey::Query(Arc::from(parameter)), text)
+            let twice = format!(
+                "ignoring invalid query parameter hash policy options with duplicated query parameter name {parameter}"
+            );
+            (HashKey::Query(Arc::from(parameter)), text, twice)
         };
         if !seen.insert(name) {
-            ignored(
-                "ignoring invalid header hash policy options, duplicated options are not allowed",
-            );
+            ignored(&twice);
             continue;
         }
         balancing.hash_policies.push(HashPolicy {
@@ -109,7 +117,7 @@ fn request_hash(policies: &[RequestHashPolicy], balancing: &mut Balancing) {
     }
     if balancing.hash_policies.is_empty() {
         ignored(
-            "ignoring invalid request hash policies, setting load balancer strategy to default RoundRobin",
+            "ignoring invalid request hash policy options, setting load balancer strategy to default RoundRobin",
         );
         return;
     }

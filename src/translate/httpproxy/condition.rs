@@ -28,6 +28,12 @@ impl Fault {
 
     /// What it says.
     #[must_use]
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+
+    /// What it says.
+    #[must_use]
     pub fn into_message(self) -> String {
         self.message
     }

@@ -37,13 +37,13 @@ pub fn ignored(service: &ExtensionService) -> Vec<Fault> {
     let strategy = strategy.map_or("", |policy| &policy.strategy);
     if matches!(strategy, "Cookie" | "RequestHash") {
         let message = format!(
-            "ignoring field \"Spec.LoadBalancerPolicy\"; {strategy} load balancer policy is not supported for ExtensionServices"
+            "ignoring field \".Spec.LoadBalancerPolicy\"; {strategy} load balancer policy is not supported for ExtensionClusters"
         );
         ignored.push(Fault::new(condition::IGNORED_FIELD, message));
     }
     let idle = service.timeout_policy.as_ref();
     if idle.is_some_and(|policy| !policy.idle.is_empty()) {
-        let message = "ignoring field \"Spec.TimeoutPolicy.Idle\"; idle timeouts are not supported for ExtensionServices";
+        let message = "ignoring field \".Spec.TimeoutPolicy.Idle\"; idle timeouts are not supported for ExtensionClusters";
         ignored.push(Fault::new(condition::IGNORED_FIELD, message));
     }
     let mut weights = service.services.iter().map(|target| target.weight);
@@ -141,14 +141,14 @@ fn port(
     let namespace = &service.metadata.name.namespace;
     let name = NamespacedName::new(namespace.clone(), target.name.clone());
     let unresolved = |why: String| {
-        let message = format!("unresolved service reference: {why}");
+        let message = format!("unresolved service \"{name}\": {why}");
         Fault::new(condition::SERVICE_UNRESOLVED, message)
     };
     let Some(object) = context.input.reader.service(&name) else {
         return Err(unresolved(format!("service \"{name}\" not found")));
     };
     if let ServiceType::ExternalName(_) = &object.service_type {
-        let message = format!("Service \"{name}\" is of unsupported type \"ExternalName\"");
+        let message = format!("Service \"{name}\" is of unsupported type \"ExternalName\".");
         return Err(Fault::new(condition::SERVICE_TYPE, message));
     }
     let number = ServiceBackendPort::Number(target.port);

@@ -35,12 +35,12 @@ pub fn cors(policy: &CorsPolicy) -> Result<Cors, Fault> {
                 patterns.push(pattern.map_err(fault)?);
             }
             origin => {
-                let pattern = StringMatch::regex(origin);
-                patterns.push(
-                    pattern.map_err(|why| {
-                        fault(format!("invalid allowed origin {origin:?}: {why}"))
-                    })?,
-                );
+                // Contour's words, which do not say what is wrong with an expression.
+                let invalid = |_| {
+                    let why = "allowed origin is invalid exact match and invalid regex match";
+                    fault(format!("invalid allowed origin {origin:?}: {why}"))
+                };
+                patterns.push(StringMatch::regex(origin).map_err(invalid)?);
             }
         }
     }
@@ -156,7 +156,15 @@ pub fn addresses(
         match Cidr::new(&policy.cidr) {
             Ok(range) => ranges.push((source, range)),
             Err(_) => {
-                let message = format!("{} failed to parse: invalid CIDR address", policy.cidr);
+                // Contour quotes Go's parser, which has got a length by then.
+                let length = match (policy.cidr.contains('/'), policy.cidr.contains(':')) {
+                    (true, _) => "",
+                    (false, true) => "/128",
+                    (false, false) => "/32",
+                };
+                let cidr = &policy.cidr;
+                let message =
+                    format!("{cidr} failed to parse: invalid CIDR address: {cidr}{length}");
                 faults.push(Fault::new(condition::INVALID_CIDR, message));
             }
         }

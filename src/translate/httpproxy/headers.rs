@@ -277,7 +277,7 @@ fn header_of_request(rest: &str) -> Option<DynamicValue> {
 }
 
 /// A header's name as Go writes it, which Contour's messages have.
-fn canonical(name: &str) -> String {
+pub(super) fn canonical(name: &str) -> String {
     // As it is, where it is none.
     if HeaderName::new(name).is_err() {
         return name.to_owned();

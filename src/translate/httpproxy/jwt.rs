@@ -118,8 +118,10 @@ fn keys(
         "https" => true,
         "http" => false,
         other => {
-            let why = format!("invalid scheme {other:?}, must be http or https");
-            return Err(fault(condition::JWKS_SCHEME, "Scheme", &why));
+            let message = format!(
+                "Spec.VirtualHost.JWTProviders.RemoteJWKS.URI has invalid scheme {other:?}, must be http or https"
+            );
+            return Err(Fault::new(condition::JWKS_SCHEME, message));
         }
     };
     let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();

@@ -157,11 +157,16 @@ impl Policies {
         if addresses.faults.is_empty() {
             return Ok(policies);
         }
+        let why = addresses.faults.last();
+        let why = why.and_then(|fault| fault.message().split_once(" failed to parse: "));
+        let why = why.map_or_else(String::new, |(_, why)| format!(": {why}"));
         for fault in addresses.faults {
             let at = "spec.virtualhost";
             context.faults.error(&root.reference(), at, fault);
         }
-        let message = "Spec.VirtualHost.IPAllowFilterPolicy or Spec.VirtualHost.IPDenyFilterPolicy is invalid";
+        let message = format!(
+            "Spec.VirtualHost.IPAllowFilterPolicy or Spec.VirtualHost.IPDenyFilterPolicy is invalid{why}"
+        );
         Err(Fault::new(condition::ADDRESSES_NOT_VALID, message))
     }
 
