@@ -9,20 +9,22 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use crate::build::controller::Scope;
-use crate::facts::{ClassSelection, Objects, class_of};
+use crate::facts::{ClassSelection, Objects, class_of, class_of_proxy};
 use crate::objects::{
-    EndpointSlice, Event, Ingress, IngressClass, Kind, NamespacedName, Object, ObjectRef, Secret,
-    Service, ServicePort, ServiceType, TlsCertificate,
+    EndpointSlice, Event, HttpProxy, Ingress, IngressClass, Kind, NamespacedName, Object,
+    ObjectRef, Secret, Service, ServicePort, ServiceType, TlsCertificate,
 };
 
 use super::backend::Backend;
 
 mod announcement;
 mod made;
+mod secret_names;
 
 pub use announcement::Announcement;
 pub use made::MADE;
 use made::{made_for_unknown_hosts, made_metadata, made_slice};
+use secret_names::{proxy_host, proxy_secret, tls_hosts, tls_secrets};
 
 /// Makes what is missing.
 pub trait StandIn {
@@ -46,7 +48,7 @@ pub trait StandIn {
 pub struct EventFilter<S> {
     stand_in: S,
     backends: Vec<Backend>,
-    /// Which Ingresses are served: nothing is added for the others.
+    /// Which Ingresses and HTTPProxies are served: nothing is added for the others.
     selection: ClassSelection,
     /// The lists that are still to come: before that, an object that is not there yet is not missing.
     awaited: BTreeSet<Scope>,
@@ -55,6 +57,7 @@ pub struct EventFilter<S> {
     /// As the source said.
     slices: BTreeMap<NamespacedName, Arc<EndpointSlice>>,
     ingresses: BTreeMap<NamespacedName, Arc<Ingress>>,
+    http_proxies: BTreeMap<NamespacedName, Arc<HttpProxy>>,
     secrets: BTreeSet<NamespacedName>,
     made_slices: BTreeMap<NamespacedName, Arc<EndpointSlice>>,
     made_secrets: BTreeMap<NamespacedName, (BTreeSet<Arc<str>>, Arc<Secret>)>,
@@ -80,6 +83,7 @@ impl<S: StandIn> EventFilter<S> {
             services: BTreeMap::new(),
             slices: BTreeMap::new(),
             ingresses: BTreeMap::new(),
+            http_proxies: BTreeMap::new(),
             secrets: BTreeSet::new(),
             made_slices: BTreeMap::new(),
             made_secrets: BTreeMap::new(),
@@ -109,7 +113,8 @@ impl<S: StandIn> EventFilter<S> {
             }
         }
         let mut deleted_is_made_again = false;
-        if self.is_listed(Kind::Ingress) && self.is_listed(Kind::Secret) {
+        let name_secrets = [Kind::Ingress, Kind::HttpProxy, Kind::Secret];
+        if name_secrets.into_iter().all(|kind| self.is_listed(kind)) {
             for secret in &touched.secrets {
                 self.make_secret(secret, &mut before, &mut after);
             }
@@ -138,6 +143,12 @@ impl<S: StandIn> EventFilter<S> {
     fn serves(&self, ingress: &Ingress) -> bool {
         let class = class_of(ingress);
         self.selection.serves(class.as_deref(), &self.classes)
+    }
+
+    fn serves_proxy(&self, proxy: &HttpProxy) -> bool {
+        let class = class_of_proxy(proxy);
+        self.selection
+            .serves_http_proxy(class.as_deref(), &self.classes)
     }
 
     /// What was done since the last call.
@@ -201,10 +212,10 @@ impl<S: StandIn> EventFilter<S> {
                 let classes = self.classes.iter();
                 classes.map(|class| class.metadata.name.clone()).collect()
             }
-            Kind::TlsCertificateDelegation
-            | Kind::HttpProxy
-            | Kind::ExtensionService
-            | Kind::Untyped(_) => Vec::new(),
+            Kind::HttpProxy => self.http_proxies.keys().cloned().collect(),
+            Kind::TlsCertificateDelegation | Kind::ExtensionService | Kind::Untyped(_) => {
+                Vec::new()
+            }
         }
     }
 
@@ -225,6 +236,10 @@ impl<S: StandIn> EventFilter<S> {
                 touched.secrets.extend(tls_secrets(ingress));
                 self.ingresses.insert(name, ingress.clone());
             }
+            Object::HttpProxy(proxy) => {
+                touched.secrets.extend(proxy_secret(proxy));
+                self.http_proxies.insert(name, proxy.clone());
+            }
             Object::Secret(_) => {
                 self.secrets.insert(name);
             }
@@ -237,7 +252,6 @@ impl<S: StandIn> EventFilter<S> {
                 touched.secrets.extend(self.all_secrets());
             }
             Object::TlsCertificateDelegation(_)
-            | Object::HttpProxy(_)
             | Object::ExtensionService(_)
             | Object::Untyped(_)
             | Object::Invalid(_)
@@ -262,6 +276,11 @@ impl<S: StandIn> EventFilter<S> {
                     touched.secrets.extend(tls_secrets(&ingress));
                 }
             }
+            Kind::HttpProxy => {
+                if let Some(proxy) = self.http_proxies.remove(name) {
+                    touched.secrets.extend(proxy_secret(&proxy));
+                }
+            }
             Kind::Secret => {
                 self.secrets.remove(name);
                 touched.secrets.insert(name.clone());
@@ -272,17 +291,32 @@ impl<S: StandIn> EventFilter<S> {
                     touched.secrets.extend(self.all_secrets());
                 }
             }
-            Kind::TlsCertificateDelegation
-            | Kind::HttpProxy
-            | Kind::ExtensionService
-            | Kind::Untyped(_) => {}
+            Kind::TlsCertificateDelegation | Kind::ExtensionService | Kind::Untyped(_) => {}
         }
     }
 
-    /// The Secrets that Ingresses name, served or not.
+    /// The Secrets that Ingresses and HTTPProxies name, served or not.
     fn all_secrets(&self) -> Vec<NamespacedName> {
         let ingresses = self.ingresses.values();
-        ingresses.flat_map(|ingress| tls_secrets(ingress)).collect()
+        let of_ingresses = ingresses.flat_map(|ingress| tls_secrets(ingress));
+        let proxies = self.http_proxies.values();
+        let of_proxies = proxies.filter_map(|proxy| proxy_secret(proxy));
+        of_ingresses.chain(of_proxies).collect()
+    }
+
+    /// The hosts for which those that are served name this Secret.
+    fn hosts_of_secret(&self, name: &NamespacedName) -> BTreeSet<Arc<str>> {
+        let ingresses = self.ingresses.values();
+        let of_ingresses = ingresses
+            .filter(|ingress| ingress.metadata.name.namespace == name.namespace)
+            .filter(|ingress| self.serves(ingress))
+            .flat_map(|ingress| tls_hosts(ingress, &name.name));
+        let proxies = self.http_proxies.values();
+        let of_proxies = proxies
+            .filter(|proxy| proxy_secret(proxy).as_ref() == Some(name))
+            .filter(|proxy| self.serves_proxy(proxy))
+            .filter_map(|proxy| proxy_host(proxy));
+        of_ingresses.chain(of_proxies).collect()
     }
 
     /// Brings the made slices of one Service up to date. Where a `--backend` takes a port, the Service's own slices
@@ -384,13 +418,7 @@ impl<S: StandIn> EventFilter<S> {
         before: &mut Vec<Event>,
         after: &mut Vec<Event>,
     ) {
-        let hosts: BTreeSet<Arc<str>> = self
-            .ingresses
-            .values()
-            .filter(|ingress| ingress.metadata.name.namespace == name.namespace)
-            .filter(|ingress| self.serves(ingress))
-            .flat_map(|ingress| tls_hosts(ingress, &name.name))
-            .collect();
+        let hosts = self.hosts_of_secret(name);
         if self.secrets.contains(name) {
             // It took the made one's place, having its name.
             self.made_secrets.remove(name);
@@ -532,38 +560,6 @@ fn service_of(slice: &EndpointSlice) -> Option<NamespacedName> {
         slice.metadata.name.namespace.clone(),
         service.clone(),
     ))
-}
-
-/// The Secrets that an Ingress names, in its own namespace; those of other namespaces stay missing.
-fn tls_secrets(ingress: &Ingress) -> impl Iterator<Item = NamespacedName> {
-    let namespace = &ingress.metadata.name.namespace;
-    ingress
-        .tls
-        .iter()
-        .filter_map(|tls| tls.secret_name.as_ref())
-        .filter(|name| !name.contains('/'))
-        .map(|name| NamespacedName::new(namespace.clone(), name.clone()))
-}
-
-/// The hosts for which an Ingress names this Secret; those of its rules where `tls` names none.
-fn tls_hosts(ingress: &Ingress, secret: &str) -> Vec<Arc<str>> {
-    let entries = ingress
-        .tls
-        .iter()
-        .filter(|tls| tls.secret_name.as_deref() == Some(secret));
-    entries
-        .flat_map(|tls| {
-            if tls.hosts.is_empty() {
-                ingress
-                    .rules
-                    .iter()
-                    .filter_map(|rule| rule.host.clone())
-                    .collect()
-            } else {
-                tls.hosts.clone()
-            }
-        })
-        .collect()
 }
 
 fn concerns_services(event: &Event) -> bool {

@@ -1,4 +1,5 @@
-//! The hosts that Ingresses name and that nobody gets an answer from: each with its reason, and what to do.
+//! The hosts that Ingresses name and that nobody gets an answer from: each with its reason, and what to do. Of HTTPProxies what
+//! is wrong with them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -13,6 +14,8 @@ use super::event_filter::MADE;
 
 /// So many hosts of one Ingress are named in one line.
 const NAMED: usize = 5;
+/// What is said of an HTTPProxy that is not ours.
+const OTHER_CLASS: &str = "its class is not ours: `--ingress-class` names the one that is served";
 
 /// What Ingresses of ours ask for a host.
 #[derive(Debug, Default)]
@@ -40,7 +43,7 @@ pub fn wanted(statuses: &Statuses) -> BTreeMap<Arc<str>, Wanted> {
     all
 }
 
-/// One line for each Ingress that is served in part or not at all; `served` are the hosts that are.
+/// One line for each Ingress and HTTPProxy that is served in part or not at all; `served` are the hosts that are.
 #[must_use]
 pub fn lines(
     statuses: &Statuses,
@@ -73,8 +76,30 @@ pub fn lines(
             located(&object, locate)
         ));
     }
+    for (name, facts) in &statuses.http_proxies {
+        let object = ObjectRef {
+            kind: Kind::HttpProxy,
+            name: name.clone(),
+        };
+        if !facts.served {
+            lines.push(format!("{}: {OTHER_CLASS}", located(&object, locate)));
+        } else if !facts.errors.is_empty() {
+            let errors: BTreeSet<&str> = facts.errors.iter().map(|it| &*it.message).collect();
+            let errors: Vec<&str> = errors.into_iter().collect();
+            lines.push(format!(
+                "{}: {}",
+                located(&object, locate),
+                errors.join("; ")
+            ));
+        }
+    }
     for (object, of) in &statuses.problems {
-        if object.kind == Kind::Ingress && !statuses.ingresses.contains_key(&object.name) {
+        let is_read = match object.kind {
+            Kind::Ingress => statuses.ingresses.contains_key(&object.name),
+            Kind::HttpProxy => statuses.http_proxies.contains_key(&object.name),
+            _ => true,
+        };
+        if !is_read {
             let is_whole = |problem: &Problem| problem.reason == reason::OBJECT_NOT_VALID;
             let why = sentences(&of.problems, is_whole);
             if !why.is_empty() {

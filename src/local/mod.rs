@@ -1,7 +1,7 @@
 //! `isobath run`: the whole thing on one machine, without a cluster and without configuration.
 //!
 //! Manifests go in as YAML, a real Envoy comes up as a child, and what is missing is stood in for: an echo backend for
-//! every Service without endpoints, a certificate for every TLS host without a Secret. Everything is announced, nothing of
+//! every Service without endpoints, a certificate for every TLS host (of an Ingress or an HTTPProxy) without a Secret. Everything is announced, nothing of
 //! it exists in any other mode, and the translation is the same as in a cluster. What is printed as served is read back
 //! from what Envoy is told ([`served`]), and what is not served is named with its reason ([`missing`]).
 

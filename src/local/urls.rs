@@ -31,7 +31,7 @@ pub struct View<'a> {
 
 impl View<'_> {
     /// The list for a terminal: each host, its URL (by HTTPS where that is served), and a curl line that works as it
-    /// stands; then each host that an Ingress names and that is not there. Names under `localhost` need no entry in
+    /// stands; then each host that an Ingress names and that is not there, and what is wrong with HTTPProxies. Names under `localhost` need no entry in
     /// /etc/hosts; for others the curl line brings the address.
     #[must_use]
     pub fn list(&self) -> String {
@@ -46,7 +46,7 @@ impl View<'_> {
             }
         }
         if text.is_empty() {
-            text.push_str("  no Ingress has a route\n");
+            text.push_str("  no Ingress and no HTTPProxy has a route\n");
         }
         let missing = missing::lines(self.statuses, self.locate, self.ingress_class, &shown);
         if !missing.is_empty() {

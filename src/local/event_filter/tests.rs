@@ -7,6 +7,8 @@ use crate::objects::{
 
 use super::*;
 
+mod http_proxies;
+
 /// Echo backends at 127.0.0.1, the Service's port + 10,000; certificates whose chain is the list of hosts.
 struct Fake;
 
@@ -202,6 +204,8 @@ fn of_manifests(backends: Vec<Backend>) -> EventFilter<Fake> {
 fn check(backends: &[&str], steps: Vec<(Event, &[&str])>) -> EventFilter<Fake> {
     let backends = backends.iter().map(|text| text.parse().unwrap()).collect();
     let mut filter = of_manifests(backends);
+    // There are none, unless a step brings some.
+    filter.apply(replace(Kind::HttpProxy, vec![]));
     for (number, (event, expected)) in steps.into_iter().enumerate() {
         assert_eq!(lines(&filter.apply(event)), expected, "step {number}");
     }

@@ -117,7 +117,7 @@ fn certificate(name: &str, hosts: &[&str]) -> String {
 
 #[test]
 fn every_host_has_a_url_and_a_curl_line() {
-    check("", &["no Ingress has a route"]);
+    check("", &["no Ingress and no HTTPProxy has a route"]);
     let shop = ingress(
         "web",
         &[
@@ -321,7 +321,7 @@ fn each_missing_host_has_its_reason() {
     check(
         &format!("{nginx}{WEB}"),
         &[
-            "no Ingress has a route",
+            "no Ingress and no HTTPProxy has a route",
             "Not served:",
             "a.localhost, b.localhost: Ingress default/there (a.yaml:3:1): class nginx is not ours: `--ingress-class nginx` serves that one instead",
         ],
@@ -330,7 +330,7 @@ fn each_missing_host_has_its_reason() {
         &format!("{nginx}{WEB}"),
         Some("other"),
         &[
-            "no Ingress has a route",
+            "no Ingress and no HTTPProxy has a route",
             "Not served:",
             "a.localhost, b.localhost: Ingress default/there (a.yaml:3:1): class nginx is not the one of `--ingress-class other`",
         ],
@@ -355,7 +355,7 @@ fn each_missing_host_has_its_reason() {
     check(
         &format!("{closed}{WEB}"),
         &[
-            "no Ingress has a route",
+            "no Ingress and no HTTPProxy has a route",
             "Not served:",
             "a.localhost: Ingress default/closed: kubernetes.io/ingress.allow-http is \"false\", and no entry of spec.tls names a Secret: add one, or take the annotation away",
         ],
@@ -369,7 +369,7 @@ fn each_missing_host_has_its_reason() {
     check(
         &format!("{lost}{WEB}"),
         &[
-            "no Ingress has a route",
+            "no Ingress and no HTTPProxy has a route",
             "Not served:",
             "a.localhost: Ingress default/lost: kubernetes.io/ingress.allow-http is \"false\", and there is no HTTPS; Secret default/lost of type kubernetes.io/tls does not exist",
         ],
@@ -438,4 +438,45 @@ fn the_next_snapshot_is_read_like_the_first() {
             text.contains("host: \"a.localhost\"") || text.contains("tls.crt")
         );
     }
+}
+
+/// HTTPProxies are listed like Ingresses, and what is wrong with one is told with its place.
+#[test]
+fn http_proxies_are_shown_too() {
+    let proxy = |name: &str, class: &str, spec: &str| {
+        format!(
+            "---\napiVersion: projectcontour.io/v1\nkind: HTTPProxy\nmetadata: {{name: {name}}}\nspec:\n{class}{spec}\n"
+        )
+    };
+    let routes = "  routes: [{services: [{name: web, port: 80}]}]";
+    let good = proxy(
+        "good",
+        "",
+        &format!("  virtualhost: {{fqdn: a.localhost}}\n{routes}"),
+    );
+    let bad = proxy("there", "", "  virtualhost: {fqdn: b.localhost}");
+    check(
+        &format!("{good}{bad}{WEB}"),
+        &[
+            "http://a.localhost:8080/",
+            "curl http://a.localhost:8080/",
+            "Not served:",
+            "HTTPProxy default/there (a.yaml:3:1): HTTPProxy.Spec must have at least one Route, Include, or a TCPProxy",
+        ],
+    );
+    let other = proxy(
+        "there",
+        "  ingressClassName: nginx\n",
+        &format!("  virtualhost: {{fqdn: b.localhost}}\n{routes}"),
+    );
+    let unread = proxy("unread", "", "  virtualhost: {fqdn: UPPER}");
+    check(
+        &format!("{other}{unread}{WEB}"),
+        &[
+            "no Ingress and no HTTPProxy has a route",
+            "Not served:",
+            "HTTPProxy default/there (a.yaml:3:1): its class is not ours: `--ingress-class` names the one that is served",
+            r#"HTTPProxy default/unread: spec.virtualhost.fqdn: Invalid value: "UPPER": spec.virtualhost.fqdn in body should match '^(\*\.)?[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$'"#,
+        ],
+    );
 }
