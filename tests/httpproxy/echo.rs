@@ -74,9 +74,11 @@ struct Seen {
 }
 
 impl Echo {
-    /// Starts one. Its certificate is `leaf`; clients may show one of `clients`.
+    /// Starts one at this address; one that is not of 127.0.0.0/8 is a network's of the test's own, and then it is at
+    /// 127.0.0.1 as well. Its certificate is `leaf`; clients may show one of `clients`.
     pub(crate) async fn start(
         name: &str,
+        at: Ipv4Addr,
         shared: &Arc<Shared>,
         leaf: &Leaf,
         clients: &Authority,
@@ -94,9 +96,14 @@ impl Echo {
         let config = leaf.server_config_for(&["h2", "http/1.1"], verifier);
         let acceptor = TlsAcceptor::from(Arc::new(config));
         let mut addresses = Vec::new();
+        let listen = match at.is_loopback() {
+            true => at,
+            false => Ipv4Addr::UNSPECIFIED,
+        };
         for (port, kind) in PORTS {
-            let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
-            addresses.push(listener.local_addr().unwrap());
+            let listener = TcpListener::bind((listen, 0)).await.unwrap();
+            let number = listener.local_addr().unwrap().port();
+            addresses.push(SocketAddr::from((at, number)));
             let (server, acceptor) = (server.clone(), acceptor.clone());
             tokio::spawn(async move {
                 while let Ok((stream, _)) = listener.accept().await {

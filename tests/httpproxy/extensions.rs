@@ -37,8 +37,12 @@ pub(crate) struct Extensions {
 }
 
 impl Extensions {
-    /// Starts them, until the runtime ends.
-    pub(crate) async fn start(tls: &TlsAcceptor, issuers: &BTreeMap<&'static str, Issuer>) -> Self {
+    /// Starts them at this address, until the runtime ends. Keys are published at 127.0.0.1, where names lead to.
+    pub(crate) async fn start(
+        at: Ipv4Addr,
+        tls: &TlsAcceptor,
+        issuers: &BTreeMap<&'static str, Issuer>,
+    ) -> Self {
         let mut keys = Router::new();
         for (name, issuer) in issuers {
             let set = issuer.keys();
@@ -50,15 +54,15 @@ impl Extensions {
         let authorizer = Router::new().fallback_service(AuthorizationServer::new(Authorizer));
         let limiter = Router::new().fallback_service(RateLimitServiceServer::new(Limiter));
         Self {
-            authorizer: serve(authorizer, tls).await,
-            limiter: serve(limiter, tls).await,
-            keys: serve(keys, tls).await,
+            authorizer: serve(at, authorizer, tls).await,
+            limiter: serve(at, limiter, tls).await,
+            keys: serve(Ipv4Addr::LOCALHOST, keys, tls).await,
         }
     }
 }
 
-async fn serve(router: Router, tls: &TlsAcceptor) -> [SocketAddr; 2] {
-    let [plain, sealed] = [listener().await, listener().await];
+async fn serve(at: Ipv4Addr, router: Router, tls: &TlsAcceptor) -> [SocketAddr; 2] {
+    let [plain, sealed] = [listener(at).await, listener(at).await];
     let addresses = [&plain, &sealed].map(|listener| listener.local_addr().unwrap());
     let acceptor = tls.clone();
     let sealed_router = router.clone();
@@ -80,8 +84,8 @@ async fn serve(router: Router, tls: &TlsAcceptor) -> [SocketAddr; 2] {
     addresses
 }
 
-async fn listener() -> TcpListener {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap()
+async fn listener(at: Ipv4Addr) -> TcpListener {
+    TcpListener::bind((at, 0)).await.unwrap()
 }
 
 async fn connection(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, router: Router) {

@@ -13,6 +13,8 @@ mod issuer;
 #[path = "../support/mod.rs"]
 mod support;
 
+mod answers;
+mod asker;
 mod conditions;
 mod echo;
 mod extensions;
@@ -23,3 +25,4 @@ mod row;
 mod run;
 mod tables;
 mod verdict;
+mod worlds;

@@ -1,7 +1,7 @@
 //! What all rows share: back ends, Services, Secrets, delegations, and certificates of clients.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use base64::Engine as _;
@@ -12,6 +12,7 @@ use tokio_rustls::TlsAcceptor;
 use crate::echo::{Echo, PORTS, Shared};
 use crate::extensions::Extensions;
 use crate::issuer::Issuer;
+use crate::notation;
 use crate::support::certificate::{Authority, Leaf};
 
 /// It lives as long as its test.
@@ -52,15 +53,15 @@ const SERVICES: [(&str, &str, &[&str]); 17] = [
 ];
 
 impl Rig {
-    /// Starts the back ends and makes the objects.
-    pub(crate) async fn start() -> Self {
+    /// Starts the back ends at this address, and makes the objects.
+    pub(crate) async fn start(at: Ipv4Addr) -> Self {
         let [ca, ca2] = [Authority::new(), Authority::new()];
         let shared = Arc::<Shared>::default();
         let leaf = ca.leaf(&["backend.test", "alt.backend.test"]);
         let mut backends = BTreeMap::new();
         for name in SERVICES.iter().flat_map(|(_, _, names)| *names) {
             if !backends.contains_key(name) {
-                backends.insert(*name, Echo::start(name, &shared, &leaf, &ca).await);
+                backends.insert(*name, Echo::start(name, at, &shared, &leaf, &ca).await);
             }
         }
         let mut objects = Vec::new();
@@ -71,7 +72,7 @@ impl Rig {
         }
         let issuers = BTreeMap::from(["jwk1", "jwk2"].map(|name| (name, Issuer::new())));
         let acceptor = TlsAcceptor::from(Arc::new(leaf.server_config(&["h2", "http/1.1"])));
-        let extensions = Extensions::start(&acceptor, &issuers).await;
+        let extensions = Extensions::start(at, &acceptor, &issuers).await;
         for (namespace, name, addresses) in [
             ("hp", "authz", extensions.authorizer),
             ("team1", "gauth", extensions.authorizer),
@@ -133,6 +134,23 @@ impl Rig {
     }
 }
 
+/// A row's objects.
+pub(crate) fn objects(rig: &Rig, row: &str, lines: &[String]) -> Vec<Value> {
+    let host = format!("{row}.test");
+    let objects = lines.iter().map(|line| {
+        let object = notation::object(line, row, &host);
+        match object["like"].as_str() {
+            None => object,
+            Some(other) => {
+                let mut like = rig.secret(other).clone();
+                like["metadata"] = object["metadata"].clone();
+                like
+            }
+        }
+    });
+    objects.collect()
+}
+
 fn service(namespace: &str, name: &str) -> Value {
     let ports: Vec<Value> = PORTS
         .iter()
@@ -172,7 +190,7 @@ fn slice(namespace: &str, service: &str, echo: &Echo) -> Value {
             "labels": {"kubernetes.io/service-name": service},
         },
         "addressType": "IPv4", "ports": ports,
-        "endpoints": [{"addresses": ["127.0.0.1"], "conditions": {"ready": true}}],
+        "endpoints": [{"addresses": [echo.addresses[0].ip()], "conditions": {"ready": true}}],
     })
 }
 
@@ -190,7 +208,7 @@ fn extension(namespace: &str, name: &str, [plain, tls]: [SocketAddr; 2]) -> [Val
         json!({
             "apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "metadata": slice_metadata,
             "addressType": "IPv4", "ports": [port("grpc", plain), port("grpcs", tls)],
-            "endpoints": [{"addresses": ["127.0.0.1"], "conditions": {"ready": true}}],
+            "endpoints": [{"addresses": [plain.ip()], "conditions": {"ready": true}}],
         }),
         json!({
             "apiVersion": "projectcontour.io/v1alpha1", "kind": "ExtensionService", "metadata": metadata,

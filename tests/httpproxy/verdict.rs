@@ -11,18 +11,7 @@ use isobath::translate::{
 };
 use serde_json::Value;
 
-/// What is told of one object.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Told {
-    /// `valid`, `invalid`, `orphaned`, `unread` (no object by its schema) or `unserved` (not there, or of another class).
-    pub(crate) word: String,
-    /// `TYPE/REASON` of each error.
-    pub(crate) errors: Vec<String>,
-    /// The same of warnings.
-    pub(crate) warnings: Vec<String>,
-    /// What both say.
-    pub(crate) messages: Vec<String>,
-}
+use crate::answers::Told;
 
 /// What is told of all objects.
 pub(crate) struct Verdicts {

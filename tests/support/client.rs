@@ -215,8 +215,10 @@ impl Connection {
             .await
             .context("TLS handshake")?;
         let session = stream.get_ref().1;
-        if session.alpn_protocol() != session_protocol(version) {
-            bail!("ALPN chose {:?}", session.alpn_protocol());
+        // Who offers nothing in ALPN speaks HTTP/1.1, if anything.
+        let spoken = session.alpn_protocol();
+        if spoken != session_protocol(version) && (spoken.is_some() || version != Version::H1) {
+            bail!("ALPN chose {spoken:?}");
         }
         let certificate = session
             .peer_certificates()

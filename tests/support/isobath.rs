@@ -110,7 +110,9 @@ impl Isobath {
     /// Starts the process (again) and does not wait.
     pub(crate) fn spawn(&mut self) {
         assert!(self.process.is_none(), "it runs");
-        let mut command = Command::new(BINARY);
+        // Figures are of a release build, which is another one than the tests'.
+        let other = std::env::var_os("ISOBATH_TEST_BINARY");
+        let mut command = Command::new(other.unwrap_or_else(|| BINARY.into()));
         command.arg("serve");
         if self.manifests {
             command.arg("--manifests").arg(self.manifests());
@@ -171,6 +173,11 @@ impl Isobath {
         let status = process.end().await;
         let log = self.log();
         (status, log.lines().last().unwrap_or_default().to_owned())
+    }
+
+    /// Its process id.
+    pub(crate) fn pid(&self) -> nix::unistd::Pid {
+        self.process.as_ref().expect("it runs").pid()
     }
 
     /// Takes note that the process has ended by itself.
