@@ -19,8 +19,9 @@ use std::sync::Arc;
 
 use gates::{GATE, Gates};
 use isobath::build::{Builder, Config};
+use isobath::model::Cidr;
 use isobath::objects::{Event, Kind, Object, ObjectRef, decode};
-use isobath::translate::{HostOwnership, Options};
+use isobath::translate::{GatewayOptions, HostOwnership, Options};
 use isobath::xds::{ResourceType, Snapshot};
 use objects::{
     HOSTS, NAMESPACES, SECRETS, SERVICES, cases, history_of, metadata, replay, secret, take_in,
@@ -29,6 +30,16 @@ use proptest::prelude::*;
 use proptest::sample::select;
 use rehearsed::{CONFIG_MAP, OUTLET, Outlets};
 use serde_json::json;
+
+/// Where Gateways can have addresses.
+fn with_gateways() -> Options {
+    Options {
+        gateway: GatewayOptions {
+            addresses: [Cidr::new("127.9.0.0/16").unwrap()].into(),
+        },
+        ..Options::default()
+    }
+}
 
 fn builder(options: Options) -> Builder {
     Builder::new(Config::of_manifests(options))
@@ -196,7 +207,7 @@ proptest! {
         allow_external_names in any::<bool>(),
         host_ownership in select(&[HostOwnership::Shared, HostOwnership::Namespace][..]),
     ) {
-        let options = Options { allow_external_names, host_ownership, ..Options::default() };
+        let options = Options { allow_external_names, host_ownership, ..with_gateways() };
         check(&history, shuffle, &options)?;
     }
 }
@@ -229,7 +240,7 @@ proptest! {
         history in history(),
         host_ownership in select(&[HostOwnership::Shared, HostOwnership::Namespace][..]),
     ) {
-        let options = Options { host_ownership, ..Options::default() };
+        let options = Options { host_ownership, ..with_gateways() };
         let mut builder = builder(options).with_audit();
         for event in one_by_one(history) {
             builder.apply(event.clone());
@@ -260,7 +271,7 @@ proptest! {
             .into_iter()
             .map(|(secret, build)| (Event::Apply(secret), build));
         let history: Vec<_> = [(Event::Apply(ingress), true)].into_iter().chain(rotations).collect();
-        check(&history, shuffle, &Options::default())?;
+        check(&history, shuffle, &with_gateways())?;
     }
 }
 

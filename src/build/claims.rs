@@ -59,7 +59,12 @@ impl Builder {
             let spoken = application.map(Application::spoken);
             self.store.listen(&name, spoken, &mut changes);
             match made.listener {
-                Some(listener) => self.listeners.declare(listener),
+                Some(listener) => {
+                    self.listeners.declare(listener);
+                    if let Some(tls) = self.listeners.tls(&name) {
+                        tls.set_hostnames(made.hostnames);
+                    }
+                }
                 None if Listener::is_built_in(&name) => {}
                 None => self.listeners.remove(&name),
             }

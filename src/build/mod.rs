@@ -358,6 +358,7 @@ impl Builder {
         statuses.ingresses = packed(&statuses.ingresses);
         statuses.http_proxies = packed(&statuses.http_proxies);
         statuses.extension_services = packed(&statuses.extension_services);
+        statuses.gateway_api = packed(&statuses.gateway_api);
         statuses.certificates = packed(&statuses.certificates);
         statuses.owners = packed(&statuses.owners);
     }
@@ -369,10 +370,10 @@ impl Builder {
             other => Err(other),
         });
         let renderer = self.renderer(memo);
-        let made = parallel_map(self.threads, &objects, |object| {
-            renderer.object_problems(object)
-        });
-        for (object, (problems, reads)) in objects.iter().zip(made) {
+        let made = parallel_map(self.threads, &objects, |object| renderer.object(object));
+        let mut wanted = BTreeMap::new();
+        for (object, ((problems, status), reads)) in objects.iter().zip(made) {
+            wanted.extend(status.map(|status| (object.clone(), status)));
             let unit = Unit::Object(object.clone());
             match self.store.contains(object) {
                 true => self.record(&unit, reads),
@@ -390,6 +391,7 @@ impl Builder {
             let found = Found {
                 problems: self.problems.of(&object),
                 is_reached: self.reached.contains(&object),
+                status: wanted.get(&object).cloned(),
             };
             self.languages
                 .enter(&self.store, &object, &found, &mut self.statuses);

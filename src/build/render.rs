@@ -9,6 +9,7 @@ use std::thread;
 use crate::envoy::route::TableOptions;
 use crate::envoy::{cluster, endpoint, filter_chain, route};
 use crate::facts::{FactId, Log, Store, Values};
+use crate::model::verdict::WantedStatus;
 use crate::model::{Certificate, Claimable, Discovery, Front, Host, TlsServer, TrustBundle};
 use crate::objects::{NamespacedName, ObjectRef, Problem};
 use crate::translate::{
@@ -118,6 +119,7 @@ impl Renderer<'_> {
     /// One host. A host that nobody names any more comes out empty.
     pub fn host(self, front: &Front, host: &Host) -> (RenderedHost, ReadFacts) {
         let (mut unit, reads) = self.record(|input| self.languages.host(input, front, host));
+        let any_depth = unit.any_depth;
         let https = self.served(host, &mut unit);
         let redirects = unit.http.as_ref().is_some_and(|http| {
             http.is_https_redirect() && !host.is_any() && host.wildcard_suffix().is_none()
@@ -125,7 +127,7 @@ impl Renderer<'_> {
         let http = unit.http.as_ref().filter(|_| !redirects);
         let rendered = RenderedHost {
             redirects,
-            http: http.map(|http| route::virtual_host(http, self.table_options(false))),
+            http: http.map(|http| route::virtual_host(http, self.table_options(false, any_depth))),
             https,
             clusters: unit.clusters,
             reached: unit.reached,
@@ -165,16 +167,20 @@ impl Renderer<'_> {
         self.record(|input| translate::trust_bundle(input, key))
     }
 
-    /// What is to be said of an object by itself.
-    pub fn object_problems(self, object: &ObjectRef) -> (Vec<Problem>, ReadFacts) {
+    /// What is to be said of an object by itself, and what its status is to be.
+    pub fn object(
+        self,
+        object: &ObjectRef,
+    ) -> ((Vec<Problem>, Option<Arc<WantedStatus>>), ReadFacts) {
         self.record_in(Log::of(object), |input| {
-            self.languages.object_problems(input, object)
+            let problems = self.languages.object_problems(input, object);
+            (problems, self.languages.object_status(input, object))
         })
     }
 
     fn served(self, host: &Host, unit: &mut HostUnit) -> Served {
         if let Some(https) = unit.https.take() {
-            return Served::Terminated(self.https(https));
+            return Served::Terminated(self.https(https, unit.any_depth));
         }
         if let Some(passthrough) = &unit.passthrough {
             let owners = BTreeSet::from([&passthrough.source.object]);
@@ -188,18 +194,22 @@ impl Renderer<'_> {
         }
     }
 
-    fn https(self, unit: HttpsHost) -> RenderedHttps {
+    fn https(self, unit: HttpsHost, any_depth: bool) -> RenderedHttps {
         RenderedHttps {
-            virtual_host: route::virtual_host(&unit.virtual_host, self.table_options(true)),
+            virtual_host: route::virtual_host(
+                &unit.virtual_host,
+                self.table_options(true, any_depth),
+            ),
             secrets: SecretKey::of_server(&unit.secrets, &unit.server),
             server: unit.server,
             fallback: unit.fallback,
         }
     }
 
-    fn table_options(self, tls: bool) -> TableOptions {
+    fn table_options(self, tls: bool, any_depth: bool) -> TableOptions {
         TableOptions {
             tls,
+            any_depth,
             ingress_metrics: self.ingress_metrics,
         }
     }

@@ -1,5 +1,6 @@
 //! A listener for TLS, its tables and their scopes while they are kept up to date.
 
+mod hostnames;
 mod nameless;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -31,6 +32,8 @@ pub struct TlsListener {
     /// What is in each table for all hosts that are none of its own.
     misdirected: (Arc<str>, Arc<Part>),
     head: Part,
+    /// The hostnames that share the port, where each is served by itself.
+    hostnames: Option<Arc<[Host]>>,
     /// Filter chains and the entries that choose one by SNI.
     chains: Chains,
     /// Those of its hosts that clients without a name get.
@@ -94,6 +97,7 @@ impl TlsListener {
             name,
             table_head: TableHead::https(edge),
             head,
+            hostnames: None,
             chains,
             fallback: Fallback::default(),
             http3: None,
@@ -246,7 +250,9 @@ impl TlsListener {
                 _ => {}
             }
         }
-        if old.map(|old| old.server) != server {
+        let before = old.map(|old| old.server);
+        self.follow_hostname(host, [before.as_ref(), server.as_ref()]);
+        if before != server {
             for name in scope::names(&self.name, host) {
                 self.touched_scopes.insert(name, server.clone());
             }
@@ -267,7 +273,7 @@ impl TlsListener {
     /// Keeps the wildcards above the host from answering for it, whoever serves them now.
     fn close(&mut self, host: &Host) {
         let mut is_refused = false;
-        for wildcard in host.wildcards_above() {
+        for wildcard in self.above(host) {
             is_refused |= self.hosts.contains_key(&wildcard);
             self.closed_below.insert(wildcard, host.clone());
         }
@@ -277,10 +283,17 @@ impl TlsListener {
 
     /// The host is not closed any more.
     fn open(&mut self, host: &Host) {
-        for wildcard in host.wildcards_above() {
+        for wildcard in self.above(host) {
             self.closed_below.remove(&wildcard, host);
         }
         self.refuse(host, None);
+    }
+
+    /// The wildcards that would answer for a host that is not there. Where hosts are served by hostname one of them stands for
+    /// all names.
+    fn above(&self, host: &Host) -> Vec<Host> {
+        let every = Some(Host::any()).filter(|any| self.has_hostnames() && any != host);
+        host.wildcards_above().chain(every).collect()
     }
 
     /// Whether connections for the host are refused, and the table that has its part.
@@ -334,7 +347,7 @@ impl TlsListener {
             {
                 // What was a host's is what answers for all others again.
                 let (any, misdirected) = &self.misdirected;
-                if key == any {
+                if key == any && self.hostnames.is_none() {
                     server.table.insert(any.clone(), misdirected.clone());
                 }
                 self.touched_tables.insert(table.clone());
@@ -469,6 +482,9 @@ impl TlsListener {
             parts,
         };
         self.hosts.insert(host.clone(), state);
+        if is_new && self.has_hostnames() {
+            self.put_misdirected(name);
+        }
     }
 
     /// Answers 421 for the host in the table of the wildcard above it, where that is another server's than its own; but not
@@ -478,6 +494,9 @@ impl TlsListener {
         host: &Host,
         server: Option<&Arc<str>>,
     ) -> Option<(Arc<str>, Arc<str>)> {
+        if self.has_hostnames() {
+            return None;
+        }
         let above = &self.hosts.get(&host.covering_wildcard()?)?.server;
         if Some(above) == server {
             return None;

@@ -169,6 +169,8 @@ impl From<Claimable> for Unit {
         match claim {
             Claimable::Listener(name) => Self::Listener(name),
             Claimable::Host(front, host) => Self::Host(front, host),
+            // It says how many there are.
+            Claimable::Attached(parent, _) => Self::Object(parent),
         }
     }
 }

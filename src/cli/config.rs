@@ -15,6 +15,7 @@ use crate::process::duration::duration;
 use crate::process::listen_address::listen_address;
 use crate::translate::{HostOwnership, Options};
 
+use super::gateway_api::GatewayArgs;
 use super::http_proxy::HttpProxyArgs;
 use super::traces::TracingArgs;
 
@@ -42,6 +43,9 @@ pub struct Args {
     /// What HTTPProxies may say.
     #[command(flatten)]
     pub http_proxy: HttpProxyArgs,
+    /// Which addresses Gateways may have.
+    #[command(flatten)]
+    pub gateway: GatewayArgs,
     /// Where Envoy listens for HTTP; `*` is every address, of both families where the kernel has IPv6.
     #[arg(
         long,
@@ -391,6 +395,7 @@ impl Args {
                     Ownership::Shared => HostOwnership::Shared,
                     Ownership::Namespace => HostOwnership::Namespace,
                 },
+                gateway: self.gateway.options(),
                 http_proxy: Arc::new(self.http_proxy.options()),
                 https_port: self.edge.envoy_https_redirect_to,
                 own_sockets: Arc::default(),

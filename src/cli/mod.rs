@@ -14,6 +14,7 @@ pub mod bootstrap;
 pub mod config;
 mod control_plane;
 pub mod drain;
+pub mod gateway_api;
 pub mod http_proxy;
 pub mod install;
 pub mod run;

@@ -20,6 +20,7 @@ use crate::xds;
 
 use super::config;
 use super::control_plane::{ControlPlane, EVENTS, started};
+use super::gateway_api::GatewayArgs;
 use super::http_proxy::HttpProxyArgs;
 
 /// Flags of `isobath run`.
@@ -49,6 +50,9 @@ pub struct Run {
     /// What HTTPProxies may say.
     #[command(flatten)]
     pub http_proxy: HttpProxyArgs,
+    /// Which addresses Gateways may have.
+    #[command(flatten)]
+    pub gateway: GatewayArgs,
     /// What a client may do.
     #[command(flatten)]
     pub edge: config::EdgeArgs,
@@ -74,6 +78,7 @@ impl Run {
             allow_external_names: self.allow_external_names,
             host_ownership: self.host_ownership,
             http_proxy: self.http_proxy.clone(),
+            gateway: self.gateway.clone(),
             envoy_http_address: http,
             envoy_https_address: https,
             envoy_stats_address: stats,

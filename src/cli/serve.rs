@@ -91,15 +91,20 @@ pub async fn serve(args: Serve) -> anyhow::Result<()> {
     let source = started("serve", source)?;
     let mut config = args.core.config(source.is_manifests());
     config.options.own_sockets = args.own_sockets();
+    let gateway_addresses = args.core.gateway.gateway_addresses.clone();
     let (events, received) = mpsc::channel(EVENTS);
     let outputs = plane.control(&mut supervisor, config, &source, received);
     match source.client() {
         Some(client) => {
+            let status = status::Args {
+                gateway_addresses: gateway_addresses.into(),
+                ..args.status.clone()
+            };
             plane.write_status(
                 &mut supervisor,
                 client,
                 &args.lease,
-                &args.status,
+                &status,
                 &args.pod,
                 &outputs,
             )?;

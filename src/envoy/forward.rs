@@ -2,7 +2,9 @@
 //!
 //! Back ends that can't be are a cluster that nobody ever makes: the names of all others have two slashes.
 
-use envoy_types::pb::envoy::config::core::v3::{RuntimeFractionalPercent, TypedExtensionConfig};
+use envoy_types::pb::envoy::config::core::v3::{
+    HeaderValueOption, RuntimeFractionalPercent, TypedExtensionConfig,
+};
 use envoy_types::pb::envoy::config::route::v3 as pb;
 use envoy_types::pb::envoy::extensions::internal_redirect as predicates;
 use envoy_types::pb::envoy::r#type::v3::{FractionalPercent, fractional_percent::DenominatorType};
@@ -21,8 +23,8 @@ use super::header;
 use super::path::{self, Rewrite};
 use super::retry::retry;
 use crate::model::{
-    Connect, CrossScheme, Forward, ForwardOptions, Fraction, HostRewrite, InternalRedirects,
-    Mirror, Refused, RefusedStatus, WeightedCluster,
+    Connect, CrossScheme, Forward, ForwardOptions, Fraction, HeaderChange, HeaderModifier,
+    HostRewrite, InternalRedirects, Mirror, Refused, RefusedStatus, WeightedCluster,
 };
 
 /// So many of all requests.
@@ -173,14 +175,20 @@ fn share(to: &Forward, backend: &WeightedCluster) -> ClusterWeight {
             .map(|context| (cookies::NAME.to_owned(), context))
             .into_iter()
             .collect(),
-        request_headers_to_add: header::to_add(&options.request_headers),
+        request_headers_to_add: added(&options.request_headers, &options.added_request_headers),
         request_headers_to_remove: header::to_remove(&options.request_headers),
-        response_headers_to_add: header::to_add(&options.response_headers),
+        response_headers_to_add: added(&options.response_headers, &options.added_response_headers),
         response_headers_to_remove: header::to_remove(&options.response_headers),
         host_rewrite_specifier: header::host(&options.request_headers)
             .map(cluster_weight::HostRewriteSpecifier::HostRewriteLiteral),
         ..plain
     }
+}
+
+fn added(literal: &HeaderModifier, changes: &[HeaderChange]) -> Vec<HeaderValueOption> {
+    let mut added = header::to_add(literal);
+    added.extend(changes.iter().map(header::change));
+    added
 }
 
 /// Envoy refuses a whole table over a sum of weights that has more than 32 bits.

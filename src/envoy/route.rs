@@ -38,6 +38,8 @@ pub struct TableOptions {
     /// A table of TLS. It decides whether a name that only Envoy's wide idea of a wildcard brings here is misdirected
     /// (421) or unknown (404).
     pub tls: bool,
+    /// A wildcard stands for names of any depth, as to Envoy itself.
+    pub any_depth: bool,
     /// Routes have the labels that [`super::edge::Edge::ingress_metrics`] counts by. They cost Envoy about 10 µs a
     /// route whenever the table changes (1.40), so they are not there for nobody.
     pub ingress_metrics: bool,
@@ -128,6 +130,28 @@ pub fn misdirected(host: &Host) -> (Arc<str>, Part) {
     (host.shared(), own_part(&table, BTreeSet::new()))
 }
 
+/// A virtual host that answers 421 for each of these hosts, with its key among the table's parts; `None` where there are none.
+#[must_use]
+pub fn misdirected_all<'a>(hosts: impl IntoIterator<Item = &'a Host>) -> Option<Part> {
+    let domains: Vec<String> = hosts.into_iter().map(Host::to_string).collect();
+    if domains.is_empty() {
+        return None;
+    }
+    let table = pb::RouteConfiguration {
+        virtual_hosts: vec![pb::VirtualHost {
+            name: MISDIRECTED.to_owned(),
+            domains,
+            routes: vec![answer(route_match::everything(), 421)],
+            ..Default::default()
+        }],
+        ..Default::default()
+    };
+    Some(own_part(&table, BTreeSet::new()))
+}
+
+/// The name of the virtual host for all hosts that are another listener's. No host has it.
+const MISDIRECTED: &str = ">misdirected";
+
 /// A virtual host in the table of the wildcard above it, which another TLS server serves: for connections that were opened
 /// for this very host when only the wildcard stood for it. All others are misdirected. `None` for what is no virtual host.
 #[must_use]
@@ -182,7 +206,8 @@ pub fn virtual_host(host: &VirtualHost, options: TableOptions) -> (Arc<str>, Par
     let has_filters = host.filters.is_some();
     let is_tunnel = |route: &Route| route.matches.path == PathMatch::Connect;
     let has_tunnels = host.routes.iter().any(is_tunnel);
-    if let Some(suffix) = host.host.wildcard_suffix() {
+    let suffix = host.host.wildcard_suffix();
+    if let Some(suffix) = suffix.filter(|_| !options.any_depth) {
         // The dots of the suffix and the label of the star. One look at the host, before all routes.
         let labels = suffix.matches('.').count() + 1;
         let mut matches = route_match::everything();

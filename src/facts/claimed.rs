@@ -63,6 +63,12 @@ impl Claimed {
         })
     }
 
+    /// How many routes are attached to a listener of an object.
+    pub fn attached(&self, parent: &ObjectRef, listener: &str) -> usize {
+        let claim = Claimable::Attached(parent.clone(), listener.into());
+        self.by.count(&claim)
+    }
+
     /// What is spoken on a claimed listener; `None` where it is not there.
     pub fn spoken(&self, listener: &str) -> Option<Spoken> {
         self.spoken.get(listener).copied()

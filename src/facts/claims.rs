@@ -30,17 +30,28 @@ impl Store {
             return;
         }
         let concerned: Vec<Claimable> = old.claims.union(&new.claims).cloned().collect();
-        let before = concerned.iter().map(|claim| self.claimants(claim));
+        let before = concerned.iter().map(|claim| self.standing(claim));
         let before: Vec<_> = before.collect();
         self.claimed.replace(object, &old, new);
         for (claim, before) in concerned.into_iter().zip(before) {
-            if self.claimants(&claim) != before {
+            if self.standing(&claim) != before {
                 changes.fact(match &claim {
                     Claimable::Listener(name) => Fact::Claimants(name),
                     Claimable::Host(front, host) => Fact::Claims(front, host),
+                    Claimable::Attached(parent, listener) => Fact::AttachedRoutes(parent, listener),
                 });
                 changes.claims.push(claim);
             }
+        }
+    }
+
+    /// What whoever reads a claim would see of it. Routes that are attached are counted, and never looked through.
+    fn standing(&self, claim: &Claimable) -> (usize, Vec<ObjectRef>) {
+        match claim {
+            Claimable::Attached(parent, listener) => {
+                (self.claimed.attached(parent, listener), Vec::new())
+            }
+            _ => (0, self.claimants(claim)),
         }
     }
 

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::hash::{BuildHasher as _, Hash};
+use std::net::IpAddr;
 use std::sync::{Arc, LazyLock};
 
 use foldhash::quality::RandomState;
@@ -67,6 +68,22 @@ pub(super) enum Fact<'a> {
     HttpProxy(&'a NamespacedName),
     /// An ExtensionService, all of it but its status.
     ExtensionService(&'a NamespacedName),
+    /// A GatewayClass, all of it but its status.
+    GatewayClass(&'a NamespacedName),
+    /// A Gateway, all of it but its status.
+    Gateway(&'a NamespacedName),
+    /// The addresses in the status of a Gateway.
+    GatewayAddresses(&'a NamespacedName),
+    /// The Gateways that name an address, or have it by their status, in the order of their age.
+    GatewaysAt(IpAddr),
+    /// A route of the Gateway API, all of it but its status.
+    Route(&'a ObjectRef),
+    /// What the ReferenceGrants of a namespace say.
+    Grants(&'a str),
+    /// The labels of a Namespace.
+    NamespaceLabels(&'a NamespacedName),
+    /// How many routes are attached to a listener of an object.
+    AttachedRoutes(&'a ObjectRef, &'a str),
     /// A Service, all of it.
     Service(&'a NamespacedName),
     /// Whether a served Ingress or HTTPProxy names the Service as a back end.
@@ -105,13 +122,19 @@ impl<'a> Fact<'a> {
             | Self::Authorities(name)
             | Self::Revocations(name)
             | Self::Secret(name) => Some((Kind::Secret, name)),
-            Self::Field(object, _) => Some((object.kind, &object.name)),
+            Self::GatewayClass(name) => Some((Kind::GatewayClass, name)),
+            Self::Gateway(name) | Self::GatewayAddresses(name) => Some((Kind::Gateway, name)),
+            Self::NamespaceLabels(name) => Some((Kind::Namespace, name)),
+            Self::Field(object, _) | Self::Route(object) => Some((object.kind, &object.name)),
             Self::Claims(..)
             | Self::Claimants(_)
             | Self::Spoken(_)
             | Self::Claimed(_)
             | Self::ServiceNamed(_)
             | Self::EndpointSlices(_)
+            | Self::GatewaysAt(_)
+            | Self::Grants(_)
+            | Self::AttachedRoutes(..)
             | Self::Delegated(..) => None,
         }
     }
@@ -201,6 +224,10 @@ mod tests {
                 (Fact::IngressAt(name, Some("a.test")), Some(Kind::Ingress)),
                 (Fact::HttpProxy(name), Some(Kind::HttpProxy)),
                 (Fact::ExtensionService(name), Some(Kind::ExtensionService)),
+                (Fact::GatewayClass(name), Some(Kind::GatewayClass)),
+                (Fact::Gateway(name), Some(Kind::Gateway)),
+                (Fact::GatewayAddresses(name), Some(Kind::Gateway)),
+                (Fact::NamespaceLabels(name), Some(Kind::Namespace)),
                 (Fact::Service(name), Some(Kind::Service)),
                 (Fact::ServiceNamed(name), None),
                 (Fact::EndpointSlices(name), None),
@@ -217,6 +244,8 @@ mod tests {
             Fact::Claimed(&host).id(),
             Fact::Claimants("a.test").id(),
             Fact::Spoken("a.test").id(),
+            Fact::Grants("a.test").id(),
+            Fact::GatewaysAt(IpAddr::from([0, 0, 0, 0])).id(),
         ]);
         for name in [&web, &other] {
             for (fact, kind) in of(name) {

@@ -107,6 +107,17 @@ impl<K: Ord, V: Ord + Clone> Index<K, V> {
         self.entries.get(key).into_iter().flat_map(Values::iter)
     }
 
+    /// How many names are under the key.
+    pub fn count<Q: Ord + ?Sized>(&self, key: &Q) -> usize
+    where
+        K: Borrow<Q>,
+    {
+        self.entries.get(key).map_or(0, |values| match values {
+            Values::One(_) => 1,
+            Values::Many(values) => values.len(),
+        })
+    }
+
     /// Makes it anew with every node full: one that was filled in order has nodes that are half empty.
     pub fn pack(&mut self) {
         let entries = std::mem::take(&mut self.entries);

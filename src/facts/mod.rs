@@ -17,6 +17,7 @@ mod delegation;
 mod endpoint_slice;
 mod extension_service;
 mod fact;
+mod gateway_api;
 mod host_index;
 mod http_proxy;
 mod index;
@@ -30,6 +31,7 @@ mod untyped;
 mod value;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use foldhash::fast::RandomState;
@@ -44,9 +46,10 @@ pub use reader::{CertificateNames, Log, Reader, ServedIngress, Values};
 
 use crate::model::Host;
 use crate::objects::{
-    EndpointSlice, Event, ExtensionService, FieldRef, HttpProxy, Ingress, IngressClass,
-    IngressRule, IngressTls, Invalid, Kind, Metadata, NamespacedName, Object, ObjectRef, Secret,
-    Service, TlsCertificateDelegation, Untyped, for_each_kind,
+    EndpointSlice, Event, ExtensionService, FieldRef, Gateway, GatewayClass, GrpcRoute, HttpProxy,
+    HttpRoute, Ingress, IngressClass, IngressRule, IngressTls, Invalid, Kind, Metadata, Namespace,
+    NamespacedName, Object, ObjectRef, ReferenceGrant, Secret, Service, TlsCertificateDelegation,
+    Untyped, for_each_kind,
 };
 
 use claimed::Claimed;
@@ -78,6 +81,10 @@ pub struct Store {
     named_services: NamedServices,
     /// Service → its EndpointSlices.
     slices_by_service: Index<NamespacedName, NamespacedName>,
+    /// Address → the Gateways that name it, or have it by their status.
+    gateways_by_address: Index<IpAddr, NamespacedName>,
+    /// Namespace → its ReferenceGrants.
+    grants_by_namespace: Index<Arc<str>, NamespacedName>,
 }
 
 /// What a kind needs beside its table.

@@ -8,8 +8,9 @@ use hashbrown::HashTable;
 use hashbrown::hash_table::Entry;
 
 use crate::objects::{
-    EndpointSlice, ExtensionService, HttpProxy, Ingress, IngressClass, Kind, Metadata,
-    NamespacedName, ObjectRef, Secret, Service, TlsCertificateDelegation, for_each_kind,
+    EndpointSlice, ExtensionService, Gateway, GatewayClass, GrpcRoute, HttpProxy, HttpRoute,
+    Ingress, IngressClass, Kind, Metadata, Namespace, NamespacedName, ObjectRef, ReferenceGrant,
+    Secret, Service, TlsCertificateDelegation, for_each_kind,
 };
 
 /// A map from a name to the object of that name. The name is in the object and nowhere else: a key of two shared

@@ -2,12 +2,14 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::model::{Claimable, Front, Host, Spoken};
 use crate::objects::{
-    EndpointSlice, ExtensionService, Field, FieldRef, HttpProxy, Ingress, IngressBackend,
-    IngressRule, IngressTls, Invalid, Kind, Metadata, NamespacedName, ObjectRef, Secret, Service,
+    EndpointSlice, ExtensionService, Field, FieldRef, Gateway, GatewayClass, GrpcRoute, HttpProxy,
+    HttpRoute, Ingress, IngressBackend, IngressRule, IngressTls, Invalid, Kind, Metadata,
+    NamespacedName, ObjectRef, ReferenceGrant, Secret, Service,
 };
 
 use super::fact::{Fact, FactId};
@@ -210,6 +212,74 @@ impl<'a> Reader<'a> {
     pub fn extension_service(self, name: &NamespacedName) -> Option<&'a Arc<ExtensionService>> {
         self.read(Fact::ExtensionService(name));
         self.store.extension_service(name)
+    }
+
+    /// One GatewayClass.
+    #[must_use]
+    pub fn gateway_class(self, name: &Arc<str>) -> Option<&'a Arc<GatewayClass>> {
+        let name = NamespacedName::new("", name.clone());
+        self.read(Fact::GatewayClass(&name));
+        self.store.gateway_class(&name)
+    }
+
+    /// One Gateway, of whatever class.
+    #[must_use]
+    pub fn gateway(self, name: &NamespacedName) -> Option<&'a Arc<Gateway>> {
+        self.read(Fact::Gateway(name));
+        self.store.gateway(name)
+    }
+
+    /// The addresses in the status of a Gateway, by type and value.
+    #[must_use]
+    pub fn gateway_addresses(self, name: &NamespacedName) -> &'a [(Arc<str>, Arc<str>)] {
+        self.read(Fact::GatewayAddresses(name));
+        let gateway = self.store.gateway(name);
+        gateway.map_or(&[], |gateway| &gateway.status.addresses)
+    }
+
+    /// The Gateways that name an address, or have it by their status, of whatever class, oldest first.
+    #[must_use]
+    pub fn gateways_at(self, address: IpAddr) -> Vec<NamespacedName> {
+        self.read(Fact::GatewaysAt(address));
+        self.store.gateways_at(address)
+    }
+
+    /// One HTTPRoute.
+    #[must_use]
+    pub fn http_route(self, route: &ObjectRef) -> Option<&'a Arc<HttpRoute>> {
+        self.read(Fact::Route(route));
+        self.store.http_route(&route.name)
+    }
+
+    /// One GRPCRoute.
+    #[must_use]
+    pub fn grpc_route(self, route: &ObjectRef) -> Option<&'a Arc<GrpcRoute>> {
+        self.read(Fact::Route(route));
+        self.store.grpc_route(&route.name)
+    }
+
+    /// The ReferenceGrants of a namespace, by name.
+    pub fn grants(
+        self,
+        namespace: &str,
+    ) -> impl Iterator<Item = &'a Arc<ReferenceGrant>> + use<'a> {
+        self.read(Fact::Grants(namespace));
+        self.store.grants(namespace)
+    }
+
+    /// The labels of a Namespace; none where it is not known.
+    #[must_use]
+    pub fn namespace_labels(self, name: &Arc<str>) -> &'a [(Arc<str>, Arc<str>)] {
+        let name = NamespacedName::new("", name.clone());
+        self.read(Fact::NamespaceLabels(&name));
+        self.store.labels_of(&name)
+    }
+
+    /// How many routes are attached to a listener of an object.
+    #[must_use]
+    pub fn attached_routes(self, parent: &ObjectRef, listener: &str) -> usize {
+        self.read(Fact::AttachedRoutes(parent, listener));
+        self.store.claimed.attached(parent, listener)
     }
 
     /// One Service.

@@ -42,6 +42,21 @@ impl Store {
             Fact::ExtensionService(name) => {
                 text(&self.extension_service(name).map(|service| service.spec()))
             }
+            Fact::GatewayClass(name) => text(&self.gateway_class(name).map(|it| it.spec())),
+            Fact::Gateway(name) => text(&self.gateway(name).map(|it| it.spec())),
+            Fact::GatewayAddresses(name) => {
+                text(&self.gateway(name).map(|it| &it.status.addresses))
+            }
+            Fact::GatewaysAt(address) => text(&self.gateways_at(address)),
+            Fact::Route(route) => match route.kind {
+                Kind::GrpcRoute => text(&self.grpc_route(&route.name).map(|it| it.spec())),
+                _ => text(&self.http_route(&route.name).map(|it| it.spec())),
+            },
+            Fact::Grants(namespace) => text(&self.grants(namespace).collect::<Vec<_>>()),
+            Fact::NamespaceLabels(name) => text(&self.labels_of(name)),
+            Fact::AttachedRoutes(parent, listener) => {
+                text(&self.claimed.attached(parent, listener))
+            }
             Fact::Service(name) => text(&(
                 self.service(name),
                 self.invalid(&reference(Kind::Service, name)),

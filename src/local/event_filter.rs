@@ -213,9 +213,15 @@ impl<S: StandIn> EventFilter<S> {
                 classes.map(|class| class.metadata.name.clone()).collect()
             }
             Kind::HttpProxy => self.http_proxies.keys().cloned().collect(),
-            Kind::TlsCertificateDelegation | Kind::ExtensionService | Kind::Untyped(_) => {
-                Vec::new()
-            }
+            Kind::TlsCertificateDelegation
+            | Kind::ExtensionService
+            | Kind::GatewayClass
+            | Kind::Gateway
+            | Kind::HttpRoute
+            | Kind::GrpcRoute
+            | Kind::ReferenceGrant
+            | Kind::Namespace
+            | Kind::Untyped(_) => Vec::new(),
         }
     }
 
@@ -253,6 +259,12 @@ impl<S: StandIn> EventFilter<S> {
             }
             Object::TlsCertificateDelegation(_)
             | Object::ExtensionService(_)
+            | Object::GatewayClass(_)
+            | Object::Gateway(_)
+            | Object::HttpRoute(_)
+            | Object::GrpcRoute(_)
+            | Object::ReferenceGrant(_)
+            | Object::Namespace(_)
             | Object::Untyped(_)
             | Object::Invalid(_)
             | Object::Unused(_) => {}
@@ -291,7 +303,15 @@ impl<S: StandIn> EventFilter<S> {
                     touched.secrets.extend(self.all_secrets());
                 }
             }
-            Kind::TlsCertificateDelegation | Kind::ExtensionService | Kind::Untyped(_) => {}
+            Kind::TlsCertificateDelegation
+            | Kind::ExtensionService
+            | Kind::GatewayClass
+            | Kind::Gateway
+            | Kind::HttpRoute
+            | Kind::GrpcRoute
+            | Kind::ReferenceGrant
+            | Kind::Namespace
+            | Kind::Untyped(_) => {}
         }
     }
 

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use crate::objects::ObjectRef;
+
 use super::{Host, Listener};
 
 /// Listeners that have their hosts together: what a host is on them is made in one go.
@@ -42,4 +44,6 @@ pub enum Claimable {
     Listener(Arc<str>),
     /// A host on a front.
     Host(Front, Host),
+    /// A place among the routes that are attached to a listener of an object, which counts them.
+    Attached(ObjectRef, Arc<str>),
 }

@@ -16,7 +16,7 @@
 //!
 //! 1. the hostname that the route itself names: an exact one, then the longer wildcard, then none;
 //! 2. calls of gRPC before everything else, which takes such calls too;
-//! 3. of calls: the longer service, then the longer method, then expressions;
+//! 3. of calls: the longer service, then the longer method, then expressions, then every call;
 //! 4. of the rest: exact paths, then expressions (the longer text first: the specification leaves it to us), then the
 //!    longer prefix;
 //! 5. a condition on the method, then more conditions on headers, then more on query parameters;
@@ -104,7 +104,10 @@ fn gateway_api_key(route: &impl Ranked) -> impl Ord {
     let is_exact = matches!(matches.path, PathMatch::Exact(_));
     // A call's path is its service and its method, and the longer service counts before the longer path.
     let (class, service) = match (matches.is_grpc(), path.rsplit_once('/')) {
-        (true, Some((service, _))) => (u8::from(is_expression), service.len()),
+        (true, Some((service, _))) => match matches.path {
+            PathMatch::PathPrefix(_) => (2, 0),
+            _ => (u8::from(is_expression), service.len()),
+        },
         _ if is_exact => (0, 0),
         _ if is_expression => (1, 0),
         _ => (2, 0),

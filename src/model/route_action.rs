@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::balancing::HashPolicy;
 use super::cookie_rewrite::CookieRewrites;
+use super::filters::HeaderChange;
 use super::header::{HeaderModifier, HeaderName, is_token_byte};
 use super::redirect::{InternalRedirects, PathRewrite, Redirect};
 use super::retry::RetryPolicy;
@@ -180,6 +181,10 @@ pub struct BackendOptions {
     pub request_headers: HeaderModifier,
     /// Changes of the response's headers.
     pub response_headers: HeaderModifier,
+    /// Headers of the request that are there besides those of their name.
+    pub added_request_headers: Vec<HeaderChange>,
+    /// Headers of the response that are there besides those of their name.
+    pub added_response_headers: Vec<HeaderChange>,
     /// What to replace the path with, instead of [`Forward::rewrite`].
     pub rewrite: Option<PathRewrite>,
     /// Who gets copies, besides [`ForwardOptions::mirrors`].

@@ -50,6 +50,17 @@ impl TlsServer {
         server
     }
 
+    /// The same for one listener of several that share a port: those never share a server, whatever their certificates are.
+    #[must_use]
+    pub fn of_listener(mut self, listener: &str) -> Self {
+        let separator = match self.name.contains('?') {
+            true => '&',
+            false => '?',
+        };
+        self.name = format!("{}{separator}listener={}", self.name, escaped(listener)).into();
+        self
+    }
+
     /// Whether its hosts can be served over QUIC as over TCP. Envoy has no client certificates there before 1.40, and
     /// TLS 1.3 with groups of its own; who wants HTTP/1.1 or HTTP/2 only does not want HTTP/3.
     #[must_use]

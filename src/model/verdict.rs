@@ -9,6 +9,7 @@ use std::sync::Arc;
 use imbl::OrdMap;
 
 use super::tls::Validity;
+use crate::objects::gateway_api;
 use crate::objects::http_proxy::{Status, SubCondition};
 use crate::objects::{Field, Ingress, LoadBalancerAddress, NamespacedName, ObjectRef, Problem};
 
@@ -21,6 +22,8 @@ pub struct Statuses {
     pub http_proxies: OrdMap<NamespacedName, ConditionFacts>,
     /// The same of ExtensionServices.
     pub extension_services: OrdMap<NamespacedName, ConditionFacts>,
+    /// Every object of the Gateway API that is seen and has a status.
+    pub gateway_api: OrdMap<ObjectRef, GatewayApiFacts>,
     /// What is wrong, by object. An object without problems is not in here.
     pub problems: OrdMap<ObjectRef, ObjectProblems>,
     /// When each certificate in use is good, by Secret.
@@ -58,6 +61,28 @@ pub struct ConditionFacts {
     pub warnings: Arc<[SubCondition]>,
     /// `status` as last seen.
     pub seen: Arc<Status>,
+}
+
+/// What the status task has to know of an object of the Gateway API.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GatewayApiFacts {
+    /// `metadata.uid`.
+    pub uid: Arc<str>,
+    /// When it was created: the older one is given an address first.
+    pub created: Option<jiff::Timestamp>,
+    /// What is to be written; `None` for what is not ours.
+    pub wanted: Option<Arc<WantedStatus>>,
+    /// What is ours of `status` as last seen.
+    pub seen: Arc<gateway_api::Status>,
+}
+
+/// What the status of an object of the Gateway API is to be.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct WantedStatus {
+    /// What is to be written.
+    pub status: gateway_api::Status,
+    /// How many addresses a Gateway is still to be given. They stand in its status before anybody binds them.
+    pub wanted_addresses: u32,
 }
 
 /// The problems of one object.

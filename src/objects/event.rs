@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use super::{
-    EndpointSlice, ExtensionService, HttpProxy, Ingress, IngressClass, Kind, Metadata, ObjectRef,
-    Secret, Service, TlsCertificateDelegation, Untyped, for_each_kind,
+    EndpointSlice, ExtensionService, Gateway, GatewayClass, GrpcRoute, HttpProxy, HttpRoute,
+    Ingress, IngressClass, Kind, Metadata, Namespace, ObjectRef, ReferenceGrant, Secret, Service,
+    TlsCertificateDelegation, Untyped, for_each_kind,
 };
 
 /// One change of the set of objects. Sources send nothing else, whether they read an API server or files.

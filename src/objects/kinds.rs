@@ -35,6 +35,24 @@ macro_rules! for_each_kind {
             /// `projectcontour.io/v1alpha1` ExtensionService, read where that CRD exists.
             ExtensionService: "projectcontour.io/v1alpha1", "ExtensionService", "extensionservices",
                 Namespaced, Custom, extension_services, extension_service::ExtensionServiceWire<'_>;
+            /// `gateway.networking.k8s.io/v1` GatewayClass, cluster-scoped, read where that CRD exists.
+            GatewayClass: "gateway.networking.k8s.io/v1", "GatewayClass", "gatewayclasses",
+                Cluster, Custom, gateway_classes, gateway_api::GatewayClassWire<'_>;
+            /// `gateway.networking.k8s.io/v1` Gateway, read where that CRD exists.
+            Gateway: "gateway.networking.k8s.io/v1", "Gateway", "gateways",
+                Namespaced, Custom, gateways, gateway_api::GatewayWire<'_>;
+            /// `gateway.networking.k8s.io/v1` HTTPRoute, read where that CRD exists.
+            HttpRoute: "gateway.networking.k8s.io/v1", "HTTPRoute", "httproutes",
+                Namespaced, Custom, http_routes, gateway_api::HttpRouteWire<'_>;
+            /// `gateway.networking.k8s.io/v1` GRPCRoute, read where that CRD exists.
+            GrpcRoute: "gateway.networking.k8s.io/v1", "GRPCRoute", "grpcroutes",
+                Namespaced, Custom, grpc_routes, gateway_api::GrpcRouteWire<'_>;
+            /// `gateway.networking.k8s.io/v1` ReferenceGrant, read where that CRD exists.
+            ReferenceGrant: "gateway.networking.k8s.io/v1", "ReferenceGrant", "referencegrants",
+                Namespaced, Custom, reference_grants, gateway_api::ReferenceGrantWire<'_>;
+            /// `v1` Namespace, cluster-scoped, read where Gateways are: whose routes may be attached to one, its labels say.
+            Namespace: "v1", "Namespace", "namespaces",
+                Cluster, BuiltIn, namespaces, gateway_api::NamespaceWire<'_>;
         }
     };
 }
@@ -126,6 +144,23 @@ impl Kind {
     #[must_use]
     pub const fn is_namespaced(self) -> bool {
         matches!(self.scope(), Scope::Namespaced)
+    }
+
+    /// The custom kind that has to be installed for it to be read: itself, or the one whose objects it is read for; `None` for what is
+    /// always read.
+    #[must_use]
+    pub const fn custom(self) -> Option<Self> {
+        match self {
+            Self::Namespace => Some(Self::Gateway),
+            _ if self.is_custom() => Some(self),
+            _ => None,
+        }
+    }
+
+    /// Whether it is read for the Gateway API alone.
+    #[must_use]
+    pub fn is_of_gateway_api(self) -> bool {
+        self == Self::Namespace || self.group() == super::gateway_api::GROUP
     }
 
     /// Whether it is read only where its CustomResourceDefinition is installed.

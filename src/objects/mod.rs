@@ -11,6 +11,7 @@ mod endpoint_slice;
 mod event;
 mod extension_service;
 mod field;
+pub mod gateway_api;
 pub mod http_proxy;
 mod ingress;
 mod kinds;
@@ -30,6 +31,7 @@ pub use endpoint_slice::{AddressType, Endpoint, EndpointPort, EndpointSlice};
 pub use event::{Event, Invalid, Object};
 pub use extension_service::{CircuitBreakerPolicy, ExtensionService, ExtensionServiceTarget};
 pub use field::{Field, FieldRef, as_place};
+pub use gateway_api::{Gateway, GatewayClass, GrpcRoute, HttpRoute, Namespace, ReferenceGrant};
 pub use http_proxy::HttpProxy;
 pub use ingress::{
     CONTROLLER, Ingress, IngressBackend, IngressClass, IngressPath, IngressRule, IngressTls,

@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 
 use super::address::Source;
+use crate::model::Cidr;
 use crate::objects::{LoadBalancerAddress, NamespacedName};
 use crate::process::pod::Pod;
 
@@ -40,6 +41,10 @@ pub struct Args {
         default_value_t = StatusFrom::Auto
     )]
     pub ingress_status_from: StatusFrom,
+
+    /// The addresses that Gateways are given: a flag of what is served.
+    #[arg(skip)]
+    pub gateway_addresses: Box<[Cidr]>,
 }
 
 /// Where the published addresses come from.

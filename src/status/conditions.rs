@@ -10,7 +10,6 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use futures::StreamExt as _;
 use futures::stream::FuturesUnordered;
@@ -26,6 +25,7 @@ use tracing::{debug, warn};
 use super::address::Addresses;
 use super::metrics::Metrics;
 use super::queue::Pace;
+use super::settle::{Action, REFUSED_PAUSE, SETTLED, Written, decide};
 use super::writes::{CALL_LIMIT, Fate, Turn, Writes, sleep_until};
 use crate::model::verdict::{ConditionFacts, Statuses};
 use crate::objects::http_proxy::{Status, SubCondition, ValidCondition};
@@ -35,40 +35,11 @@ use crate::status::api_call::{Failure, within};
 /// Calls per second, as for Ingresses.
 const PER_SECOND: u32 = 50;
 
-/// When a written status is looked at again: it should have come back by the watch long before.
-const SETTLED: Duration = Duration::from_secs(30);
-
-/// For how long a quarrel over one object is remembered.
-const QUARREL: Duration = Duration::from_secs(600);
-
-/// When an object is tried again whose status the API server did not take, though it has not changed.
-const REFUSED_PAUSE: Duration = Duration::from_secs(1800);
-
 /// The writer of one kind, of one term as leader.
 pub(super) struct Writer {
     calls: Calls,
     writes: Writes,
-    written: HashMap<NamespacedName, Written>,
-}
-
-/// What was written to one object.
-struct Written {
-    uid: Arc<str>,
-    /// What was there before, which we go on to see until the watch brings what we wrote.
-    before: Arc<Status>,
-    wrote: Status,
-    at: Instant,
-    /// How often another has written something else since.
-    overwritten: u32,
-}
-
-/// What has to be done to one object.
-#[derive(Debug, PartialEq, Eq)]
-enum Action {
-    Nothing,
-    /// Look again at this time.
-    Later(Instant),
-    Write(Status),
+    written: HashMap<NamespacedName, Written<Status>>,
 }
 
 /// How one call ended.
@@ -180,7 +151,7 @@ impl Writer {
         }
         let wanted = wanted(self.calls.kind, facts, publish);
         let written = self.written.get(name).filter(|it| it.uid == facts.uid);
-        match decide(facts, wanted, written, now) {
+        match decide(&*facts.seen, wanted, written, now) {
             Action::Nothing => {
                 self.written.remove(name);
                 None
@@ -238,45 +209,6 @@ impl Writer {
             overwritten,
         };
         self.written.insert(name.clone(), written);
-    }
-}
-
-/// What is to be done, of what is there, what is wanted and what was written: no IO, no clock.
-fn decide(
-    facts: &ConditionFacts,
-    wanted: Status,
-    written: Option<&Written>,
-    now: Instant,
-) -> Action {
-    let seen = &facts.seen;
-    let is_there = **seen == wanted;
-    let Some(written) = written else {
-        return match is_there {
-            true => Action::Nothing,
-            false => Action::Write(wanted),
-        };
-    };
-    if is_there {
-        let forget = match written.overwritten {
-            0 => written.at + SETTLED,
-            _ => written.at + QUARREL,
-        };
-        return match now < forget {
-            true => Action::Later(forget),
-            false => Action::Nothing,
-        };
-    }
-    if written.wrote != wanted {
-        return Action::Write(wanted);
-    }
-    if written.before == *seen && now < written.at + SETTLED {
-        return Action::Later(written.at + SETTLED);
-    }
-    // Somebody else writes, too: double the pause each time, up to 256 s.
-    let again = written.at + Duration::from_secs(1 << written.overwritten.min(8));
-    match now < again {
-        true => Action::Later(again),
-        false => Action::Write(wanted),
     }
 }
 
@@ -424,6 +356,8 @@ fn sub_condition(said: &SubCondition) -> Value {
 mod tests {
     #![allow(clippy::unwrap_used)]
 
+    use std::time::Duration;
+
     use super::*;
 
     fn said(kind: &str, reason: &str, message: &str) -> SubCondition {
@@ -532,7 +466,10 @@ mod tests {
             (other, after(30, 255), later(256)),
         ] {
             let facts = seen(there);
-            assert_eq!(decide(&facts, wanted(), written.as_ref(), now), expected);
+            assert_eq!(
+                decide(&*facts.seen, wanted(), written.as_ref(), now),
+                expected
+            );
         }
     }
 }

@@ -1,5 +1,5 @@
-//! Tells Kubernetes what the controller found out: addresses on Ingresses, the status of HTTPProxies and ExtensionServices,
-//! problems as Events.
+//! Tells Kubernetes what the controller found out: addresses on Ingresses, the status of HTTPProxies, ExtensionServices and the
+//! kinds of the Gateway API, problems as Events.
 //!
 //! It takes finished values ([`Statuses`]) from a watch channel and never answers: it can
 //! be slow, throttled or forbidden, and no data waits for it (I9). No failure of the API server ends it.
@@ -17,11 +17,13 @@ mod decision;
 mod event;
 mod event_spec;
 mod expiry;
+mod gateway_api;
 mod ingress;
 pub mod lease;
 mod metrics;
 mod problems;
 mod queue;
+mod settle;
 #[cfg(test)]
 mod tests;
 mod writes;
@@ -32,6 +34,7 @@ use std::sync::Arc;
 use kube::Client;
 use tokio::sync::watch;
 
+use crate::model::Cidr;
 use crate::model::verdict::{RefusedObject, Statuses};
 use crate::objects::Kind;
 use crate::process::pod::Pod;
@@ -49,6 +52,8 @@ pub struct Writer {
     field_manager: Arc<str>,
     events: event::Writer,
     metrics: Metrics,
+    /// The addresses that Gateways are given.
+    gateway_addresses: Box<[Cidr]>,
 }
 
 impl Writer {
@@ -69,6 +74,7 @@ impl Writer {
             events: event::Writer::new(client.clone(), pod, metrics.clone()),
             client,
             metrics,
+            gateway_addresses: args.gateway_addresses.clone(),
         })
     }
 
@@ -119,20 +125,27 @@ impl Writer {
         };
         let mut proxies = conditions(Kind::HttpProxy);
         let mut extensions = conditions(Kind::ExtensionService);
+        let mut gateway_api = gateway_api::KINDS.map(|kind| {
+            let ranges = self.gateway_addresses.clone();
+            gateway_api::Writer::new(kind, self.client.clone(), ranges, &self.metrics)
+        });
         async move {
             let of_proxies = proxies.run(statuses.clone(), known.clone());
             let of_extensions = extensions.run(statuses.clone(), known.clone());
+            let of_gateway_api = gateway_api.iter_mut().map(|it| it.run(statuses.clone()));
+            let of_gateway_api = futures::future::join_all(of_gateway_api);
             let written = async {
                 tokio::join!(
                     ingresses.run(statuses, known),
                     of_proxies,
                     of_extensions,
+                    of_gateway_api,
                     events
                 )
             };
             tokio::select! {
                 () = follow => {}
-                ((), (), (), ()) = written => {}
+                _ = written => {}
             }
         }
     }

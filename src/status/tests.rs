@@ -80,6 +80,7 @@ impl Bench {
         let client = Client::new(service, "isobath");
         let metrics = Metrics::default();
         let writer = Writer {
+            gateway_addresses: Box::default(),
             source: address::Source::Fixed([ip("192.0.2.1")].into()),
             field_manager: ingress::field_manager("isobath", "isobath").into(),
             events: event::Writer::new(client.clone(), &Pod::default(), metrics.clone()),

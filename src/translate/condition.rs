@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::facts::Store;
-use crate::model::verdict::{ConditionFacts, Statuses};
+use crate::model::verdict::{ConditionFacts, GatewayApiFacts, Statuses, WantedStatus};
 use crate::objects::http_proxy::{Status, SubCondition};
 use crate::objects::{Condition, Kind, ObjectRef, Problem};
 
@@ -17,6 +17,8 @@ pub struct Found<'a> {
     pub problems: Vec<&'a [Problem]>,
     /// Whether routes of a host come through it that it does not claim itself.
     pub is_reached: bool,
+    /// What its status is to be, of an object of the Gateway API that is ours.
+    pub status: Option<Arc<WantedStatus>>,
 }
 
 /// The bytes that all errors, or warnings, of one object may have: etcd takes no object above 1.5 MiB.
@@ -81,6 +83,37 @@ pub fn enter_extension_service(
         statuses
             .extension_services
             .insert(object.name.clone(), facts);
+    }
+}
+
+/// Whether objects of the kind have a status of the Gateway API.
+pub const fn has_gateway_status(kind: Kind) -> bool {
+    matches!(
+        kind,
+        Kind::GatewayClass | Kind::Gateway | Kind::HttpRoute | Kind::GrpcRoute
+    )
+}
+
+/// Enters an object of the Gateway API into the verdicts, or takes out one that is gone.
+pub fn enter_gateway_api(
+    store: &Store,
+    object: &ObjectRef,
+    found: &Found<'_>,
+    statuses: &mut Statuses,
+) {
+    let (Some(seen), Some(metadata)) = (store.gateway_status(object), store.metadata(object))
+    else {
+        statuses.gateway_api.remove(object);
+        return;
+    };
+    let facts = GatewayApiFacts {
+        uid: metadata.uid.clone(),
+        created: metadata.created,
+        wanted: found.status.clone(),
+        seen: seen.clone(),
+    };
+    if statuses.gateway_api.get(object) != Some(&facts) {
+        statuses.gateway_api.insert(object.clone(), facts);
     }
 }
 

@@ -16,11 +16,12 @@ use foldhash::fast::RandomState;
 
 use crate::facts::{FactId, Log};
 use crate::model::Host;
-use crate::objects::NamespacedName;
+use crate::objects::{NamespacedName, ObjectRef};
 
 use super::above::Source;
 use super::budget::Account;
 use super::certificate::Choice;
+use super::gateway_api::{Attachment, Bind, EffectiveGateway, RouteRules};
 use super::ownership::{self, HostOwnership};
 use super::reading::Reading;
 use super::service_policy::Ports;
@@ -36,6 +37,14 @@ pub enum Derived {
     Reading(NamespacedName),
     /// Whether each host that an Ingress names under `tls` only can have its rules without a host.
     AffordsHostless(NamespacedName),
+    /// What a Gateway comes to by itself.
+    Gateway(NamespacedName),
+    /// The rules of a route of the Gateway API.
+    RouteRules(ObjectRef),
+    /// What is at an address and port, by the name of the listener.
+    Bind(Arc<str>),
+    /// To which listeners a route of the Gateway API is attached.
+    Attachment(ObjectRef),
     /// The namespace that a host belongs to.
     Owner(Host),
     /// Whether a host that begins with `*` is there on plain HTTP.
@@ -61,6 +70,8 @@ impl Derived {
         match self {
             Self::Account(_) | Self::Reading(_) => Stratum::Ingress,
             Self::AffordsHostless(_) => Stratum::Allowed,
+            Self::Gateway(_) | Self::RouteRules(_) => Stratum::Listen,
+            Self::Bind(_) | Self::Attachment(_) => Stratum::Attach,
             Self::Owner(_) => Stratum::Own,
             Self::OnHttp(_) | Self::Choice(_) | Self::Source(_) => Stratum::Offer,
             Self::Affords(..) => Stratum::Taker,
@@ -89,6 +100,22 @@ impl Derived {
             Self::AffordsHostless(name) => {
                 input.affords_hostless(name);
                 memo.affords_hostless.hash(name)
+            }
+            Self::Gateway(name) => {
+                let _ = input.gateway(name);
+                memo.gateways.hash(name)
+            }
+            Self::RouteRules(route) => {
+                let _ = input.route_rules(route);
+                memo.route_rules.hash(route)
+            }
+            Self::Bind(name) => {
+                let _ = input.bind(name);
+                memo.binds.hash(name)
+            }
+            Self::Attachment(route) => {
+                let _ = input.attachment(route);
+                memo.attachments.hash(route)
             }
             Self::Owner(host) => {
                 let _ = input.owner(host);
@@ -120,6 +147,10 @@ pub struct Memo {
     accounts: Once<NamespacedName, Account>,
     readings: Once<NamespacedName, Reading>,
     affords_hostless: Once<NamespacedName, bool>,
+    gateways: Once<NamespacedName, EffectiveGateway>,
+    route_rules: Once<ObjectRef, RouteRules>,
+    binds: Once<Arc<str>, Bind>,
+    attachments: Once<ObjectRef, Attachment>,
     owners: Once<Host, Option<Arc<str>>>,
     on_http: Once<Host, bool>,
     choices: Once<Host, Option<Choice>>,
@@ -141,6 +172,10 @@ impl Memo {
         self.readings.collect(&mut made, Derived::Reading);
         self.affords_hostless
             .collect(&mut made, Derived::AffordsHostless);
+        self.gateways.collect(&mut made, Derived::Gateway);
+        self.route_rules.collect(&mut made, Derived::RouteRules);
+        self.binds.collect(&mut made, Derived::Bind);
+        self.attachments.collect(&mut made, Derived::Attachment);
         self.owners.collect(&mut made, Derived::Owner);
         self.on_http.collect(&mut made, Derived::OnHttp);
         self.choices.collect(&mut made, Derived::Choice);
@@ -174,6 +209,40 @@ impl<'a> Input<'a> {
             name,
             Derived::AffordsHostless,
             |input| input.account(name).affords_hostless(),
+        )
+    }
+
+    /// What a Gateway comes to by itself; nothing for one that is not ours.
+    pub(super) fn gateway(self, name: &NamespacedName) -> Arc<EffectiveGateway> {
+        self.derive(&self.memo.gateways, name, Derived::Gateway, |input| {
+            EffectiveGateway::of(input, name)
+        })
+    }
+
+    /// The rules of a route of the Gateway API.
+    pub(super) fn route_rules(self, route: &ObjectRef) -> Arc<RouteRules> {
+        self.derive(
+            &self.memo.route_rules,
+            route,
+            Derived::RouteRules,
+            |input| RouteRules::of(input, route),
+        )
+    }
+
+    /// What is at an address and port.
+    pub(super) fn bind(self, name: &Arc<str>) -> Arc<Bind> {
+        self.derive(&self.memo.binds, name, Derived::Bind, |input| {
+            Bind::of(input, name)
+        })
+    }
+
+    /// To which listeners a route of the Gateway API is attached.
+    pub(super) fn attachment(self, route: &ObjectRef) -> Arc<Attachment> {
+        self.derive(
+            &self.memo.attachments,
+            route,
+            Derived::Attachment,
+            |input| Attachment::of(input, route),
         )
     }
 

@@ -79,6 +79,7 @@ pub fn host(input: Input<'_>, host: &Host) -> HostUnit {
         fallback: None,
     });
     HostUnit {
+        any_depth: false,
         http,
         https,
         passthrough: None,

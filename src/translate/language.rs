@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::facts::Store;
-use crate::model::verdict::Statuses;
+use crate::model::verdict::{Statuses, WantedStatus};
 use crate::model::{Claimable, Front, Host};
 use crate::objects::{Kind, Object, ObjectRef, Problem};
 
@@ -45,6 +45,11 @@ pub trait Language: fmt::Debug + Sync {
     /// What is wrong with one of its objects, whatever its listeners and hosts come to.
     fn problems(&self, _: Input<'_>, _: &ObjectRef) -> Vec<Problem> {
         Vec::new()
+    }
+
+    /// What the status of one of its objects is to be, where it is a status of conditions; `None` where it is not ours to write.
+    fn status(&self, _: Input<'_>, _: &ObjectRef) -> Option<WantedStatus> {
+        None
     }
 
     /// One of its objects without what is beyond its budget. What is left out is never kept.

@@ -8,11 +8,12 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::facts::Store;
-use crate::model::verdict::Statuses;
+use crate::model::verdict::{Statuses, WantedStatus};
 use crate::model::{Claimable, Front, Host, Listener};
 use crate::objects::{Kind, Object, ObjectRef, Problem};
 
 use super::condition::{self, Found};
+use super::gateway_api::GatewayApiLanguage;
 use super::httpproxy::HttpProxyLanguage;
 use super::ingress::IngressLanguage;
 use super::language::Language;
@@ -25,7 +26,11 @@ pub struct Languages(Vec<&'static dyn Language>);
 
 impl Default for Languages {
     fn default() -> Self {
-        Self(vec![&IngressLanguage, &HttpProxyLanguage])
+        Self(vec![
+            &IngressLanguage,
+            &HttpProxyLanguage,
+            &GatewayApiLanguage,
+        ])
     }
 }
 
@@ -165,6 +170,15 @@ impl Languages {
         }
     }
 
+    /// What the status of an object is to be, where that is for us to say.
+    #[must_use]
+    pub fn object_status(&self, input: Input<'_>, object: &ObjectRef) -> Option<Arc<WantedStatus>> {
+        if input.reader.invalid(object).is_some() {
+            return None;
+        }
+        self.of(object.kind)?.status(input, object).map(Arc::new)
+    }
+
     /// An object without what is beyond its budget.
     #[must_use]
     pub fn within_budget(&self, object: Object) -> Object {
@@ -190,6 +204,9 @@ impl Languages {
             Kind::HttpProxy => condition::enter_http_proxy(store, object, found, statuses),
             Kind::ExtensionService => {
                 condition::enter_extension_service(store, object, found, statuses);
+            }
+            kind if condition::has_gateway_status(kind) => {
+                condition::enter_gateway_api(store, object, found, statuses);
             }
             _ => language.enter(store, object, statuses),
         }

@@ -4,7 +4,7 @@
 //! said of one object. Every function gets a [`Reader`] that records what it reads, and returns plain data with the
 //! problems it found; it keeps nothing but what [`Memo`] spares the next one, does no IO, and knows nothing of Envoy.
 //! A [`Language`] says which objects are its own and what they come to: Ingress is one, HTTPProxy (`httpproxy`) another, and
-//! Gateway API will stand beside them. All make the same model.
+//! the Gateway API (`gateway_api`) a third. All make the same model.
 
 mod above;
 mod annotation;
@@ -19,6 +19,7 @@ mod derived;
 mod endpoints;
 mod entry;
 mod finding;
+mod gateway_api;
 mod host;
 mod httpproxy;
 mod ignored;
@@ -48,6 +49,7 @@ pub use cluster_source::{BackendPort, ClusterSource, NamedBackend};
 pub use clusters::{cluster, endpoints};
 pub use condition::Found;
 pub use derived::{Derived, Made, Memo};
+pub use gateway_api::GatewayOptions;
 pub use host::host;
 pub use httpproxy::{HttpProxyOptions, RateLimitService};
 pub use language::Language;
@@ -61,7 +63,7 @@ pub use trust_bundle::{TrustBundleKey, trust_bundle};
 use stratum::Stratum;
 
 use crate::facts::{Log, Reader, Store};
-use crate::model::{Alpn, Forwarding, Listener, TlsParameters, TlsServer, VirtualHost};
+use crate::model::{Alpn, Forwarding, Host, Listener, TlsParameters, TlsServer, VirtualHost};
 use crate::objects::{Field, FieldRef, Kind, NamespacedName, ObjectRef, Problem};
 
 /// What the translation reads: the objects, and what the operator decided.
@@ -100,6 +102,10 @@ impl<'a> Input<'a> {
 pub struct ListenerUnit {
     /// The listener, of the name that is claimed; `None` where nothing listens.
     pub listener: Option<Listener>,
+    /// The hostnames that share the port, where each is served by itself: a request for one of them on a connection for another
+    /// is misdirected (421), and a request for none of them unknown (404). `None` where what is not a connection's own is
+    /// misdirected.
+    pub hostnames: Option<Arc<[Host]>>,
     /// The clusters that it forwards to, by name; none where nothing listens.
     pub clusters: BTreeMap<Arc<str>, ClusterSource>,
     /// What was found wrong.
@@ -114,6 +120,8 @@ pub struct Options {
     pub allow_external_names: bool,
     /// Who may serve a host that several namespaces name.
     pub host_ownership: HostOwnership,
+    /// What the operator decided for Gateways.
+    pub gateway: GatewayOptions,
     /// What HTTPProxies may say.
     pub http_proxy: Arc<HttpProxyOptions>,
     /// The port in the location of redirects to HTTPS; without it the request's stays, unless it is 80.
@@ -138,6 +146,8 @@ pub struct HostUnit {
     pub passthrough: Option<Passthrough>,
     /// Whether no wildcard above it may answer for it by HTTPS, where it has none itself.
     pub is_closed: bool,
+    /// Whether a wildcard stands for names of any depth, instead of one label.
+    pub any_depth: bool,
     /// The clusters that its routes name, or its connections go to, by name.
     pub clusters: BTreeMap<Arc<str>, ClusterSource>,
     /// The objects that its routes come through, besides those that claim it: what an HTTPProxy includes.

@@ -7,6 +7,10 @@ pub enum Stratum {
     Ingress,
     /// What its account allows.
     Allowed,
+    /// What a Gateway comes to by itself, and the rules of a route.
+    Listen,
+    /// What is at an address and port, and to which listeners a route is attached.
+    Attach,
     /// What an object claims.
     Claim,
     /// Whose a host is.

@@ -108,6 +108,7 @@ fn share(cluster: &str, weight: u32, rewrite: Option<PathRewrite>) -> WeightedCl
             rewrite,
             mirrors: Vec::new(),
             cookie_rewrites: rewrites(vec![full()]),
+            ..BackendOptions::default()
         })),
         ..WeightedCluster::new(cluster, weight)
     }

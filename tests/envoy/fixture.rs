@@ -25,6 +25,7 @@ use crate::ads::Resources;
 /// The tables for clear text.
 pub const CLEAR: TableOptions = TableOptions {
     tls: false,
+    any_depth: false,
     ingress_metrics: true,
 };
 

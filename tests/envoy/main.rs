@@ -31,6 +31,7 @@ mod features;
 mod filter_cases;
 mod fixture;
 mod forwarded_certificates;
+mod gateways;
 mod global_limiting;
 mod golden;
 mod guarding;

@@ -48,7 +48,7 @@ fn translated(text: &str) -> String {
         let claims = languages.claims(input, proxy);
         hosts.extend(claims.iter().filter_map(|claim| match claim {
             Claimable::Host(_, host) => Some(host.clone()),
-            Claimable::Listener(_) => None,
+            Claimable::Listener(_) | Claimable::Attached(..) => None,
         }));
         store.claim(proxy, claims, &mut changes);
     }
@@ -99,7 +99,7 @@ fn translated(text: &str) -> String {
     text
 }
 
-fn virtual_host(text: &mut String, listener: &str, host: &VirtualHost) {
+pub(crate) fn virtual_host(text: &mut String, listener: &str, host: &VirtualHost) {
     let _ = writeln!(text, "{listener} {}", host.host);
     if let Some(filters) = &host.filters {
         let _ = writeln!(text, "  all: {filters:?}");

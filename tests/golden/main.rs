@@ -7,6 +7,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
+mod gateway_api;
 #[path = "../support/golden.rs"]
 mod golden;
 mod http_proxies;

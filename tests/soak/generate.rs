@@ -183,6 +183,12 @@ impl Generator {
                 | Kind::TlsCertificateDelegation
                 | Kind::HttpProxy
                 | Kind::ExtensionService
+                | Kind::GatewayClass
+                | Kind::Gateway
+                | Kind::HttpRoute
+                | Kind::GrpcRoute
+                | Kind::ReferenceGrant
+                | Kind::Namespace
                 | Kind::Untyped(_) => 1,
             };
             std::iter::repeat_n(kind, weight)
@@ -199,6 +205,12 @@ impl Generator {
             Kind::TlsCertificateDelegation => self.delegation(),
             Kind::HttpProxy => self.http_proxy(),
             Kind::ExtensionService => self.extension_service(),
+            Kind::GatewayClass => self.gateway_class(),
+            Kind::Gateway => self.gateway(),
+            Kind::HttpRoute => self.http_route(),
+            Kind::GrpcRoute => self.grpc_route(),
+            Kind::ReferenceGrant => self.reference_grant(),
+            Kind::Namespace => json!({}),
             Kind::Untyped(_) => unreachable!("it has no row"),
         };
         object["metadata"] = self.metadata(kind);

@@ -20,6 +20,7 @@ mod config_source;
 mod cycles;
 mod endpoints;
 mod envoys;
+mod gateways;
 mod generate;
 mod hostile;
 mod kills;

@@ -6,9 +6,12 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
+#[path = "gateways.rs"]
+mod gateways;
 #[path = "http_proxies.rs"]
 mod http_proxies;
 
+use gateways::{gateway, gateway_class, grpc_route, http_route, namespace, reference_grant};
 use http_proxies::{extension_service, http_proxy};
 use isobath::objects::*;
 use proptest::prelude::*;
@@ -387,6 +390,12 @@ fn valid(kind: Kind) -> BoxedStrategy<Object> {
         Kind::TlsCertificateDelegation => delegation().boxed(),
         Kind::HttpProxy => http_proxy().boxed(),
         Kind::ExtensionService => extension_service().boxed(),
+        Kind::GatewayClass => gateway_class().boxed(),
+        Kind::Gateway => gateway().boxed(),
+        Kind::HttpRoute => http_route().boxed(),
+        Kind::GrpcRoute => grpc_route().boxed(),
+        Kind::ReferenceGrant => reference_grant().boxed(),
+        Kind::Namespace => namespace().boxed(),
         Kind::Untyped(_) => unreachable!("it has no row"),
     }
 }
@@ -396,7 +405,8 @@ const fn weight(kind: Kind) -> u32 {
     match kind {
         Kind::Ingress => 8,
         Kind::Service | Kind::EndpointSlice | Kind::Secret => 4,
-        Kind::HttpProxy => 6,
+        Kind::HttpProxy | Kind::Gateway | Kind::HttpRoute => 6,
+        Kind::GatewayClass | Kind::ReferenceGrant | Kind::GrpcRoute | Kind::Namespace => 2,
         Kind::IngressClass
         | Kind::TlsCertificateDelegation
         | Kind::ExtensionService

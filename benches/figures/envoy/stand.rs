@@ -152,6 +152,7 @@ pub fn virtual_host(host: &str, tls: bool) -> (Arc<str>, Part) {
     let host = Host::new(host);
     let options = TableOptions {
         tls,
+        any_depth: false,
         ingress_metrics: true,
     };
     let model = VirtualHost {

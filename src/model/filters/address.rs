@@ -118,6 +118,29 @@ impl Cidr {
     pub const fn prefix(self) -> u8 {
         self.prefix
     }
+
+    /// The addresses that a host can have, from the lowest on: of IPv4 neither the network's own nor that of all hosts.
+    pub fn hosts(self) -> impl Iterator<Item = IpAddr> {
+        // The bits that do not count, all set.
+        let last = match self.address {
+            IpAddr::V4(_) => {
+                u128::from(u32::MAX.checked_shr(self.prefix.into()).unwrap_or_default())
+            }
+            IpAddr::V6(_) => u128::MAX
+                .checked_shr(self.prefix.into())
+                .unwrap_or_default(),
+        };
+        let is_wide = self.address.is_ipv4() && self.prefix < 31;
+        let from = u128::from(is_wide);
+        let to = last - from;
+        (from..=to).filter_map(move |offset| match self.address {
+            IpAddr::V4(first) => {
+                let offset = u32::try_from(offset).ok()?;
+                Some(IpAddr::V4(first.to_bits().checked_add(offset)?.into()))
+            }
+            IpAddr::V6(first) => Some(IpAddr::V6(first.to_bits().checked_add(offset)?.into())),
+        })
+    }
 }
 
 /// The first bits of so many.
@@ -131,6 +154,23 @@ const fn mask(prefix: u8, bits: u8) -> u128 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_range_has_hosts() {
+        for (range, expected) in [
+            ("192.0.2.0/30", &["192.0.2.1", "192.0.2.2"][..]),
+            ("192.0.2.0/31", &["192.0.2.0", "192.0.2.1"]),
+            ("192.0.2.7", &["192.0.2.7"]),
+            ("0.0.0.0/0", &["0.0.0.1", "0.0.0.2", "0.0.0.3"]),
+            ("2001:db8::/127", &["2001:db8::", "2001:db8::1"]),
+            ("::/0", &["::", "::1", "::2"]),
+        ] {
+            let hosts = Cidr::new(range).map(|range| range.hosts().take(3).collect::<Vec<_>>());
+            let hosts = hosts.unwrap_or_default();
+            let texts: Vec<String> = hosts.iter().map(IpAddr::to_string).collect();
+            assert_eq!(texts, expected, "{range}");
+        }
+    }
 
     #[test]
     fn ranges_are_read_in_one_form() {

@@ -1,6 +1,7 @@
 //! `metadata`, and the fields that several kinds share.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
@@ -118,6 +119,15 @@ impl MetadataWire<'_> {
         let mut labels = self.labels.0.iter();
         let (_, value) = labels.find(|(candidate, _)| candidate == key)?;
         Some(Arc::from(value.as_str()))
+    }
+
+    /// All labels, sorted; of two of one key the last holds.
+    pub(super) fn labels(&self) -> Box<[(Arc<str>, Arc<str>)]> {
+        let labels = self.labels.0.iter();
+        let labels: BTreeMap<Arc<str>, Arc<str>> = labels
+            .map(|(key, value)| (Arc::from(&**key), Arc::from(value.as_str())))
+            .collect();
+        labels.into_iter().collect()
     }
 
     /// `ValidateObjectMeta`, on what is read of it.

@@ -9,6 +9,7 @@
 
 mod endpoint_slice;
 mod extension_service;
+mod gateway_api;
 mod http_proxy;
 mod ingress;
 mod json;
@@ -17,6 +18,7 @@ mod schema;
 mod secret;
 mod service;
 mod wire;
+mod wires;
 
 use std::sync::Arc;
 

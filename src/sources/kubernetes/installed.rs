@@ -44,8 +44,10 @@ pub(super) async fn run(
 ) -> SourceError {
     let cause = match kind {
         Kind::Secret => secrets(shared, namespace.clone()).await,
-        _ if kind.is_custom() => custom(shared, kind, namespace.clone(), is_awaited).await,
-        _ => once(shared, kind, namespace.clone(), Secrets::Tls, &|| ()).await,
+        _ => match kind.custom() {
+            Some(of) => custom(shared, (kind, of), namespace.clone(), is_awaited).await,
+            None => once(shared, kind, namespace.clone(), Secrets::Tls, &|| ()).await,
+        },
     };
     SourceError {
         kind,
@@ -93,17 +95,17 @@ async fn secrets(shared: &Shared, namespace: Option<Arc<str>>) -> Cause {
     }
 }
 
-/// A kind that may be missing. `is_awaited`: somebody waits for its first list, even if there is nothing to list.
+/// A kind that may be missing, as it is read where another one is served. `is_awaited`: somebody waits for its first list, even if there is nothing to list.
 async fn custom(
     shared: &Shared,
-    kind: Kind,
+    (kind, of): (Kind, Kind),
     namespace: Option<Arc<str>>,
     is_awaited: bool,
 ) -> Cause {
     let mut known = shared.discovery.known();
     let mut must_list = is_awaited;
     loop {
-        let is_served = |kinds: &_| served(kinds).contains(&kind);
+        let is_served = |kinds: &_| served(kinds).contains(&of);
         if !is_served(&*known.borrow_and_update()) {
             if must_list {
                 let gone = Event::Replace {

@@ -111,12 +111,15 @@ impl Kubernetes {
         let namespaces: BTreeSet<&str> = args.watch_namespaces.iter().map(String::as_str).collect();
         let (mut watched, mut missing) = (Vec::new(), Vec::new());
         for kind in Kind::ALL {
-            let list = match kind.is_custom() && !served.contains(&kind) {
+            let is_missing = |custom: &Kind| !served.contains(custom);
+            let list = match kind.custom().as_ref().is_some_and(is_missing) {
                 true => &mut missing,
                 false => &mut watched,
             };
             match kind {
                 Kind::IngressClass if ingress_class.is_some() => {}
+                // Classes and the labels of namespaces are the cluster's, which a Role can't let anybody read.
+                kind if kind.is_of_gateway_api() && !namespaces.is_empty() => {}
                 kind if kind.is_namespaced() && !namespaces.is_empty() => {
                     list.extend(namespaces.iter().map(|name| (kind, Some((*name).into()))));
                 }

@@ -1,4 +1,6 @@
-//! The fields of Contour's custom resources, of which k8s-openapi knows nothing: those of its definitions.
+//! The fields of custom resources, of which k8s-openapi knows nothing: those of their definitions, Contour's here.
+
+mod gateway_api;
 
 use std::cell::RefCell;
 
@@ -9,7 +11,7 @@ use serde_json::{Map, Value};
 use super::fields::{Node, Path, Step, UnknownField};
 
 /// What the fields are taken from, for messages.
-pub(super) const VERSION: &str = "Contour 1.33";
+const VERSION: &str = "Contour 1.33";
 
 /// Each type with its fields; of those that are objects, or lists of objects, which type they are.
 const TYPES: &[(&str, &str)] = &[
@@ -196,7 +198,12 @@ pub(super) fn walk(
     path: &Path,
     found: &RefCell<Vec<UnknownField>>,
 ) {
-    let Some((of, fields)) = TYPES.iter().find(|(name, _)| *name == of) else {
+    let types = [(VERSION, TYPES), (gateway_api::VERSION, gateway_api::TYPES)];
+    let mut types = types.into_iter().flat_map(|(version, types)| {
+        let types = types.iter();
+        types.map(move |(name, fields)| (version, *name, *fields))
+    });
+    let Some((version, of, fields)) = types.find(|(_, name, _)| *name == of) else {
         return;
     };
     let fields: Vec<(&'static str, &'static str)> = fields
@@ -207,7 +214,7 @@ pub(super) fn walk(
     for (key, value) in object {
         let path = path.with(Step::Key(key.clone()));
         match fields.iter().find(|(name, _)| name == key) {
-            None => UnknownField::tell(found, path, of, &names, VERSION),
+            None => UnknownField::tell(found, path, of, &names, version),
             Some((_, "ObjectMeta")) => {
                 // What else is wrong with it is said when it is decoded.
                 let _ = ObjectMeta::deserialize(Node { value, path, found });
@@ -231,24 +238,43 @@ fn walk_value(of: &'static str, value: &Value, path: &Path, found: &RefCell<Vec<
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
 
+    /// Names are of one table only: they are looked for in all of them.
     #[test]
     fn every_type_that_is_named_is_there_and_is_named() {
-        let named = TYPES
-            .iter()
-            .flat_map(|(_, fields)| fields.split_whitespace())
-            .filter_map(|field| field.split_once(':'))
-            .map(|(_, of)| of)
-            .collect::<std::collections::BTreeSet<_>>();
-        let are: std::collections::BTreeSet<_> = TYPES.iter().map(|(name, _)| *name).collect();
-        assert_eq!(are.len(), TYPES.len());
-        let missing: Vec<_> = named.difference(&are).collect();
-        assert_eq!(missing, [&"ObjectMeta"]);
-        let tops: Vec<_> = are.difference(&named).copied().collect();
-        assert_eq!(
-            tops,
-            ["ExtensionService", "HTTPProxy", "TLSCertificateDelegation"]
-        );
+        let all = [TYPES, gateway_api::TYPES].concat();
+        let names: BTreeSet<_> = all.iter().map(|(name, _)| *name).collect();
+        assert_eq!(names.len(), all.len());
+        for (types, expected) in [
+            (
+                TYPES,
+                &["ExtensionService", "HTTPProxy", "TLSCertificateDelegation"][..],
+            ),
+            (
+                gateway_api::TYPES,
+                &[
+                    "GRPCRoute",
+                    "Gateway",
+                    "GatewayClass",
+                    "HTTPRoute",
+                    "ReferenceGrant",
+                ],
+            ),
+        ] {
+            let named: BTreeSet<_> = types
+                .iter()
+                .flat_map(|(_, fields)| fields.split_whitespace())
+                .filter_map(|field| field.split_once(':'))
+                .map(|(_, of)| of)
+                .collect();
+            let are: BTreeSet<_> = types.iter().map(|(name, _)| *name).collect();
+            let missing: Vec<_> = named.difference(&are).collect();
+            assert_eq!(missing, [&"ObjectMeta"]);
+            let tops: Vec<_> = are.difference(&named).copied().collect();
+            assert_eq!(tops, expected);
+        }
     }
 }

@@ -6,7 +6,7 @@
 
 use std::cell::RefCell;
 
-use k8s_openapi::api::core::v1::{Secret, Service};
+use k8s_openapi::api::core::v1::{Namespace, Secret, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use k8s_openapi::api::networking::v1::{Ingress, IngressClass};
 use serde::de::Deserialize;
@@ -37,7 +37,15 @@ pub(super) fn unknown(kind: Kind, object: &mut Map<String, Value>) -> Vec<Unknow
         Kind::Service => Service::deserialize(fields).map(drop),
         Kind::EndpointSlice => EndpointSlice::deserialize(fields).map(drop),
         Kind::Secret => Secret::deserialize(fields).map(drop),
-        Kind::TlsCertificateDelegation | Kind::HttpProxy | Kind::ExtensionService => {
+        Kind::Namespace => Namespace::deserialize(fields).map(drop),
+        Kind::TlsCertificateDelegation
+        | Kind::HttpProxy
+        | Kind::ExtensionService
+        | Kind::GatewayClass
+        | Kind::Gateway
+        | Kind::HttpRoute
+        | Kind::GrpcRoute
+        | Kind::ReferenceGrant => {
             custom_fields::walk(kind.name(), fields.object, &fields.path, fields.found);
             Ok(())
         }

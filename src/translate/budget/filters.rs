@@ -75,7 +75,12 @@ pub fn of_forward(forward: &Forward) -> u64 {
     let shares = shares.filter_map(|share| share.options.as_ref());
     let shares = shares.map(|options| {
         let headers = of_headers(&options.request_headers) + of_headers(&options.response_headers);
-        NAME + text_cost(headers) + NAME * as_cost(options.mirrors.len())
+        let added = options
+            .added_request_headers
+            .iter()
+            .chain(&options.added_response_headers);
+        let added: u64 = added.map(of_change).sum();
+        NAME + added + text_cost(headers) + NAME * as_cost(options.mirrors.len())
     });
     let options = forward.options.as_ref().map_or(0, |it| of_options(it));
     let retry = forward.retry.as_ref().map_or(0, |retry| {

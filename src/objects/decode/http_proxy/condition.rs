@@ -6,7 +6,7 @@ use super::super::super::http_proxy::{
 use super::super::super::validate::FieldError;
 use super::super::json::{Bool, Kept, List, Struct};
 use super::super::schema::{At, each_of, perhaps, present, text};
-use super::wires::wires;
+use super::super::wires::wires;
 
 wires! {
     struct IncludeWire {

@@ -10,7 +10,6 @@ mod route;
 mod service;
 mod status;
 mod virtual_host;
-mod wires;
 
 use std::sync::Arc;
 

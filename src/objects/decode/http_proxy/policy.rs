@@ -13,7 +13,7 @@ use super::super::schema::{
     At, COOKIE, COOKIE_PATH, DURATION_OR_INFINITY, HOST, Pattern, each_of, long, matching, no_more,
     not_empty, one_of, perhaps, present, some, text, texts,
 };
-use super::wires::wires;
+use super::super::wires::wires;
 
 wires! {
     struct AuthorizationPolicyWire {

@@ -7,9 +7,9 @@ use super::super::super::http_proxy::{
 use super::super::super::validate::FieldError;
 use super::super::json::{Bool, Kept, List, Struct, Whole};
 use super::super::schema::{At, each_of, not_empty, number, one_of, perhaps, present, some, text};
+use super::super::wires::wires;
 use super::condition::{HeaderWire, header};
 use super::policy::{HeaderValueWire, header_value};
-use super::wires::wires;
 
 wires! {
     struct RateLimitWire {

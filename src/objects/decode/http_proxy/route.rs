@@ -10,6 +10,7 @@ use super::super::schema::{
     At, DURATION_OR_INFINITY, HOST, PATH, each, each_of, long, matching, number, number_of, one_of,
     perhaps, present, some, text,
 };
+use super::super::wires::wires;
 use super::condition::{ConditionWire, condition};
 use super::policy::{
     AuthorizationPolicyWire, CookieWire, HeadersWire, IpFilterWire, LoadBalancerWire, TimeoutWire,
@@ -17,7 +18,6 @@ use super::policy::{
 };
 use super::rate_limit::{RateLimitWire, rate_limit};
 use super::service::{ServiceWire, service};
-use super::wires::wires;
 
 wires! {
     struct RouteWire {

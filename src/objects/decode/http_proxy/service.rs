@@ -8,11 +8,11 @@ use super::super::json::{Bool, Kept, List, Struct, Whole};
 use super::super::schema::{
     At, DECIMAL, DURATION, each_of, matching, number, one_of, perhaps, present, text,
 };
+use super::super::wires::wires;
 use super::policy::{
     CookieWire, HeadersWire, LoadBalancerWire, ValidationWire, cookie, headers, load_balancer,
     port, validation,
 };
-use super::wires::wires;
 
 wires! {
     struct ServiceWire {

@@ -6,7 +6,7 @@ use super::super::super::http_proxy::{Status, SubCondition, ValidCondition};
 use super::super::json::{Kept, List, Struct, Whole};
 use super::super::metadata::LoadBalancerWire;
 use super::super::schema::text;
-use super::wires::wires;
+use super::super::wires::wires;
 
 #[derive(Debug, Default, serde::Deserialize)]
 #[serde(default, rename_all = "camelCase")]

@@ -12,12 +12,12 @@ use super::super::schema::{
     At, DURATION, DURATION_OR_INFINITY, DURATION_OR_ZERO, TOKEN, WILDCARD_OR_HOST, each, each_of,
     matching, not_empty, number, one_of, perhaps, present, some, text, texts,
 };
+use super::super::wires::wires;
 use super::policy::{
     AuthorizationPolicyWire, IpFilterWire, ValidationWire, authorization_policy, ip_filter,
     validation,
 };
 use super::rate_limit::{RateLimitWire, rate_limit};
-use super::wires::wires;
 
 wires! {
     struct VirtualHostWire {

@@ -62,7 +62,7 @@ async fn watched() {
     // Groups have versions, and versions have resources.
     const CRD: (u16, &str) = (
         200,
-        r#"{"versions":[{"version":"v1"},{"version":"v1alpha1"}],"resources":[{"name":"httpproxies"},{"name":"tlscertificatedelegations"},{"name":"extensionservices"}]}"#,
+        r#"{"versions":[{"version":"v1"},{"version":"v1alpha1"}],"resources":[{"name":"httpproxies"},{"name":"tlscertificatedelegations"},{"name":"extensionservices"},{"name":"gateways"},{"name":"referencegrants"}]}"#,
     );
     for (flags, class, discovered, expected) in [
         (
@@ -75,7 +75,7 @@ async fn watched() {
             &[],
             Some("edge"),
             CRD,
-            "Ingress, Service, EndpointSlice, Secret, TLSCertificateDelegation, HTTPProxy, ExtensionService",
+            "Ingress, Service, EndpointSlice, Secret, TLSCertificateDelegation, HTTPProxy, ExtensionService, Gateway, ReferenceGrant, Namespace",
         ),
         (
             &[],
@@ -124,9 +124,7 @@ async fn watched() {
             .to_string();
         assert_eq!(
             error,
-            format!(
-                "list-watch of TLSCertificateDelegation: the API server answered {status}: {end}"
-            )
+            format!("list-watch of GatewayClass: the API server answered {status}: {end}")
         );
     }
 }

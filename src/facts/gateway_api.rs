@@ -1,0 +1,236 @@
+//! Objects of the Gateway API in the store: one fact each, less its status.
+//!
+//! The addresses in the status of a Gateway are a fact of their own: whoever holds the lease writes them there before anybody
+//! binds them, so that all replicas and restarts agree.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use crate::objects::gateway_api::Status;
+use crate::objects::{
+    Gateway, GatewayClass, GrpcRoute, HttpRoute, Kind, Namespace, NamespacedName, ObjectRef,
+    ReferenceGrant,
+};
+
+use super::changes::Changes;
+use super::fact::Fact;
+use super::{Indexed, Store};
+
+impl Indexed for GatewayClass {
+    fn replace(
+        store: &mut Store,
+        name: &NamespacedName,
+        old: Option<Arc<Self>>,
+        new: Option<Arc<Self>>,
+        changes: &mut Changes,
+    ) {
+        changes.object::<Self>(name);
+        if old.as_ref().map(|it| it.spec()) != new.as_ref().map(|it| it.spec()) {
+            changes.fact(Fact::GatewayClass(name));
+        }
+        store.tables.put(name, new);
+    }
+}
+
+/// The addresses that a Gateway names, or has.
+fn addresses(gateway: &Gateway) -> BTreeSet<IpAddr> {
+    let named = gateway.addresses.iter().map(|address| &address.value);
+    let has = gateway.status.addresses.iter().map(|(_, value)| value);
+    named
+        .chain(has)
+        .filter_map(|value| value.parse().ok())
+        .collect()
+}
+
+impl Indexed for Gateway {
+    fn replace(
+        store: &mut Store,
+        name: &NamespacedName,
+        old: Option<Arc<Self>>,
+        new: Option<Arc<Self>>,
+        changes: &mut Changes,
+    ) {
+        changes.object::<Self>(name);
+        if old.as_ref().map(|it| it.spec()) != new.as_ref().map(|it| it.spec()) {
+            changes.fact(Fact::Gateway(name));
+        }
+        let has = |gateway: &Option<Arc<Self>>| -> Vec<_> {
+            let gateway = gateway.iter();
+            gateway
+                .flat_map(|gateway| gateway.status.addresses.iter().cloned())
+                .collect()
+        };
+        if has(&old) != has(&new) {
+            changes.fact(Fact::GatewayAddresses(name));
+        }
+        let at = |gateway: &Option<Arc<Self>>| gateway.as_deref().map(addresses);
+        let [left, named] = [at(&old), at(&new)].map(Option::unwrap_or_default);
+        let age = |gateway: &Option<Arc<Self>>| gateway.as_ref().map(|it| it.metadata.created);
+        let concerned: Vec<IpAddr> = match age(&old) == age(&new) {
+            true => left.symmetric_difference(&named).copied().collect(),
+            false => left.union(&named).copied().collect(),
+        };
+        store.gateways_by_address.refile(&left, &named, name);
+        store.tables.put(name, new);
+        for address in concerned {
+            changes.fact(Fact::GatewaysAt(address));
+        }
+    }
+}
+
+impl Indexed for HttpRoute {
+    fn replace(
+        store: &mut Store,
+        name: &NamespacedName,
+        old: Option<Arc<Self>>,
+        new: Option<Arc<Self>>,
+        changes: &mut Changes,
+    ) {
+        let is_same = old.as_ref().map(|it| it.spec()) == new.as_ref().map(|it| it.spec());
+        store.replace_route::<Self>(Kind::HttpRoute, name, new, is_same, changes);
+    }
+}
+
+impl Indexed for GrpcRoute {
+    fn replace(
+        store: &mut Store,
+        name: &NamespacedName,
+        old: Option<Arc<Self>>,
+        new: Option<Arc<Self>>,
+        changes: &mut Changes,
+    ) {
+        let is_same = old.as_ref().map(|it| it.spec()) == new.as_ref().map(|it| it.spec());
+        store.replace_route::<Self>(Kind::GrpcRoute, name, new, is_same, changes);
+    }
+}
+
+impl Indexed for ReferenceGrant {
+    /// Nothing is said of a grant by itself, so its object is not named among those that differ.
+    fn replace(
+        store: &mut Store,
+        name: &NamespacedName,
+        old: Option<Arc<Self>>,
+        new: Option<Arc<Self>>,
+        changes: &mut Changes,
+    ) {
+        let said = |grant: &Option<Arc<Self>>| {
+            let grant = grant.as_ref();
+            grant.map(|grant| (grant.from.clone(), grant.to.clone()))
+        };
+        if said(&old) != said(&new) {
+            changes.fact(Fact::Grants(&name.namespace));
+        }
+        match &new {
+            Some(_) => {
+                _ = store
+                    .grants_by_namespace
+                    .insert(name.namespace.clone(), name.clone())
+            }
+            None => _ = store.grants_by_namespace.remove(&name.namespace, name),
+        }
+        store.tables.put(name, new);
+    }
+}
+
+impl Indexed for Namespace {
+    /// Nothing is said of a Namespace by itself.
+    fn replace(
+        store: &mut Store,
+        name: &NamespacedName,
+        old: Option<Arc<Self>>,
+        new: Option<Arc<Self>>,
+        changes: &mut Changes,
+    ) {
+        let labels = |namespace: &Option<Arc<Self>>| {
+            let namespace = namespace.as_ref();
+            namespace.map(|it| it.labels.clone()).unwrap_or_default()
+        };
+        if labels(&old) != labels(&new) {
+            changes.fact(Fact::NamespaceLabels(name));
+        }
+        store.tables.put(name, new);
+    }
+}
+
+impl Store {
+    fn replace_route<T: Indexed>(
+        &mut self,
+        kind: Kind,
+        name: &NamespacedName,
+        new: Option<Arc<T>>,
+        is_same: bool,
+        changes: &mut Changes,
+    ) {
+        changes.object::<T>(name);
+        if !is_same {
+            let name = name.clone();
+            changes.fact(Fact::Route(&ObjectRef { kind, name }));
+        }
+        self.tables.put(name, new);
+    }
+
+    /// One GatewayClass, of whatever controller.
+    #[must_use]
+    pub fn gateway_class(&self, name: &NamespacedName) -> Option<&Arc<GatewayClass>> {
+        self.tables.of().get(name)
+    }
+
+    /// One Gateway, of whatever class.
+    #[must_use]
+    pub fn gateway(&self, name: &NamespacedName) -> Option<&Arc<Gateway>> {
+        self.tables.of().get(name)
+    }
+
+    /// One HTTPRoute.
+    #[must_use]
+    pub fn http_route(&self, name: &NamespacedName) -> Option<&Arc<HttpRoute>> {
+        self.tables.of().get(name)
+    }
+
+    /// One GRPCRoute.
+    #[must_use]
+    pub fn grpc_route(&self, name: &NamespacedName) -> Option<&Arc<GrpcRoute>> {
+        self.tables.of().get(name)
+    }
+
+    /// What is ours of the status of an object of the Gateway API.
+    #[must_use]
+    pub fn gateway_status(&self, object: &ObjectRef) -> Option<&Arc<Status>> {
+        let name = &object.name;
+        match object.kind {
+            Kind::GatewayClass => Some(&self.gateway_class(name)?.status),
+            Kind::Gateway => Some(&self.gateway(name)?.status),
+            Kind::HttpRoute => Some(&self.http_route(name)?.head.status),
+            Kind::GrpcRoute => Some(&self.grpc_route(name)?.head.status),
+            _ => None,
+        }
+    }
+
+    /// The Gateways that name an address, or have it by their status, oldest first.
+    pub(super) fn gateways_at(&self, address: IpAddr) -> Vec<NamespacedName> {
+        let names = self.gateways_by_address.get(&address);
+        let mut gateways: Vec<_> = names.filter_map(|name| self.gateway(name)).collect();
+        gateways.sort_by_cached_key(|gateway| gateway.metadata.seniority());
+        let gateways = gateways.into_iter();
+        gateways
+            .map(|gateway| gateway.metadata.name.clone())
+            .collect()
+    }
+
+    /// The ReferenceGrants of a namespace, by name.
+    pub(super) fn grants<'a>(
+        &'a self,
+        namespace: &str,
+    ) -> impl Iterator<Item = &'a Arc<ReferenceGrant>> + use<'a> {
+        let names: Vec<_> = self.grants_by_namespace.get(namespace).collect();
+        let names = names.into_iter();
+        names.filter_map(|name| self.tables.of().get(name))
+    }
+
+    /// The labels of a Namespace; none where it is not known.
+    pub(super) fn labels_of(&self, name: &NamespacedName) -> &[(Arc<str>, Arc<str>)] {
+        let namespace = self.tables.of::<Namespace>().get(name);
+        namespace.map_or(&[], |namespace| &namespace.labels)
+    }
+}

@@ -1,0 +1,93 @@
+//! `status` of the kinds of the Gateway API: what is ours of it, in one shape for all of them, as it was seen and as it is to be.
+
+use std::sync::Arc;
+
+use super::reference::ParentReference;
+
+/// What is ours of a status. What a kind does not have is empty.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Status {
+    /// `conditions` of the types that we write, sorted by type.
+    pub conditions: Box<[StatusCondition]>,
+    /// `addresses` of a Gateway: type and value.
+    pub addresses: Box<[(Arc<str>, Arc<str>)]>,
+    /// `listeners` of a Gateway, as its spec has them.
+    pub listeners: Box<[ListenerStatus]>,
+    /// `supportedFeatures` of a GatewayClass, sorted.
+    pub features: Box<[Arc<str>]>,
+    /// `parents` of a route, those of our controller alone.
+    pub parents: Box<[ParentStatus]>,
+}
+
+/// A condition, less its time.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct StatusCondition {
+    /// `type`.
+    pub kind: Arc<str>,
+    /// `status`.
+    pub status: ConditionStatus,
+    /// `reason`.
+    pub reason: Arc<str>,
+    /// `message`.
+    pub message: Arc<str>,
+    /// `observedGeneration`.
+    pub observed_generation: i64,
+}
+
+/// `status` of a condition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum ConditionStatus {
+    /// It holds.
+    True,
+    /// It does not.
+    False,
+    /// Nobody has looked.
+    Unknown,
+}
+
+impl ConditionStatus {
+    /// As it is written.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::True => "True",
+            Self::False => "False",
+            Self::Unknown => "Unknown",
+        }
+    }
+}
+
+/// `status.listeners[]`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct ListenerStatus {
+    /// `name`.
+    pub name: Arc<str>,
+    /// `supportedKinds`: group and kind.
+    pub kinds: Box<[(Arc<str>, Arc<str>)]>,
+    /// `attachedRoutes`.
+    pub attached_routes: u32,
+    /// `conditions` of the types that we write, sorted by type.
+    pub conditions: Box<[StatusCondition]>,
+}
+
+/// `status.parents[]`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct ParentStatus {
+    /// `parentRef`.
+    pub parent: ParentReference,
+    /// `conditions` of the types that we write, sorted by type.
+    pub conditions: Box<[StatusCondition]>,
+}
+
+impl Status {
+    /// The types of conditions that we write; those of others are left as they are.
+    pub const CONDITIONS: [&'static str; 7] = [
+        "Accepted",
+        "Conflicted",
+        "InsecureFrontendValidationMode",
+        "OverlappingTLSConfig",
+        "PartiallyInvalid",
+        "Programmed",
+        "ResolvedRefs",
+    ];
+}

@@ -1,0 +1,212 @@
+//! To which listeners a route is attached, and for which names.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use crate::model::{Claimable, Front, Host};
+use crate::objects::gateway_api::{GROUP, ParentReference, RouteHead, RouteNamespaces};
+use crate::objects::{Kind, NamespacedName, ObjectRef};
+use crate::translate::Input;
+
+use super::fault::Fault;
+use super::gateway::EffectiveListener;
+use super::hostname;
+use super::listener::bind_name;
+
+/// What a route's parents come to.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Attachment {
+    /// Those that are ours, as written.
+    pub parents: Box<[ParentAttachment]>,
+}
+
+/// What one parent comes to.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct ParentAttachment {
+    /// Its place among the route's.
+    pub at: usize,
+    /// Why the route is not attached there.
+    pub fault: Option<Fault>,
+    /// The listeners that it is attached to.
+    pub listeners: Box<[AttachedTo]>,
+}
+
+/// A listener that a route is attached to.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct AttachedTo {
+    /// The object that has the listener.
+    pub parent: ObjectRef,
+    /// The listener's name there.
+    pub listener: Arc<str>,
+    /// The names of the model's listeners where it is served; none where it is not.
+    pub binds: Box<[Arc<str>]>,
+    /// The names that both are for.
+    pub hosts: Box<[Host]>,
+}
+
+impl Attachment {
+    /// Reads a route and its parents.
+    pub fn of(input: Input<'_>, route: &ObjectRef) -> Self {
+        let Some(head) = head(input, route) else {
+            return Self::default();
+        };
+        let parents = head.parents.iter().enumerate();
+        let parents = parents.filter_map(|(at, parent)| attach(input, route, head, at, parent));
+        Self {
+            parents: parents.collect(),
+        }
+    }
+
+    /// What it claims: its names where it is served, and a place among the routes of each listener.
+    pub fn claims(&self) -> BTreeSet<Claimable> {
+        let listeners = self.parents.iter().flat_map(|parent| &parent.listeners);
+        let mut claims = BTreeSet::new();
+        for listener in listeners {
+            let (parent, name) = (listener.parent.clone(), listener.listener.clone());
+            claims.insert(Claimable::Attached(parent, name));
+            for bind in &listener.binds {
+                let front = Front::Listener(bind.clone());
+                let hosts = listener.hosts.iter();
+                claims.extend(hosts.map(|host| Claimable::Host(front.clone(), host.clone())));
+            }
+        }
+        claims
+    }
+
+    /// How many hosts it is served for.
+    pub fn hosts(&self) -> u64 {
+        let listeners = self.parents.iter().flat_map(|parent| &parent.listeners);
+        let hosts = listeners.map(|it| it.binds.len().saturating_mul(it.hosts.len()));
+        hosts.fold(0, |sum, hosts| {
+            u64::try_from(hosts).map_or(u64::MAX, |hosts| hosts.saturating_add(sum))
+        })
+    }
+
+    /// Whether it is attached to a listener at a place for all the names that a hostname stands for.
+    pub fn serves(&self, bind: &str, listener: &EffectiveListener, host: &Host) -> bool {
+        let listeners = self.parents.iter().flat_map(|parent| &parent.listeners);
+        let mut of_listener = listeners.filter(|it| {
+            it.parent == listener.parent
+                && it.listener == listener.name
+                && it.binds.iter().any(|name| **name == *bind)
+        });
+        of_listener.any(|it| it.hosts.iter().any(|common| hostname::covers(common, host)))
+    }
+}
+
+/// What all routes have, of one of whatever kind.
+pub fn head<'a>(input: Input<'a>, route: &ObjectRef) -> Option<&'a RouteHead> {
+    match route.kind {
+        Kind::HttpRoute => Some(&input.reader.http_route(route)?.head),
+        Kind::GrpcRoute => Some(&input.reader.grpc_route(route)?.head),
+        _ => None,
+    }
+}
+
+/// `None` where the parent is not ours.
+fn attach(
+    input: Input<'_>,
+    route: &ObjectRef,
+    head: &RouteHead,
+    at: usize,
+    parent: &ParentReference,
+) -> Option<ParentAttachment> {
+    if &*parent.group != GROUP || &*parent.kind != "Gateway" {
+        return None;
+    }
+    let namespace = parent.namespace.as_ref().unwrap_or(&route.name.namespace);
+    let name = NamespacedName::new(namespace.clone(), parent.name.clone());
+    let gateway = input.gateway(&name);
+    if !gateway.is_ours {
+        return None;
+    }
+    let not_attached = |fault| ParentAttachment {
+        at,
+        fault: Some(fault),
+        listeners: Box::default(),
+    };
+    let is_meant = |it: &&EffectiveListener| {
+        let is_named = parent
+            .section_name
+            .as_ref()
+            .is_none_or(|name| *name == it.name);
+        is_named && parent.port.is_none_or(|port| port == it.port)
+    };
+    let meant: Vec<_> = gateway.listeners.iter().filter(is_meant).collect();
+    if meant.is_empty() {
+        let message = format!("Gateway {name} has no such listener");
+        return Some(not_attached(Fault::new("NoMatchingParent", message)));
+    }
+    let allows = |it: &&EffectiveListener| {
+        it.kinds.contains(&route.kind) && allows_namespace(input, it, &route.name.namespace)
+    };
+    let allowing: Vec<_> = meant.into_iter().filter(allows).collect();
+    if allowing.is_empty() {
+        let message = format!(
+            "no listener of Gateway {name} lets {}s of namespace {} attach",
+            route.kind, route.name.namespace
+        );
+        return Some(not_attached(Fault::new("NotAllowedByListeners", message)));
+    }
+    let attached = allowing.into_iter().filter_map(|listener| {
+        let hosts = common_hosts(&listener.hostname, &head.hostnames);
+        let binds = gateway
+            .addresses
+            .iter()
+            .filter(|_| listener.fault.is_none());
+        (!hosts.is_empty()).then(|| AttachedTo {
+            parent: listener.parent.clone(),
+            listener: listener.name.clone(),
+            binds: binds
+                .map(|address| bind_name(*address, listener.port))
+                .collect(),
+            hosts: hosts.into_iter().collect(),
+        })
+    });
+    let listeners: Box<[AttachedTo]> = attached.collect();
+    if listeners.is_empty() {
+        let message = format!("no listener of Gateway {name} has a hostname of the route");
+        return Some(not_attached(Fault::new(
+            "NoMatchingListenerHostname",
+            message,
+        )));
+    }
+    Some(ParentAttachment {
+        at,
+        fault: None,
+        listeners,
+    })
+}
+
+fn allows_namespace(input: Input<'_>, listener: &EffectiveListener, namespace: &Arc<str>) -> bool {
+    match &listener.namespaces {
+        RouteNamespaces::All => true,
+        RouteNamespaces::Same => listener.parent.name.namespace == *namespace,
+        RouteNamespaces::Selector(selector) => {
+            selector.takes(input.reader.namespace_labels(namespace))
+        }
+        RouteNamespaces::None => false,
+    }
+}
+
+/// The names that a listener and a route are both for.
+fn common_hosts(listener: &Host, hostnames: &[Arc<str>]) -> BTreeSet<Host> {
+    if hostnames.is_empty() {
+        return BTreeSet::from([listener.clone()]);
+    }
+    let hostnames = hostnames.iter().map(|name| Host::new(name.clone()));
+    hostnames
+        .filter_map(|hostname| hostname::common(listener, &hostname))
+        .collect()
+}
+
+/// The hostname of a route that is for a name: the narrowest.
+pub fn hostname_for(head: &RouteHead, host: &Host) -> Option<Host> {
+    if head.hostnames.is_empty() {
+        return Some(Host::any());
+    }
+    let hostnames = head.hostnames.iter().map(|name| Host::new(name.clone()));
+    hostnames
+        .filter(|hostname| hostname::covers(hostname, host))
+        .min_by_key(|hostname| (hostname::rank(hostname), hostname.clone()))
+}

@@ -1,0 +1,191 @@
+//! Where the requests of a rule go: shares of Services, and of what is none.
+
+use std::sync::Arc;
+
+use crate::model::{
+    BackendOptions, Fraction, Mirror, PathRewrite, Refused, RefusedStatus, UpstreamProtocol,
+    WeightedCluster,
+};
+use crate::objects::gateway_api::{BackendRef, Filter, MirrorFilter, RuleBackend};
+use crate::objects::{ObjectRef, ServiceBackendPort, ServiceType};
+use crate::translate::service_policy::{FoundPort, find_port};
+use crate::translate::{app_protocol, backend};
+
+use super::fault::Fault;
+use super::gateway::permitted;
+use super::headers::Changes;
+use super::rules::{Made, Unserved};
+
+/// The shares of a rule.
+#[derive(Debug, Default)]
+pub struct Shares {
+    /// Those that there are, with what is done to each alone.
+    pub shares: Vec<(WeightedCluster, Option<Own>)>,
+    /// The weight of those that can't be.
+    pub refused: u32,
+}
+
+/// Reads the back ends of a rule.
+///
+/// # Errors
+///
+/// What is asked of one of them that is not served.
+pub fn shares(made: &mut Made<'_>, backends: &[RuleBackend]) -> Result<Shares, Unserved> {
+    let mut shares = Shares::default();
+    for it in backends {
+        let own = own(made, &it.filters)?;
+        match cluster(made, &it.backend) {
+            Ok(cluster) => {
+                let share = WeightedCluster::new(cluster, it.backend.weight);
+                shares.shares.push((share, own));
+            }
+            Err(fault) => {
+                made.references.push(fault);
+                shares.refused = shares.refused.saturating_add(it.backend.weight);
+            }
+        }
+    }
+    Ok(shares)
+}
+
+impl Shares {
+    /// The shares that can't be, with what they answer.
+    pub fn refusal(&self, status: RefusedStatus) -> Option<Refused> {
+        let is_nobody = self.shares.iter().all(|(share, _)| share.weight == 0);
+        let weight = match is_nobody {
+            true => self.refused.max(1),
+            false => self.refused,
+        };
+        (weight > 0).then_some(Refused { weight, status })
+    }
+}
+
+/// What is done to one share alone.
+#[derive(Debug, Default)]
+pub struct Own {
+    /// Changes of the request's headers.
+    pub request_headers: Changes,
+    /// Changes of the response's headers.
+    pub response_headers: Changes,
+    /// What to replace the path with.
+    pub rewrite: Option<PathRewrite>,
+    /// Who gets copies.
+    pub mirrors: Vec<Mirror>,
+}
+
+impl Own {
+    /// The same after what is done to all shares.
+    pub fn after(
+        self,
+        requests: &Changes,
+        responses: &Changes,
+    ) -> Result<BackendOptions, Unserved> {
+        let (request_headers, added_request_headers) =
+            requests.then(self.request_headers).into_model()?;
+        let (response_headers, added_response_headers) =
+            responses.then(self.response_headers).into_model()?;
+        Ok(BackendOptions {
+            request_headers,
+            response_headers,
+            added_request_headers,
+            added_response_headers,
+            rewrite: self.rewrite,
+            mirrors: self.mirrors,
+            ..BackendOptions::default()
+        })
+    }
+}
+
+fn own(made: &mut Made<'_>, filters: &[Filter]) -> Result<Option<Own>, Unserved> {
+    if filters.is_empty() {
+        return Ok(None);
+    }
+    let mut options = Own::default();
+    for filter in filters {
+        match filter {
+            Filter::RequestHeaderModifier(change) => {
+                options.request_headers = Changes::of(change)?;
+            }
+            Filter::ResponseHeaderModifier(change) => {
+                options.response_headers = Changes::of(change)?;
+            }
+            Filter::UrlRewrite(rewrite) => {
+                if let Some(name) = &rewrite.hostname {
+                    let host = &mut options.request_headers.set;
+                    host.insert("host".into(), name.clone());
+                }
+                options.rewrite = rewrite.path.as_ref().map(super::rules::rewrite);
+            }
+            Filter::RequestMirror(wanted) => options.mirrors.extend(mirror(made, wanted)?),
+            Filter::RequestRedirect(_)
+            | Filter::Cors(_)
+            | Filter::ExtensionRef(_)
+            | Filter::Other(_) => {
+                let message = "a filter of a backendRef is none of those that are served there: RequestHeaderModifier, ResponseHeaderModifier, URLRewrite and RequestMirror are";
+                return Err(Unserved(message.to_owned()));
+            }
+        }
+    }
+    Ok(Some(options))
+}
+
+/// Who gets copies; nobody where the target can't be.
+pub fn mirror(made: &mut Made<'_>, wanted: &MirrorFilter) -> Result<Option<Mirror>, Unserved> {
+    let (numerator, denominator) = wanted.fraction;
+    let fraction = Fraction::new(numerator, denominator).map_err(Unserved)?;
+    match cluster(made, &wanted.backend) {
+        Ok(cluster) => Ok(Some(Mirror { cluster, fraction })),
+        Err(fault) => {
+            made.references.push(fault);
+            Ok(None)
+        }
+    }
+}
+
+/// The cluster of a back end.
+fn cluster(made: &mut Made<'_>, wanted: &BackendRef) -> Result<Arc<str>, Fault> {
+    let ObjectRef { kind, name: route } = made.route;
+    let input = made.input;
+    let object = &wanted.object;
+    if !object.group.is_empty() || &*object.kind != "Service" {
+        let message = format!("back end {} {} is no Service", object.kind, object.name);
+        return Err(Fault::new("InvalidKind", message));
+    }
+    let name = permitted(input, (kind.name(), &route.namespace), object)?;
+    let not_found = |message: String| Fault::new("BackendNotFound", message);
+    let Some(service) = input.reader.service(&name) else {
+        return Err(not_found(format!("Service {name} does not exist")));
+    };
+    let Some(number) = wanted.port else {
+        let message = format!("the back end with Service {name} names no port");
+        return Err(not_found(message));
+    };
+    let port = ServiceBackendPort::Number(number);
+    let Some(FoundPort { port, policy, .. }) = find_port(input, service, &port) else {
+        return Err(not_found(format!("Service {name} has no port {number}")));
+    };
+    if let ServiceType::ExternalName(external) = &service.service_type
+        && let Err(what) = backend::check_external_name(input, external)
+    {
+        let message = format!("Service {name} has the external name {external:?}, which {what}");
+        return Err(not_found(message));
+    }
+    if let Some(spoken) = &port.app_protocol
+        && app_protocol::upstream_protocol(spoken).is_none()
+    {
+        let message = format!(
+            "port {number} of Service {name} has the appProtocol {spoken:?}, which is not served"
+        );
+        return Err(Fault::new("UnsupportedProtocol", message));
+    }
+    let mut settings = backend::settings(&policy);
+    if made.is_grpc {
+        settings.protocol = match settings.protocol {
+            UpstreamProtocol::Http1 | UpstreamProtocol::H2c => UpstreamProtocol::H2c,
+            UpstreamProtocol::Tls | UpstreamProtocol::H2 => UpstreamProtocol::H2,
+        };
+    }
+    let (cluster, source) = backend::with_settings(service, port.port, &policy, settings);
+    made.clusters.insert(cluster.clone(), source);
+    Ok(cluster)
+}

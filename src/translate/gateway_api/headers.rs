@@ -1,0 +1,88 @@
+//! Changes of headers.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use crate::model::{HeaderChange, HeaderMode, HeaderModifier, HeaderName};
+use crate::objects::gateway_api as api;
+
+use super::rules::Unserved;
+
+/// What a filter says, by names in lower case.
+#[derive(Clone, Debug, Default)]
+pub struct Changes {
+    /// Headers that are replaced or added.
+    pub set: BTreeMap<Arc<str>, Arc<str>>,
+    /// Headers that are there besides those of their name.
+    add: BTreeMap<Arc<str>, Arc<str>>,
+    /// Headers that are removed.
+    remove: BTreeSet<Arc<str>>,
+}
+
+impl Changes {
+    /// Reads a filter. Of two entries of one name the first counts.
+    pub fn of(filter: &api::HeaderModifier) -> Result<Self, Unserved> {
+        let mut changes = Self::default();
+        for it in &filter.set {
+            let name = checked(&it.name, &it.value)?;
+            let value = it.value.clone();
+            changes.set.entry(name).or_insert(value);
+        }
+        for it in &filter.add {
+            let name = checked(&it.name, &it.value)?;
+            if &*name == "host" {
+                return Err(Unserved("a Host can be set, and not added".to_owned()));
+            }
+            let value = it.value.clone();
+            changes.add.entry(name).or_insert(value);
+        }
+        for name in &filter.remove {
+            let name = HeaderName::new(name).map_err(Unserved)?;
+            if name.as_str() == "host" {
+                return Err(Unserved("a Host can be set, and not removed".to_owned()));
+            }
+            changes.remove.insert(name.as_str().into());
+        }
+        let set = &changes.set;
+        changes.remove.retain(|name| !set.contains_key(name));
+        Ok(changes)
+    }
+
+    /// These, and after them others: what the later say of a header holds.
+    pub fn then(&self, later: Self) -> Self {
+        let mut all = self.clone();
+        for name in &later.remove {
+            all.set.remove(name);
+            all.add.remove(name);
+        }
+        for name in later.set.keys() {
+            all.add.remove(name);
+            all.remove.remove(name);
+        }
+        all.set.extend(later.set);
+        all.add.extend(later.add);
+        all.remove.extend(later.remove);
+        all
+    }
+
+    /// As the model has them: what is literal alone, and what is added.
+    pub fn into_model(self) -> Result<(HeaderModifier, Vec<HeaderChange>), Unserved> {
+        let added = self.add.iter();
+        let added = added.map(|(name, value)| HeaderChange::literal(name, value, HeaderMode::Add));
+        let added: Result<_, String> = added.collect();
+        let modifier = HeaderModifier {
+            set: self.set,
+            remove: self.remove,
+        };
+        Ok((modifier, added.map_err(Unserved)?))
+    }
+}
+
+/// The name in lower case, of a header that Envoy would send with this value.
+fn checked(name: &str, value: &str) -> Result<Arc<str>, Unserved> {
+    let name = HeaderName::new(name).map_err(Unserved)?;
+    if name.as_str() != "host" {
+        HeaderChange::literal(name.as_str(), value, HeaderMode::Set).map_err(Unserved)?;
+    }
+    Ok(name.as_str().into())
+}

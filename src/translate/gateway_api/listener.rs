@@ -1,0 +1,187 @@
+//! The listeners of one Gateway.
+//!
+//! Two of a port that could not be told apart are both not served, and two of one port that speak what can't be spoken on one
+//! port neither. What a listener asks for that is not served yet closes it, and says so.
+
+use std::sync::Arc;
+
+use crate::objects::gateway_api::{GROUP, Gateway, Listener, RouteGroupKind};
+use crate::objects::{Kind, ObjectRef};
+use crate::translate::Input;
+
+use super::certificates::certificates;
+use super::fault::{Fault, first_of};
+use super::gateway::{EffectiveListener, Protocol};
+use super::hostname;
+
+/// The listeners of a Gateway, as written.
+pub fn listeners(input: Input<'_>, gateway: &Gateway) -> Box<[EffectiveListener]> {
+    let mut listeners: Vec<_> = gateway
+        .listeners
+        .iter()
+        .map(|listener| effective(input, gateway, listener))
+        .collect();
+    for at in 0..listeners.len() {
+        let conflict = conflict(&listeners, at);
+        let overlaps = overlaps(&listeners, at);
+        if let Some(listener) = listeners.get_mut(at) {
+            listener.overlaps = overlaps;
+            if conflict.is_some() && listener.fault.is_none() {
+                listener.fault = conflict;
+                listener.is_conflicted = true;
+            }
+        }
+    }
+    listeners.into()
+}
+
+fn effective(input: Input<'_>, gateway: &Gateway, listener: &Listener) -> EffectiveListener {
+    let name = &gateway.metadata.name;
+    let protocol = Protocol::new(&listener.protocol);
+    let mut faults = Vec::new();
+    let of_protocol = protocol.map_or(&[][..], Protocol::kinds);
+    let kinds = kinds(&listener.allowed_routes.kinds, of_protocol, &mut faults);
+    let none = Box::default();
+    let mut served = none;
+    if protocol == Some(Protocol::Https) {
+        let references = listener.tls.as_ref();
+        let references = references.map_or(&[][..], |tls| &tls.certificates);
+        let from = ("Gateway", &name.namespace);
+        let (found, fault) = certificates(input, from, references);
+        served = found;
+        faults.extend(fault);
+    }
+    EffectiveListener {
+        parent: ObjectRef {
+            kind: Kind::Gateway,
+            name: name.clone(),
+        },
+        name: listener.name.clone(),
+        port: listener.port,
+        protocol,
+        hostname: hostname::host(listener.hostname.as_ref()),
+        kinds,
+        namespaces: listener.allowed_routes.namespaces.clone(),
+        certificates: served,
+        fault: fault(gateway, listener, protocol),
+        is_conflicted: false,
+        references_fault: first_of(&faults).err(),
+        overlaps: false,
+    }
+}
+
+/// The kinds that may be attached: what is named, as far as the protocol has it.
+fn kinds(
+    named: &[RouteGroupKind],
+    of_protocol: &'static [Kind],
+    faults: &mut Vec<Fault>,
+) -> Box<[Kind]> {
+    if named.is_empty() {
+        return of_protocol.into();
+    }
+    let mut kinds = Vec::new();
+    for it in named {
+        let mut of_protocol = of_protocol.iter();
+        let known = of_protocol.find(|kind| &*it.group == GROUP && *it.kind == *kind.name());
+        match known {
+            Some(kind) if kinds.contains(kind) => {}
+            Some(kind) => kinds.push(*kind),
+            None => {
+                let message = format!(
+                    "{} is no kind of routes that this listener can have",
+                    it.kind
+                );
+                faults.push(Fault::new("InvalidRouteKinds", message));
+            }
+        }
+    }
+    kinds.into()
+}
+
+/// Why a listener is not served, by itself.
+fn fault(gateway: &Gateway, listener: &Listener, protocol: Option<Protocol>) -> Option<Fault> {
+    let Some(protocol) = protocol else {
+        let message = format!(
+            "protocol {} is not served: HTTP and HTTPS are",
+            listener.protocol
+        );
+        return Some(Fault::new("UnsupportedProtocol", message));
+    };
+    if listener.has_filters {
+        let message = "filters of a listener are not served, and so nothing of it is";
+        return Some(Fault::new("UnsupportedValue", message));
+    }
+    let tls = listener.tls.as_ref();
+    if let Some(option) = tls.and_then(|tls| tls.option.as_ref()) {
+        let message = format!("the option {option:?} of tls is none that is known");
+        return Some(Fault::new("UnsupportedValue", message));
+    }
+    if protocol != Protocol::Https {
+        return None;
+    }
+    if tls.is_some_and(|tls| tls.passes_through) {
+        let message = "HTTPS ends here: tls.mode Passthrough is for the protocol TLS";
+        return Some(Fault::new("UnsupportedValue", message));
+    }
+    let mut per_port = gateway.frontend.per_port.iter();
+    let own = per_port.find(|(port, _)| *port == listener.port);
+    let validation = match own {
+        Some((_, validation)) => validation,
+        None => &gateway.frontend.default,
+    };
+    validation.as_ref().map(|_| {
+        let message = "spec.tls.frontend, which asks clients of this port for certificates, is not served yet, and so nothing of this listener is";
+        Fault::new("UnsupportedValue", message)
+    })
+}
+
+/// Which other listener of the port a listener can't stand beside.
+fn conflict(listeners: &[EffectiveListener], at: usize) -> Option<Fault> {
+    let listener = listeners.get(at)?;
+    let protocol = listener.protocol?;
+    let others = listeners.iter().enumerate();
+    let others = others.filter(|(place, other)| *place != at && other.port == listener.port);
+    let mut hostname = None;
+    for (_, other) in others {
+        let Some(others_protocol) = other.protocol else {
+            continue;
+        };
+        let port = listener.port;
+        if others_protocol != protocol {
+            let message = format!(
+                "listener {} speaks another protocol on port {port}: neither of the two is served",
+                other.name
+            );
+            return Some(Fault::new("ProtocolConflict", message));
+        }
+        if other.hostname == listener.hostname {
+            let message = format!(
+                "listener {} has the same hostname on port {port}: neither of the two is served",
+                other.name
+            );
+            hostname = Some(Fault::new("HostnameConflict", message));
+        }
+    }
+    hostname
+}
+
+/// Whether another listener by TLS of the port is for some of the names.
+fn overlaps(listeners: &[EffectiveListener], at: usize) -> bool {
+    let Some(listener) = listeners.get(at) else {
+        return false;
+    };
+    let is_tls = |it: &EffectiveListener| it.protocol == Some(Protocol::Https);
+    let mut others = listeners.iter().enumerate();
+    is_tls(listener)
+        && others.any(|(place, other)| {
+            place != at
+                && is_tls(other)
+                && other.port == listener.port
+                && hostname::common(&other.hostname, &listener.hostname).is_some()
+        })
+}
+
+/// The name of the listener of the model for an address and a port.
+pub fn bind_name(address: std::net::IpAddr, port: u16) -> Arc<str> {
+    format!("gw/{address}/{port}/tcp").into()
+}

@@ -1,0 +1,111 @@
+//! The Gateway API as a [`Language`]: GatewayClass, Gateway, HTTPRoute, GRPCRoute and ReferenceGrant.
+//!
+//! | unit | reads | comes to |
+//! |---|---|---|
+//! | [`gateway`]: a Gateway | its class, Secrets, grants, who else names its addresses | its addresses and listeners, with what is wrong |
+//! | [`bind`]: an address and port | the Gateway that has the address | the listeners there, by their hostnames |
+//! | [`rules`]: a route | Services, grants | its routes and clusters, whatever listener they are served on |
+//! | [`attachment`]: a route | its parents, labels of its namespace | the listeners that it is attached to, and for which names |
+//! | [`virtual_host`]: a host at an address and port | what is there, and the routes that are attached there for it or for a name that covers it | a virtual host |
+//!
+//! A Gateway claims its addresses and ports and the hostnames of its listeners; a route claims the names that it has in common with
+//! each. How many routes are attached to a listener is counted by their claims.
+//!
+//! # Decided where the specification leaves it open
+//!
+//! - Each Gateway has addresses of its own ([`GatewayOptions::addresses`]). Of two that name one the older has it.
+//! - Two listeners of one Gateway that can't stand beside each other are both not served.
+//! - A regular expression as a path comes after exact paths and before prefixes ([`crate::model::order`]).
+//! - An HTTPRoute and a GRPCRoute may have one hostname; calls of gRPC are tried first.
+//! - What is asked for that is not served closes the route or the listener, and says so: nothing is skipped.
+//! - A Service of type ExternalName is one that does not exist, unless the operator allows them.
+//!
+//! # Not built yet
+//!
+//! Gateways that share the fleet's addresses and ports or have a Service of their own; the protocols TLS, TCP and UDP with their
+//! routes; ListenerSets; BackendTLSPolicies, and certificates that clients or back ends are to be shown; the Service that carries
+//! the labels of a Gateway's infrastructure.
+
+mod attachment;
+mod backends;
+mod bind;
+mod certificates;
+mod cors;
+mod duration;
+mod fault;
+mod features;
+mod gateway;
+mod grants;
+mod headers;
+mod hostname;
+mod listener;
+mod matches;
+mod options;
+mod rules;
+mod status;
+mod virtual_host;
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use crate::model::verdict::WantedStatus;
+use crate::model::{Claimable, Front, Host};
+use crate::objects::{Kind, ObjectRef, Problem};
+
+use super::language::Language;
+use super::{HostUnit, Input, ListenerUnit};
+
+pub use attachment::Attachment;
+pub use bind::Bind;
+pub use gateway::EffectiveGateway;
+pub use options::GatewayOptions;
+pub use rules::RouteRules;
+
+/// Gateways and their routes, at addresses of their own.
+#[derive(Debug)]
+pub struct GatewayApiLanguage;
+
+impl Language for GatewayApiLanguage {
+    fn kinds(&self) -> &'static [Kind] {
+        &[
+            Kind::GatewayClass,
+            Kind::Gateway,
+            Kind::HttpRoute,
+            Kind::GrpcRoute,
+        ]
+    }
+
+    fn claims(&self, input: Input<'_>, object: &ObjectRef) -> BTreeSet<Claimable> {
+        match object.kind {
+            Kind::Gateway => input.gateway(&object.name).claims(),
+            Kind::HttpRoute | Kind::GrpcRoute => {
+                let attachment = input.attachment(object);
+                match status::route_fault(input, object, &attachment) {
+                    None => attachment.claims(),
+                    Some(_) => BTreeSet::new(),
+                }
+            }
+            _ => BTreeSet::new(),
+        }
+    }
+
+    fn listener(&self, input: Input<'_>, name: &Arc<str>, _: &[ObjectRef]) -> ListenerUnit {
+        input.bind(name).unit(name)
+    }
+
+    fn host(&self, input: Input<'_>, front: &Front, host: &Host, _: &[ObjectRef]) -> HostUnit {
+        virtual_host::host(input, front, host)
+    }
+
+    fn problems(&self, input: Input<'_>, object: &ObjectRef) -> Vec<Problem> {
+        status::problems(input, object)
+    }
+
+    fn status(&self, input: Input<'_>, object: &ObjectRef) -> Option<WantedStatus> {
+        match object.kind {
+            Kind::GatewayClass => status::of_class(input, object),
+            Kind::Gateway => status::of_gateway(input, object),
+            _ => status::of_route(input, object),
+        }
+    }
+}

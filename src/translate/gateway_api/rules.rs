@@ -1,0 +1,344 @@
+//! The rules of a route as routes of the model, whatever listener they are served on.
+//!
+//! What a rule asks for that is not served closes the whole route, and says so: a filter is never skipped. A back end that can't
+//! be answers 500 in its share (503 to gRPC, which knows that as UNAVAILABLE).
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::model::{
+    BackOff, Filters, Forward, ForwardOptions, Mirror, PathRewrite, Redirect, RefusedStatus,
+    RetryPolicy, Route, RouteAction, RouteMatch,
+};
+use crate::objects::gateway_api::{Filter, PathModifier, RedirectFilter, Retry, RuleBackend};
+use crate::objects::{Field, FieldRef, Kind, ObjectRef};
+use crate::translate::{ClusterSource, Input, budget};
+
+use super::backends::{mirror, shares};
+use super::cors::cors;
+use super::duration::duration;
+use super::fault::{Fault, first_of};
+use super::headers::Changes;
+use super::matches::{grpc_matches, http_matches};
+
+/// What the rules of a route come to.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct RouteRules {
+    /// Its routes, as written: which rule, which of its matches, and the route.
+    pub routes: Box<[(u32, u32, Route)]>,
+    /// The clusters that they name.
+    pub clusters: BTreeMap<Arc<str>, ClusterSource>,
+    /// What of its references can't be used.
+    pub references_fault: Option<Fault>,
+    /// What it asks for that is not served. Then it has no routes.
+    pub unserved: Option<Fault>,
+    /// What its routes cost for one host.
+    pub cost: u64,
+}
+
+/// One sentence on what is asked for that is not served.
+#[derive(Debug)]
+pub struct Unserved(pub String);
+
+/// What is gathered while rules are read.
+pub struct Made<'a> {
+    /// The objects.
+    pub input: Input<'a>,
+    /// The route.
+    pub route: &'a ObjectRef,
+    /// Whether its rules are for gRPC.
+    pub is_grpc: bool,
+    /// The clusters that are named.
+    pub clusters: BTreeMap<Arc<str>, ClusterSource>,
+    /// What of its references can't be used.
+    pub references: Vec<Fault>,
+}
+
+impl RouteRules {
+    /// Reads a route.
+    pub fn of(input: Input<'_>, route: &ObjectRef) -> Self {
+        let mut made = Made {
+            input,
+            route,
+            is_grpc: route.kind == Kind::GrpcRoute,
+            clusters: BTreeMap::new(),
+            references: Vec::new(),
+        };
+        let routes = match made.routes() {
+            Ok(routes) => routes,
+            Err(Unserved(message)) => {
+                return Self {
+                    references_fault: first_of(&made.references).err(),
+                    unserved: Some(Fault::new("UnsupportedValue", message)),
+                    ..Self::default()
+                };
+            }
+        };
+        let costs = routes.iter().map(|(_, _, route)| budget::route(route));
+        Self {
+            cost: costs.fold(0, u64::saturating_add),
+            routes: routes.into(),
+            clusters: made.clusters,
+            references_fault: first_of(&made.references).err(),
+            unserved: None,
+        }
+    }
+}
+
+/// What a rule asks for, of whatever kind.
+struct Rule<'a> {
+    index: usize,
+    matches: Vec<RouteMatch>,
+    filters: &'a [Filter],
+    backends: &'a [RuleBackend],
+    timeout: Option<Duration>,
+    retry: Option<RetryPolicy>,
+}
+
+type Routes = Vec<(u32, u32, Route)>;
+
+impl Made<'_> {
+    fn routes(&mut self) -> Result<Routes, Unserved> {
+        let mut routes = Vec::new();
+        let reader = self.input.reader;
+        let not_served = |field: &str| Unserved(format!("{field} is not served yet"));
+        if self.is_grpc {
+            let Some(route) = reader.grpc_route(self.route) else {
+                return Ok(routes);
+            };
+            if route.head.uses_default_gateways {
+                return Err(not_served("spec.useDefaultGateways"));
+            }
+            for (index, rule) in route.rules.iter().enumerate() {
+                if rule.has_session_persistence {
+                    return Err(not_served("sessionPersistence"));
+                }
+                self.add(
+                    &Rule {
+                        index,
+                        matches: grpc_matches(&rule.matches)?,
+                        filters: &rule.filters,
+                        backends: &rule.backends,
+                        timeout: None,
+                        retry: None,
+                    },
+                    &mut routes,
+                )?;
+            }
+            return Ok(routes);
+        }
+        let Some(route) = reader.http_route(self.route) else {
+            return Ok(routes);
+        };
+        if route.head.uses_default_gateways {
+            return Err(not_served("spec.useDefaultGateways"));
+        }
+        for (index, rule) in route.rules.iter().enumerate() {
+            if rule.has_session_persistence {
+                return Err(not_served("sessionPersistence"));
+            }
+            let timeout = timeout(rule.request_timeout.as_ref())?;
+            let per_try = self::timeout(rule.backend_timeout.as_ref())?;
+            self.add(
+                &Rule {
+                    index,
+                    matches: http_matches(&rule.matches)?,
+                    filters: &rule.filters,
+                    backends: &rule.backends,
+                    timeout,
+                    retry: retry(rule.retry.as_ref(), per_try)?,
+                },
+                &mut routes,
+            )?;
+        }
+        Ok(routes)
+    }
+
+    fn add(&mut self, rule: &Rule<'_>, routes: &mut Routes) -> Result<(), Unserved> {
+        let mut done = Done::default();
+        for filter in rule.filters {
+            self.filter(filter, &mut done)?;
+        }
+        let action = match (done.redirect.take(), done.is_unknown) {
+            (_, true) => RouteAction::status(500),
+            (Some(redirect), false) => RouteAction::Redirect(redirect),
+            (None, false) => self.forward(rule, &mut done)?,
+        };
+        let at = format!("spec.rules[{}]", rule.index);
+        let source = FieldRef::new(self.route.clone(), Field::At(at.into()));
+        let index = crate::objects::as_place(rule.index);
+        let (request_headers, added) = done.request_headers.into_model()?;
+        done.filters.request_headers = added;
+        let (response_headers, added) = done.response_headers.into_model()?;
+        done.filters.response_headers = added;
+        let has_filters = done.filters != Filters::default();
+        for (place, matches) in rule.matches.iter().enumerate() {
+            let route = Route {
+                matches: matches.clone(),
+                action: action.clone(),
+                request_headers: request_headers.clone(),
+                response_headers: response_headers.clone(),
+                filters: has_filters.then(|| Box::new(done.filters.clone())),
+                source: source.clone(),
+            };
+            routes.push((index, crate::objects::as_place(place), route));
+        }
+        Ok(())
+    }
+
+    fn filter(&mut self, filter: &Filter, done: &mut Done) -> Result<(), Unserved> {
+        match filter {
+            Filter::RequestHeaderModifier(change) => {
+                done.request_headers = done.request_headers.then(Changes::of(change)?);
+            }
+            Filter::ResponseHeaderModifier(change) => done.response_headers = Changes::of(change)?,
+            Filter::RequestRedirect(wanted) => done.redirect = Some(redirect(wanted)),
+            Filter::UrlRewrite(wanted) => {
+                if let Some(name) = &wanted.hostname {
+                    let set = &mut done.request_headers.set;
+                    set.insert("host".into(), name.clone());
+                }
+                done.rewrite = wanted.path.as_ref().map(rewrite);
+            }
+            Filter::RequestMirror(wanted) => done.mirrors.extend(mirror(self, wanted)?),
+            Filter::Cors(wanted) => done.filters.cors = Some(cors(wanted).map_err(Unserved)?),
+            // Its requests get an error: a filter that nobody knows is never skipped.
+            Filter::ExtensionRef([_, kind, name]) => {
+                let message = format!("filter {kind} {name} is of a kind that is not known");
+                self.references.push(Fault::new("InvalidKind", message));
+                done.is_unknown = true;
+            }
+            Filter::Other(kind) => {
+                return Err(Unserved(format!("filters of type {kind} are not served")));
+            }
+        }
+        Ok(())
+    }
+
+    fn forward(&mut self, rule: &Rule<'_>, done: &mut Done) -> Result<RouteAction, Unserved> {
+        let shares = shares(self, rule.backends)?;
+        let status = match self.is_grpc {
+            true => RefusedStatus::ServiceUnavailable,
+            false => RefusedStatus::InternalServerError,
+        };
+        let refused = shares.refusal(status);
+        let has_options = shares.shares.iter().any(|(_, options)| options.is_some());
+        let (requests, responses) = match has_options {
+            // What a share says of a header holds for it: so each has all of it.
+            true => (
+                std::mem::take(&mut done.request_headers),
+                std::mem::take(&mut done.response_headers),
+            ),
+            false => Default::default(),
+        };
+        let backends = shares.shares.into_iter().map(|(mut share, own)| {
+            if has_options {
+                let own = own.unwrap_or_default().after(&requests, &responses)?;
+                share.options = Some(Box::new(own));
+            }
+            Ok(share)
+        });
+        let backends = backends.collect::<Result<_, Unserved>>()?;
+        let mirrors = std::mem::take(&mut done.mirrors);
+        let has_more = refused.is_some() || !mirrors.is_empty();
+        let options = ForwardOptions {
+            refused,
+            mirrors,
+            ..ForwardOptions::default()
+        };
+        let service = match rule.backends {
+            [only] => Some(only.backend.object.name.clone()),
+            _ => None,
+        };
+        Ok(RouteAction::Forward(Forward {
+            backends,
+            service,
+            timeout: rule.timeout,
+            retry: rule.retry.clone().map(Box::new),
+            rewrite: done.rewrite.clone(),
+            options: has_more.then(|| Box::new(options)),
+        }))
+    }
+}
+
+/// What the filters of a rule ask for.
+#[derive(Default)]
+struct Done {
+    request_headers: Changes,
+    response_headers: Changes,
+    redirect: Option<Redirect>,
+    rewrite: Option<PathRewrite>,
+    mirrors: Vec<Mirror>,
+    filters: Filters,
+    /// Whether one is of a kind that nobody knows.
+    is_unknown: bool,
+}
+
+/// A new path, as a filter says it.
+pub fn rewrite(path: &PathModifier) -> PathRewrite {
+    match path {
+        PathModifier::ReplaceFullPath(path) if path.is_empty() => {
+            PathRewrite::ReplaceFullPath("/".into())
+        }
+        PathModifier::ReplaceFullPath(path) => PathRewrite::ReplaceFullPath(path.clone()),
+        PathModifier::ReplacePrefixMatch(prefix) => PathRewrite::ReplacePrefix(prefix.clone()),
+    }
+}
+
+/// A redirect as far as it does not depend on the listener ([`super::virtual_host`]).
+fn redirect(filter: &RedirectFilter) -> Redirect {
+    Redirect {
+        scheme: match filter.scheme.as_deref() {
+            Some("https") => Some("https"),
+            Some("http") => Some("http"),
+            _ => None,
+        },
+        hostname: filter.hostname.clone(),
+        port: filter.port,
+        path: filter.path.as_ref().map(rewrite),
+        strip_query: false,
+        status: filter.status,
+    }
+}
+
+/// No time-out where none is said, or where it is zero.
+fn timeout(text: Option<&Arc<str>>) -> Result<Option<Duration>, Unserved> {
+    let Some(text) = text else {
+        return Ok(None);
+    };
+    match duration(text) {
+        Some(time) => Ok(Some(time).filter(|time| !time.is_zero())),
+        None => Err(Unserved(format!("{text:?} is no duration (GEP-2257)"))),
+    }
+}
+
+/// Without a stanza a request is tried again as on every route: where no back end has seen it.
+fn retry(
+    wanted: Option<&Retry>,
+    per_try_timeout: Option<Duration>,
+) -> Result<Option<RetryPolicy>, Unserved> {
+    /// As many as every route has that says nothing.
+    const RETRIES: u32 = 2;
+    /// More would be a storm.
+    const MOST: u32 = 100;
+    let Some(wanted) = wanted else {
+        return Ok(per_try_timeout.map(|_| RetryPolicy {
+            num_retries: RETRIES,
+            per_try_timeout,
+            ..RetryPolicy::default()
+        }));
+    };
+    let back_off = wanted.backoff.as_ref().map(|text| {
+        let time = duration(text).ok_or_else(|| format!("{text:?} is no duration (GEP-2257)"))?;
+        BackOff::new(time, None)
+    });
+    let codes = wanted.codes.iter().copied();
+    Ok(Some(RetryPolicy {
+        num_retries: wanted.attempts.min(MOST),
+        per_try_timeout,
+        status_codes: codes.collect::<BTreeSet<u16>>(),
+        back_off: back_off.transpose().map_err(Unserved)?,
+        ..RetryPolicy::default()
+    }))
+}

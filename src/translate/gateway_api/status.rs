@@ -1,0 +1,300 @@
+//! The conditions that objects are to have, to the letter of the specification. They carry no time.
+
+use std::sync::Arc;
+
+use crate::model::verdict::WantedStatus;
+use crate::objects::gateway_api::{
+    CONTROLLER, ConditionStatus, GROUP, ListenerStatus, ParentStatus, Status, StatusCondition,
+};
+use crate::objects::{Kind, ObjectRef, Problem};
+use crate::translate::Input;
+
+use super::attachment::{Attachment, head};
+use super::fault::Fault;
+use super::features::FEATURES;
+use super::gateway::{EffectiveGateway, EffectiveListener, Protocol};
+
+/// Conditions about one generation of an object.
+struct Conditions {
+    generation: i64,
+    conditions: Vec<StatusCondition>,
+}
+
+impl Conditions {
+    const fn of(generation: i64) -> Self {
+        Self {
+            generation,
+            conditions: Vec::new(),
+        }
+    }
+
+    fn set(&mut self, kind: &str, status: ConditionStatus, reason: &str, message: &str) {
+        self.conditions.push(StatusCondition {
+            kind: kind.into(),
+            status,
+            reason: reason.into(),
+            message: message.into(),
+            observed_generation: self.generation,
+        });
+    }
+
+    /// One that holds unless something is wrong.
+    fn holds(&mut self, kind: &str, fault: Option<&Fault>, message: &str) {
+        match fault {
+            None => self.set(kind, ConditionStatus::True, kind, message),
+            Some(fault) => self.set(kind, ConditionStatus::False, fault.reason, &fault.message),
+        }
+    }
+
+    fn sorted(mut self) -> Box<[StatusCondition]> {
+        self.conditions.sort();
+        self.conditions.into()
+    }
+}
+
+/// The status of a GatewayClass; `None` for one of another controller.
+pub fn of_class(input: Input<'_>, object: &ObjectRef) -> Option<WantedStatus> {
+    let class = input.reader.gateway_class(&object.name.name)?;
+    if &*class.controller != CONTROLLER {
+        return None;
+    }
+    let mut conditions = Conditions::of(class.generation);
+    let fault = class.parameters.as_ref().map(|it| {
+        let message = format!(
+            "spec.parametersRef names {} {}, and no parameters are read of any kind",
+            it.kind, it.name
+        );
+        Fault::new("InvalidParameters", message)
+    });
+    conditions.holds("Accepted", fault.as_ref(), "Its Gateways are served");
+    let features = FEATURES.iter().map(|name| Arc::from(*name));
+    Some(WantedStatus {
+        status: Status {
+            conditions: conditions.sorted(),
+            features: features.collect(),
+            ..Status::default()
+        },
+        wanted_addresses: 0,
+    })
+}
+
+/// The status of a Gateway; `None` for one of another class.
+pub fn of_gateway(input: Input<'_>, object: &ObjectRef) -> Option<WantedStatus> {
+    let gateway = input.gateway(&object.name);
+    if !gateway.is_ours {
+        return None;
+    }
+    let generation = input.reader.gateway(&object.name)?.generation;
+    let mut conditions = Conditions::of(generation);
+    let (accepted, message) = match accepted(&gateway) {
+        Ok((reason, message)) => {
+            conditions.set("Accepted", ConditionStatus::True, reason, message);
+            (true, "")
+        }
+        Err(fault) => {
+            conditions.holds("Accepted", Some(&fault), "");
+            (false, "it is not accepted")
+        }
+    };
+    let programmed = match (accepted, &gateway.address_fault) {
+        (false, _) => Some(Fault::new("Invalid", message)),
+        (true, Some(fault)) => Some(fault.clone()),
+        (true, None) => (!gateway.is_programmed())
+            .then(|| Fault::new("Invalid", "none of its listeners is programmed")),
+    };
+    conditions.holds(
+        "Programmed",
+        programmed.as_ref(),
+        "It is published to every Envoy",
+    );
+    let unresolved = gateway
+        .listeners
+        .iter()
+        .find(|it| it.references_fault.is_some());
+    let unresolved = gateway.client_certificate_fault.clone().or_else(|| {
+        let message = format!("a reference of listener {} can't be used", unresolved?.name);
+        Some(Fault::new("ListenersNotResolved", message))
+    });
+    conditions.holds(
+        "ResolvedRefs",
+        unresolved.as_ref(),
+        "All references can be used",
+    );
+    let listeners = gateway.listeners.iter();
+    let listeners = listeners.map(|it| of_listener(input, &gateway, it, generation));
+    let addresses = gateway.addresses.iter();
+    let addresses = addresses.map(|it| ("IPAddress".into(), it.to_string().into()));
+    Some(WantedStatus {
+        status: Status {
+            conditions: conditions.sorted(),
+            addresses: addresses.collect(),
+            listeners: listeners.collect(),
+            ..Status::default()
+        },
+        wanted_addresses: gateway.wanted_addresses,
+    })
+}
+
+/// Whether a Gateway is accepted, as its listeners are.
+fn accepted(gateway: &EffectiveGateway) -> Result<(&'static str, &'static str), Fault> {
+    if let Some(fault) = &gateway.fault {
+        return Err(fault.clone());
+    }
+    let is_accepted = |listener: &EffectiveListener| listener.fault.is_none();
+    if gateway.listeners.iter().all(is_accepted) {
+        return Ok(("Accepted", "It is valid"));
+    }
+    match gateway.listeners.iter().any(is_accepted) {
+        true => Ok((
+            "ListenersNotValid",
+            "Some of its listeners are not accepted",
+        )),
+        false => Err(Fault::new(
+            "ListenersNotValid",
+            "None of its listeners is accepted",
+        )),
+    }
+}
+
+fn of_listener(
+    input: Input<'_>,
+    gateway: &EffectiveGateway,
+    listener: &EffectiveListener,
+    generation: i64,
+) -> ListenerStatus {
+    let mut conditions = Conditions::of(generation);
+    conditions.holds("Accepted", listener.fault.as_ref(), "It is valid");
+    let programmed = if gateway.fault.is_some() || !listener.is_programmed() {
+        Some(Fault::new("Invalid", "it can't be served as it is"))
+    } else if gateway.addresses.is_empty() {
+        Some(Fault::new("Pending", "its Gateway has no address"))
+    } else {
+        None
+    };
+    conditions.holds(
+        "Programmed",
+        programmed.as_ref(),
+        "It is published to every Envoy",
+    );
+    let references = listener.references_fault.as_ref();
+    conditions.holds("ResolvedRefs", references, "All references can be used");
+    match (&listener.fault, listener.is_conflicted) {
+        (Some(fault), true) => {
+            let status = ConditionStatus::True;
+            conditions.set("Conflicted", status, fault.reason, &fault.message);
+        }
+        _ => {
+            let message = "No other listener is in its way";
+            conditions.set("Conflicted", ConditionStatus::False, "NoConflicts", message);
+        }
+    }
+    if listener.overlaps && listener.protocol == Some(Protocol::Https) {
+        let message = "Another listener of the port is for some of its names: a request for one of those on a connection for another is answered 421";
+        let status = ConditionStatus::True;
+        conditions.set(
+            "OverlappingTLSConfig",
+            status,
+            "OverlappingHostnames",
+            message,
+        );
+    }
+    let attached = input
+        .reader
+        .attached_routes(&listener.parent, &listener.name);
+    let kinds = listener.kinds.iter();
+    ListenerStatus {
+        name: listener.name.clone(),
+        kinds: kinds
+            .map(|kind| (GROUP.into(), kind.name().into()))
+            .collect(),
+        attached_routes: u32::try_from(attached).unwrap_or(u32::MAX),
+        conditions: conditions.sorted(),
+    }
+}
+
+/// What keeps a route from being served, wherever it is attached.
+pub fn route_fault(input: Input<'_>, object: &ObjectRef, attachment: &Attachment) -> Option<Fault> {
+    let rules = input.route_rules(object);
+    if let Some(fault) = &rules.unserved {
+        return Some(fault.clone());
+    }
+    let cost = attachment.hosts().saturating_mul(rules.cost);
+    (cost > crate::translate::budget::BASE).then(|| {
+        let message = format!(
+            "its rules at all of its hostnames and listeners are not served: {}",
+            crate::translate::budget::EXCEEDED
+        );
+        Fault::new("UnsupportedValue", message)
+    })
+}
+
+/// The status of a route: an entry for each parent of ours.
+pub fn of_route(input: Input<'_>, object: &ObjectRef) -> Option<WantedStatus> {
+    let head = head(input, object)?;
+    let attachment = input.attachment(object);
+    let rules = input.route_rules(object);
+    let own = route_fault(input, object, &attachment);
+    let parents = attachment.parents.iter().filter_map(|parent| {
+        let mut conditions = Conditions::of(head.generation);
+        let fault = parent.fault.as_ref().or(own.as_ref());
+        conditions.holds("Accepted", fault, "It is attached");
+        let references = rules.references_fault.as_ref();
+        conditions.holds("ResolvedRefs", references, "All references can be used");
+        Some(ParentStatus {
+            parent: head.parents.get(parent.at)?.clone(),
+            conditions: conditions.sorted(),
+        })
+    });
+    Some(WantedStatus {
+        status: Status {
+            parents: parents.collect(),
+            ..Status::default()
+        },
+        wanted_addresses: 0,
+    })
+}
+
+/// What is wrong with an object, for its Events and the log.
+pub fn problems(input: Input<'_>, object: &ObjectRef) -> Vec<Problem> {
+    let faults: Vec<Fault> = match object.kind {
+        Kind::Gateway => {
+            let gateway = input.gateway(&object.name);
+            let own = [
+                &gateway.fault,
+                &gateway.address_fault,
+                &gateway.client_certificate_fault,
+            ];
+            let listeners = gateway.listeners.iter();
+            let of_listeners = listeners.flat_map(|it| {
+                let faults = [&it.fault, &it.references_fault].into_iter().flatten();
+                faults.map(|fault| {
+                    Fault::new(
+                        fault.reason,
+                        format!("listener {}: {}", it.name, fault.message),
+                    )
+                })
+            });
+            let own = own.into_iter().flatten().cloned();
+            // That it waits for its address is no fault of its owner's.
+            let is_told = |fault: &Fault| {
+                gateway.wanted_addresses == 0 || fault.reason != "AddressNotAssigned"
+            };
+            own.filter(is_told).chain(of_listeners).collect()
+        }
+        Kind::HttpRoute | Kind::GrpcRoute => {
+            let attachment = input.attachment(object);
+            if attachment.parents.is_empty() {
+                return Vec::new();
+            }
+            let parents = attachment.parents.iter().filter_map(|it| it.fault.clone());
+            let own = route_fault(input, object, &attachment);
+            let references = input.route_rules(object).references_fault.clone();
+            parents.chain(own).chain(references).collect()
+        }
+        _ => Vec::new(),
+    };
+    let faults = faults.into_iter();
+    faults
+        .map(|fault| Problem::new(object.clone(), fault.reason, fault.message))
+        .collect()
+}

@@ -1,0 +1,228 @@
+//! A host on a listener: the routes of all that are attached there for it, in the order of the API.
+//!
+//! A name belongs to one listener, that with the narrowest hostname. Envoy finds the virtual host before the route, so that of a
+//! name has the routes of every hostname that covers it: a request that none of the narrower ones takes goes on to the wider.
+//! Such copies are on the account of the routes that name the host.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use crate::model::order::{Created, Place, Ranked, gateway_api};
+use crate::model::{
+    Alpn, Front, Host, Route, RouteAction, RouteMatch, TlsParameters, TlsServer, VirtualHost,
+};
+use crate::objects::{Field, FieldRef, Kind, ObjectRef, Problem};
+use crate::translate::{HostUnit, HttpsHost, Input, budget, reason};
+
+use super::attachment::{head, hostname_for};
+use super::gateway::{EffectiveListener, Protocol};
+
+/// A route with its rank.
+struct Entry {
+    hostname: Host,
+    place: Place,
+    route: Route,
+}
+
+impl Ranked for Entry {
+    fn hostname(&self) -> &Host {
+        &self.hostname
+    }
+
+    fn matches(&self) -> &RouteMatch {
+        &self.route.matches
+    }
+
+    fn place(&self) -> &Place {
+        &self.place
+    }
+}
+
+/// A host on the listener of a front.
+pub fn host(input: Input<'_>, front: &Front, host: &Host) -> HostUnit {
+    let Front::Listener(name) = front else {
+        return HostUnit::default();
+    };
+    let bind = input.bind(name);
+    let Some(listener) = bind.owner(host) else {
+        return HostUnit::default();
+    };
+    let mut unit = HostUnit {
+        any_depth: true,
+        ..HostUnit::default()
+    };
+    if !listener.is_programmed() {
+        // No wildcard above it answers for it.
+        unit.is_closed = true;
+        return unit;
+    }
+    let routes = routes(input, name, listener, host, &mut unit);
+    let virtual_host = VirtualHost {
+        host: host.clone(),
+        routes,
+        filters: None,
+        client_check: None,
+    };
+    match listener.protocol {
+        Some(Protocol::Https) => unit.https = Some(https(listener, virtual_host)),
+        Some(Protocol::Http) => unit.http = Some(virtual_host),
+        None => {}
+    }
+    unit
+}
+
+fn https(listener: &EffectiveListener, virtual_host: VirtualHost) -> HttpsHost {
+    let at = format!("spec.listeners[{}]", listener.name);
+    let source = FieldRef::new(listener.parent.clone(), Field::At(at.into()));
+    let secrets: BTreeSet<_> = listener.certificates.iter().cloned().collect();
+    let certificates = secrets.iter().map(|name| name.to_string().into());
+    // Each listener has a server of its own: a request for a host of another one is misdirected, whatever the certificate is.
+    let ObjectRef { kind, name } = &listener.parent;
+    let of_listener = format!("{kind}/{name}/{}", listener.name);
+    HttpsHost {
+        server: TlsServer::new(
+            certificates.collect(),
+            TlsParameters::default(),
+            Alpn::default(),
+            None,
+            source.clone(),
+        )
+        .of_listener(&of_listener),
+        secrets,
+        source,
+        virtual_host,
+        fallback: None,
+    }
+}
+
+/// The routes that are attached to the listener for a host.
+fn routes(
+    input: Input<'_>,
+    name: &Arc<str>,
+    listener: &EffectiveListener,
+    host: &Host,
+    unit: &mut HostUnit,
+) -> Vec<Route> {
+    let front = Front::Listener(name.clone());
+    let mut seen = BTreeSet::new();
+    let mut entries = Vec::new();
+    let mut own: Vec<ObjectRef> = Vec::new();
+    let (mut copied, mut allowance) = (0_u64, 0_u64);
+    for covering in super::hostname::covering(host) {
+        for route in input.reader.claimants(&front, &covering) {
+            let is_route = matches!(route.kind, Kind::HttpRoute | Kind::GrpcRoute);
+            if !is_route || !seen.insert(route.clone()) {
+                continue;
+            }
+            let attachment = input.attachment(&route);
+            let rules = input.route_rules(&route);
+            let hosts = attachment.hosts().max(1);
+            if !attachment.serves(name, listener, host) {
+                continue;
+            }
+            if covering == *host {
+                let left = budget::BASE.saturating_sub(hosts.saturating_mul(rules.cost));
+                allowance = allowance.max(left / hosts);
+                own.push(route.clone());
+            } else {
+                // Of a wildcard or of every name itself there is nobody to pay: it is bounded by its own routes.
+                copied = copied.saturating_add(rules.cost);
+                if copied > allowance {
+                    tell_left_out(host, &own, &mut unit.problems);
+                    return finish(input, listener, entries, unit);
+                }
+            }
+            add(input, &route, host, &mut entries);
+        }
+    }
+    finish(input, listener, entries, unit)
+}
+
+fn tell_left_out(host: &Host, own: &[ObjectRef], problems: &mut Vec<Problem>) {
+    for route in own {
+        let message = format!(
+            "host {host} does not go on to all routes of the wildcards above it: {}",
+            budget::EXCEEDED
+        );
+        problems.push(Problem::new(route.clone(), reason::TOO_LARGE, message));
+    }
+}
+
+fn add(input: Input<'_>, object: &ObjectRef, host: &Host, entries: &mut Vec<Entry>) {
+    let Some(head) = head(input, object) else {
+        return;
+    };
+    let Some(hostname) = hostname_for(head, host) else {
+        return;
+    };
+    let created = match object.kind {
+        Kind::GrpcRoute => input
+            .reader
+            .grpc_route(object)
+            .map(|it| it.metadata.created),
+        _ => input
+            .reader
+            .http_route(object)
+            .map(|it| it.metadata.created),
+    };
+    for (rule, of_rule, route) in &input.route_rules(object).routes {
+        entries.push(Entry {
+            hostname: hostname.clone(),
+            place: Place {
+                created: created.flatten().map_or(Created::Unknown, Created::At),
+                namespace: object.name.namespace.clone(),
+                name: object.name.name.clone(),
+                index: (*rule, *of_rule),
+            },
+            route: route.clone(),
+        });
+    }
+}
+
+fn finish(
+    input: Input<'_>,
+    listener: &EffectiveListener,
+    mut entries: Vec<Entry>,
+    unit: &mut HostUnit,
+) -> Vec<Route> {
+    gateway_api(&mut entries);
+    let routes: Vec<Route> = entries
+        .into_iter()
+        .map(|entry| on_listener(entry.route, listener))
+        .collect();
+    let objects: BTreeSet<&ObjectRef> = routes.iter().map(|it| &it.source.object).collect();
+    for object in objects {
+        let rules = input.route_rules(object);
+        let clusters = rules.clusters.iter();
+        unit.clusters
+            .extend(clusters.map(|(name, source)| (name.clone(), source.clone())));
+    }
+    let used: BTreeSet<_> = routes.iter().flat_map(Route::clusters).cloned().collect();
+    unit.clusters.retain(|name, _| used.contains(name));
+    routes
+}
+
+/// A redirect without a port leads to that of its scheme, or where it names none to the listener's. What a scheme has by itself is
+/// left out.
+fn on_listener(mut route: Route, listener: &EffectiveListener) -> Route {
+    let RouteAction::Redirect(redirect) = &mut route.action else {
+        return route;
+    };
+    let own = match listener.protocol {
+        Some(Protocol::Https) => "https",
+        Some(Protocol::Http) | None => "http",
+    };
+    let usual = |scheme: &str| match scheme {
+        "https" => 443,
+        _ => 80,
+    };
+    let scheme = redirect.scheme.unwrap_or(own);
+    let port = redirect.port.unwrap_or(match redirect.scheme {
+        Some(scheme) => usual(scheme),
+        None => listener.port,
+    });
+    // Where clients name the listener's port in the Host it must be replaced.
+    let is_left_out = port == usual(scheme) && listener.port == usual(own);
+    redirect.port = (!is_left_out).then_some(port);
+    route
+}

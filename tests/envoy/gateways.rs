@@ -1,0 +1,268 @@
+//! Gateways on a real Envoy: which listener of a port a request belongs to, and what is answered where it belongs to another.
+
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::sync::Arc;
+
+use isobath::build::{Builder, Config};
+use isobath::model::Cidr;
+use isobath::objects::*;
+use isobath::translate::{GatewayOptions, Options};
+use isobath::xds::ResourceType;
+use serde_json::{Value, json};
+
+use crate::ads::Resources;
+use crate::backend;
+use crate::client::{exchange, plain, request, tls};
+use crate::eventually::eventually;
+use crate::fixture::{World, certificate, config};
+use crate::proxy::{Proxy, envoy};
+
+fn object(kind: Kind, name: &str, spec: &Value) -> Object {
+    let namespace = kind.is_namespaced().then_some("default");
+    let object = json!({"metadata": {"name": name, "namespace": namespace}, "spec": spec});
+    let object = decode(kind, &object.to_string()).unwrap();
+    assert!(!matches!(object, Object::Invalid(_)), "{object:?}");
+    object
+}
+
+struct Plane {
+    builder: Builder,
+    clear: SocketAddr,
+    by_tls: SocketAddr,
+}
+
+impl Plane {
+    async fn new() -> Self {
+        let mut settings = Config::of_manifests(Options {
+            gateway: GatewayOptions {
+                addresses: [Cidr::new("127.0.0.0/8").unwrap()].into(),
+            },
+            ..Options::default()
+        });
+        settings.listeners = config();
+        let held =
+            [0, 0].map(|port| TcpListener::bind((Ipv4Addr::new(127, 0, 0, 9), port)).unwrap());
+        let [clear, by_tls] = held.each_ref().map(|held| held.local_addr().unwrap());
+        let mut plane = Self {
+            builder: Builder::new(settings),
+            clear,
+            by_tls,
+        };
+        let class = json!({"controllerName": "isobath.dev/gateway-controller"});
+        plane.apply(object(Kind::GatewayClass, "isobath", &class));
+        let address = backend::start("a").await;
+        plane.apply(object(
+            Kind::Service,
+            "a",
+            &json!({"ports": [{"port": 80}]}),
+        ));
+        let metadata = Metadata {
+            name: NamespacedName::new("default", "a"),
+            uid: "".into(),
+            created: None,
+            annotations: Annotations::default(),
+        };
+        let endpoint = Endpoint {
+            address: address.ip(),
+            ready: true,
+            serving: true,
+            terminating: false,
+            zone: None,
+        };
+        let port = EndpointPort {
+            name: "".into(),
+            port: Some(address.port()),
+        };
+        // Decoded it would be refused, as its address is one of this machine's.
+        plane.apply(Object::EndpointSlice(Arc::new(EndpointSlice {
+            metadata,
+            service: Some("a".into()),
+            address_type: AddressType::V4,
+            ports: [port].into(),
+            endpoints: [endpoint].into(),
+        })));
+        plane.secret();
+        plane
+    }
+
+    fn apply(&mut self, object: Object) {
+        self.builder.apply(Event::Apply(object));
+    }
+
+    fn secret(&mut self) {
+        let made = certificate("default/cert", &["*.org"]);
+        self.apply(Object::Secret(Arc::new(Secret {
+            metadata: Metadata {
+                name: NamespacedName::new("default", "cert"),
+                uid: "".into(),
+                created: None,
+                annotations: Annotations::default(),
+            },
+            certificate: Ok(Arc::new(TlsCertificate {
+                chain: made.chain,
+                key: made.key,
+                key_algorithm: made.key_algorithm,
+                names: vec!["*.org".into()],
+                common_name: None,
+                not_before: made.validity.not_before,
+                not_after: made.validity.not_after,
+            })),
+            authorities: None,
+            revocations: None,
+        })));
+    }
+
+    /// A Gateway with a listener of each hostname by TLS, and one in clear; the blank one is for all names.
+    fn gateway(&mut self, hostnames: &[&str]) {
+        let of = |(at, hostname): (usize, &&str), port: u16, protocol: &str| {
+            let mut listener = json!({
+                "name": format!("{}-{at}", protocol.to_ascii_lowercase()), "port": port, "protocol": protocol,
+            });
+            if !hostname.is_empty() {
+                listener["hostname"] = json!(hostname);
+            }
+            if protocol == "HTTPS" {
+                listener["tls"] = json!({"certificateRefs": [{"name": "cert"}]});
+            }
+            listener
+        };
+        let by_tls = hostnames.iter().enumerate();
+        let by_tls = by_tls.map(|it| of(it, self.by_tls.port(), "HTTPS"));
+        let clear = hostnames.iter().enumerate();
+        let clear = clear.map(|it| of(it, self.clear.port(), "HTTP"));
+        let listeners: Vec<Value> = by_tls.chain(clear).collect();
+        let spec = json!({
+            "gatewayClassName": "isobath",
+            "addresses": [{"value": self.clear.ip().to_string()}],
+            "listeners": listeners,
+        });
+        self.apply(object(Kind::Gateway, "edge", &spec));
+    }
+
+    fn route(&mut self, name: &str, hostnames: &[&str], path: &str) {
+        let spec = json!({
+            "parentRefs": [{"name": "edge"}],
+            "hostnames": hostnames,
+            "rules": [{"matches": [{"path": {"value": path}}], "backendRefs": [{"name": "a", "port": 80}]}],
+        });
+        self.apply(object(Kind::HttpRoute, name, &spec));
+    }
+
+    fn publish(&mut self) -> impl FnOnce(&mut Resources) + use<> {
+        self.builder.build();
+        let mut now = Resources::new();
+        for of in ResourceType::ALL {
+            for (name, resource) in self.builder.snapshot().resources(of) {
+                if of != ResourceType::Listener || name.starts_with("gw/") {
+                    now.insert((of, name.to_string()), resource.bytes());
+                }
+            }
+        }
+        move |all| {
+            all.retain(|(of, name), _| {
+                !name.starts_with("gw/") || now.contains_key(&(*of, name.clone()))
+            });
+            all.extend(now);
+        }
+    }
+
+    /// The status of a request for a host, on a connection for a name where one is said.
+    async fn ask(&self, name: Option<&str>, host: &str, path: &str) -> Option<u16> {
+        let asked = request("GET", host, path, &[]);
+        let Some(name) = name else {
+            return Some(plain(self.clear, &asked).await.status);
+        };
+        let mut stream = tls(self.by_tls, Some(name), "http/1.1").await.ok()?;
+        Some(exchange(&mut stream, &asked).await.status)
+    }
+}
+
+/// The specification's matrix, and one more where no listener is for all names.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_belongs_to_one_listener() {
+    let Some(envoy) = envoy() else { return };
+    let proxy = Proxy::start(&envoy, World::new().resources()).await;
+    let mut plane = Plane::new().await;
+    let all = ["", "second.org", "*.wildcard.org", "fourth.wildcard.org"];
+    plane.gateway(&all);
+    plane.route("all", &[], "/");
+    const ACTIVE: &str = "listener_manager.total_listeners_active";
+    proxy.change(plane.publish(), ACTIVE, 5).await;
+    let names = [
+        "unknown.org",
+        "second.org",
+        "third.wildcard.org",
+        "a.b.wildcard.org",
+        "fourth.wildcard.org",
+    ];
+    // Of which listener each of these is.
+    let owner = [0, 1, 2, 2, 3];
+    for (name, of_name) in names.into_iter().zip(owner) {
+        for (host, of_host) in names.into_iter().zip(owner) {
+            let expected = if of_name == of_host { 200 } else { 421 };
+            let got = plane.ask(Some(name), host, "/").await;
+            assert_eq!(got, Some(expected), "{host} on a connection for {name}");
+        }
+        assert_eq!(
+            plane.ask(None, name, "/").await,
+            Some(200),
+            "{name} in clear"
+        );
+    }
+    // No listener is for all names now: an unknown one is refused in TLS, and 404 where a connection is for another.
+    plane.gateway(&all[1..]);
+    proxy.change(plane.publish(), ACTIVE, 5).await;
+    eventually("the new table", async || {
+        match plane.ask(None, "unknown.org", "/").await {
+            Some(404) => Ok(()),
+            got => Err(format!("{got:?}")),
+        }
+    })
+    .await;
+    for (name, host, expected) in [
+        ("second.org", "second.org", Some(200)),
+        ("second.org", "third.wildcard.org", Some(421)),
+        ("second.org", "unknown.org", Some(404)),
+        ("unknown.org", "unknown.org", None),
+    ] {
+        let what = format!("{host} on a connection for {name}");
+        eventually(&what, async || {
+            match plane.ask(Some(name), host, "/").await {
+                got if got == expected => Ok(()),
+                got => Err(format!("{got:?}")),
+            }
+        })
+        .await;
+    }
+    assert_eq!(plane.ask(None, "unknown.org", "/").await, Some(404));
+}
+
+/// A name has the routes of what it is covered by, the narrower first; a listener with a narrower hostname has none of the wider
+/// listener's.
+#[tokio::test(flavor = "multi_thread")]
+async fn requests_go_on_to_wider_hostnames() {
+    let Some(envoy) = envoy() else { return };
+    let proxy = Proxy::start(&envoy, World::new().resources()).await;
+    let mut plane = Plane::new().await;
+    plane.gateway(&["", "*.wildcard.org"]);
+    plane.route("exact", &["x.example.org"], "/exact");
+    plane.route("wide", &["*.org"], "/wide");
+    plane.route("every", &[], "/every");
+    const ACTIVE: &str = "listener_manager.total_listeners_active";
+    proxy.change(plane.publish(), ACTIVE, 5).await;
+    for (host, path, expected) in [
+        ("x.example.org", "/exact", 200),
+        ("x.example.org", "/wide", 200),
+        ("x.example.org", "/every", 200),
+        ("x.example.org", "/none", 404),
+        ("y.example.org", "/exact", 404),
+        ("a.b.c.org", "/wide", 200),
+        ("other.test", "/every", 200),
+        ("other.test", "/wide", 404),
+        ("a.b.wildcard.org", "/wide", 200),
+        ("a.b.wildcard.org", "/every", 200),
+    ] {
+        let got = plane.ask(None, host, path).await;
+        assert_eq!(got, Some(expected), "{host}{path}");
+    }
+}

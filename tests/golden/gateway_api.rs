@@ -1,0 +1,163 @@
+//! Gateways and routes as the model: what each host at each address comes to, a line a route, and the status of each object.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use isobath::facts::{Changes, ClassSelection, Log, Store};
+use isobath::model::{Cidr, Claimable, Spoken};
+use isobath::objects::gateway_api::{Status, StatusCondition};
+use isobath::objects::{Event, ObjectRef};
+use isobath::translate::{GatewayOptions, Input, Languages, Memo, Options};
+use serde_json::Value;
+
+use crate::http_proxies::virtual_host;
+
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/gateway_api")
+}
+
+/// What the objects of a file come to.
+fn translated(text: &str) -> String {
+    let documents: Vec<Value> = serde_saphyr::from_multiple(text).unwrap();
+    let mut store = Store::new(ClassSelection::default());
+    let mut changes = Changes::unread();
+    for document in &documents {
+        store.apply(Event::Apply(crate::object(document)), &mut changes);
+    }
+    let options = Options {
+        gateway: GatewayOptions {
+            addresses: [Cidr::new("127.9.0.0/16").unwrap()].into(),
+        },
+        ..Options::default()
+    };
+    let languages = Languages::default();
+    let objects: BTreeSet<ObjectRef> = changes.objects.iter().cloned().collect();
+    let (memo, log) = (Memo::default(), Log::default());
+    let mut claimed = BTreeSet::new();
+    for object in &objects {
+        let claims = languages.claims(Input::new(&store, &options, &memo, &log), object);
+        claimed.extend(claims.iter().cloned());
+        store.claim(object, claims, &mut changes);
+    }
+    let mut text = String::new();
+    for claim in &claimed {
+        let Claimable::Listener(name) = claim else {
+            continue;
+        };
+        let unit = languages.listener(Input::new(&store, &options, &memo, &log), name);
+        let listener = unit.listener.unwrap();
+        let spoken = listener.application.spoken();
+        let _ = write!(text, "listener {name} at {}", listener.address);
+        if let Some(hostnames) = unit.hostnames {
+            let names: Vec<&str> = hostnames.iter().map(|host| host.as_str()).collect();
+            let _ = write!(text, " by TLS for {}", names.join(", "));
+        }
+        text.push('\n');
+        store.listen(name, Some(spoken), &mut changes);
+        assert!(spoken != Spoken::Opaque);
+    }
+    let input = Input::new(&store, &options, &memo, &log);
+    let (mut clusters, mut problems) = (BTreeMap::new(), BTreeSet::new());
+    for claim in &claimed {
+        let Claimable::Host(front, host) = claim else {
+            continue;
+        };
+        let unit = languages.host(input, front, host);
+        assert!(unit.any_depth);
+        let at = front.in_clear().unwrap();
+        if let Some(http) = &unit.http {
+            virtual_host(&mut text, at, http);
+        }
+        if let Some(https) = &unit.https {
+            let at = format!("{at} with {}", https.server.name);
+            virtual_host(&mut text, &at, &https.virtual_host);
+        }
+        if unit.is_closed {
+            let _ = writeln!(text, "{at} closed {host}");
+        }
+        clusters.extend(unit.clusters);
+        problems.extend(unit.problems);
+    }
+    for name in clusters.keys() {
+        let _ = writeln!(text, "cluster {name}");
+    }
+    for problem in problems {
+        let _ = writeln!(text, "{}: {}", problem.source.object, problem.message);
+    }
+    for object in &objects {
+        if let Some(wanted) = languages.object_status(input, object) {
+            let _ = writeln!(text, "{object}");
+            status(&mut text, &wanted.status);
+            if wanted.wanted_addresses > 0 {
+                let _ = writeln!(text, "  wants {} addresses", wanted.wanted_addresses);
+            }
+        }
+    }
+    text
+}
+
+fn status(text: &mut String, status: &Status) {
+    for (kind, value) in &status.addresses {
+        let _ = writeln!(text, "  {kind} {value}");
+    }
+    conditions(text, "  ", &status.conditions);
+    for listener in &status.listeners {
+        let kinds: Vec<&str> = listener.kinds.iter().map(|(_, kind)| &**kind).collect();
+        let (name, attached) = (&listener.name, listener.attached_routes);
+        let _ = writeln!(
+            text,
+            "  listener {name}: {attached} of {}",
+            kinds.join(", ")
+        );
+        conditions(text, "    ", &listener.conditions);
+    }
+    for parent in &status.parents {
+        let of = &parent.parent;
+        let section = of.section_name.as_deref().unwrap_or("*");
+        let _ = writeln!(text, "  parent {} {section} {:?}", of.name, of.port);
+        conditions(text, "    ", &parent.conditions);
+    }
+}
+
+fn conditions(text: &mut String, indent: &str, conditions: &[StatusCondition]) {
+    for it in conditions {
+        let (kind, status) = (&it.kind, it.status.as_str());
+        let _ = writeln!(
+            text,
+            "{indent}{kind} {status} {}: {}",
+            it.reason, it.message
+        );
+    }
+}
+
+fn check(case: &Path) {
+    let got = translated(&fs::read_to_string(case).unwrap());
+    let output = case.with_extension("txt");
+    if crate::golden::updates() {
+        fs::write(&output, got).unwrap();
+        return;
+    }
+    let want = fs::read_to_string(&output).unwrap_or_default();
+    assert!(
+        got == want,
+        "{}: not what the objects come to now:\n{got}\n(UPDATE_GOLDEN=1 writes it)",
+        case.display()
+    );
+}
+
+#[test]
+fn gateways_come_to_the_stated_model() {
+    let files = fs::read_dir(folder()).unwrap();
+    let files = files.map(|file| file.unwrap().path());
+    let (cases, results): (BTreeSet<PathBuf>, BTreeSet<PathBuf>) =
+        files.partition(|path| path.extension().is_some_and(|found| found == "yaml"));
+    assert!(cases.len() >= 5);
+    for case in &cases {
+        check(case);
+    }
+    let is_left = |result: &&PathBuf| !cases.contains(&result.with_extension("yaml"));
+    let left: Vec<_> = results.iter().filter(is_left).collect();
+    assert!(left.is_empty(), "no case has these: {left:?}");
+}
