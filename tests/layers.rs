@@ -265,6 +265,10 @@ const WALL_CLOCK: &[(&str, &str)] = &[
     ("local/certificate.rs", "a laptop's certificate begins now"),
     ("status/conditions.rs", "says when a condition was written"),
     ("status/event.rs", "says when an Event was"),
+    (
+        "status/gateway_api.rs",
+        "says when a condition became what it is",
+    ),
     ("status/problems.rs", "warns of certificates that end"),
 ];
 

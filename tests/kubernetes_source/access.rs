@@ -10,7 +10,7 @@ use crate::rig::{Rig, Run, args, proxy, source, status, try_source};
 fn built_in() -> Vec<Kind> {
     Kind::ALL
         .into_iter()
-        .filter(|kind| !kind.is_custom())
+        .filter(|kind| kind.custom().is_none())
         .collect()
 }
 

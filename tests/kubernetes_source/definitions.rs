@@ -10,7 +10,8 @@ use crate::rig::{Rig, Run};
 
 fn custom() -> Vec<Kind> {
     let all = Kind::ALL.into_iter();
-    all.filter(|kind| kind.is_custom()).collect()
+    let of_contour = |kind: &Kind| kind.is_custom() && !kind.is_of_gateway_api();
+    all.filter(of_contour).collect()
 }
 
 /// A definition of a kind at one version, without a schema.

@@ -8,8 +8,8 @@ use crate::objects::gateway_api::{GROUP, ParentReference, RouteHead, RouteNamesp
 use crate::objects::{Kind, NamespacedName, ObjectRef};
 use crate::translate::Input;
 
+use super::effective::EffectiveListener;
 use super::fault::Fault;
-use super::gateway::EffectiveListener;
 use super::hostname;
 use super::listener::bind_name;
 

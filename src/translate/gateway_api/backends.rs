@@ -11,10 +11,10 @@ use crate::objects::{ObjectRef, ServiceBackendPort, ServiceType};
 use crate::translate::service_policy::{FoundPort, find_port};
 use crate::translate::{app_protocol, backend};
 
+use super::context::{Made, Unserved, rewrite};
 use super::fault::Fault;
-use super::gateway::permitted;
+use super::grants::permitted;
 use super::headers::Changes;
-use super::rules::{Made, Unserved};
 
 /// The shares of a rule.
 #[derive(Debug, Default)]
@@ -109,12 +109,12 @@ fn own(made: &mut Made<'_>, filters: &[Filter]) -> Result<Option<Own>, Unserved>
             Filter::ResponseHeaderModifier(change) => {
                 options.response_headers = Changes::of(change)?;
             }
-            Filter::UrlRewrite(rewrite) => {
-                if let Some(name) = &rewrite.hostname {
+            Filter::UrlRewrite(wanted) => {
+                if let Some(name) = &wanted.hostname {
                     let host = &mut options.request_headers.set;
                     host.insert("host".into(), name.clone());
                 }
-                options.rewrite = rewrite.path.as_ref().map(super::rules::rewrite);
+                options.rewrite = wanted.path.as_ref().map(rewrite);
             }
             Filter::RequestMirror(wanted) => options.mirrors.extend(mirror(made, wanted)?),
             Filter::RequestRedirect(_)

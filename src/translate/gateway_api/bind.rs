@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::model::{Application, Host, Listener};
 use crate::translate::{Input, ListenerUnit};
 
-use super::gateway::{EffectiveListener, Protocol};
+use super::effective::{EffectiveListener, Protocol};
 use super::hostname;
 
 /// What is at an address and port. The name of the model's listener says which these are.

@@ -8,7 +8,7 @@ use crate::objects::{KeyAlgorithm, NamespacedName};
 use crate::translate::Input;
 
 use super::fault::{Fault, first_of};
-use super::gateway::permitted;
+use super::grants::permitted;
 
 /// A Secret with a certificate, as an object of a kind and namespace names it, and what kind of key it has.
 ///

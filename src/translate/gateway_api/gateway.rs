@@ -5,15 +5,15 @@
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
-use std::sync::Arc;
 
-use crate::model::{Claimable, Front, Host};
-use crate::objects::gateway_api::{CONTROLLER, Gateway, ObjectReference, RouteNamespaces};
-use crate::objects::{Kind, NamespacedName, ObjectRef};
+use crate::model::{Claimable, Front};
+use crate::objects::NamespacedName;
+use crate::objects::gateway_api::{CONTROLLER, Gateway};
 use crate::translate::Input;
 
+use super::effective::EffectiveListener;
 use super::fault::Fault;
-use super::{certificates, grants, listener};
+use super::{certificates, listener};
 
 /// What a Gateway comes to by itself. Nothing for one that is not ours.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
@@ -32,74 +32,6 @@ pub struct EffectiveGateway {
     pub listeners: Box<[EffectiveListener]>,
     /// What is wrong with the certificate that back ends are to be shown.
     pub client_certificate_fault: Option<Fault>,
-}
-
-/// A listener, and what is wrong with it.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct EffectiveListener {
-    /// The object that has it.
-    pub parent: ObjectRef,
-    /// Its name there.
-    pub name: Arc<str>,
-    /// The port by which clients reach it.
-    pub port: u16,
-    /// What is spoken there; `None` for what nobody speaks.
-    pub protocol: Option<Protocol>,
-    /// The names that it is for.
-    pub hostname: Host,
-    /// The kinds of routes that may be attached.
-    pub kinds: Box<[Kind]>,
-    /// The namespaces whose routes may be attached.
-    pub namespaces: RouteNamespaces,
-    /// The Secrets that it is served with, at most one for each kind of key.
-    pub certificates: Box<[NamespacedName]>,
-    /// Why it is not served at all.
-    pub fault: Option<Fault>,
-    /// Whether that is another listener.
-    pub is_conflicted: bool,
-    /// What of its references can't be used.
-    pub references_fault: Option<Fault>,
-    /// Listeners of the same port whose hostname has some of its names.
-    pub overlaps: bool,
-}
-
-/// What is spoken on a listener.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Protocol {
-    /// HTTP in clear.
-    Http,
-    /// HTTP by TLS that ends here.
-    Https,
-}
-
-impl Protocol {
-    /// What it is by its name in objects.
-    pub fn new(name: &str) -> Option<Self> {
-        match name {
-            "HTTP" => Some(Self::Http),
-            "HTTPS" => Some(Self::Https),
-            _ => None,
-        }
-    }
-
-    /// The kinds of routes that it can have.
-    pub const fn kinds(self) -> &'static [Kind] {
-        match self {
-            Self::Http | Self::Https => &[Kind::HttpRoute, Kind::GrpcRoute],
-        }
-    }
-}
-
-impl EffectiveListener {
-    /// Whether it is served: not whether its Gateway has an address.
-    pub fn is_programmed(&self) -> bool {
-        let has_certificate = match self.protocol {
-            Some(Protocol::Https) => !self.certificates.is_empty(),
-            Some(Protocol::Http) => true,
-            None => false,
-        };
-        self.fault.is_none() && has_certificate
-    }
 }
 
 impl EffectiveGateway {
@@ -259,22 +191,4 @@ fn client_certificate_fault(input: Input<'_>, gateway: &Gateway) -> Option<Fault
         "RefNotPermitted" => fault,
         _ => Fault::new("InvalidClientCertificateRef", fault.message),
     })
-}
-
-/// The namespace of what a reference names, and whether it may.
-pub fn permitted(
-    input: Input<'_>,
-    (kind, namespace): (&str, &Arc<str>),
-    reference: &ObjectReference,
-) -> Result<NamespacedName, Fault> {
-    let target = reference.namespace.as_ref().unwrap_or(namespace);
-    let to = (&*reference.kind, target, &*reference.name);
-    if grants::permits(input, (kind, namespace), to) {
-        return Ok(NamespacedName::new(target.clone(), reference.name.clone()));
-    }
-    let message = format!(
-        "{} {target}/{} is of another namespace, which has no ReferenceGrant for it",
-        reference.kind, reference.name
-    );
-    Err(Fault::new("RefNotPermitted", message))
 }

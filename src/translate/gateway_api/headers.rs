@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::model::{HeaderChange, HeaderMode, HeaderModifier, HeaderName};
 use crate::objects::gateway_api as api;
 
-use super::rules::Unserved;
+use super::context::Unserved;
 
 /// What a filter says, by names in lower case.
 #[derive(Clone, Debug, Default)]

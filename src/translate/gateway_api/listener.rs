@@ -10,8 +10,8 @@ use crate::objects::{Kind, ObjectRef};
 use crate::translate::Input;
 
 use super::certificates::certificates;
+use super::effective::{EffectiveListener, Protocol};
 use super::fault::{Fault, first_of};
-use super::gateway::{EffectiveListener, Protocol};
 use super::hostname;
 
 /// The listeners of a Gateway, as written.

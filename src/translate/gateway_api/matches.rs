@@ -9,7 +9,7 @@ use crate::model::{
 };
 use crate::objects::gateway_api as api;
 
-use super::rules::Unserved;
+use super::context::Unserved;
 
 /// The matches of a rule of an HTTPRoute: any of them will do, and without one every request.
 pub fn http_matches(matches: &[api::HttpMatch]) -> Result<Vec<RouteMatch>, Unserved> {

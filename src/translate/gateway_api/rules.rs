@@ -11,11 +11,12 @@ use crate::model::{
     BackOff, Filters, Forward, ForwardOptions, Mirror, PathRewrite, Redirect, RefusedStatus,
     RetryPolicy, Route, RouteAction, RouteMatch,
 };
-use crate::objects::gateway_api::{Filter, PathModifier, RedirectFilter, Retry, RuleBackend};
+use crate::objects::gateway_api::{Filter, RedirectFilter, Retry, RuleBackend};
 use crate::objects::{Field, FieldRef, Kind, ObjectRef};
 use crate::translate::{ClusterSource, Input, budget};
 
 use super::backends::{mirror, shares};
+use super::context::{Made, Unserved, rewrite};
 use super::cors::cors;
 use super::duration::duration;
 use super::fault::{Fault, first_of};
@@ -35,24 +36,6 @@ pub struct RouteRules {
     pub unserved: Option<Fault>,
     /// What its routes cost for one host.
     pub cost: u64,
-}
-
-/// One sentence on what is asked for that is not served.
-#[derive(Debug)]
-pub struct Unserved(pub String);
-
-/// What is gathered while rules are read.
-pub struct Made<'a> {
-    /// The objects.
-    pub input: Input<'a>,
-    /// The route.
-    pub route: &'a ObjectRef,
-    /// Whether its rules are for gRPC.
-    pub is_grpc: bool,
-    /// The clusters that are named.
-    pub clusters: BTreeMap<Arc<str>, ClusterSource>,
-    /// What of its references can't be used.
-    pub references: Vec<Fault>,
 }
 
 impl RouteRules {
@@ -273,17 +256,6 @@ struct Done {
     filters: Filters,
     /// Whether one is of a kind that nobody knows.
     is_unknown: bool,
-}
-
-/// A new path, as a filter says it.
-pub fn rewrite(path: &PathModifier) -> PathRewrite {
-    match path {
-        PathModifier::ReplaceFullPath(path) if path.is_empty() => {
-            PathRewrite::ReplaceFullPath("/".into())
-        }
-        PathModifier::ReplaceFullPath(path) => PathRewrite::ReplaceFullPath(path.clone()),
-        PathModifier::ReplacePrefixMatch(prefix) => PathRewrite::ReplacePrefix(prefix.clone()),
-    }
 }
 
 /// A redirect as far as it does not depend on the listener ([`super::virtual_host`]).

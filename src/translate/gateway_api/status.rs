@@ -10,9 +10,10 @@ use crate::objects::{Kind, ObjectRef, Problem};
 use crate::translate::Input;
 
 use super::attachment::{Attachment, head};
+use super::effective::{EffectiveListener, Protocol};
 use super::fault::Fault;
 use super::features::FEATURES;
-use super::gateway::{EffectiveGateway, EffectiveListener, Protocol};
+use super::gateway::EffectiveGateway;
 
 /// Conditions about one generation of an object.
 struct Conditions {

@@ -15,7 +15,7 @@ use crate::objects::{Field, FieldRef, Kind, ObjectRef, Problem};
 use crate::translate::{HostUnit, HttpsHost, Input, budget, reason};
 
 use super::attachment::{head, hostname_for};
-use super::gateway::{EffectiveListener, Protocol};
+use super::effective::{EffectiveListener, Protocol};
 
 /// A route with its rank.
 struct Entry {
