@@ -64,8 +64,16 @@ pub enum Served {
     Closed,
     /// TLS ends here.
     Terminated(RenderedHttps),
-    /// Connections go through as they are: the name of their chain, and its key and part.
-    PassedThrough(Arc<str>, Arc<str>, Part),
+    /// Connections are forwarded, with their TLS or without.
+    Forwarded(RenderedForwarding),
+}
+
+/// A host whose connections are forwarded.
+pub struct RenderedForwarding {
+    /// The name of the chain, and its key and part.
+    pub chain: (Arc<str>, Arc<str>, Part),
+    /// What SDS delivers for it.
+    pub secrets: BTreeSet<SecretKey>,
 }
 
 /// A host under TLS.
@@ -182,11 +190,21 @@ impl Renderer<'_> {
         if let Some(https) = unit.https.take() {
             return Served::Terminated(self.https(https, unit.any_depth));
         }
+        let addresses = unit.addresses.as_ref();
+        if let Some(tcp) = &unit.tcp {
+            let owners = BTreeSet::from([&tcp.source.object]);
+            return Served::Forwarded(RenderedForwarding {
+                chain: filter_chain::tcp(host, &tcp.server, addresses, owners),
+                secrets: SecretKey::of_server(&tcp.secrets, tcp.server.server()),
+            });
+        }
         if let Some(passthrough) = &unit.passthrough {
             let owners = BTreeSet::from([&passthrough.source.object]);
-            let (name, key, part) =
-                filter_chain::passthrough(host, &passthrough.forwarding, owners);
-            return Served::PassedThrough(name, key, part);
+            let forwarding = &passthrough.forwarding;
+            return Served::Forwarded(RenderedForwarding {
+                chain: filter_chain::passthrough(host, forwarding, addresses, owners),
+                secrets: BTreeSet::new(),
+            });
         }
         match unit.is_closed {
             true => Served::Closed,

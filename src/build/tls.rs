@@ -19,7 +19,7 @@ use super::chains::Chains;
 use super::fallback::Fallback;
 use super::http3::Http3Listener;
 use super::parts::{replace, toggle};
-pub use super::render::{RenderedHttps, Served};
+pub use super::render::{RenderedForwarding, RenderedHttps, Served};
 use super::used_secrets::SecretKey;
 
 /// TLS servers by name with their hosts; a server without hosts is gone, with its chains, table, scopes and secrets.
@@ -51,9 +51,9 @@ pub struct TlsListener {
     /// The hosts of `closed_below` whose connections are refused, as a wildcard above them is served. The value is the table
     /// with the part that answers 421 for the host: that of the wildcard one label above it, if that one is served.
     closed: BTreeMap<Host, Option<Arc<str>>>,
-    /// Hosts that are passed through: the keys of their chain and of the name that leads there.
-    passed_through: BTreeMap<Host, [Arc<str>; 2]>,
-    /// How many servers use a certificate or a trust bundle.
+    /// Hosts whose connections are forwarded.
+    forwarded: BTreeMap<Host, ForwardedHost>,
+    /// How many servers and forwarded hosts use a certificate or a trust bundle.
     secrets: BTreeMap<SecretKey, usize>,
     touched_secrets: BTreeSet<SecretKey>,
     touched_tables: BTreeSet<Arc<str>>,
@@ -70,6 +70,13 @@ struct Server {
     hosts: usize,
     /// Of its hosts those that share its chain: all but wildcards.
     exact: usize,
+}
+
+#[derive(Debug)]
+struct ForwardedHost {
+    /// The keys of its chain and of the name that leads there.
+    keys: [Arc<str>; 2],
+    secrets: BTreeSet<SecretKey>,
 }
 
 #[derive(Debug)]
@@ -107,7 +114,7 @@ impl TlsListener {
             below: Index::default(),
             closed_below: Index::default(),
             closed: BTreeMap::new(),
-            passed_through: BTreeMap::new(),
+            forwarded: BTreeMap::new(),
             secrets: BTreeMap::new(),
             touched_secrets: BTreeSet::new(),
             touched_tables: BTreeSet::new(),
@@ -151,29 +158,30 @@ impl TlsListener {
     }
 
     fn closed_hosts(&self) -> impl Iterator<Item = &Host> {
-        self.closed.keys().chain(self.passed_through.keys())
+        self.closed.keys().chain(self.forwarded.keys())
     }
 
     /// Serves the host like this from now on.
     pub fn set(&mut self, host: &Host, served: Served) {
-        if let Served::PassedThrough(name, key, part) = served {
-            if !self.passed_through.contains_key(host) {
+        if let Served::Forwarded(forwarding) = served {
+            if !self.forwarded.contains_key(host) {
                 self.set_unit(host, None, true);
             }
-            self.pass_through(host, &name, (key, part));
+            self.forward(host, forwarding);
             self.follow_fallback(host, None);
             return;
         }
-        if let Some(keys) = self.passed_through.remove(host) {
-            for key in keys {
-                self.remove_chain(&key);
+        if let Some(old) = self.forwarded.remove(host) {
+            for key in &old.keys {
+                self.remove_chain(key);
             }
+            self.count_secrets(&old.secrets, false);
             self.open(host);
         }
         let is_closed = matches!(served, Served::Closed);
         let mut unit = match served {
             Served::Terminated(unit) => Some(unit),
-            Served::No | Served::Closed | Served::PassedThrough(..) => None,
+            Served::No | Served::Closed | Served::Forwarded(_) => None,
         };
         let fallback = unit.as_mut().and_then(|unit| {
             let wanted = unit.fallback.take()?;
@@ -206,16 +214,29 @@ impl TlsListener {
         }
     }
 
-    /// Leads the host's connections to a chain that passes them through, in the place of being refused.
-    fn pass_through(&mut self, host: &Host, name: &str, chain: (Arc<str>, Part)) {
-        let server_name = server_name::server_name(host, name);
-        let keys = [chain.0.clone(), server_name.0.clone()];
-        self.chains.put(chain);
+    /// Leads the host's connections to a chain that forwards them, in the place of being refused.
+    fn forward(&mut self, host: &Host, forwarding: RenderedForwarding) {
+        let (name, key, part) = forwarding.chain;
+        let server_name = server_name::server_name(host, &name);
+        let keys = [key.clone(), server_name.0.clone()];
+        self.chains.put((key.clone(), part));
         self.chains.put(server_name);
         if let Some(http3) = &mut self.http3 {
             http3.refuse(host);
         }
-        self.passed_through.insert(host.clone(), keys);
+        let secrets = forwarding.secrets;
+        self.count_secrets(&secrets, true);
+        let old = self
+            .forwarded
+            .insert(host.clone(), ForwardedHost { keys, secrets });
+        if let Some(ForwardedHost { keys, secrets }) = old {
+            // Its TLS ends here now, or does not any more.
+            let [old, _] = keys;
+            if old != key {
+                self.remove_chain(&old);
+            }
+            self.count_secrets(&secrets, false);
+        }
     }
 
     /// A chain, or a name that leads to one, is gone.
@@ -303,8 +324,8 @@ impl TlsListener {
             self.closed.extend(old.map(|table| (host.clone(), table)));
             return;
         }
-        // The name of one that is passed through leads to its chain.
-        if !self.passed_through.contains_key(host) {
+        // The name of one that is forwarded leads to its chain.
+        if !self.forwarded.contains_key(host) {
             let (key, part) = server_name::refused(host);
             match &refused {
                 Some(_) => {

@@ -13,11 +13,14 @@ use tls::common_tls_context::ValidationContextType;
 use tls::downstream_tls_context::SessionTicketKeysType;
 
 use super::encode::{bool_value, duration, part, reference, sds, u32_value};
+use super::filters::address;
 use super::listener::HANDSHAKE_TIMEOUT;
 use super::tls_parameters::tls_parameters;
 use super::{forwarded_certificate, forwarding, manager};
-use crate::model::{Alpn, ClientCertificates, Forwarding, Host, ObjectRef, TlsServer};
-use crate::xds::{Part, ResourceType};
+use crate::model::{
+    AddressRules, Alpn, ClientCertificates, Forwarding, Host, ObjectRef, TcpServer, TlsServer,
+};
+use crate::xds::{Part, Reference, ResourceType};
 
 /// Envoy refuses a listener over more, and no chain has as many.
 const MAX_DEPTH: u32 = 100;
@@ -71,6 +74,25 @@ fn terminating(
             .map(forwarded_certificate::filter)
             .chain([manager::filter(manager, manager::tls_routes(listener))])
             .collect(),
+        ..ending_tls(server)
+    };
+    let listener = pb::Listener {
+        filter_chains: vec![chain],
+        ..Default::default()
+    };
+    (
+        key(name),
+        part(
+            &listener,
+            secrets(server).collect(),
+            BTreeSet::from([&server.source.object]),
+        ),
+    )
+}
+
+/// A chain that ends TLS, without name and filters.
+fn ending_tls(server: &TlsServer) -> pb::FilterChain {
+    pb::FilterChain {
         transport_socket: Some(TransportSocket {
             name: "envoy.transport_sockets.tls".to_owned(),
             config_type: Some(transport_socket::ConfigType::TypedConfig(pack_any(
@@ -79,23 +101,15 @@ fn terminating(
         }),
         transport_socket_connect_timeout: duration(HANDSHAKE_TIMEOUT),
         ..Default::default()
-    };
-    let listener = pb::Listener {
-        filter_chains: vec![chain],
-        ..Default::default()
-    };
+    }
+}
+
+/// What SDS delivers for a server.
+fn secrets(server: &TlsServer) -> impl Iterator<Item = Reference> {
     let clients = server.clients.iter().flat_map(|it| &it.verification);
     let secrets = server.certificates.iter();
     let secrets = secrets.chain(clients.map(|it| &it.authorities));
-    let references = secrets.map(|name| reference(ResourceType::Secret, name));
-    (
-        key(name),
-        part(
-            &listener,
-            references.collect(),
-            BTreeSet::from([&server.source.object]),
-        ),
-    )
+    secrets.map(|name| reference(ResourceType::Secret, name))
 }
 
 /// What the keys of chains begin with.
@@ -108,27 +122,65 @@ pub fn key(name: &str) -> Arc<str> {
 }
 
 /// The fragment of a listener for TLS by which connections for a host go to a back end as they are, with the name of the chain
-/// and its key among the listener's parts.
+/// and its key among the listener's parts. Connections of others than these addresses are closed, where there are any.
 #[must_use]
 pub fn passthrough(
     host: &Host,
     forwarding: &Forwarding,
+    addresses: Option<&AddressRules>,
     owners: BTreeSet<&ObjectRef>,
 ) -> (Arc<str>, Arc<str>, Part) {
-    // No server has such a name: those have the name of a Secret, in which there is no `>`.
-    let name = format!("passthrough>{host}");
     let chain = pb::FilterChain {
-        name: name.clone(),
-        filters: vec![forwarding::tcp_proxy("passthrough", forwarding)],
+        // No server has such a name: in those what is like `>` is escaped.
+        name: format!("passthrough>{host}"),
+        filters: forwarded("passthrough", forwarding, addresses),
         ..Default::default()
     };
+    let references = forwarding::clusters(forwarding).collect();
+    of_host(chain, references, owners)
+}
+
+/// The same for a host whose TLS ends here, and nothing of HTTP is inside.
+#[must_use]
+pub fn tcp<'a>(
+    host: &Host,
+    tcp: &'a TcpServer,
+    addresses: Option<&AddressRules>,
+    mut owners: BTreeSet<&'a ObjectRef>,
+) -> (Arc<str>, Arc<str>, Part) {
+    let (server, forwarding) = (tcp.server(), tcp.forwarding());
+    let chain = pb::FilterChain {
+        name: format!("tcp>{host}"),
+        filters: forwarded("tcp", forwarding, addresses),
+        ..ending_tls(server)
+    };
+    let references = forwarding::clusters(forwarding).chain(secrets(server));
+    owners.insert(&server.source.object);
+    of_host(chain, references.collect(), owners)
+}
+
+fn forwarded(
+    stat_prefix: &str,
+    forwarding: &Forwarding,
+    addresses: Option<&AddressRules>,
+) -> Vec<pb::Filter> {
+    let guard = addresses.and_then(address::of_connections);
+    let proxy = forwarding::tcp_proxy(stat_prefix, forwarding);
+    guard.into_iter().chain([proxy]).collect()
+}
+
+fn of_host(
+    chain: pb::FilterChain,
+    references: BTreeSet<Reference>,
+    owners: BTreeSet<&ObjectRef>,
+) -> (Arc<str>, Arc<str>, Part) {
+    let name = Arc::from(&*chain.name);
+    let key = key(&chain.name);
     let listener = pb::Listener {
         filter_chains: vec![chain],
         ..Default::default()
     };
-    let references = forwarding::clusters(forwarding).collect();
-    let key = key(&name);
-    (name.into(), key, part(&listener, references, owners))
+    (name, key, part(&listener, references, owners))
 }
 
 const fn alpn(alpn: Alpn) -> &'static [&'static str] {
@@ -136,6 +188,7 @@ const fn alpn(alpn: Alpn) -> &'static [&'static str] {
         Alpn::Http2OrHttp1 => &["h2", "http/1.1"],
         Alpn::Http1 => &["http/1.1"],
         Alpn::Http2 => &["h2"],
+        Alpn::None => &[],
     }
 }
 

@@ -25,6 +25,7 @@ mod route;
 mod route_action;
 mod route_match;
 mod session;
+mod tcp_server;
 mod text;
 mod tls;
 mod tls_parameters;
@@ -67,6 +68,7 @@ pub use route_action::{
 };
 pub use route_match::{Conditions, GrpcName, PathMatch, RouteMatch, Scheme};
 pub use session::{SessionCookie, SessionKey, SessionPersistence};
+pub use tcp_server::TcpServer;
 pub use tls::{Alpn, Certificate, TlsServer, Validity};
 pub use tls_parameters::{CipherSuite, Group, TlsParameters, TlsSettings, TlsVersion};
 pub use trace::{RouteTracing, TraceCollector, TraceTag, TraceValue, Tracing};

@@ -103,6 +103,7 @@ impl TlsServer {
             Alpn::Http2OrHttp1 => {}
             Alpn::Http1 => name.add("alpn", "http1"),
             Alpn::Http2 => name.add("alpn", "http2"),
+            Alpn::None => name.add("alpn", "none"),
         }
         if let Some(clients) = clients {
             name.clients(clients);
@@ -185,6 +186,8 @@ pub enum Alpn {
     Http1,
     /// HTTP/2.
     Http2,
+    /// Nothing is offered: what is inside is no business of the server's ([`super::TcpServer`]).
+    None,
 }
 
 /// When a certificate is good, as it says itself. Whether it is depends on the clock: it is served in any case.

@@ -82,11 +82,10 @@ pub fn host(input: Input<'_>, host: &Host) -> HostUnit {
         any_depth: false,
         http,
         https,
-        passthrough: None,
         is_closed,
         clusters,
-        reached: BTreeSet::new(),
         problems,
+        ..HostUnit::default()
     }
 }
 

@@ -237,7 +237,7 @@ fn drop_others(unit: &mut HostUnit, host: &Host, by: &ObjectRef) {
         .take_if(|https| https.virtual_host.host != *host)
         .map(|https| https.virtual_host);
     if let Some(other) = in_clear.or(by_tls) {
-        if unit.http.is_none() && unit.https.is_none() && unit.passthrough.is_none() {
+        if unit.http.is_none() && unit.https.is_none() && !unit.is_forwarded() {
             unit.clusters.clear();
         }
         let message = format!(

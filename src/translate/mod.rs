@@ -63,7 +63,10 @@ pub use trust_bundle::{TrustBundleKey, trust_bundle};
 use stratum::Stratum;
 
 use crate::facts::{Log, Reader, Store};
-use crate::model::{Alpn, Forwarding, Host, Listener, TlsParameters, TlsServer, VirtualHost};
+use crate::model::{
+    AddressRules, Alpn, Forwarding, Host, Listener, TcpServer, TlsParameters, TlsServer,
+    VirtualHost,
+};
 use crate::objects::{Field, FieldRef, Kind, NamespacedName, ObjectRef, Problem};
 
 /// What the translation reads: the objects, and what the operator decided.
@@ -144,6 +147,10 @@ pub struct HostUnit {
     pub https: Option<HttpsHost>,
     /// Where its connections by TLS go as they are, where TLS does not end here.
     pub passthrough: Option<Passthrough>,
+    /// Where what comes out of its TLS goes, where that ends here and is no HTTP.
+    pub tcp: Option<TcpHost>,
+    /// From which addresses connections are taken that are forwarded so; `None` for all.
+    pub addresses: Option<AddressRules>,
     /// Whether no wildcard above it may answer for it by HTTPS, where it has none itself.
     pub is_closed: bool,
     /// Whether a wildcard stands for names of any depth, instead of one label.
@@ -215,6 +222,34 @@ pub struct Passthrough {
     pub forwarding: Forwarding,
     /// What says so.
     pub source: FieldRef,
+}
+
+/// A host whose TLS is ended, with something inside that is no HTTP.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TcpHost {
+    /// Certificates, settings, and where connections go.
+    pub server: TcpServer,
+    /// The Secrets of the certificates.
+    pub secrets: BTreeSet<NamespacedName>,
+    /// What says so.
+    pub source: FieldRef,
+}
+
+impl HostUnit {
+    /// Whether its connections by TLS are forwarded.
+    #[must_use]
+    pub const fn is_forwarded(&self) -> bool {
+        self.passthrough.is_some() || self.tcp.is_some()
+    }
+
+    /// Where its connections by TLS are forwarded to.
+    #[must_use]
+    pub fn forwarding(&self) -> Option<&Forwarding> {
+        let passthrough = self.passthrough.as_ref();
+        let tcp = self.tcp.as_ref();
+        let passthrough = passthrough.map(|passthrough| &passthrough.forwarding);
+        passthrough.or(tcp.map(|tcp| tcp.server.forwarding()))
+    }
 }
 
 /// Where a part of the model comes from.

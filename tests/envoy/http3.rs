@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use isobath::build::tls::Served;
+use isobath::build::tls::{RenderedForwarding, Served};
 use isobath::envoy::edge::Edge;
 use isobath::envoy::{filter_chain, secret};
 use isobath::model::{
@@ -136,8 +136,14 @@ async fn hosts_are_served_over_quic() {
     fleet.set(&Host::new("closed.example.com"), Served::Closed);
     let through = Host::new("through.example.com");
     let nobody = Forwarding::default();
-    let (name, key, part) = filter_chain::passthrough(&through, &nobody, BTreeSet::new());
-    fleet.set(&through, Served::PassedThrough(name, key, part));
+    let chain = filter_chain::passthrough(&through, &nobody, None, BTreeSet::new());
+    fleet.set(
+        &through,
+        Served::Forwarded(RenderedForwarding {
+            chain,
+            secrets: BTreeSet::new(),
+        }),
+    );
     let proxy = Proxy::start(&envoy, fleet.resources()).await;
     for (sni, host, expected) in [
         ("a.example.com", "a.example.com", "a.example.com 200 a"),

@@ -4,17 +4,19 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use isobath::build::listeners::Listeners;
-use isobath::build::tls::{RenderedHttps, Served};
+use isobath::build::tls::{RenderedForwarding, RenderedHttps, Served};
 use isobath::build::used_secrets::SecretKey;
 use isobath::envoy::edge::Edge;
 use isobath::envoy::{filter_chain, route};
-use isobath::model::{Alpn, Application, Forwarding, Host, Http3, Listener, Share};
-use isobath::objects::NamespacedName;
+use isobath::model::{
+    Alpn, Application, Forwarding, Host, Http3, Listener, Share, TcpServer, TlsParameters,
+};
+use isobath::objects::{Kind, NamespacedName};
 use isobath::translate::Fallback;
 use isobath::xds::Snapshot;
 use proptest::prelude::*;
 
-use crate::fixture::{TLS, all_to, tls_server, virtual_host};
+use crate::fixture::{TLS, all_to, source, tls_server, virtual_host};
 
 const HOSTS: [&str; 6] = [
     "*",
@@ -25,8 +27,9 @@ const HOSTS: [&str; 6] = [
     "deep.a.example.com",
 ];
 
-/// No, closed, three servers, one of which is not for QUIC, two fallbacks, and two back ends for what is passed through.
-const STATES: usize = 9;
+/// No, closed, three servers, one of which is not for QUIC, two fallbacks, and two back ends for what is passed through, and
+/// one for what comes out of TLS.
+const STATES: usize = 10;
 
 fn served(host: &Host, state: usize) -> Served {
     match state {
@@ -63,8 +66,27 @@ fn served(host: &Host, state: usize) -> Served {
                 }],
                 idle_timeout: None,
             };
-            let (name, key, part) = filter_chain::passthrough(host, &forwarding, BTreeSet::new());
-            Served::PassedThrough(name, key, part)
+            let secret = NamespacedName::new("web", "4");
+            let (chain, secrets) = match state {
+                9 => {
+                    let server = TcpServer::new(
+                        vec![secret.to_string().into()],
+                        TlsParameters::default(),
+                        None,
+                        source(Kind::Secret, "4"),
+                        forwarding,
+                    );
+                    let server = server.unwrap();
+                    let chain = filter_chain::tcp(host, &server, None, BTreeSet::new());
+                    (chain, BTreeSet::from([SecretKey::Certificate(secret)]))
+                }
+                _ => {
+                    let nobody = BTreeSet::new();
+                    let chain = filter_chain::passthrough(host, &forwarding, None, nobody);
+                    (chain, BTreeSet::new())
+                }
+            };
+            Served::Forwarded(RenderedForwarding { chain, secrets })
         }
     }
 }

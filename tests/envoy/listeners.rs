@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use isobath::build::listeners::Listeners;
-use isobath::build::tls::{RenderedHttps, Served};
+use isobath::build::tls::{RenderedForwarding, RenderedHttps, Served};
 use isobath::build::used_secrets::SecretKey;
 use isobath::envoy::edge::Edge;
 use isobath::envoy::{cluster, endpoint, filter_chain, listener, route};
@@ -111,9 +111,15 @@ impl Declared {
     fn pass_through(&mut self, number: usize) {
         let host = Self::host(number - 1);
         let to = to(&[(&format!("tls-{}", number - 1), 1)]);
-        let (name, key, part) = filter_chain::passthrough(&host, &to, BTreeSet::new());
+        let chain = filter_chain::passthrough(&host, &to, None, BTreeSet::new());
         let tls = self.listeners.tls(&Self::name(number)).unwrap();
-        tls.set(&host, Served::PassedThrough(name, key, part));
+        tls.set(
+            &host,
+            Served::Forwarded(RenderedForwarding {
+                chain,
+                secrets: BTreeSet::new(),
+            }),
+        );
     }
 
     fn remove(&mut self, number: usize) {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use isobath::build::tls::Served;
+use isobath::build::tls::{RenderedForwarding, Served};
 use isobath::envoy::edge::Edge;
 use isobath::envoy::filter_chain;
 use isobath::model::{Forwarding, Host, TlsServer};
@@ -68,8 +68,14 @@ async fn hosts_are_found_by_their_name_in_the_request() {
     fleet.set(&Host::new("closed.wild.example.com"), Served::Closed);
     let through = Host::new("through.wild.example.com");
     let nobody = Forwarding::default();
-    let (name, key, part) = filter_chain::passthrough(&through, &nobody, BTreeSet::new());
-    fleet.set(&through, Served::PassedThrough(name, key, part));
+    let chain = filter_chain::passthrough(&through, &nobody, None, BTreeSet::new());
+    fleet.set(
+        &through,
+        Served::Forwarded(RenderedForwarding {
+            chain,
+            secrets: BTreeSet::new(),
+        }),
+    );
     let proxy = Proxy::start(&envoy, fleet.resources()).await;
     for (sni, host, expected) in [
         (None, "a.example.com", "everybody.test 200"),

@@ -81,6 +81,7 @@ pub fn all() -> Vec<(&'static str, ResourceType, Resource)> {
             wildcard_of_another,
         ),
         ("listener-passthrough", Lds, passthrough()),
+        ("listener-tcp-by-tls", Lds, https(tls_cases::forwarded())),
         ("listener-stats", Lds, listener::stats(&addresses())),
         ("listener-https-empty", Lds, https([])),
         ("listener-https", Lds, https_with_hosts()),
@@ -241,7 +242,8 @@ fn passthrough() -> Resource {
     };
     let host = Host::new("a.example.com");
     let owner = ObjectRef::new(Kind::Service, "web", "a");
-    let (name, key, part) = filter_chain::passthrough(&host, &forwarding, BTreeSet::from([&owner]));
+    let (name, key, part) =
+        filter_chain::passthrough(&host, &forwarding, None, BTreeSet::from([&owner]));
     https([(key, part), server_name::server_name(&host, &name)])
 }
 

@@ -1,11 +1,14 @@
 //! TLS servers that ask for more than most, for the golden files.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
-use isobath::envoy::{filter_chain, listener, route};
+use isobath::envoy::{filter_chain, listener, route, server_name};
 use isobath::model::{
-    Alpn, CipherSuite, ClientCertificates, ClientCheck, ClientVerification, ForwardedCertificate,
-    Group, TlsParameters, TlsServer, TrustBundle, VirtualHost,
+    AddressRules, AddressSource, Alpn, Cidr, CipherSuite, ClientCertificates, ClientCheck,
+    ClientVerification, ForwardedCertificate, Forwarding, Group, Host, Share, TcpServer,
+    TlsParameters, TlsServer, TrustBundle, VirtualHost,
 };
 use isobath::objects::{CaCertificates, Kind};
 use isobath::xds::Part;
@@ -60,6 +63,49 @@ pub fn chains() -> Vec<(Arc<str>, Part)> {
     let servers: Vec<TlsServer> = asking.chain([chosen]).collect();
     let chain = |server| filter_chain::filter_chain(listener::HTTPS, server, None);
     servers.iter().map(chain).collect()
+}
+
+/// Connections whose TLS ends here and whose application is TCP, and such as are taken from some addresses only.
+pub fn forwarded() -> Vec<(Arc<str>, Part)> {
+    let share = |(cluster, weight): (&str, u32)| Share {
+        cluster: cluster.into(),
+        weight,
+    };
+    let forwarding = Forwarding {
+        shares: [("web/a", 70), ("web/b", 30)].map(share).into(),
+        idle_timeout: Some(Duration::from_secs(9001)),
+    };
+    let range = |text| (AddressSource::Client, Cidr::new(text).unwrap());
+    let peer = (AddressSource::Peer, Cidr::new("192.0.2.1").unwrap());
+    let few = AddressRules::allow(vec![range("10.0.0.0/8")]).but_not(vec![peer]);
+    let clients = |verification| {
+        Some(Box::new(ClientCertificates {
+            is_required: true,
+            verification,
+            forwarded: Some(ForwardedCertificate::default()),
+        }))
+    };
+    let owner = source(Kind::HttpProxy, "tcp");
+    [
+        ("a.example.com", None, None),
+        ("*.example.com", clients(by(None, false)), Some(&few)),
+    ]
+    .into_iter()
+    .flat_map(|(host, clients, addresses)| {
+        let host = Host::new(host);
+        let server = TcpServer::new(
+            vec!["web/shop".into()],
+            TlsParameters::default(),
+            clients,
+            source(Kind::Secret, "shop"),
+            forwarding.clone(),
+        )
+        .unwrap();
+        let owners = BTreeSet::from([&owner.object]);
+        let (name, key, part) = filter_chain::tcp(&host, &server, addresses, owners);
+        [(key, part), server_name::server_name(&host, &name)]
+    })
+    .collect()
 }
 
 /// One host for each check.

@@ -70,6 +70,13 @@ fn translated(text: &str) -> String {
         if let Some(passthrough) = &unit.passthrough {
             let _ = writeln!(text, "passthrough {host}: {:?}", passthrough.forwarding);
         }
+        if let Some(tcp) = &unit.tcp {
+            let (server, to) = (tcp.server.server(), tcp.server.forwarding());
+            let _ = writeln!(text, "tcp {host} with {}: {to:?}", server.name);
+        }
+        if let Some(addresses) = &unit.addresses {
+            let _ = writeln!(text, "from {addresses:?}");
+        }
         if unit.is_closed {
             let _ = writeln!(text, "closed {host}");
         }

@@ -46,7 +46,7 @@ impl TlsListener {
         }
         let is_there = self.hosts.contains_key(host)
             || self.closed.contains_key(host)
-            || self.passed_through.contains_key(host);
+            || self.forwarded.contains_key(host);
         // A wildcard answers 421 to deeper names by itself.
         let above = host.covering_wildcard().filter(|_| is_there);
         let is_covered = above.is_some_and(|it| self.fallback.of(&it).is_some());
@@ -57,7 +57,7 @@ impl TlsListener {
     fn lead_to_fallback(&mut self, is_another: bool) {
         let any = Host::any();
         let server_name = server_name::server_name(&any, filter_chain::FALLBACK);
-        let is_free = !self.hosts.contains_key(&any) && !self.passed_through.contains_key(&any);
+        let is_free = !self.hosts.contains_key(&any) && !self.forwarded.contains_key(&any);
         let server = self.fallback.server();
         if is_another {
             match server {

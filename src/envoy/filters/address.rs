@@ -1,8 +1,11 @@
 //! Which addresses are let in.
 
 use envoy_types::pb::envoy::config::core::v3::{CidrRange, TypedExtensionConfig};
+use envoy_types::pb::envoy::config::listener::v3::{Filter, filter::ConfigType};
 use envoy_types::pb::envoy::config::rbac::v3 as pb;
 use envoy_types::pb::envoy::extensions::filters::http::rbac::v3::Rbac;
+use envoy_types::pb::envoy::extensions::filters::network::rbac::v3 as network;
+use envoy_types::util::pack_any;
 use pb::principal::{Identifier, Set};
 use pb::rbac::Action;
 
@@ -12,6 +15,27 @@ use crate::model::{AddressRules, AddressSource, Cidr};
 
 /// The filter, where there is anything to refuse.
 pub(super) fn filter(rules: &AddressRules) -> Option<TypedExtensionConfig> {
+    let config = Rbac {
+        rules: Some(refusing(rules)?),
+        ..Default::default()
+    };
+    Some(in_chain("addresses", config))
+}
+
+/// The same for connections that are forwarded: the filter of their chain that closes those of others.
+pub(in crate::envoy) fn of_connections(rules: &AddressRules) -> Option<Filter> {
+    let config = network::Rbac {
+        rules: Some(refusing(rules)?),
+        stat_prefix: "addresses".to_owned(),
+        ..Default::default()
+    };
+    Some(Filter {
+        name: "envoy.filters.network.rbac".to_owned(),
+        config_type: Some(ConfigType::TypedConfig(pack_any(config))),
+    })
+}
+
+fn refusing(rules: &AddressRules) -> Option<pb::Rbac> {
     let denied: Vec<_> = rules.denied().iter().map(principal).collect();
     let (action, principals) = match rules.allowed() {
         None if denied.is_empty() => return None,
@@ -29,15 +53,11 @@ pub(super) fn filter(rules: &AddressRules) -> Option<TypedExtensionConfig> {
         };
         ("addresses".to_owned(), policy)
     });
-    let config = Rbac {
-        rules: Some(pb::Rbac {
-            action: action.into(),
-            policies: policies.into_iter().collect(),
-            ..Default::default()
-        }),
+    Some(pb::Rbac {
+        action: action.into(),
+        policies: policies.into_iter().collect(),
         ..Default::default()
-    };
-    Some(in_chain("addresses", config))
+    })
 }
 
 /// Any of these, and none of those.

@@ -13,7 +13,7 @@
 //! takes the place of a guard that was asked before it. Cookies come last, so
 //! that of an answer they are changed first: those that filters set are not a back end's.
 
-mod address;
+pub(super) mod address;
 mod authorization;
 mod compression;
 pub(super) mod cookies;

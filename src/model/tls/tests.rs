@@ -68,7 +68,12 @@ fn source() -> FieldRef {
 }
 
 fn servers() -> impl Strategy<Value = TlsServer> {
-    let alpn = sample::select(vec![Alpn::Http2OrHttp1, Alpn::Http1, Alpn::Http2]);
+    let alpn = sample::select(vec![
+        Alpn::Http2OrHttp1,
+        Alpn::Http1,
+        Alpn::Http2,
+        Alpn::None,
+    ]);
     let certificates = collection::vec(texts(), 1..3);
     (certificates, parameters(), alpn, option::of(clients())).prop_map(
         |(certificates, parameters, alpn, clients)| {

@@ -30,7 +30,7 @@ pub fn merge(served: &mut Served, mut ingress: HostUnit) {
         served.unit.http = Some(merged(policies, own, http, put_on));
     }
     // What the HTTPProxy passes on, or closes, is not ended here for others.
-    let is_ended = served.unit.passthrough.is_none() && !served.unit.is_closed;
+    let is_ended = !served.unit.is_forwarded() && !served.unit.is_closed;
     if let Some(https) = ingress.https.filter(|_| is_ended) {
         let put_on = |route| policies.of_ingress_by_tls(route);
         served.unit.https = Some(match served.unit.https.take() {

@@ -27,7 +27,7 @@
 //!
 //! # Not built yet
 //!
-//! A `tcpproxy` whose TLS ends here, a health port, the operator's defaults of headers and of global limits.
+//! A health port, the operator's defaults of headers and of global limits.
 //! A host that asks for a guard among them is closed, and says so.
 
 mod authorization;
@@ -214,9 +214,8 @@ fn keep_used(unit: &mut HostUnit) {
     if let Some(https) = &unit.https {
         used.extend(https.virtual_host.clusters().cloned());
     }
-    if let Some(passthrough) = &unit.passthrough {
-        let shares = passthrough.forwarding.shares.iter();
-        used.extend(shares.map(|share| share.cluster.clone()));
+    if let Some(forwarding) = unit.forwarding() {
+        used.extend(forwarding.shares.iter().map(|share| share.cluster.clone()));
     }
     unit.clusters.retain(|name, _| used.contains(name));
 }

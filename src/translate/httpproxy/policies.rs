@@ -176,6 +176,12 @@ impl Policies {
         self.guards.providers.of_route(entry.jwt_policy.as_ref()).1
     }
 
+    /// From which addresses the host is for.
+    #[must_use]
+    pub const fn addresses(&self) -> Option<&AddressRules> {
+        self.addresses.as_ref()
+    }
+
     /// Whether nothing is asked of requests in clear.
     pub fn is_none(&self) -> bool {
         self.cors.is_none()

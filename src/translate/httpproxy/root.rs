@@ -52,7 +52,7 @@ pub fn serve(
         .map(|tls| tls::termination(context, root, written, tls))
         .transpose()?;
     let guards = Guards::read(context, root, written)?;
-    let forwarding = tcp::forwarding(context, root, termination.as_ref())?;
+    let forwarding = tcp::forwarding(context, root, written, termination.as_ref())?;
     let entries = tree::routes(context, root)?;
     let policies = Policies::read(context, root, written, addresses, guards)?;
     policies.check_cost(entries.len())?;
@@ -65,6 +65,9 @@ pub fn serve(
                 forwarding,
                 source: tcp::source(root),
             });
+        }
+        (Some(Termination::Here(it)), Some(forwarding)) => {
+            unit.tcp = Some(tcp::ended_here(root, &it, forwarding)?);
         }
         (Some(Termination::Here(it)), None) => {
             tell_undefined(context, root, &entries, &policies);
@@ -82,7 +85,10 @@ pub fn serve(
         }
         _ => {}
     }
-    unit.is_closed = is_secure && unit.https.is_none() && unit.passthrough.is_none();
+    unit.is_closed = is_secure && unit.https.is_none() && !unit.is_forwarded();
+    if unit.is_forwarded() {
+        unit.addresses = policies.addresses().cloned();
+    }
     Ok(Served { policies, unit })
 }
 

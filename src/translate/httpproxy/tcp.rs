@@ -1,17 +1,21 @@
 //! `tcpproxy`: connections of a host that go on as they are, or without their TLS.
+//!
+//! What a root asks of requests can't be asked of connections: where TLS ends here and somebody is to be asked, or a token wanted, the
+//! host is closed. From which addresses is asked of both.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::model::{Forwarding, Share};
-use crate::objects::http_proxy::{HttpProxy, TcpProxy};
+use crate::model::{Forwarding, Share, TcpServer, TlsServer};
+use crate::objects::http_proxy::{HttpProxy, TcpProxy, VirtualHost as Written};
 use crate::objects::{Field, FieldRef, Kind, NamespacedName, ObjectRef};
+use crate::translate::TcpHost;
 
 use super::balancing::{balancing, tcp_health_check};
 use super::condition::{self, Fault};
 use super::context::Context;
 use super::services::{Asked, cluster_of};
-use super::tls::Termination;
+use super::tls::{Here, Termination};
 
 /// Contour's own limit: 9001 s.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(9001);
@@ -26,6 +30,7 @@ const DEEPEST: usize = 64;
 pub fn forwarding(
     context: &mut Context<'_>,
     root: &HttpProxy,
+    written: &Written,
     termination: Option<&Termination>,
 ) -> Result<Option<Forwarding>, Fault> {
     let Some(tcp) = &root.tcp_proxy else {
@@ -36,14 +41,60 @@ pub fn forwarding(
             let message = "Spec.TCPProxy requires that either Spec.TLS.Passthrough or Spec.TLS.SecretName be set";
             return Err(Fault::new(condition::TCP_TLS, message));
         }
-        Some(Termination::Here(_)) => {
-            let message = "Spec.TCPProxy with Spec.TLS.SecretName is not supported yet: the host is not served";
-            return Err(Fault::new(condition::NOT_SUPPORTED, message));
-        }
+        Some(Termination::Here(here)) => check_guards(context, root, written, here)?,
         Some(Termination::Passthrough) => {}
     }
     let mut visited = vec![root.metadata.name.clone()];
     follow(context, root, tcp, &mut visited)
+}
+
+/// There are no requests to ask somebody about.
+fn check_guards(
+    context: &mut Context<'_>,
+    root: &HttpProxy,
+    written: &Written,
+    here: &Here,
+) -> Result<(), Fault> {
+    let authorization = written.authorization.as_ref();
+    let is_asked = authorization.is_some_and(|it| !it.extension_ref.name.is_empty());
+    if is_asked || !written.jwt_providers.is_empty() {
+        let message = "Spec.TCPProxy can't be combined with Spec.VirtualHost.Authorization and Spec.VirtualHost.JWTProviders: a connection is no request";
+        return Err(Fault::new(condition::NOT_SUPPORTED, message));
+    }
+    if here.fallback.is_some() {
+        let message = "ignoring field \"Spec.VirtualHost.TLS.EnableFallbackCertificate\"; without a server name nobody knows whose a connection is";
+        let fault = Fault::new(condition::TCP_IGNORED_FIELD, message);
+        let at = "spec.virtualhost.tls.enableFallbackCertificate";
+        context.faults.warning(&root.reference(), at, fault);
+    }
+    Ok(())
+}
+
+/// The host of connections whose TLS ends here.
+///
+/// # Errors
+///
+/// What ends the host.
+pub fn ended_here(root: &HttpProxy, here: &Here, forwarding: Forwarding) -> Result<TcpHost, Fault> {
+    let TlsServer {
+        certificates,
+        parameters,
+        clients,
+        source: of_certificate,
+        ..
+    } = here.server.clone();
+    let server = TcpServer::new(
+        certificates,
+        parameters,
+        clients,
+        of_certificate,
+        forwarding,
+    );
+    Ok(TcpHost {
+        server: server.map_err(|why| Fault::new(condition::CLIENT_VALIDATION, why))?,
+        secrets: here.secrets.clone(),
+        source: source(root),
+    })
 }
 
 fn follow(
