@@ -60,7 +60,8 @@ impl Builder {
 
     fn build_trust_bundle(&mut self, key: TrustBundleKey, work: &mut Work, memo: &Memo) {
         let name = key.name();
-        let authorities = key.authorities.clone();
+        let made_of = std::iter::once(&key.authorities).chain(&key.revocations);
+        let made_of: Vec<NamespacedName> = made_of.cloned().collect();
         let unit = Unit::TrustBundle(Box::new(key.clone()));
         let bundle = if self
             .listeners
@@ -76,12 +77,16 @@ impl Builder {
         };
         work.changed |= match bundle {
             None => {
-                self.release_owner(authorities);
+                for secret in made_of {
+                    self.release_owner(secret);
+                }
                 self.snapshot.remove(ResourceType::Secret, &name)
             }
             Some(bundle) => {
                 self.translated.secrets += 1;
-                self.record_owner(owner(authorities));
+                for secret in made_of {
+                    self.record_owner(owner(secret));
+                }
                 self.put(ResourceType::Secret, secret::trust_bundle(&bundle))
             }
         };

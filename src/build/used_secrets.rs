@@ -45,6 +45,8 @@ impl SecretKey {
 #[derive(Debug, Default)]
 pub struct UsedSecrets {
     users: BTreeMap<SecretKey, usize>,
+    /// How many bundles that are named have the lists of a Secret.
+    revocations: BTreeMap<NamespacedName, usize>,
     touched: BTreeSet<SecretKey>,
 }
 
@@ -62,7 +64,26 @@ impl UsedSecrets {
             self.users.remove(&secret);
         }
         if was_used != is_used {
+            self.count_revocations(&secret, is_used);
             toggle(&mut self.touched, &secret);
+        }
+    }
+
+    fn count_revocations(&mut self, secret: &SecretKey, is_used: bool) {
+        let SecretKey::Bundle(TrustBundleKey {
+            revocations: Some(lists),
+            ..
+        }) = secret
+        else {
+            return;
+        };
+        let count = self.revocations.entry(lists.clone()).or_default();
+        *count = match is_used {
+            true => *count + 1,
+            false => count.saturating_sub(1),
+        };
+        if *count == 0 {
+            self.revocations.remove(lists);
         }
     }
 
@@ -92,6 +113,7 @@ impl UsedSecrets {
         let mut bundles = self.users.range(first..);
         let is_of = |key: &SecretKey| matches!(key, SecretKey::Bundle(bundle) if bundle.authorities == *secret);
         self.contains(&SecretKey::Certificate(secret.clone()))
+            || self.revocations.contains_key(secret)
             || bundles.next().is_some_and(|(key, _)| is_of(key))
     }
 
@@ -123,11 +145,14 @@ mod tests {
         let mut used = UsedSecrets::default();
         assert!(!used.uses_object(&secret));
         used.count(bundle(Some("crl")), true);
+        let lists = NamespacedName::new("ns", "crl");
+        assert!(used.uses_object(&lists));
         used.replace(&[], &[bundle(None), certificate.clone()]);
         used.replace(&[bundle(None)], &[bundle(None)]);
         assert_eq!(used.take_touched().len(), 3);
         used.replace(&[bundle(Some("crl"))], &[bundle(None)]);
         assert_eq!(used.take_touched(), BTreeSet::from([bundle(Some("crl"))]));
+        assert!(!used.uses_object(&lists));
         used.count(bundle(None), false);
         assert!(used.contains(&bundle(None)) && used.take_touched().is_empty());
         used.count(certificate.clone(), false);

@@ -6,18 +6,21 @@ use std::time::Duration;
 
 use crate::build::Config;
 use crate::envoy::client_headers::KeptHeader;
-use crate::envoy::edge::{Edge, EscapedSlashes, PathParameters, Underscores};
+use crate::envoy::edge::{Edge, EscapedSlashes, PathParameters, ServerHeader, Underscores};
 use crate::envoy::http_connection_manager::MAX_WINDOW_KIB;
 use crate::envoy::listener;
 use crate::envoy::log_format::AccessLog;
 use crate::facts::ClassSelection;
 use crate::process::duration::duration;
+use crate::process::exit_code::UsageError;
 use crate::process::listen_address::listen_address;
 use crate::translate::{HostOwnership, Options};
 
 use super::gateway_api::GatewayArgs;
 use super::http_proxy::HttpProxyArgs;
+use super::tls::TlsArgs;
 use super::traces::TracingArgs;
+use super::upstream::UpstreamArgs;
 
 /// What is served, and where Envoy listens.
 #[derive(Clone, Debug, clap::Args)]
@@ -73,9 +76,15 @@ pub struct Args {
         value_parser = listen_address
     )]
     pub envoy_stats_address: SocketAddr,
+    /// What TLS of clients may use.
+    #[command(flatten)]
+    pub tls: TlsArgs,
     /// What a client may do.
     #[command(flatten)]
     pub edge: EdgeArgs,
+    /// How endpoints are spoken to.
+    #[command(flatten)]
+    pub upstream: UpstreamArgs,
 }
 
 /// What holds for every request from outside.
@@ -101,6 +110,74 @@ pub struct EdgeArgs {
         value_parser = duration
     )]
     pub envoy_stream_idle_timeout: Duration,
+    /// How long a client's connection without requests is kept; 0s for ever.
+    #[arg(
+        long,
+        env = "ISOBATH_ENVOY_IDLE_TIMEOUT",
+        value_name = "TIME",
+        default_value = "1h",
+        value_parser = duration
+    )]
+    pub envoy_idle_timeout: Duration,
+    /// How old a client's connection becomes before it is closed once its requests are answered; without it, or with 0s, as old as
+    /// it likes.
+    #[arg(
+        long,
+        env = "ISOBATH_ENVOY_MAX_CONNECTION_DURATION",
+        value_name = "TIME",
+        value_parser = duration
+    )]
+    pub envoy_max_connection_duration: Option<Duration>,
+    /// How long Envoy waits for the client to close a connection that it closes itself; without it 1s.
+    #[arg(
+        long,
+        env = "ISOBATH_ENVOY_DELAYED_CLOSE_TIMEOUT",
+        value_name = "TIME",
+        value_parser = duration
+    )]
+    pub envoy_delayed_close_timeout: Option<Duration>,
+    /// How long a connection that is being closed takes requests that are on their way to it; without it 5s.
+    #[arg(
+        long,
+        env = "ISOBATH_ENVOY_CONNECTION_SHUTDOWN_GRACE_PERIOD",
+        value_name = "TIME",
+        value_parser = duration
+    )]
+    pub envoy_connection_shutdown_grace_period: Option<Duration>,
+    /// Close a client's connection after so many requests.
+    #[arg(
+        long,
+        env = "ISOBATH_ENVOY_MAX_REQUESTS_PER_CONNECTION",
+        value_name = "NUMBER",
+        value_parser = clap::value_parser!(u32).range(1..)
+    )]
+    pub envoy_max_requests_per_connection: Option<u32>,
+    /// Most requests of one connection of HTTP/2 or HTTP/3 at a time.
+    #[arg(
+        long,
+        env = "ISOBATH_ENVOY_HTTP2_MAX_CONCURRENT_STREAMS",
+        value_name = "NUMBER",
+        default_value_t = 100,
+        value_parser = clap::value_parser!(u32).range(1..=i64::from(i32::MAX))
+    )]
+    pub envoy_http2_max_concurrent_streams: u32,
+    /// Whether several slashes in a path are one, for routes and for back ends.
+    #[arg(
+        long,
+        env = "ISOBATH_ENVOY_MERGE_SLASHES",
+        value_name = "BOOL",
+        default_value_t = true,
+        action = clap::ArgAction::Set
+    )]
+    pub envoy_merge_slashes: bool,
+    /// The `server` of answers: the back end's own, `envoy`, or `envoy` where the back end says none.
+    #[arg(
+        long,
+        env = "ISOBATH_ENVOY_SERVER_HEADER",
+        value_name = "ACTION",
+        default_value = "pass-through"
+    )]
+    pub envoy_server_header: ServerHeaderAction,
     /// The port in the Location of a redirect to HTTPS, where clients do not reach that by 443; without it the port of
     /// the request stays, unless it is 80.
     #[arg(
@@ -209,15 +286,6 @@ pub struct EdgeArgs {
         value_parser = clap::value_parser!(u32).range(64..=i64::from(MAX_WINDOW_KIB))
     )]
     pub envoy_http2_window_kib: u32,
-    /// How long a connection to an endpoint is kept for the next request, which must be less than the endpoint keeps it;
-    /// without it an hour, 0s for ever.
-    #[arg(
-        long,
-        env = "ISOBATH_ENVOY_UPSTREAM_IDLE_TIMEOUT",
-        value_name = "TIME",
-        value_parser = duration
-    )]
-    pub envoy_upstream_idle_timeout: Option<Duration>,
     /// What Envoy writes on its standard output about each request: an object of JSON, a line of text, or nothing.
     #[arg(
         long,
@@ -281,6 +349,17 @@ pub enum SlashAction {
     Keep,
 }
 
+/// `--envoy-server-header`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum ServerHeaderAction {
+    /// The back end's own.
+    PassThrough,
+    /// `envoy`.
+    Overwrite,
+    /// The back end's own, else `envoy`.
+    AppendIfAbsent,
+}
+
 /// `--envoy-path-parameters`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum ParameterAction {
@@ -341,6 +420,21 @@ impl EdgeArgs {
         Edge {
             request_timeout: self.envoy_request_timeout,
             stream_idle_timeout: self.envoy_stream_idle_timeout,
+            idle_timeout: self.envoy_idle_timeout,
+            // To Envoy zero is no time at all.
+            max_connection_duration: self
+                .envoy_max_connection_duration
+                .filter(|most| !most.is_zero()),
+            delayed_close_timeout: self.envoy_delayed_close_timeout,
+            drain_timeout: self.envoy_connection_shutdown_grace_period,
+            max_requests_per_connection: self.envoy_max_requests_per_connection,
+            max_concurrent_streams: self.envoy_http2_max_concurrent_streams,
+            merge_slashes: self.envoy_merge_slashes,
+            server_header: match self.envoy_server_header {
+                ServerHeaderAction::PassThrough => ServerHeader::PassThrough,
+                ServerHeaderAction::Overwrite => ServerHeader::Overwrite,
+                ServerHeaderAction::AppendIfAbsent => ServerHeader::AppendIfAbsent,
+            },
             escaped_slashes: match self.envoy_escaped_slashes {
                 SlashAction::Redirect => EscapedSlashes::UnescapeAndRedirect,
                 SlashAction::Forward => EscapedSlashes::UnescapeAndForward,
@@ -380,6 +474,16 @@ impl EdgeArgs {
 }
 
 impl Args {
+    /// That the flags go together.
+    ///
+    /// # Errors
+    ///
+    /// Two that do not.
+    pub fn check(&self) -> Result<(), UsageError> {
+        let checked = self.tls.check().and_then(|()| self.upstream.check());
+        checked.map_err(UsageError::new)
+    }
+
     /// The core's configuration; `manifests` says whether objects come from files.
     #[must_use]
     pub fn config(&self, manifests: bool) -> Config {
@@ -400,7 +504,8 @@ impl Args {
                 https_port: self.edge.envoy_https_redirect_to,
                 own_sockets: Arc::default(),
                 scheme_is_told: edge.scheme_is_told(),
-                upstream_idle_timeout: self.edge.envoy_upstream_idle_timeout,
+                tls: self.tls.options(),
+                upstream: self.upstream.options(),
             },
             listeners: listener::Config {
                 http: self.envoy_http_address,

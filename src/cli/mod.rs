@@ -5,6 +5,7 @@
 //! | 0 | an orderly end: asked for by a signal, or the command's work is done |
 //! | 1 | fatal: a task ended, and the last log line names it and the cause |
 //! | 2 | a flag, an environment variable or a file is wrong: one sentence on standard error |
+//! | 3 | `migrate`: settings that no flag carries on |
 //! | 134 | a panic (SIGABRT); the last log line has its message |
 //!
 //! Every flag is also an environment variable, `ISOBATH_` and its name. Each part of the program brings its own
@@ -17,10 +18,13 @@ pub mod drain;
 pub mod gateway_api;
 pub mod http_proxy;
 pub mod install;
+pub mod migrate;
 pub mod run;
 pub mod serve;
 pub mod supervise;
+pub mod tls;
 pub mod traces;
+pub mod upstream;
 pub mod xds;
 
 use std::ffi::OsString;
@@ -66,6 +70,8 @@ pub enum Command {
     Supervise(supervise::Args),
     /// Copy this program to where another container finds it.
     Install(install::Args),
+    /// Print the flags that go on with another controller's configuration.
+    Migrate(migrate::Args),
     /// Print the version.
     Version,
     /// Start a program that ends with this one (what `isobath run` starts Envoy by).
@@ -146,6 +152,7 @@ pub fn run(cli: Cli) -> ExitCode {
         }),
         Command::Supervise(args) => block_on(async { Ok(supervise::run(&args).await?.into()) }),
         Command::Install(args) => install::run(&args).map(|()| ExitCode::SUCCESS),
+        Command::Migrate(args) => migrate::run(&args).map(ExitCode::from),
         Command::Version => {
             println!("isobath {}", env!("CARGO_PKG_VERSION"));
             Ok(ExitCode::SUCCESS)

@@ -22,6 +22,8 @@ use super::config;
 use super::control_plane::{ControlPlane, EVENTS, started};
 use super::gateway_api::GatewayArgs;
 use super::http_proxy::HttpProxyArgs;
+use super::tls::TlsArgs;
+use super::upstream::UpstreamArgs;
 
 /// Flags of `isobath run`.
 #[derive(Clone, Debug, clap::Args)]
@@ -53,9 +55,15 @@ pub struct Run {
     /// Which addresses Gateways may have.
     #[command(flatten)]
     pub gateway: GatewayArgs,
+    /// What TLS of clients may use.
+    #[command(flatten)]
+    pub tls: TlsArgs,
     /// What a client may do.
     #[command(flatten)]
     pub edge: config::EdgeArgs,
+    /// How endpoints are spoken to.
+    #[command(flatten)]
+    pub upstream: UpstreamArgs,
     /// Where the pages of `isobath serve --admin-address` are; port 0 takes a free one
     #[arg(
         long,
@@ -82,7 +90,9 @@ impl Run {
             envoy_http_address: http,
             envoy_https_address: https,
             envoy_stats_address: stats,
+            tls: self.tls.clone(),
             edge,
+            upstream: self.upstream.clone(),
         }
     }
 
@@ -150,6 +160,7 @@ pub async fn run(args: Run) -> anyhow::Result<()> {
     let admin_address = plane.admin_address()?;
 
     let core = args.core(&place);
+    core.check()?;
     let source = args.source(&place);
     let source = Source::open(&source, core.ingress_class.as_deref());
     let Some(source) = supervisor.before(source).await else {

@@ -81,6 +81,7 @@ impl Serve {
 /// The reason of the first task that ended; or why it could not start.
 pub async fn serve(args: Serve) -> anyhow::Result<()> {
     distinct(&args.listeners())?;
+    args.core.check()?;
     let mut supervisor = Supervisor::new();
     supervisor.add_signals(supervisor::STOP)?;
     let mut plane = ControlPlane::bind(&args.xds, &args.admin).await?;

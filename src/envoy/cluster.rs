@@ -8,7 +8,9 @@ use std::time::Duration;
 
 use envoy_types::pb::envoy::config::cluster::v3 as pb;
 use envoy_types::pb::envoy::config::core::v3 as core;
-use envoy_types::pb::envoy::config::endpoint::v3::{ClusterLoadAssignment, LocalityLbEndpoints};
+use envoy_types::pb::envoy::config::endpoint::v3::{
+    ClusterLoadAssignment, LbEndpoint, LocalityLbEndpoints,
+};
 use envoy_types::pb::envoy::extensions::upstreams::http::v3 as http;
 use envoy_types::pb::envoy::r#type::v3::Percent;
 use envoy_types::pb::google::protobuf::Any;
@@ -23,8 +25,8 @@ use super::listener::BUFFER_LIMIT;
 use super::load_balancing::load_balancing;
 use super::upstream_transport::{is_tls, secrets, transport_socket};
 use crate::model::{
-    CircuitBreakers, Cluster, ClusterSettings, Discovery, RetryBudget, ServerName, SocketPath,
-    UpstreamProtocol,
+    self, CircuitBreakers, Cluster, ClusterSettings, Discovery, RetryBudget, ServerName,
+    SocketPath, UpstreamProtocol,
 };
 use crate::xds::{Reference, Resource, ResourceType};
 
@@ -55,7 +57,9 @@ pub fn cluster(cluster: &Cluster) -> Resource {
         connect_timeout: duration(connect_timeout(settings)),
         lb_policy: lb_policy.into(),
         lb_config,
-        per_connection_buffer_limit_bytes: u32_value(BUFFER_LIMIT),
+        per_connection_buffer_limit_bytes: u32_value(
+            settings.per_connection_buffer_limit.unwrap_or(BUFFER_LIMIT),
+        ),
         common_lb_config: Some(pb::cluster::CommonLbConfig {
             healthy_panic_threshold: Some(Percent {
                 value: settings.panic_threshold.get().into(),
@@ -93,7 +97,18 @@ pub fn cluster(cluster: &Cluster) -> Resource {
                 ..Default::default()
             });
         }
-        Discovery::Dns { hostname, port } => dns(&mut message, hostname, *port),
+        Discovery::Dns { hostname, port } => {
+            let check = settings.health_check.as_ref();
+            let health_port = check.and_then(|check| check.port);
+            // The dot says that the name is whole. Without it the resolver appends the pod's search domains first, and
+            // `web.team` is a Service of another namespace. An address with one is no address.
+            let name = match hostname.parse::<IpAddr>() {
+                Ok(_) => hostname.to_string(),
+                Err(_) => format!("{hostname}."),
+            };
+            let endpoint = lb_endpoint(name, *port, health_port);
+            dns(&mut message, endpoint, settings.dns_lookup_family);
+        }
         Discovery::Socket(path) => socket(&mut message, path),
     }
     Resource::whole(
@@ -109,21 +124,22 @@ pub fn cluster(cluster: &Cluster) -> Resource {
 /// Look-ups go on in the background and a failed one keeps the old addresses. Envoy takes what DNS says, and has no
 /// means to refuse an address that a look-up came to: that a name does not lead to loopback or metadata addresses is
 /// for the one who allows ExternalName to know.
-fn dns(message: &mut pb::Cluster, hostname: &str, port: u16) {
+fn dns(message: &mut pb::Cluster, endpoint: LbEndpoint, family: model::DnsLookupFamily) {
     message.cluster_discovery_type =
         Some(ClusterDiscoveryType::Type(DiscoveryType::StrictDns.into()));
-    // Most clusters have no IPv6 to the outside; a name with both must still work there.
-    message.dns_lookup_family = DnsLookupFamily::V4Preferred.into();
-    // The dot says that the name is whole. Without it the resolver appends the pod's search domains first, and `web.team` is a
-    // Service of another namespace. An address with one is no address.
-    let name = match hostname.parse::<IpAddr>() {
-        Ok(_) => hostname.to_owned(),
-        Err(_) => format!("{hostname}."),
-    };
+    message.dns_lookup_family = match family {
+        // Most clusters have no IPv6 to the outside; a name with both must still work there.
+        model::DnsLookupFamily::V4Preferred => DnsLookupFamily::V4Preferred,
+        model::DnsLookupFamily::Auto => DnsLookupFamily::Auto,
+        model::DnsLookupFamily::V4 => DnsLookupFamily::V4Only,
+        model::DnsLookupFamily::V6 => DnsLookupFamily::V6Only,
+        model::DnsLookupFamily::All => DnsLookupFamily::All,
+    }
+    .into();
     message.load_assignment = Some(ClusterLoadAssignment {
         cluster_name: message.name.clone(),
         endpoints: vec![LocalityLbEndpoints {
-            lb_endpoints: vec![lb_endpoint(name, port)],
+            lb_endpoints: vec![endpoint],
             ..Default::default()
         }],
         ..Default::default()
@@ -193,9 +209,17 @@ fn retry_budget(asked: Option<RetryBudget>) -> pb::circuit_breakers::thresholds:
 fn protocol_options(settings: &ClusterSettings) -> HashMap<String, Any> {
     use http::http_protocol_options::{ExplicitHttpConfig, UpstreamProtocolOptions};
     let by_host = by_request_host(settings);
+    let is_said = settings.idle_timeout.is_some() || settings.max_requests_per_connection.is_some();
+    let common = is_said.then(|| core::HttpProtocolOptions {
+        idle_timeout: settings.idle_timeout.and_then(duration),
+        max_requests_per_connection: settings
+            .max_requests_per_connection
+            .and_then(|most| u32_value(most.get())),
+        ..Default::default()
+    });
     let explicit = match settings.protocol {
         UpstreamProtocol::Http1 | UpstreamProtocol::Tls => {
-            if settings.idle_timeout.is_none() && by_host.is_none() {
+            if common.is_none() && by_host.is_none() {
                 return HashMap::new();
             }
             ProtocolConfig::HttpProtocolOptions(core::Http1ProtocolOptions::default())
@@ -203,10 +227,7 @@ fn protocol_options(settings: &ClusterSettings) -> HashMap<String, Any> {
         UpstreamProtocol::H2c | UpstreamProtocol::H2 => http2(),
     };
     let options = http::HttpProtocolOptions {
-        common_http_protocol_options: settings.idle_timeout.map(|idle| core::HttpProtocolOptions {
-            idle_timeout: duration(idle),
-            ..Default::default()
-        }),
+        common_http_protocol_options: common,
         upstream_http_protocol_options: by_host,
         upstream_protocol_options: Some(UpstreamProtocolOptions::ExplicitHttpConfig(
             ExplicitHttpConfig {

@@ -18,6 +18,22 @@ pub struct Edge {
     pub request_timeout: Duration,
     /// Until a stream on which nothing moves is ended, WebSockets included; zero for no limit.
     pub stream_idle_timeout: Duration,
+    /// How long a connection without requests is kept; zero for ever.
+    pub idle_timeout: Duration,
+    /// How old a connection becomes before it is drained, `None` for as old as it likes.
+    pub max_connection_duration: Option<Duration>,
+    /// How long a connection that Envoy closes may still be read from, `None` for Envoy's second.
+    pub delayed_close_timeout: Option<Duration>,
+    /// How long a connection that is drained takes new requests, `None` for Envoy's five seconds.
+    pub drain_timeout: Option<Duration>,
+    /// After how many requests a connection is drained, `None` for never.
+    pub max_requests_per_connection: Option<u32>,
+    /// How many requests of a connection of HTTP/2 and HTTP/3 are under way at a time.
+    pub max_concurrent_streams: u32,
+    /// Whether several slashes in a path are one, for the route and for the back end.
+    pub merge_slashes: bool,
+    /// What answers say of who serves them.
+    pub server_header: ServerHeader,
     /// What becomes of `%2F`, `%2f`, `%5C` and `%5c` in a path.
     pub escaped_slashes: EscapedSlashes,
     /// What becomes of a path with parameters (`/a;x=1`).
@@ -61,6 +77,14 @@ impl Default for Edge {
         Self {
             request_timeout: Duration::from_secs(300),
             stream_idle_timeout: Duration::from_secs(300),
+            idle_timeout: Duration::from_secs(3600),
+            max_connection_duration: None,
+            delayed_close_timeout: None,
+            drain_timeout: None,
+            max_requests_per_connection: None,
+            max_concurrent_streams: 100,
+            merge_slashes: true,
+            server_header: ServerHeader::default(),
             escaped_slashes: EscapedSlashes::default(),
             path_parameters: PathParameters::default(),
             trusted_hops: 0,
@@ -88,6 +112,18 @@ impl Edge {
     pub const fn scheme_is_told(&self) -> bool {
         self.trusted_hops > 0 || self.proxy_protocol
     }
+}
+
+/// `server` in answers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ServerHeader {
+    /// The back end's own, and none where it has none.
+    #[default]
+    PassThrough,
+    /// `envoy`.
+    Overwrite,
+    /// The back end's own, and `envoy` where it has none.
+    AppendIfAbsent,
 }
 
 /// What becomes of a request with an underscore in the name of a header: `X_Real_IP` is `X-Real-IP` to CGI, WSGI and

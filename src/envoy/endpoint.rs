@@ -40,31 +40,38 @@ fn locality(zone: &str, endpoints: &BTreeSet<EndpointAddress>) -> pb::LocalityLb
         }),
         lb_endpoints: endpoints
             .iter()
-            .map(|endpoint| lb_endpoint(endpoint.ip.to_string(), endpoint.port))
+            .map(|endpoint| {
+                lb_endpoint(endpoint.ip.to_string(), endpoint.port, endpoint.health_port)
+            })
             .collect(),
         ..Default::default()
     }
 }
 
-/// One endpoint by address or, in a DNS cluster, by name.
-pub(super) fn lb_endpoint(host: String, port: u16) -> pb::LbEndpoint {
-    endpoint_at(peer_address(host, port))
+/// One endpoint by address or, in a DNS cluster, by name, and the port where it is asked whether it is well.
+pub(super) fn lb_endpoint(host: String, port: u16, health_port: Option<u16>) -> pb::LbEndpoint {
+    endpoint_at(peer_address(host, port), health_port)
 }
 
 /// One that is a Unix socket.
 pub(super) fn socket_endpoint(path: String) -> pb::LbEndpoint {
-    endpoint_at(core::Address {
+    let address = core::Address {
         address: Some(core::address::Address::Pipe(core::Pipe {
             path,
             ..Default::default()
         })),
-    })
+    };
+    endpoint_at(address, None)
 }
 
-fn endpoint_at(address: core::Address) -> pb::LbEndpoint {
+fn endpoint_at(address: core::Address, health_port: Option<u16>) -> pb::LbEndpoint {
     pb::LbEndpoint {
         host_identifier: Some(pb::lb_endpoint::HostIdentifier::Endpoint(pb::Endpoint {
             address: Some(address),
+            health_check_config: health_port.map(|port| pb::endpoint::HealthCheckConfig {
+                port_value: port.into(),
+                ..Default::default()
+            }),
             ..Default::default()
         })),
         ..Default::default()

@@ -9,15 +9,13 @@ use envoy_types::pb::envoy::extensions::filters::network::http_connection_manage
 use envoy_types::util::pack_any;
 use hcm::http_connection_manager as inner;
 
-use super::edge::{Edge, EscapedSlashes, Underscores};
+use super::edge::{Edge, EscapedSlashes, ServerHeader, Underscores};
 use super::encode::{ads, bool_value, duration, seconds, u32_value};
 use super::{
     access_log, early_header_mutation, filters, http_filter, ingress_metrics, local_reply,
     opentelemetry, request_checks, upgrade,
 };
 
-/// Keep-alive connections without requests.
-const IDLE_TIMEOUT: u64 = 3600;
 /// Until a request's headers are received (slow-loris).
 const REQUEST_HEADERS_TIMEOUT: u64 = 10;
 /// The host of a request of HTTP/1.0 that names none: no name that anybody can have (RFC 6761), so that rules for
@@ -29,8 +27,6 @@ pub const MAX_WINDOW_KIB: u32 = (1 << 20) - 1;
 /// What Envoy takes as a window over QUIC, of a stream and of a connection.
 const MAX_QUIC_WINDOW_KIB: u32 = 16 << 10;
 const MAX_QUIC_CONNECTION_WINDOW_KIB: u32 = 24 << 10;
-/// Requests of one connection at a time.
-const MAX_STREAMS: u32 = 100;
 
 /// What all managers of one listener have in common: everything but their routes.
 pub(super) fn without_routes(stat_prefix: &str, edge: &Edge) -> hcm::HttpConnectionManager {
@@ -117,14 +113,16 @@ pub(super) fn edge_defaults(edge: &Edge) -> hcm::HttpConnectionManager {
 
         // One spelling of a path, for the route and for the back end alike.
         normalize_path: bool_value(true),
-        merge_slashes: true,
+        merge_slashes: edge.merge_slashes,
         path_with_escaped_slashes_action: escaped_slashes(edge.escaped_slashes).into(),
         // `a.example.com.` is `a.example.com`: else the dot chooses other routes (CVE-2022-23632 of Traefik). The
         // port stays: stripping it would change what back ends see, so the tables ignore it instead.
         strip_trailing_host_dot: true,
 
         common_http_protocol_options: Some(core::HttpProtocolOptions {
-            idle_timeout: seconds(IDLE_TIMEOUT),
+            idle_timeout: duration(edge.idle_timeout),
+            max_connection_duration: edge.max_connection_duration.and_then(duration),
+            max_requests_per_connection: edge.max_requests_per_connection.and_then(u32_value),
             headers_with_underscores_action: underscores(edge.underscores).into(),
             max_headers_count: u32_value(edge.max_headers),
             ..Default::default()
@@ -134,6 +132,8 @@ pub(super) fn edge_defaults(edge: &Edge) -> hcm::HttpConnectionManager {
         stream_idle_timeout: duration(edge.stream_idle_timeout),
         request_timeout: duration(edge.request_timeout),
         request_headers_timeout: seconds(REQUEST_HEADERS_TIMEOUT),
+        delayed_close_timeout: edge.delayed_close_timeout.and_then(duration),
+        drain_timeout: edge.drain_timeout.and_then(duration),
 
         http_protocol_options: Some(core::Http1ProtocolOptions {
             // Health checks of load balancers and simple tools, the oldest of which name no host.
@@ -148,8 +148,12 @@ pub(super) fn edge_defaults(edge: &Edge) -> hcm::HttpConnectionManager {
         }),
         http2_protocol_options: Some(http2_options(edge)),
 
-        // The back end's own `server`, not `envoy`.
-        server_header_transformation: inner::ServerHeaderTransformation::PassThrough.into(),
+        server_header_transformation: match edge.server_header {
+            ServerHeader::PassThrough => inner::ServerHeaderTransformation::PassThrough,
+            ServerHeader::Overwrite => inner::ServerHeaderTransformation::Overwrite,
+            ServerHeader::AppendIfAbsent => inner::ServerHeaderTransformation::AppendIfAbsent,
+        }
+        .into(),
         ..Default::default()
     }
 }
@@ -158,7 +162,7 @@ fn http2_options(edge: &Edge) -> core::Http2ProtocolOptions {
     let window = edge.http2_window_kib.min(MAX_WINDOW_KIB) * 1024;
     core::Http2ProtocolOptions {
         // Bounds of what one connection can make us hold; Envoy's defaults are 1024 streams and 16 MiB windows.
-        max_concurrent_streams: u32_value(MAX_STREAMS),
+        max_concurrent_streams: u32_value(edge.max_concurrent_streams),
         // An upload moves one window a round trip: 10 MB from 100 ms away took 16 s with 64 KiB, and 1.2 s so. Two
         // streams' worth for a connection, so that one that stalls leaves room for the others. It is no memory of ours:
         // Envoy reads no further than its buffer (80 clients with 4 MiB each for a back end that reads nothing: 30 MB).
@@ -183,7 +187,7 @@ pub(super) fn quic_options(edge: &Edge) -> core::QuicProtocolOptions {
     let window = |kib: u32, most: u32| u32_value(kib.min(most) * 1024);
     let kib = edge.http2_window_kib;
     core::QuicProtocolOptions {
-        max_concurrent_streams: u32_value(MAX_STREAMS),
+        max_concurrent_streams: u32_value(edge.max_concurrent_streams),
         initial_stream_window_size: window(kib, MAX_QUIC_WINDOW_KIB),
         initial_connection_window_size: window(
             kib.saturating_mul(2),

@@ -11,7 +11,7 @@
 //! | Listener of any but TLS | [`listener::listener`], whole | – |
 //! | Listener `stats` | [`listener::stats`], whole | – |
 //! | Listener of QUIC | [`http3::head`] | [`http3::filter_chain`], [`server_name::server_name`] |
-//! | Listener of TLS | [`listener::head`] | [`filter_chain::filter_chain`], [`filter_chain::passthrough`], [`server_name::server_name`] |
+//! | Listener of TLS | [`listener::head`] | [`filter_chain::filter_chain`], [`filter_chain::passthrough`], [`filter_chain::tcp`], [`server_name::server_name`] |
 //! | ScopedRouteConfiguration | [`scope::scope`], whole | – |
 //! | RouteConfiguration | [`route::TableHead`] | [`route::virtual_host`], [`route::misdirected`], [`route::for_own_name`] |
 //! | Cluster, ClusterLoadAssignment, Secret | whole | – |

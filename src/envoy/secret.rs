@@ -47,7 +47,8 @@ pub fn trust_bundle(bundle: &TrustBundle) -> Resource {
             },
         )),
     };
-    let owners = BTreeSet::from([&bundle.source.object]);
+    let sources = std::iter::once(&bundle.source).chain(&bundle.revocations_source);
+    let owners = sources.map(|source| &source.object).collect();
     Resource::whole(bundle.name.clone(), part(&secret, BTreeSet::new(), owners))
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -49,6 +50,42 @@ pub struct ClusterSettings {
     pub tls: UpstreamTls,
     /// The PROXY header that each connection begins with.
     pub proxy_protocol: Option<ProxyProtocol>,
+    /// After how many requests a connection is closed, `None` for never.
+    pub max_requests_per_connection: Option<NonZeroU32>,
+    /// How many bytes a connection may hold back in one direction, `None` for Isobath's own 32 KiB.
+    pub per_connection_buffer_limit: Option<u32>,
+    /// Which of the addresses that DNS has for a name are used.
+    pub dns_lookup_family: DnsLookupFamily,
+}
+
+/// Which addresses are looked up.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum DnsLookupFamily {
+    /// Of IPv4; where there is none, of IPv6.
+    #[default]
+    V4Preferred,
+    /// Of IPv6; where there is none, of IPv4.
+    Auto,
+    /// Of IPv4.
+    V4,
+    /// Of IPv6.
+    V6,
+    /// Of both.
+    All,
+}
+
+impl DnsLookupFamily {
+    /// Its name in Contour's settings, and in cluster names.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::V4Preferred => "v4-preferred",
+            Self::Auto => "auto",
+            Self::V4 => "v4",
+            Self::V6 => "v6",
+            Self::All => "all",
+        }
+    }
 }
 
 /// A version of the PROXY protocol.
@@ -162,6 +199,8 @@ pub struct EndpointAddress {
     pub ip: IpAddr,
     /// Its TCP port.
     pub port: u16,
+    /// The port where it is asked whether it is well, if that is another.
+    pub health_port: Option<u16>,
 }
 
 #[cfg(test)]

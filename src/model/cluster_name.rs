@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::balancing::{LoadBalancing, SlowStart};
 use super::cluster::{
-    CircuitBreakers, ClusterSettings, Discovery, ProxyProtocol, UpstreamProtocol,
+    CircuitBreakers, ClusterSettings, Discovery, DnsLookupFamily, ProxyProtocol, UpstreamProtocol,
 };
 use super::health::{HealthCheck, OutlierDetection, Question};
 use super::tls_parameters::{TlsParameters, TlsSettings, TlsVersion};
@@ -31,6 +31,9 @@ impl ClusterSettings {
             panic_threshold,
             tls,
             proxy_protocol,
+            max_requests_per_connection,
+            per_connection_buffer_limit,
+            dns_lookup_family,
         } = self;
         let mut name = Name {
             text: base.to_string(),
@@ -62,6 +65,15 @@ impl ClusterSettings {
             None => {}
             Some(ProxyProtocol::V1) => name.add("proxy-protocol", 1),
             Some(ProxyProtocol::V2) => name.add("proxy-protocol", 2),
+        }
+        if let Some(most) = max_requests_per_connection {
+            name.add("max-requests-per-connection", most);
+        }
+        if let Some(bytes) = per_connection_buffer_limit {
+            name.add("buffer-limit", bytes);
+        }
+        if *dns_lookup_family != DnsLookupFamily::default() {
+            name.add("dns-lookup-family", dns_lookup_family.as_str());
         }
         name.text.into()
     }
@@ -224,6 +236,9 @@ impl Name {
             "health-check",
             format_args!("{kind},{every},{within},{healthy},{unhealthy}"),
         );
+        if let Some(port) = check.port {
+            self.add("health-port", port);
+        }
         match &check.question {
             Question::Tcp => {}
             Question::Http(http) => {

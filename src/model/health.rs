@@ -12,6 +12,9 @@ use super::percent::Percent;
 pub struct HealthCheck {
     /// What is asked.
     pub question: Question,
+    /// The port of the Service that is asked, where it is another than the one that gets requests. An endpoint that does not have
+    /// it is asked where it gets requests.
+    pub port: Option<u16>,
     interval: Duration,
     timeout: Duration,
     healthy_threshold: u32,
@@ -109,6 +112,7 @@ impl HealthCheck {
         }
         Ok(Self {
             question,
+            port: None,
             interval,
             timeout,
             healthy_threshold,

@@ -40,8 +40,8 @@ pub use client_certificates::{
     ClientCertificates, ClientCheck, ClientVerification, ForwardedCertificate,
 };
 pub use cluster::{
-    CircuitBreakers, Cluster, ClusterSettings, Discovery, EndpointAddress, LoadAssignment,
-    ProxyProtocol, RetryBudget, SocketPath, UpstreamProtocol,
+    CircuitBreakers, Cluster, ClusterSettings, Discovery, DnsLookupFamily, EndpointAddress,
+    LoadAssignment, ProxyProtocol, RetryBudget, SocketPath, UpstreamProtocol,
 };
 pub use cookie_rewrite::{AttributeRewrite, CookieRewrite, CookieRewrites, SameSite};
 pub use filters::{

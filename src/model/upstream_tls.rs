@@ -155,6 +155,8 @@ pub struct TrustBundle {
     pub revocations: Option<RevocationLists>,
     /// Where it is from.
     pub source: FieldRef,
+    /// Where the lists are from, if there are any.
+    pub revocations_source: Option<FieldRef>,
 }
 
 #[cfg(test)]

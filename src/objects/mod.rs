@@ -26,7 +26,7 @@ mod validate;
 
 pub use crate::objects::private_key::{KeyAlgorithm, PrivateKeyPem};
 pub use certificate::{CaCertificates, RevocationLists};
-pub use decode::{Decoded, Undecodable, decode, decode_versioned};
+pub use decode::{Decoded, Undecodable, decode, decode_versioned, global_rate_limit_policy};
 pub use endpoint_slice::{AddressType, Endpoint, EndpointPort, EndpointSlice};
 pub use event::{Event, Invalid, Object};
 pub use extension_service::{CircuitBreakerPolicy, ExtensionService, ExtensionServiceTarget};

@@ -10,6 +10,9 @@ pub const FATAL: u8 = 1;
 /// Exit code: a flag, an environment variable or a file is wrong.
 pub const USAGE: u8 = 2;
 
+/// Exit code: `isobath migrate` has found settings that no flag carries on.
+pub const LOST: u8 = 3;
+
 /// Something that whoever started the process must put right: a wrong flag, or a file that can't be read. Any error
 /// that has one among its causes ends the process with exit code [`USAGE`].
 #[derive(Debug)]

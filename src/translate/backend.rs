@@ -3,7 +3,7 @@
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 
-use crate::model::{Cluster, ClusterSettings, Discovery, LoadBalancing};
+use crate::model::{Cluster, ClusterSettings, Discovery, LoadBalancing, UpstreamProtocol};
 use crate::objects::{
     Field, IngressBackend, Kind, NamespacedName, ObjectRef, Service, ServiceBackendPort,
     ServiceType, as_place,
@@ -128,19 +128,30 @@ pub fn cluster(input: Input<'_>, backend: &BackendPort) -> Option<Cluster> {
     Some(Cluster {
         name: settings.cluster_name(base, &discovery),
         discovery,
-        settings: ClusterSettings {
-            // Not in the name: it is the same for all clusters as long as the process lives.
-            idle_timeout: settings
-                .idle_timeout
-                .or(input.options.upstream_idle_timeout),
-            ..settings
-        },
+        settings: with_certificate(input, input.options.upstream.complete(settings)),
         source: Some(source(
             Kind::Service,
             &backend.service,
             Field::Port(as_place(at)),
         )),
     })
+}
+
+/// With the certificate that the operator shows endpoints, while there is one.
+fn with_certificate(input: Input<'_>, mut settings: ClusterSettings) -> ClusterSettings {
+    let is_tls = matches!(
+        settings.protocol,
+        UpstreamProtocol::Tls | UpstreamProtocol::H2
+    );
+    let ours = input.options.upstream.client_certificate.as_ref();
+    if let Some(secret) = ours
+        && is_tls
+        && settings.tls.client_certificate.is_none()
+        && input.reader.certificate_names(secret).is_ok()
+    {
+        settings.tls.client_certificate = Some(secret.to_string().into());
+    }
+    settings
 }
 
 /// What a Service says, as the settings of a cluster.

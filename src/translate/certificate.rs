@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::facts::{CertificateNames, ServedIngress};
-use crate::model::{Alpn, Host, TlsParameters, TlsServer, TlsSettings};
+use crate::model::{Host, TlsServer, TlsSettings};
 use crate::objects::{Field, FieldRef, KeyAlgorithm, Kind, NamespacedName, Problem, as_place};
 
 use super::reading::Reading;
@@ -39,7 +39,7 @@ pub fn choose(
         };
         let settings = Reading::of(input, ingress).policy.tls;
         let choice = Choice {
-            server: server(&secrets, settings),
+            server: server(input, &secrets, settings),
             secrets: secrets.into_values().collect(),
             source: ingress.field(field),
         };
@@ -147,7 +147,12 @@ fn names(certificate: CertificateNames<'_>, host: &Host) -> bool {
     has(host) || host.covering_wildcard().is_some_and(|name| has(&name))
 }
 
-fn server(secrets: &BTreeMap<KeyAlgorithm, NamespacedName>, settings: TlsSettings) -> TlsServer {
+/// What an Ingress asks for is narrowed to what the operator allows; where that is nothing, the operator's holds.
+fn server(
+    input: Input<'_>,
+    secrets: &BTreeMap<KeyAlgorithm, NamespacedName>,
+    settings: TlsSettings,
+) -> TlsServer {
     let mut certificates: Vec<Arc<str>> = secrets
         .values()
         .map(|name| name.to_string().into())
@@ -158,10 +163,9 @@ fn server(secrets: &BTreeMap<KeyAlgorithm, NamespacedName>, settings: TlsSetting
         .min()
         .cloned()
         .unwrap_or_else(|| NamespacedName::new("", ""));
-    let parameters = TlsParameters {
-        versions: settings,
-        ..TlsParameters::default()
-    };
+    let options = &input.options.tls;
+    let parameters = options.parameters(settings);
+    let parameters = parameters.unwrap_or_else(|| options.of_any());
     let source = source(Kind::Secret, &first, Field::Data);
-    TlsServer::new(certificates, parameters, Alpn::default(), None, source)
+    TlsServer::new(certificates, parameters, options.alpn, None, source)
 }

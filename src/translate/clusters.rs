@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::model::{Cluster, ClusterSettings, LoadAssignment};
+use crate::model::{Cluster, LoadAssignment};
 use crate::objects::Problem;
 
 use super::endpoints::endpoints as endpoints_of_port;
@@ -29,14 +29,7 @@ pub fn cluster(input: Input<'_>, source: &ClusterSource) -> Option<Cluster> {
         ClusterSource::Name(named) => Some(Cluster {
             name: named.cluster_name(),
             discovery: named.discovery(),
-            settings: ClusterSettings {
-                // Not in the name, as for clusters of Services.
-                idle_timeout: named
-                    .settings
-                    .idle_timeout
-                    .or(input.options.upstream_idle_timeout),
-                ..named.settings.clone()
-            },
+            settings: input.options.upstream.complete(named.settings.clone()),
             source: Some(named.source.clone()),
         }),
     }

@@ -54,7 +54,10 @@ pub fn endpoints(
 /// must not show its clients the pages that are for the pod's network. (Loopback is refused when the slice is validated.)
 fn is_refused(options: &Options, endpoint: &EndpointAddress) -> bool {
     let ip = endpoint.ip.to_canonical();
-    let is_own = |own: &SocketAddr| own.ip().to_canonical() == ip && own.port() == endpoint.port;
+    let is_own = |own: &SocketAddr| {
+        let is_asked = endpoint.health_port == Some(own.port());
+        own.ip().to_canonical() == ip && (own.port() == endpoint.port || is_asked)
+    };
     options.own_sockets.iter().any(is_own)
 }
 
@@ -76,11 +79,13 @@ fn load_assignment(input: Input<'_>, cluster: &Arc<str>, backend: &BackendPort) 
     }
     // Of a dual-stack Service every pod is in a slice of each family; one family is enough, and the first that
     // has endpoints is the one the Service prefers.
+    let health_port = health_port(input, service, backend);
+    let ports = (&*port.name, health_port.as_deref());
     for usable in [Usable::Ready, Usable::Terminating] {
         for family in families(service) {
             let mut zones = BTreeMap::new();
             for slice in slices.iter().filter(|slice| slice.address_type == family) {
-                collect(slice, &port.name, service, usable, &mut zones);
+                collect(slice, ports, service, usable, &mut zones);
             }
             if zones.is_empty() {
                 continue;
@@ -96,6 +101,14 @@ fn load_assignment(input: Input<'_>, cluster: &Arc<str>, backend: &BackendPort) 
         }
     }
     assignment
+}
+
+/// The name of the port where endpoints are asked whether they are well, if that is another.
+fn health_port(input: Input<'_>, service: &Service, backend: &BackendPort) -> Option<Arc<str>> {
+    let settings = backend.settings.as_ref()?;
+    let number = ServiceBackendPort::Number(settings.health_check.as_ref()?.port?);
+    let FoundPort { port, .. } = find_port(input, service, &number)?;
+    Some(port.name.clone())
 }
 
 /// What is to be said of a Service for one of its ports: that it has no endpoints there, because its ports times its
@@ -155,12 +168,14 @@ enum Usable {
 /// two of them; it counts once, with the zone that sorts first.
 fn collect(
     slice: &EndpointSlice,
-    port_name: &str,
+    (port_name, health_port): (&str, Option<&str>),
     service: &Service,
     usable: Usable,
     zones: &mut BTreeMap<EndpointAddress, Arc<str>>,
 ) {
     if let Some(port) = slice.port(port_name) {
+        let health_port = health_port.and_then(|name| slice.port(name));
+        let health_port = health_port.filter(|asked| *asked != port);
         for endpoint in &slice.endpoints {
             let is_usable = match usable {
                 Usable::Ready => endpoint.ready || service.publish_not_ready_addresses,
@@ -172,7 +187,11 @@ fn collect(
             let ip = endpoint.address;
             let zone = endpoint.zone.clone().unwrap_or_default();
             let known = zones
-                .entry(EndpointAddress { ip, port })
+                .entry(EndpointAddress {
+                    ip,
+                    port,
+                    health_port,
+                })
                 .or_insert_with(|| zone.clone());
             if zone < *known {
                 *known = zone;

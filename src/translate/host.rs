@@ -31,7 +31,7 @@ use crate::objects::Problem;
 use super::above::{self, Source};
 use super::ownership::{Claims, HostOwnership};
 use super::table::{Asked, Table};
-use super::{HostUnit, HttpsHost, Input, certificate, reason};
+use super::{HostUnit, HttpsHost, Input, certificate, httpproxy, reason};
 
 /// Translates one host. A host that nobody names any more comes out empty.
 #[must_use]
@@ -78,15 +78,16 @@ pub fn host(input: Input<'_>, host: &Host) -> HostUnit {
         virtual_host,
         fallback: None,
     });
-    HostUnit {
-        any_depth: false,
+    let mut unit = HostUnit {
         http,
         https,
         is_closed,
         clusters,
         problems,
         ..HostUnit::default()
-    }
+    };
+    httpproxy::on_ingress(input, &mut unit);
+    unit
 }
 
 fn is_owned(input: Input<'_>) -> bool {

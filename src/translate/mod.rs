@@ -27,6 +27,7 @@ mod ingress;
 mod language;
 mod languages;
 mod object;
+mod operator;
 mod order;
 mod ownership;
 mod path;
@@ -41,7 +42,6 @@ mod trust_bundle;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 pub use backend::{ResolvedBackend, resolve};
 pub use budget::within_budget;
@@ -51,9 +51,10 @@ pub use condition::Found;
 pub use derived::{Derived, Made, Memo};
 pub use gateway_api::GatewayOptions;
 pub use host::host;
-pub use httpproxy::{HttpProxyOptions, RateLimitService};
+pub use httpproxy::{HeaderPolicies, HttpProxyOptions, RateLimitService};
 pub use language::Language;
 pub use languages::Languages;
+pub use operator::{TlsOptions, UpstreamOptions};
 pub use ownership::HostOwnership;
 pub use policy::INGRESS_ANNOTATIONS;
 pub use secret::certificate;
@@ -134,8 +135,10 @@ pub struct Options {
     /// Whether somebody in front says by which scheme a client asked. Then that decides what is redirected and what is
     /// not served in clear, on both listeners; else the listener does.
     pub scheme_is_told: bool,
-    /// How long a connection to an endpoint is kept for the next request, where its Service does not say.
-    pub upstream_idle_timeout: Option<Duration>,
+    /// What TLS of clients may use.
+    pub tls: TlsOptions,
+    /// How endpoints are spoken to, where objects do not say.
+    pub upstream: UpstreamOptions,
 }
 
 /// What one host comes to.

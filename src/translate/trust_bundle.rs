@@ -73,6 +73,10 @@ pub fn trust_bundle(input: Input<'_>, key: &TrustBundleKey) -> Option<TrustBundl
         certificates: authorities.check_authorities().ok()?.clone(),
         revocations,
         source: source(Kind::Secret, &key.authorities, Field::Data),
+        revocations_source: key
+            .revocations
+            .as_ref()
+            .map(|name| source(Kind::Secret, name, Field::Data)),
     })
 }
 

@@ -115,6 +115,7 @@ pub fn bundle(name: &str, authorities: &[&Authority], revocations: &str) -> Trus
         certificates: CaCertificates::from_pem("ca.crt", pem.as_bytes()).unwrap(),
         revocations: lists,
         source: source(Kind::Secret, name),
+        revocations_source: None,
     }
 }
 

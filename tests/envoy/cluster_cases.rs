@@ -1,13 +1,14 @@
 //! Clusters with each thing that a cluster can have, for the golden files.
 
 use std::collections::BTreeSet;
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use isobath::model::{
-    Authorities, CipherSuite, CircuitBreakers, Cluster, ClusterSettings, Discovery, Group,
-    HashCookie, HashKey, HashPolicy, HeaderName, HealthCheck, HttpQuestion, LoadBalancing,
-    OutlierDetection, Percent, ProxyProtocol, Question, RetryBudget, ServerName, SetCookie,
-    SlowStart, SocketPath, SubjectAltName, TlsParameters, TlsSettings, TlsVersion,
+    Authorities, CipherSuite, CircuitBreakers, Cluster, ClusterSettings, Discovery,
+    DnsLookupFamily, Group, HashCookie, HashKey, HashPolicy, HeaderName, HealthCheck, HttpQuestion,
+    LoadBalancing, OutlierDetection, Percent, ProxyProtocol, Question, RetryBudget, ServerName,
+    SetCookie, SlowStart, SocketPath, SubjectAltName, TlsParameters, TlsSettings, TlsVersion,
     UpstreamProtocol, UpstreamTls, Verification,
 };
 
@@ -51,6 +52,26 @@ fn health(question: Question, protocol: UpstreamProtocol) -> Cluster {
         health_check: Some(check),
         ..plain()
     })
+}
+
+/// What an operator may say of all clusters, and a port of its own for questions.
+fn operator() -> Cluster {
+    let [interval, timeout] = [5, 2].map(Duration::from_secs);
+    let mut check = HealthCheck::new(Question::Tcp, interval, timeout, [1, 3]).unwrap();
+    check.port = Some(8081);
+    Cluster {
+        discovery: Discovery::Dns {
+            hostname: "outside.example".into(),
+            port: 443,
+        },
+        ..of(ClusterSettings {
+            health_check: Some(check),
+            max_requests_per_connection: NonZeroU32::new(100),
+            per_connection_buffer_limit: Some(1 << 20),
+            dns_lookup_family: DnsLookupFamily::V6,
+            ..plain()
+        })
+    }
 }
 
 fn proxied(version: ProxyProtocol, protocol: UpstreamProtocol) -> Cluster {
@@ -133,6 +154,7 @@ pub fn clusters() -> Vec<(&'static str, Cluster)> {
                 ..plain()
             }),
         ),
+        ("cluster-operator", operator()),
         ("cluster-hash", balancing(LoadBalancing::RingHash)),
         ("cluster-maglev", balancing(LoadBalancing::Maglev)),
         ("cluster-random", balancing(LoadBalancing::Random)),

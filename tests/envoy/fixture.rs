@@ -133,6 +133,7 @@ pub fn assignment(name: &str, addresses: &[SocketAddr]) -> LoadAssignment {
         .map(|address| EndpointAddress {
             ip: address.ip(),
             port: address.port(),
+            health_port: None,
         })
         .collect();
     LoadAssignment {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use imbl::OrdMap;
-use isobath::envoy::edge::Edge;
+use isobath::envoy::edge::{Edge, ServerHeader};
 use isobath::envoy::log_format::AccessLog;
 use isobath::envoy::route::TableOptions;
 use isobath::envoy::{
@@ -37,6 +37,21 @@ fn traced(tracing: Tracing) -> Edge {
     }
 }
 
+/// What an operator may say of clients' connections.
+fn decided() -> Edge {
+    Edge {
+        idle_timeout: Duration::from_secs(60),
+        max_connection_duration: Some(Duration::from_secs(3600)),
+        delayed_close_timeout: Some(Duration::from_secs(2)),
+        drain_timeout: Some(Duration::from_secs(10)),
+        max_requests_per_connection: Some(1000),
+        max_concurrent_streams: 50,
+        merge_slashes: false,
+        server_header: ServerHeader::AppendIfAbsent,
+        ..Edge::default()
+    }
+}
+
 /// One of each, the same in every process.
 pub fn all() -> Vec<(&'static str, ResourceType, Resource)> {
     use ResourceType::{
@@ -58,6 +73,7 @@ pub fn all() -> Vec<(&'static str, ResourceType, Resource)> {
         ("listener-http", Lds, http_listener(&Edge::default())),
         ("manager-http", Ecds, http_manager(&Edge::default())),
         ("manager-https", Ecds, https_manager),
+        ("manager-operator", Ecds, http_manager(&decided())),
         ("manager-https-wildcard", Ecds, wildcard),
         (
             "scope",
@@ -192,6 +208,7 @@ pub fn all() -> Vec<(&'static str, ResourceType, Resource)> {
             endpoint::load_assignment(&assignment("web/shop:80", &[])),
         ),
         ("endpoint-zones", Eds, endpoint::load_assignment(&zones())),
+        ("endpoint-health-port", Eds, asked_elsewhere()),
         ("secret", Sds, secret::secret(&certificate("web/shop"))),
     ];
     let clusters = cluster_cases::clusters().into_iter();
@@ -359,10 +376,23 @@ fn collect(parts: impl IntoIterator<Item = (Arc<str>, Part)>) -> OrdMap<Arc<str>
         .collect()
 }
 
+fn asked_elsewhere() -> Resource {
+    let endpoint = EndpointAddress {
+        ip: [10, 0, 0, 1].into(),
+        port: 8080,
+        health_port: Some(8081),
+    };
+    endpoint::load_assignment(&LoadAssignment {
+        cluster: "web/shop:80".into(),
+        localities: BTreeMap::from([("".into(), BTreeSet::from([endpoint]))]),
+    })
+}
+
 fn zones() -> LoadAssignment {
     let endpoint = |ip: &str| EndpointAddress {
         ip: ip.parse().unwrap(),
         port: 8080,
+        health_port: None,
     };
     LoadAssignment {
         cluster: "web/shop:80".into(),

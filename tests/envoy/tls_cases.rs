@@ -131,5 +131,6 @@ pub fn bundle() -> TrustBundle {
         certificates: CaCertificates::from_pem("ca.crt", pem).unwrap(),
         revocations: None,
         source: source(Kind::Secret, "ca"),
+        revocations_source: None,
     }
 }

@@ -113,7 +113,7 @@ fn check(input: &Path) -> usize {
                 .collect();
             options.scheme_is_told = flags["scheme-is-told"].as_bool().unwrap_or(false);
             let idle = flags["upstream-idle-timeout-s"].as_u64();
-            options.upstream_idle_timeout = idle.map(std::time::Duration::from_secs);
+            options.upstream.idle_timeout = idle.map(std::time::Duration::from_secs);
             continue;
         }
         let store = store.get_or_insert_with(|| Store::new(selection.clone()));

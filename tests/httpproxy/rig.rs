@@ -276,6 +276,8 @@ fn secrets(ca: &Authority, ca2: &Authority) -> Vec<Value> {
     let web_pair = [(chain.0, &*chain.1), (key.0, &*key.1)];
     let [_, other_key] = pair(&other);
     let mismatch = [(chain.0, &*chain.1), (other_key.0, &*other_key.1)];
+    let envoy = ca.client("envoyclient", 9, "envoy.client.test", "spiffe://x/envoy");
+    let envoy_pair = [("tls.crt", &*envoy.chain), ("tls.key", &*envoy.key)];
     let (ca_pem, ca2_pem) = (ca.pem(), ca2.pem());
     let [zero_certificate, zero_list] = [zeros("CERTIFICATE"), zeros("X509 CRL")];
     let revoked = ca.revokes(&[66]);
@@ -291,6 +293,7 @@ fn secrets(ca: &Authority, ca2: &Authority) -> Vec<Value> {
         ),
         secret("certs", "fallback", TLS, &web_pair),
         secret("hp", "opaque", OPAQUE, &web_pair),
+        secret("hp", "envoyclient", TLS, &envoy_pair),
         secret(
             "hp",
             "broken",

@@ -15,7 +15,6 @@ pub(crate) const TABLES: &[(&str, &str)] = &[
         "client-certificates",
         include_str!("rows/client-certificates.txt"),
     ),
-    ("configured", include_str!("rows/configured.txt")),
     ("cookies", include_str!("rows/cookies.txt")),
     ("cors", include_str!("rows/cors.txt")),
     ("edge", include_str!("rows/edge.txt")),
@@ -44,6 +43,10 @@ pub(crate) const TABLES: &[(&str, &str)] = &[
 ];
 /// With `--allow-external-names` and a trusted hop.
 pub(crate) const EXTERNAL_NAMES: &str = include_str!("rows/external-names.txt");
+/// With authorization for all, and more that Contour's operator may configure.
+pub(crate) const CONFIGURED: &str = include_str!("rows/configured.txt");
+/// With header policies for all, and a certificate that endpoints are shown.
+pub(crate) const OF_ALL: &str = include_str!("rows/of-all.txt");
 /// With a rate limit service, and a fallback certificate.
 pub(crate) const OPERATOR: &str = include_str!("rows/operator.txt");
 /// With a root namespace, a class, and `--disable-permit-insecure`.
@@ -53,6 +56,8 @@ pub(crate) const ROOT_NAMESPACES: &str = include_str!("rows/root-namespaces.txt"
 pub(crate) fn all() -> Vec<Row> {
     let mut all: Vec<Row> = TABLES.iter().flat_map(|(_, text)| rows(text)).collect();
     all.extend(rows(EXTERNAL_NAMES));
+    all.extend(rows(CONFIGURED));
+    all.extend(rows(OF_ALL));
     all.extend(rows(OPERATOR));
     all.extend(rows(ROOT_NAMESPACES));
     all

@@ -3,12 +3,11 @@
 use std::collections::BTreeSet;
 
 use isobath::build::{Builder, Config};
+use isobath::cli;
 use isobath::facts::Log;
 use isobath::model::{Front, Host};
-use isobath::objects::{Event, Kind, NamespacedName, Object, ObjectRef, decode};
-use isobath::translate::{
-    HttpProxyOptions, Input, Languages, Memo, Options, RateLimitService, reason,
-};
+use isobath::objects::{Event, Kind, Object, ObjectRef, decode};
+use isobath::translate::{Input, Languages, Memo, Options, reason};
 use serde_json::Value;
 
 use crate::answers::Told;
@@ -22,44 +21,13 @@ pub(crate) struct Verdicts {
 
 /// What flags say, as far as the core is concerned.
 pub(crate) fn config(flags: &[&str]) -> Config {
-    let mut options = Options::default();
-    let mut http_proxy = HttpProxyOptions::default();
-    let mut class = None;
-    let mut flags = flags.iter();
-    while let Some(flag) = flags.next() {
-        match *flag {
-            "--allow-external-names" => options.allow_external_names = true,
-            "--root-namespaces" => {
-                let names = flags.next().unwrap().split(',');
-                http_proxy.root_namespaces = names.map(Into::into).collect();
-            }
-            "--rate-limit-service-extension" => {
-                let (namespace, name) = flags.next().unwrap().split_once('/').unwrap();
-                http_proxy.rate_limit_service = Some(RateLimitService {
-                    extension: NamespacedName::new(namespace, name),
-                    domain: "dom".into(),
-                    fail_open: false,
-                    enable_x_ratelimit_headers: true,
-                    enable_resource_exhausted_code: false,
-                });
-            }
-            "--tls-fallback-certificate" => {
-                let (namespace, name) = flags.next().unwrap().split_once('/').unwrap();
-                let secret = NamespacedName::new(namespace, name);
-                http_proxy.fallback_certificate = Some(secret);
-            }
-            "--disable-permit-insecure" => http_proxy.disable_permit_insecure = true,
-            "--ingress-class" => class = flags.next(),
-            // What only Envoy's own configuration says, and details of the service above.
-            "--envoy-trusted-hops" | "--rate-limit-service-domain" => drop(flags.next()),
-            "--rate-limit-service-enable-x-ratelimit-headers" => {}
-            other => panic!("{other} is not known here"),
-        }
-    }
-    options.http_proxy = http_proxy.into();
-    let mut config = Config::of_manifests(options);
-    config.classes.name = class.map(|name| (*name).into());
-    config
+    let all = ["isobath", "serve", "--manifests", "/"];
+    let all = all.iter().chain(flags).map(Into::into);
+    let cli = cli::parse(all).unwrap_or_else(|_| panic!("{flags:?} can't be read"));
+    let cli::Command::Serve(serve) = cli.command else {
+        panic!("it is no serve");
+    };
+    serve.core.config(true)
 }
 
 /// An object of its text.

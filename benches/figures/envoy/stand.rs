@@ -51,6 +51,7 @@ impl Stand {
         let address = EndpointAddress {
             ip: (*backend.address.ip()).into(),
             port: backend.address.port(),
+            health_port: None,
         };
         let assignment = endpoint::load_assignment(&LoadAssignment {
             cluster: BACKEND.into(),

@@ -1,6 +1,7 @@
 #![allow(clippy::unwrap_used)]
 
 use std::collections::BTreeMap;
+use std::num::NonZeroU32;
 
 use proptest::prelude::*;
 use proptest::{option, sample};
@@ -73,9 +74,13 @@ fn health_check() -> impl Strategy<Value = HealthCheck> {
         http,
         texts().prop_map(|service| Question::Grpc(service.into())),
     ];
-    (question, durations(), durations(), 1..3_u32, 1..3_u32).prop_map(
-        |(question, interval, timeout, healthy, unhealthy)| {
-            HealthCheck::new(question, interval, timeout, [healthy, unhealthy]).unwrap()
+    let times = (durations(), durations());
+    (question, times, 1..3_u32, 1..3_u32, option::of(80..82_u16)).prop_map(
+        |(question, (interval, timeout), healthy, unhealthy, port)| {
+            let thresholds = [healthy, unhealthy];
+            let mut check = HealthCheck::new(question, interval, timeout, thresholds).unwrap();
+            check.port = port;
+            check
         },
     )
 }
@@ -106,15 +111,24 @@ fn settings() -> impl Strategy<Value = ClusterSettings> {
         UpstreamProtocol::H2,
     ]);
     let proxy_protocol = option::of(sample::select(vec![ProxyProtocol::V1, ProxyProtocol::V2]));
+    let families = sample::select(vec![
+        DnsLookupFamily::V4Preferred,
+        DnsLookupFamily::Auto,
+        DnsLookupFamily::V4,
+        DnsLookupFamily::V6,
+        DnsLookupFamily::All,
+    ]);
     (
         (protocols, breakers(), balancing()),
         (option::of(durations()), option::of(durations())),
         (option::of(health_check()), outlier_detection()),
         (0..3_u32, proxy_protocol),
+        (counts(), counts(), families),
         tls(),
     )
         .prop_map(
-            |(how, times, health, (panic_threshold, proxy_protocol), tls)| {
+            |(how, times, health, (panic_threshold, proxy_protocol), of_connections, tls)| {
+                let (most, per_connection_buffer_limit, dns_lookup_family) = of_connections;
                 let (protocol, circuit_breakers, load_balancing) = how;
                 let (idle_timeout, connect_timeout) = times;
                 let (health_check, outlier_detection) = health;
@@ -133,6 +147,9 @@ fn settings() -> impl Strategy<Value = ClusterSettings> {
                         UpstreamProtocol::Tls | UpstreamProtocol::H2 => tls,
                     },
                     proxy_protocol,
+                    max_requests_per_connection: most.and_then(NonZeroU32::new),
+                    per_connection_buffer_limit,
+                    dns_lookup_family,
                 }
             },
         )
@@ -225,6 +242,15 @@ proptest! {
             ClusterSettings { outlier_detection: other.outlier_detection, ..settings.clone() },
             ClusterSettings { panic_threshold: other.panic_threshold, ..settings.clone() },
             ClusterSettings { proxy_protocol: other.proxy_protocol, ..settings.clone() },
+            ClusterSettings {
+                max_requests_per_connection: other.max_requests_per_connection,
+                ..settings.clone()
+            },
+            ClusterSettings {
+                per_connection_buffer_limit: other.per_connection_buffer_limit,
+                ..settings.clone()
+            },
+            ClusterSettings { dns_lookup_family: other.dns_lookup_family, ..settings.clone() },
         ];
         for with in with {
             prop_assert_eq!(name(&with) == name(&settings), with == settings);

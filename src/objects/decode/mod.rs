@@ -24,6 +24,7 @@ use std::sync::Arc;
 
 use serde::Deserialize;
 
+pub use self::http_proxy::global_rate_limit_policy;
 use self::json::{PerhapsStruct, PerhapsText};
 use self::wire::Wire;
 use super::validate::{FieldError, Rules};

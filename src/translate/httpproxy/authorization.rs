@@ -27,6 +27,15 @@ pub struct Asked {
 }
 
 impl Asked {
+    /// The same with what a root says of all its routes, in the place of what was said before.
+    #[must_use]
+    pub fn with_policy(mut self, policy: Option<&AuthorizationPolicy>) -> Self {
+        let context = policy.into_iter().flat_map(|policy| policy.context.iter());
+        self.is_disabled = policy.is_some_and(|policy| policy.disabled);
+        self.context = context.cloned().collect();
+        self
+    }
+
     /// What is asked about the requests of a route; `None` where nothing is.
     #[must_use]
     pub fn of_route(&self, policy: Option<&AuthorizationPolicy>) -> Option<Authorization> {
@@ -52,6 +61,19 @@ pub fn authorization(
     root: &HttpProxy,
     server: &AuthorizationServer,
 ) -> Result<Option<Asked>, Fault> {
+    of_server(context, &root.metadata.name.namespace, server)
+}
+
+/// The same for whoever says so in a namespace.
+///
+/// # Errors
+///
+/// What is wrong with it.
+pub fn of_server(
+    context: &mut Context<'_>,
+    namespace: &Arc<str>,
+    server: &AuthorizationServer,
+) -> Result<Option<Asked>, Fault> {
     let reference = &server.extension_ref;
     if reference.name.is_empty() {
         return Ok(None);
@@ -65,7 +87,7 @@ pub fn authorization(
         return Err(Fault::new(condition::AUTH_VERSION, message));
     }
     let namespace = match reference.namespace.is_empty() {
-        true => &root.metadata.name.namespace,
+        true => namespace,
         false => &reference.namespace,
     };
     let name = NamespacedName::new(namespace.clone(), reference.name.clone());

@@ -39,9 +39,37 @@ pub fn global(
     kind: Kind,
     of: &str,
 ) -> Result<Global, Fault> {
-    let Some(policy) = policy.and_then(|policy| policy.global.as_ref()) else {
-        return Ok(Global::Unsaid);
+    match policy.and_then(|policy| policy.global.as_ref()) {
+        Some(policy) => of_policy(context, policy, kind, of),
+        None => Ok(Global::Unsaid),
+    }
+}
+
+/// What the operator's service is told of requests of a host that says nothing of it.
+///
+/// # Errors
+///
+/// As [`global`].
+pub fn of_all(context: &mut Context<'_>) -> Result<Option<GlobalRateLimit>, Fault> {
+    let service = context.input.options.http_proxy.rate_limit_service.as_ref();
+    let Some(policy) = service.and_then(|service| service.default_policy.as_ref()) else {
+        return Ok(None);
     };
+    let of = "Default Global RateLimit Policy";
+    Ok(
+        match of_policy(context, policy, condition::HOST_RATE_LIMIT, of)? {
+            Global::Limit(limit) => Some(*limit),
+            Global::Unsaid | Global::Disabled | Global::Nobody => None,
+        },
+    )
+}
+
+fn of_policy(
+    context: &mut Context<'_>,
+    policy: &GlobalRateLimitPolicy,
+    kind: Kind,
+    of: &str,
+) -> Result<Global, Fault> {
     if policy.disabled {
         return Ok(Global::Disabled);
     }

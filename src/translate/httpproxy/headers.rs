@@ -20,8 +20,8 @@ use super::condition::{Fault, Kind};
 pub struct Own<'a> {
     /// The namespace of the HTTPProxy.
     pub namespace: &'a str,
-    /// Name and port of the service, in a service's policy.
-    pub service: Option<(&'a str, u16)>,
+    /// Name and port of the service, in a service's policy. Of an Ingress's the port is not known.
+    pub service: Option<(&'a str, Option<u16>)>,
 }
 
 /// A policy of requests or of answers, read.
@@ -33,6 +33,30 @@ pub struct Headers {
     pub dynamic: Vec<HeaderChange>,
     /// A header that the Host comes from.
     pub host: Option<HostRewrite>,
+}
+
+impl Headers {
+    /// Whether it says what a header is.
+    #[must_use]
+    pub fn sets(&self, name: &str) -> bool {
+        self.literal.set.contains_key(name)
+            || self.dynamic.iter().any(|change| change.name() == name)
+            || name == "host" && self.host.is_some()
+    }
+
+    /// With what another policy says, where this one says nothing.
+    pub fn add(&mut self, other: Self) {
+        let literal = other.literal.set.into_iter();
+        let literal: Vec<_> = literal.filter(|(name, _)| !self.sets(name)).collect();
+        let dynamic = other.dynamic.into_iter();
+        let dynamic: Vec<_> = dynamic.filter(|change| !self.sets(change.name())).collect();
+        if !self.sets("host") {
+            self.host = other.host;
+        }
+        self.literal.set.extend(literal);
+        self.dynamic.extend(dynamic);
+        self.literal.remove.extend(other.literal.remove);
+    }
 }
 
 /// Whose headers they are, for messages.
@@ -220,7 +244,7 @@ fn known(command: &str, own: Own<'_>) -> Option<Known> {
     let own = match command {
         "CONTOUR_NAMESPACE" => Some(own.namespace.to_owned()),
         "CONTOUR_SERVICE_NAME" => own.service.map(|(name, _)| name.to_owned()),
-        "CONTOUR_SERVICE_PORT" => own.service.map(|(_, port)| port.to_string()),
+        "CONTOUR_SERVICE_PORT" => own.service.and_then(|(_, port)| Some(port?.to_string())),
         _ => None,
     };
     if let Some(text) = own {

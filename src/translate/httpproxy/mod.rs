@@ -27,8 +27,7 @@
 //!
 //! # Not built yet
 //!
-//! A health port, the operator's defaults of headers and of global limits.
-//! A host that asks for a guard among them is closed, and says so.
+//! Weights of an ExtensionService's services: their endpoints get the same share each, and a warning says so.
 
 mod authorization;
 mod balancing;
@@ -43,6 +42,7 @@ mod filters;
 mod global_rate_limit;
 mod headers;
 mod jwt;
+mod operator;
 mod options;
 mod policies;
 mod rewrite;
@@ -63,7 +63,8 @@ use super::condition::host_conflict;
 use super::language::Language;
 use super::{HostUnit, Input, host};
 
-pub use options::{HttpProxyOptions, RateLimitService};
+pub use operator::on_ingress;
+pub use options::{HeaderPolicies, HttpProxyOptions, RateLimitService};
 
 use condition::{Fault, Faults};
 use context::Context;

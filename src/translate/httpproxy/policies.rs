@@ -1,8 +1,8 @@
 //! What a root says of all routes of its host, and how it is put on each of them.
 
 use crate::model::{
-    AddressRules, Cors, Filters, GlobalRateLimit, Host, HostFilters, LocalRateLimit, Route,
-    RouteAction, VirtualHost,
+    AddressRules, Authorization, Cors, Filters, GlobalRateLimit, Host, HostFilters, LocalRateLimit,
+    Route, RouteAction, VirtualHost,
 };
 use crate::objects::http_proxy::{
     AuthorizationPolicy, HttpProxy, JwtVerificationPolicy, VirtualHost as Written,
@@ -15,6 +15,7 @@ use super::context::{Context, within};
 use super::filters;
 use super::global_rate_limit::{self, Global, global};
 use super::jwt::{self, Providers};
+use super::operator;
 use super::route::Entry;
 
 /// What stands before what is wrong with a rate limit.
@@ -30,11 +31,13 @@ pub struct Policies {
     guards: Guards,
 }
 
-/// What is asked of requests by TLS.
+/// What is asked of requests.
 #[derive(Clone, Debug, Default)]
 pub struct Guards {
-    /// Who is asked about them.
+    /// Who is asked about those by TLS.
     authorization: Option<Asked>,
+    /// Who is asked about those in clear: whom the operator names for all.
+    in_clear: Option<Asked>,
     /// Who issues the tokens that they must bring.
     providers: Providers,
 }
@@ -54,13 +57,19 @@ impl Guards {
         let asked = server
             .map(|server| authorization::authorization(context, root, server))
             .transpose()?;
+        let of_all = operator::global_authorization(context)?;
+        let of_all = of_all.map(|asked| match server {
+            Some(server) => asked.with_policy(server.auth_policy.as_ref()),
+            None => asked,
+        });
         Ok(Self {
-            authorization: asked.flatten(),
+            authorization: asked.flatten().or_else(|| of_all.clone()),
+            in_clear: of_all,
             providers: jwt::providers(context, root, &written.jwt_providers)?,
         })
     }
 
-    /// Puts on a route what the host asks of it, and what the route says of that.
+    /// Puts on a route by TLS what the host asks of it, and what the route says of that.
     fn put_on(
         &self,
         route: &mut Route,
@@ -71,9 +80,13 @@ impl Guards {
             filters_of(route).jwt = Some(token);
         }
         let authorization = self.authorization.as_ref();
-        if let Some(asked) = authorization.and_then(|it| it.of_route(asked)) {
-            filters_of(route).authorization = Some(asked);
-        }
+        ask(route, authorization.and_then(|it| it.of_route(asked)));
+    }
+
+    /// The same in clear.
+    fn put_on_in_clear(&self, route: &mut Route, asked: Option<&AuthorizationPolicy>) {
+        let authorization = self.in_clear.as_ref();
+        ask(route, authorization.and_then(|it| it.of_route(asked)));
     }
 }
 
@@ -119,7 +132,8 @@ fn host_global_limit(
     )?;
     Ok(match global {
         Global::Limit(limit) => Some(*limit),
-        Global::Unsaid | Global::Disabled => None,
+        Global::Unsaid => global_rate_limit::of_all(context)?,
+        Global::Disabled => None,
         Global::Nobody => {
             let warning = global_rate_limit::nobody();
             let at = "spec.virtualhost.rateLimitPolicy.global";
@@ -182,7 +196,7 @@ impl Policies {
         self.addresses.as_ref()
     }
 
-    /// Whether nothing is asked of requests in clear.
+    /// Whether nothing is asked of requests in clear. Who is redirected to HTTPS is asked about there.
     pub fn is_none(&self) -> bool {
         self.cors.is_none()
             && self.addresses.is_none()
@@ -193,6 +207,7 @@ impl Policies {
     /// What the host asks of each of so many routes is bounded as what any object comes to.
     pub fn check_cost(&self, routes: usize) -> Result<(), Fault> {
         let asked = self.guards.authorization.as_ref();
+        let asked = asked.or(self.guards.in_clear.as_ref());
         let filters = Filters {
             cors: self.cors.clone(),
             addresses: self.addresses.clone(),
@@ -227,6 +242,14 @@ impl Policies {
         route
     }
 
+    /// A route in clear.
+    pub fn in_clear(&self, entry: &Entry) -> Route {
+        let mut route = self.apply(&entry.route, entry);
+        let asked = entry.auth_policy.as_ref();
+        self.guards.put_on_in_clear(&mut route, asked);
+        route
+    }
+
     /// A route by TLS.
     pub fn secured(&self, entry: &Entry) -> Route {
         let mut route = self.apply(&entry.route, entry);
@@ -249,6 +272,9 @@ impl Policies {
     pub fn of_ingress(&self, route: Route) -> Route {
         let mut route = self.guard(route);
         self.add_cors(&mut route);
+        if !matches!(route.action, RouteAction::Redirect(_)) {
+            self.guards.put_on_in_clear(&mut route, None);
+        }
         route
     }
 
@@ -286,6 +312,13 @@ impl Policies {
         if let (Some(cors), RouteAction::Forward(_)) = (&self.cors, &route.action) {
             filters_of(route).cors = Some(cors.clone());
         }
+    }
+}
+
+/// Has somebody asked about a route's requests, or nobody.
+fn ask(route: &mut Route, asked: Option<Authorization>) {
+    if asked.is_some() || route.filters.is_some() {
+        filters_of(route).authorization = asked;
     }
 }
 

@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use crate::model::{HeaderModifier, Host, PathMatch, Redirect, Route, RouteAction, VirtualHost};
+use crate::objects::Field;
 use crate::objects::http_proxy::{HttpProxy, VirtualHost as Written};
 use crate::translate::{HostUnit, HttpsHost, Options, Passthrough};
 
@@ -101,11 +102,17 @@ fn tell_undefined(
 ) {
     for entry in entries {
         if let Some(fault) = policies.undefined_provider(entry) {
-            let at = &entry.route.source.object;
-            if *at != root.reference() {
-                context.faults.error(at, "spec", fault.clone());
+            let source = &entry.route.source;
+            let at = match &source.field {
+                Field::At(route) => format!("{route}.jwtVerificationPolicy"),
+                _ => "spec".to_owned(),
+            };
+            // The tokens are the root's, whoever asks for them.
+            if source.object != root.reference() {
+                let at = "spec.virtualhost.jwtProviders";
+                context.faults.error(&root.reference(), at, fault.clone());
             }
-            context.faults.error(&root.reference(), "spec", fault);
+            context.faults.error(&source.object, &at, fault);
         }
     }
 }
@@ -160,7 +167,7 @@ fn in_clear(
         ));
     }
     let routes = entries.iter().map(|entry| match is_redirected(entry) {
-        false => policies.apply(&entry.route, entry),
+        false => policies.in_clear(entry),
         true => {
             let redirect = Route {
                 action: RouteAction::Redirect(Redirect::to_https(https_port)),

@@ -190,23 +190,8 @@ impl Made {
 
     /// What a route's only service says, where the route says nothing: the route's wins.
     fn add_service(&mut self, [requests, responses]: [Headers; 2]) {
-        for (mine, theirs) in [
-            (&mut self.requests, requests),
-            (&mut self.responses, responses),
-        ] {
-            let is_set = |name: &str| {
-                mine.literal.set.contains_key(name)
-                    || mine.dynamic.iter().any(|change| change.name() == name)
-                    || name == "host" && mine.host.is_some()
-            };
-            let literal = theirs.literal.set.into_iter();
-            let literal: Vec<_> = literal.filter(|(name, _)| !is_set(name)).collect();
-            let dynamic = theirs.dynamic.into_iter();
-            let dynamic: Vec<_> = dynamic.filter(|change| !is_set(change.name())).collect();
-            mine.literal.set.extend(literal);
-            mine.dynamic.extend(dynamic);
-            mine.literal.remove.extend(theirs.literal.remove);
-        }
+        self.requests.add(requests);
+        self.responses.add(responses);
     }
 
     fn route(
@@ -291,10 +276,15 @@ fn forward(
         own,
         mut cookies,
         speaks_http2,
+        of_all,
     } = backends(context, proxy, at, &route.services, &asked)?;
     if let Some(own) = own {
         made.add_service(own);
     }
+    made.add_service(of_all.map(|dynamic| Headers {
+        dynamic,
+        ..Headers::default()
+    }));
     // Contour translates it always; only by HTTP/2 is there anybody who would understand it.
     made.filters.grpc_web = speaks_http2;
     // What a service says of a cookie's attribute counts before what the route says.

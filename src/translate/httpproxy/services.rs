@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::model::{
-    BackendOptions, ClusterSettings, CookieRewrite, Fraction, HeaderModifier, HealthCheck,
-    LoadBalancing, Mirror, Percent, ServerName, SlowStart, UpstreamProtocol, UpstreamTls,
-    Verification, WeightedCluster,
+    BackendOptions, ClusterSettings, CookieRewrite, Fraction, HeaderChange, HeaderModifier,
+    HealthCheck, LoadBalancing, Mirror, Percent, ServerName, SlowStart, UpstreamProtocol,
+    UpstreamTls, Verification, WeightedCluster,
 };
 use crate::objects::http_proxy::{HttpProxy, Service, SlowStartPolicy, UpstreamValidation};
 use crate::objects::{NamespacedName, ServiceBackendPort, ServiceType};
@@ -18,6 +18,7 @@ use super::context::Context;
 use super::cookies;
 use super::duration::duration;
 use super::headers::{Headers, Of, Own, headers};
+use super::operator;
 use super::upstream_validation::{self, Words};
 
 /// What a route asks of all its clusters.
@@ -44,6 +45,8 @@ pub struct Backends {
     pub service: Option<Arc<str>>,
     /// What the policies of a service say of answers and requests that Envoy puts together, where there is one service.
     pub own: Option<[Headers; 2]>,
+    /// What the operator says of requests and answers and Envoy puts together, where there are several services.
+    pub of_all: [Vec<HeaderChange>; 2],
     /// Changes of the cookies that the one service sets.
     pub cookies: Vec<CookieRewrite>,
     /// Whether one of them speaks HTTP/2, as gRPC does.
@@ -79,11 +82,13 @@ pub fn backends(
     }
     let is_alone = backends.service.is_some();
     for (index, service) in services.iter().enumerate() {
-        let own = Own {
+        let of = Own {
             namespace: &proxy.metadata.name.namespace,
-            service: Some((&service.name, service.port)),
+            service: Some((&service.name, Some(service.port))),
         };
-        let [requests, responses] = service_headers(service, own)?;
+        let own = service_headers(service, of)?;
+        let operators = operator::header_policies(context.input, of)?;
+        let [requests, responses] = backends.under(own, operators, is_alone)?;
         let cookies = service.policies.as_ref();
         let cookies = cookies.map_or(&[][..], |it| &it.cookie_rewrite_policies);
         let cookies = cookies::rewrites(cookies, condition::ROUTE_COOKIES, "service")?;
@@ -122,6 +127,45 @@ pub fn backends(
         backends.shares.push(share);
     }
     Ok(backends)
+}
+
+impl Backends {
+    /// What a service says of headers, and under it what the operator says. Of several services each can say only what is
+    /// literal: the rest is the route's.
+    fn under(
+        &mut self,
+        own: [Headers; 2],
+        operators: [Headers; 2],
+        is_alone: bool,
+    ) -> Result<[Headers; 2], Fault> {
+        let mut merged = Vec::new();
+        let kinds = [
+            condition::SERVICE_REQUEST_HEADERS,
+            condition::SERVICE_RESPONSE_HEADERS,
+        ];
+        let all = own.into_iter().zip(operators).zip(&mut self.of_all);
+        for (((mut own, mut operators), of_all), kind) in all.zip(kinds) {
+            if !is_alone {
+                for change in std::mem::take(&mut operators.dynamic) {
+                    if own.sets(change.name()) {
+                        let message = format!(
+                            "{} is set by one service of several, and by the operator with a value that the proxy puts together: set it on the route",
+                            change.name()
+                        );
+                        return Err(Fault::new(kind, message));
+                    }
+                    if !of_all.contains(&change) {
+                        of_all.push(change);
+                    }
+                }
+                operators.host = None;
+            }
+            own.add(operators);
+            merged.push(own);
+        }
+        let mut merged = merged.into_iter();
+        Ok(std::array::from_fn(|_| merged.next().unwrap_or_default()))
+    }
 }
 
 fn is_http2(context: &Context<'_>, cluster: &Arc<str>) -> bool {
@@ -242,17 +286,12 @@ fn cluster(
                 "port \"{health_port}\" on service \"{name}\" not matched"
             )));
         }
-        // Asked at another port they might all be ill.
-        settings.health_check = None;
-        let message = format!(
-            "ignoring field \"healthPort\" and the health check of service \"{name}\"; another port is not asked yet"
-        );
-        let fault = Fault::new(condition::IGNORED_FIELD, message);
-        context
-            .faults
-            .warning(&proxy.reference(), "spec.routes", fault);
+        if let Some(check) = &mut settings.health_check {
+            check.port = Some(health_port);
+        }
     }
     if matches!(protocol, UpstreamProtocol::Tls | UpstreamProtocol::H2) {
+        operator::check_client_certificate(context.input)?;
         settings.tls = upstream_tls(context, proxy, service, asked, requests)?;
     }
     let slow_start = service.policies.as_ref();

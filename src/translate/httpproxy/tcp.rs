@@ -42,7 +42,7 @@ pub fn forwarding(
             return Err(Fault::new(condition::TCP_TLS, message));
         }
         Some(Termination::Here(here)) => check_guards(context, root, written, here)?,
-        Some(Termination::Passthrough) => {}
+        Some(Termination::Passthrough | Termination::Nowhere) => {}
     }
     let mut visited = vec![root.metadata.name.clone()];
     follow(context, root, tcp, &mut visited)

@@ -6,8 +6,8 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::model::{
-    Alpn, ClientCertificates, ClientCheck, ClientVerification, ForwardedCertificate, TlsParameters,
-    TlsServer, TlsSettings, TlsVersion,
+    ClientCertificates, ClientCheck, ClientVerification, ForwardedCertificate, TlsServer,
+    TlsSettings, TlsVersion,
 };
 use crate::objects::http_proxy::{DownstreamValidation, HttpProxy, Tls, VirtualHost as Written};
 use crate::objects::{Field, FieldRef, Kind, NamespacedName, ObjectRef};
@@ -24,6 +24,8 @@ pub enum Termination {
     Passthrough,
     /// It ends here.
     Here(Box<Here>),
+    /// It ends here, and no client speaks a version that may be used.
+    Nowhere,
 }
 
 /// What ends a host's TLS.
@@ -78,10 +80,8 @@ pub fn termination(
         (false, false) => {}
     }
     let secret = certificate(context, root, tls)?;
-    let parameters = TlsParameters {
-        versions: versions(tls)?,
-        ..TlsParameters::default()
-    };
+    let options = &context.input.options.tls;
+    let parameters = options.parameters(versions(tls)?);
     let fallback = match tls.enable_fallback_certificate {
         true => Some(Box::new(fallback(context, root, written)?)),
         false => None,
@@ -90,6 +90,13 @@ pub fn termination(
     let clients = clients
         .map(|validation| client_certificates(context, root, validation))
         .transpose()?;
+    let Some(parameters) = parameters else {
+        // As in Contour it is valid, and nobody can connect.
+        let message = "Spec.Virtualhost.TLS the operator allows none of its protocol versions (--tls-minimum-protocol-version, --tls-maximum-protocol-version): nobody can connect";
+        let fault = Fault::new(condition::TLS_CONFIG, message);
+        context.faults.warning(&root.reference(), AT, fault);
+        return Ok(Termination::Nowhere);
+    };
     let client_check = clients.as_ref().and_then(ClientCertificates::check);
     let source = ObjectRef {
         kind: Kind::Secret,
@@ -98,7 +105,7 @@ pub fn termination(
     let server = TlsServer::new(
         vec![Arc::from(secret.to_string())],
         parameters,
-        Alpn::default(),
+        options.alpn,
         clients.map(Box::new),
         FieldRef::new(source, Field::Data),
     );
@@ -183,8 +190,8 @@ fn fallback(context: &Context<'_>, root: &HttpProxy, written: &Written) -> Resul
     Ok(Fallback {
         server: TlsServer::new(
             vec![Arc::from(secret.to_string())],
-            TlsParameters::default(),
-            Alpn::default(),
+            context.input.options.tls.of_any(),
+            context.input.options.tls.alpn,
             None,
             FieldRef::new(source, Field::Data),
         ),

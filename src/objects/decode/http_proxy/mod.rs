@@ -19,6 +19,7 @@ use self::condition::{IncludeWire, include};
 pub(super) use self::policy::{
     LoadBalancerWire, TimeoutWire, ValidationWire, load_balancer, port, timeout, validation,
 };
+pub use self::rate_limit::global_rate_limit_policy;
 use self::route::{RouteWire, route};
 use self::service::{TcpProxyWire, tcp_proxy};
 pub(super) use self::status::ConditionWire;

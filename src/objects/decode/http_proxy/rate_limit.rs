@@ -71,6 +71,17 @@ pub(super) fn rate_limit(at: At<'_>, wire: RateLimitWire) -> Result<RateLimitPol
     })
 }
 
+/// Reads a policy of its own, as an operator's configuration has one.
+///
+/// # Errors
+///
+/// One sentence.
+pub fn global_rate_limit_policy(json: &str) -> Result<GlobalRateLimitPolicy, String> {
+    let Struct(wire) = serde_json::from_str::<Struct<GlobalWire>>(json)
+        .map_err(|error| format!("it is no global rate limit policy in JSON: {error}"))?;
+    global(At::Top("policy"), wire).map_err(|FieldError(why)| why)
+}
+
 fn local(at: At<'_>, wire: LocalWire) -> Result<LocalRateLimitPolicy, FieldError> {
     let requests = present(at.of("requests"), wire.requests)?;
     let unit = present(at.of("unit"), wire.unit)?;

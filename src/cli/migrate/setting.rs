@@ -1,0 +1,209 @@
+//! What a setting of another controller comes to.
+
+use crate::envoy::log_format::AccessLog;
+use crate::model::CipherSuite;
+
+use super::document::{Node, Says};
+use super::report::{Report, Weight};
+
+/// A flag is a line.
+const LINE_BREAK: &str = "it has a line break, and no flag can";
+
+/// What a setting comes to.
+#[derive(Clone, Copy, Debug)]
+pub enum Is {
+    /// A flag with the same value.
+    Flag(&'static str),
+    /// A flag without value, where it is true.
+    Switch(&'static str),
+    /// `--flag=false`, where it is true.
+    Not(&'static str),
+    /// A flag with a length of time; `infinity` is 0s there.
+    Time(&'static str),
+    /// A flag with the same words by commas.
+    List(&'static str),
+    /// A flag with one word, where there is one.
+    Only(&'static str, &'static str),
+    /// A flag with cipher suites. Those of a group that leaves the choice to the client come one after the other.
+    Ciphers(&'static str),
+    /// A flag with `NAMESPACE/NAME`, as the setting has it or as two of its own.
+    Name(&'static str),
+    /// A flag for each, with `NAME=VALUE`.
+    Pairs(&'static str),
+    /// A flag with the setting as JSON.
+    Json(&'static str),
+    /// A flag with another word for each.
+    Words(&'static str, &'static [(&'static str, &'static str)]),
+    /// A flag with a line of the access log.
+    LogText(&'static str),
+    /// A flag with the fields of the access log.
+    LogFields(&'static str),
+    /// Nothing has to be done, and why.
+    Fine(&'static str),
+    /// There is no flag, and what that means.
+    Lost(&'static str),
+    /// There is no flag and none is needed for one value; for any other, what that means.
+    LostBut(&'static str, &'static str),
+}
+
+impl Is {
+    /// The flag, where there is one.
+    #[must_use]
+    pub const fn flag(self) -> Option<&'static str> {
+        match self {
+            Self::Flag(flag)
+            | Self::Switch(flag)
+            | Self::Not(flag)
+            | Self::Time(flag)
+            | Self::List(flag)
+            | Self::Only(flag, _)
+            | Self::Ciphers(flag)
+            | Self::Name(flag)
+            | Self::Pairs(flag)
+            | Self::Json(flag)
+            | Self::LogText(flag)
+            | Self::LogFields(flag)
+            | Self::Words(flag, _) => Some(flag),
+            Self::Fine(_) | Self::Lost(_) | Self::LostBut(..) => None,
+        }
+    }
+
+    /// Puts what a value comes to into the report.
+    pub fn carry(self, setting: &str, node: &Node, report: &mut Report) {
+        if node.is_unsaid() {
+            return;
+        }
+        match self {
+            Self::Fine(why) => report.note(node.line, setting, Weight::Fine, why),
+            Self::Lost(what) => report.note(node.line, setting, Weight::Lost, what),
+            Self::LostBut(word, what) => {
+                if node.word() != Some(word) {
+                    report.note(node.line, setting, Weight::Lost, what);
+                }
+            }
+            Self::Only(_, several) if matches!(&node.says, Says::List(items) if items.len() > 1) => {
+                report.note(node.line, setting, Weight::Lost, several);
+            }
+            Self::LogText(flag) => {
+                let text = node.word().unwrap_or_default().trim_end();
+                log(AccessLog::text(text), flag, text, setting, node, report);
+            }
+            Self::LogFields(flag) => match list(node) {
+                Ok(fields) => {
+                    let made = match fields.iter().any(|field| field.contains(',')) {
+                        true => Err("a format with a comma is not taken".to_owned()),
+                        false => AccessLog::json(fields.iter().copied()),
+                    };
+                    log(made, flag, &fields.join(","), setting, node, report);
+                }
+                Err(why) => report.note(node.line, setting, Weight::Wrong, why),
+            },
+            _ => match self.flags(node) {
+                Ok(flags) if flags.iter().any(|flag| flag.contains('\n')) => {
+                    report.note(node.line, setting, Weight::Wrong, LINE_BREAK);
+                }
+                Ok(flags) => report.flags.extend(flags),
+                Err(why) => report.note(node.line, setting, Weight::Wrong, why),
+            },
+        }
+    }
+
+    fn flags(self, node: &Node) -> Result<Vec<String>, String> {
+        let word = || node.word().ok_or("it is one word");
+        let one = |flag: &str, value: &str| Ok(vec![format!("{flag}={value}")]);
+        match self {
+            Self::Flag(flag) => one(flag, word()?),
+            Self::Switch(flag) => whether(node).map(|_| vec![flag.to_owned()]),
+            Self::Not(flag) => whether(node).map(|_| vec![format!("{flag}=false")]),
+            Self::Time(flag) => match word()? {
+                "infinity" | "infinite" => one(flag, "0s"),
+                time => one(flag, time),
+            },
+            Self::List(flag) => one(flag, &list(node)?.join(",")),
+            Self::Only(flag, _) => one(flag, &list(node)?.join(",")),
+            Self::Ciphers(flag) => ciphers(flag, node),
+            Self::Name(flag) => one(flag, &name(node)?),
+            Self::Pairs(flag) => match &node.says {
+                Says::Map(entries) => {
+                    let pairs = entries.iter().map(|(name, value)| {
+                        let value = value.word().ok_or("its values are words")?;
+                        Ok(format!("{flag}={name}={value}"))
+                    });
+                    pairs.collect()
+                }
+                _ => Err("it is names with values".to_owned()),
+            },
+            Self::Json(flag) => one(flag, &node.json().to_string()),
+            Self::Words(flag, words) => {
+                let word = word()?;
+                let found = words.iter().find(|(theirs, _)| *theirs == word);
+                let (_, ours) = found.ok_or_else(|| {
+                    let known: Vec<&str> = words.iter().map(|(theirs, _)| *theirs).collect();
+                    format!("it is one of {}", known.join(", "))
+                })?;
+                one(flag, ours)
+            }
+            Self::Fine(_)
+            | Self::Lost(_)
+            | Self::LostBut(..)
+            | Self::LogText(_)
+            | Self::LogFields(_) => Ok(Vec::new()),
+        }
+    }
+}
+
+/// A log that Isobath does not write, as it has commands of Envoy's that it does not pass on, is lost.
+fn log(
+    made: Result<AccessLog, String>,
+    flag: &str,
+    value: &str,
+    setting: &str,
+    node: &Node,
+    report: &mut Report,
+) {
+    match made {
+        Ok(_) if value.contains('\n') => {
+            report.note(node.line, setting, Weight::Lost, LINE_BREAK);
+        }
+        Ok(_) => report.flags.push(format!("{flag}={value}")),
+        Err(why) => report.note(node.line, setting, Weight::Lost, why),
+    }
+}
+
+/// It is said, so it is not false.
+fn whether(node: &Node) -> Result<(), String> {
+    match node.word() {
+        Some("true") => Ok(()),
+        _ => Err("it is true or false".to_owned()),
+    }
+}
+
+fn list(node: &Node) -> Result<Vec<&str>, String> {
+    let words = match &node.says {
+        Says::List(items) => items.iter().map(Node::word).collect(),
+        _ => None,
+    };
+    words.ok_or_else(|| "it is a list of words".to_owned())
+}
+
+fn ciphers(flag: &str, node: &Node) -> Result<Vec<String>, String> {
+    let groups = list(node)?;
+    let names = groups
+        .iter()
+        .flat_map(|group| group.trim_matches(['[', ']']).split('|'));
+    let suites = names.map(|name| CipherSuite::new(name).map(CipherSuite::as_str));
+    let suites: Vec<&str> = suites.collect::<Result<_, _>>()?;
+    Ok(vec![format!("{flag}={}", suites.join(","))])
+}
+
+fn name(node: &Node) -> Result<String, String> {
+    let of = |key| node.of(key).and_then(Node::word).unwrap_or_default();
+    let (namespace, name) = match &node.says {
+        Says::Word(word) => word.split_once('/').unwrap_or_default(),
+        _ => (of("namespace"), of("name")),
+    };
+    match namespace.is_empty() || name.is_empty() {
+        true => Err("it is a name and a namespace".to_owned()),
+        false => Ok(format!("{namespace}/{name}")),
+    }
+}

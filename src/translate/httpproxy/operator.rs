@@ -1,0 +1,160 @@
+//! What the operator says of all hosts, where it is not the host's to say: header policies, who is asked about requests, the
+//! certificate that endpoints are shown. Routes of Ingresses get their part of it here as well.
+
+use crate::model::{DirectResponse, HeaderModifier, Route, RouteAction, VirtualHost};
+use crate::translate::{HostUnit, Input};
+
+use super::authorization::{self, Asked};
+use super::condition::{self, Fault};
+use super::context::{Context, Unusable};
+use super::headers::{Headers, Of, Own, headers};
+
+/// That the certificate which endpoints are to be shown can be used.
+///
+/// # Errors
+///
+/// Why it can't.
+pub fn check_client_certificate(input: Input<'_>) -> Result<(), Fault> {
+    let Some(secret) = &input.options.upstream.client_certificate else {
+        return Ok(());
+    };
+    let names = input.reader.certificate_names(secret).map(|_| ());
+    names.map_err(|why| {
+        let why = Unusable::of(why).text();
+        let message = format!("tls.envoy-client-certificate Secret \"{secret}\" is invalid: {why}");
+        Fault::new(condition::SECRET_NOT_VALID, message)
+    })
+}
+
+/// What the operator says of the headers of requests to a service, and of its answers.
+///
+/// # Errors
+///
+/// What is wrong with it.
+pub fn header_policies(input: Input<'_>, own: Own<'_>) -> Result<[Headers; 2], Fault> {
+    let policies = &input.options.http_proxy.headers;
+    let kinds = [
+        condition::SERVICE_REQUEST_HEADERS,
+        condition::SERVICE_RESPONSE_HEADERS,
+    ];
+    Ok([
+        headers(Some(&policies.requests), Of::Requests, kinds[0], own)?,
+        headers(Some(&policies.responses), Of::Responses, kinds[1], own)?,
+    ])
+}
+
+/// Whether the operator says anything of headers.
+pub fn has_header_policies(input: Input<'_>) -> bool {
+    let policies = &input.options.http_proxy.headers;
+    let mut all = [&policies.requests, &policies.responses].into_iter();
+    all.any(|policy| !policy.set.is_empty() || !policy.remove.is_empty())
+}
+
+/// Who is asked about requests of all hosts.
+///
+/// # Errors
+///
+/// Why nobody can be asked: then no host is served that does not name somebody else.
+pub fn global_authorization(context: &mut Context<'_>) -> Result<Option<Asked>, Fault> {
+    let Some(server) = &context.input.options.http_proxy.global_authorization else {
+        return Ok(None);
+    };
+    authorization::of_server(context, &server.extension_ref.namespace, server)
+}
+
+/// Puts on the routes of Ingresses what holds for them: they say nothing of any of it.
+pub fn on_ingress(input: Input<'_>, unit: &mut HostUnit) {
+    let options = &input.options.http_proxy;
+    let has_headers = options.headers.apply_to_ingress && has_header_policies(input);
+    if !has_headers && options.global_authorization.is_none() {
+        return;
+    }
+    let mut context = Context::new(input);
+    let asked = global_authorization(&mut context);
+    let https = unit.https.as_mut().map(|https| &mut https.virtual_host);
+    for host in unit.http.iter_mut().chain(https) {
+        // A host that only redirects is one of many that share their routes.
+        if host.is_https_redirect() {
+            continue;
+        }
+        for route in &mut host.routes {
+            if has_headers {
+                add_headers(input, route);
+            }
+            guard(route, asked.as_ref());
+        }
+    }
+    let used = |host: &VirtualHost| {
+        host.clusters()
+            .any(|name| context.clusters.contains_key(name))
+    };
+    let https = unit.https.as_ref().map(|https| &https.virtual_host);
+    if unit.http.iter().chain(https).any(used) {
+        unit.clusters.append(&mut context.clusters);
+    }
+}
+
+/// Who is to be asked is asked; where nobody can be, nothing is answered.
+fn guard(route: &mut Route, asked: Result<&Option<Asked>, &Fault>) {
+    match (asked, &route.action) {
+        (_, RouteAction::Redirect(_)) | (Ok(None), _) => {}
+        (Ok(Some(asked)), _) => {
+            if let Some(asked) = asked.of_route(None) {
+                route.filters.get_or_insert_default().authorization = Some(asked);
+            }
+        }
+        (Err(_), _) => {
+            let answer = DirectResponse::new(503, "");
+            if let Ok(answer) = answer {
+                route.action = RouteAction::DirectResponse(answer);
+            }
+        }
+    }
+}
+
+/// What an Ingress says itself holds.
+fn add_headers(input: Input<'_>, route: &mut Route) {
+    let RouteAction::Forward(forward) = &route.action else {
+        return;
+    };
+    let service = forward.service.clone();
+    let own = Own {
+        namespace: &route.source.object.name.namespace,
+        service: service.as_deref().map(|name| (name, None)),
+    };
+    let Ok([requests, responses]) = header_policies(input, own) else {
+        return;
+    };
+    let filters = route.filters.get_or_insert_default();
+    for (said, ours, dynamic) in [
+        (
+            &mut route.request_headers,
+            requests,
+            &mut filters.request_headers,
+        ),
+        (
+            &mut route.response_headers,
+            responses,
+            &mut filters.response_headers,
+        ),
+    ] {
+        let is_set = |said: &HeaderModifier, name: &str| {
+            said.set.contains_key(name) || said.remove.contains(name)
+        };
+        let changes = ours.dynamic.into_iter();
+        dynamic.extend(changes.filter(|change| !is_set(said, change.name())));
+        for (name, value) in ours.literal.set {
+            if !is_set(said, &name) {
+                said.set.insert(name, value);
+            }
+        }
+        for name in ours.literal.remove {
+            if !said.set.contains_key(&name) {
+                said.remove.insert(name);
+            }
+        }
+    }
+    if route.filters.as_deref() == Some(&crate::model::Filters::default()) {
+        route.filters = None;
+    }
+}
