@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use envoy_types::pb::envoy::config::core::v3::{self as core, Locality};
 use envoy_types::pb::envoy::config::endpoint::v3 as pb;
 
-use super::encode::{own_part, peer_address};
+use super::encode::{own_part, peer_address, u32_value};
 use crate::model::{EndpointAddress, LoadAssignment};
 use crate::xds::Resource;
 
@@ -41,7 +41,11 @@ fn locality(zone: &str, endpoints: &BTreeSet<EndpointAddress>) -> pb::LocalityLb
         lb_endpoints: endpoints
             .iter()
             .map(|endpoint| {
-                lb_endpoint(endpoint.ip.to_string(), endpoint.port, endpoint.health_port)
+                let ip = endpoint.ip.to_string();
+                pb::LbEndpoint {
+                    load_balancing_weight: endpoint.weight.and_then(|it| u32_value(it.get())),
+                    ..lb_endpoint(ip, endpoint.port, endpoint.health_port)
+                }
             })
             .collect(),
         ..Default::default()

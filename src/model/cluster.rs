@@ -201,6 +201,8 @@ pub struct EndpointAddress {
     pub port: u16,
     /// The port where it is asked whether it is well, if that is another.
     pub health_port: Option<u16>,
+    /// Its share of the requests in relation to the others', where they are not alike.
+    pub weight: Option<NonZeroU32>,
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! What clusters are made from.
 
+use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use crate::model::{ClusterSettings, Discovery};
@@ -24,6 +25,8 @@ pub enum ClusterSource {
     Port(BackendPort),
     /// Ports of several Services, whose endpoints are one set: at least one, with the same settings.
     Ports(Arc<[BackendPort]>),
+    /// The same, of which each has a share of the requests.
+    Shares(Arc<[(BackendPort, NonZeroU32)]>),
     /// A DNS name that an object says, outside of all Services.
     Name(Arc<NamedBackend>),
 }
@@ -83,12 +86,42 @@ impl ClusterSource {
         Some((name, source))
     }
 
+    /// Ports with their shares, as [`Self::of_ports`]. Where all shares are the same, or 0, it is that; else who has none is left out.
+    #[must_use]
+    pub fn of_shares(ports: Vec<(BackendPort, u32)>) -> Option<(Arc<str>, Self)> {
+        let (_, first) = ports.first()?;
+        if ports.iter().all(|(_, share)| share == first) {
+            return Self::of_ports(ports.into_iter().map(|(port, _)| port).collect());
+        }
+        let shares = ports.into_iter();
+        let shares = shares.filter_map(|(port, share)| Some((port, NonZeroU32::new(share)?)));
+        let mut shares: Vec<(BackendPort, NonZeroU32)> = shares.collect();
+        let key =
+            |(port, share): &(BackendPort, NonZeroU32)| (port.service.clone(), port.port, *share);
+        shares.sort_by_key(key);
+        // Of a port that is named twice the larger share holds.
+        shares.reverse();
+        shares.dedup_by(|one, other| one.0 == other.0);
+        shares.reverse();
+        if shares.len() < 2 {
+            return Self::of_ports(shares.into_iter().map(|(port, _)| port).collect());
+        }
+        let settings = shares.first()?.0.settings.clone().unwrap_or_default();
+        let named = shares
+            .iter()
+            .map(|(it, share)| format!("{}/{}*{share}", it.service, it.port));
+        let base = named.collect::<Vec<_>>().join("+");
+        let name = settings.cluster_name(format_args!("{base}"), &Discovery::Endpoints);
+        Some((name, Self::Shares(shares.into())))
+    }
+
     /// The Service that it is of.
     #[must_use]
     pub fn service(&self) -> Option<&NamespacedName> {
         match self {
             Self::Port(port) => Some(&port.service),
             Self::Ports(ports) => ports.first().map(|port| &port.service),
+            Self::Shares(shares) => shares.first().map(|(port, _)| &port.service),
             Self::Name(_) => None,
         }
     }
@@ -99,7 +132,36 @@ impl ClusterSource {
         match self {
             Self::Port(port) => port.settings.as_deref(),
             Self::Ports(ports) => ports.first()?.settings.as_deref(),
+            Self::Shares(shares) => shares.first()?.0.settings.as_deref(),
             Self::Name(named) => Some(&named.settings),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_tells_the_shares() {
+        let port = |name: &str| BackendPort {
+            service: NamespacedName::new("ns", name),
+            port: 80,
+            settings: None,
+        };
+        for (shares, expected) in [
+            (&[("a", 0), ("b", 0)][..], Some("ns/a/80+ns/b/80")),
+            (&[("b", 2), ("a", 2)], Some("ns/a/80+ns/b/80")),
+            (&[("b", 1), ("a", 3)], Some("ns/a/80*3+ns/b/80*1")),
+            (&[("a", 3), ("b", 0)], Some("ns/a/80")),
+            (&[("a", 3), ("a", 1)], Some("ns/a/80")),
+            (&[("a", 1), ("b", 1), ("a", 3)], Some("ns/a/80*3+ns/b/80*1")),
+            (&[], None),
+        ] {
+            let written = shares.iter().map(|(name, share)| (port(name), *share));
+            let found = ClusterSource::of_shares(written.collect());
+            let found = found.map(|(name, _)| name.to_string());
+            assert_eq!(found.as_deref(), expected, "{shares:?}");
         }
     }
 }

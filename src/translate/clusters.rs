@@ -1,13 +1,14 @@
 //! Clusters and their endpoints, whatever they are made from.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::num::NonZeroU32;
 use std::sync::Arc;
 
-use crate::model::{Cluster, LoadAssignment};
+use crate::model::{Cluster, EndpointAddress, LoadAssignment};
 use crate::objects::Problem;
 
 use super::endpoints::endpoints as endpoints_of_port;
-use super::{ClusterSource, Input, backend};
+use super::{BackendPort, ClusterSource, Input, backend};
 
 /// The cluster, `None` where its Service or port is gone.
 #[must_use]
@@ -15,16 +16,14 @@ pub fn cluster(input: Input<'_>, source: &ClusterSource) -> Option<Cluster> {
     match source {
         ClusterSource::Port(port) => backend::cluster(input, port),
         ClusterSource::Ports(ports) => {
-            // All of them are there, or the cluster is not.
-            let mut clusters = ports
-                .iter()
-                .map(|port| backend::cluster(input, port))
-                .collect::<Option<Vec<_>>>()?;
             let (name, _) = ClusterSource::of_ports(ports.to_vec())?;
-            (!clusters.is_empty()).then(|| Cluster {
-                name,
-                ..clusters.swap_remove(0)
-            })
+            of_all(input, name, ports.iter())
+        }
+        ClusterSource::Shares(shares) => {
+            let written = shares.iter();
+            let written = written.map(|(port, share)| (port.clone(), share.get()));
+            let (name, _) = ClusterSource::of_shares(written.collect())?;
+            of_all(input, name, shares.iter().map(|(port, _)| port))
         }
         ClusterSource::Name(named) => Some(Cluster {
             name: named.cluster_name(),
@@ -33,6 +32,56 @@ pub fn cluster(input: Input<'_>, source: &ClusterSource) -> Option<Cluster> {
             source: Some(named.source.clone()),
         }),
     }
+}
+
+/// All of them are there, or the cluster is not.
+fn of_all<'a>(
+    input: Input<'_>,
+    name: Arc<str>,
+    ports: impl Iterator<Item = &'a BackendPort>,
+) -> Option<Cluster> {
+    let clusters = ports.map(|port| backend::cluster(input, port));
+    let mut clusters = clusters.collect::<Option<Vec<_>>>()?;
+    (!clusters.is_empty()).then(|| Cluster {
+        name,
+        ..clusters.swap_remove(0)
+    })
+}
+
+/// What the shares of all ports come to together.
+const WHOLE: u64 = 1_000_000;
+
+/// The endpoints of ports with shares: each has an even part of its port's. One of several ports has the sum.
+fn shared(
+    input: Input<'_>,
+    cluster: &Arc<str>,
+    shares: &[(BackendPort, NonZeroU32)],
+) -> (LoadAssignment, Vec<Problem>) {
+    let sum: u64 = shares.iter().map(|(_, share)| u64::from(share.get())).sum();
+    let mut weights: BTreeMap<(Arc<str>, EndpointAddress), u64> = BTreeMap::new();
+    let mut problems = Vec::new();
+    for (port, share) in shares {
+        let (assignment, found) = endpoints_of_port(input, cluster, port);
+        problems.extend(found);
+        let count: usize = assignment.localities.values().map(BTreeSet::len).sum();
+        let count = u64::try_from(count).unwrap_or(u64::MAX).max(1);
+        let each = u64::from(share.get()) * WHOLE / sum.max(1) / count;
+        for (zone, endpoints) in assignment.localities {
+            for endpoint in endpoints {
+                *weights.entry((zone.clone(), endpoint)).or_default() += each.max(1);
+            }
+        }
+    }
+    let mut all = LoadAssignment {
+        cluster: cluster.clone(),
+        localities: BTreeMap::new(),
+    };
+    for ((zone, endpoint), weight) in weights {
+        let weight = u32::try_from(weight).ok().and_then(NonZeroU32::new);
+        let endpoints = all.localities.entry(zone).or_default();
+        endpoints.insert(EndpointAddress { weight, ..endpoint });
+    }
+    (all, problems)
 }
 
 /// The endpoints of a cluster that has a load assignment, and what is wrong with them.
@@ -59,6 +108,7 @@ pub fn endpoints(
             }
             (all, problems)
         }
+        ClusterSource::Shares(shares) => shared(input, cluster, shares),
         ClusterSource::Name(_) => {
             let none = LoadAssignment {
                 cluster: cluster.clone(),

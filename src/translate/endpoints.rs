@@ -191,6 +191,7 @@ fn collect(
                     ip,
                     port,
                     health_port,
+                    weight: None,
                 })
                 .or_insert_with(|| zone.clone());
             if zone < *known {

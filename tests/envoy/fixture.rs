@@ -134,6 +134,7 @@ pub fn assignment(name: &str, addresses: &[SocketAddr]) -> LoadAssignment {
             ip: address.ip(),
             port: address.port(),
             health_port: None,
+            weight: None,
         })
         .collect();
     LoadAssignment {

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -381,6 +382,7 @@ fn asked_elsewhere() -> Resource {
         ip: [10, 0, 0, 1].into(),
         port: 8080,
         health_port: Some(8081),
+        weight: NonZeroU32::new(3),
     };
     endpoint::load_assignment(&LoadAssignment {
         cluster: "web/shop:80".into(),
@@ -393,6 +395,7 @@ fn zones() -> LoadAssignment {
         ip: ip.parse().unwrap(),
         port: 8080,
         health_port: None,
+        weight: None,
     };
     LoadAssignment {
         cluster: "web/shop:80".into(),

@@ -52,6 +52,7 @@ impl Stand {
             ip: (*backend.address.ip()).into(),
             port: backend.address.port(),
             health_port: None,
+            weight: None,
         };
         let assignment = endpoint::load_assignment(&LoadAssignment {
             cluster: BACKEND.into(),

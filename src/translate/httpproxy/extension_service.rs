@@ -46,12 +46,6 @@ pub fn ignored(service: &ExtensionService) -> Vec<Fault> {
         let message = "ignoring field \".Spec.TimeoutPolicy.Idle\"; idle timeouts are not supported for ExtensionClusters";
         ignored.push(Fault::new(condition::IGNORED_FIELD, message));
     }
-    let mut weights = service.services.iter().map(|target| target.weight);
-    let first = weights.next();
-    if weights.any(|weight| Some(weight) != first) {
-        let message = "ignoring field \"Spec.Services.Weight\"; the endpoints of all services get the same share";
-        ignored.push(Fault::new(condition::IGNORED_FIELD, message));
-    }
     ignored
 }
 
@@ -124,9 +118,12 @@ fn cluster(
 ) -> Result<(Arc<str>, ClusterSource), Fault> {
     let targets = service.services.iter();
     let ports = targets
-        .map(|target| port(context, service, target, settings))
-        .collect::<Result<Vec<BackendPort>, Fault>>()?;
-    ClusterSource::of_ports(ports).ok_or_else(|| {
+        .map(|target| {
+            let port = port(context, service, target, settings)?;
+            Ok((port, target.weight))
+        })
+        .collect::<Result<Vec<_>, Fault>>()?;
+    ClusterSource::of_shares(ports).ok_or_else(|| {
         let message = "spec.services names no service";
         Fault::new(condition::SERVICE_UNRESOLVED, message)
     })

@@ -8,8 +8,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::model::{
-    ClusterSettings, JwtKeys, JwtProvider, JwtProviders, JwtRequirement, RemoteKeys, ServerName,
-    UpstreamProtocol, UpstreamTls,
+    ClusterSettings, DnsLookupFamily, JwtKeys, JwtProvider, JwtProviders, JwtRequirement,
+    RemoteKeys, ServerName, UpstreamProtocol, UpstreamTls,
 };
 use crate::objects::http_proxy::{self, HttpProxy, JwtVerificationPolicy, RemoteJwks};
 use crate::translate::{ClusterSource, NamedBackend};
@@ -159,6 +159,12 @@ fn keys(
             verification,
             server_name: ServerName::new(hostname).unwrap_or_default(),
             ..UpstreamTls::default()
+        },
+        dns_lookup_family: match &*jwks.dns_lookup_family {
+            "auto" => DnsLookupFamily::Auto,
+            "v4" => DnsLookupFamily::V4,
+            "v6" => DnsLookupFamily::V6,
+            _ => DnsLookupFamily::default(),
         },
         ..ClusterSettings::default()
     };

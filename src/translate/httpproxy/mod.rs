@@ -24,10 +24,6 @@
 //! 9. *Includes* are bounded, and a missing one answers 502 where its requests are, however deep it is nested.
 //! 10. *Replaced prefixes* never double a slash, and `/api/` does not take `/apix`.
 //! 11. *Addresses* hold for redirects and direct responses of a route, too.
-//!
-//! # Not built yet
-//!
-//! Weights of an ExtensionService's services: their endpoints get the same share each, and a warning says so.
 
 mod authorization;
 mod balancing;
