@@ -160,12 +160,7 @@ fn keys(
             server_name: ServerName::new(hostname).unwrap_or_default(),
             ..UpstreamTls::default()
         },
-        dns_lookup_family: match &*jwks.dns_lookup_family {
-            "auto" => DnsLookupFamily::Auto,
-            "v4" => DnsLookupFamily::V4,
-            "v6" => DnsLookupFamily::V6,
-            _ => DnsLookupFamily::default(),
-        },
+        dns_lookup_family: family(jwks),
         ..ClusterSettings::default()
     };
     let backend = NamedBackend {
@@ -180,6 +175,15 @@ fn keys(
     let source = ClusterSource::Name(Arc::new(backend));
     context.clusters.insert(cluster, source);
     Ok(keys)
+}
+
+fn family(jwks: &RemoteJwks) -> DnsLookupFamily {
+    match &*jwks.dns_lookup_family {
+        "auto" => DnsLookupFamily::Auto,
+        "v4" => DnsLookupFamily::V4,
+        "v6" => DnsLookupFamily::V6,
+        _ => DnsLookupFamily::default(),
+    }
 }
 
 /// Neither this machine by any name, nor an address that only it can reach.
