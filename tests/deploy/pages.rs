@@ -98,14 +98,13 @@ const RUN: [(&str, &str); 21] = [
 const FORWARD: &str = "kubectl -n isobath port-forward POD 6060";
 
 /// Commands that are a part of one only, or none of ours; the reason stands beside.
-const NAMED: [&str; 15] = [
+const NAMED: [&str; 14] = [
     // What is meant is typed elsewhere on the page.
     "kubectl apply",
     "kubectl port-forward",
     "kubectl get --raw …/proxy/metrics",
     "isobath COMMAND --help",
     "curl -k",
-    "curl --resolve",
     // Other programs, and what they do with us; an image is built and started by `make test-image`.
     "cd deploy/overlays/hostport",
     "kustomize edit set image isobath=registry.example.com/isobath:0.1.0",
