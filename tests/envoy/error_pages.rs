@@ -18,7 +18,7 @@ use crate::client::{Answer, exchange, plain, request, tls};
 use crate::filter_cases::{changed, dynamic, limit, ranges};
 use crate::fixture::{World, forward, virtual_host};
 use crate::guarding::get_from;
-use crate::proxy::{Proxy, envoy};
+use crate::proxy::{Proxy, envoy, makes_all_filters};
 use crate::sending::{HOST, sets, to, with};
 
 /// A back end that answers with the status of `X-Want-NAME`, and says what it was asked.
@@ -378,7 +378,9 @@ const ROWS: &[Row] = &[
 
 #[tokio::test]
 async fn pages_take_the_place_of_errors() {
-    let Some(envoy) = envoy() else { return };
+    let Some(envoy) = envoy().filter(|envoy| makes_all_filters(envoy)) else {
+        return;
+    };
     let world = world(start("a").await, start("err").await, start("other").await);
     let world = world.http(HOST, routes());
     let proxy = Proxy::start(&envoy, world.resources()).await;
@@ -437,7 +439,9 @@ async fn assert_headers(proxy: &Proxy) {
 /// Under a wildcard, on TLS by both managers, and beside the filters of the host.
 #[tokio::test]
 async fn pages_are_found_again() {
-    let Some(envoy) = envoy() else { return };
+    let Some(envoy) = envoy().filter(|envoy| makes_all_filters(envoy)) else {
+        return;
+    };
     let page = |host: &str| {
         let filters = changed(kept_page(), |it| {
             it.cors = Some(Cors::new(Origins::All, ["GET"], [], []).unwrap());
@@ -501,7 +505,9 @@ async fn pages_are_found_again() {
 /// The access log tells both.
 #[tokio::test]
 async fn an_answer_and_its_page_are_logged() {
-    let Some(envoy) = envoy() else { return };
+    let Some(envoy) = envoy().filter(|envoy| makes_all_filters(envoy)) else {
+        return;
+    };
     let told = dynamic("x-code", DynamicValue::Status, HeaderMode::Set);
     let page = BackendPage {
         told: vec![told],

@@ -14,7 +14,7 @@ use crate::filter_cases::changed;
 use crate::fixture::{World, cluster_of, forward, header, is, virtual_host};
 use crate::guarding::get_from;
 use crate::limiter::Limiter;
-use crate::proxy::{Proxy, envoy};
+use crate::proxy::{Proxy, envoy, makes_all_filters};
 use crate::sending::{HOST, get, to};
 
 fn limit(domain: &str, descriptors: Vec<Vec<DescriptorEntry>>) -> GlobalRateLimit {
@@ -140,7 +140,9 @@ const TOLD: &[(&str, &[&str], &[&str])] = &[
 
 #[tokio::test]
 async fn the_service_is_told() {
-    let Some(envoy) = envoy() else { return };
+    let Some(envoy) = envoy().filter(|envoy| makes_all_filters(envoy)) else {
+        return;
+    };
     let one = |path, entries| limited(path, limit("d", vec![entries]));
     let address = DescriptorEntry::client_address;
     let routes = vec![
@@ -271,7 +273,9 @@ fn counted() -> Vec<Route> {
 
 #[tokio::test]
 async fn requests_are_counted_by_the_service() {
-    let Some(envoy) = envoy() else { return };
+    let Some(envoy) = envoy().filter(|envoy| makes_all_filters(envoy)) else {
+        return;
+    };
     let stand = Stand::start(&envoy, virtual_host(HOST, counted())).await;
     let mut wrong = Vec::new();
     for (path, requests) in COUNTED {
@@ -330,7 +334,9 @@ const OF_HOST: &[(&str, &[&str])] = &[
 
 #[tokio::test]
 async fn a_host_is_counted_by_the_service() {
-    let Some(envoy) = envoy() else { return };
+    let Some(envoy) = envoy().filter(|envoy| makes_all_filters(envoy)) else {
+        return;
+    };
     let named = |name: &str| limit(name, vec![vec![fixed("generic_key", name)]]);
     let with =
         |path: &str, own: Option<GlobalRateLimit>, ignores_global_limit, ignores_host| Route {
@@ -377,7 +383,9 @@ async fn a_host_is_counted_by_the_service() {
 /// Who may not pass is not counted.
 #[tokio::test]
 async fn guards_come_before_the_service() {
-    let Some(envoy) = envoy() else { return };
+    let Some(envoy) = envoy().filter(|envoy| makes_all_filters(envoy)) else {
+        return;
+    };
     let denied = isobath::model::AddressRules::deny(crate::filter_cases::ranges(
         isobath::model::AddressSource::Peer,
         &["127.0.0.2"],

@@ -110,7 +110,11 @@ async fn others(proxy: &Proxy, feature: &Feature) -> Vec<String> {
 fn features_of(envoy: &std::path::Path) -> impl Iterator<Item = Feature> {
     let all = features::all().into_iter();
     let makes_all = makes_all_filters(envoy);
-    all.filter(move |feature| makes_all || feature.name != "token")
+    let refused = |name: &str| {
+        let of = ["token", "global rate limit", "error page"];
+        of.iter().any(|of| name.starts_with(of))
+    };
+    all.filter(move |feature| makes_all || !refused(feature.name))
 }
 
 /// The feature shows on a connection from before it, and on new ones; nothing else changes, and no listener or manager.
