@@ -91,19 +91,39 @@ impl Rig {
         self.post(&path, service).await;
     }
 
-    /// Makes so many Ingresses.
-    pub(crate) async fn create_ingresses(&self, count: usize) {
+    /// Makes one object of each namespaced kind.
+    pub(crate) async fn create_one_of_each(&self, name: &str) {
+        let namespace = self.namespace;
+        let core = format!("/api/v1/namespaces/{namespace}");
+        let secret = format!(
+            r#"{{"metadata":{{"name":"{name}"}},"type":"kubernetes.io/tls","data":{{"tls.crt":"","tls.key":""}}}}"#
+        );
+        self.post(&format!("{core}/secrets"), secret).await;
+        let slice = format!(
+            r#"{{"metadata":{{"name":"{name}"}},"addressType":"IPv4","endpoints":[],"ports":[]}}"#
+        );
+        let slices = format!("/apis/discovery.k8s.io/v1/namespaces/{namespace}/endpointslices");
+        self.post(&slices, slice).await;
+        self.create_ingress(name).await;
+        self.create_service(name).await;
+    }
+
+    async fn create_ingress(&self, name: &str) {
         let path = format!(
             "/apis/networking.k8s.io/v1/namespaces/{}/ingresses",
             self.namespace
         );
-        let path = &path;
+        let ingress = format!(
+            r#"{{"metadata":{{"name":"{name}"}},"spec":{{"defaultBackend":{{"service":{{"name":"a","port":{{"number":80}}}}}}}}}}"#
+        );
+        self.post(&path, ingress).await;
+    }
+
+    /// Makes so many Ingresses.
+    pub(crate) async fn create_ingresses(&self, count: usize) {
         stream::iter(0..count)
             .for_each_concurrent(32, |n| async move {
-                let ingress = format!(
-                    r#"{{"metadata":{{"name":"ingress-{n}"}},"spec":{{"defaultBackend":{{"service":{{"name":"a","port":{{"number":80}}}}}}}}}}"#
-                );
-                self.post(path, ingress).await;
+                self.create_ingress(&format!("ingress-{n}")).await;
             })
             .await;
     }

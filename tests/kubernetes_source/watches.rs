@@ -8,6 +8,14 @@ use crate::control_plane::{ADMIN, ControlPlane};
 use crate::fault_proxy::{Cut, Fault, Mode};
 use crate::rig::{Rig, Run, status};
 
+/// The kinds that are watched here.
+const NAMESPACED: [Kind; 4] = [
+    Kind::Ingress,
+    Kind::Service,
+    Kind::EndpointSlice,
+    Kind::Secret,
+];
+
 /// 20 watches end in their time. Nobody exits, nobody lists again, and nothing is lost.
 #[tokio::test]
 async fn twenty_ends_are_no_end() {
@@ -28,12 +36,7 @@ async fn twenty_ends_are_no_end() {
     .await;
     run.until_seen("a watch", || rig.proxy.count(&watches) > 20)
         .await;
-    for kind in [
-        Kind::Ingress,
-        Kind::Service,
-        Kind::EndpointSlice,
-        Kind::Secret,
-    ] {
+    for kind in NAMESPACED {
         assert_eq!(run.mirror.lists(kind), 1, "{kind}");
     }
     // Lists are consistent reads: a cache that lags behind is never asked.
@@ -59,10 +62,14 @@ async fn cuts_are_no_end() {
         } else {
             Cut::Reset
         });
-        let name = format!("service-{round}");
-        rig.create_service(&name).await;
+        // All watches stand again before the next cut: a request whose connection breaks twice is an end.
+        let name = format!("round-{round}");
+        rig.create_one_of_each(&name).await;
         run.until(&name, |mirror| {
-            mirror.names(Kind::Service).contains(&name.as_str())
+            NAMESPACED.into_iter().all(|kind| {
+                let mut names = mirror.names(kind).into_iter();
+                names.any(|seen| seen.trim_start_matches('!') == name)
+            })
         })
         .await;
     }
