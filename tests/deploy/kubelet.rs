@@ -1,10 +1,7 @@
 //! A node's kubelet, as far as the API server needs one for `kubectl logs`, `exec` and `port-forward`: the pod is a
 //! [`LocalPod`], its container `isobath` the sidecar.
-//!
-//! It declares that it speaks WebSockets (KEP-4006, Kubernetes 1.36), or the API server would translate them to SPDY.
 
-use std::convert::Infallible;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 
 use base64::Engine as _;
@@ -15,16 +12,12 @@ use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper_util::rt::TokioIo;
 use ring::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
-use rustls_pki_types::pem::PemObject as _;
-use rustls_pki_types::{CertificateDer, PrivateKeyDer};
-use serde_json::{Value, json};
+use serde_json::json;
 use tokio::io::AsyncWriteExt as _;
-use tokio::net::TcpListener;
-use tokio::task::JoinHandle;
-use tokio_rustls::TlsAcceptor;
 
 use crate::control_plane::Identity;
 use crate::local_pod::LocalPod;
+use crate::node::NodeServer;
 
 /// The name of its node.
 pub(crate) const NODE: &str = "node";
@@ -39,63 +32,13 @@ const STDOUT: u8 = 1;
 const STDERR: u8 = 2;
 const STATUS: u8 = 3;
 
-/// A running kubelet; dropping it closes its port.
-pub(crate) struct Kubelet {
-    address: SocketAddr,
-    task: JoinHandle<()>,
-}
-
-impl Kubelet {
-    /// Listens on this address, with a certificate that nobody checks.
-    pub(crate) async fn start(address: Ipv4Addr, identity: &Identity, pod: Arc<LocalPod>) -> Self {
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let certificate = CertificateDer::from_pem_slice(identity.certificate.as_bytes()).unwrap();
-        let key = PrivateKeyDer::from_pem_slice(identity.key.as_bytes()).unwrap();
-        let config = rustls::ServerConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_no_client_auth()
-            .with_single_cert(vec![certificate], key)
-            .unwrap();
-        let acceptor = TlsAcceptor::from(Arc::new(config));
-        let listener = TcpListener::bind((address, 0)).await.unwrap();
-        let address = listener.local_addr().unwrap();
-        let task = tokio::spawn(async move {
-            loop {
-                let (stream, _) = listener.accept().await.unwrap();
-                let (acceptor, pod) = (acceptor.clone(), pod.clone());
-                tokio::spawn(async move {
-                    let Ok(stream) = acceptor.accept(stream).await else {
-                        return;
-                    };
-                    let service = hyper::service::service_fn(|request| {
-                        let pod = pod.clone();
-                        async move { Ok::<_, Infallible>(answer(request, &pod)) }
-                    });
-                    let _ = hyper::server::conn::http1::Builder::new()
-                        .serve_connection(TokioIo::new(stream), service)
-                        .with_upgrades()
-                        .await;
-                });
-            }
-        });
-        Self { address, task }
-    }
-
-    /// The status of its node.
-    pub(crate) fn status(&self) -> Value {
-        json!({
-            "addresses": [{"type": "InternalIP", "address": self.address.ip()}],
-            "daemonEndpoints": {"kubeletEndpoint": {"Port": self.address.port()}},
-            "declaredFeatures": ["ExtendWebSocketsToKubelet"],
-        })
-    }
-}
-
-impl Drop for Kubelet {
-    fn drop(&mut self) {
-        self.task.abort();
-    }
+/// Listens on this address for a node whose one pod this is.
+pub(crate) async fn start(
+    address: Ipv4Addr,
+    identity: &Identity,
+    pod: Arc<LocalPod>,
+) -> NodeServer {
+    NodeServer::start(address, identity, move |request| answer(request, &pod)).await
 }
 
 fn answer(request: Request<Incoming>, pod: &LocalPod) -> Response<Full<Bytes>> {

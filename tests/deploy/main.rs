@@ -5,6 +5,8 @@
 
 #[path = "../support/control_plane.rs"]
 mod control_plane;
+#[path = "../support/node.rs"]
+mod node;
 #[path = "../support/mod.rs"]
 mod support;
 

@@ -11,10 +11,11 @@ use anyhow::{Result, anyhow, ensure};
 use serde_json::{Value, json};
 
 use crate::control_plane::{ADMIN, ControlPlane, kubectl};
-use crate::kubelet::{Kubelet, NODE};
+use crate::kubelet::{self, NODE};
 use crate::local_pod::LocalPod;
 use crate::manifest::{deploy, read, rendered, workloads};
 use crate::namespace::{NEAR, Namespace};
+use crate::node::NodeServer;
 use crate::support::backend::Backend;
 use crate::support::eventually::eventually;
 use crate::support::manifest::{self, site};
@@ -98,7 +99,7 @@ const RUN: [(&str, &str); 21] = [
 const FORWARD: &str = "kubectl -n isobath port-forward POD 6060";
 
 /// Commands that are a part of one only, or none of ours; the reason stands beside.
-const NAMED: [&str; 14] = [
+const NAMED: [&str; 15] = [
     // What is meant is typed elsewhere on the page.
     "kubectl apply",
     "kubectl port-forward",
@@ -115,6 +116,8 @@ const NAMED: [&str; 14] = [
     // What it changes is the node's.
     "sysctl -w net.ipv4.ip_unprivileged_port_start=80",
     "kubectl drain --ignore-daemonsets",
+    // The conformance suite's cluster has the definitions, and applies it.
+    "kubectl apply -k deploy/gateway-api",
     // A protocol, as an example of one.
     "kubectl exec",
 ];
@@ -221,7 +224,7 @@ struct Stand {
     pod: Arc<LocalPod>,
     backend: Backend,
     served: tempfile::TempDir,
-    _kubelet: Kubelet,
+    _kubelet: NodeServer,
 }
 
 impl Stand {
@@ -236,7 +239,7 @@ impl Stand {
         mount_empty("/run");
         std::os::unix::fs::symlink(pod.folder(), "/run/isobath").unwrap();
         let identity = plane.authority().server();
-        let kubelet = Kubelet::start(address(3), &identity, pod.clone()).await;
+        let kubelet = kubelet::start(address(3), &identity, pod.clone()).await;
         let this = Self {
             backend: Backend::start_at("web", NEAR).await,
             plane,
