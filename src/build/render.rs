@@ -42,9 +42,9 @@ pub struct Renderer<'a> {
 
 /// A host, ready to be filed.
 pub struct RenderedHost {
-    /// Whether it only redirects to HTTPS on port 80, and is an exact host.
+    /// Whether it only redirects to HTTPS in clear, to the port that is everybody's, and is an exact host.
     pub redirects: bool,
-    /// Its virtual host on port 80, where that does more.
+    /// Its virtual host in clear, where that does more.
     pub http: Option<(Arc<str>, Part)>,
     /// What it is under TLS.
     pub https: Served,
@@ -130,7 +130,8 @@ impl Renderer<'_> {
         let any_depth = unit.any_depth;
         let https = self.served(host, &mut unit);
         let redirects = unit.http.as_ref().is_some_and(|http| {
-            http.is_https_redirect() && !host.is_any() && host.wildcard_suffix().is_none()
+            let is_to_port = http.is_https_redirect(self.options.https_port);
+            is_to_port && !host.is_any() && host.wildcard_suffix().is_none()
         });
         let http = unit.http.as_ref().filter(|_| !redirects);
         let rendered = RenderedHost {

@@ -56,6 +56,40 @@ impl HeaderName {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// That somebody other than the proxy may change it. What frames a message is the proxy's: a back end would wait for a body
+    /// that never comes, or take a part of one for the next request.
+    ///
+    /// # Errors
+    ///
+    /// One sentence where it frames the message.
+    pub fn check_framing(&self) -> Result<(), String> {
+        const FRAMING: [&str; 6] = [
+            "connection",
+            "content-length",
+            "te",
+            "trailer",
+            "transfer-encoding",
+            "upgrade",
+        ];
+        match FRAMING.contains(&self.as_str()) {
+            true => Err(format!("{self} frames the message, and can't be changed")),
+            false => Ok(()),
+        }
+    }
+}
+
+/// That a text can be the Host which a back end sees: it is in one line of what can be seen, and as long as a name with a port.
+///
+/// # Errors
+///
+/// One sentence where it can't.
+pub fn check_host(text: &str) -> Result<(), String> {
+    const LONGEST: usize = 261;
+    match text.bytes().all(|byte| byte.is_ascii_graphic()) && text.len() <= LONGEST {
+        true => Ok(()),
+        false => Err(format!("{text:?} is no Host")),
+    }
 }
 
 impl fmt::Display for HeaderName {
@@ -164,5 +198,29 @@ mod tests {
         assert!(HeaderName::of_request(":status").is_err());
         assert!(HeaderName::of_request(":METHOD").is_err());
         assert!(HeaderName::method().is_method());
+    }
+
+    #[test]
+    fn what_frames_a_message_is_the_proxys() {
+        for (name, is_changed) in [
+            ("Content-Length", false),
+            ("transfer-encoding", false),
+            ("Connection", false),
+            ("x-length", true),
+            ("content-type", true),
+        ] {
+            let checked = HeaderName::new(name).unwrap().check_framing();
+            assert_eq!(checked.is_ok(), is_changed, "{name}");
+        }
+        for (text, is_host) in [
+            ("a.test:8080", true),
+            ("[::1]", true),
+            ("a test", false),
+            ("a\r\nb", false),
+            ("\u{e4}.test", false),
+            (&"a".repeat(262), false),
+        ] {
+            assert_eq!(check_host(text).is_ok(), is_host, "{text:?}");
+        }
     }
 }

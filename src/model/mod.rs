@@ -53,7 +53,7 @@ pub use filters::{
     TokenSource, Unanswered,
 };
 pub use front::{Claimable, Front};
-pub use header::{HeaderModifier, HeaderName};
+pub use header::{HeaderModifier, HeaderName, check_host};
 pub use health::{HealthCheck, HttpQuestion, OutlierDetection, Question};
 pub use host::Host;
 pub use listener::{Application, Forwarding, Http3, Listener, Share, Spoken};
@@ -69,6 +69,7 @@ pub use route_action::{
 pub use route_match::{Conditions, GrpcName, PathMatch, RouteMatch, Scheme};
 pub use session::{SessionCookie, SessionKey, SessionPersistence};
 pub use tcp_server::TcpServer;
+pub use text::cut;
 pub use tls::{Alpn, Certificate, TlsServer, Validity};
 pub use tls_parameters::{CipherSuite, Group, TlsParameters, TlsSettings, TlsVersion};
 pub use trace::{RouteTracing, TraceCollector, TraceTag, TraceValue, Tracing};

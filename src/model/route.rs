@@ -50,16 +50,15 @@ impl VirtualHost {
         }
     }
 
-    /// Whether it is one of [`Self::https_redirect`]: all of these are alike but for their names.
+    /// Whether it is one of [`Self::https_redirect`] to this port: all of these are alike but for their names.
     #[must_use]
-    pub fn is_https_redirect(&self) -> bool {
+    pub fn is_https_redirect(&self, port: Option<u16>) -> bool {
         let [route] = &self.routes[..] else {
             return false;
         };
-        let RouteAction::Redirect(redirect) = &route.action else {
-            return false;
-        };
-        *self == Self::https_redirect(self.host.clone(), route.source.clone(), redirect.port)
+        // Most hosts do something else, and are not compared as a whole.
+        matches!(route.action, RouteAction::Redirect(_))
+            && *self == Self::https_redirect(self.host.clone(), route.source.clone(), port)
     }
 }
 

@@ -1,4 +1,4 @@
-//! Names and values that Envoy keeps or sends for each request.
+//! Names and values that Envoy keeps or sends for each request, and messages that have to end somewhere.
 
 use std::sync::Arc;
 
@@ -15,4 +15,31 @@ pub(in crate::model) fn bounded_text(text: &str, what: &str) -> Result<Arc<str>,
         ));
     }
     Ok(text.into())
+}
+
+/// As much of a text as so many bytes hold.
+#[must_use]
+pub fn cut(text: &str, most: usize) -> &str {
+    let mut end = text.len().min(most);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    &text[..end]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_is_cut_between_characters() {
+        for (text, most, expected) in [
+            ("abc", 4, "abc"),
+            ("abc", 2, "ab"),
+            ("a\u{e9}", 2, "a"),
+            ("\u{e9}", 0, ""),
+        ] {
+            assert_eq!(cut(text, most), expected, "{text} {most}");
+        }
+    }
 }

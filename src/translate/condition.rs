@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::facts::Store;
+use crate::model::cut;
 use crate::model::verdict::{ConditionFacts, GatewayApiFacts, Statuses, WantedStatus};
 use crate::objects::http_proxy::{Status, SubCondition};
 use crate::objects::{Condition, Kind, ObjectRef, Problem};
@@ -177,7 +178,7 @@ impl<'a> List<'a> {
         if *self.by.entry(key).or_insert(unit) != unit {
             return;
         }
-        let message = cut(&problem.message);
+        let message = cut(&problem.message, MESSAGE);
         let bytes = kind.len() + problem.reason.len() + message.len();
         if self.more > 0 || self.bytes + bytes > BYTES {
             self.more += 1;
@@ -201,15 +202,6 @@ impl<'a> List<'a> {
         }
         self.told.into()
     }
-}
-
-/// As much of a message as a status may have.
-fn cut(message: &str) -> &str {
-    let mut end = message.len().min(MESSAGE);
-    while !message.is_char_boundary(end) {
-        end -= 1;
-    }
-    &message[..end]
 }
 
 #[cfg(test)]

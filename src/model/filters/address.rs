@@ -119,6 +119,21 @@ impl Cidr {
         self.prefix
     }
 
+    /// Whether an address is one of it.
+    #[must_use]
+    pub fn contains(self, address: IpAddr) -> bool {
+        let masked = match (self.address, address) {
+            (IpAddr::V4(_), IpAddr::V4(v4)) => {
+                IpAddr::V4((u32::from(v4) & mask(self.prefix, 32) as u32).into())
+            }
+            (IpAddr::V6(_), IpAddr::V6(v6)) => {
+                IpAddr::V6((u128::from(v6) & mask(self.prefix, 128)).into())
+            }
+            _ => return false,
+        };
+        masked == self.address
+    }
+
     /// The addresses that a host can have, from the lowest on: of IPv4 neither the network's own nor that of all hosts.
     pub fn hosts(self) -> impl Iterator<Item = IpAddr> {
         // The bits that do not count, all set.
@@ -169,6 +184,27 @@ mod tests {
             let hosts = hosts.unwrap_or_default();
             let texts: Vec<String> = hosts.iter().map(IpAddr::to_string).collect();
             assert_eq!(texts, expected, "{range}");
+        }
+    }
+
+    #[test]
+    fn a_range_has_its_addresses() {
+        for (range, address, expected) in [
+            ("127.9.0.0/16", "127.9.255.1", true),
+            ("127.9.0.0/16", "127.10.0.1", false),
+            ("127.9.0.1/32", "127.9.0.1", true),
+            ("127.9.0.1/32", "127.9.0.2", false),
+            ("0.0.0.0/0", "192.0.2.1", true),
+            ("0.0.0.0/0", "2001:db8::1", false),
+            ("::/0", "2001:db8::1", true),
+            ("2001:db8::/64", "2001:db8::ffff", true),
+            ("2001:db8::/64", "2001:db8:0:1::1", false),
+        ] {
+            let range = Cidr::new(range).ok();
+            let has = range
+                .zip(address.parse().ok())
+                .map(|(it, address)| it.contains(address));
+            assert_eq!(has, Some(expected), "{range:?} {address}");
         }
     }
 

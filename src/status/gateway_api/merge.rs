@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Map, Value, json};
 
+use crate::model::cut;
 use crate::objects::Kind;
 use crate::objects::gateway_api::{
     CONTROLLER, ListenerStatus, ParentReference, Status, StatusCondition,
@@ -88,21 +89,14 @@ fn condition(wanted: &StatusCondition, before: Option<&Value>, now: &jiff::Times
         "type": &*wanted.kind,
         "status": wanted.status.as_str(),
         "reason": &*wanted.reason,
-        "message": cut(&wanted.message),
+        "message": cut(&wanted.message, MESSAGE),
         "observedGeneration": wanted.observed_generation,
         "lastTransitionTime": time.map_or_else(|| now.to_string(), str::to_owned),
     })
 }
 
-/// As much of a message as the schema has room for.
-fn cut(message: &str) -> &str {
-    const LONGEST: usize = 32_768;
-    let mut end = message.len().min(LONGEST);
-    while !message.is_char_boundary(end) {
-        end -= 1;
-    }
-    &message[..end]
-}
+/// As long as the schema lets a message be.
+const MESSAGE: usize = 32_768;
 
 fn listener(wanted: &ListenerStatus, before: &[Value], now: &jiff::Timestamp) -> Value {
     let known = before.iter().find(|it| it["name"] == *wanted.name);

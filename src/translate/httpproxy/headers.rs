@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use crate::model::{
     DynamicValue, HeaderChange, HeaderMode, HeaderModifier, HeaderName, HeaderPart, HostRewrite,
-    PlainName,
+    PlainName, check_host,
 };
 use crate::objects::http_proxy::HeadersPolicy;
 
@@ -116,7 +116,7 @@ pub fn headers(
                 of.text()
             )));
         }
-        check_framing(&name).map_err(fault)?;
+        name.check_framing().map_err(fault)?;
         let parts = parts(&header.value, own);
         match literal(&parts) {
             Some(text) => {
@@ -142,7 +142,7 @@ pub fn headers(
             let message = format!("removing \"Host\" is not possible on {}", of.text());
             return Err(fault(message));
         }
-        check_framing(&name).map_err(fault)?;
+        name.check_framing().map_err(fault)?;
         if !headers.literal.remove.insert(name.as_str().into()) {
             return Err(fault(format!(
                 "duplicate header removal: {:?} on {}",
@@ -152,16 +152,6 @@ pub fn headers(
         }
     }
     Ok(headers)
-}
-
-/// What frames a message is the proxy's: a back end would wait for a body that never comes.
-fn check_framing(name: &HeaderName) -> Result<(), String> {
-    match name.as_str() {
-        "transfer-encoding" | "content-length" | "connection" | "upgrade" | "te" | "trailer" => {
-            Err(format!("{name} frames the message, and can't be changed"))
-        }
-        _ => Ok(()),
-    }
 }
 
 /// The Host that the back end sees: a header's value, or this text. An empty one is no rewrite.
@@ -178,18 +168,12 @@ fn set_host(headers: &mut Headers, value: &str, own: Own<'_>) -> Result<(), Stri
             "rewriting \"Host\" to {value:?} is not supported: it is text, or one %REQ(name)%"
         ));
     };
-    let is_sent = |byte: u8| byte.is_ascii_graphic();
-    if !text.bytes().all(is_sent) || text.len() > MAX_HOST {
-        return Err(format!("{value:?} is no Host"));
-    }
+    check_host(&text)?;
     if !text.is_empty() {
         headers.literal.set.insert("host".into(), text);
     }
     Ok(())
 }
-
-/// A name and a port.
-const MAX_HOST: usize = 261;
 
 /// The text, where there is nothing but text.
 fn literal(parts: &[HeaderPart]) -> Option<Arc<str>> {

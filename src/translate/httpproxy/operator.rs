@@ -74,7 +74,7 @@ pub fn on_ingress(input: Input<'_>, unit: &mut HostUnit) {
     let https = unit.https.as_mut().map(|https| &mut https.virtual_host);
     for host in unit.http.iter_mut().chain(https) {
         // A host that only redirects is one of many that share their routes.
-        if host.is_https_redirect() {
+        if host.is_https_redirect(input.options.https_port) {
             continue;
         }
         for route in &mut host.routes {
@@ -84,6 +84,26 @@ pub fn on_ingress(input: Input<'_>, unit: &mut HostUnit) {
             guard(route, asked.as_ref());
         }
     }
+    use_clusters(context, unit);
+}
+
+/// Asks whom the operator names about requests of a host that says nothing of it, in whatever language it is written.
+pub fn guard_host(input: Input<'_>, unit: &mut HostUnit) {
+    if input.options.http_proxy.global_authorization.is_none() {
+        return;
+    }
+    let mut context = Context::new(input);
+    let asked = global_authorization(&mut context);
+    let https = unit.https.as_mut().map(|https| &mut https.virtual_host);
+    let hosts = unit.http.iter_mut().chain(https);
+    for route in hosts.flat_map(|host| &mut host.routes) {
+        guard(route, asked.as_ref());
+    }
+    use_clusters(context, unit);
+}
+
+/// The clusters of who is asked are the host's, where it asks.
+fn use_clusters(mut context: Context<'_>, unit: &mut HostUnit) {
     let used = |host: &VirtualHost| {
         host.clusters()
             .any(|name| context.clusters.contains_key(name))
