@@ -29,29 +29,31 @@ impl Store {
         if old == new {
             return;
         }
-        let concerned: Vec<Claimable> = old.claims.union(&new.claims).cloned().collect();
-        let before = concerned.iter().map(|claim| self.standing(claim));
-        let before: Vec<_> = before.collect();
+        // Whoever claims what it did not, or does so no longer, is one more or less: nobody has to be looked at for that, be there
+        // ten thousand others. Where it is older or younger now, it may be between others than before.
+        let mut differ: Vec<Claimable> = old
+            .claims
+            .symmetric_difference(&new.claims)
+            .cloned()
+            .collect();
+        let aged = old.claims.intersection(&new.claims).filter(|claim| {
+            let is_ordered = !matches!(claim, Claimable::Attached(..));
+            is_ordered && old.created != new.created
+        });
+        let aged = aged.map(|claim| (claim.clone(), self.claimants(claim)));
+        let aged: Vec<_> = aged.collect();
         self.claimed.replace(object, &old, new);
-        for (claim, before) in concerned.into_iter().zip(before) {
-            if self.standing(&claim) != before {
-                changes.fact(match &claim {
-                    Claimable::Listener(name) => Fact::Claimants(name),
-                    Claimable::Host(front, host) => Fact::Claims(front, host),
-                    Claimable::Attached(parent, listener) => Fact::AttachedRoutes(parent, listener),
-                });
-                changes.claims.push(claim);
-            }
-        }
-    }
-
-    /// What whoever reads a claim would see of it. Routes that are attached are counted, and never looked through.
-    fn standing(&self, claim: &Claimable) -> (usize, Vec<ObjectRef>) {
-        match claim {
-            Claimable::Attached(parent, listener) => {
-                (self.claimed.attached(parent, listener), Vec::new())
-            }
-            _ => (0, self.claimants(claim)),
+        let moved = aged
+            .into_iter()
+            .filter(|(claim, before)| self.claimants(claim) != *before);
+        differ.extend(moved.map(|(claim, _)| claim));
+        for claim in differ {
+            changes.fact(match &claim {
+                Claimable::Listener(name) => Fact::Claimants(name),
+                Claimable::Host(front, host) => Fact::Claims(front, host),
+                Claimable::Attached(parent, listener) => Fact::AttachedRoutes(parent, listener),
+            });
+            changes.claims.push(claim);
         }
     }
 

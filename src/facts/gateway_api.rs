@@ -87,8 +87,12 @@ impl Indexed for HttpRoute {
         new: Option<Arc<Self>>,
         changes: &mut Changes,
     ) {
-        let is_same = old.as_ref().map(|it| it.spec()) == new.as_ref().map(|it| it.spec());
-        store.replace_route::<Self>(Kind::HttpRoute, name, new, is_same, changes);
+        store.replace_route(
+            name,
+            (old, new),
+            |one: &Self, other| one.spec() == other.spec(),
+            changes,
+        );
     }
 }
 
@@ -100,8 +104,12 @@ impl Indexed for GrpcRoute {
         new: Option<Arc<Self>>,
         changes: &mut Changes,
     ) {
-        let is_same = old.as_ref().map(|it| it.spec()) == new.as_ref().map(|it| it.spec());
-        store.replace_route::<Self>(Kind::GrpcRoute, name, new, is_same, changes);
+        store.replace_route(
+            name,
+            (old, new),
+            |one: &Self, other| one.spec() == other.spec(),
+            changes,
+        );
     }
 }
 
@@ -154,17 +162,18 @@ impl Indexed for Namespace {
 }
 
 impl Store {
+    /// A route is one fact, but for its status.
     fn replace_route<T: Indexed>(
         &mut self,
-        kind: Kind,
         name: &NamespacedName,
-        new: Option<Arc<T>>,
-        is_same: bool,
+        (old, new): (Option<Arc<T>>, Option<Arc<T>>),
+        is_same: impl Fn(&T, &T) -> bool,
         changes: &mut Changes,
     ) {
         changes.object::<T>(name);
-        if !is_same {
-            let name = name.clone();
+        let both = old.as_deref().zip(new.as_deref());
+        if !both.is_some_and(|(old, new)| is_same(old, new)) {
+            let (kind, name) = (T::KIND, name.clone());
             changes.fact(Fact::Route(&ObjectRef { kind, name }));
         }
         self.tables.put(name, new);
