@@ -34,8 +34,8 @@ use crate::objects::gateway_api::Status;
 use crate::objects::{Kind, NamespacedName, ObjectRef};
 use crate::status::api_call::{Failure, within};
 
-/// Calls per second for each kind. A write is two calls.
-const PER_SECOND: u32 = 50;
+/// Writes per second for each kind. A write is two calls at least: it reads what is there first.
+const WRITES_PER_SECOND: u32 = 50;
 
 /// How often a write is tried again at once that another came before.
 const TRIES: usize = 4;
@@ -72,7 +72,7 @@ struct Ended {
 impl Writer {
     /// `ranges` has the addresses that Gateways are given.
     pub(super) fn new(kind: Kind, client: Client, ranges: Box<[Cidr]>, metrics: &Metrics) -> Self {
-        let pace = Pace::new(PER_SECOND, 2 * PER_SECOND);
+        let pace = Pace::new(WRITES_PER_SECOND, 2 * WRITES_PER_SECOND);
         let activity = match kind {
             Kind::GatewayClass => "writing the status of GatewayClasses",
             Kind::Gateway => "writing the status of Gateways",
@@ -149,10 +149,7 @@ impl Writer {
             }
         }
         if has_changed && self.kind == Kind::Gateway {
-            let gateways = now
-                .iter()
-                .filter(|(object, _)| object.kind == Kind::Gateway);
-            let given = give(&self.ranges, gateways, &self.given);
+            let given = give(&self.ranges, gateways(now), &self.given);
             for name in given.keys().filter(|name| !self.given.contains_key(*name)) {
                 self.writes.add(name, at);
             }
@@ -237,8 +234,15 @@ impl Writer {
     }
 }
 
+/// The Gateways among all objects, of which most are routes.
+fn gateways(all: &Seen) -> impl Iterator<Item = (&ObjectRef, &GatewayApiFacts)> {
+    let first = ObjectRef::new(Kind::Gateway, "", "");
+    let from_there = all.range(first..);
+    from_there.take_while(|(object, _)| object.kind == Kind::Gateway)
+}
+
 /// The addresses of Gateways that are still to be given some: the oldest Gateway has the lowest that nobody has, and keeps what it
-/// was given before.
+/// was given before. One that its status shows though it is still to be given one can't be its own, and is not given again.
 fn give<'a>(
     ranges: &[Cidr],
     gateways: impl Iterator<Item = (&'a ObjectRef, &'a GatewayApiFacts)>,
@@ -261,7 +265,11 @@ fn give<'a>(
     let mut given = BTreeMap::new();
     for ((_, _, name), count) in &waiting {
         let count = usize::try_from(*count).unwrap_or(usize::MAX);
-        if let Some(kept) = before.get(*name).filter(|kept| kept.len() == count) {
+        let kept = before.get(*name).filter(|kept| {
+            let is_free = kept.iter().all(|it| !used.contains(it));
+            kept.len() == count && is_free
+        });
+        if let Some(kept) = kept {
             used.extend(kept.iter().copied());
             given.insert((*name).clone(), kept.clone());
         }
@@ -353,6 +361,23 @@ mod tests {
     use super::*;
     use crate::model::verdict::WantedStatus;
 
+    /// Of all objects only Gateways are looked at.
+    #[test]
+    fn gateways_are_a_range() {
+        let objects = [
+            ObjectRef::new(Kind::GatewayClass, "", "isobath"),
+            ObjectRef::new(Kind::Gateway, "a", "one"),
+            ObjectRef::new(Kind::Gateway, "b", "two"),
+            ObjectRef::new(Kind::HttpRoute, "a", "one"),
+        ];
+        let all: Seen = objects
+            .into_iter()
+            .map(|object| (object, gateway(0, &[], 0)))
+            .collect();
+        let names: Vec<String> = gateways(&all).map(|(it, _)| it.to_string()).collect();
+        assert_eq!(names, ["Gateway a/one", "Gateway b/two"]);
+    }
+
     fn gateway(age: i64, has: &[&str], wanted_addresses: u32) -> GatewayApiFacts {
         let addresses = has.iter().map(|it| ("IPAddress".into(), Arc::from(*it)));
         let status = Status {
@@ -403,5 +428,18 @@ mod tests {
             texts(&second),
             ["old [127.9.0.2]", "oldest [127.9.0.1]", "young [127.9.1.1]"]
         );
+        // What was given has come back, and another one has it; or nobody, and yet it can't be had.
+        let mut refused = gateway(1, &[], 1);
+        refused.seen = Arc::new(Status {
+            addresses: [("IPAddress".into(), "127.9.0.2".into())].into(),
+            ..Status::default()
+        });
+        for others in [vec![], vec![(name("other"), gateway(7, &["127.9.0.2"], 0))]] {
+            let mut gateways = vec![(name("old"), refused.clone())];
+            gateways.extend(others);
+            let third = given(&gateways, &first);
+            assert_eq!(texts(&third), ["old [127.9.0.1]"]);
+            assert_eq!(given(&gateways, &third), third);
+        }
     }
 }
