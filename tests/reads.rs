@@ -7,10 +7,11 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use isobath::build::{Builder, Config};
+use isobath::model::Cidr;
 use isobath::objects::{
     Event, KeyAlgorithm, Kind, Object, ObjectRef, PrivateKeyPem, Secret, TlsCertificate, decode,
 };
-use isobath::translate::{HostOwnership, Options};
+use isobath::translate::{GatewayOptions, HostOwnership, Options};
 use isobath::xds::{ResourceType, Snapshot};
 use serde_json::{Value, json};
 
@@ -457,6 +458,87 @@ fn what_was_not_read_makes_nothing() {
         "the end of what was never there",
         Event::Delete(reference),
         NOTHING,
+    );
+}
+
+/// A listener of a Gateway that is edited is news to its own hosts, and to nobody else's on the port.
+#[test]
+fn a_listener_is_its_own_hosts_business() {
+    const ROUTES: u64 = 50;
+    let of = |name: &str, certificate: &str| {
+        json!({ "name": name, "port": 443, "protocol": "HTTPS", "hostname": format!("{name}.test"),
+                "tls": { "certificateRefs": [{ "name": certificate }] } })
+    };
+    let gateway = |listeners: Vec<Value>| {
+        let addresses = json!([{ "value": "127.9.0.1" }]);
+        let spec = json!({ "gatewayClassName": "isobath", "addresses": addresses, "listeners": listeners });
+        object(Kind::Gateway, "shop", "edge", json!({ "spec": spec }))
+    };
+    let route = |number: u64| {
+        let name = ["one", "two"][number as usize % 2];
+        let spec = json!({
+            "parentRefs": [{ "name": "edge" }],
+            "hostnames": [format!("{number}.{name}.test")],
+            "rules": [{ "backendRefs": [{ "name": "web", "port": 80 }] }],
+        });
+        object(
+            Kind::HttpRoute,
+            "shop",
+            &format!("route-{number}"),
+            json!({ "spec": spec }),
+        )
+    };
+    let class = json!({ "spec": { "controllerName": "isobath.dev/gateway-controller" } });
+    let objects = [
+        object(Kind::GatewayClass, "", "isobath", class),
+        service("shop", "web", 80),
+        secret("shop", "first", "*.one.test", 0),
+        secret("shop", "second", "*.two.test", 0),
+        gateway(vec![of("*.one", "first"), of("*.two", "second")]),
+    ];
+    let options = Options {
+        gateway: GatewayOptions {
+            addresses: [Cidr::new("127.9.0.0/16").unwrap()].into(),
+        },
+        ..Options::default()
+    };
+    let builder = &mut builder_with(options, objects.into_iter().chain((0..ROUTES).map(route)));
+    let edited = gateway(vec![of("*.one", "first"), of("*.two", "first")]);
+    check(
+        builder,
+        "another certificate of one listener: its hosts, and its hostname",
+        Event::Apply(edited),
+        [ROUTES / 2 + 1, 0, 0, 0],
+    );
+    let mut closer = of("*.two.test", "first");
+    closer["allowedRoutes"] = json!({ "kinds": [{ "kind": "HTTPRoute" }] });
+    check(
+        builder,
+        "who may attach to one of them",
+        Event::Apply(gateway(vec![of("*.one.test", "first"), closer])),
+        NOTHING,
+    );
+    let more = gateway(vec![
+        of("*.one", "first"),
+        of("*.two", "first"),
+        of("*.three", "second"),
+    ]);
+    check(
+        builder,
+        "one listener more: its hostname",
+        Event::Apply(more),
+        [1, 0, 0, 1],
+    );
+    let narrower = vec![
+        of("*.one", "first"),
+        of("*.two", "first"),
+        of("7.two", "second"),
+    ];
+    check(
+        builder,
+        "one of a host of another listener",
+        Event::Apply(gateway(narrower)),
+        [2, 0, 0, 0],
     );
 }
 

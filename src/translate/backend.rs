@@ -3,7 +3,10 @@
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 
-use crate::model::{Cluster, ClusterSettings, Discovery, LoadBalancing, UpstreamProtocol};
+use crate::model::{
+    Cluster, ClusterSettings, Discovery, ForwardOptions, HashKey, HashPolicy, LoadBalancing,
+    UpstreamProtocol,
+};
 use crate::objects::{
     Field, IngressBackend, Kind, NamespacedName, ObjectRef, Service, ServiceBackendPort,
     ServiceType, as_place,
@@ -166,6 +169,14 @@ pub fn settings(policy: &ServicePolicy) -> ClusterSettings {
         },
         idle_timeout: policy.idle_timeout,
         ..ClusterSettings::default()
+    }
+}
+
+/// That the client's address chooses the endpoint.
+pub fn by_source_ip() -> ForwardOptions {
+    ForwardOptions {
+        hash_policies: vec![HashPolicy::only(HashKey::SourceIp)],
+        ..ForwardOptions::default()
     }
 }
 

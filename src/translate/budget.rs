@@ -126,6 +126,11 @@ pub fn within_budget(ingress: Arc<Ingress>) -> Arc<Ingress> {
     })
 }
 
+/// What a host costs that is served in clear or by TLS.
+pub const fn host() -> u64 {
+    TLS_HOST
+}
+
 /// What a copy of a route costs whoever has it copied.
 pub fn route(route: &Route) -> u64 {
     let expressions = expression_of(&route.matches.path);

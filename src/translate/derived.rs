@@ -21,7 +21,7 @@ use crate::objects::{NamespacedName, ObjectRef};
 use super::above::Source;
 use super::budget::Account;
 use super::certificate::Choice;
-use super::gateway_api::{Attachment, Bind, EffectiveGateway, RouteRules};
+use super::gateway_api::{self, Attachment, Bind, BoundListener, EffectiveGateway, RouteRules};
 use super::ownership::{self, HostOwnership};
 use super::reading::Reading;
 use super::service_policy::Ports;
@@ -45,6 +45,12 @@ pub enum Derived {
     Bind(Arc<str>),
     /// To which listeners a route of the Gateway API is attached.
     Attachment(ObjectRef),
+    /// The hostnames of what is at an address and port.
+    Hostnames(Arc<str>),
+    /// What is there for one of these.
+    ListenerAt(Arc<str>, Host),
+    /// Which of these a host there belongs to.
+    HostnameOf(Arc<str>, Host),
     /// The namespace that a host belongs to.
     Owner(Host),
     /// Whether a host that begins with `*` is there on plain HTTP.
@@ -72,7 +78,8 @@ impl Derived {
             Self::AffordsHostless(_) => Stratum::Allowed,
             Self::Gateway(_) | Self::RouteRules(_) => Stratum::Listen,
             Self::Bind(_) | Self::Attachment(_) => Stratum::Attach,
-            Self::Owner(_) => Stratum::Own,
+            Self::Hostnames(_) | Self::ListenerAt(..) => Stratum::Port,
+            Self::HostnameOf(..) | Self::Owner(_) => Stratum::Own,
             Self::OnHttp(_) | Self::Choice(_) | Self::Source(_) => Stratum::Offer,
             Self::Affords(..) => Stratum::Taker,
         }
@@ -117,6 +124,18 @@ impl Derived {
                 let _ = input.attachment(route);
                 memo.attachments.hash(route)
             }
+            Self::Hostnames(name) => {
+                let _ = input.hostnames(name);
+                memo.hostnames.hash(name)
+            }
+            Self::ListenerAt(name, hostname) => {
+                let _ = input.listener_at(name, hostname);
+                memo.listeners_at.hash(&(name.clone(), hostname.clone()))
+            }
+            Self::HostnameOf(name, host) => {
+                let _ = input.hostname_of(name, host);
+                memo.hostnames_of.hash(&(name.clone(), host.clone()))
+            }
             Self::Owner(host) => {
                 let _ = input.owner(host);
                 memo.owners.hash(host)
@@ -151,6 +170,9 @@ pub struct Memo {
     route_rules: Once<ObjectRef, RouteRules>,
     binds: Once<Arc<str>, Bind>,
     attachments: Once<ObjectRef, Attachment>,
+    hostnames: Once<Arc<str>, Box<[Host]>>,
+    listeners_at: Once<(Arc<str>, Host), Option<BoundListener>>,
+    hostnames_of: Once<(Arc<str>, Host), Option<Host>>,
     owners: Once<Host, Option<Arc<str>>>,
     on_http: Once<Host, bool>,
     choices: Once<Host, Option<Choice>>,
@@ -176,6 +198,11 @@ impl Memo {
         self.route_rules.collect(&mut made, Derived::RouteRules);
         self.binds.collect(&mut made, Derived::Bind);
         self.attachments.collect(&mut made, Derived::Attachment);
+        self.hostnames.collect(&mut made, Derived::Hostnames);
+        self.listeners_at
+            .collect(&mut made, |(name, host)| Derived::ListenerAt(name, host));
+        self.hostnames_of
+            .collect(&mut made, |(name, host)| Derived::HostnameOf(name, host));
         self.owners.collect(&mut made, Derived::Owner);
         self.on_http.collect(&mut made, Derived::OnHttp);
         self.choices.collect(&mut made, Derived::Choice);
@@ -233,6 +260,38 @@ impl<'a> Input<'a> {
     pub(super) fn bind(self, name: &Arc<str>) -> Arc<Bind> {
         self.derive(&self.memo.binds, name, Derived::Bind, |input| {
             Bind::of(input, name)
+        })
+    }
+
+    /// The hostnames of what is at an address and port, from the narrowest to the widest.
+    fn hostnames(self, name: &Arc<str>) -> Arc<Box<[Host]>> {
+        self.derive(&self.memo.hostnames, name, Derived::Hostnames, |input| {
+            input.bind(name).hostnames()
+        })
+    }
+
+    /// What is at an address and port for a hostname. A listener that changes is nothing to the hosts of the others.
+    pub(super) fn listener_at(
+        self,
+        name: &Arc<str>,
+        hostname: &Host,
+    ) -> Arc<Option<BoundListener>> {
+        let key = (name.clone(), hostname.clone());
+        let derived = |(name, hostname)| Derived::ListenerAt(name, hostname);
+        self.derive(&self.memo.listeners_at, &key, derived, |input| {
+            input.bind(name).listener(hostname).cloned()
+        })
+    }
+
+    /// The hostname at an address and port that a host belongs to: the narrowest that covers it.
+    pub(super) fn hostname_of(self, name: &Arc<str>, host: &Host) -> Arc<Option<Host>> {
+        let key = (name.clone(), host.clone());
+        let derived = |(name, host)| Derived::HostnameOf(name, host);
+        self.derive(&self.memo.hostnames_of, &key, derived, |input| {
+            let hostnames = input.hostnames(name);
+            let mut hostnames = hostnames.iter();
+            let own = hostnames.find(|hostname| gateway_api::covers(hostname, host));
+            own.cloned()
         })
     }
 

@@ -13,6 +13,8 @@ pub enum Stratum {
     Attach,
     /// What an object claims.
     Claim,
+    /// What is at an address and port, by hostname.
+    Port,
     /// Whose a host is.
     Own,
     /// What a host has for those below it.

@@ -6,8 +6,7 @@ use std::sync::Arc;
 
 use crate::facts::ServedIngress;
 use crate::model::{
-    Forward, ForwardOptions, HashKey, HashPolicy, Host, PathMatch, PathRewrite, RouteAction,
-    Scheme, VirtualHost, WeightedCluster,
+    Forward, Host, PathMatch, PathRewrite, RouteAction, Scheme, VirtualHost, WeightedCluster,
 };
 use crate::objects::{
     Field, IngressBackend, IngressPath, IngressRule, PathType, Problem, as_place,
@@ -265,7 +264,7 @@ impl<'a> Table<'a> {
                 // There is no prefix to replace; the object's own problems say so.
                 PathMatch::Regex(_) | PathMatch::RegexPrefix(_) | PathMatch::Connect => None,
             }),
-            options: hash_source_ip.then(|| Box::new(by_source_ip())),
+            options: hash_source_ip.then(|| Box::new(backend::by_source_ip())),
         })
     }
 
@@ -384,14 +383,6 @@ pub fn paths_of<'a>(
         return (false, Vec::new());
     }
     (is_named, paths)
-}
-
-/// The client's address chooses the endpoint.
-fn by_source_ip() -> ForwardOptions {
-    ForwardOptions {
-        hash_policies: vec![HashPolicy::only(HashKey::SourceIp)],
-        ..ForwardOptions::default()
-    }
 }
 
 /// The paths of the rules for one host.

@@ -4,12 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use isobath::facts::{Changes, ClassSelection, Log, Store};
-use isobath::model::{Cidr, Claimable, Spoken};
+use isobath::model::{Alpn, Cidr, Claimable, Spoken, TlsVersion};
 use isobath::objects::gateway_api::{Status, StatusCondition};
+use isobath::objects::http_proxy::{AuthorizationServer, ExtensionServiceReference};
 use isobath::objects::{Event, ObjectRef};
-use isobath::translate::{GatewayOptions, Input, Languages, Memo, Options};
+use isobath::translate::{GatewayOptions, HttpProxyOptions, Input, Languages, Memo, Options};
 use serde_json::Value;
 
 use crate::http_proxies::virtual_host;
@@ -18,26 +20,47 @@ fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/gateway_api")
 }
 
+/// What the operator decides; in the case of its name more than the addresses.
+fn options(case: &Path) -> Options {
+    let mut options = Options {
+        gateway: GatewayOptions {
+            addresses: [Cidr::new("127.9.0.0/16").unwrap()].into(),
+        },
+        ..Options::default()
+    };
+    if case.ends_with("operator.yaml") {
+        options.tls.versions.minimum = TlsVersion::V1_3;
+        options.tls.alpn = Alpn::Http1;
+        options.https_port = Some(9443);
+        options.http_proxy = Arc::new(HttpProxyOptions {
+            global_authorization: Some(AuthorizationServer {
+                extension_ref: ExtensionServiceReference {
+                    namespace: "default".into(),
+                    name: "asked".into(),
+                    ..ExtensionServiceReference::default()
+                },
+                ..AuthorizationServer::default()
+            }),
+            ..HttpProxyOptions::default()
+        });
+    }
+    options
+}
+
 /// What the objects of a file come to.
-fn translated(text: &str) -> String {
+fn translated(text: &str, options: &Options) -> String {
     let documents: Vec<Value> = serde_saphyr::from_multiple(text).unwrap();
     let mut store = Store::new(ClassSelection::default());
     let mut changes = Changes::unread();
     for document in &documents {
         store.apply(Event::Apply(crate::object(document)), &mut changes);
     }
-    let options = Options {
-        gateway: GatewayOptions {
-            addresses: [Cidr::new("127.9.0.0/16").unwrap()].into(),
-        },
-        ..Options::default()
-    };
     let languages = Languages::default();
     let objects: BTreeSet<ObjectRef> = changes.objects.iter().cloned().collect();
     let (memo, log) = (Memo::default(), Log::default());
     let mut claimed = BTreeSet::new();
     for object in &objects {
-        let claims = languages.claims(Input::new(&store, &options, &memo, &log), object);
+        let claims = languages.claims(Input::new(&store, options, &memo, &log), object);
         claimed.extend(claims.iter().cloned());
         store.claim(object, claims, &mut changes);
     }
@@ -46,7 +69,7 @@ fn translated(text: &str) -> String {
         let Claimable::Listener(name) = claim else {
             continue;
         };
-        let unit = languages.listener(Input::new(&store, &options, &memo, &log), name);
+        let unit = languages.listener(Input::new(&store, options, &memo, &log), name);
         let listener = unit.listener.unwrap();
         let spoken = listener.application.spoken();
         let _ = write!(text, "listener {name} at {}", listener.address);
@@ -58,7 +81,7 @@ fn translated(text: &str) -> String {
         store.listen(name, Some(spoken), &mut changes);
         assert!(spoken != Spoken::Opaque);
     }
-    let input = Input::new(&store, &options, &memo, &log);
+    let input = Input::new(&store, options, &memo, &log);
     let (mut clusters, mut problems) = (BTreeMap::new(), BTreeSet::new());
     for claim in &claimed {
         let Claimable::Host(front, host) = claim else {
@@ -133,7 +156,7 @@ fn conditions(text: &mut String, indent: &str, conditions: &[StatusCondition]) {
 }
 
 fn check(case: &Path) {
-    let got = translated(&fs::read_to_string(case).unwrap());
+    let got = translated(&fs::read_to_string(case).unwrap(), &options(case));
     let output = case.with_extension("txt");
     if crate::golden::updates() {
         fs::write(&output, got).unwrap();

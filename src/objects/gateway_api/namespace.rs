@@ -34,7 +34,7 @@ pub struct LabelRequirement {
 }
 
 /// `operator`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum SelectorOperator {
     /// The label has one of the values.
     In,
@@ -44,10 +44,37 @@ pub enum SelectorOperator {
     Exists,
     /// It is not there.
     DoesNotExist,
+    /// Something that no selector knows.
+    Other(Arc<str>),
 }
 
 impl LabelSelector {
-    /// Whether it takes an object with these labels, sorted.
+    /// What no selector can mean, which the schema takes all the same.
+    ///
+    /// # Errors
+    ///
+    /// One sentence.
+    pub fn check(&self) -> Result<(), String> {
+        for it in &self.expressions {
+            match (&it.operator, it.values.is_empty()) {
+                (SelectorOperator::Other(operator), _) => {
+                    return Err(format!(
+                        "{operator:?} is no operator of a selector: In, NotIn, Exists and DoesNotExist are"
+                    ));
+                }
+                (SelectorOperator::In | SelectorOperator::NotIn, true) => {
+                    return Err(format!("of {} no values are said", it.key));
+                }
+                (SelectorOperator::Exists | SelectorOperator::DoesNotExist, false) => {
+                    return Err(format!("values of {} are said that say nothing", it.key));
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether it takes an object with these labels, sorted. One that is wrong takes nothing.
     #[must_use]
     pub fn takes(&self, labels: &[(Arc<str>, Arc<str>)]) -> bool {
         let value = |key: &str| {
@@ -60,14 +87,17 @@ impl LabelSelector {
         let holds = |it: &LabelRequirement| {
             let value = value(&it.key);
             let is_one = value.is_some_and(|value| it.values.contains(value));
-            match it.operator {
+            match &it.operator {
                 SelectorOperator::In => is_one,
                 SelectorOperator::NotIn => !is_one,
                 SelectorOperator::Exists => value.is_some(),
                 SelectorOperator::DoesNotExist => value.is_none(),
+                SelectorOperator::Other(_) => false,
             }
         };
-        self.labels.iter().all(is_equal) && self.expressions.iter().all(holds)
+        self.check().is_ok()
+            && self.labels.iter().all(is_equal)
+            && self.expressions.iter().all(holds)
     }
 }
 
@@ -89,7 +119,7 @@ mod tests {
             operator,
             values: values.iter().map(|value| Arc::from(*value)).collect(),
         };
-        use SelectorOperator::{DoesNotExist, Exists, In, NotIn};
+        use SelectorOperator::{DoesNotExist, Exists, In, NotIn, Other};
         for (pairs, expressions, expected) in [
             (&[][..], vec![], true),
             (&[("env", "test")], vec![], true),
@@ -99,6 +129,13 @@ mod tests {
             (&[], vec![requirement("env", NotIn, &["a", "test"])], false),
             (&[], vec![requirement("zone", NotIn, &["a"])], true),
             (&[], vec![requirement("zone", In, &["a"])], false),
+            (&[], vec![requirement("zone", NotIn, &[])], false),
+            (&[], vec![requirement("zone", DoesNotExist, &["a"])], false),
+            (
+                &[],
+                vec![requirement("env", Other("Like".into()), &["test"])],
+                false,
+            ),
             (&[], vec![requirement("zone", Exists, &[])], false),
             (&[], vec![requirement("zone", DoesNotExist, &[])], true),
             (

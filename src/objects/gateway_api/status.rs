@@ -15,7 +15,7 @@ pub struct Status {
     pub listeners: Box<[ListenerStatus]>,
     /// `supportedFeatures` of a GatewayClass, sorted.
     pub features: Box<[Arc<str>]>,
-    /// `parents` of a route, those of our controller alone.
+    /// `parents` of a route, those of our controller alone, sorted: in which order they stand is also others' to say.
     pub parents: Box<[ParentStatus]>,
 }
 
@@ -71,7 +71,7 @@ pub struct ListenerStatus {
 }
 
 /// `status.parents[]`.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ParentStatus {
     /// `parentRef`.
     pub parent: ParentReference,

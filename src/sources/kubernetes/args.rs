@@ -19,7 +19,8 @@ pub struct Args {
     #[arg(long, env = "ISOBATH_CONTEXT", value_name = "NAME")]
     pub context: Option<String>,
 
-    /// Read these namespaces only (comma-separated), with requests that namespaced Roles allow
+    /// Read these namespaces only (comma-separated), with requests that namespaced Roles allow. The Gateway API is not
+    /// served then: its classes are the cluster's
     #[arg(
         long,
         env = "ISOBATH_WATCH_NAMESPACES",

@@ -41,6 +41,7 @@ use std::time::Duration;
 use prometheus_client::registry::Registry;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
+use tracing::warn;
 
 use crate::objects::{Event, Kind};
 
@@ -109,6 +110,11 @@ impl Kubernetes {
         discovery.ask().await?;
         let served = discovery.served();
         let namespaces: BTreeSet<&str> = args.watch_namespaces.iter().map(String::as_str).collect();
+        if !namespaces.is_empty() && served.contains(&Kind::Gateway) {
+            warn!(
+                "the Gateway API is installed and not served: with --watch-namespaces nothing is read that is the cluster's, as its classes are"
+            );
+        }
         let (mut watched, mut missing) = (Vec::new(), Vec::new());
         for kind in Kind::ALL {
             let is_missing = |custom: &Kind| !served.contains(custom);

@@ -8,10 +8,14 @@ use crate::objects::gateway_api::{GROUP, ParentReference, RouteHead, RouteNamesp
 use crate::objects::{Kind, NamespacedName, ObjectRef};
 use crate::translate::Input;
 
-use super::effective::EffectiveListener;
+use super::effective::{BoundListener, EffectiveListener};
 use super::fault::Fault;
+use super::gateway::EffectiveGateway;
 use super::hostname;
 use super::listener::bind_name;
+
+/// How many pairs of a listener and a hostname are looked at for one route: twice as many as the schema lets it have.
+const MOST_PAIRS: usize = 1 << 16;
 
 /// What a route's parents come to.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
@@ -50,8 +54,10 @@ impl Attachment {
         let Some(head) = head(input, route) else {
             return Self::default();
         };
+        let mut left = MOST_PAIRS;
         let parents = head.parents.iter().enumerate();
-        let parents = parents.filter_map(|(at, parent)| attach(input, route, head, at, parent));
+        let parents =
+            parents.filter_map(|(at, parent)| attach(input, route, head, (at, parent), &mut left));
         Self {
             parents: parents.collect(),
         }
@@ -83,7 +89,7 @@ impl Attachment {
     }
 
     /// Whether it is attached to a listener at a place for all the names that a hostname stands for.
-    pub fn serves(&self, bind: &str, listener: &EffectiveListener, host: &Host) -> bool {
+    pub fn serves(&self, bind: &str, listener: &BoundListener, host: &Host) -> bool {
         let listeners = self.parents.iter().flat_map(|parent| &parent.listeners);
         let mut of_listener = listeners.filter(|it| {
             it.parent == listener.parent
@@ -108,8 +114,8 @@ fn attach(
     input: Input<'_>,
     route: &ObjectRef,
     head: &RouteHead,
-    at: usize,
-    parent: &ParentReference,
+    (at, parent): (usize, &ParentReference),
+    left: &mut usize,
 ) -> Option<ParentAttachment> {
     if &*parent.group != GROUP || &*parent.kind != "Gateway" {
         return None;
@@ -125,6 +131,16 @@ fn attach(
         fault: Some(fault),
         listeners: Box::default(),
     };
+    let pairs = gateway
+        .listeners
+        .len()
+        .saturating_mul(head.hostnames.len().max(1));
+    let Some(rest) = left.checked_sub(pairs) else {
+        let message =
+            format!("its hostnames at the listeners of its parents are more than {MOST_PAIRS}");
+        return Some(not_attached(Fault::new("UnsupportedValue", message)));
+    };
+    *left = rest;
     let is_meant = |it: &&EffectiveListener| {
         let is_named = parent
             .section_name
@@ -148,21 +164,8 @@ fn attach(
         );
         return Some(not_attached(Fault::new("NotAllowedByListeners", message)));
     }
-    let attached = allowing.into_iter().filter_map(|listener| {
-        let hosts = common_hosts(&listener.hostname, &head.hostnames);
-        let binds = gateway
-            .addresses
-            .iter()
-            .filter(|_| listener.fault.is_none());
-        (!hosts.is_empty()).then(|| AttachedTo {
-            parent: listener.parent.clone(),
-            listener: listener.name.clone(),
-            binds: binds
-                .map(|address| bind_name(*address, listener.port))
-                .collect(),
-            hosts: hosts.into_iter().collect(),
-        })
-    });
+    let allowing = allowing.into_iter();
+    let attached = allowing.filter_map(|listener| attached_to(&gateway, listener, head));
     let listeners: Box<[AttachedTo]> = attached.collect();
     if listeners.is_empty() {
         let message = format!("no listener of Gateway {name} has a hostname of the route");
@@ -175,6 +178,25 @@ fn attach(
         at,
         fault: None,
         listeners,
+    })
+}
+
+/// `None` where the two have no name in common.
+fn attached_to(
+    gateway: &EffectiveGateway,
+    listener: &EffectiveListener,
+    head: &RouteHead,
+) -> Option<AttachedTo> {
+    let hosts = common_hosts(&listener.hostname, &head.hostnames);
+    let addresses = gateway.addresses.iter();
+    let served = addresses.filter(|_| listener.fault.is_none());
+    (!hosts.is_empty()).then(|| AttachedTo {
+        parent: listener.parent.clone(),
+        listener: listener.name.clone(),
+        binds: served
+            .map(|address| bind_name(*address, listener.port))
+            .collect(),
+        hosts: hosts.into_iter().collect(),
     })
 }
 

@@ -11,7 +11,7 @@ use crate::objects::{ObjectRef, ServiceBackendPort, ServiceType};
 use crate::translate::service_policy::{FoundPort, find_port};
 use crate::translate::{app_protocol, backend};
 
-use super::context::{Made, Unserved, rewrite};
+use super::context::{Made, Unserved, rewrite, twice};
 use super::fault::Fault;
 use super::grants::permitted;
 use super::headers::Changes;
@@ -23,6 +23,8 @@ pub struct Shares {
     pub shares: Vec<(WeightedCluster, Option<Own>)>,
     /// The weight of those that can't be.
     pub refused: u32,
+    /// Whether the client's address chooses the endpoint of one of them.
+    pub hash_source_ip: bool,
 }
 
 /// Reads the back ends of a rule.
@@ -35,9 +37,13 @@ pub fn shares(made: &mut Made<'_>, backends: &[RuleBackend]) -> Result<Shares, U
     for it in backends {
         let own = own(made, &it.filters)?;
         match cluster(made, &it.backend) {
-            Ok(cluster) => {
+            Ok(Target {
+                cluster,
+                hash_source_ip,
+            }) => {
                 let share = WeightedCluster::new(cluster, it.backend.weight);
                 shares.shares.push((share, own));
+                shares.hash_source_ip |= hash_source_ip;
             }
             Err(fault) => {
                 made.references.push(fault);
@@ -104,17 +110,20 @@ fn own(made: &mut Made<'_>, filters: &[Filter]) -> Result<Option<Own>, Unserved>
     for filter in filters {
         match filter {
             Filter::RequestHeaderModifier(change) => {
-                options.request_headers = Changes::of(change)?;
+                let later = Changes::of(change)?;
+                options.request_headers = options.request_headers.then(later);
             }
             Filter::ResponseHeaderModifier(change) => {
-                options.response_headers = Changes::of(change)?;
+                let later = Changes::of_responses(change)?;
+                options.response_headers = options.response_headers.then(later);
             }
+            Filter::UrlRewrite(_) if options.rewrite.is_some() => return Err(twice("URLRewrite")),
             Filter::UrlRewrite(wanted) => {
                 if let Some(name) = &wanted.hostname {
                     let host = &mut options.request_headers.set;
                     host.insert("host".into(), name.clone());
                 }
-                options.rewrite = wanted.path.as_ref().map(rewrite);
+                options.rewrite = wanted.path.as_ref().map(rewrite).transpose()?;
             }
             Filter::RequestMirror(wanted) => options.mirrors.extend(mirror(made, wanted)?),
             Filter::RequestRedirect(_)
@@ -134,7 +143,7 @@ pub fn mirror(made: &mut Made<'_>, wanted: &MirrorFilter) -> Result<Option<Mirro
     let (numerator, denominator) = wanted.fraction;
     let fraction = Fraction::new(numerator, denominator).map_err(Unserved)?;
     match cluster(made, &wanted.backend) {
-        Ok(cluster) => Ok(Some(Mirror { cluster, fraction })),
+        Ok(Target { cluster, .. }) => Ok(Some(Mirror { cluster, fraction })),
         Err(fault) => {
             made.references.push(fault);
             Ok(None)
@@ -142,8 +151,15 @@ pub fn mirror(made: &mut Made<'_>, wanted: &MirrorFilter) -> Result<Option<Mirro
     }
 }
 
+/// Where requests of a back end go.
+struct Target {
+    cluster: Arc<str>,
+    /// Whether the client's address chooses the endpoint.
+    hash_source_ip: bool,
+}
+
 /// The cluster of a back end.
-fn cluster(made: &mut Made<'_>, wanted: &BackendRef) -> Result<Arc<str>, Fault> {
+fn cluster(made: &mut Made<'_>, wanted: &BackendRef) -> Result<Target, Fault> {
     let ObjectRef { kind, name: route } = made.route;
     let input = made.input;
     let object = &wanted.object;
@@ -187,5 +203,8 @@ fn cluster(made: &mut Made<'_>, wanted: &BackendRef) -> Result<Arc<str>, Fault> 
     }
     let (cluster, source) = backend::with_settings(service, port.port, &policy, settings);
     made.clusters.insert(cluster.clone(), source);
-    Ok(cluster)
+    Ok(Target {
+        cluster,
+        hash_source_ip: policy.hash_source_ip,
+    })
 }

@@ -1,4 +1,7 @@
 //! An address with a port: the listeners that are there, and which of them a name belongs to.
+//!
+//! A listener that is not accepted keeps its names: else those of a wider one would be served with what belongs to another,
+//! which may have asked for more than that one does. They are closed while anything is served on the port.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -6,7 +9,7 @@ use std::sync::Arc;
 use crate::model::{Application, Host, Listener};
 use crate::translate::{Input, ListenerUnit};
 
-use super::effective::{EffectiveListener, Protocol};
+use super::effective::{BoundListener, EffectiveListener, Protocol};
 use super::hostname;
 
 /// What is at an address and port. The name of the model's listener says which these are.
@@ -14,8 +17,10 @@ use super::hostname;
 pub struct Bind {
     /// Where it is; `None` where no Gateway has it.
     pub address: Option<SocketAddr>,
-    /// The listeners, by their hostnames from the narrowest to the widest. Those that are not accepted are not among them.
-    pub listeners: Box<[EffectiveListener]>,
+    /// Whether it is for clear text.
+    pub is_clear: bool,
+    /// The listeners, by their hostnames from the narrowest to the widest, one of each. Those that are not accepted are among them.
+    pub listeners: Box<[BoundListener]>,
 }
 
 impl Bind {
@@ -29,41 +34,57 @@ impl Bind {
         let Some(gateway) = gateways.find(|it| it.addresses.contains(&address.ip())) else {
             return Self::default();
         };
-        let listeners = gateway.listeners.iter();
-        let mut listeners: Vec<_> = listeners
-            .filter(|it| it.port == address.port() && it.fault.is_none())
-            .cloned()
-            .collect();
-        listeners.sort_by_cached_key(|it| (hostname::rank(&it.hostname), it.hostname.clone()));
+        let mut listeners: Vec<_> = gateway.naming(address.port()).collect();
+        let Some(accepted) = listeners.iter().find(|it| it.fault.is_none()) else {
+            return Self::default();
+        };
+        let is_clear = accepted.protocol == Some(Protocol::Http);
+        listeners.sort_by_cached_key(|it| {
+            let is_refused = it.fault.is_some();
+            (
+                hostname::rank(&it.hostname),
+                it.hostname.clone(),
+                is_refused,
+            )
+        });
+        listeners.dedup_by(|one, before| one.hostname == before.hostname);
         Self {
-            address: (!listeners.is_empty()).then_some(address),
-            listeners: listeners.into(),
+            address: Some(address),
+            is_clear,
+            listeners: listeners
+                .into_iter()
+                .map(EffectiveListener::bound)
+                .collect(),
         }
     }
 
-    /// The listener that a name belongs to: the one with the narrowest hostname.
-    pub fn owner(&self, host: &Host) -> Option<&EffectiveListener> {
+    /// The hostnames of its listeners, from the narrowest to the widest.
+    pub fn hostnames(&self) -> Box<[Host]> {
+        let listeners = self.listeners.iter();
+        listeners.map(|it| it.hostname.clone()).collect()
+    }
+
+    /// The listener of a hostname.
+    pub fn listener(&self, hostname: &Host) -> Option<&BoundListener> {
         let mut listeners = self.listeners.iter();
-        listeners.find(|it| hostname::covers(&it.hostname, host))
+        listeners.find(|it| it.hostname == *hostname)
     }
 
     /// The listener as it is served.
     pub fn unit(&self, name: &Arc<str>) -> ListenerUnit {
-        let (Some(address), Some(first)) = (self.address, self.listeners.first()) else {
+        let Some(address) = self.address else {
             return ListenerUnit::default();
         };
-        let is_clear = first.protocol == Some(Protocol::Http);
-        let hostnames = self.listeners.iter().map(|it| it.hostname.clone());
         ListenerUnit {
             listener: Some(Listener {
                 name: name.clone(),
                 address,
-                application: match is_clear {
+                application: match self.is_clear {
                     true => Application::Http,
                     false => Application::Tls,
                 },
             }),
-            hostnames: (!is_clear).then(|| hostnames.collect()),
+            hostnames: (!self.is_clear).then(|| self.hostnames().into()),
             ..ListenerUnit::default()
         }
     }

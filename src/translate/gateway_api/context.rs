@@ -14,6 +14,11 @@ use super::fault::Fault;
 #[derive(Debug)]
 pub struct Unserved(pub String);
 
+/// That a filter is there twice, of which one would be skipped.
+pub fn twice(kind: &str) -> Unserved {
+    Unserved(format!("two filters {kind} of one rule or back end"))
+}
+
 /// What is gathered while rules are read.
 pub struct Made<'a> {
     /// The objects.
@@ -26,15 +31,28 @@ pub struct Made<'a> {
     pub clusters: BTreeMap<Arc<str>, ClusterSource>,
     /// What of its references can't be used.
     pub references: Vec<Fault>,
+    /// What is not as it says, and keeps nothing from being served.
+    pub told: Vec<Fault>,
 }
 
-/// A new path, as a filter says it.
-pub fn rewrite(path: &PathModifier) -> PathRewrite {
-    match path {
-        PathModifier::ReplaceFullPath(path) if path.is_empty() => {
+/// A new path, as a filter says it. An empty one is as good as the root.
+///
+/// # Errors
+///
+/// One sentence on what is no path.
+pub fn rewrite(path: &PathModifier) -> Result<PathRewrite, Unserved> {
+    let (PathModifier::ReplaceFullPath(text) | PathModifier::ReplacePrefixMatch(text)) = path;
+    let is_path = text.is_empty() || text.starts_with('/');
+    if !is_path || text.bytes().any(|byte| byte.is_ascii_control()) {
+        return Err(Unserved(format!(
+            "{text:?} can't be a new path: one begins with / and has no control characters"
+        )));
+    }
+    Ok(match path {
+        PathModifier::ReplaceFullPath(_) if text.is_empty() => {
             PathRewrite::ReplaceFullPath("/".into())
         }
-        PathModifier::ReplaceFullPath(path) => PathRewrite::ReplaceFullPath(path.clone()),
-        PathModifier::ReplacePrefixMatch(prefix) => PathRewrite::ReplacePrefix(prefix.clone()),
-    }
+        PathModifier::ReplaceFullPath(_) => PathRewrite::ReplaceFullPath(text.clone()),
+        PathModifier::ReplacePrefixMatch(_) => PathRewrite::ReplacePrefix(text.clone()),
+    })
 }

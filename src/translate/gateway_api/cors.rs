@@ -20,14 +20,11 @@ pub fn cors(filter: &CorsFilter) -> Result<Cors, String> {
             Origins::Like(patterns.into_iter().flatten().collect())
         }
     };
-    let texts = |list: &'_ [std::sync::Arc<str>]| list.to_vec();
-    let (methods, headers) = (texts(&filter.methods), texts(&filter.headers));
-    let exposed = texts(&filter.exposed);
     let mut cors = Cors::new(
         origins,
-        methods.iter().map(|it| &**it),
-        headers.iter().map(|it| &**it),
-        exposed.iter().map(|it| &**it),
+        filter.methods.iter().map(|it| &**it),
+        filter.headers.iter().map(|it| &**it),
+        filter.exposed.iter().map(|it| &**it),
     )?;
     cors.max_age = Some(Duration::from_secs(filter.max_age.into()));
     cors.allows_credentials = filter.credentials;

@@ -37,6 +37,25 @@ pub struct EffectiveListener {
     pub overlaps: bool,
 }
 
+/// A listener as its hosts see it: what is told of it, and who may attach, is nothing to them.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct BoundListener {
+    /// The object that has it.
+    pub parent: ObjectRef,
+    /// Its name there.
+    pub name: Arc<str>,
+    /// The port by which clients reach it.
+    pub port: u16,
+    /// What is spoken there; `None` for what nobody speaks.
+    pub protocol: Option<Protocol>,
+    /// The names that it is for.
+    pub hostname: Host,
+    /// The Secrets that it is served with, at most one for each kind of key.
+    pub certificates: Box<[NamespacedName]>,
+    /// Whether it is served.
+    pub is_programmed: bool,
+}
+
 /// What is spoken on a listener.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Protocol {
@@ -65,6 +84,24 @@ impl Protocol {
 }
 
 impl EffectiveListener {
+    /// Whether names belong to it, be it served or not: one that speaks what nobody knows has those that it says.
+    pub fn has_names(&self) -> bool {
+        self.protocol.is_some() || !self.hostname.is_any()
+    }
+
+    /// As its hosts see it.
+    pub fn bound(&self) -> BoundListener {
+        BoundListener {
+            parent: self.parent.clone(),
+            name: self.name.clone(),
+            port: self.port,
+            protocol: self.protocol,
+            hostname: self.hostname.clone(),
+            certificates: self.certificates.clone(),
+            is_programmed: self.is_programmed(),
+        }
+    }
+
     /// Whether it is served: not whether its Gateway has an address.
     pub fn is_programmed(&self) -> bool {
         let has_certificate = match self.protocol {

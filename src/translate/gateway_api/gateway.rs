@@ -1,7 +1,7 @@
 //! What a Gateway comes to by itself: its addresses, and its listeners with what is wrong with each.
 //!
-//! Each Gateway has addresses of its own, and so never shares a port with another one: of two that name an address the older
-//! has it. An address that is given by the holder of the lease stands in the Gateway's status before anybody binds it.
+//! Each Gateway has addresses of its own, and so never shares a port with another one: of two that name an address the one has it
+//! that had it before, and else the older. An address that is given by the holder of the lease stands in the Gateway's status before anybody binds it.
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -32,6 +32,8 @@ pub struct EffectiveGateway {
     pub listeners: Box<[EffectiveListener]>,
     /// What is wrong with the certificate that back ends are to be shown.
     pub client_certificate_fault: Option<Fault>,
+    /// What is not as it says, and keeps nothing from being served.
+    pub told: Option<Fault>,
 }
 
 impl EffectiveGateway {
@@ -45,6 +47,7 @@ impl EffectiveGateway {
             fault: fault(input, gateway),
             listeners: listener::listeners(input, gateway),
             client_certificate_fault: client_certificate_fault(input, gateway),
+            told: told(gateway),
             ..Self::default()
         };
         if made.fault.is_none() {
@@ -56,16 +59,26 @@ impl EffectiveGateway {
     /// The addresses and ports that it listens on, and the hostnames of its listeners there.
     pub fn claims(&self) -> BTreeSet<Claimable> {
         let accepted = self.listeners.iter().filter(|it| it.fault.is_none());
+        let ports: BTreeSet<u16> = accepted.map(|it| it.port).collect();
         let mut claims = BTreeSet::new();
-        for listener in accepted {
+        for port in ports {
             for address in &self.addresses {
-                let name = listener::bind_name(*address, listener.port);
+                let name = listener::bind_name(*address, port);
                 let front = Front::Listener(name.clone());
                 claims.insert(Claimable::Listener(name));
-                claims.insert(Claimable::Host(front, listener.hostname.clone()));
+                claims.extend(self.naming(port).map(|listener| {
+                    let hostname = listener.hostname.clone();
+                    Claimable::Host(front.clone(), hostname)
+                }));
             }
         }
         claims
+    }
+
+    /// The listeners of a port that have names there, accepted or not.
+    pub fn naming(&self, port: u16) -> impl Iterator<Item = &EffectiveListener> {
+        let of_port = self.listeners.iter().filter(move |it| it.port == port);
+        of_port.filter(|it| it.has_names())
     }
 
     /// Whether everything of it that could be served is, at some address.
@@ -168,27 +181,46 @@ fn usable(input: Input<'_>, name: &NamespacedName, value: &str) -> Result<IpAddr
             "{address} is none of the addresses of --gateway-addresses"
         ));
     }
-    let others = input.reader.gateways_at(address).into_iter();
-    let mut older = others.take_while(|other| other != name);
-    let taken = older.find(|other| {
+    // Whoever has it keeps it: a running Gateway loses no connection to one that names its address later, however old that is.
+    let has = |gateway: &NamespacedName| {
+        let mut addresses = input.reader.gateway_addresses(gateway).iter();
+        addresses.any(|(_, value)| value.parse() == Ok(address))
+    };
+    let named = input.reader.gateways_at(address).into_iter();
+    let ours = named.filter(|other| {
         let gateway = input.reader.gateway(other);
         gateway.is_some_and(|gateway| is_ours(input, gateway))
     });
-    match taken {
-        None => Ok(address),
-        Some(other) => Err(format!(
-            "{address} is that of Gateway {other}, which is older"
+    // Of two that are alike in this the first is the older.
+    match ours.min_by_key(|gateway| !has(gateway)) {
+        Some(other) if other != *name => Err(format!(
+            "{address} is that of Gateway {other}, which {}",
+            if has(&other) { "has it" } else { "is older" }
         )),
+        _ => Ok(address),
     }
+}
+
+/// What of a Gateway has no effect here.
+fn told(gateway: &Gateway) -> Option<Fault> {
+    let infrastructure = &gateway.infrastructure;
+    let is_said = !infrastructure.labels.is_empty() || !infrastructure.annotations.is_empty();
+    is_said.then(|| {
+        let message = "spec.infrastructure has labels or annotations, which nothing bears: no object is made for a Gateway";
+        Fault::new("UnsupportedValue", message)
+    })
 }
 
 fn client_certificate_fault(input: Input<'_>, gateway: &Gateway) -> Option<Fault> {
     let reference = gateway.client_certificate.as_ref()?;
     let namespace = &gateway.metadata.name.namespace;
     let found = certificates::secret(input, ("Gateway", namespace), reference);
-    let fault = found.err()?;
-    Some(match fault.reason {
-        "RefNotPermitted" => fault,
-        _ => Fault::new("InvalidClientCertificateRef", fault.message),
+    let invalid = |message| Fault::new("InvalidClientCertificateRef", message);
+    Some(match found {
+        Err(fault) if fault.reason == "RefNotPermitted" => fault,
+        Err(fault) => invalid(fault.message),
+        Ok((name, _)) => invalid(format!(
+            "spec.tls.backend is not served yet: no back end is shown the certificate of Secret {name}"
+        )),
     })
 }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crate::model::{HeaderChange, HeaderMode, HeaderModifier, HeaderName};
+use crate::model::{HeaderChange, HeaderMode, HeaderModifier, HeaderName, check_host};
 use crate::objects::gateway_api as api;
 
 use super::context::Unserved;
@@ -20,7 +20,17 @@ pub struct Changes {
 }
 
 impl Changes {
-    /// Reads a filter. Of two entries of one name the first counts.
+    /// Reads a filter of responses, which have no Host.
+    pub fn of_responses(filter: &api::HeaderModifier) -> Result<Self, Unserved> {
+        let values = filter.set.iter().chain(&filter.add);
+        let mut names = values.map(|it| &it.name).chain(&filter.remove);
+        if names.any(|name| name.eq_ignore_ascii_case("host")) {
+            return Err(Unserved("a response has no Host".to_owned()));
+        }
+        Self::of(filter)
+    }
+
+    /// Reads a filter of requests. Of two entries of one name the first counts.
     pub fn of(filter: &api::HeaderModifier) -> Result<Self, Unserved> {
         let mut changes = Self::default();
         for it in &filter.set {
@@ -37,7 +47,7 @@ impl Changes {
             changes.add.entry(name).or_insert(value);
         }
         for name in &filter.remove {
-            let name = HeaderName::new(name).map_err(Unserved)?;
+            let name = self::name(name)?;
             if name.as_str() == "host" {
                 return Err(Unserved("a Host can be set, and not removed".to_owned()));
             }
@@ -80,9 +90,17 @@ impl Changes {
 
 /// The name in lower case, of a header that Envoy would send with this value.
 fn checked(name: &str, value: &str) -> Result<Arc<str>, Unserved> {
-    let name = HeaderName::new(name).map_err(Unserved)?;
-    if name.as_str() != "host" {
-        HeaderChange::literal(name.as_str(), value, HeaderMode::Set).map_err(Unserved)?;
+    let name = self::name(name)?;
+    match name.as_str() {
+        "host" => check_host(value).map_err(Unserved)?,
+        other => _ = HeaderChange::literal(other, value, HeaderMode::Set).map_err(Unserved)?,
     }
     Ok(name.as_str().into())
+}
+
+/// The name of a header that a route may change.
+fn name(name: &str) -> Result<HeaderName, Unserved> {
+    let name = HeaderName::new(name).map_err(Unserved)?;
+    name.check_framing().map_err(Unserved)?;
+    Ok(name)
 }

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use crate::objects::gateway_api::{GROUP, Gateway, Listener, RouteGroupKind};
+use crate::objects::gateway_api::{GROUP, Gateway, Listener, RouteGroupKind, RouteNamespaces};
 use crate::objects::{Kind, ObjectRef};
 use crate::translate::Input;
 
@@ -109,6 +109,12 @@ fn fault(gateway: &Gateway, listener: &Listener, protocol: Option<Protocol>) -> 
     };
     if listener.has_filters {
         let message = "filters of a listener are not served, and so nothing of it is";
+        return Some(Fault::new("UnsupportedValue", message));
+    }
+    if let RouteNamespaces::Selector(selector) = &listener.allowed_routes.namespaces
+        && let Err(why) = selector.check()
+    {
+        let message = format!("allowedRoutes.namespaces.selector takes no namespace: {why}");
         return Some(Fault::new("UnsupportedValue", message));
     }
     let tls = listener.tls.as_ref();

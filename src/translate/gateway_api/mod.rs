@@ -13,7 +13,7 @@
 //!
 //! # Decided where the specification leaves it open
 //!
-//! - Each Gateway has addresses of its own ([`GatewayOptions::addresses`]). Of two that name one the older has it.
+//! - Each Gateway has addresses of its own ([`GatewayOptions::addresses`]). Of two that name one it is whose status has it, and else the older's.
 //! - Two listeners of one Gateway that can't stand beside each other are both not served.
 //! - A regular expression as a path comes after exact paths and before prefixes ([`crate::model::order`]).
 //! - An HTTPRoute and a GRPCRoute may have one hostname; calls of gRPC are tried first.
@@ -59,7 +59,9 @@ use super::{HostUnit, Input, ListenerUnit};
 
 pub use attachment::Attachment;
 pub use bind::Bind;
+pub use effective::BoundListener;
 pub use gateway::EffectiveGateway;
+pub use hostname::covers;
 pub use options::GatewayOptions;
 pub use rules::RouteRules;
 

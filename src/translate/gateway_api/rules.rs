@@ -13,10 +13,10 @@ use crate::model::{
 };
 use crate::objects::gateway_api::{Filter, RedirectFilter, Retry, RuleBackend};
 use crate::objects::{Field, FieldRef, Kind, ObjectRef};
-use crate::translate::{ClusterSource, Input, budget};
+use crate::translate::{ClusterSource, Input, backend, budget};
 
 use super::backends::{mirror, shares};
-use super::context::{Made, Unserved, rewrite};
+use super::context::{Made, Unserved, rewrite, twice};
 use super::cors::cors;
 use super::duration::duration;
 use super::fault::{Fault, first_of};
@@ -34,11 +34,18 @@ pub struct RouteRules {
     pub references_fault: Option<Fault>,
     /// What it asks for that is not served. Then it has no routes.
     pub unserved: Option<Fault>,
+    /// What is not as it says, and keeps nothing from being served.
+    pub told: Option<Fault>,
     /// What its routes cost for one host.
     pub cost: u64,
 }
 
 impl RouteRules {
+    /// What it comes to at so many hosts.
+    pub const fn at(&self, hosts: u64) -> u64 {
+        hosts.saturating_mul(self.cost.saturating_add(budget::host()))
+    }
+
     /// Reads a route.
     pub fn of(input: Input<'_>, route: &ObjectRef) -> Self {
         let mut made = Made {
@@ -47,6 +54,7 @@ impl RouteRules {
             is_grpc: route.kind == Kind::GrpcRoute,
             clusters: BTreeMap::new(),
             references: Vec::new(),
+            told: Vec::new(),
         };
         let routes = match made.routes() {
             Ok(routes) => routes,
@@ -65,9 +73,13 @@ impl RouteRules {
             clusters: made.clusters,
             references_fault: first_of(&made.references).err(),
             unserved: None,
+            told: first_of(&made.told).err(),
         }
     }
 }
+
+/// More retries of one request would be a storm.
+const MOST_RETRIES: u32 = 100;
 
 /// What a rule asks for, of whatever kind.
 struct Rule<'a> {
@@ -123,6 +135,13 @@ impl Made<'_> {
             }
             let timeout = timeout(rule.request_timeout.as_ref())?;
             let per_try = self::timeout(rule.backend_timeout.as_ref())?;
+            if let Some(retry) = rule.retry.as_ref().filter(|it| it.attempts > MOST_RETRIES) {
+                let attempts = retry.attempts;
+                let message = format!(
+                    "retry.attempts of rule {index} is {attempts}, of which {MOST_RETRIES} are made"
+                );
+                self.told.push(Fault::new("UnsupportedValue", message));
+            }
             self.add(
                 &Rule {
                     index,
@@ -142,6 +161,10 @@ impl Made<'_> {
         let mut done = Done::default();
         for filter in rule.filters {
             self.filter(filter, &mut done)?;
+        }
+        if done.redirect.is_some() && done.is_rewritten {
+            let message = "RequestRedirect and URLRewrite exclude each other";
+            return Err(Unserved(message.to_owned()));
         }
         let action = match (done.redirect.take(), done.is_unknown) {
             (_, true) => RouteAction::status(500),
@@ -175,16 +198,25 @@ impl Made<'_> {
             Filter::RequestHeaderModifier(change) => {
                 done.request_headers = done.request_headers.then(Changes::of(change)?);
             }
-            Filter::ResponseHeaderModifier(change) => done.response_headers = Changes::of(change)?,
-            Filter::RequestRedirect(wanted) => done.redirect = Some(redirect(wanted)),
+            Filter::ResponseHeaderModifier(change) => {
+                let later = Changes::of_responses(change)?;
+                done.response_headers = done.response_headers.then(later);
+            }
+            Filter::RequestRedirect(_) if done.redirect.is_some() => {
+                return Err(twice("RequestRedirect"));
+            }
+            Filter::RequestRedirect(wanted) => done.redirect = Some(redirect(wanted)?),
+            Filter::UrlRewrite(_) if done.is_rewritten => return Err(twice("URLRewrite")),
             Filter::UrlRewrite(wanted) => {
+                done.is_rewritten = true;
                 if let Some(name) = &wanted.hostname {
                     let set = &mut done.request_headers.set;
                     set.insert("host".into(), name.clone());
                 }
-                done.rewrite = wanted.path.as_ref().map(rewrite);
+                done.rewrite = wanted.path.as_ref().map(rewrite).transpose()?;
             }
             Filter::RequestMirror(wanted) => done.mirrors.extend(mirror(self, wanted)?),
+            Filter::Cors(_) if done.filters.cors.is_some() => return Err(twice("CORS")),
             Filter::Cors(wanted) => done.filters.cors = Some(cors(wanted).map_err(Unserved)?),
             // Its requests get an error: a filter that nobody knows is never skipped.
             Filter::ExtensionRef([_, kind, name]) => {
@@ -224,12 +256,13 @@ impl Made<'_> {
         });
         let backends = backends.collect::<Result<_, Unserved>>()?;
         let mirrors = std::mem::take(&mut done.mirrors);
-        let has_more = refused.is_some() || !mirrors.is_empty();
-        let options = ForwardOptions {
-            refused,
-            mirrors,
-            ..ForwardOptions::default()
+        let mut options = match shares.hash_source_ip {
+            true => backend::by_source_ip(),
+            false => ForwardOptions::default(),
         };
+        let has_more = shares.hash_source_ip || refused.is_some() || !mirrors.is_empty();
+        options.refused = refused;
+        options.mirrors = mirrors;
         let service = match rule.backends {
             [only] => Some(only.backend.object.name.clone()),
             _ => None,
@@ -251,6 +284,8 @@ struct Done {
     request_headers: Changes,
     response_headers: Changes,
     redirect: Option<Redirect>,
+    /// Whether there is a filter that rewrites.
+    is_rewritten: bool,
     rewrite: Option<PathRewrite>,
     mirrors: Vec<Mirror>,
     filters: Filters,
@@ -259,8 +294,8 @@ struct Done {
 }
 
 /// A redirect as far as it does not depend on the listener ([`super::virtual_host`]).
-fn redirect(filter: &RedirectFilter) -> Redirect {
-    Redirect {
+fn redirect(filter: &RedirectFilter) -> Result<Redirect, Unserved> {
+    Ok(Redirect {
         scheme: match filter.scheme.as_deref() {
             Some("https") => Some("https"),
             Some("http") => Some("http"),
@@ -268,10 +303,10 @@ fn redirect(filter: &RedirectFilter) -> Redirect {
         },
         hostname: filter.hostname.clone(),
         port: filter.port,
-        path: filter.path.as_ref().map(rewrite),
+        path: filter.path.as_ref().map(rewrite).transpose()?,
         strip_query: false,
         status: filter.status,
-    }
+    })
 }
 
 /// No time-out where none is said, or where it is zero.
@@ -292,8 +327,6 @@ fn retry(
 ) -> Result<Option<RetryPolicy>, Unserved> {
     /// As many as every route has that says nothing.
     const RETRIES: u32 = 2;
-    /// More would be a storm.
-    const MOST: u32 = 100;
     let Some(wanted) = wanted else {
         return Ok(per_try_timeout.map(|_| RetryPolicy {
             num_retries: RETRIES,
@@ -307,7 +340,7 @@ fn retry(
     });
     let codes = wanted.codes.iter().copied();
     Ok(Some(RetryPolicy {
-        num_retries: wanted.attempts.min(MOST),
+        num_retries: wanted.attempts.min(MOST_RETRIES),
         per_try_timeout,
         status_codes: codes.collect::<BTreeSet<u16>>(),
         back_off: back_off.transpose().map_err(Unserved)?,

@@ -89,7 +89,8 @@ pub fn of_gateway(input: Input<'_>, object: &ObjectRef) -> Option<WantedStatus> 
     let mut conditions = Conditions::of(generation);
     let (accepted, message) = match accepted(&gateway) {
         Ok((reason, message)) => {
-            conditions.set("Accepted", ConditionStatus::True, reason, message);
+            let message = with(message, gateway.told.as_ref());
+            conditions.set("Accepted", ConditionStatus::True, reason, &message);
             (true, "")
         }
         Err(fault) => {
@@ -134,6 +135,14 @@ pub fn of_gateway(input: Input<'_>, object: &ObjectRef) -> Option<WantedStatus> 
         },
         wanted_addresses: gateway.wanted_addresses,
     })
+}
+
+/// That something holds, and what is not as the object says.
+fn with(message: &str, told: Option<&Fault>) -> String {
+    match told {
+        None => message.to_owned(),
+        Some(told) => format!("{message}; {}", told.message),
+    }
 }
 
 /// Whether a Gateway is accepted, as its listeners are.
@@ -219,7 +228,7 @@ pub fn route_fault(input: Input<'_>, object: &ObjectRef, attachment: &Attachment
     if let Some(fault) = &rules.unserved {
         return Some(fault.clone());
     }
-    let cost = attachment.hosts().saturating_mul(rules.cost);
+    let cost = rules.at(attachment.hosts());
     (cost > crate::translate::budget::BASE).then(|| {
         let message = format!(
             "its rules at all of its hostnames and listeners are not served: {}",
@@ -238,7 +247,11 @@ pub fn of_route(input: Input<'_>, object: &ObjectRef) -> Option<WantedStatus> {
     let parents = attachment.parents.iter().filter_map(|parent| {
         let mut conditions = Conditions::of(head.generation);
         let fault = parent.fault.as_ref().or(own.as_ref());
-        conditions.holds("Accepted", fault, "It is attached");
+        conditions.holds(
+            "Accepted",
+            fault,
+            &with("It is attached", rules.told.as_ref()),
+        );
         let references = rules.references_fault.as_ref();
         conditions.holds("ResolvedRefs", references, "All references can be used");
         Some(ParentStatus {
@@ -246,9 +259,12 @@ pub fn of_route(input: Input<'_>, object: &ObjectRef) -> Option<WantedStatus> {
             conditions: conditions.sorted(),
         })
     });
+    // In an order of their own, as another controller may write them in any.
+    let mut parents: Vec<_> = parents.collect();
+    parents.sort();
     Some(WantedStatus {
         status: Status {
-            parents: parents.collect(),
+            parents: parents.into(),
             ..Status::default()
         },
         wanted_addresses: 0,
@@ -264,6 +280,7 @@ pub fn problems(input: Input<'_>, object: &ObjectRef) -> Vec<Problem> {
                 &gateway.fault,
                 &gateway.address_fault,
                 &gateway.client_certificate_fault,
+                &gateway.told,
             ];
             let listeners = gateway.listeners.iter();
             let of_listeners = listeners.flat_map(|it| {
@@ -289,8 +306,10 @@ pub fn problems(input: Input<'_>, object: &ObjectRef) -> Vec<Problem> {
             }
             let parents = attachment.parents.iter().filter_map(|it| it.fault.clone());
             let own = route_fault(input, object, &attachment);
-            let references = input.route_rules(object).references_fault.clone();
-            parents.chain(own).chain(references).collect()
+            let rules = input.route_rules(object);
+            let others = [&rules.references_fault, &rules.told];
+            let others = others.into_iter().flatten().cloned();
+            parents.chain(own).chain(others).collect()
         }
         _ => Vec::new(),
     };

@@ -2,20 +2,20 @@
 //!
 //! A name belongs to one listener, that with the narrowest hostname. Envoy finds the virtual host before the route, so that of a
 //! name has the routes of every hostname that covers it: a request that none of the narrower ones takes goes on to the wider.
-//! Such copies are on the account of the routes that name the host.
+//! Such copies are on the account of the routes that name the host. A name that only routes of another listener say is no host of
+//! its own: what covers it answers for it.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::model::order::{Created, Place, Ranked, gateway_api};
-use crate::model::{
-    Alpn, Front, Host, Route, RouteAction, RouteMatch, TlsParameters, TlsServer, VirtualHost,
-};
+use crate::model::{Front, Host, Route, RouteAction, RouteMatch, TlsServer, VirtualHost};
 use crate::objects::{Field, FieldRef, Kind, ObjectRef, Problem};
-use crate::translate::{HostUnit, HttpsHost, Input, budget, reason};
+use crate::translate::{HostUnit, HttpsHost, Input, budget, httpproxy, reason};
 
 use super::attachment::{head, hostname_for};
-use super::effective::{EffectiveListener, Protocol};
+use super::effective::{BoundListener, Protocol};
+use super::hostname;
 
 /// A route with its rank.
 struct Entry {
@@ -43,35 +43,55 @@ pub fn host(input: Input<'_>, front: &Front, host: &Host) -> HostUnit {
     let Front::Listener(name) = front else {
         return HostUnit::default();
     };
-    let bind = input.bind(name);
-    let Some(listener) = bind.owner(host) else {
-        return HostUnit::default();
-    };
     let mut unit = HostUnit {
         any_depth: true,
         ..HostUnit::default()
     };
-    if !listener.is_programmed() {
-        // No wildcard above it answers for it.
-        unit.is_closed = true;
+    let hostname = input.hostname_of(name, host);
+    let Some(hostname) = &*hostname else {
+        return unit;
+    };
+    let listener = input.listener_at(name, hostname);
+    let Some(listener) = &*listener else {
+        return unit;
+    };
+    if !listener.is_programmed {
+        if host == hostname {
+            close(host, listener, &mut unit);
+        }
         return unit;
     }
-    let routes = routes(input, name, listener, host, &mut unit);
-    let virtual_host = VirtualHost {
-        host: host.clone(),
-        routes,
-        filters: None,
-        client_check: None,
+    let Some(routes) = routes(input, name, listener, host, &mut unit) else {
+        return unit;
     };
+    let virtual_host = virtual_host(host.clone(), routes);
     match listener.protocol {
-        Some(Protocol::Https) => unit.https = Some(https(listener, virtual_host)),
+        Some(Protocol::Https) => unit.https = Some(https(input, listener, virtual_host)),
         Some(Protocol::Http) => unit.http = Some(virtual_host),
         None => {}
     }
+    httpproxy::guard_host(input, &mut unit);
     unit
 }
 
-fn https(listener: &EffectiveListener, virtual_host: VirtualHost) -> HttpsHost {
+const fn virtual_host(host: Host, routes: Vec<Route>) -> VirtualHost {
+    VirtualHost {
+        host,
+        routes,
+        filters: None,
+        client_check: None,
+    }
+}
+
+/// No wildcard above a hostname that is not served answers for it: in clear it is unknown, and by TLS refused.
+fn close(hostname: &Host, listener: &BoundListener, unit: &mut HostUnit) {
+    if listener.protocol != Some(Protocol::Https) {
+        unit.http = Some(virtual_host(hostname.clone(), Vec::new()));
+    }
+    unit.is_closed = listener.protocol != Some(Protocol::Http);
+}
+
+fn https(input: Input<'_>, listener: &BoundListener, virtual_host: VirtualHost) -> HttpsHost {
     let at = format!("spec.listeners[{}]", listener.name);
     let source = FieldRef::new(listener.parent.clone(), Field::At(at.into()));
     let secrets: BTreeSet<_> = listener.certificates.iter().cloned().collect();
@@ -82,8 +102,8 @@ fn https(listener: &EffectiveListener, virtual_host: VirtualHost) -> HttpsHost {
     HttpsHost {
         server: TlsServer::new(
             certificates.collect(),
-            TlsParameters::default(),
-            Alpn::default(),
+            input.options.tls.of_any(),
+            input.options.tls.alpn,
             None,
             source.clone(),
         )
@@ -95,33 +115,35 @@ fn https(listener: &EffectiveListener, virtual_host: VirtualHost) -> HttpsHost {
     }
 }
 
-/// The routes that are attached to the listener for a host.
+/// The routes that are attached to the listener for a host; `None` where none of them names it, and neither does the listener.
 fn routes(
     input: Input<'_>,
     name: &Arc<str>,
-    listener: &EffectiveListener,
+    listener: &BoundListener,
     host: &Host,
     unit: &mut HostUnit,
-) -> Vec<Route> {
+) -> Option<Vec<Route>> {
     let front = Front::Listener(name.clone());
     let mut seen = BTreeSet::new();
     let mut entries = Vec::new();
     let mut own: Vec<ObjectRef> = Vec::new();
     let (mut copied, mut allowance) = (0_u64, 0_u64);
-    for covering in super::hostname::covering(host) {
+    // Nothing is attached for more than the listener is for.
+    let covering = hostname::covering(host).into_iter();
+    for covering in covering.take_while(|it| hostname::covers(&listener.hostname, it)) {
         for route in input.reader.claimants(&front, &covering) {
             let is_route = matches!(route.kind, Kind::HttpRoute | Kind::GrpcRoute);
             if !is_route || !seen.insert(route.clone()) {
                 continue;
             }
             let attachment = input.attachment(&route);
-            let rules = input.route_rules(&route);
-            let hosts = attachment.hosts().max(1);
             if !attachment.serves(name, listener, host) {
                 continue;
             }
+            let rules = input.route_rules(&route);
+            let hosts = attachment.hosts().max(1);
             if covering == *host {
-                let left = budget::BASE.saturating_sub(hosts.saturating_mul(rules.cost));
+                let left = budget::BASE.saturating_sub(rules.at(hosts));
                 allowance = allowance.max(left / hosts);
                 own.push(route.clone());
             } else {
@@ -129,13 +151,16 @@ fn routes(
                 copied = copied.saturating_add(rules.cost);
                 if copied > allowance {
                     tell_left_out(host, &own, &mut unit.problems);
-                    return finish(input, listener, entries, unit);
+                    return Some(finish(input, listener, entries, unit));
                 }
             }
             add(input, &route, host, &mut entries);
         }
+        if covering == *host && own.is_empty() && *host != listener.hostname {
+            return None;
+        }
     }
-    finish(input, listener, entries, unit)
+    Some(finish(input, listener, entries, unit))
 }
 
 fn tell_left_out(host: &Host, own: &[ObjectRef], problems: &mut Vec<Problem>) {
@@ -181,7 +206,7 @@ fn add(input: Input<'_>, object: &ObjectRef, host: &Host, entries: &mut Vec<Entr
 
 fn finish(
     input: Input<'_>,
-    listener: &EffectiveListener,
+    listener: &BoundListener,
     mut entries: Vec<Entry>,
     unit: &mut HostUnit,
 ) -> Vec<Route> {
@@ -204,7 +229,7 @@ fn finish(
 
 /// A redirect without a port leads to that of its scheme, or where it names none to the listener's. What a scheme has by itself is
 /// left out.
-fn on_listener(mut route: Route, listener: &EffectiveListener) -> Route {
+fn on_listener(mut route: Route, listener: &BoundListener) -> Route {
     let RouteAction::Redirect(redirect) = &mut route.action else {
         return route;
     };

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde::Deserialize;
 
 use super::super::super::gateway_api::{LabelRequirement, LabelSelector, SelectorOperator};
-use super::super::super::validate::{FieldError, Rules, not_supported};
+use super::super::super::validate::{FieldError, Rules};
 use super::super::super::{Kind, Namespace, Object};
 use super::super::json::{Kept, List, Struct, Text, TextMap};
 use super::super::metadata::MetadataWire;
@@ -71,10 +71,8 @@ fn requirement(at: At<'_>, wire: RequirementWire) -> Result<LabelRequirement, Fi
         "NotIn" => SelectorOperator::NotIn,
         "Exists" => SelectorOperator::Exists,
         "DoesNotExist" => SelectorOperator::DoesNotExist,
-        other => {
-            let supported = ["In", "NotIn", "Exists", "DoesNotExist"];
-            return Err(not_supported(at.of("operator"), other, &supported));
-        }
+        // The schema takes any text.
+        _ => SelectorOperator::Other(operator),
     };
     Ok(LabelRequirement {
         key,

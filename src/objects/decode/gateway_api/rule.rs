@@ -10,8 +10,7 @@ use super::super::super::gateway_api::{
 use super::super::super::validate::{FieldError, invalid};
 use super::super::json::{Bool, Kept, List, Struct, Whole};
 use super::super::schema::{
-    At, HOST, PATH, each, each_of, matching, number, number_of, one_of, perhaps, present, text,
-    texts,
+    At, HOST, each, each_of, matching, number, number_of, one_of, perhaps, present, text, texts,
 };
 use super::super::wires::wires;
 use super::reference::{BackendWire, ObjectWire, backend, name, parameters, port, said};
@@ -227,12 +226,12 @@ fn grpc_match(at: At<'_>, wire: GrpcMatchWire) -> Result<GrpcMatch, FieldError> 
 }
 
 fn retry(at: At<'_>, wire: RetryWire) -> Result<Retry, FieldError> {
-    let attempts = number(at.of("attempts"), wire.attempts, 0, i32::MAX.unsigned_abs())?;
+    let attempts = number(at.of("attempts"), wire.attempts, 0, i64::MAX)?;
     Ok(Retry {
         codes: each(at.of("codes"), wire.codes, |at, code| {
             Ok(number(at, Some(code), 400, 599)?.unwrap_or_default())
         })?,
-        attempts: attempts.unwrap_or(1),
+        attempts: attempts.map_or(1, |it| u32::try_from(it).unwrap_or(u32::MAX)),
         backoff: said(at.of("backoff"), wire.backoff)?,
     })
 }
@@ -335,18 +334,10 @@ fn path_modifier(at: At<'_>, wire: PathModifierWire) -> Result<PathModifier, Fie
     let kind = present(at.of("type"), wire.kind)?;
     let kinds = ["ReplaceFullPath", "ReplacePrefixMatch"];
     let kind = one_of(at.of("type"), Some(kind), &kinds)?;
-    let path = |field, value: Option<Kept>| match value {
-        // An empty one is as good as the root.
-        Some(Kept(value)) if !value.is_empty() => matching(at.of(field), Some(Kept(value)), &PATH),
-        _ => Ok(text(None)),
-    };
+    // The schema takes any text.
     Ok(match kind.as_deref() {
-        Some("ReplaceFullPath") => {
-            PathModifier::ReplaceFullPath(path("replaceFullPath", wire.replace_full_path)?)
-        }
-        _ => {
-            PathModifier::ReplacePrefixMatch(path("replacePrefixMatch", wire.replace_prefix_match)?)
-        }
+        Some("ReplaceFullPath") => PathModifier::ReplaceFullPath(text(wire.replace_full_path)),
+        _ => PathModifier::ReplacePrefixMatch(text(wire.replace_prefix_match)),
     })
 }
 

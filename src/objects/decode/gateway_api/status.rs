@@ -63,6 +63,9 @@ pub(super) fn status(wire: Option<Struct<StatusWire>>) -> Arc<Status> {
         return Arc::default();
     };
     let addresses = items(wire.addresses);
+    let parents = items(wire.parents).filter_map(parent_status);
+    let mut parents: Vec<_> = parents.collect();
+    parents.sort();
     Arc::new(Status {
         conditions: conditions(wire.conditions),
         addresses: addresses
@@ -72,7 +75,7 @@ pub(super) fn status(wire: Option<Struct<StatusWire>>) -> Arc<Status> {
         features: items(wire.supported_features)
             .map(|it| text(it.name))
             .collect(),
-        parents: items(wire.parents).filter_map(parent_status).collect(),
+        parents: parents.into(),
     })
 }
 
