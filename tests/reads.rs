@@ -510,12 +510,12 @@ fn a_listener_is_its_own_hosts_business() {
         Event::Apply(edited),
         [ROUTES / 2 + 1, 0, 0, 0],
     );
-    let mut closer = of("*.two.test", "first");
+    let mut closer = of("*.two", "first");
     closer["allowedRoutes"] = json!({ "kinds": [{ "kind": "HTTPRoute" }] });
     check(
         builder,
         "who may attach to one of them",
-        Event::Apply(gateway(vec![of("*.one.test", "first"), closer])),
+        Event::Apply(gateway(vec![of("*.one", "first"), closer])),
         NOTHING,
     );
     let more = gateway(vec![
