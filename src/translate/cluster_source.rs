@@ -75,27 +75,23 @@ impl ClusterSource {
     pub fn of_ports(mut ports: Vec<BackendPort>) -> Option<(Arc<str>, Self)> {
         ports.sort_by(|a, b| (&a.service, a.port).cmp(&(&b.service, b.port)));
         ports.dedup();
-        let settings = ports.first()?.settings.clone().unwrap_or_default();
-        let named = ports.iter().map(|it| format!("{}/{}", it.service, it.port));
-        let base = named.collect::<Vec<_>>().join("+");
-        let name = settings.cluster_name(format_args!("{base}"), &Discovery::Endpoints);
         let source = match ports.len() {
             1 => Self::Port(ports.swap_remove(0)),
             _ => Self::Ports(ports.into()),
         };
-        Some((name, source))
+        Some((source.joined_name()?, source))
     }
 
-    /// Ports with their shares, as [`Self::of_ports`]. Where all shares are the same, or 0, it is that; else who has none is left out.
+    /// Ports with their shares, as [`Self::of_ports`]. Where all shares are 0 they are even; else who has none is left out, and where
+    /// those that are left have the same it is that.
     #[must_use]
     pub fn of_shares(ports: Vec<(BackendPort, u32)>) -> Option<(Arc<str>, Self)> {
-        let (_, first) = ports.first()?;
-        if ports.iter().all(|(_, share)| share == first) {
+        let some = ports.iter();
+        let some = some.filter_map(|(port, share)| Some((port.clone(), NonZeroU32::new(*share)?)));
+        let mut shares: Vec<(BackendPort, NonZeroU32)> = some.collect();
+        if shares.is_empty() {
             return Self::of_ports(ports.into_iter().map(|(port, _)| port).collect());
         }
-        let shares = ports.into_iter();
-        let shares = shares.filter_map(|(port, share)| Some((port, NonZeroU32::new(share)?)));
-        let mut shares: Vec<(BackendPort, NonZeroU32)> = shares.collect();
         let key =
             |(port, share): &(BackendPort, NonZeroU32)| (port.service.clone(), port.port, *share);
         shares.sort_by_key(key);
@@ -103,16 +99,36 @@ impl ClusterSource {
         shares.reverse();
         shares.dedup_by(|one, other| one.0 == other.0);
         shares.reverse();
-        if shares.len() < 2 {
+        let (_, first) = shares.first()?;
+        if shares.iter().all(|(_, share)| share == first) {
             return Self::of_ports(shares.into_iter().map(|(port, _)| port).collect());
         }
-        let settings = shares.first()?.0.settings.clone().unwrap_or_default();
-        let named = shares
-            .iter()
-            .map(|(it, share)| format!("{}/{}*{share}", it.service, it.port));
-        let base = named.collect::<Vec<_>>().join("+");
-        let name = settings.cluster_name(format_args!("{base}"), &Discovery::Endpoints);
-        Some((name, Self::Shares(shares.into())))
+        let source = Self::Shares(shares.into());
+        Some((source.joined_name()?, source))
+    }
+
+    /// The name of a cluster of ports with settings that an object says; `None` where there is no port. It is made of the source
+    /// alone, so that who names a cluster and who makes it can't differ.
+    #[must_use]
+    pub(super) fn joined_name(&self) -> Option<Arc<str>> {
+        let named = |it: &BackendPort| format!("{}/{}", it.service, it.port);
+        let names: Vec<String> = match self {
+            Self::Port(port) => vec![named(port)],
+            Self::Ports(ports) => ports.iter().map(named).collect(),
+            Self::Shares(shares) => {
+                let shares = shares.iter();
+                shares
+                    .map(|(it, share)| format!("{}*{share}", named(it)))
+                    .collect()
+            }
+            Self::Name(named) => return Some(named.cluster_name()),
+        };
+        if names.is_empty() {
+            return None;
+        }
+        let settings = self.settings().cloned().unwrap_or_default();
+        let base = names.join("+");
+        Some(settings.cluster_name(format_args!("{base}"), &Discovery::Endpoints))
     }
 
     /// The Service that it is of.
@@ -156,12 +172,18 @@ mod tests {
             (&[("a", 3), ("b", 0)], Some("ns/a/80")),
             (&[("a", 3), ("a", 1)], Some("ns/a/80")),
             (&[("a", 1), ("b", 1), ("a", 3)], Some("ns/a/80*3+ns/b/80*1")),
+            (&[("a", 2), ("b", 2), ("c", 0)], Some("ns/a/80+ns/b/80")),
+            (&[("a", 1), ("b", 3), ("a", 3)], Some("ns/a/80+ns/b/80")),
+            (&[("a", 3), ("b", 0), ("a", 3)], Some("ns/a/80")),
             (&[], None),
         ] {
             let written = shares.iter().map(|(name, share)| (port(name), *share));
             let found = ClusterSource::of_shares(written.collect());
-            let found = found.map(|(name, _)| name.to_string());
-            assert_eq!(found.as_deref(), expected, "{shares:?}");
+            let name = found.as_ref().map(|(name, _)| &**name);
+            assert_eq!(name, expected, "{shares:?}");
+            // Who makes the cluster has the source alone.
+            let made = found.as_ref().and_then(|(_, source)| source.joined_name());
+            assert_eq!(made.as_deref(), expected, "{shares:?}");
         }
     }
 }

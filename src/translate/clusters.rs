@@ -15,15 +15,10 @@ use super::{BackendPort, ClusterSource, Input, backend};
 pub fn cluster(input: Input<'_>, source: &ClusterSource) -> Option<Cluster> {
     match source {
         ClusterSource::Port(port) => backend::cluster(input, port),
-        ClusterSource::Ports(ports) => {
-            let (name, _) = ClusterSource::of_ports(ports.to_vec())?;
-            of_all(input, name, ports.iter())
-        }
+        ClusterSource::Ports(ports) => of_all(input, source.joined_name()?, ports.iter()),
         ClusterSource::Shares(shares) => {
-            let written = shares.iter();
-            let written = written.map(|(port, share)| (port.clone(), share.get()));
-            let (name, _) = ClusterSource::of_shares(written.collect())?;
-            of_all(input, name, shares.iter().map(|(port, _)| port))
+            let ports = shares.iter().map(|(port, _)| port);
+            of_all(input, source.joined_name()?, ports)
         }
         ClusterSource::Name(named) => Some(Cluster {
             name: named.cluster_name(),

@@ -287,17 +287,18 @@ pub fn http_proxy() -> impl Strategy<Value = Object> {
 }
 
 pub fn extension_service() -> impl Strategy<Value = Object> {
-    let target = (select(&SERVICES[..]), select(&[80, 81_u16][..])).prop_map(|(name, port)| {
-        ExtensionServiceTarget {
+    // Of three with these weights it may be that one has none, and the others the same.
+    let target = (select(&SERVICES[..]), select(&[80, 81_u16][..]), 0..3_u32).prop_map(
+        |(name, port, weight)| ExtensionServiceTarget {
             name: name.into(),
             port,
-            weight: 0,
-        }
-    });
+            weight,
+        },
+    );
     (
         (select(&NAMESPACES[..]), select(&EXTENSIONS[..])),
         uid(),
-        prop::collection::vec(target, 1..3),
+        prop::collection::vec(target, 1..4),
         select(&["h2", "h2c"][..]),
         prop::option::weighted(0.2, secret_name()),
     )
