@@ -8,6 +8,8 @@
 //! - Where a host belongs to a namespace, it takes over from hosts of the same namespace only, as if there were no others
 //!   ([`super::ownership`]). So that Envoy does not choose another namespace's wildcard, the host then has a virtual host of
 //!   its own on HTTP: with a copy of the routes of `*`, or without routes, which is 404.
+//! - What another language says of a host besides (an HTTPProxy, which guards it) would not hold for a copy of its Ingresses' routes:
+//!   nothing is taken over from there, and the hosts below answer 404 by TLS.
 //! - A copy counts against the budget ([`super::budget`]) of an Ingress that names the host that gets it, not of the one that
 //!   wrote the routes. Where none of these has enough left, the host answers 404 and all of them are told.
 
@@ -15,8 +17,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::facts::ServedIngress;
-use crate::model::{Host, Route};
-use crate::objects::{Field, Problem};
+use crate::model::{Front, Host, Route};
+use crate::objects::{Field, Kind, Problem};
 
 use super::certificate::{self, Choice};
 use super::ownership::{self, Claims, HostOwnership};
@@ -51,8 +53,19 @@ pub fn own_choice(input: Input<'_>, host: &Host) -> Option<Choice> {
     certificate::choose(input, host, &claims.ingresses, &mut Vec::new())
 }
 
+/// Whose routes answer for a host on plain HTTP.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum OnHttp {
+    /// Nobody's.
+    Nobody,
+    /// Those of Ingresses alone.
+    Ingresses,
+    /// An object of another language names it too.
+    Others,
+}
+
 /// The routes of the host above another one to which no Ingress brings any, though `ingresses` name it; none where that
-/// is too much.
+/// is too much, or where they are not of Ingresses alone.
 pub fn routes(
     input: Input<'_>,
     host: &Host,
@@ -60,6 +73,16 @@ pub fn routes(
     ingresses: &[ServedIngress<'_>],
     problems: &mut Vec<Problem>,
 ) -> Option<Arc<Source>> {
+    if input.on_http(above) == OnHttp::Others {
+        for ingress in ingresses {
+            let message = format!(
+                "host {host}, which it brings no routes to, takes over none of {above}: not only Ingresses name that, and what else is asked of its requests would not hold here"
+            );
+            let source = ingress.field(Field::Host(host.shared()));
+            problems.push(Problem::new(source, reason::HOST_CONFLICT, message));
+        }
+        return None;
+    }
     let source = input.source(above);
     let mut takers = ingresses.iter();
     if takers.any(|ingress| input.affords(ingress.name(), above)) {
@@ -85,9 +108,7 @@ pub fn routes(
 /// The virtual host that answers for a host on plain HTTP, where that has none; none where the answer is 404 for it.
 pub fn answering(input: Input<'_>, host: &Host) -> Option<Host> {
     let is_there = |above: &Host| {
-        input.reader.names_host(above)
-            && ownership::is_open_to(input, above, host)
-            && input.is_on_http(above)
+        ownership::is_open_to(input, above, host) && input.on_http(above) != OnHttp::Nobody
     };
     if let Some(wildcard) = host.wildcards_above().find(is_there) {
         let is_covering = host.covering_wildcard().as_ref() == Some(&wildcard);
@@ -112,8 +133,17 @@ pub fn source(input: Input<'_>, host: &Host) -> Source {
     }
 }
 
-/// Whether a rule, or a default backend, brings the host into being on plain HTTP.
-pub fn is_on_http(input: Input<'_>, host: &Host) -> bool {
+/// Whether a rule, or a default backend, brings the host into being on plain HTTP, or an object of another language may.
+pub fn on_http(input: Input<'_>, host: &Host) -> OnHttp {
+    let claimants = input.reader.claimants(&Front::Fleet, host);
+    if claimants.iter().any(|claim| claim.kind != Kind::Ingress) {
+        return OnHttp::Others;
+    }
     let mut ingresses = Claims::of(input, host).ingresses.into_iter();
-    ingresses.any(|ingress| ingress.default_backend().is_some() || paths_of(input, ingress, host).0)
+    let is_there = ingresses
+        .any(|ingress| ingress.default_backend().is_some() || paths_of(input, ingress, host).0);
+    match is_there {
+        true => OnHttp::Ingresses,
+        false => OnHttp::Nobody,
+    }
 }

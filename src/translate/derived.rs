@@ -18,7 +18,7 @@ use crate::facts::{FactId, Log};
 use crate::model::Host;
 use crate::objects::{NamespacedName, ObjectRef};
 
-use super::above::Source;
+use super::above::{OnHttp, Source};
 use super::budget::Account;
 use super::certificate::Choice;
 use super::gateway_api::{self, Attachment, Bind, BoundListener, EffectiveGateway, RouteRules};
@@ -141,7 +141,7 @@ impl Derived {
                 memo.owners.hash(host)
             }
             Self::OnHttp(host) => {
-                input.is_on_http(host);
+                input.on_http(host);
                 memo.on_http.hash(host)
             }
             Self::Choice(host) => {
@@ -174,7 +174,7 @@ pub struct Memo {
     listeners_at: Once<(Arc<str>, Host), Option<BoundListener>>,
     hostnames_of: Once<(Arc<str>, Host), Option<Host>>,
     owners: Once<Host, Option<Arc<str>>>,
-    on_http: Once<Host, bool>,
+    on_http: Once<Host, OnHttp>,
     choices: Once<Host, Option<Choice>>,
     sources: Once<Host, Source>,
     affords: Once<(NamespacedName, Host), bool>,
@@ -316,9 +316,9 @@ impl<'a> Input<'a> {
         owner.as_ref().clone()
     }
 
-    pub(super) fn is_on_http(self, host: &Host) -> bool {
+    pub(super) fn on_http(self, host: &Host) -> OnHttp {
         *self.derive(&self.memo.on_http, host, Derived::OnHttp, |input| {
-            above::is_on_http(input, host)
+            above::on_http(input, host)
         })
     }
 
