@@ -18,15 +18,15 @@ mod unit;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use crate::model::{
-    HeaderPredicate, MAX_PROGRAM, PathMatch, PathRewrite, QueryPredicate, Redirect, Route,
-    RouteAction, StringMatch,
-};
+use crate::model::{MAX_PROGRAM, PathMatch, QueryPredicate, Redirect, Route, RouteAction};
 use crate::objects::{Ingress, IngressBackend, IngressPath, IngressRule, IngressTls};
 
-pub use filters::{of_filters, of_host_filters};
+pub use filters::{of_authorization, of_filters, of_host_filters, of_texts, of_token};
 
-use unit::{EXPRESSION, HEADER, STEP, TEXT, as_cost, expression, of_headers, text_cost};
+use unit::{
+    EXPRESSION, HEADER, STEP, TEXT, as_cost, expression, of_header, of_headers, of_pattern,
+    of_rewrite, text_cost,
+};
 
 use super::path;
 use super::policy::{IngressPolicy, ingress_policy};
@@ -134,13 +134,7 @@ pub const fn host() -> u64 {
 /// What a copy of a route costs whoever has it copied.
 pub fn route(route: &Route) -> u64 {
     let expressions = expression_of(&route.matches.path);
-    let headers = route.matches.headers().iter().map(|header| {
-        let pattern = match &header.value {
-            HeaderPredicate::Is(text) => of_pattern(&text.pattern),
-            HeaderPredicate::Present | HeaderPredicate::Absent => 0,
-        };
-        text_cost(header.name.as_str().len()) + pattern
-    });
+    let headers = route.matches.headers().iter().map(of_header);
     let query = route.matches.query().iter().map(|parameter| {
         let pattern = match &parameter.value {
             QueryPredicate::Is(pattern) => of_pattern(pattern),
@@ -166,14 +160,6 @@ pub fn route(route: &Route) -> u64 {
     let own = route.filters.as_ref().map_or(0, |it| of_filters(it));
     let headers = of_headers(&route.request_headers) + of_headers(&route.response_headers);
     ROUTE + expressions + values + text_cost(action + headers) + more + own
-}
-
-fn of_pattern(pattern: &StringMatch) -> u64 {
-    text_cost(pattern.text().len())
-        + match pattern {
-            StringMatch::Regex(text) => expression(text),
-            _ => 0,
-        }
 }
 
 /// How many ports of a Service can have so many endpoints each: at least one.
@@ -400,13 +386,6 @@ fn repeated(policy: &IngressPolicy) -> usize {
 fn of_redirect(redirect: &Redirect) -> usize {
     let path = redirect.path.as_ref().map_or(0, of_rewrite);
     path + redirect.hostname.as_ref().map_or(0, |name| name.len())
-}
-
-fn of_rewrite(rewrite: &PathRewrite) -> usize {
-    match rewrite {
-        PathRewrite::ReplacePrefix(path) | PathRewrite::ReplaceFullPath(path) => path.len(),
-        PathRewrite::ReplaceMatches(it) => it.pattern().as_str().len() + it.replacement().len(),
-    }
 }
 
 #[cfg(test)]

@@ -14,6 +14,7 @@ mod http_proxies;
 mod print;
 mod repeated;
 mod sources;
+mod too_large;
 
 use std::collections::BTreeSet;
 use std::fs;

@@ -1,6 +1,8 @@
 //! What texts, headers and expressions cost.
 
-use crate::model::{Expression, HeaderModifier};
+use crate::model::{
+    Expression, HeaderMatch, HeaderModifier, HeaderPredicate, PathRewrite, StringMatch,
+};
 
 /// A byte of text in a route: it stands in two tables, in the bytes they are made of, and more than once while these are.
 pub const TEXT: u64 = 12;
@@ -27,4 +29,29 @@ pub fn text_cost(bytes: usize) -> u64 {
 
 pub fn as_cost(count: usize) -> u64 {
     u64::try_from(count).unwrap_or(u64::MAX)
+}
+
+/// What a header costs that a request is to have.
+pub fn of_header(header: &HeaderMatch) -> u64 {
+    let pattern = match &header.value {
+        HeaderPredicate::Is(text) => of_pattern(&text.pattern),
+        HeaderPredicate::Present | HeaderPredicate::Absent => 0,
+    };
+    text_cost(header.name.as_str().len()) + pattern
+}
+
+pub fn of_pattern(pattern: &StringMatch) -> u64 {
+    text_cost(pattern.text().len())
+        + match pattern {
+            StringMatch::Regex(text) => expression(text),
+            _ => 0,
+        }
+}
+
+/// Bytes of text in what a path is replaced with.
+pub fn of_rewrite(rewrite: &PathRewrite) -> usize {
+    match rewrite {
+        PathRewrite::ReplacePrefix(path) | PathRewrite::ReplaceFullPath(path) => path.len(),
+        PathRewrite::ReplaceMatches(it) => it.pattern().as_str().len() + it.replacement().len(),
+    }
 }

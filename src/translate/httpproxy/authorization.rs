@@ -1,12 +1,15 @@
 //! `virtualhost.authorization`: who is asked about each request that comes by TLS.
+//!
+//! Whom the operator has asked about all requests a root may name somebody else for, or nobody, for its own routes only: those of
+//! Ingresses on its host may be of anybody, and are asked about as the operator says, whatever else the root asks for.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::model::{AskedBody, Authorization, Authorizer, GrpcAuthorizer, Unanswered};
 use crate::objects::NamespacedName;
-use crate::objects::http_proxy::{AuthorizationPolicy, AuthorizationServer, HttpProxy};
+use crate::objects::http_proxy::{AuthorizationPolicy, AuthorizationServer};
+use crate::translate::budget;
 
 use super::condition::{self, Fault};
 use super::context::Context;
@@ -21,54 +24,120 @@ const VERSION: &str = "projectcontour.io/v1alpha1";
 /// Who is asked about a host's requests, and what the host says of all its routes.
 #[derive(Clone, Debug)]
 pub struct Asked {
+    /// With what the host tells of all its routes.
     asked: Authorization,
     is_disabled: bool,
-    context: BTreeMap<Arc<str>, Arc<str>>,
+    /// What it costs a route that says nothing of it.
+    cost: u64,
+}
+
+/// What is asked about routes on a root's host that are not its own.
+#[derive(Clone, Debug, Default)]
+pub enum OfOthers {
+    /// Nothing.
+    #[default]
+    Nothing,
+    /// This.
+    Asked(Box<Authorization>),
+    /// Two are to be asked, of which a route has one: nothing is answered.
+    Closed,
 }
 
 impl Asked {
+    fn new(mut asked: Authorization, policy: Option<&AuthorizationPolicy>) -> Self {
+        let context = policy.into_iter().flat_map(|policy| policy.context.iter());
+        asked.context = context.cloned().collect();
+        Self {
+            is_disabled: policy.is_some_and(|policy| policy.disabled),
+            cost: budget::of_authorization(&asked),
+            asked,
+        }
+    }
+
     /// The same with what a root says of all its routes, in the place of what was said before.
     #[must_use]
-    pub fn with_policy(mut self, policy: Option<&AuthorizationPolicy>) -> Self {
-        let context = policy.into_iter().flat_map(|policy| policy.context.iter());
-        self.is_disabled = policy.is_some_and(|policy| policy.disabled);
-        self.context = context.cloned().collect();
-        self
+    pub fn with_policy(self, policy: Option<&AuthorizationPolicy>) -> Self {
+        Self::new(self.asked, policy)
     }
 
     /// What is asked about the requests of a route; `None` where nothing is.
     #[must_use]
     pub fn of_route(&self, policy: Option<&AuthorizationPolicy>) -> Option<Authorization> {
-        let is_disabled = policy.map_or(self.is_disabled, |policy| policy.disabled);
-        if is_disabled {
+        if self.is_disabled_by(policy) {
             return None;
         }
         let mut asked = self.asked.clone();
-        asked.context = self.context.clone();
         let own = policy.into_iter().flat_map(|policy| policy.context.iter());
         asked.context.extend(own.cloned());
         Some(asked)
     }
+
+    /// What that costs at most, without making it: the host's context may be long, and the routes many.
+    #[must_use]
+    pub fn cost_of_route(&self, policy: Option<&AuthorizationPolicy>) -> u64 {
+        if self.is_disabled_by(policy) {
+            return 0;
+        }
+        let own = policy.into_iter().flat_map(|policy| policy.context.iter());
+        let own = own.flat_map(|(key, value)| [&**key, &**value]);
+        self.cost.saturating_add(budget::of_texts(own))
+    }
+
+    fn is_disabled_by(&self, policy: Option<&AuthorizationPolicy>) -> bool {
+        policy.map_or(self.is_disabled, |policy| policy.disabled)
+    }
 }
 
-/// Reads who is asked about a root's requests.
+impl OfOthers {
+    /// What is asked where the operator has all requests asked about, or nobody, and a root names somebody, or nobody, and says
+    /// this of its routes. That may switch on what the operator has off, and never off what is on; nor does it change what the
+    /// operator tells.
+    #[must_use]
+    pub fn of(
+        operators: Option<&Asked>,
+        own: Option<&Asked>,
+        policy: Option<&AuthorizationPolicy>,
+    ) -> Self {
+        let own = own.and_then(|own| own.of_route(None));
+        let is_on = policy.is_some_and(|policy| !policy.disabled);
+        let operators = operators.filter(|operators| is_on || !operators.is_disabled);
+        let asked = match (operators, own) {
+            (None, None) => return Self::Nothing,
+            (None, Some(own)) => own,
+            (Some(operators), None) => operators.asked.clone(),
+            (Some(operators), Some(own)) if own.authorizer == operators.asked.authorizer => {
+                let mut strict = match operators.asked.unanswered() {
+                    Unanswered::Passed => own,
+                    Unanswered::Refused(_) => operators.asked.clone(),
+                };
+                strict.context.clone_from(&operators.asked.context);
+                strict
+            }
+            (Some(_), Some(_)) => return Self::Closed,
+        };
+        let mut asked = Box::new(asked);
+        for (key, value) in policy.into_iter().flat_map(|policy| policy.context.iter()) {
+            let told = asked.context.entry(key.clone());
+            told.or_insert_with(|| value.clone());
+        }
+        Self::Asked(asked)
+    }
+
+    /// What that costs a route.
+    #[must_use]
+    pub fn cost(&self) -> u64 {
+        match self {
+            Self::Nothing | Self::Closed => 0,
+            Self::Asked(asked) => budget::of_authorization(asked),
+        }
+    }
+}
+
+/// Reads whom an object of a namespace says to ask.
 ///
 /// # Errors
 ///
-/// What ends the host.
-pub fn authorization(
-    context: &mut Context<'_>,
-    root: &HttpProxy,
-    server: &AuthorizationServer,
-) -> Result<Option<Asked>, Fault> {
-    of_server(context, &root.metadata.name.namespace, server)
-}
-
-/// The same for whoever says so in a namespace.
-///
-/// # Errors
-///
-/// What is wrong with it.
+/// What ends the host, or whatever the object is about.
 pub fn of_server(
     context: &mut Context<'_>,
     namespace: &Arc<str>,
@@ -130,11 +199,5 @@ pub fn of_server(
         seen.as_bytes = body.pack_as_bytes;
         asked.body = Some(seen);
     }
-    let policy = server.auth_policy.as_ref();
-    let own = policy.into_iter().flat_map(|policy| policy.context.iter());
-    Ok(Some(Asked {
-        asked,
-        is_disabled: policy.is_some_and(|policy| policy.disabled),
-        context: own.cloned().collect(),
-    }))
+    Ok(Some(Asked::new(asked, server.auth_policy.as_ref())))
 }

@@ -1,9 +1,10 @@
 //! An HTTPProxy and Ingresses on one host: one list of routes.
 //!
 //! On an equal match the HTTPProxy's route holds. Its TLS and what it asks of all routes of its host hold for all of it: by TLS who
-//! is asked about requests, and the token that they must bring, too. What it passes on, or closes, no Ingress opens. An Ingress
-//! without TLS is not on HTTPS. Where the HTTPProxy is invalid and guards its host, the host is closed for the Ingresses as well:
-//! Contour serves them without the guard.
+//! is asked about requests, and the token that they must bring, too. It asks more of an Ingress's routes than the operator does, and
+//! never less: these may be of another namespace. What it passes on, or closes, no Ingress opens. An Ingress without TLS is not on
+//! HTTPS. Where the HTTPProxy is invalid and guards its host, the host is closed for the Ingresses as well: Contour serves them
+//! without the guard.
 
 use std::cmp::Ordering;
 use std::collections::BTreeSet;
@@ -32,6 +33,15 @@ pub fn merge(served: &mut Served, mut ingress: HostUnit) {
     // What the HTTPProxy passes on, or closes, is not ended here for others.
     let is_ended = !served.unit.is_forwarded() && !served.unit.is_closed;
     if let Some(https) = ingress.https.filter(|_| is_ended) {
+        if policies.closes_ingresses() {
+            let message = "its routes on the host of an HTTPProxy answer 503 by TLS: that names who is asked about requests, the operator names somebody else, and a route has one of them";
+            let mut told = tell_owners(
+                std::iter::once(&https.virtual_host),
+                reason::AUTHORIZATION_CONFLICT,
+                message,
+            );
+            served.unit.problems.append(&mut told);
+        }
         let put_on = |route| policies.of_ingress_by_tls(route);
         served.unit.https = Some(match served.unit.https.take() {
             Some(own) => HttpsHost {
@@ -53,28 +63,28 @@ pub fn merge(served: &mut Served, mut ingress: HostUnit) {
 /// What the HTTPProxy asks of all routes is put on those of Ingresses, too: where that is more than one object may come to, these
 /// are left out, and their owners are told.
 fn afford(served: &Served, ingress: &HostUnit) -> Result<(), Vec<Problem>> {
-    let hosts = |unit: &'_ HostUnit| -> [Option<usize>; 2] {
-        let https = unit.https.as_ref().map(|https| &https.virtual_host);
-        [unit.http.as_ref(), https].map(|host| host.map(|host| host.routes.len()))
-    };
-    let all = hosts(&served.unit).into_iter().zip(hosts(ingress));
-    let count = all.map(|(own, theirs)| own.unwrap_or(0) + theirs.unwrap_or(0));
-    let count = count.max().unwrap_or(0);
-    if served.policies.check_cost(count).is_ok() {
+    let https = ingress.https.as_ref().map(|https| &https.virtual_host);
+    let hosts = || ingress.http.iter().chain(https);
+    let count = hosts().map(|host| host.routes.len()).max().unwrap_or(0);
+    if served.policies.check_cost(&served.entries, count).is_ok() {
         return Ok(());
     }
-    let https = ingress.https.as_ref().map(|https| &https.virtual_host);
-    let routes = ingress
-        .http
-        .iter()
-        .chain(https)
-        .flat_map(|host| &host.routes);
+    let message = "its routes on the host of an HTTPProxy are not served: with what that asks of each they would be more than one object may come to";
+    Err(tell_owners(hosts(), reason::TOO_LARGE, message))
+}
+
+/// Tells whoever brings routes to these hosts.
+fn tell_owners<'a>(
+    hosts: impl Iterator<Item = &'a VirtualHost>,
+    reason: &'static str,
+    message: &str,
+) -> Vec<Problem> {
+    let routes = hosts.flat_map(|host| &host.routes);
     let owners: BTreeSet<&ObjectRef> = routes.map(|route| &route.source.object).collect();
-    let told = owners.into_iter().map(|owner| {
-        let message = "its routes on the host of an HTTPProxy are not served: with what that asks of each they would be more than one object may come to";
-        Problem::new(owner.clone(), reason::TOO_LARGE, message)
-    });
-    Err(told.collect())
+    let owners = owners.into_iter();
+    owners
+        .map(|owner| Problem::new(owner.clone(), reason, message))
+        .collect()
 }
 
 /// Both lists are in order already: the routes of Ingresses keep theirs.

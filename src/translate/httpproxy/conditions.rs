@@ -15,22 +15,29 @@ use crate::objects::http_proxy::{
 };
 
 use super::condition::{self, Fault};
+use super::written;
 
 /// The conditions of a chain of includes, and of a route at its end.
 #[derive(Clone, Debug, Default)]
-pub struct Chain<'a>(Vec<&'a MatchCondition>);
+pub struct Chain<'a> {
+    items: Vec<&'a MatchCondition>,
+    cost: u64,
+}
 
 impl<'a> Chain<'a> {
     /// The same with more at its end.
     #[must_use]
     pub fn then(&self, conditions: &'a [MatchCondition]) -> Self {
-        Self(self.0.iter().copied().chain(conditions).collect())
+        Self {
+            items: self.items.iter().copied().chain(conditions).collect(),
+            cost: self.cost.saturating_add(written::conditions(conditions)),
+        }
     }
 
-    /// How many items it has.
+    /// What it costs to read all of it.
     #[must_use]
-    pub const fn len(&self) -> usize {
-        self.0.len()
+    pub const fn cost(&self) -> u64 {
+        self.cost
     }
 
     /// Looks for contradictions over the whole of it.
@@ -39,16 +46,19 @@ impl<'a> Chain<'a> {
     ///
     /// What is wrong with the last list, in Contour's words.
     pub fn check(&self) -> Result<(), Fault> {
-        let headers = self.0.iter().filter_map(|it| it.header.as_deref());
+        let headers = self.items.iter().filter_map(|it| it.header.as_deref());
         check_headers(headers)?;
-        let query = self.0.iter().filter_map(|it| it.query_parameter.as_deref());
+        let query = self
+            .items
+            .iter()
+            .filter_map(|it| it.query_parameter.as_deref());
         check_query(query)
     }
 
     /// The prefix, as includes have it; `/` for none.
     #[must_use]
     pub fn prefix(&self) -> String {
-        let texts = self.0.iter().flat_map(|it| [&*it.prefix, &*it.exact]);
+        let texts = self.items.iter().flat_map(|it| [&*it.prefix, &*it.exact]);
         let joined = collapse_slashes(&texts.collect::<String>());
         match joined.is_empty() {
             true => "/".to_owned(),
@@ -59,8 +69,8 @@ impl<'a> Chain<'a> {
     /// Whether the path is a prefix, and no exact path or expression.
     #[must_use]
     pub fn is_prefix(&self) -> bool {
-        let has_regex = self.0.iter().any(|it| !it.regex.is_empty());
-        let is_exact = self.0.last().is_some_and(|it| !it.exact.is_empty());
+        let has_regex = self.items.iter().any(|it| !it.regex.is_empty());
+        let is_exact = self.items.last().is_some_and(|it| !it.exact.is_empty());
         !has_regex && !is_exact
     }
 
@@ -71,11 +81,15 @@ impl<'a> Chain<'a> {
     /// What Envoy would refuse.
     pub fn matches(&self) -> Result<RouteMatch, Fault> {
         let mut headers = Vec::new();
-        for header in self.0.iter().filter_map(|it| it.header.as_deref()) {
+        for header in self.items.iter().filter_map(|it| it.header.as_deref()) {
             headers.extend(header_match(header)?);
         }
         let mut query = Vec::new();
-        for parameter in self.0.iter().filter_map(|it| it.query_parameter.as_deref()) {
+        for parameter in self
+            .items
+            .iter()
+            .filter_map(|it| it.query_parameter.as_deref())
+        {
             query.push(query_match(parameter)?);
         }
         // In whatever order they are written, they ask for the same.
@@ -89,14 +103,14 @@ impl<'a> Chain<'a> {
     }
 
     fn path(&self) -> Result<PathMatch, Fault> {
-        let Some(regex) = self.0.iter().rfind(|it| !it.regex.is_empty()) else {
+        let Some(regex) = self.items.iter().rfind(|it| !it.regex.is_empty()) else {
             let text = self.prefix().into();
             return Ok(match self.is_prefix() {
                 true => PathMatch::StringPrefix(text),
                 false => PathMatch::Exact(text),
             });
         };
-        let prefixes = self.0.iter().map(|it| &*it.prefix).collect::<String>();
+        let prefixes = self.items.iter().map(|it| &*it.prefix).collect::<String>();
         let prefix = collapse_slashes(&prefixes);
         let prefix = prefix.trim_end_matches('/');
         let expression = match prefix.is_empty() {
@@ -116,7 +130,7 @@ impl<'a> Chain<'a> {
 /// What tells the conditions of an include from those of another one of the same HTTPProxy. The bare `/` may stand twice.
 #[must_use]
 pub fn include_key(conditions: &[MatchCondition]) -> Option<(String, Vec<String>, Vec<String>)> {
-    let prefix = Chain(conditions.iter().collect()).prefix();
+    let prefix = Chain::default().then(conditions).prefix();
     let headers = conditions.iter().filter_map(|it| it.header.as_deref());
     let query = conditions
         .iter()

@@ -12,7 +12,7 @@ use crate::model::{
     RemoteKeys, ServerName, UpstreamProtocol, UpstreamTls,
 };
 use crate::objects::http_proxy::{self, HttpProxy, JwtVerificationPolicy, RemoteJwks};
-use crate::translate::{ClusterSource, NamedBackend};
+use crate::translate::{ClusterSource, NamedBackend, budget};
 
 use super::condition::{self, Fault, Kind};
 use super::context::Context;
@@ -43,12 +43,7 @@ impl Providers {
         &self,
         policy: Option<&JwtVerificationPolicy>,
     ) -> (Option<JwtRequirement>, Option<Fault>) {
-        let name = match policy {
-            Some(policy) if policy.disabled => return (None, None),
-            Some(policy) if !policy.require.is_empty() => Some(&policy.require),
-            _ => self.default.as_ref(),
-        };
-        let Some(name) = name else {
+        let Some(name) = self.required(policy) else {
             return (None, None);
         };
         let fault = (!self.providers.contains(name)).then(|| {
@@ -60,6 +55,21 @@ impl Providers {
             may_be_missing: false,
         };
         (Some(requirement), fault)
+    }
+
+    /// What that costs, without making it.
+    #[must_use]
+    pub fn cost_of_route(&self, policy: Option<&JwtVerificationPolicy>) -> u64 {
+        self.required(policy)
+            .map_or(0, |name| budget::of_token(name))
+    }
+
+    fn required<'a>(&'a self, policy: Option<&'a JwtVerificationPolicy>) -> Option<&'a Arc<str>> {
+        match policy {
+            Some(policy) if policy.disabled => None,
+            Some(policy) if !policy.require.is_empty() => Some(&policy.require),
+            _ => self.default.as_ref(),
+        }
     }
 }
 

@@ -49,6 +49,7 @@ mod tcp;
 mod tls;
 mod tree;
 mod upstream_validation;
+mod written;
 
 use std::collections::BTreeSet;
 

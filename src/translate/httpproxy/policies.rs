@@ -9,7 +9,7 @@ use crate::objects::http_proxy::{
 };
 use crate::translate::budget;
 
-use super::authorization::{self, Asked};
+use super::authorization::{self, Asked, OfOthers};
 use super::condition::{self, Fault};
 use super::context::{Context, within};
 use super::filters;
@@ -38,6 +38,8 @@ pub struct Guards {
     authorization: Option<Asked>,
     /// Who is asked about those in clear: whom the operator names for all.
     in_clear: Option<Asked>,
+    /// What is asked about those to routes of Ingresses, in clear and by TLS.
+    of_ingresses: [OfOthers; 2],
     /// Who issues the tokens that they must bring.
     providers: Providers,
 }
@@ -54,17 +56,23 @@ impl Guards {
         written: &Written,
     ) -> Result<Self, Fault> {
         let server = written.authorization.as_ref();
+        let namespace = &root.metadata.name.namespace;
         let asked = server
-            .map(|server| authorization::authorization(context, root, server))
-            .transpose()?;
+            .map(|server| authorization::of_server(context, namespace, server))
+            .transpose()?
+            .flatten();
         let of_all = operator::global_authorization(context)?;
+        let policy = server.and_then(|server| server.auth_policy.as_ref());
+        let of_ingresses = [None, asked.as_ref()];
+        let of_ingresses = of_ingresses.map(|own| OfOthers::of(of_all.as_ref(), own, policy));
         let of_all = of_all.map(|asked| match server {
-            Some(server) => asked.with_policy(server.auth_policy.as_ref()),
+            Some(_) => asked.with_policy(policy),
             None => asked,
         });
         Ok(Self {
-            authorization: asked.flatten().or_else(|| of_all.clone()),
+            authorization: asked.or_else(|| of_all.clone()),
             in_clear: of_all,
+            of_ingresses,
             providers: jwt::providers(context, root, &written.jwt_providers)?,
         })
     }
@@ -87,6 +95,20 @@ impl Guards {
     fn put_on_in_clear(&self, route: &mut Route, asked: Option<&AuthorizationPolicy>) {
         let authorization = self.in_clear.as_ref();
         ask(route, authorization.and_then(|it| it.of_route(asked)));
+    }
+
+    /// What one of a root's routes costs with what is asked about it, on the dearer listener.
+    fn cost_of_route(&self, entry: &Entry) -> u64 {
+        let asked = [&self.authorization, &self.in_clear].into_iter().flatten();
+        let asked = asked.map(|asked| asked.cost_of_route(entry.auth_policy.as_ref()));
+        let token = self.providers.cost_of_route(entry.jwt_policy.as_ref());
+        token.saturating_add(asked.max().unwrap_or(0))
+    }
+
+    /// The same of a route of an Ingress.
+    fn cost_of_ingress(&self) -> u64 {
+        let asked = self.of_ingresses.iter().map(OfOthers::cost).max();
+        self.providers.cost_of_route(None) + asked.unwrap_or(0)
     }
 }
 
@@ -204,21 +226,30 @@ impl Policies {
             && self.global_rate_limit.is_none()
     }
 
-    /// What the host asks of each of so many routes is bounded as what any object comes to.
-    pub fn check_cost(&self, routes: usize) -> Result<(), Fault> {
-        let asked = self.guards.authorization.as_ref();
-        let asked = asked.or(self.guards.in_clear.as_ref());
+    /// What the host asks of each of its routes, and of so many of Ingresses, is bounded as what any object comes to.
+    ///
+    /// # Errors
+    ///
+    /// Where it would be more.
+    pub fn check_cost(&self, entries: &[Entry], of_ingresses: usize) -> Result<(), Fault> {
         let filters = Filters {
             cors: self.cors.clone(),
             addresses: self.addresses.clone(),
-            authorization: asked.and_then(|asked| asked.of_route(None)),
             ..Filters::default()
         };
-        let count = u64::try_from(routes).unwrap_or(u64::MAX);
-        let own = self.host_filters();
-        let cost = budget::of_filters(&filters).saturating_mul(count);
-        let cost = cost.saturating_add(budget::of_host_filters(&own));
-        within(cost, budget::BASE, routes)
+        let each = budget::of_filters(&filters);
+        let own = entries.iter();
+        let own = own.map(|entry| each.saturating_add(self.guards.cost_of_route(entry)));
+        let theirs = each.saturating_add(self.guards.cost_of_ingress());
+        let count = u64::try_from(of_ingresses).unwrap_or(u64::MAX);
+        let host = HostFilters {
+            jwt_providers: self.guards.providers.providers.clone(),
+            ..self.host_filters()
+        };
+        let cost = budget::of_host_filters(&host);
+        let cost = cost.saturating_add(theirs.saturating_mul(count));
+        let cost = own.fold(cost, u64::saturating_add);
+        within(cost, budget::BASE, entries.len() + of_ingresses)
     }
 
     /// A host with these routes.
@@ -272,17 +303,30 @@ impl Policies {
     pub fn of_ingress(&self, route: Route) -> Route {
         let mut route = self.guard(route);
         self.add_cors(&mut route);
+        let [in_clear, _] = &self.guards.of_ingresses;
         if !matches!(route.action, RouteAction::Redirect(_)) {
-            self.guards.put_on_in_clear(&mut route, None);
+            ask_others(&mut route, in_clear);
         }
         route
     }
 
     /// The same by TLS: an Ingress can say nothing of the guards, so what the host says holds.
     pub fn of_ingress_by_tls(&self, route: Route) -> Route {
-        let mut route = self.of_ingress(route);
-        self.guards.put_on(&mut route, None, None);
+        let mut route = self.guard(route);
+        self.add_cors(&mut route);
+        if let (Some(token), _) = self.guards.providers.of_route(None) {
+            filters_of(&mut route).jwt = Some(token);
+        }
+        let [_, by_tls] = &self.guards.of_ingresses;
+        ask_others(&mut route, by_tls);
         route
+    }
+
+    /// Whether routes of Ingresses by TLS would have to be asked about by two.
+    #[must_use]
+    pub const fn closes_ingresses(&self) -> bool {
+        let [_, by_tls] = &self.guards.of_ingresses;
+        matches!(by_tls, OfOthers::Closed)
     }
 
     /// What all routes of the host share.
@@ -319,6 +363,15 @@ impl Policies {
 fn ask(route: &mut Route, asked: Option<Authorization>) {
     if asked.is_some() || route.filters.is_some() {
         filters_of(route).authorization = asked;
+    }
+}
+
+/// Has somebody asked about a route of an Ingress. Whom the operator names for all is there already, and is never taken away.
+fn ask_others(route: &mut Route, asked: &OfOthers) {
+    match asked {
+        OfOthers::Nothing => {}
+        OfOthers::Asked(asked) => filters_of(route).authorization = Some((**asked).clone()),
+        OfOthers::Closed => route.action = RouteAction::status(503),
     }
 }
 

@@ -23,6 +23,8 @@ use super::tree;
 pub struct Served {
     /// What holds for all routes of the host, those of Ingresses included.
     pub policies: Policies,
+    /// Its own routes, before it is known what the host asks of them.
+    pub entries: Vec<Entry>,
     /// The host.
     pub unit: HostUnit,
 }
@@ -56,7 +58,7 @@ pub fn serve(
     let forwarding = tcp::forwarding(context, root, written, termination.as_ref())?;
     let entries = tree::routes(context, root)?;
     let policies = Policies::read(context, root, written, addresses, guards)?;
-    policies.check_cost(entries.len())?;
+    policies.check_cost(&entries, 0)?;
     let mut unit = HostUnit::default();
     let is_secure = termination.is_some();
     unit.http = in_clear(host, &entries, &policies, is_secure, context.input.options);
@@ -90,7 +92,11 @@ pub fn serve(
     if unit.is_forwarded() {
         unit.addresses = policies.addresses().cloned();
     }
-    Ok(Served { policies, unit })
+    Ok(Served {
+        policies,
+        entries,
+        unit,
+    })
 }
 
 /// Routes that ask for a token of nobody: no request of theirs passes.

@@ -6,7 +6,8 @@
 //!
 //! Where an include leads nowhere its requests are answered 502 (in Contour at the wrong path, where the include is nested). Each
 //! include is made anew, so two of the next proxy in a chain of n come to 2^n routes: what a root comes to is counted before it is
-//! made, and is bounded as what any object comes to.
+//! made, and is bounded as what any object comes to. So is what is read in vain, and what is told of it: a route that is wrong costs
+//! what is written of it, and each fault its text.
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
@@ -22,12 +23,14 @@ use super::condition::{self, Fault};
 use super::conditions::{Chain, check_include, include_key};
 use super::context::{Context, within};
 use super::route::{Entry, Replaced, place, route};
+use super::written;
 
 /// The longest chain of includes. Contour has no bound.
 const DEEPEST: usize = 64;
-/// What following an include costs, and each item of the conditions on the way.
+/// What an include costs beside the conditions on the way, whether it can be followed or not.
 const INCLUDE: u64 = 400;
-const ITEM: u64 = 100;
+/// What is told costs this beside its text, of which it keeps what it is about as well.
+const FAULT: u64 = 400;
 
 /// The routes of a root, in the order in which they are tried.
 ///
@@ -40,7 +43,9 @@ pub fn routes(context: &mut Context<'_>, root: &HttpProxy) -> Result<Vec<Entry>,
         path: Vec::new(),
         cost: 0,
         count: 0,
+        told: 0,
     };
+    walk.told = walk.context.faults.0.len();
     let entries = walk.proxy(root, &Chain::default())?;
     let mut unique: BTreeMap<RouteMatch, Entry> = BTreeMap::new();
     for entry in entries {
@@ -73,12 +78,25 @@ struct Walk<'a, 'b> {
     path: Vec<NamespacedName>,
     cost: u64,
     count: usize,
+    /// How many of the faults are paid.
+    told: usize,
 }
 
 impl Walk<'_, '_> {
     fn pay(&mut self, cost: u64) -> Result<(), Fault> {
         self.cost = self.cost.saturating_add(cost);
         within(self.cost, budget::BASE, self.count)
+    }
+
+    /// Pays for what was told since.
+    fn pay_for_faults(&mut self) -> Result<(), Fault> {
+        let all = &self.context.faults.0;
+        let new = all.get(self.told..).unwrap_or_default();
+        let texts = new.iter().map(|problem| &*problem.message);
+        let cost = texts.map(|text| FAULT.saturating_add(budget::of_texts([text])));
+        let cost = cost.fold(0, u64::saturating_add);
+        self.told = all.len();
+        self.pay(cost)
     }
 
     fn proxy(&mut self, proxy: &HttpProxy, chain: &Chain<'_>) -> Result<Vec<Entry>, Fault> {
@@ -89,17 +107,14 @@ impl Walk<'_, '_> {
                 "include creates an include cycle: {} -> {name}",
                 names.join(" -> ")
             );
-            self.tell(
-                proxy,
-                "spec.includes",
-                Fault::new(condition::INCLUDE_CYCLE, message),
-            );
+            let fault = Fault::new(condition::INCLUDE_CYCLE, message);
+            self.tell(proxy, "spec.includes", fault)?;
             return Ok(Vec::new());
         }
         if self.path.len() >= DEEPEST {
             let message = format!("it is included through more than {DEEPEST} HTTPProxies");
             let fault = Fault::new(condition::INCLUDE_TOO_DEEP, message);
-            self.tell(proxy, "", fault);
+            self.tell(proxy, "", fault)?;
             return Ok(Vec::new());
         }
         self.path.push(name.clone());
@@ -112,22 +127,28 @@ impl Walk<'_, '_> {
         let mut entries = Vec::new();
         let mut seen = BTreeSet::new();
         for (index, include) in proxy.includes.iter().enumerate() {
+            let chain = chain.then(&include.conditions);
+            self.pay(INCLUDE.saturating_add(chain.cost()))?;
             let at = format!("spec.includes[{index}]");
             match self.check_include(include, &mut seen) {
-                Err(fault) => self.tell(proxy, &at, fault),
-                Ok(()) => entries.extend(self.include(proxy, &at, include, chain)?),
+                Err(fault) => self.tell(proxy, &at, fault)?,
+                Ok(()) => entries.extend(self.include(proxy, &at, include, &chain)?),
             }
         }
         for (index, written) in proxy.routes.iter().enumerate() {
-            match route(self.context, proxy, index, written, chain) {
+            let read = written::route(written).saturating_add(chain.cost());
+            self.pay(read)?;
+            let made = route(self.context, proxy, index, written, chain);
+            self.pay_for_faults()?;
+            match made {
                 Ok(entry) => {
                     self.count += 1;
-                    let items = u64::try_from(chain.len()).unwrap_or(u64::MAX);
-                    self.pay(budget::route(&entry.route).saturating_add(items * ITEM))?;
+                    let made = budget::route(&entry.route);
+                    self.pay(made.saturating_sub(read))?;
                     entries.push(entry);
                 }
                 Err(fault) => {
-                    self.tell(proxy, &format!("spec.routes[{index}]"), fault);
+                    self.tell(proxy, &format!("spec.routes[{index}]"), fault)?;
                     return Ok(Vec::new());
                 }
             }
@@ -163,9 +184,6 @@ impl Walk<'_, '_> {
             false => &include.namespace,
         };
         let name = NamespacedName::new(namespace.clone(), include.name.clone());
-        let chain = chain.then(&include.conditions);
-        let items = u64::try_from(chain.len()).unwrap_or(u64::MAX);
-        self.pay(INCLUDE.saturating_add(items * ITEM))?;
         let fault = match self.context.input.reader.http_proxy(&name) {
             None => {
                 let message = format!("include {name} not found");
@@ -181,10 +199,10 @@ impl Walk<'_, '_> {
                     kind: Kind::HttpProxy,
                     name,
                 });
-                return self.proxy(child, &chain);
+                return self.proxy(child, chain);
             }
         };
-        self.tell(proxy, at, fault);
+        self.tell(proxy, at, fault)?;
         if include.conditions.is_empty() {
             return Ok(Vec::new());
         }
@@ -192,11 +210,11 @@ impl Walk<'_, '_> {
         let matches = match chain.matches() {
             Ok(matches) => matches,
             Err(fault) => {
-                self.tell(proxy, at, fault);
+                self.tell(proxy, at, fault)?;
                 return Ok(Vec::new());
             }
         };
-        Ok(vec![Entry {
+        let entry = Entry {
             place: place(proxy, 0),
             route: Route {
                 matches,
@@ -210,10 +228,13 @@ impl Walk<'_, '_> {
             auth_policy: None,
             jwt_policy: None,
             replaces: Replaced::default(),
-        }])
+        };
+        self.pay(budget::route(&entry.route))?;
+        Ok(vec![entry])
     }
 
-    fn tell(&mut self, proxy: &HttpProxy, at: &str, fault: Fault) {
+    fn tell(&mut self, proxy: &HttpProxy, at: &str, fault: Fault) -> Result<(), Fault> {
         self.context.faults.error(&proxy.reference(), at, fault);
+        self.pay_for_faults()
     }
 }
