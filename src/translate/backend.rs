@@ -1,6 +1,5 @@
 //! Backends of an Ingress into clusters.
 
-use std::net::Ipv4Addr;
 use std::sync::Arc;
 
 use crate::model::{
@@ -13,7 +12,7 @@ use crate::objects::{
 };
 
 use super::service_policy::{FoundPort, ServicePolicy, find_port};
-use super::{BackendPort, ClusterSource, Input, annotation, reason, source};
+use super::{BackendPort, ClusterSource, Input, outside_name, reason, source};
 
 /// A backend that can be served.
 pub struct ResolvedBackend {
@@ -196,39 +195,10 @@ fn discovery(service: &Service, port: u16) -> Discovery {
     }
 }
 
-/// Names of the outside only: never an address in any spelling that a resolver takes for one, nor a name that
-/// is known to lead to the pod, the node or the cloud's metadata. What a name resolves to is the resolver's.
+/// Where the operator allows it, names of the outside ([`outside_name`]).
 pub fn check_external_name(input: Input<'_>, name: &str) -> Result<(), &'static str> {
     if !input.options.allow_external_names {
         return Err("is not served unless --allow-external-names is given");
     }
-    let name = name.trim_end_matches('.').to_ascii_lowercase();
-    let name = annotation::dns_name(&name).map_err(|_| "is no DNS name")?;
-    // inet_aton takes one to four parts, decimal, octal or hexadecimal: 127.1, 0x7f000001, 017700000001.
-    let last = name.rsplit('.').next().unwrap_or_default();
-    let is_number = last.bytes().all(|byte| byte.is_ascii_digit()) || last.starts_with("0x");
-    if is_number || name.parse::<Ipv4Addr>().is_ok() {
-        return Err("is an address");
-    }
-    let is_below = |domain: &str| {
-        *name == *domain
-            || name
-                .strip_suffix(domain)
-                .is_some_and(|rest| rest.ends_with('.'))
-    };
-    let forbidden = [
-        "localhost",
-        "localdomain",
-        "localdomain4",
-        "localdomain6",
-        "local",
-        "internal",
-        "svc",
-        // Contour's name for 127.0.0.1, which its documentation is full of.
-        "local.projectcontour.io",
-    ];
-    if !name.contains('.') || forbidden.into_iter().any(is_below) {
-        return Err("leads inside the cluster");
-    }
-    Ok(())
+    outside_name::check_name(name)
 }

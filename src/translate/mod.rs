@@ -29,6 +29,7 @@ mod languages;
 mod object;
 mod operator;
 mod order;
+mod outside_name;
 mod ownership;
 mod path;
 mod policy;

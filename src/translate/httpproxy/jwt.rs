@@ -1,9 +1,8 @@
 //! `virtualhost.jwtProviders`: who issues the tokens that requests by TLS must bring.
 //!
-//! Keys are fetched by name, from a host that the owner of the proxy chooses: any but this machine and what only it can reach.
+//! Keys are fetched by name, from a host of the outside that the owner of the proxy chooses ([`outside_name`]).
 
 use std::collections::BTreeSet;
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,7 +11,7 @@ use crate::model::{
     RemoteKeys, ServerName, UpstreamProtocol, UpstreamTls,
 };
 use crate::objects::http_proxy::{self, HttpProxy, JwtVerificationPolicy, RemoteJwks};
-use crate::translate::{ClusterSource, NamedBackend, budget};
+use crate::translate::{ClusterSource, NamedBackend, budget, outside_name};
 
 use super::condition::{self, Fault, Kind};
 use super::context::Context;
@@ -143,7 +142,8 @@ fn keys(
         }
         _ => (authority, if is_tls { 443 } else { 80 }),
     };
-    check_hostname(hostname).map_err(|why| uri(&why))?;
+    let refused = |what| uri(&format!("host {hostname:?} {what}"));
+    outside_name::check_name(hostname).map_err(refused)?;
     let timeout = match timeout(&jwks.timeout)
         .map_err(|why| fault(condition::JWKS_TIMEOUT, "Timeout", &why))?
     {
@@ -193,34 +193,5 @@ fn family(jwks: &RemoteJwks) -> DnsLookupFamily {
         "v4" => DnsLookupFamily::V4,
         "v6" => DnsLookupFamily::V6,
         _ => DnsLookupFamily::default(),
-    }
-}
-
-/// Neither this machine by any name, nor an address that only it can reach.
-fn check_hostname(hostname: &str) -> Result<(), String> {
-    let refused = |what: &str| Err(format!("host {hostname:?} {what}"));
-    if let Ok(address) = hostname.parse::<IpAddr>() {
-        let address = address.to_canonical();
-        let is_local = match address {
-            IpAddr::V4(v4) => v4.is_loopback() || v4.is_link_local() || v4.is_unspecified(),
-            IpAddr::V6(v6) => v6.is_loopback() || v6.is_unicast_link_local() || v6.is_unspecified(),
-        };
-        return match is_local {
-            true => refused("leads to the machine itself"),
-            false => Ok(()),
-        };
-    }
-    if ServerName::new(hostname).is_err() {
-        return refused("is no DNS name");
-    }
-    let name = hostname.trim_end_matches('.').to_ascii_lowercase();
-    // A resolver takes numbers of one to four parts for an address, in several bases.
-    let last = name.rsplit('.').next().unwrap_or_default();
-    let is_number = last.bytes().all(|byte| byte.is_ascii_digit()) || last.starts_with("0x");
-    let is_local =
-        name == "localhost" || name.ends_with(".localhost") || name == "metadata.google.internal";
-    match is_number || is_local {
-        true => refused("leads to the machine itself"),
-        false => Ok(()),
     }
 }
