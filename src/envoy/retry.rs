@@ -37,6 +37,17 @@ pub(super) fn default_retry() -> pb::RetryPolicy {
 
 /// A route's policy replaces the virtual host's, so it repeats what is safe always.
 pub(super) fn retry(policy: &RetryPolicy) -> pb::RetryPolicy {
+    let per_try_timeout = policy.per_try_timeout.and_then(duration);
+    let per_try_idle_timeout = policy.per_try_idle_timeout.and_then(duration);
+    if policy.num_retries == 0 {
+        // Under no condition, and of endpoints nothing. It stands on every route of an HTTPProxy that says nothing of retries.
+        return pb::RetryPolicy {
+            num_retries: u32_value(0),
+            per_try_timeout,
+            per_try_idle_timeout,
+            ..Default::default()
+        };
+    }
     let mut conditions: Vec<&str> = RETRY_ON.to_vec();
     let of_codes = (!policy.status_codes.is_empty()).then_some(STATUS_CODES);
     for condition in policy.retry_on.iter().map(|it| &**it).chain(of_codes) {
@@ -47,8 +58,8 @@ pub(super) fn retry(policy: &RetryPolicy) -> pb::RetryPolicy {
     let mut retry = pb::RetryPolicy {
         retry_on: conditions.join(","),
         num_retries: u32_value(policy.num_retries),
-        per_try_timeout: policy.per_try_timeout.and_then(duration),
-        per_try_idle_timeout: policy.per_try_idle_timeout.and_then(duration),
+        per_try_timeout,
+        per_try_idle_timeout,
         retriable_status_codes: policy.status_codes.iter().copied().map(u32::from).collect(),
         retry_back_off: policy.back_off.as_ref().map(back_off),
         rate_limited_retry_back_off: policy.rate_limited_back_off.as_ref().map(rate_limited),

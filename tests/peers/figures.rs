@@ -190,6 +190,8 @@ fn figures_side_by_side() {
             (moving(side, backend), format!("p{PROXIES}.test"), backend)
         });
         let endpoints = endpoints.await;
+        let bytes = |costs: &[Cost; 2]| [costs[0].bytes, costs[1].bytes];
+        let [of_routes, of_endpoints] = [bytes(&routes), bytes(&endpoints)];
         print(
             memory,
             &[
@@ -197,6 +199,13 @@ fn figures_side_by_side() {
                 ("endpoints of one Service", endpoints),
             ],
         );
+        // Times and memory are the machine's to say; what is written is not.
+        for (what, [ours, theirs]) in [("a route", of_routes), ("endpoints", of_endpoints)] {
+            assert!(
+                ours <= theirs,
+                "{what}: {ours} bytes, and {theirs} of Contour's"
+            );
+        }
     });
 }
 
