@@ -14,7 +14,7 @@ use crate::facts::ClassSelection;
 use crate::process::duration::duration;
 use crate::process::exit_code::UsageError;
 use crate::process::listen_address::listen_address;
-use crate::translate::{HostOwnership, Options};
+use crate::translate::{HostOwnership, Options, check_http_proxy_options};
 
 use super::gateway_api::GatewayArgs;
 use super::http_proxy::HttpProxyArgs;
@@ -474,13 +474,14 @@ impl EdgeArgs {
 }
 
 impl Args {
-    /// That the flags go together.
+    /// That the flags go together, and that what they say of objects can be honoured.
     ///
     /// # Errors
     ///
-    /// Two that do not.
+    /// Two that do not, or one that can't be.
     pub fn check(&self) -> Result<(), UsageError> {
         let checked = self.tls.check().and_then(|()| self.upstream.check());
+        let checked = checked.and_then(|()| check_http_proxy_options(&self.http_proxy.options()));
         checked.map_err(UsageError::new)
     }
 

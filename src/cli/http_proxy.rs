@@ -95,12 +95,12 @@ pub struct GlobalExtAuthArgs {
         value_parser = namespaced_name
     )]
     pub global_ext_auth_extension: Option<NamespacedName>,
-    /// How long an answer may take; without it what the ExtensionService says, or 200ms.
+    /// How long an answer may take, an hour at most; without it what the ExtensionService says, or 200ms.
     #[arg(
         long,
         env = "ISOBATH_GLOBAL_EXT_AUTH_RESPONSE_TIMEOUT",
         value_name = "TIME",
-        value_parser = duration
+        value_parser = answer_time
     )]
     pub global_ext_auth_response_timeout: Option<Duration>,
     /// Let requests pass that are not answered for.
@@ -185,6 +185,15 @@ pub struct HeaderPolicyArgs {
     /// Do the same on routes of Ingresses.
     #[arg(long, env = "ISOBATH_POLICY_APPLY_TO_INGRESS")]
     pub policy_apply_to_ingress: bool,
+}
+
+/// What the model takes for one; zero would be said nowhere.
+fn answer_time(text: &str) -> Result<Duration, String> {
+    let time = duration(text)?;
+    let is_one = (Duration::from_millis(1)..=Duration::from_secs(3600)).contains(&time);
+    is_one
+        .then_some(time)
+        .ok_or_else(|| "it is from 1ms to 1h".to_owned())
 }
 
 fn pair(text: &str) -> Result<(Arc<str>, Arc<str>), String> {

@@ -34,7 +34,7 @@ pub struct TlsArgs {
         value_parser = CipherSuite::new
     )]
     pub tls_cipher_suites: Vec<CipherSuite>,
-    /// The versions of HTTP that clients are offered in TLS (comma-separated).
+    /// The versions of HTTP that clients are offered in TLS over TCP (comma-separated). HTTP/3 is --envoy-http3's, whatever this says.
     #[arg(
         long,
         env = "ISOBATH_DEFAULT_HTTP_VERSIONS",

@@ -30,7 +30,7 @@ pub struct UpstreamArgs {
         long,
         env = "ISOBATH_ENVOY_UPSTREAM_CONNECT_TIMEOUT",
         value_name = "TIME",
-        value_parser = duration
+        value_parser = connect_time
     )]
     pub envoy_upstream_connect_timeout: Option<Duration>,
     /// Close a connection to an endpoint after so many requests.
@@ -139,6 +139,15 @@ pub enum DnsLookupFamily {
     V6,
     /// Of both.
     All,
+}
+
+/// No connection comes up in no time.
+fn connect_time(text: &str) -> Result<Duration, String> {
+    let time = duration(text)?;
+    let is_one = time >= Duration::from_millis(1);
+    is_one
+        .then_some(time)
+        .ok_or_else(|| "it is at least 1ms".to_owned())
 }
 
 impl UpstreamArgs {

@@ -52,7 +52,9 @@ pub use condition::Found;
 pub use derived::{Derived, Made, Memo};
 pub use gateway_api::GatewayOptions;
 pub use host::host;
-pub use httpproxy::{HeaderPolicies, HttpProxyOptions, RateLimitService};
+pub use httpproxy::{
+    HeaderPolicies, HttpProxyOptions, RateLimitService, check as check_http_proxy_options,
+};
 pub use language::Language;
 pub use languages::Languages;
 pub use operator::{TlsOptions, UpstreamOptions};

@@ -35,6 +35,57 @@ fn wrong_flags_and_files_are_two() {
     );
 }
 
+/// What holds for all objects is checked before any is read: else each owner would be told of what is not theirs.
+#[test]
+fn what_the_operator_says_of_all_is_checked_at_the_start() {
+    let limits = ["--rate-limit-service-extension", "a/b"];
+    let two = r#"--rate-limit-service-default-policy={"descriptors":[{"entries":[{"genericKey":{"value":"a"},"remoteAddress":{}}]}]}"#;
+    for (flags, said) in [
+        (
+            vec!["--policy-request-headers-set=X Y=1"],
+            "isobath: --policy-request-headers-set and -remove: invalid set header \"X Y\"",
+        ),
+        (
+            vec!["--policy-request-headers-set=Transfer-Encoding=chunked"],
+            "transfer-encoding frames the message",
+        ),
+        (
+            vec![
+                "--policy-request-headers-set=X-A=1",
+                "--policy-request-headers-set=x-a=2",
+            ],
+            "duplicate header addition: \"X-A\"",
+        ),
+        (
+            vec!["--policy-request-headers-remove=Host"],
+            "removing \"Host\" is not possible",
+        ),
+        (
+            vec!["--policy-response-headers-set=Host=x"],
+            "isobath: --policy-response-headers-set and -remove: rewriting \"Host\" header is not supported",
+        ),
+        (
+            vec!["--policy-response-headers-remove=a b"],
+            "invalid remove header \"a b\"",
+        ),
+        (
+            [&limits[..], &["--rate-limit-service-domain="]].concat(),
+            "isobath: --rate-limit-service-domain and -default-policy: ",
+        ),
+        ([&limits[..], &[two]].concat(), "exactly one field set"),
+        (
+            vec!["--global-ext-auth-response-timeout=0s"],
+            "it is from 1ms to 1h",
+        ),
+        (
+            vec!["--envoy-upstream-connect-timeout=0s"],
+            "it is at least 1ms",
+        ),
+    ] {
+        check(&[&["serve"][..], &flags].concat(), 2, said);
+    }
+}
+
 #[test]
 fn without_a_command_all_are_listed() {
     let mut alone = std::process::Command::new(crate::process::program());

@@ -11,6 +11,7 @@ use super::condition::{self, Fault, Kind};
 use super::conditions::header_match;
 use super::context::Context;
 use super::extension_service::extension;
+use super::options::RateLimitService;
 
 /// What Envoy waits for an answer where the service does not say.
 const TIMEOUT: Duration = Duration::from_millis(20);
@@ -24,8 +25,8 @@ pub enum Global {
     Disabled,
     /// These are.
     Limit(Box<GlobalRateLimit>),
-    /// It asks for a count, and nobody counts.
-    Nobody,
+    /// It asks for a count, and nobody counts, for this reason.
+    Nobody(Fault),
 }
 
 /// Reads the global part of a policy. `of` stands before what is wrong.
@@ -59,7 +60,7 @@ pub fn of_all(context: &mut Context<'_>) -> Result<Option<GlobalRateLimit>, Faul
     Ok(
         match of_policy(context, policy, condition::HOST_RATE_LIMIT, of)? {
             Global::Limit(limit) => Some(*limit),
-            Global::Unsaid | Global::Disabled | Global::Nobody => None,
+            Global::Unsaid | Global::Disabled | Global::Nobody(_) => None,
         },
     )
 }
@@ -79,19 +80,27 @@ fn of_policy(
         return Ok(Global::Unsaid);
     }
     let options = context.input.options.http_proxy.rate_limit_service.as_ref();
+    let ignored = |why: &str| {
+        let message = format!("ignoring field \"rateLimitPolicy.global\"; {why}");
+        Global::Nobody(Fault::new(condition::IGNORED_FIELD, message))
+    };
     let Some(service) = options else {
-        return Ok(Global::Nobody);
+        let why = "no rate limit service is configured (--rate-limit-service-extension)";
+        return Ok(ignored(why));
     };
     let found = context.input.reader.extension_service(&service.extension);
     let usable = found.and_then(|found| extension(context, found).ok());
     let Some(usable) = usable else {
-        if service.fail_open {
-            return Ok(Global::Nobody);
-        }
-        return Err(fault(format!(
+        let why = format!(
             "the rate limit service {} can't be asked",
             service.extension
-        )));
+        );
+        return match service.fail_open {
+            true => Ok(ignored(&format!(
+                "{why}, and what it does not answer for passes (--rate-limit-service-fail-open)"
+            ))),
+            false => Err(fault(why)),
+        };
     };
     let timeout = usable.timeout.unwrap_or(TIMEOUT);
     let limit = GlobalRateLimit::new(
@@ -110,11 +119,19 @@ fn of_policy(
     Ok(Global::Limit(Box::new(limit)))
 }
 
-/// That nobody counts what is to be counted.
-#[must_use]
-pub fn nobody() -> Fault {
-    let message = "ignoring field \"rateLimitPolicy.global\"; no rate limit service is configured (--rate-limit-service-extension)";
-    Fault::new(condition::IGNORED_FIELD, message)
+/// That the operator's own settings of it can be honoured, whatever there is to ask.
+///
+/// # Errors
+///
+/// What is wrong with them.
+pub fn check(service: &RateLimitService) -> Result<(), String> {
+    let own = service.default_policy.as_ref();
+    let mut own = own.map_or(Ok(Vec::new()), descriptors)?;
+    if own.is_empty() {
+        let any = DescriptorEntry::client_address();
+        own.push(Descriptor::new(vec![any])?);
+    }
+    GlobalRateLimit::new("any", &service.domain, own, TIMEOUT).map(|_| ())
 }
 
 fn descriptors(policy: &GlobalRateLimitPolicy) -> Result<Vec<Descriptor>, String> {

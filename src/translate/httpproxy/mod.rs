@@ -60,7 +60,7 @@ use super::condition::host_conflict;
 use super::language::Language;
 use super::{HostUnit, Input, host};
 
-pub use operator::{guard_host, on_ingress};
+pub use operator::{check, guard_host, on_ingress};
 pub use options::{HeaderPolicies, HttpProxyOptions, RateLimitService};
 
 use condition::{Fault, Faults};

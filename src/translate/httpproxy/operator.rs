@@ -1,13 +1,44 @@
 //! What the operator says of all hosts, where it is not the host's to say: header policies, who is asked about requests, the
 //! certificate that endpoints are shown. Routes of Ingresses get their part of it here as well.
 
-use crate::model::{DirectResponse, HeaderModifier, Route, RouteAction, VirtualHost};
+use crate::model::{HeaderModifier, Route, RouteAction, VirtualHost};
 use crate::translate::{HostUnit, Input};
 
 use super::authorization::{self, Asked};
 use super::condition::{self, Fault};
 use super::context::{Context, Unusable};
+use super::global_rate_limit;
 use super::headers::{Headers, Of, Own, headers};
+use super::options::{HeaderPolicies, HttpProxyOptions};
+
+/// That what the operator says can be honoured: else every HTTPProxy would be wrong for it, and each owner told of what is not
+/// theirs.
+///
+/// # Errors
+///
+/// The setting, and one sentence.
+pub fn check(options: &HttpProxyOptions) -> Result<(), String> {
+    let HeaderPolicies {
+        requests,
+        responses,
+        apply_to_ingress: _,
+    } = &options.headers;
+    let own = Own {
+        namespace: "namespace",
+        service: Some(("service", Some(80))),
+    };
+    let kind = condition::SERVICE_REQUEST_HEADERS;
+    for (policy, of, flag) in [
+        (requests, Of::Requests, "--policy-request-headers"),
+        (responses, Of::Responses, "--policy-response-headers"),
+    ] {
+        let read = headers(Some(policy), of, kind, own);
+        read.map_err(|fault| format!("{flag}-set and -remove: {}", fault.message()))?;
+    }
+    let service = options.rate_limit_service.as_ref();
+    let checked = service.map_or(Ok(()), global_rate_limit::check);
+    checked.map_err(|why| format!("--rate-limit-service-domain and -default-policy: {why}"))
+}
 
 /// That the certificate which endpoints are to be shown can be used.
 ///
@@ -123,12 +154,7 @@ fn guard(route: &mut Route, asked: Result<&Option<Asked>, &Fault>) {
                 route.filters.get_or_insert_default().authorization = Some(asked);
             }
         }
-        (Err(_), _) => {
-            let answer = DirectResponse::new(503, "");
-            if let Ok(answer) = answer {
-                route.action = RouteAction::DirectResponse(answer);
-            }
-        }
+        (Err(_), _) => route.action = RouteAction::status(503),
     }
 }
 

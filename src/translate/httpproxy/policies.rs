@@ -156,8 +156,7 @@ fn host_global_limit(
         Global::Limit(limit) => Some(*limit),
         Global::Unsaid => global_rate_limit::of_all(context)?,
         Global::Disabled => None,
-        Global::Nobody => {
-            let warning = global_rate_limit::nobody();
+        Global::Nobody(warning) => {
             let at = "spec.virtualhost.rateLimitPolicy.global";
             context.faults.warning(&root.reference(), at, warning);
             None

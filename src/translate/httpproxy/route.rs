@@ -20,7 +20,7 @@ use super::context::Context;
 use super::cookies;
 use super::duration::{Timeout, timeout};
 use super::filters;
-use super::global_rate_limit::{self, Global, global};
+use super::global_rate_limit::{Global, global};
 use super::headers::{Headers, Of, Own, headers};
 use super::rewrite::rewrite;
 use super::services::{Asked, Backends, backends};
@@ -153,9 +153,8 @@ fn add_global_limit(
             // Descriptors of a route are told instead of its host's.
             own_filters.ignores_global_limit = true;
         }
-        Global::Nobody => {
+        Global::Nobody(warning) => {
             let at = format!("{at}.rateLimitPolicy.global");
-            let warning = global_rate_limit::nobody();
             context.faults.warning(&proxy.reference(), &at, warning);
         }
     }
