@@ -117,7 +117,7 @@ fn collector(text: &str) -> Result<Collector, String> {
     Ok(Collector { cluster, asked })
 }
 
-fn percent(text: &str) -> Result<Fraction, String> {
+pub(super) fn percent(text: &str) -> Result<Fraction, String> {
     const FORM: &str = "it is a number from 0 to 100 with at most four decimals";
     // A ten-thousandth of a percent is Envoy's smallest part.
     let (whole, part) = text.split_once('.').unwrap_or((text, ""));
@@ -134,7 +134,7 @@ fn service(text: &str) -> Result<Arc<str>, String> {
     Ok(Tracing::new(collector, text)?.service().into())
 }
 
-fn tag(text: &str) -> Result<TraceTag, String> {
+pub(super) fn tag(text: &str) -> Result<TraceTag, String> {
     let (name, value) = text
         .split_once('=')
         .ok_or("it is NAME=TEXT or NAME=%REQ(HEADER)%")?;

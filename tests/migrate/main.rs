@@ -116,7 +116,10 @@ fn table() -> String {
         let comes_to = match is {
             Is::Switch(flag) => format!("`{flag}`"),
             Is::Not(flag) => format!("`{flag}=false`"),
-            Is::Time(flag) => format!("`{flag}`; `infinity` is `0s`"),
+            Is::Time(flag) => format!("`{flag}`; `infinity` is `0s`, and `0s` is without it"),
+            Is::Wait(flag) => format!("`{flag}`; `infinity` is `1h`, and `0s` is without it"),
+            Is::Length(flag) => format!("`{flag}`; `0s` is without it"),
+            Is::Tags(flag) => format!("`{flag}` for each"),
             Is::Fine(why) => format!("not needed: {why}"),
             Is::Lost(what) => format!("none: {what}"),
             Is::LostBut(word, what) => format!("not needed for `{word}`, else none: {what}"),

@@ -165,7 +165,7 @@ pub const SETTINGS: &[Row] = &[
     (
         "globalExtAuth.responseTimeout",
         "globalExtAuth.responseTimeout",
-        Is::Time("--global-ext-auth-response-timeout"),
+        Is::Wait("--global-ext-auth-response-timeout"),
     ),
     (
         "globalExtAuth.failOpen",
@@ -197,12 +197,38 @@ pub const SETTINGS: &[Row] = &[
         "globalExtAuth.withRequestBody.packAsBytes",
         Is::Switch("--global-ext-auth-pack-as-bytes"),
     ),
+    // Traces.
     (
-        "tracing",
-        "tracing",
+        "tracing.extensionService",
+        "tracing.extensionService",
         Is::Lost(
-            "traces go to --envoy-tracing-collector, which is an address and no ExtensionService",
+            "traces go to --envoy-tracing-collector, which is an address and no ExtensionService, and no span names the pod",
         ),
+    ),
+    (
+        "tracing.serviceName",
+        "tracing.serviceName",
+        Is::Flag("--envoy-tracing-service"),
+    ),
+    (
+        "tracing.overallSampling",
+        "tracing.overallSampling",
+        Is::Percent("--envoy-tracing-sampling"),
+    ),
+    (
+        "tracing.customTags",
+        "tracing.customTags",
+        Is::Tags("--envoy-tracing-tag"),
+    ),
+    (
+        "tracing.includePodDetail",
+        "tracing.includePodDetail",
+        Is::Lost("no span names the pod"),
+    ),
+    (
+        "tracing.maxPathTagLength",
+        "tracing.maxPathTagLength",
+        Is::LostBut("256", "a path in a span is cut after 256 bytes"),
     ),
     // TLS.
     (
@@ -264,7 +290,7 @@ pub const SETTINGS: &[Row] = &[
     (
         "timeouts.connect-timeout",
         "envoy.timeouts.connectTimeout",
-        Is::Time("--envoy-upstream-connect-timeout"),
+        Is::Length("--envoy-upstream-connect-timeout"),
     ),
     (
         "network.num-trusted-hops",

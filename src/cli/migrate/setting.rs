@@ -2,10 +2,14 @@
 
 use crate::envoy::log_format::AccessLog;
 use crate::model::CipherSuite;
+use crate::process::duration::duration;
 
+use super::super::traces;
 use super::document::{Node, Says};
 use super::report::{Report, Weight};
 
+/// The longest that is waited for an answer.
+const LONGEST: &str = "1h";
 /// A flag is a line.
 const LINE_BREAK: &str = "it has a line break, and no flag can";
 
@@ -18,8 +22,16 @@ pub enum Is {
     Switch(&'static str),
     /// `--flag=false`, where it is true.
     Not(&'static str),
-    /// A flag with a length of time; `infinity` is 0s there.
+    /// A flag with a length of time. `infinity` is 0s there; nothing at all is not said, as in Contour, where it is the default.
     Time(&'static str),
+    /// The same, where no longer is waited than an hour: that is `infinity`.
+    Wait(&'static str),
+    /// The same, which has an end.
+    Length(&'static str),
+    /// A flag with a share of requests in percent, where none at all is not said.
+    Percent(&'static str),
+    /// A flag for each tag of a trace.
+    Tags(&'static str),
     /// A flag with the same words by commas.
     List(&'static str),
     /// A flag with one word, where there is one.
@@ -55,6 +67,10 @@ impl Is {
             | Self::Switch(flag)
             | Self::Not(flag)
             | Self::Time(flag)
+            | Self::Wait(flag)
+            | Self::Length(flag)
+            | Self::Percent(flag)
+            | Self::Tags(flag)
             | Self::List(flag)
             | Self::Only(flag, _)
             | Self::Ciphers(flag)
@@ -81,12 +97,41 @@ impl Is {
                     report.note(node.line, setting, Weight::Lost, what);
                 }
             }
+            Self::Time(flag) | Self::Wait(flag) | Self::Length(flag)
+                if node.word().is_some_and(is_zero) =>
+            {
+                let said =
+                    format!("it is Contour's default, and Isobath's own holds without {flag}");
+                report.note(node.line, setting, Weight::Fine, said);
+            }
+            Self::Percent(flag) => match node.word().and_then(|word| word.parse::<f64>().ok()) {
+                // Contour takes it for not said.
+                Some(0.0) => {}
+                Some(share) => {
+                    let share = share.to_string();
+                    let read = traces::percent(&share).map(|_| share);
+                    lost_or(read, flag, setting, node, report);
+                }
+                None => report.note(node.line, setting, Weight::Wrong, "it is a number"),
+            },
+            Self::Tags(flag) => match &node.says {
+                Says::List(tags) => {
+                    for node in tags {
+                        match tag(node) {
+                            Ok(read) => lost_or(read, flag, setting, node, report),
+                            Err(why) => report.note(node.line, setting, Weight::Wrong, why),
+                        }
+                    }
+                }
+                _ => report.note(node.line, setting, Weight::Wrong, "it is a list of tags"),
+            },
             Self::Only(_, several) if matches!(&node.says, Says::List(items) if items.len() > 1) => {
                 report.note(node.line, setting, Weight::Lost, several);
             }
             Self::LogText(flag) => {
                 let text = node.word().unwrap_or_default().trim_end();
-                log(AccessLog::text(text), flag, text, setting, node, report);
+                let read = AccessLog::text(text).map(|_| text.to_owned());
+                lost_or(read, flag, setting, node, report);
             }
             Self::LogFields(flag) => match list(node) {
                 Ok(fields) => {
@@ -94,7 +139,8 @@ impl Is {
                         true => Err("a format with a comma is not taken".to_owned()),
                         false => AccessLog::json(fields.iter().copied()),
                     };
-                    log(made, flag, &fields.join(","), setting, node, report);
+                    let read = made.map(|_| fields.join(","));
+                    lost_or(read, flag, setting, node, report);
                 }
                 Err(why) => report.note(node.line, setting, Weight::Wrong, why),
             },
@@ -117,8 +163,19 @@ impl Is {
             Self::Not(flag) => whether(node).map(|_| vec![format!("{flag}=false")]),
             Self::Time(flag) => match word()? {
                 "infinity" | "infinite" => one(flag, "0s"),
-                time => one(flag, time),
+                time => duration(time).and_then(|_| one(flag, time)),
             },
+            Self::Wait(flag) => match word()? {
+                "infinity" | "infinite" => one(flag, LONGEST),
+                time => match duration(time)? > duration(LONGEST)? {
+                    true => one(flag, LONGEST),
+                    false => one(flag, time),
+                },
+            },
+            Self::Length(flag) => {
+                let time = word()?;
+                duration(time).and_then(|_| one(flag, time))
+            }
             Self::List(flag) => one(flag, &list(node)?.join(",")),
             Self::Only(flag, _) => one(flag, &list(node)?.join(",")),
             Self::Ciphers(flag) => ciphers(flag, node),
@@ -146,28 +203,58 @@ impl Is {
             Self::Fine(_)
             | Self::Lost(_)
             | Self::LostBut(..)
+            | Self::Percent(_)
+            | Self::Tags(_)
             | Self::LogText(_)
             | Self::LogFields(_) => Ok(Vec::new()),
         }
     }
 }
 
-/// A log that Isobath does not write, as it has commands of Envoy's that it does not pass on, is lost.
-fn log(
-    made: Result<AccessLog, String>,
+/// A value that Isobath's flag does not take is lost, such as a log with commands of Envoy's that are not passed on.
+fn lost_or(
+    read: Result<String, String>,
     flag: &str,
-    value: &str,
     setting: &str,
     node: &Node,
     report: &mut Report,
 ) {
-    match made {
-        Ok(_) if value.contains('\n') => {
+    match read {
+        Ok(value) if value.contains('\n') => {
             report.note(node.line, setting, Weight::Lost, LINE_BREAK);
         }
-        Ok(_) => report.flags.push(format!("{flag}={value}")),
+        Ok(value) => report.flags.push(format!("{flag}={value}")),
         Err(why) => report.note(node.line, setting, Weight::Lost, why),
     }
+}
+
+fn is_zero(word: &str) -> bool {
+    duration(word).is_ok_and(|time| time.is_zero())
+}
+
+/// A tag as the flag has it, or why the flag can't; or else why it is none.
+fn tag(node: &Node) -> Result<Result<String, String>, String> {
+    let of = |key| {
+        node.of(key)
+            .and_then(Node::word)
+            .filter(|it| !it.is_empty())
+    };
+    let value = match (of("literal"), of("requestHeaderName")) {
+        (Some(text), None) if text.starts_with("%REQ(") => {
+            return Ok(Err(
+                "a text that looks like a header's value is not taken".to_owned()
+            ));
+        }
+        (Some(text), None) => text.to_owned(),
+        (None, Some(header)) => format!("%REQ({header})%"),
+        _ => return Err("a tag has a literal or a requestHeaderName".to_owned()),
+    };
+    let name = of("tagName").ok_or("a tag has a tagName")?;
+    let tag = format!("{name}={value}");
+    if tag.contains(',') {
+        return Ok(Err("a tag with a comma is not taken".to_owned()));
+    }
+    Ok(traces::tag(&tag).map(|_| tag))
 }
 
 /// It is said, so it is not false.
