@@ -23,7 +23,7 @@ use super::filters;
 use super::global_rate_limit::{Global, global};
 use super::headers::{Headers, Of, Own, headers};
 use super::rewrite::rewrite;
-use super::services::{Asked, Backends, backends};
+use super::services::{Asked, Backends, backends, remove_before_shares};
 
 /// Contour leaves Envoy's own limit to routes that say none.
 const RESPONSE_TIMEOUT: Duration = Duration::from_secs(15);
@@ -269,7 +269,7 @@ fn forward(
         host: made.requests.literal.set.get("host").cloned(),
     };
     let Backends {
-        shares,
+        mut shares,
         mirrors,
         service,
         own,
@@ -280,6 +280,13 @@ fn forward(
     if let Some(own) = own {
         made.add_service(own);
     }
+    let [requests, responses] = [&mut made.requests, &mut made.responses];
+    remove_before_shares(&mut requests.literal.remove, &mut shares, |share| {
+        &mut share.request_headers
+    });
+    remove_before_shares(&mut responses.literal.remove, &mut shares, |share| {
+        &mut share.response_headers
+    });
     made.add_service(of_all.map(|dynamic| Headers {
         dynamic,
         ..Headers::default()

@@ -1,5 +1,6 @@
 //! The services of a route as shares, mirrors and clusters.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -165,6 +166,29 @@ impl Backends {
         }
         let mut merged = merged.into_iter();
         Ok(std::array::from_fn(|_| merged.next().unwrap_or_default()))
+    }
+}
+
+/// What a route removes is removed before a share of it sets that, as where there is one service: what is set is not removed.
+/// Envoy would do what the share says first.
+pub fn remove_before_shares(
+    removed: &mut BTreeSet<Arc<str>>,
+    shares: &mut [WeightedCluster],
+    of: fn(&mut BackendOptions) -> &mut HeaderModifier,
+) {
+    let mut set = BTreeSet::new();
+    for options in shares.iter_mut().filter_map(|share| share.options.as_mut()) {
+        let named = of(options).set.keys();
+        set.extend(named.filter(|name| removed.contains(*name)).cloned());
+    }
+    removed.retain(|name| !set.contains(name));
+    for share in shares {
+        for name in &set {
+            let headers = of(share.options.get_or_insert_default());
+            if !headers.set.contains_key(name) {
+                headers.remove.insert(name.clone());
+            }
+        }
     }
 }
 
