@@ -294,11 +294,11 @@ pub mod reason {
     pub const LISTENER_NOT_ALLOWED: &str = "ListenerNotAllowed";
     /// A host is served with the certificate of an older Ingress.
     pub const TLS_HOST_CONFLICT: &str = "TLSHostConflict";
+    /// The host's owner and the operator each name somebody who is asked about its requests, and a route has one of them.
+    pub const AUTHORIZATION_CONFLICT: &str = "AuthorizationConflict";
     /// A host is redirected to HTTPS, where nothing serves it.
     pub const HTTPS_NOT_SERVED: &str = "HTTPSNotServed";
     /// A certificate does not name a host that it is to serve.
-    /// The host's owner and the operator each name somebody who is asked about its requests, and a route has one of them.
-    pub const AUTHORIZATION_CONFLICT: &str = "AuthorizationConflict";
     pub const CERTIFICATE_NAME_MISMATCH: &str = "CertificateNameMismatch";
     /// A path of a host is served by an older Ingress.
     pub const PATH_CONFLICT: &str = "PathConflict";

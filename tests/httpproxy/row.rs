@@ -18,7 +18,8 @@
 //!
 //! An answer begins with a status (`ERR`: no connection, or no answer; `TCP`: bytes) and maybe the back end; or is one word
 //! about all answers of an ask that is made often: `same`, `spread`, `shares a=80 b=20`, `only a`, `all a b`. Behind it
-//! stands what else holds (`$backend` is the back end's name): `KEY=VALUE`, `KEY~PART`, `KEY!` (absent), `KEY!~PART`, `KEY<NUMBER`, `KEY>NUMBER`. Keys are path, host, method, proto,
+//! stands what else holds (`$backend` is the back end's name): `KEY=VALUE`, `KEY~PART`, `KEY!` (absent), `KEY!~PART`, `KEY>NUMBER` (there is no `<`: how long a thing may
+//! take is the scheduler's to say). Keys are path, host, method, proto,
 //! sni, tls, peer, port, blen (as the back end saw it), loc, body, secs, hv, tlsver, `q:HEADER` (as the back end got it) and
 //! `r:HEADER` (of the answer). Of a status it is `valid`, `invalid`, `orphaned`, `unread` or `unserved`, with `er=TYPE/REASON,…`, `wa=…` and
 //! `msg~PART`.
@@ -126,7 +127,6 @@ pub(crate) enum Is {
     Like,
     Absent,
     Unlike,
-    Less,
     More,
 }
 
@@ -268,7 +268,7 @@ fn request(words: &[&str], text: &str) -> (Request, usize) {
 fn answer(text: &str) -> Answer {
     let mut answer = Answer::default();
     for word in tokens(text) {
-        let Some(end) = word.find(['=', '~', '!', '<', '>']) else {
+        let Some(end) = word.find(['=', '~', '!', '>']) else {
             answer.words.push(word.to_owned());
             continue;
         };
@@ -276,7 +276,6 @@ fn answer(text: &str) -> Answer {
         let (is, value) = match rest.split_at(1) {
             ("=", value) => (Is::Equal, value),
             ("~", value) => (Is::Like, value),
-            ("<", value) => (Is::Less, value),
             (">", value) => (Is::More, value),
             _ => match rest.strip_prefix("!~") {
                 Some(value) => (Is::Unlike, value),
@@ -308,7 +307,7 @@ impl Row {
 #[test]
 fn lines_are_asks_and_answers() {
     let [row] = &rows(
-        "# nothing\nrow x\nroot: > a\nPOST https h2 /p?a=b host=y.$h sni=none cert=c TLS1.2 body=3 [A: b: c] [D: ] x7 -> 200 a path=/p?x=y r:x-y~'a b' q:z! body!~q secs<1.5 secs>1\n\
+        "# nothing\nrow x\nroot: > a\nPOST https h2 /p?a=b host=y.$h sni=none cert=c TLS1.2 body=3 [A: b: c] [D: ] x7 -> 200 a path=/p?x=y r:x-y~'a b' q:z! body!~q secs>1\n\
          until tcp 'a b' x2 -> spread\nnow status k@n -> invalid er=A/B msg~'c d'\nadd child k: > b\nremove Secret s\ndiffers some thing: text: more\nawaits jwt\ncopies m -> 1",
     )[..] else {
         panic!("one row");
@@ -338,7 +337,7 @@ fn lines_are_asks_and_answers() {
         .collect();
     assert_eq!(
         checks.join("; "),
-        r#"path Equal "/p?x=y"; r:x-y Like "a b"; q:z Absent ""; body Unlike "q"; secs Less "1.5"; secs More "1""#
+        r#"path Equal "/p?x=y"; r:x-y Like "a b"; q:z Absent ""; body Unlike "q"; secs More "1""#
     );
     let Step::Ask(Ask {
         until: true,

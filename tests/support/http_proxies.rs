@@ -280,7 +280,6 @@ pub fn http_proxy() -> impl Strategy<Value = Object> {
                     tcp_proxy,
                     generation: 0,
                     status,
-                    left_out: None,
                 }))
             },
         )

@@ -55,9 +55,6 @@ pub struct HttpProxy {
     pub generation: i64,
     /// `status`, which the status writer compares before it writes. No route depends on it.
     pub status: Arc<Status>,
-    /// What is not in here because one object may not come to so much, in one sentence for its owner; `None` where it is
-    /// whole. Decided by the translation before the object is kept.
-    pub left_out: Option<Arc<str>>,
 }
 
 impl HttpProxy {
@@ -88,9 +85,8 @@ impl HttpProxy {
             tcp_proxy,
             generation: _,
             status: _,
-            left_out,
         } = self;
         let head = (metadata, class_name, virtual_host);
-        (head, routes, includes, tcp_proxy, left_out)
+        (head, routes, includes, tcp_proxy)
     }
 }

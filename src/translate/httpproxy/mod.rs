@@ -183,21 +183,16 @@ fn host_unit(input: Input<'_>, host: &Host, claims: &[ObjectRef]) -> HostUnit {
 
 /// The oldest root is served.
 fn tell_duplicates(context: &mut Context<'_>, host: &Host, roots: &[&ObjectRef]) {
-    let Some((_, losers)) = roots.split_first() else {
+    let Some((winner, losers)) = roots.split_first() else {
         return;
     };
-    /// A message that names thousands helps nobody.
-    const NAMED: usize = 16;
-    let mut names: Vec<String> = roots.iter().map(|root| root.name.to_string()).collect();
-    names.sort_unstable();
-    let more = names.len().saturating_sub(NAMED);
-    names.truncate(NAMED);
-    let mut names = names.join(", ");
-    if more > 0 {
-        names.push_str(&format!(" and {more} more"));
-    }
     for loser in losers {
-        let message = format!("fqdn \"{host}\" is used in multiple HTTPProxies: {names}");
+        // Contour names them all. With these two, a root that comes or goes changes no other's status but where the winner differs.
+        let (one, other) = match winner.name < loser.name {
+            true => (&winner.name, &loser.name),
+            false => (&loser.name, &winner.name),
+        };
+        let message = format!("fqdn \"{host}\" is used in multiple HTTPProxies: {one}, {other}");
         let fault = Fault::new(condition::DUPLICATE_VHOST, message);
         context.faults.error(loser, "spec.virtualhost.fqdn", fault);
     }

@@ -81,7 +81,6 @@ impl<'a> Wire<'a> for HttpProxyWire<'a> {
                 .status
                 .map(|Struct(status)| status.into())
                 .unwrap_or_default(),
-            left_out: None,
         })))
     }
 }
