@@ -45,7 +45,7 @@ impl Builder {
         work.changed |= match certificate {
             None => {
                 self.statuses.certificates.remove(&name);
-                self.release_owner(name);
+                self.release_owner(owner(name));
                 self.snapshot.remove(ResourceType::Secret, &resource)
             }
             Some(certificate) => {
@@ -60,8 +60,6 @@ impl Builder {
 
     fn build_trust_bundle(&mut self, key: TrustBundleKey, work: &mut Work, memo: &Memo) {
         let name = key.name();
-        let made_of = std::iter::once(&key.authorities).chain(&key.revocations);
-        let made_of: Vec<NamespacedName> = made_of.cloned().collect();
         let unit = Unit::TrustBundle(Box::new(key.clone()));
         let bundle = if self
             .listeners
@@ -77,25 +75,25 @@ impl Builder {
         };
         work.changed |= match bundle {
             None => {
-                for secret in made_of {
-                    self.release_owner(secret);
+                for object in key.objects() {
+                    self.release_owner(object);
                 }
                 self.snapshot.remove(ResourceType::Secret, &name)
             }
             Some(bundle) => {
                 self.translated.secrets += 1;
-                for secret in made_of {
-                    self.record_owner(owner(secret));
+                for object in key.objects() {
+                    self.record_owner(object);
                 }
                 self.put(ResourceType::Secret, secret::trust_bundle(&bundle))
             }
         };
     }
 
-    /// One thing less is made of a Secret.
-    fn release_owner(&mut self, secret: NamespacedName) {
-        if !self.listeners.used_secrets().uses_object(&secret) {
-            self.statuses.owners.remove(&owner(secret));
+    /// One thing less is made of an object.
+    fn release_owner(&mut self, object: ObjectRef) {
+        if !self.listeners.used_secrets().uses_object(&object) {
+            self.statuses.owners.remove(&object);
         }
     }
 }

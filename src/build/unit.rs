@@ -171,6 +171,8 @@ impl From<Claimable> for Unit {
             Claimable::Host(front, host) => Self::Host(front, host),
             // It says how many there are.
             Claimable::Attached(parent, _) => Self::Object(parent),
+            // Its policies read it.
+            Claimable::Reached(_, gateway) => Self::Object(gateway),
         }
     }
 }

@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::model::TlsServer;
-use crate::objects::NamespacedName;
+use crate::objects::{Kind, NamespacedName, ObjectRef};
 use crate::translate::TrustBundleKey;
 
 use super::parts::toggle;
@@ -45,8 +45,8 @@ impl SecretKey {
 #[derive(Debug, Default)]
 pub struct UsedSecrets {
     users: BTreeMap<SecretKey, usize>,
-    /// How many bundles that are named have the lists of a Secret.
-    revocations: BTreeMap<NamespacedName, usize>,
+    /// How many bundles that are named are made of an object.
+    of_bundles: BTreeMap<ObjectRef, usize>,
     touched: BTreeSet<SecretKey>,
 }
 
@@ -64,26 +64,24 @@ impl UsedSecrets {
             self.users.remove(&secret);
         }
         if was_used != is_used {
-            self.count_revocations(&secret, is_used);
+            self.count_objects(&secret, is_used);
             toggle(&mut self.touched, &secret);
         }
     }
 
-    fn count_revocations(&mut self, secret: &SecretKey, is_used: bool) {
-        let SecretKey::Bundle(TrustBundleKey {
-            revocations: Some(lists),
-            ..
-        }) = secret
-        else {
+    fn count_objects(&mut self, secret: &SecretKey, is_used: bool) {
+        let SecretKey::Bundle(bundle) = secret else {
             return;
         };
-        let count = self.revocations.entry(lists.clone()).or_default();
-        *count = match is_used {
-            true => *count + 1,
-            false => count.saturating_sub(1),
-        };
-        if *count == 0 {
-            self.revocations.remove(lists);
+        for object in bundle.objects() {
+            let count = self.of_bundles.entry(object.clone()).or_default();
+            *count = match is_used {
+                true => *count + 1,
+                false => count.saturating_sub(1),
+            };
+            if *count == 0 {
+                self.of_bundles.remove(&object);
+            }
         }
     }
 
@@ -103,18 +101,12 @@ impl UsedSecrets {
         self.users.contains_key(secret)
     }
 
-    /// Whether anything is made of the Secret, as what others are known by.
+    /// Whether anything is made of the object, as what others are known by.
     #[must_use]
-    pub fn uses_object(&self, secret: &NamespacedName) -> bool {
-        let first = SecretKey::Bundle(TrustBundleKey {
-            authorities: secret.clone(),
-            revocations: None,
-        });
-        let mut bundles = self.users.range(first..);
-        let is_of = |key: &SecretKey| matches!(key, SecretKey::Bundle(bundle) if bundle.authorities == *secret);
-        self.contains(&SecretKey::Certificate(secret.clone()))
-            || self.revocations.contains_key(secret)
-            || bundles.next().is_some_and(|(key, _)| is_of(key))
+    pub fn uses_object(&self, object: &ObjectRef) -> bool {
+        let is_certificate = object.kind == Kind::Secret
+            && self.contains(&SecretKey::Certificate(object.name.clone()));
+        is_certificate || self.of_bundles.contains_key(object)
     }
 
     /// Those that came into use or fell out of it since the last call.
@@ -137,15 +129,16 @@ mod tests {
         let secret = NamespacedName::new("ns", "ca");
         let bundle = |revocations: Option<&str>| {
             SecretKey::Bundle(TrustBundleKey {
-                authorities: secret.clone(),
                 revocations: revocations.map(|name| NamespacedName::new("ns", name)),
+                ..TrustBundleKey::of_secret(secret.clone())
             })
         };
         let certificate = SecretKey::Certificate(secret.clone());
         let mut used = UsedSecrets::default();
-        assert!(!used.uses_object(&secret));
+        let object = |name: &str| ObjectRef::new(Kind::Secret, "ns", name);
+        let (of_secret, lists) = (object("ca"), object("crl"));
+        assert!(!used.uses_object(&of_secret));
         used.count(bundle(Some("crl")), true);
-        let lists = NamespacedName::new("ns", "crl");
         assert!(used.uses_object(&lists));
         used.replace(&[], &[bundle(None), certificate.clone()]);
         used.replace(&[bundle(None)], &[bundle(None)]);
@@ -156,9 +149,9 @@ mod tests {
         used.count(bundle(None), false);
         assert!(used.contains(&bundle(None)) && used.take_touched().is_empty());
         used.count(certificate.clone(), false);
-        assert!(used.uses_object(&secret) && !used.contains(&certificate));
+        assert!(used.uses_object(&of_secret) && !used.contains(&certificate));
         used.count(bundle(None), false);
-        assert!(!used.uses_object(&secret));
+        assert!(!used.uses_object(&of_secret));
         // Away and back again before anybody looked.
         used.count(certificate.clone(), true);
         used.take_touched();

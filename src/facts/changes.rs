@@ -60,6 +60,7 @@ impl Changes {
                 self.fact(Fact::Revocations(&object.name));
             }
             Kind::Service => self.fact(Fact::Service(&object.name)),
+            Kind::ConfigMap => self.fact(Fact::ConfigMapAuthorities(&object.name)),
             _ => {}
         }
         self.objects.push(object.clone());

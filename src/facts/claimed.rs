@@ -69,6 +69,17 @@ impl Claimed {
         self.by.count(&claim)
     }
 
+    /// The Gateways with routes to a Service, sorted.
+    pub fn reaching(&self, service: &NamespacedName) -> BTreeSet<ObjectRef> {
+        let first = ObjectRef::new(Kind::Gateway, "", "");
+        let from = self.by.range(Claimable::Reached(service.clone(), first)..);
+        let gateways = from.map_while(|(claim, _)| match claim {
+            Claimable::Reached(of, gateway) if of == service => Some(gateway.clone()),
+            _ => None,
+        });
+        gateways.collect()
+    }
+
     /// What is spoken on a claimed listener; `None` where it is not there.
     pub fn spoken(&self, listener: &str) -> Option<Spoken> {
         self.spoken.get(listener).copied()

@@ -37,7 +37,7 @@ impl Store {
             .cloned()
             .collect();
         let aged = old.claims.intersection(&new.claims).filter(|claim| {
-            let is_ordered = !matches!(claim, Claimable::Attached(..));
+            let is_ordered = !matches!(claim, Claimable::Attached(..) | Claimable::Reached(..));
             is_ordered && old.created != new.created
         });
         let aged = aged.map(|claim| (claim.clone(), self.claimants(claim)));
@@ -52,6 +52,7 @@ impl Store {
                 Claimable::Listener(name) => Fact::Claimants(name),
                 Claimable::Host(front, host) => Fact::Claims(front, host),
                 Claimable::Attached(parent, listener) => Fact::AttachedRoutes(parent, listener),
+                Claimable::Reached(service, _) => Fact::GatewaysReaching(service),
             });
             changes.claims.push(claim);
         }

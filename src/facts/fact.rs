@@ -80,6 +80,14 @@ pub(super) enum Fact<'a> {
     Route(&'a ObjectRef),
     /// What the ReferenceGrants of a namespace say.
     Grants(&'a str),
+    /// The BackendTLSPolicies that are about a Service, in the order of their age, less their status.
+    BackendTlsPolicies(&'a NamespacedName),
+    /// The Gateways with routes to a Service that a policy is about.
+    GatewaysReaching(&'a NamespacedName),
+    /// Whether others can be verified with a ConfigMap: not its bytes.
+    ConfigMapAuthorities(&'a NamespacedName),
+    /// A ConfigMap, all of it.
+    ConfigMap(&'a NamespacedName),
     /// The labels of a Namespace.
     NamespaceLabels(&'a NamespacedName),
     /// How many routes are attached to a listener of an object.
@@ -125,6 +133,9 @@ impl<'a> Fact<'a> {
             Self::GatewayClass(name) => Some((Kind::GatewayClass, name)),
             Self::Gateway(name) | Self::GatewayAddresses(name) => Some((Kind::Gateway, name)),
             Self::NamespaceLabels(name) => Some((Kind::Namespace, name)),
+            Self::ConfigMapAuthorities(name) | Self::ConfigMap(name) => {
+                Some((Kind::ConfigMap, name))
+            }
             Self::Field(object, _) | Self::Route(object) => Some((object.kind, &object.name)),
             Self::Claims(..)
             | Self::Claimants(_)
@@ -134,6 +145,8 @@ impl<'a> Fact<'a> {
             | Self::EndpointSlices(_)
             | Self::GatewaysAt(_)
             | Self::Grants(_)
+            | Self::BackendTlsPolicies(_)
+            | Self::GatewaysReaching(_)
             | Self::AttachedRoutes(..)
             | Self::Delegated(..) => None,
         }
@@ -228,6 +241,10 @@ mod tests {
                 (Fact::Gateway(name), Some(Kind::Gateway)),
                 (Fact::GatewayAddresses(name), Some(Kind::Gateway)),
                 (Fact::NamespaceLabels(name), Some(Kind::Namespace)),
+                (Fact::ConfigMapAuthorities(name), Some(Kind::ConfigMap)),
+                (Fact::ConfigMap(name), Some(Kind::ConfigMap)),
+                (Fact::BackendTlsPolicies(name), None),
+                (Fact::GatewaysReaching(name), None),
                 (Fact::Service(name), Some(Kind::Service)),
                 (Fact::ServiceNamed(name), None),
                 (Fact::EndpointSlices(name), None),

@@ -212,6 +212,7 @@ impl Store {
             Kind::Gateway => Some(&self.gateway(name)?.status),
             Kind::HttpRoute => Some(&self.http_route(name)?.head.status),
             Kind::GrpcRoute => Some(&self.grpc_route(name)?.head.status),
+            Kind::BackendTlsPolicy => Some(&self.backend_tls_policy(name)?.status),
             _ => None,
         }
     }

@@ -8,10 +8,12 @@
 //! `objects` has the tables of all kinds. What else a kind needs, its indexes and which facts differ, is in a
 //! file of its own.
 
+mod backend_tls_policy;
 mod changes;
 mod claimed;
 mod claims;
 mod class;
+mod config_map;
 mod delegated;
 mod delegation;
 mod endpoint_slice;
@@ -46,10 +48,10 @@ pub use reader::{CertificateNames, Log, Reader, ServedIngress, Values};
 
 use crate::model::Host;
 use crate::objects::{
-    EndpointSlice, Event, ExtensionService, FieldRef, Gateway, GatewayClass, GrpcRoute, HttpProxy,
-    HttpRoute, Ingress, IngressClass, IngressRule, IngressTls, Invalid, Kind, Metadata, Namespace,
-    NamespacedName, Object, ObjectRef, ReferenceGrant, Secret, Service, TlsCertificateDelegation,
-    Untyped, for_each_kind,
+    BackendTlsPolicy, ConfigMap, EndpointSlice, Event, ExtensionService, FieldRef, Gateway,
+    GatewayClass, GrpcRoute, HttpProxy, HttpRoute, Ingress, IngressClass, IngressRule, IngressTls,
+    Invalid, Kind, Metadata, Namespace, NamespacedName, Object, ObjectRef, ReferenceGrant, Secret,
+    Service, TlsCertificateDelegation, Untyped, for_each_kind,
 };
 
 use claimed::Claimed;
@@ -85,6 +87,8 @@ pub struct Store {
     gateways_by_address: Index<IpAddr, NamespacedName>,
     /// Namespace → its ReferenceGrants.
     grants_by_namespace: Index<Arc<str>, NamespacedName>,
+    /// Service → the BackendTLSPolicies that are about it.
+    policies_by_service: Index<NamespacedName, NamespacedName>,
 }
 
 /// What a kind needs beside its table.

@@ -8,9 +8,9 @@ use hashbrown::HashTable;
 use hashbrown::hash_table::Entry;
 
 use crate::objects::{
-    EndpointSlice, ExtensionService, Gateway, GatewayClass, GrpcRoute, HttpProxy, HttpRoute,
-    Ingress, IngressClass, Kind, Metadata, Namespace, NamespacedName, ObjectRef, ReferenceGrant,
-    Secret, Service, TlsCertificateDelegation, for_each_kind,
+    BackendTlsPolicy, ConfigMap, EndpointSlice, ExtensionService, Gateway, GatewayClass, GrpcRoute,
+    HttpProxy, HttpRoute, Ingress, IngressClass, Kind, Metadata, Namespace, NamespacedName,
+    ObjectRef, ReferenceGrant, Secret, Service, TlsCertificateDelegation, for_each_kind,
 };
 
 /// A map from a name to the object of that name. The name is in the object and nowhere else: a key of two shared

@@ -1,15 +1,16 @@
 //! How units read the store: whatever they read is recorded, what is absent included.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::model::{Claimable, Front, Host, Spoken};
 use crate::objects::{
-    EndpointSlice, ExtensionService, Field, FieldRef, Gateway, GatewayClass, GrpcRoute, HttpProxy,
-    HttpRoute, Ingress, IngressBackend, IngressRule, IngressTls, Invalid, Kind, Metadata,
-    NamespacedName, ObjectRef, ReferenceGrant, Secret, Service,
+    BackendTlsPolicy, ConfigMap, EndpointSlice, ExtensionService, Field, FieldRef, Gateway,
+    GatewayClass, GrpcRoute, HttpProxy, HttpRoute, Ingress, IngressBackend, IngressRule,
+    IngressTls, Invalid, Kind, Metadata, NamespacedName, ObjectRef, ReferenceGrant, Secret,
+    Service,
 };
 
 use super::fact::{Fact, FactId};
@@ -265,6 +266,55 @@ impl<'a> Reader<'a> {
     ) -> impl Iterator<Item = &'a Arc<ReferenceGrant>> + use<'a> {
         self.read(Fact::Grants(namespace));
         self.store.grants(namespace)
+    }
+
+    /// A BackendTLSPolicy, for its own unit alone, which is made again whenever it differs.
+    #[must_use]
+    pub fn backend_tls_policy(self, object: &ObjectRef) -> Option<&'a Arc<BackendTlsPolicy>> {
+        self.store.backend_tls_policy(&object.name)
+    }
+
+    /// The BackendTLSPolicies that are about a Service, oldest first.
+    #[must_use]
+    pub fn backend_tls_policies(self, service: &NamespacedName) -> Vec<&'a Arc<BackendTlsPolicy>> {
+        self.read(Fact::BackendTlsPolicies(service));
+        self.store.backend_tls_policies(service)
+    }
+
+    /// The Gateways with routes to a Service that a policy is about.
+    #[must_use]
+    pub fn gateways_reaching(self, service: &NamespacedName) -> BTreeSet<ObjectRef> {
+        self.read(Fact::GatewaysReaching(service));
+        self.store.claimed.reaching(service)
+    }
+
+    /// Whether others can be verified with the `ca.crt` of a ConfigMap. Other bytes of it are no news to whoever asks.
+    ///
+    /// # Errors
+    ///
+    /// `None` where there is no such ConfigMap; else one sentence on why it can't be used.
+    pub fn config_map_authorities(self, name: &NamespacedName) -> Result<(), Option<&'a str>> {
+        self.read(Fact::ConfigMapAuthorities(name));
+        if let Some(map) = self.store.config_map(name) {
+            return map
+                .authorities
+                .as_ref()
+                .map(drop)
+                .map_err(|why| Some(&**why));
+        }
+        let object = ObjectRef {
+            kind: Kind::ConfigMap,
+            name: name.clone(),
+        };
+        let invalid = self.store.invalid(&object);
+        Err(invalid.map(|invalid| &*invalid.reason))
+    }
+
+    /// One ConfigMap, all of it.
+    #[must_use]
+    pub fn config_map(self, name: &NamespacedName) -> Option<&'a Arc<ConfigMap>> {
+        self.read(Fact::ConfigMap(name));
+        self.store.config_map(name)
     }
 
     /// The labels of a Namespace; none where it is not known.

@@ -42,21 +42,18 @@ impl Store {
             Fact::ExtensionService(name) => {
                 text(&self.extension_service(name).map(|service| service.spec()))
             }
-            Fact::GatewayClass(name) => text(&self.gateway_class(name).map(|it| it.spec())),
-            Fact::Gateway(name) => text(&self.gateway(name).map(|it| it.spec())),
-            Fact::GatewayAddresses(name) => {
-                text(&self.gateway(name).map(|it| &it.status.addresses))
-            }
-            Fact::GatewaysAt(address) => text(&self.gateways_at(address)),
-            Fact::Route(route) => match route.kind {
-                Kind::GrpcRoute => text(&self.grpc_route(&route.name).map(|it| it.spec())),
-                _ => text(&self.http_route(&route.name).map(|it| it.spec())),
-            },
-            Fact::Grants(namespace) => text(&self.grants(namespace).collect::<Vec<_>>()),
-            Fact::NamespaceLabels(name) => text(&self.labels_of(name)),
-            Fact::AttachedRoutes(parent, listener) => {
-                text(&self.claimed.attached(parent, listener))
-            }
+            Fact::GatewayClass(_)
+            | Fact::Gateway(_)
+            | Fact::GatewayAddresses(_)
+            | Fact::GatewaysAt(_)
+            | Fact::Route(_)
+            | Fact::Grants(_)
+            | Fact::BackendTlsPolicies(_)
+            | Fact::GatewaysReaching(_)
+            | Fact::ConfigMapAuthorities(_)
+            | Fact::ConfigMap(_)
+            | Fact::NamespaceLabels(_)
+            | Fact::AttachedRoutes(..) => self.value_of_gateway_api(fact),
             Fact::Service(name) => text(&(
                 self.service(name),
                 self.invalid(&reference(Kind::Service, name)),
@@ -84,6 +81,40 @@ impl Store {
             }
             Fact::Secret(name) => text(&self.secret(name)),
             Fact::Delegated(secret, target) => text(&self.delegated.says(secret, target)),
+        }
+    }
+
+    /// The same of what is read for the Gateway API alone.
+    fn value_of_gateway_api(&self, fact: Fact<'_>) -> FactId {
+        match fact {
+            Fact::GatewayClass(name) => text(&self.gateway_class(name).map(|it| it.spec())),
+            Fact::Gateway(name) => text(&self.gateway(name).map(|it| it.spec())),
+            Fact::GatewayAddresses(name) => {
+                text(&self.gateway(name).map(|it| &it.status.addresses))
+            }
+            Fact::GatewaysAt(address) => text(&self.gateways_at(address)),
+            Fact::Route(route) => match route.kind {
+                Kind::GrpcRoute => text(&self.grpc_route(&route.name).map(|it| it.spec())),
+                _ => text(&self.http_route(&route.name).map(|it| it.spec())),
+            },
+            Fact::Grants(namespace) => text(&self.grants(namespace).collect::<Vec<_>>()),
+            Fact::BackendTlsPolicies(service) => {
+                let policies = self.backend_tls_policies(service).into_iter();
+                text(&policies.map(|policy| policy.spec()).collect::<Vec<_>>())
+            }
+            Fact::GatewaysReaching(service) => text(&self.claimed.reaching(service)),
+            Fact::ConfigMapAuthorities(name) => {
+                let found = self
+                    .config_map(name)
+                    .map(|it| it.authorities.as_ref().map(drop));
+                text(&(found, self.invalid(&reference(Kind::ConfigMap, name))))
+            }
+            Fact::ConfigMap(name) => text(&self.config_map(name)),
+            Fact::NamespaceLabels(name) => text(&self.labels_of(name)),
+            Fact::AttachedRoutes(parent, listener) => {
+                text(&self.claimed.attached(parent, listener))
+            }
+            _ => text(&()),
         }
     }
 }

@@ -220,6 +220,8 @@ impl<S: StandIn> EventFilter<S> {
             | Kind::HttpRoute
             | Kind::GrpcRoute
             | Kind::ReferenceGrant
+            | Kind::BackendTlsPolicy
+            | Kind::ConfigMap
             | Kind::Namespace
             | Kind::Untyped(_) => Vec::new(),
         }
@@ -246,9 +248,7 @@ impl<S: StandIn> EventFilter<S> {
                 touched.secrets.extend(proxy_secret(proxy));
                 self.http_proxies.insert(name, proxy.clone());
             }
-            Object::Secret(_) => {
-                self.secrets.insert(name);
-            }
+            Object::Secret(_) => _ = self.secrets.insert(name),
             // A broken Secret is there, and its problem is reported: a stand-in would hide it.
             Object::Invalid(_) if reference.kind == Kind::Secret => {
                 self.secrets.insert(name);
@@ -264,6 +264,8 @@ impl<S: StandIn> EventFilter<S> {
             | Object::HttpRoute(_)
             | Object::GrpcRoute(_)
             | Object::ReferenceGrant(_)
+            | Object::BackendTlsPolicy(_)
+            | Object::ConfigMap(_)
             | Object::Namespace(_)
             | Object::Untyped(_)
             | Object::Invalid(_)
@@ -310,6 +312,8 @@ impl<S: StandIn> EventFilter<S> {
             | Kind::HttpRoute
             | Kind::GrpcRoute
             | Kind::ReferenceGrant
+            | Kind::BackendTlsPolicy
+            | Kind::ConfigMap
             | Kind::Namespace
             | Kind::Untyped(_) => {}
         }

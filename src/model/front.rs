@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::objects::ObjectRef;
+use crate::objects::{NamespacedName, ObjectRef};
 
 use super::{Host, Listener};
 
@@ -46,4 +46,6 @@ pub enum Claimable {
     Host(Front, Host),
     /// A place among the routes that are attached to a listener of an object, which counts them.
     Attached(ObjectRef, Arc<str>),
+    /// A way to a Service through a Gateway. Who is asked about the Service's policies reads which Gateways there are.
+    Reached(NamespacedName, ObjectRef),
 }

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use super::{
-    EndpointSlice, ExtensionService, Gateway, GatewayClass, GrpcRoute, HttpProxy, HttpRoute,
-    Ingress, IngressClass, Kind, Metadata, Namespace, ObjectRef, ReferenceGrant, Secret, Service,
-    TlsCertificateDelegation, Untyped, for_each_kind,
+    BackendTlsPolicy, ConfigMap, EndpointSlice, ExtensionService, Gateway, GatewayClass, GrpcRoute,
+    HttpProxy, HttpRoute, Ingress, IngressClass, Kind, Metadata, Namespace, ObjectRef,
+    ReferenceGrant, Secret, Service, TlsCertificateDelegation, Untyped, for_each_kind,
 };
 
 /// One change of the set of objects. Sources send nothing else, whether they read an API server or files.

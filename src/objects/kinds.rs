@@ -50,6 +50,12 @@ macro_rules! for_each_kind {
             /// `gateway.networking.k8s.io/v1` ReferenceGrant, read where that CRD exists.
             ReferenceGrant: "gateway.networking.k8s.io/v1", "ReferenceGrant", "referencegrants",
                 Namespaced, Custom, reference_grants, gateway_api::ReferenceGrantWire<'_>;
+            /// `gateway.networking.k8s.io/v1` BackendTLSPolicy, read where that CRD exists.
+            BackendTlsPolicy: "gateway.networking.k8s.io/v1", "BackendTLSPolicy", "backendtlspolicies",
+                Namespaced, Custom, backend_tls_policies, gateway_api::BackendTlsPolicyWire<'_>;
+            /// `v1` ConfigMap, read where BackendTLSPolicies are: authorities that vouch for back ends stand in one.
+            ConfigMap: "v1", "ConfigMap", "configmaps",
+                Namespaced, BuiltIn, config_maps, config_map::ConfigMapWire<'_>;
             /// `v1` Namespace, cluster-scoped, read where Gateways are: whose routes may be attached to one, its labels say.
             Namespace: "v1", "Namespace", "namespaces",
                 Cluster, BuiltIn, namespaces, gateway_api::NamespaceWire<'_>;
@@ -152,6 +158,7 @@ impl Kind {
     pub const fn custom(self) -> Option<Self> {
         match self {
             Self::Namespace => Some(Self::Gateway),
+            Self::ConfigMap => Some(Self::BackendTlsPolicy),
             _ if self.is_custom() => Some(self),
             _ => None,
         }
@@ -160,7 +167,8 @@ impl Kind {
     /// Whether it is read for the Gateway API alone.
     #[must_use]
     pub fn is_of_gateway_api(self) -> bool {
-        self == Self::Namespace || self.group() == super::gateway_api::GROUP
+        matches!(self, Self::Namespace | Self::ConfigMap)
+            || self.group() == super::gateway_api::GROUP
     }
 
     /// Whether it is read only where its CustomResourceDefinition is installed.

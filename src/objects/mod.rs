@@ -6,6 +6,7 @@
 //! Envoy, and nothing in here does IO.
 
 mod certificate;
+mod config_map;
 mod decode;
 mod endpoint_slice;
 mod event;
@@ -26,12 +27,15 @@ mod validate;
 
 pub use crate::objects::private_key::{KeyAlgorithm, PrivateKeyPem};
 pub use certificate::{CaCertificates, RevocationLists};
+pub use config_map::ConfigMap;
 pub use decode::{Decoded, Undecodable, decode, decode_versioned, global_rate_limit_policy};
 pub use endpoint_slice::{AddressType, Endpoint, EndpointPort, EndpointSlice};
 pub use event::{Event, Invalid, Object};
 pub use extension_service::{CircuitBreakerPolicy, ExtensionService, ExtensionServiceTarget};
 pub use field::{Field, FieldRef, as_place};
-pub use gateway_api::{Gateway, GatewayClass, GrpcRoute, HttpRoute, Namespace, ReferenceGrant};
+pub use gateway_api::{
+    BackendTlsPolicy, Gateway, GatewayClass, GrpcRoute, HttpRoute, Namespace, ReferenceGrant,
+};
 pub use http_proxy::HttpProxy;
 pub use ingress::{
     CONTROLLER, Ingress, IngressBackend, IngressClass, IngressPath, IngressRule, IngressTls,

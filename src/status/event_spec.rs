@@ -145,9 +145,11 @@ fn uid_of(object: &ObjectRef, statuses: &Statuses) -> Arc<str> {
             let facts = statuses.extension_services.get(&object.name);
             facts.map(|facts| &facts.uid)
         }
-        Kind::GatewayClass | Kind::Gateway | Kind::HttpRoute | Kind::GrpcRoute => {
-            statuses.gateway_api.get(object).map(|facts| &facts.uid)
-        }
+        Kind::GatewayClass
+        | Kind::Gateway
+        | Kind::HttpRoute
+        | Kind::GrpcRoute
+        | Kind::BackendTlsPolicy => statuses.gateway_api.get(object).map(|facts| &facts.uid),
         _ => statuses.owners.get(object),
     };
     uid.cloned().unwrap_or_default()

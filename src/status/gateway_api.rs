@@ -41,11 +41,12 @@ const WRITES_PER_SECOND: u32 = 50;
 const TRIES: usize = 4;
 
 /// The kinds whose status is written here.
-pub(super) const KINDS: [Kind; 4] = [
+pub(super) const KINDS: [Kind; 5] = [
     Kind::GatewayClass,
     Kind::Gateway,
     Kind::HttpRoute,
     Kind::GrpcRoute,
+    Kind::BackendTlsPolicy,
 ];
 
 type Seen = OrdMap<ObjectRef, GatewayApiFacts>;
@@ -77,6 +78,7 @@ impl Writer {
             Kind::GatewayClass => "writing the status of GatewayClasses",
             Kind::Gateway => "writing the status of Gateways",
             Kind::HttpRoute => "writing the status of HTTPRoutes",
+            Kind::BackendTlsPolicy => "writing the status of BackendTLSPolicies",
             _ => "writing the status of GRPCRoutes",
         };
         Self {

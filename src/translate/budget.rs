@@ -131,6 +131,11 @@ pub const fn host() -> u64 {
     TLS_HOST
 }
 
+/// What so many entries of an index cost.
+pub fn entries(count: usize) -> u64 {
+    ENTRY.saturating_mul(as_cost(count))
+}
+
 /// What a copy of a route costs whoever has it copied.
 pub fn route(route: &Route) -> u64 {
     let expressions = expression_of(&route.matches.path);

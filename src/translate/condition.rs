@@ -91,7 +91,11 @@ pub fn enter_extension_service(
 pub const fn has_gateway_status(kind: Kind) -> bool {
     matches!(
         kind,
-        Kind::GatewayClass | Kind::Gateway | Kind::HttpRoute | Kind::GrpcRoute
+        Kind::GatewayClass
+            | Kind::Gateway
+            | Kind::HttpRoute
+            | Kind::GrpcRoute
+            | Kind::BackendTlsPolicy
     )
 }
 

@@ -62,7 +62,7 @@ pub use ownership::HostOwnership;
 pub use policy::INGRESS_ANNOTATIONS;
 pub use secret::certificate;
 pub use service_policy::SERVICE_ANNOTATIONS;
-pub use trust_bundle::{TrustBundleKey, trust_bundle};
+pub use trust_bundle::{AuthoritiesOf, TrustBundleKey, trust_bundle};
 
 use stratum::Stratum;
 

@@ -1,10 +1,11 @@
-//! Trust bundles: which Secrets one is made from, as its name tells.
+//! Trust bundles: which objects one is made from, as its name tells.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
 use crate::model::TrustBundle;
-use crate::objects::{Field, Kind, NamespacedName};
+use crate::objects::{CaCertificates, Field, Kind, NamespacedName, ObjectRef};
 
 use super::{Input, source};
 
@@ -12,19 +13,52 @@ use super::{Input, source};
 /// the name knows what it is of.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TrustBundleKey {
-    /// The Secret whose `ca.crt` has the authorities.
-    pub authorities: NamespacedName,
+    /// What has the authorities.
+    pub authorities: AuthoritiesOf,
     /// The Secret whose `crl.pem` says what they have revoked.
     pub revocations: Option<NamespacedName>,
 }
 
-/// What a name begins with: the name of a certificate has one slash, and that of a bundle two or five.
-const PREFIX: &str = "authorities";
+/// The objects whose `ca.crt` has authorities.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum AuthoritiesOf {
+    /// A Secret.
+    Secret(NamespacedName),
+    /// ConfigMaps, at least one: what all of them have.
+    ConfigMaps(BTreeSet<NamespacedName>),
+}
+
+/// What a name begins with: the name of a certificate has one slash, and that of a bundle more.
+const PREFIX: &str = "authorities/";
+
+/// What follows where ConfigMaps have them. A Secret of a namespace of this name has one slash less behind it.
+const CONFIG_MAPS: &str = "configmaps/";
+
+/// What stands between two ConfigMaps. No name has it.
+const AND: char = '+';
 
 /// What stands between the two Secrets.
-const REVOCATIONS: &str = "revocations";
+const REVOCATIONS: &str = "/revocations/";
 
 impl TrustBundleKey {
+    /// What a Secret has.
+    #[must_use]
+    pub const fn of_secret(name: NamespacedName) -> Self {
+        Self {
+            authorities: AuthoritiesOf::Secret(name),
+            revocations: None,
+        }
+    }
+
+    /// What these ConfigMaps have, at least one.
+    #[must_use]
+    pub const fn of_config_maps(names: BTreeSet<NamespacedName>) -> Self {
+        Self {
+            authorities: AuthoritiesOf::ConfigMaps(names),
+            revocations: None,
+        }
+    }
+
     /// The name of the bundle in the model and on the wire.
     #[must_use]
     pub fn name(&self) -> Arc<str> {
@@ -34,50 +68,107 @@ impl TrustBundleKey {
     /// What the bundle of this name is made from; `None` for what is no bundle's name.
     #[must_use]
     pub fn of_name(name: &str) -> Option<Self> {
-        let words: Vec<&str> = name.split('/').collect();
-        match *words {
-            [PREFIX, namespace, name] => Some(Self {
-                authorities: NamespacedName::new(namespace, name),
-                revocations: None,
-            }),
-            [PREFIX, namespace, name, REVOCATIONS, of, list] => Some(Self {
-                authorities: NamespacedName::new(namespace, name),
-                revocations: Some(NamespacedName::new(of, list)),
-            }),
-            _ => None,
+        let rest = name.strip_prefix(PREFIX)?;
+        let maps = rest.strip_prefix(CONFIG_MAPS);
+        let maps = maps.map(|names| names.split(AND).map(object).collect::<Option<_>>());
+        if let Some(Some(names)) = maps {
+            return Some(Self::of_config_maps(names));
         }
+        let (authorities, revocations) = match rest.split_once(REVOCATIONS) {
+            Some((authorities, lists)) => (authorities, Some(object(lists)?)),
+            None => (rest, None),
+        };
+        Some(Self {
+            authorities: AuthoritiesOf::Secret(object(authorities)?),
+            revocations,
+        })
     }
+
+    /// The objects that it is made from.
+    pub fn objects(&self) -> impl Iterator<Item = ObjectRef> + use<> {
+        let of = |kind| {
+            move |name: &NamespacedName| ObjectRef {
+                kind,
+                name: name.clone(),
+            }
+        };
+        let authorities: Vec<ObjectRef> = match &self.authorities {
+            AuthoritiesOf::Secret(name) => vec![of(Kind::Secret)(name)],
+            AuthoritiesOf::ConfigMaps(names) => names.iter().map(of(Kind::ConfigMap)).collect(),
+        };
+        let revocations = self.revocations.as_ref().map(of(Kind::Secret));
+        authorities.into_iter().chain(revocations)
+    }
+}
+
+/// `namespace/name`.
+fn object(text: &str) -> Option<NamespacedName> {
+    let (namespace, name) = text.split_once('/')?;
+    let is_name = !namespace.is_empty() && !name.is_empty() && !name.contains('/');
+    is_name.then(|| NamespacedName::new(namespace, name))
 }
 
 impl fmt::Display for TrustBundleKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{PREFIX}/{}", self.authorities)?;
+        f.write_str(PREFIX)?;
+        match &self.authorities {
+            AuthoritiesOf::Secret(name) => write!(f, "{name}")?,
+            AuthoritiesOf::ConfigMaps(names) => {
+                f.write_str(CONFIG_MAPS)?;
+                for (place, name) in names.iter().enumerate() {
+                    if place > 0 {
+                        write!(f, "{AND}")?;
+                    }
+                    write!(f, "{name}")?;
+                }
+            }
+        }
         match &self.revocations {
-            Some(revocations) => write!(f, "/{REVOCATIONS}/{revocations}"),
+            Some(revocations) => write!(f, "{REVOCATIONS}{revocations}"),
             None => Ok(()),
         }
     }
 }
 
-/// A trust bundle, `None` where a Secret is missing, or what it is to have is missing or broken. Whoever names one reads that
+/// A trust bundle, `None` where an object is missing, or what it is to have is missing or broken. Whoever names one reads that
 /// too, so none is left without.
 #[must_use]
 pub fn trust_bundle(input: Input<'_>, key: &TrustBundleKey) -> Option<TrustBundle> {
-    let authorities = input.reader.secret(&key.authorities)?;
     let revocations = match &key.revocations {
         None => None,
         Some(name) => Some(input.reader.secret(name)?.check_revocations().ok()?.clone()),
     };
+    let first = key.objects().next()?;
     Some(TrustBundle {
         name: key.name(),
-        certificates: authorities.check_authorities().ok()?.clone(),
+        certificates: certificates(input, &key.authorities)?,
         revocations,
-        source: source(Kind::Secret, &key.authorities, Field::Data),
+        source: source(first.kind, &first.name, Field::Data),
         revocations_source: key
             .revocations
             .as_ref()
             .map(|name| source(Kind::Secret, name, Field::Data)),
     })
+}
+
+fn certificates(input: Input<'_>, of: &AuthoritiesOf) -> Option<CaCertificates> {
+    match of {
+        AuthoritiesOf::Secret(name) => {
+            let secret = input.reader.secret(name)?;
+            secret.check_authorities().ok().cloned()
+        }
+        AuthoritiesOf::ConfigMaps(names) => {
+            let mut all: Option<CaCertificates> = None;
+            for name in names {
+                let of_map = input.reader.config_map(name)?.authorities.as_ref().ok()?;
+                all = Some(match all {
+                    None => of_map.clone(),
+                    Some(all) => all.and(of_map),
+                });
+            }
+            all
+        }
+    }
 }
 
 #[cfg(test)]
@@ -87,14 +178,25 @@ mod tests {
     #[test]
     fn a_name_tells_what_a_bundle_is_of() {
         let secret = |name: &str| NamespacedName::new("ns", name);
-        for (revocations, expected) in [
-            (None, "authorities/ns/ca"),
-            (Some(secret("crl")), "authorities/ns/ca/revocations/ns/crl"),
+        let maps = |names: &[&str]| {
+            let names = names.iter().map(|name| NamespacedName::new("ns", *name));
+            TrustBundleKey::of_config_maps(names.collect())
+        };
+        let revoking = TrustBundleKey {
+            revocations: Some(secret("crl")),
+            ..TrustBundleKey::of_secret(secret("ca"))
+        };
+        let named_so = NamespacedName::new("configmaps", "ca");
+        for (key, expected) in [
+            (TrustBundleKey::of_secret(secret("ca")), "authorities/ns/ca"),
+            (revoking, "authorities/ns/ca/revocations/ns/crl"),
+            (maps(&["ca"]), "authorities/configmaps/ns/ca"),
+            (maps(&["b", "a"]), "authorities/configmaps/ns/a+ns/b"),
+            (
+                TrustBundleKey::of_secret(named_so),
+                "authorities/configmaps/ca",
+            ),
         ] {
-            let key = TrustBundleKey {
-                authorities: secret("ca"),
-                revocations,
-            };
             assert_eq!(&*key.name(), expected);
             assert_eq!(TrustBundleKey::of_name(expected), Some(key));
         }

@@ -11,11 +11,13 @@ use isobath::xds::ResourceType;
 use serde_json::{Value, json};
 
 use crate::ads::Resources;
+use crate::authority::Authority;
 use crate::backend;
 use crate::client::{exchange, plain, request, tls};
 use crate::eventually::eventually;
 use crate::fixture::{World, certificate, config};
 use crate::proxy::{Proxy, envoy};
+use crate::upstream_tls::{self, BOTH, Shown};
 
 fn object(kind: Kind, name: &str, spec: &Value) -> Object {
     let namespace = kind.is_namespaced().then_some("default");
@@ -50,14 +52,17 @@ impl Plane {
         };
         let class = json!({"controllerName": "isobath.dev/gateway-controller"});
         plane.apply(object(Kind::GatewayClass, "isobath", &class));
-        let address = backend::start("a").await;
-        plane.apply(object(
-            Kind::Service,
-            "a",
-            &json!({"ports": [{"port": 80}]}),
-        ));
+        plane.service("a", backend::start("a").await);
+        plane.secret();
+        plane
+    }
+
+    /// A Service with one endpoint.
+    fn service(&mut self, name: &str, address: SocketAddr) {
+        let ports = json!({"ports": [{"port": 80}]});
+        self.apply(object(Kind::Service, name, &ports));
         let metadata = Metadata {
-            name: NamespacedName::new("default", "a"),
+            name: NamespacedName::new("default", name),
             uid: "".into(),
             created: None,
             annotations: Annotations::default(),
@@ -74,15 +79,22 @@ impl Plane {
             port: Some(address.port()),
         };
         // Decoded it would be refused, as its address is one of this machine's.
-        plane.apply(Object::EndpointSlice(Arc::new(EndpointSlice {
+        self.apply(Object::EndpointSlice(Arc::new(EndpointSlice {
             metadata,
-            service: Some("a".into()),
+            service: Some(name.into()),
             address_type: AddressType::V4,
             ports: [port].into(),
             endpoints: [endpoint].into(),
         })));
-        plane.secret();
-        plane
+    }
+
+    /// A ConfigMap with an authority.
+    fn authority(&mut self, name: &str, authority: &Authority) {
+        let object = json!({
+            "metadata": {"name": name, "namespace": "default"},
+            "data": {"ca.crt": authority.pem()},
+        });
+        self.apply(decode(Kind::ConfigMap, &object.to_string()).unwrap());
     }
 
     fn apply(&mut self, object: Object) {
@@ -112,7 +124,8 @@ impl Plane {
         })));
     }
 
-    /// A Gateway with a listener of each hostname by TLS, and one in clear; the blank one is for all names.
+    /// A Gateway with a listener of each hostname by TLS, and one in clear; the blank one is for all names. One that begins with
+    /// `closed.` asks for what is not served.
     fn gateway(&mut self, hostnames: &[&str]) {
         let of = |(at, hostname): (usize, &&str), port: u16, protocol: &str| {
             let mut listener = json!({
@@ -123,6 +136,9 @@ impl Plane {
             }
             if protocol == "HTTPS" {
                 listener["tls"] = json!({"certificateRefs": [{"name": "cert"}]});
+            }
+            if hostname.starts_with("closed.") {
+                listener["filters"] = json!({"requests": [{"type": "ExternalAuth"}]});
             }
             listener
         };
@@ -264,5 +280,113 @@ async fn requests_go_on_to_wider_hostnames() {
     ] {
         let got = plane.ask(None, host, path).await;
         assert_eq!(got, Some(expected), "{host}{path}");
+    }
+}
+
+/// A listener that is not accepted keeps its names, and a redirect its port.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_closed_listener_keeps_its_names() {
+    let Some(envoy) = envoy() else { return };
+    let proxy = Proxy::start(&envoy, World::new().resources()).await;
+    let mut plane = Plane::new().await;
+    plane.gateway(&["*.org", "closed.org"]);
+    plane.route("every", &["*.org"], "/");
+    let redirect = json!({"type": "RequestRedirect", "requestRedirect": {"scheme": "https", "port": 8443, "statusCode": 301}});
+    let spec = json!({
+        "parentRefs": [{"name": "edge"}], "hostnames": ["moved.org"], "rules": [{"filters": [redirect]}],
+    });
+    plane.apply(object(Kind::HttpRoute, "moved", &spec));
+    const ACTIVE: &str = "listener_manager.total_listeners_active";
+    proxy.change(plane.publish(), ACTIVE, 5).await;
+    for (name, host, expected) in [
+        (None, "open.org", Some(200)),
+        (None, "closed.org", Some(404)),
+        (Some("open.org"), "open.org", Some(200)),
+        (Some("open.org"), "closed.org", Some(421)),
+        (Some("closed.org"), "closed.org", None),
+    ] {
+        let got = plane.ask(name, host, "/").await;
+        assert_eq!(got, expected, "{host} on a connection for {name:?}");
+    }
+    let asked = request("GET", "moved.org", "/a", &[]);
+    let answer = plain(plane.clear, &asked).await;
+    assert_eq!(answer.header("location"), Some("https://moved.org:8443/a"));
+}
+
+/// Back ends are whom a policy says, and its authorities are followed.
+#[tokio::test(flavor = "multi_thread")]
+async fn back_ends_are_whom_a_policy_says() {
+    let Some(envoy) = envoy() else { return };
+    let proxy = Proxy::start(&envoy, World::new().resources()).await;
+    let mut plane = Plane::new().await;
+    let [ours, other] = ["ours", "other"].map(Authority::new);
+    let leaf = ours.leaf(1, &["shop.internal"]);
+    let shown = Shown {
+        leaf: &leaf,
+        clients: None,
+        versions: BOTH,
+    };
+    plane.service("secret", upstream_tls::start(shown).await);
+    plane.gateway(&[""]);
+    let spec = json!({
+        "parentRefs": [{"name": "edge"}], "rules": [{"backendRefs": [{"name": "secret", "port": 80}]}],
+    });
+    plane.apply(object(Kind::HttpRoute, "secret", &spec));
+    const ACTIVE: &str = "listener_manager.total_listeners_active";
+    proxy.change(plane.publish(), ACTIVE, 5).await;
+    let policy = |hostname: &str, alternative: Option<&str>| {
+        let names = alternative.map(|name| json!([{"type": "Hostname", "hostname": name}]));
+        let spec = json!({
+            "targetRefs": [{"group": "", "kind": "Service", "name": "secret"}],
+            "validation": {
+                "caCertificateRefs": [{"group": "", "kind": "ConfigMap", "name": "ca"}],
+                "hostname": hostname, "subjectAltNames": names,
+            },
+        });
+        object(Kind::BackendTlsPolicy, "policy", &spec)
+    };
+    // In clear the back end does not answer; without its authority nobody is asked.
+    for (what, authority, policy, expected) in [
+        ("no policy", None, None, Err(502)),
+        (
+            "no authority",
+            None,
+            Some(policy("shop.internal", None)),
+            Err(500),
+        ),
+        ("all is well", Some(&ours), None, Ok("sni=shop.internal ")),
+        ("another authority", Some(&other), None, Err(503)),
+        ("its own again", Some(&ours), None, Ok("sni=shop.internal ")),
+        (
+            "another name",
+            None,
+            Some(policy("other.internal", None)),
+            Err(503),
+        ),
+        (
+            "a name for TLS alone",
+            None,
+            Some(policy("other.internal", Some("shop.internal"))),
+            Ok("sni=other.internal "),
+        ),
+    ] {
+        if let Some(authority) = authority {
+            plane.authority("ca", authority);
+        }
+        if let Some(policy) = policy {
+            plane.apply(policy);
+        }
+        proxy.replace(plane.publish());
+        let asked = request("GET", "any.test", "/", &[]);
+        eventually(what, async || {
+            let answer = plain(plane.clear, &asked).await;
+            let text = &answer.body;
+            match expected {
+                Ok(start) if answer.status == 200 && text.starts_with(start) => Ok(()),
+                Err(status) if answer.status == status => Ok(()),
+                _ => Err(format!("{} {text}", answer.status)),
+            }
+        })
+        .await;
     }
 }

@@ -30,16 +30,16 @@ use crate::proxy::{Proxy, envoy};
 use crate::sending::{HOST, get, sets, to};
 
 /// What a back end has.
-struct Shown<'a> {
-    leaf: &'a Leaf,
+pub struct Shown<'a> {
+    pub leaf: &'a Leaf,
     /// Whom clients must be vouched for by.
-    clients: Option<&'a Authority>,
-    versions: &'static [&'static SupportedProtocolVersion],
+    pub clients: Option<&'a Authority>,
+    pub versions: &'static [&'static SupportedProtocolVersion],
 }
 
 /// Starts a back end that answers with what it knows of the connection: server name, ALPN, version, cipher suite, group,
 /// number of certificates that the client has shown.
-async fn start(shown: Shown<'_>) -> SocketAddr {
+pub async fn start(shown: Shown<'_>) -> SocketAddr {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let builder = ServerConfig::builder_with_provider(provider.clone())
         .with_protocol_versions(shown.versions)
@@ -99,7 +99,7 @@ async fn answer(stream: TlsStream<tokio::net::TcpStream>) {
         .await;
 }
 
-const BOTH: &[&SupportedProtocolVersion] = rustls::ALL_VERSIONS;
+pub const BOTH: &[&SupportedProtocolVersion] = rustls::ALL_VERSIONS;
 const NEWEST: &[&SupportedProtocolVersion] = &[&rustls::version::TLS13];
 
 fn by_bundle(name: &str, names: &[SubjectAltName]) -> UpstreamTls {

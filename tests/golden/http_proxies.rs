@@ -48,7 +48,7 @@ fn translated(text: &str) -> String {
         let claims = languages.claims(input, proxy);
         hosts.extend(claims.iter().filter_map(|claim| match claim {
             Claimable::Host(_, host) => Some(host.clone()),
-            Claimable::Listener(_) | Claimable::Attached(..) => None,
+            Claimable::Listener(_) | Claimable::Attached(..) | Claimable::Reached(..) => None,
         }));
         store.claim(proxy, claims, &mut changes);
     }

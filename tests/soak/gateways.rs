@@ -116,6 +116,22 @@ impl Generator {
         })
     }
 
+    pub fn backend_tls_policy(&mut self) -> Value {
+        json!({"spec": {
+            "targetRefs": self.list(2, |this| json!({"group": "", "kind": "Service", "name": this.text(&["web", "api"]), "sectionName": this.text(&["http", "web"])})),
+            "validation": {
+                "caCertificateRefs": self.list(2, |this| json!({"group": "", "kind": this.text(&["ConfigMap", "Secret"]), "name": this.text(&["web", "gone"])})),
+                "hostname": self.text(HOSTS),
+                "subjectAltNames": self.list(2, |this| json!({"type": this.text(&["Hostname", "URI"]), "hostname": this.text(HOSTS), "uri": this.text(&["spiffe://a/b"])})),
+            },
+        }})
+    }
+
+    pub fn config_map(&mut self) -> Value {
+        let authority = include_str!("../data/certificates/p256.crt");
+        json!({"data": {"ca.crt": self.text(&[authority, "broken"])}})
+    }
+
     pub fn reference_grant(&mut self) -> Value {
         json!({"spec": {
             "from": self.list(2, |this| json!({"group": "gateway.networking.k8s.io", "kind": this.text(&["HTTPRoute", "Gateway"]), "namespace": this.text(&["east", "west"])})),

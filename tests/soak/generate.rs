@@ -188,6 +188,8 @@ impl Generator {
                 | Kind::HttpRoute
                 | Kind::GrpcRoute
                 | Kind::ReferenceGrant
+                | Kind::BackendTlsPolicy
+                | Kind::ConfigMap
                 | Kind::Namespace
                 | Kind::Untyped(_) => 1,
             };
@@ -210,6 +212,8 @@ impl Generator {
             Kind::HttpRoute => self.http_route(),
             Kind::GrpcRoute => self.grpc_route(),
             Kind::ReferenceGrant => self.reference_grant(),
+            Kind::BackendTlsPolicy => self.backend_tls_policy(),
+            Kind::ConfigMap => self.config_map(),
             Kind::Namespace => json!({}),
             Kind::Untyped(_) => unreachable!("it has no row"),
         };

@@ -81,8 +81,8 @@ impl Gate<'_> {
             self.0.reader().revocations(revocations).ok()?;
         }
         let key = TrustBundleKey {
-            authorities,
             revocations,
+            ..TrustBundleKey::of_secret(authorities)
         };
         Some(key.name())
     }

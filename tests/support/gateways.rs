@@ -313,6 +313,46 @@ pub fn grpc_route() -> impl Strategy<Value = Object> {
     })
 }
 
+pub fn backend_tls_policy() -> impl Strategy<Value = Object> {
+    let section = prop::option::weighted(0.3, select(&["http", "admin"][..]));
+    let target = (select(&SERVICES[..]), section).prop_map(|(name, section)| PolicyTarget {
+        group: "".into(),
+        kind: "Service".into(),
+        name: name.into(),
+        section_name: section.map(Arc::from),
+    });
+    let authority = prop_oneof![6 => Just("ConfigMap"), 1 => Just("Secret")];
+    let authority = (authority, select(&SECRETS[..]))
+        .prop_map(|(kind, name)| ["".into(), kind.into(), name.into()]);
+    let names = prop_oneof![
+        Just(Vec::new()),
+        Just(vec![AltName::Uri("spiffe://a/b".into())]),
+        select(&HOSTS[..]).prop_map(|host| vec![AltName::Hostname(host.into())]),
+    ];
+    (
+        head(&["tls", "mesh"]),
+        0..3_i64,
+        prop::collection::vec(target, 1..3),
+        prop::option::weighted(0.8, prop::collection::vec(authority, 1..3)),
+        names,
+    )
+        .prop_map(|(metadata, generation, targets, authorities, names)| {
+            Object::BackendTlsPolicy(Arc::new(BackendTlsPolicy {
+                metadata,
+                generation,
+                targets: targets.into(),
+                validation: BackendValidation {
+                    well_known: authorities.is_none().then(|| "System".into()),
+                    authorities: authorities.unwrap_or_default().into(),
+                    hostname: "b.test".into(),
+                    names: names.into(),
+                },
+                option: None,
+                status: Arc::default(),
+            }))
+        })
+}
+
 pub fn reference_grant() -> impl Strategy<Value = Object> {
     let from = select(
         &[

@@ -11,7 +11,9 @@ mod gateways;
 #[path = "http_proxies.rs"]
 mod http_proxies;
 
-use gateways::{gateway, gateway_class, grpc_route, http_route, namespace, reference_grant};
+use gateways::{
+    backend_tls_policy, gateway, gateway_class, grpc_route, http_route, namespace, reference_grant,
+};
 use http_proxies::{extension_service, http_proxy};
 use isobath::objects::*;
 use proptest::prelude::*;
@@ -333,6 +335,22 @@ pub fn secret() -> impl Strategy<Value = Object> {
         })
 }
 
+pub fn config_map() -> impl Strategy<Value = Object> {
+    let which = prop_oneof![4 => 0..2_u8, 1 => Just(2)];
+    (select(&NAMESPACES[..]), select(&SECRETS[..]), uid(), which).prop_map(
+        |(namespace, name, uid, which)| {
+            let authorities = match which {
+                2 => None,
+                which => authorities(which == 0),
+            };
+            Object::ConfigMap(Arc::new(ConfigMap {
+                metadata: metadata(namespace, name, uid, None, &[]),
+                authorities: authorities.ok_or_else(|| "broken".into()),
+            }))
+        },
+    )
+}
+
 /// One of two sets of authorities.
 fn authorities(is_first: bool) -> Option<CaCertificates> {
     const PAIRS: [&str; 2] = [
@@ -395,6 +413,8 @@ fn valid(kind: Kind) -> BoxedStrategy<Object> {
         Kind::HttpRoute => http_route().boxed(),
         Kind::GrpcRoute => grpc_route().boxed(),
         Kind::ReferenceGrant => reference_grant().boxed(),
+        Kind::BackendTlsPolicy => backend_tls_policy().boxed(),
+        Kind::ConfigMap => config_map().boxed(),
         Kind::Namespace => namespace().boxed(),
         Kind::Untyped(_) => unreachable!("it has no row"),
     }
@@ -407,6 +427,7 @@ const fn weight(kind: Kind) -> u32 {
         Kind::Service | Kind::EndpointSlice | Kind::Secret => 4,
         Kind::HttpProxy | Kind::Gateway | Kind::HttpRoute => 6,
         Kind::GatewayClass | Kind::ReferenceGrant | Kind::GrpcRoute | Kind::Namespace => 2,
+        Kind::BackendTlsPolicy | Kind::ConfigMap => 2,
         Kind::IngressClass
         | Kind::TlsCertificateDelegation
         | Kind::ExtensionService

@@ -30,6 +30,12 @@ impl CaCertificates {
         authorities(place, bytes).map(Self)
     }
 
+    /// These and others.
+    #[must_use]
+    pub fn and(&self, others: &Self) -> Self {
+        Self([self.as_pem(), others.as_pem()].concat().into())
+    }
+
     /// As PEM.
     #[must_use]
     pub fn as_pem(&self) -> &str {

@@ -7,6 +7,7 @@
 //!
 //! Nothing in here may ever quote a value of a Secret.
 
+mod config_map;
 mod endpoint_slice;
 mod extension_service;
 mod gateway_api;

@@ -6,6 +6,7 @@
 mod gateway;
 mod grant;
 mod namespace;
+mod policy;
 mod reference;
 mod route;
 mod status;
@@ -16,6 +17,7 @@ pub use gateway::{
 };
 pub use grant::{GrantFrom, GrantTo, ReferenceGrant};
 pub use namespace::{LabelRequirement, LabelSelector, Namespace, SelectorOperator};
+pub use policy::{AltName, BackendTlsPolicy, BackendValidation, PolicyTarget};
 pub use reference::{BackendRef, ObjectReference, ParametersReference, ParentReference};
 pub use route::{
     CorsFilter, Filter, GrpcMatch, GrpcMethod, GrpcRoute, GrpcRule, HeaderModifier, HttpMatch,

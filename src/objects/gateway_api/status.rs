@@ -15,7 +15,7 @@ pub struct Status {
     pub listeners: Box<[ListenerStatus]>,
     /// `supportedFeatures` of a GatewayClass, sorted.
     pub features: Box<[Arc<str>]>,
-    /// `parents` of a route, those of our controller alone, sorted: in which order they stand is also others' to say.
+    /// `parents` of a route, or `ancestors` of a policy, those of our controller alone, sorted: in which order they stand is also others' to say.
     pub parents: Box<[ParentStatus]>,
 }
 
@@ -70,10 +70,10 @@ pub struct ListenerStatus {
     pub conditions: Box<[StatusCondition]>,
 }
 
-/// `status.parents[]`.
+/// `status.parents[]`, or `status.ancestors[]`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ParentStatus {
-    /// `parentRef`.
+    /// `parentRef`, or `ancestorRef`.
     pub parent: ParentReference,
     /// `conditions` of the types that we write, sorted by type.
     pub conditions: Box<[StatusCondition]>,

@@ -256,6 +256,7 @@ mod tests {
             (
                 gateway_api::TYPES,
                 &[
+                    "BackendTLSPolicy",
                     "GRPCRoute",
                     "Gateway",
                     "GatewayClass",

@@ -6,7 +6,7 @@
 
 use std::cell::RefCell;
 
-use k8s_openapi::api::core::v1::{Namespace, Secret, Service};
+use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Secret, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use k8s_openapi::api::networking::v1::{Ingress, IngressClass};
 use serde::de::Deserialize;
@@ -38,6 +38,7 @@ pub(super) fn unknown(kind: Kind, object: &mut Map<String, Value>) -> Vec<Unknow
         Kind::EndpointSlice => EndpointSlice::deserialize(fields).map(drop),
         Kind::Secret => Secret::deserialize(fields).map(drop),
         Kind::Namespace => Namespace::deserialize(fields).map(drop),
+        Kind::ConfigMap => ConfigMap::deserialize(fields).map(drop),
         Kind::TlsCertificateDelegation
         | Kind::HttpProxy
         | Kind::ExtensionService
@@ -45,7 +46,8 @@ pub(super) fn unknown(kind: Kind, object: &mut Map<String, Value>) -> Vec<Unknow
         | Kind::Gateway
         | Kind::HttpRoute
         | Kind::GrpcRoute
-        | Kind::ReferenceGrant => {
+        | Kind::ReferenceGrant
+        | Kind::BackendTlsPolicy => {
             custom_fields::walk(kind.name(), fields.object, &fields.path, fields.found);
             Ok(())
         }

@@ -36,9 +36,15 @@ pub(super) fn merged(kind: Kind, current: &Value, wanted: &Status, now: &jiff::T
             let listeners: Vec<_> = listeners.map(|it| listener(it, &before, now)).collect();
             status.insert("listeners".to_owned(), listeners.into());
         }
+        Kind::BackendTlsPolicy => {
+            let mut ancestors = parents(&entries(&status, LISTS[1].0), LISTS[1].1, wanted, now);
+            // The schema has room for so many, whosoever they are.
+            ancestors.truncate(MOST_ANCESTORS);
+            status.insert(LISTS[1].0.to_owned(), ancestors.into());
+        }
         _ => {
-            let parents = parents(&entries(&status, "parents"), wanted, now);
-            status.insert("parents".to_owned(), parents.into());
+            let parents = parents(&entries(&status, LISTS[0].0), LISTS[0].1, wanted, now);
+            status.insert(LISTS[0].0.to_owned(), parents.into());
         }
     }
     Value::Object(status)
@@ -95,6 +101,12 @@ fn condition(wanted: &StatusCondition, before: Option<&Value>, now: &jiff::Times
     })
 }
 
+/// The lists of entries by the object that each is about, and the fields that name it: of routes, and of policies.
+const LISTS: [(&str, &str); 2] = [("parents", "parentRef"), ("ancestors", "ancestorRef")];
+
+/// As many entries as a policy's status has room for.
+const MOST_ANCESTORS: usize = 16;
+
 /// As long as the schema lets a message be.
 const MESSAGE: usize = 32_768;
 
@@ -116,7 +128,7 @@ fn listener(wanted: &ListenerStatus, before: &[Value], now: &jiff::Timestamp) ->
 }
 
 /// The entries of others as they are, ours in their old places, and the new ones after them.
-fn parents(before: &[Value], wanted: &Status, now: &jiff::Timestamp) -> Vec<Value> {
+fn parents(before: &[Value], field: &str, wanted: &Status, now: &jiff::Timestamp) -> Vec<Value> {
     let references: Vec<Value> = wanted
         .parents
         .iter()
@@ -130,18 +142,19 @@ fn parents(before: &[Value], wanted: &Status, now: &jiff::Timestamp) -> Vec<Valu
             continue;
         }
         let mut ours = references.iter().enumerate();
-        let found = ours.find(|(at, it)| entry["parentRef"] == **it && !placed.contains(at));
+        let found = ours.find(|(at, it)| entry[field] == **it && !placed.contains(at));
         if let Some((at, reference)) = found
             && let Some(parent) = wanted.parents.get(at)
         {
             placed.insert(at);
             let known = entries_of(entry);
-            parents.push(entry_of(reference, &known, &parent.conditions, now));
+            let known = (field, &*known);
+            parents.push(entry_of(reference, known, &parent.conditions, now));
         }
     }
     for (at, (reference, parent)) in references.iter().zip(&wanted.parents).enumerate() {
         if !placed.contains(&at) {
-            parents.push(entry_of(reference, &[], &parent.conditions, now));
+            parents.push(entry_of(reference, (field, &[]), &parent.conditions, now));
         }
     }
     parents
@@ -153,12 +166,12 @@ fn entries_of(entry: &Value) -> Vec<Value> {
 
 fn entry_of(
     reference: &Value,
-    before: &[Value],
+    (field, before): (&str, &[Value]),
     wanted: &[StatusCondition],
     now: &jiff::Timestamp,
 ) -> Value {
     json!({
-        "parentRef": reference,
+        field: reference,
         "controllerName": CONTROLLER,
         "conditions": conditions(before, wanted, now),
     })

@@ -79,6 +79,12 @@ impl Attachment {
         claims
     }
 
+    /// The Gateways that it is attached to.
+    pub fn gateways(&self) -> BTreeSet<&ObjectRef> {
+        let listeners = self.parents.iter().flat_map(|parent| &parent.listeners);
+        listeners.map(|it| &it.parent).collect()
+    }
+
     /// How many hosts it is served for.
     pub fn hosts(&self) -> u64 {
         let listeners = self.parents.iter().flat_map(|parent| &parent.listeners);

@@ -7,10 +7,11 @@ use crate::model::{
     WeightedCluster,
 };
 use crate::objects::gateway_api::{BackendRef, Filter, MirrorFilter, RuleBackend};
-use crate::objects::{ObjectRef, ServiceBackendPort, ServiceType};
-use crate::translate::service_policy::{FoundPort, find_port};
+use crate::objects::{ObjectRef, Service, ServiceBackendPort, ServicePort, ServiceType};
+use crate::translate::service_policy::{FoundPort, ServicePolicy, find_port};
 use crate::translate::{app_protocol, backend};
 
+use super::backend_tls;
 use super::context::{Made, Unserved, rewrite, twice};
 use super::fault::Fault;
 use super::grants::permitted;
@@ -46,7 +47,7 @@ pub fn shares(made: &mut Made<'_>, backends: &[RuleBackend]) -> Result<Shares, U
                 shares.hash_source_ip |= hash_source_ip;
             }
             Err(fault) => {
-                made.references.push(fault);
+                made.references.extend(fault);
                 shares.refused = shares.refused.saturating_add(it.backend.weight);
             }
         }
@@ -145,7 +146,7 @@ pub fn mirror(made: &mut Made<'_>, wanted: &MirrorFilter) -> Result<Option<Mirro
     match cluster(made, &wanted.backend) {
         Ok(Target { cluster, .. }) => Ok(Some(Mirror { cluster, fraction })),
         Err(fault) => {
-            made.references.push(fault);
+            made.references.extend(fault);
             Ok(None)
         }
     }
@@ -159,7 +160,42 @@ struct Target {
 }
 
 /// The cluster of a back end.
-fn cluster(made: &mut Made<'_>, wanted: &BackendRef) -> Result<Target, Fault> {
+///
+/// # Errors
+///
+/// Why there is none, where that is the route's to be told: what a policy can't have is the policy's.
+fn cluster(made: &mut Made<'_>, wanted: &BackendRef) -> Result<Target, Option<Fault>> {
+    let (service, port, policy) = found(made, wanted)?;
+    let input = made.input;
+    let mut settings = backend::settings(&policy);
+    if made.is_grpc {
+        settings.protocol = match settings.protocol {
+            UpstreamProtocol::Http1 | UpstreamProtocol::H2c => UpstreamProtocol::H2c,
+            UpstreamProtocol::Tls | UpstreamProtocol::H2 => UpstreamProtocol::H2,
+        };
+    }
+    if let Some(by_tls) = backend_tls::of_port(input, &service.metadata.name, &port.name) {
+        settings.tls = backend_tls::backend_tls(input, by_tls)
+            .tls
+            .map_err(|_| None)?;
+        settings.protocol = match settings.protocol {
+            UpstreamProtocol::Http1 | UpstreamProtocol::Tls => UpstreamProtocol::Tls,
+            UpstreamProtocol::H2c | UpstreamProtocol::H2 => UpstreamProtocol::H2,
+        };
+    }
+    let (cluster, source) = backend::with_settings(service, port.port, &policy, settings);
+    made.clusters.insert(cluster.clone(), source);
+    Ok(Target {
+        cluster,
+        hash_source_ip: policy.hash_source_ip,
+    })
+}
+
+/// The port of the Service that is named.
+fn found<'a>(
+    made: &mut Made<'a>,
+    wanted: &BackendRef,
+) -> Result<(&'a Service, &'a ServicePort, ServicePolicy), Fault> {
     let ObjectRef { kind, name: route } = made.route;
     let input = made.input;
     let object = &wanted.object;
@@ -168,6 +204,9 @@ fn cluster(made: &mut Made<'_>, wanted: &BackendRef) -> Result<Target, Fault> {
         return Err(Fault::new("InvalidKind", message));
     }
     let name = permitted(input, (kind.name(), &route.namespace), object)?;
+    if !input.reader.backend_tls_policies(&name).is_empty() {
+        made.policed.insert(name.clone());
+    }
     let not_found = |message: String| Fault::new("BackendNotFound", message);
     let Some(service) = input.reader.service(&name) else {
         return Err(not_found(format!("Service {name} does not exist")));
@@ -194,17 +233,5 @@ fn cluster(made: &mut Made<'_>, wanted: &BackendRef) -> Result<Target, Fault> {
         );
         return Err(Fault::new("UnsupportedProtocol", message));
     }
-    let mut settings = backend::settings(&policy);
-    if made.is_grpc {
-        settings.protocol = match settings.protocol {
-            UpstreamProtocol::Http1 | UpstreamProtocol::H2c => UpstreamProtocol::H2c,
-            UpstreamProtocol::Tls | UpstreamProtocol::H2 => UpstreamProtocol::H2,
-        };
-    }
-    let (cluster, source) = backend::with_settings(service, port.port, &policy, settings);
-    made.clusters.insert(cluster.clone(), source);
-    Ok(Target {
-        cluster,
-        hash_source_ip: policy.hash_source_ip,
-    })
+    Ok((service, port, policy))
 }

@@ -1,11 +1,11 @@
 //! What is gathered while the rules of a route are read.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::model::PathRewrite;
-use crate::objects::ObjectRef;
 use crate::objects::gateway_api::PathModifier;
+use crate::objects::{NamespacedName, ObjectRef};
 use crate::translate::{ClusterSource, Input};
 
 use super::fault::Fault;
@@ -31,6 +31,8 @@ pub struct Made<'a> {
     pub clusters: BTreeMap<Arc<str>, ClusterSource>,
     /// What of its references can't be used.
     pub references: Vec<Fault>,
+    /// The Services that are named of which a policy says how they are spoken to.
+    pub policed: BTreeSet<NamespacedName>,
     /// What is not as it says, and keeps nothing from being served.
     pub told: Vec<Fault>,
 }

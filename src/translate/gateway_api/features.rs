@@ -1,7 +1,9 @@
 //! What a GatewayClass says that it supports: what is served, and nothing else.
 
 /// The names of features, sorted.
-pub const FEATURES: [&str; 38] = [
+pub const FEATURES: [&str; 40] = [
+    "BackendTLSPolicy",
+    "BackendTLSPolicySANValidation",
     "GRPCRoute",
     "GRPCRouteNamedRouteRule",
     "GRPCRouteRequestHeaderModifier",

@@ -1,10 +1,10 @@
-//! The Gateway API as a [`Language`]: GatewayClass, Gateway, HTTPRoute, GRPCRoute and ReferenceGrant.
+//! The Gateway API as a [`Language`]: GatewayClass, Gateway, HTTPRoute, GRPCRoute, ReferenceGrant and BackendTLSPolicy.
 //!
 //! | unit | reads | comes to |
 //! |---|---|---|
 //! | [`gateway`]: a Gateway | its class, Secrets, grants, who else names its addresses | its addresses and listeners, with what is wrong |
 //! | [`bind`]: an address and port | the Gateway that has the address | the listeners there, by their hostnames |
-//! | [`rules`]: a route | Services, grants | its routes and clusters, whatever listener they are served on |
+//! | [`rules`]: a route | Services with their policies, grants | its routes and clusters, whatever listener they are served on |
 //! | [`attachment`]: a route | its parents, labels of its namespace | the listeners that it is attached to, and for which names |
 //! | [`virtual_host`]: a host at an address and port | what is there, and the routes that are attached there for it or for a name that covers it | a virtual host |
 //!
@@ -18,15 +18,17 @@
 //! - A regular expression as a path comes after exact paths and before prefixes ([`crate::model::order`]).
 //! - An HTTPRoute and a GRPCRoute may have one hostname; calls of gRPC are tried first.
 //! - What is asked for that is not served closes the route or the listener, and says so: nothing is skipped.
+//! - A BackendTLSPolicy that can't be honoured closes its ports: requests are answered 500, as where there is no Service.
 //! - A Service of type ExternalName is one that does not exist, unless the operator allows them.
 //!
 //! # Not built yet
 //!
 //! Gateways that share the fleet's addresses and ports or have a Service of their own; the protocols TLS, TCP and UDP with their
-//! routes; ListenerSets; BackendTLSPolicies, and certificates that clients or back ends are to be shown; the Service that carries
+//! routes; ListenerSets; certificates that clients or back ends are to show; the Service that carries
 //! the labels of a Gateway's infrastructure.
 
 mod attachment;
+mod backend_tls;
 mod backends;
 mod bind;
 mod certificates;
@@ -76,6 +78,7 @@ impl Language for GatewayApiLanguage {
             Kind::Gateway,
             Kind::HttpRoute,
             Kind::GrpcRoute,
+            Kind::BackendTlsPolicy,
         ]
     }
 
@@ -85,7 +88,11 @@ impl Language for GatewayApiLanguage {
             Kind::HttpRoute | Kind::GrpcRoute => {
                 let attachment = input.attachment(object);
                 match status::route_fault(input, object, &attachment) {
-                    None => attachment.claims(),
+                    None => {
+                        let mut claims = attachment.claims();
+                        claims.extend(input.route_rules(object).reached(&attachment));
+                        claims
+                    }
                     Some(_) => BTreeSet::new(),
                 }
             }
@@ -109,6 +116,7 @@ impl Language for GatewayApiLanguage {
         match object.kind {
             Kind::GatewayClass => status::of_class(input, object),
             Kind::Gateway => status::of_gateway(input, object),
+            Kind::BackendTlsPolicy => status::of_policy(input, object),
             _ => status::of_route(input, object),
         }
     }

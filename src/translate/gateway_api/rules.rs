@@ -8,13 +8,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::model::{
-    BackOff, Filters, Forward, ForwardOptions, Mirror, PathRewrite, Redirect, RefusedStatus,
-    RetryPolicy, Route, RouteAction, RouteMatch,
+    BackOff, Claimable, Filters, Forward, ForwardOptions, Mirror, PathRewrite, Redirect,
+    RefusedStatus, RetryPolicy, Route, RouteAction, RouteMatch,
 };
 use crate::objects::gateway_api::{Filter, RedirectFilter, Retry, RuleBackend};
-use crate::objects::{Field, FieldRef, Kind, ObjectRef};
+use crate::objects::{Field, FieldRef, Kind, NamespacedName, ObjectRef};
 use crate::translate::{ClusterSource, Input, backend, budget};
 
+use super::attachment::Attachment;
 use super::backends::{mirror, shares};
 use super::context::{Made, Unserved, rewrite, twice};
 use super::cors::cors;
@@ -36,11 +37,23 @@ pub struct RouteRules {
     pub unserved: Option<Fault>,
     /// What is not as it says, and keeps nothing from being served.
     pub told: Option<Fault>,
+    /// The Services that are named of which a policy says how they are spoken to.
+    pub policed: BTreeSet<NamespacedName>,
     /// What its routes cost for one host.
     pub cost: u64,
 }
 
 impl RouteRules {
+    /// Its ways to Services with policies, through each Gateway that it is attached to.
+    pub fn reached(&self, attachment: &Attachment) -> impl Iterator<Item = Claimable> {
+        let gateways = attachment.gateways();
+        let services = self.policed.iter();
+        services.flat_map(move |service| {
+            let gateways = gateways.clone().into_iter();
+            gateways.map(|gateway| Claimable::Reached(service.clone(), gateway.clone()))
+        })
+    }
+
     /// What it comes to at so many hosts.
     pub const fn at(&self, hosts: u64) -> u64 {
         hosts.saturating_mul(self.cost.saturating_add(budget::host()))
@@ -54,6 +67,7 @@ impl RouteRules {
             is_grpc: route.kind == Kind::GrpcRoute,
             clusters: BTreeMap::new(),
             references: Vec::new(),
+            policed: BTreeSet::new(),
             told: Vec::new(),
         };
         let routes = match made.routes() {
@@ -74,6 +88,7 @@ impl RouteRules {
             references_fault: first_of(&made.references).err(),
             unserved: None,
             told: first_of(&made.told).err(),
+            policed: made.policed,
         }
     }
 }

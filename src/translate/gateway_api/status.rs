@@ -4,12 +4,14 @@ use std::sync::Arc;
 
 use crate::model::verdict::WantedStatus;
 use crate::objects::gateway_api::{
-    CONTROLLER, ConditionStatus, GROUP, ListenerStatus, ParentStatus, Status, StatusCondition,
+    CONTROLLER, ConditionStatus, GROUP, ListenerStatus, ParentReference, ParentStatus, Status,
+    StatusCondition,
 };
 use crate::objects::{Kind, ObjectRef, Problem};
-use crate::translate::Input;
+use crate::translate::{Input, budget};
 
 use super::attachment::{Attachment, head};
+use super::backend_tls;
 use super::effective::{EffectiveListener, Protocol};
 use super::fault::Fault;
 use super::features::FEATURES;
@@ -228,11 +230,16 @@ pub fn route_fault(input: Input<'_>, object: &ObjectRef, attachment: &Attachment
     if let Some(fault) = &rules.unserved {
         return Some(fault.clone());
     }
-    let cost = rules.at(attachment.hosts());
-    (cost > crate::translate::budget::BASE).then(|| {
+    let ways = attachment
+        .gateways()
+        .len()
+        .saturating_mul(rules.policed.len());
+    let ways = budget::entries(ways);
+    let cost = rules.at(attachment.hosts()).saturating_add(ways);
+    (cost > budget::BASE).then(|| {
         let message = format!(
             "its rules at all of its hostnames and listeners are not served: {}",
-            crate::translate::budget::EXCEEDED
+            budget::EXCEEDED
         );
         Fault::new("UnsupportedValue", message)
     })
@@ -265,6 +272,40 @@ pub fn of_route(input: Input<'_>, object: &ObjectRef) -> Option<WantedStatus> {
     Some(WantedStatus {
         status: Status {
             parents: parents.into(),
+            ..Status::default()
+        },
+        wanted_addresses: 0,
+    })
+}
+
+/// The status of a policy: an entry for each Gateway of ours with routes to a Service that it is about.
+pub fn of_policy(input: Input<'_>, object: &ObjectRef) -> Option<WantedStatus> {
+    let policy = input.reader.backend_tls_policy(object)?;
+    let made = backend_tls::backend_tls(input, policy);
+    let gateways = backend_tls::gateways(input, policy);
+    let parents = gateways.iter().map(|gateway| {
+        let mut conditions = Conditions::of(policy.generation);
+        let conflict = backend_tls::conflict(input, policy, gateway);
+        let fault = conflict.as_ref().or(made.tls.as_ref().err());
+        conditions.holds("Accepted", fault, "Its Services are spoken to by TLS");
+        let references = made.references_fault.as_ref();
+        conditions.holds("ResolvedRefs", references, "All references can be used");
+        ParentStatus {
+            parent: ParentReference {
+                group: GROUP.into(),
+                kind: gateway.kind.name().into(),
+                namespace: Some(gateway.name.namespace.clone()),
+                name: gateway.name.name.clone(),
+                section_name: None,
+                port: None,
+            },
+            conditions: conditions.sorted(),
+        }
+    });
+    // In the order of their names already.
+    Some(WantedStatus {
+        status: Status {
+            parents: parents.collect(),
             ..Status::default()
         },
         wanted_addresses: 0,
@@ -311,10 +352,29 @@ pub fn problems(input: Input<'_>, object: &ObjectRef) -> Vec<Problem> {
             let others = others.into_iter().flatten().cloned();
             parents.chain(own).chain(others).collect()
         }
+        Kind::BackendTlsPolicy => of_policy_alone(input, object),
         _ => Vec::new(),
     };
     let faults = faults.into_iter();
     faults
         .map(|fault| Problem::new(object.clone(), fault.reason, fault.message))
         .collect()
+}
+
+/// What is wrong with a policy that routes lead to. Of one that nobody reads nothing is told.
+fn of_policy_alone(input: Input<'_>, object: &ObjectRef) -> Vec<Fault> {
+    let Some(policy) = input.reader.backend_tls_policy(object) else {
+        return Vec::new();
+    };
+    let gateways = backend_tls::gateways(input, policy);
+    if gateways.is_empty() {
+        return Vec::new();
+    }
+    let made = backend_tls::backend_tls(input, policy);
+    let conflicts = gateways
+        .iter()
+        .filter_map(|gateway| backend_tls::conflict(input, policy, gateway));
+    let conflict = conflicts.take(1);
+    let own = made.tls.err().into_iter().chain(made.references_fault);
+    conflict.chain(own).collect()
 }

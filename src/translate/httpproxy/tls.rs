@@ -275,8 +275,8 @@ fn client_certificates(
         is_required: !validation.optional_client_certificate,
         verification: Some(ClientVerification {
             authorities: TrustBundleKey {
-                authorities,
                 revocations,
+                ..TrustBundleKey::of_secret(authorities)
             }
             .name(),
             max_depth: None,

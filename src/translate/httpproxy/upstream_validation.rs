@@ -56,10 +56,7 @@ pub fn verification(
     if names.is_empty() {
         return Err(refused("missing subject alternative name"));
     }
-    let bundle = TrustBundleKey {
-        authorities: secret,
-        revocations: None,
-    };
+    let bundle = TrustBundleKey::of_secret(secret);
     Ok(Verification {
         authorities: Authorities::Bundle(bundle.name()),
         names,

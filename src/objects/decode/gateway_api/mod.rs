@@ -6,6 +6,7 @@
 mod gateway;
 mod grant;
 mod namespace;
+mod policy;
 mod reference;
 mod route;
 mod rule;
@@ -14,6 +15,7 @@ mod status;
 pub(super) use gateway::{GatewayClassWire, GatewayWire};
 pub(super) use grant::ReferenceGrantWire;
 pub(super) use namespace::NamespaceWire;
+pub(super) use policy::BackendTlsPolicyWire;
 pub(super) use route::{GrpcRouteWire, HttpRouteWire};
 
 #[cfg(test)]

@@ -17,6 +17,7 @@ wires! {
         listeners: List<Struct<ListenerWire>>,
         supported_features: List<Struct<NamedWire>>,
         parents: List<Struct<ParentStatusWire>>,
+        ancestors: List<Struct<AncestorWire>>,
     }
 
     struct ConditionWire {
@@ -55,6 +56,12 @@ wires! {
         controller_name: Kept,
         conditions: List<Struct<ConditionWire>>,
     }
+
+    struct AncestorWire {
+        ancestor_ref: Struct<ParentWire>,
+        controller_name: Kept,
+        conditions: List<Struct<ConditionWire>>,
+    }
 }
 
 /// What is ours of a status.
@@ -63,7 +70,13 @@ pub(super) fn status(wire: Option<Struct<StatusWire>>) -> Arc<Status> {
         return Arc::default();
     };
     let addresses = items(wire.addresses);
-    let parents = items(wire.parents).filter_map(parent_status);
+    let ancestors = items(wire.ancestors).map(|it| ParentStatusWire {
+        parent_ref: it.ancestor_ref,
+        controller_name: it.controller_name,
+        conditions: it.conditions,
+    });
+    let parents = items(wire.parents).chain(ancestors);
+    let parents = parents.filter_map(parent_status);
     let mut parents: Vec<_> = parents.collect();
     parents.sort();
     Arc::new(Status {

@@ -3,8 +3,8 @@
 use serde_json::{Value, json};
 
 use super::super::super::gateway_api::{
-    ConditionStatus, Filter, FrontendValidation, GROUP, HttpRoute, PathMatch, PathModifier,
-    RouteNamespaces,
+    AltName, CONTROLLER, ConditionStatus, Filter, FrontendValidation, GROUP, HttpRoute, PathMatch,
+    PathModifier, RouteNamespaces,
 };
 use super::super::super::{Gateway, Kind, Object};
 use super::super::decode;
@@ -155,6 +155,69 @@ fn a_gateway_with_everything() {
     assert_eq!(made.status.listeners[0].attached_routes, 4);
 }
 
+#[test]
+fn a_policy_with_everything() {
+    let decoded = decoded(
+        Kind::BackendTlsPolicy,
+        &json!({
+            "targetRefs": [{"group": "", "kind": "Service", "name": "a", "sectionName": "https"}, {"group": "g", "kind": "Service", "name": "b"}],
+            "validation": {
+                "caCertificateRefs": [{"group": "", "kind": "ConfigMap", "name": "ca"}],
+                "hostname": "a.test",
+                "subjectAltNames": [{"type": "URI", "uri": "spiffe://a/b"}, {"type": "Hostname", "hostname": "b.test"}],
+            },
+            "options": {"example.com/a": "b"},
+        }),
+        &json!({"ancestors": [
+            {"ancestorRef": {"name": "theirs"}, "controllerName": "example.com/other", "conditions": []},
+            {"ancestorRef": {"name": "edge", "namespace": "b"}, "controllerName": CONTROLLER, "conditions": [{"type": "Accepted", "status": "True"}]},
+        ]}),
+    );
+    let Object::BackendTlsPolicy(made) = decoded else {
+        panic!("{decoded:?}");
+    };
+    assert!(made.targets("a", Some("https")) && !made.targets("a", None));
+    assert!(!made.targets("b", None), "of another group");
+    assert_eq!(made.validation.authorities.len(), 1);
+    let names = [
+        AltName::Uri("spiffe://a/b".into()),
+        AltName::Hostname("b.test".into()),
+    ];
+    assert_eq!(*made.validation.names, names);
+    assert_eq!(made.option.as_deref(), Some("example.com/a"));
+    let [ours] = &*made.status.parents else {
+        panic!("{:?}", made.status);
+    };
+    assert_eq!((&*ours.parent.name, ours.conditions.len()), ("edge", 1));
+}
+
+/// The schema takes these; what is wrong with them is said on the object.
+#[test]
+fn what_the_schema_takes_is_decoded() {
+    let path = |kind: &str, field: &str| json!({"type": "URLRewrite", "urlRewrite": {"path": {"type": kind, field: "new"}}});
+    for filter in [
+        path("ReplaceFullPath", "replaceFullPath"),
+        path("ReplacePrefixMatch", "replacePrefixMatch"),
+    ] {
+        let made = route(&json!({"rules": [{"filters": [filter]}]}));
+        assert!(matches!(made.rules[0].filters[0], Filter::UrlRewrite(_)));
+    }
+    let made = route(&json!({"rules": [{"retry": {"attempts": 5_000_000_000_u64}}]}));
+    assert_eq!(made.rules[0].retry.as_ref().unwrap().attempts, u32::MAX);
+    let expression = json!({"key": "a", "operator": "Like", "values": ["b"]});
+    let selector = json!({"from": "Selector", "selector": {"matchExpressions": [expression]}});
+    let made = gateway(
+        &json!({"gatewayClassName": "a", "listeners": [
+            {"name": "b", "port": 80, "protocol": "HTTP", "allowedRoutes": {"namespaces": selector}},
+        ]}),
+        &json!(null),
+    );
+    let RouteNamespaces::Selector(selector) = &made.listeners[0].allowed_routes.namespaces else {
+        panic!("{made:?}");
+    };
+    assert!(selector.check().is_err());
+}
+
 /// In the API server's words (1.36 with the definitions of v1.7).
 #[test]
 fn what_the_schema_refuses() {
@@ -189,6 +252,16 @@ fn what_the_schema_refuses() {
             Kind::ReferenceGrant,
             json!({"from": []}),
             "spec.to: Required value",
+        ),
+        (
+            Kind::BackendTlsPolicy,
+            json!({"targetRefs": [{"group": "", "kind": "Service", "name": "a"}], "validation": {"hostname": "a.test"}}),
+            "spec.validation: Invalid value: \"\": must specify either CACertificateRefs or WellKnownCACertificates",
+        ),
+        (
+            Kind::BackendTlsPolicy,
+            json!({"targetRefs": [{"group": "", "name": "a"}], "validation": {"hostname": "a.test", "wellKnownCACertificates": "System"}}),
+            "spec.targetRefs[0].kind: Required value",
         ),
         (
             Kind::HttpRoute,

@@ -152,4 +152,21 @@ pub const TYPES: &[(&str, &str)] = &[
     ),
     ("ReferenceGrantFrom", "group kind namespace"),
     ("ReferenceGrantTo", "group kind name"),
+    (
+        "BackendTLSPolicy",
+        "apiVersion kind metadata:ObjectMeta spec:BackendTLSPolicySpec status",
+    ),
+    (
+        "BackendTLSPolicySpec",
+        "targetRefs:LocalPolicyTargetReferenceWithSectionName validation:BackendTLSPolicyValidation options",
+    ),
+    (
+        "LocalPolicyTargetReferenceWithSectionName",
+        "group kind name sectionName",
+    ),
+    (
+        "BackendTLSPolicyValidation",
+        "caCertificateRefs:LocalParametersReference wellKnownCACertificates hostname subjectAltNames:SubjectAltName",
+    ),
+    ("SubjectAltName", "type hostname uri"),
 ];

@@ -1,0 +1,93 @@
+//! BackendTLSPolicy: that a Service is spoken to by TLS, and whom its endpoints have to be.
+
+use std::fmt;
+use std::sync::Arc;
+
+use super::super::Metadata;
+use super::status::Status;
+
+/// A BackendTLSPolicy.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BackendTlsPolicy {
+    /// Name and age.
+    pub metadata: Metadata,
+    /// `metadata.generation`.
+    pub generation: i64,
+    /// `spec.targetRefs`.
+    pub targets: Box<[PolicyTarget]>,
+    /// `spec.validation`.
+    pub validation: BackendValidation,
+    /// The first of the keys of `spec.options`.
+    pub option: Option<Arc<str>>,
+    /// What is ours of `status`: its ancestors are among the parents.
+    pub status: Arc<Status>,
+}
+
+/// `spec.targetRefs[]`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct PolicyTarget {
+    /// `group`.
+    pub group: Arc<str>,
+    /// `kind`.
+    pub kind: Arc<str>,
+    /// `name`.
+    pub name: Arc<str>,
+    /// `sectionName`: the port of this name.
+    pub section_name: Option<Arc<str>>,
+}
+
+/// `spec.validation`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct BackendValidation {
+    /// `caCertificateRefs`: group, kind and name.
+    pub authorities: Box<[[Arc<str>; 3]]>,
+    /// `wellKnownCACertificates`.
+    pub well_known: Option<Arc<str>>,
+    /// `hostname`.
+    pub hostname: Arc<str>,
+    /// `subjectAltNames`.
+    pub names: Box<[AltName]>,
+}
+
+/// `subjectAltNames[]`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum AltName {
+    /// `Hostname`.
+    Hostname(Arc<str>),
+    /// `URI`.
+    Uri(Arc<str>),
+}
+
+impl PolicyTarget {
+    /// The name of the Service that it is about, if it is one.
+    #[must_use]
+    pub fn service(&self) -> Option<&Arc<str>> {
+        (self.group.is_empty() && &*self.kind == "Service").then_some(&self.name)
+    }
+}
+
+impl BackendTlsPolicy {
+    /// Whether it is about a port of a Service of its namespace by the port's name, or for `None` about all of its ports.
+    #[must_use]
+    pub fn targets(&self, service: &str, port: Option<&str>) -> bool {
+        let is_it = |target: &PolicyTarget| {
+            let named = target.service();
+            named.is_some_and(|name| **name == *service) && target.section_name.as_deref() == port
+        };
+        self.targets.iter().any(is_it)
+    }
+
+    /// All of it but the status.
+    #[must_use]
+    pub fn spec(&self) -> impl PartialEq + fmt::Debug {
+        let Self {
+            metadata,
+            generation: _,
+            targets,
+            validation,
+            option,
+            status: _,
+        } = self;
+        (metadata, targets, validation, option)
+    }
+}
