@@ -207,7 +207,7 @@ mod tests {
             ("serving.knative.dev/v1", "Service", Advice::None),
             ("example.com/v1", "Secrets", Advice::None),
             ("apps/v1", "Deployment", Advice::None),
-            ("v1", "ConfigMap", Advice::None),
+            ("v1", "PersistentVolumeClaim", Advice::None),
         ] {
             assert_eq!(advice(version, kind), expected, "{version} {kind}");
         }

@@ -99,7 +99,10 @@ async fn a_root_can_be_one_file_of_any_name() {
 
 #[tokio::test]
 async fn what_is_read_once_is_served_for_good() {
-    let text = format!("{}---\napiVersion: v1\nkind: ConfigMap\n", service("a", 1));
+    let text = format!(
+        "{}---\napiVersion: v1\nkind: ServiceAccount\n",
+        service("a", 1)
+    );
     let input = file::read_once(text.as_bytes());
     let manifests = Manifests::of_text(Path::new("standard input"), input).unwrap();
     let names: Vec<_> = manifests
