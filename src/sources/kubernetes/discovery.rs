@@ -7,12 +7,16 @@
 //! own watch ([`super::installed`]).
 //!
 //! A kind is read at the version of its row in `objects/kinds.rs`, and never at another one. A server that has it only at
-//! others is told of.
+//! others is told of, and so is one that does not let us look.
+//!
+//! One question is asked at a time, so that no answer takes the place of a later one. Who comes while one is asked shares the
+//! next: a definition that goes ends many watches in one moment.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use tokio::sync::watch;
+use tokio::sync::{Mutex, watch};
 use tokio::time::sleep;
 use tracing::{debug, info, warn};
 
@@ -34,6 +38,8 @@ pub(super) enum Installed {
     AtOtherVersions(Vec<String>),
     /// It is not served.
     Missing,
+    /// The server does not say: looking is forbidden, so the objects can't be read either.
+    Forbidden,
 }
 
 /// What it says of all custom kinds.
@@ -48,6 +54,10 @@ pub(super) struct Discovery {
     kinds: Vec<Kind>,
     /// The last answer.
     known: watch::Sender<Kinds>,
+    /// How many questions have begun.
+    begun: AtomicU64,
+    /// The number of the last one that was answered. Who holds it asks.
+    turn: Mutex<u64>,
 }
 
 impl Discovery {
@@ -59,6 +69,8 @@ impl Discovery {
             metrics,
             kinds,
             known: watch::Sender::default(),
+            begun: AtomicU64::new(0),
+            turn: Mutex::new(0),
         }
     }
 
@@ -76,13 +88,21 @@ impl Discovery {
         served(&self.known.borrow())
     }
 
-    /// Asks once, and tells what differs from the answer before.
+    /// Asks once, and tells what differs from the answer before. Where somebody else has asked since this call, that answer is
+    /// taken.
     ///
     /// # Errors
     ///
     /// The first of the kinds that could not be asked for, and why.
     pub(super) async fn ask(&self) -> Result<(), SourceError> {
+        let before = self.begun.load(Ordering::Relaxed);
+        let mut answered = self.turn.lock().await;
+        if *answered > before {
+            return Ok(());
+        }
+        let number = self.begun.fetch_add(1, Ordering::Relaxed) + 1;
         let answer = self.answer().await?;
+        *answered = number;
         self.known.send_if_modified(|known| {
             let differs = *known != answer;
             for (kind, is) in &answer {
@@ -131,26 +151,41 @@ impl Discovery {
 
     /// What is said of the kinds of one group.
     async fn group(&self, group: &str, kinds: &[Kind]) -> Result<Kinds, Cause> {
-        let answer: Option<Group> = self.get(&format!("/apis/{group}")).await?;
-        let versions = answer.map(|group| group.versions).unwrap_or_default();
+        let answer: Answer<Group> = self.get(&format!("/apis/{group}")).await?;
+        let versions = match answer {
+            Answer::Found(group) => group.versions,
+            Answer::Nothing => Vec::new(),
+            Answer::Forbidden => {
+                let forbidden = kinds.iter().map(|kind| (*kind, Installed::Forbidden));
+                return Ok(forbidden.collect());
+            }
+        };
         let versions: Vec<String> = versions.into_iter().map(|it| it.version).collect();
-        let mut resources: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
+        // None for what may not be looked at.
+        let mut resources: BTreeMap<&str, Option<BTreeSet<String>>> = BTreeMap::new();
         let mut found = Kinds::new();
         for kind in kinds {
             let (_, read) = kind.api_version().split_once('/').unwrap_or_default();
             let mut others = Vec::new();
-            let mut is_served = false;
+            let (mut is_served, mut is_forbidden) = (false, false);
             // The version that is read goes first, and mostly there is no need for others.
             let (first, rest): (Vec<_>, Vec<_>) = versions.iter().partition(|it| **it == read);
             for version in first.into_iter().chain(rest) {
                 if !resources.contains_key(&**version) {
                     let path = format!("/apis/{group}/{version}");
-                    let answer: Option<Resources> = self.get(&path).await?;
-                    let names = answer.map(|it| it.resources).unwrap_or_default();
-                    let names = names.into_iter().map(|it| it.name).collect();
+                    let names = |all: Resources| all.resources.into_iter().map(|it| it.name);
+                    let names = match self.get(&path).await? {
+                        Answer::Found(all) => Some(names(all).collect()),
+                        Answer::Nothing => Some(BTreeSet::new()),
+                        Answer::Forbidden => None,
+                    };
                     resources.insert(version, names);
                 }
-                if !resources[&**version].contains(kind.plural()) {
+                let Some(names) = resources.get(&**version).and_then(Option::as_ref) else {
+                    is_forbidden |= *version == read;
+                    continue;
+                };
+                if !names.contains(kind.plural()) {
                     continue;
                 }
                 is_served = *version == read;
@@ -159,9 +194,10 @@ impl Discovery {
                 }
                 others.push(version.clone());
             }
-            let is = match (is_served, others.is_empty()) {
+            let is = match (is_served, is_forbidden) {
                 (true, _) => Installed::Served,
-                (false, true) => Installed::Missing,
+                (false, true) => Installed::Forbidden,
+                (false, false) if others.is_empty() => Installed::Missing,
                 (false, false) => Installed::AtOtherVersions(others),
             };
             found.insert(*kind, is);
@@ -169,8 +205,8 @@ impl Discovery {
         Ok(found)
     }
 
-    /// One answer, `None` where there is nothing.
-    async fn get<T: serde::de::DeserializeOwned>(&self, path: &str) -> Result<Option<T>, Cause> {
+    /// One answer.
+    async fn get<T: serde::de::DeserializeOwned>(&self, path: &str) -> Result<Answer<T>, Cause> {
         loop {
             let request = http::Request::get(path)
                 .body(Vec::new())
@@ -187,20 +223,17 @@ impl Discovery {
                 200 => {
                     let answer = serde_json::from_slice(&answer.body);
                     return answer
-                        .map(Some)
+                        .map(Answer::Found)
                         .map_err(|error| undecodable("what kinds there are", &error));
                 }
-                404 => return Ok(None),
-                403 => {
-                    // Whoever may not even look can't have granted the objects.
-                    debug!(path, "discovery is forbidden: taken as not installed");
-                    return Ok(None);
-                }
+                404 => return Ok(Answer::Nothing),
+                403 => return Ok(Answer::Forbidden),
                 429 => {
                     let wait = answer.retry_after.unwrap_or(Duration::from_secs(1));
                     let wait = wait.clamp(Duration::from_secs(1), Duration::from_secs(60));
                     warn!(?wait, "the API server asks to wait");
-                    sleep(wait).await;
+                    // Never sooner than it asks, and not all of a fleet at once.
+                    sleep(wait + random_part(wait / 4)).await;
                 }
                 code => {
                     let status = Status::parse(&answer.body).unwrap_or_default();
@@ -230,6 +263,9 @@ fn tell(kind: Kind, before: Option<&Installed>, is: &Installed) {
         (None, Installed::Missing) => {
             info!(%kind, "its CustomResourceDefinition is not installed: waiting for it");
         }
+        (_, Installed::Forbidden) => {
+            warn!(%kind, "discovery is forbidden, so it is not known whether it is installed: it counts as a kind without objects, and is asked for again");
+        }
         (Some(_), Installed::Served) => info!(%kind, "is served now: listing and watching it"),
         (Some(_), Installed::Missing) => {
             warn!(%kind, "its CustomResourceDefinition is gone: it counts as a kind without objects, and is waited for");
@@ -239,6 +275,13 @@ fn tell(kind: Kind, before: Option<&Installed>, is: &Installed) {
             warn!(%kind, read, served = versions, "is served only at versions that are not read: it counts as a kind without objects");
         }
     }
+}
+
+/// What a server says of a path.
+enum Answer<T> {
+    Found(T),
+    Nothing,
+    Forbidden,
 }
 
 #[derive(serde::Deserialize)]

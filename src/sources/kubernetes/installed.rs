@@ -134,6 +134,8 @@ async fn custom(
         if !matches!(cause, Cause::Status { code: 404, .. }) {
             return cause;
         }
+        // All watches of a definition end in one moment, in a whole fleet.
+        sleep(random_part(PAUSE)).await;
         match shared.discovery.ask().await {
             Err(error) => return error.cause,
             Ok(()) if !is_served(&*known.borrow()) => {}

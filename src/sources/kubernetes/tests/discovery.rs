@@ -16,20 +16,22 @@ const CUSTOM: [Kind; 3] = [
     Kind::ExtensionService,
 ];
 const GROUP: &str = "/apis/projectcontour.io";
-const ALL: &[(&str, &str)] = &[
-    (
-        GROUP,
-        r#"{"versions":[{"version":"v1"},{"version":"v1alpha1"}]}"#,
-    ),
-    (
-        "/apis/projectcontour.io/v1",
-        r#"{"resources":[{"name":"httpproxies"},{"name":"httpproxies/status"},{"name":"tlscertificatedelegations"}]}"#,
-    ),
-    (
-        "/apis/projectcontour.io/v1alpha1",
-        r#"{"resources":[{"name":"extensionservices"}]}"#,
-    ),
-];
+type Row = (&'static str, &'static str);
+const VERSIONS: Row = (
+    GROUP,
+    r#"{"versions":[{"version":"v1"},{"version":"v1alpha1"}]}"#,
+);
+const V1: Row = (
+    "/apis/projectcontour.io/v1",
+    r#"{"resources":[{"name":"httpproxies"},{"name":"httpproxies/status"},{"name":"tlscertificatedelegations"}]}"#,
+);
+const V1ALPHA1: Row = (
+    "/apis/projectcontour.io/v1alpha1",
+    r#"{"resources":[{"name":"extensionservices"}]}"#,
+);
+const ALL: &[Row] = &[VERSIONS, V1, V1ALPHA1];
+/// Looking is forbidden.
+const FORBIDDEN: &str = "403";
 
 fn answer(status: u16, body: &'static str) -> Does {
     Does::Answer(Duration::ZERO, status, None, body)
@@ -57,6 +59,7 @@ fn whole(uri: &str) -> &'static [&'static str] {
 /// What discovery answers by a table; everything else is a list that stays open.
 fn said(table: &[(&str, &'static str)], uri: &str) -> Does {
     match table.iter().find(|(path, _)| *path == uri) {
+        Some((_, FORBIDDEN)) => answer(403, "forbidden"),
         Some((_, body)) => answer(200, body),
         None if uri.contains('?') => Does::Silence(whole(uri)),
         None => answer(404, ""),
@@ -99,7 +102,7 @@ fn lists(events: &[Event]) -> Vec<String> {
 
 #[tokio::test(start_paused = true)]
 async fn what_a_server_says_of_kinds() {
-    use Installed::{AtOtherVersions, Missing, Served};
+    use Installed::{AtOtherVersions, Forbidden, Missing, Served};
     let at = |version: &str| AtOtherVersions(vec![version.to_owned()]);
     for (table, expected) in [
         (&[][..], [Missing, Missing, Missing]),
@@ -123,6 +126,24 @@ async fn what_a_server_says_of_kinds() {
                 ),
             ],
             [Missing, at("v2"), Served],
+        ),
+        (&[(GROUP, FORBIDDEN)], [Forbidden, Forbidden, Forbidden]),
+        (
+            &[
+                VERSIONS,
+                ("/apis/projectcontour.io/v1", FORBIDDEN),
+                V1ALPHA1,
+            ],
+            [Forbidden, Forbidden, Served],
+        ),
+        // Another version than the one that is read is nobody's business.
+        (
+            &[
+                (GROUP, r#"{"versions":[{"version":"v1"},{"version":"v2"}]}"#),
+                V1,
+                ("/apis/projectcontour.io/v2", FORBIDDEN),
+            ],
+            [Served, Served, Missing],
         ),
     ] {
         let (client, log) = server(move |_, uri| said(table, uri));
@@ -164,6 +185,35 @@ async fn a_question_without_an_answer() {
     }
     let waits = tokio::time::timeout(Duration::from_secs(600), discovery.ask()).await;
     assert!(waits.is_err(), "a server that asks to wait is waited for");
+}
+
+/// Who comes while somebody asks shares the next question, and no answer takes the place of a later one.
+#[tokio::test(start_paused = true)]
+async fn one_question_at_a_time() {
+    let (client, log) = server(move |n, uri| {
+        let body = match said(if n == 0 { &[] } else { ALL }, uri) {
+            Does::Answer(_, 200, _, body) => Ok(body),
+            _ => Err(()),
+        };
+        // The first answer, which knows nothing, comes last of all.
+        let after = Duration::from_secs(if n == 0 { 30 } else { 1 });
+        match body {
+            Ok(body) => Does::Answer(after, 200, None, body),
+            Err(()) => Does::Answer(after, 404, None, ""),
+        }
+    });
+    let discovery = Discovery::new(client, CUSTOM.into(), Metrics::default());
+    let first = discovery.ask();
+    let others = async {
+        tokio::time::sleep(Duration::from_secs(10)).await;
+        let (a, b, c) = tokio::join!(discovery.ask(), discovery.ask(), discovery.ask());
+        a.and(b).and(c)
+    };
+    let (first, others) = tokio::join!(first, others);
+    first.and(others).unwrap();
+    assert_eq!(discovery.served(), CUSTOM.into());
+    let asked = uris(&log, "").iter().filter(|uri| *uri == GROUP).count();
+    assert_eq!(asked, 2, "four times asked for, twice asked");
 }
 
 /// Definitions are installed while the source runs. The Secrets that their objects may name are there before them.
