@@ -100,13 +100,7 @@ pub fn cluster(cluster: &Cluster) -> Resource {
         Discovery::Dns { hostname, port } => {
             let check = settings.health_check.as_ref();
             let health_port = check.and_then(|check| check.port);
-            // The dot says that the name is whole. Without it the resolver appends the pod's search domains first, and
-            // `web.team` is a Service of another namespace. An address with one is no address.
-            let name = match hostname.parse::<IpAddr>() {
-                Ok(_) => hostname.to_string(),
-                Err(_) => format!("{hostname}."),
-            };
-            let endpoint = lb_endpoint(name, *port, health_port);
+            let endpoint = lb_endpoint(looked_up(hostname), *port, health_port);
             dns(&mut message, endpoint, settings.dns_lookup_family);
         }
         Discovery::Socket(path) => socket(&mut message, path),
@@ -119,6 +113,16 @@ pub fn cluster(cluster: &Cluster) -> Resource {
             cluster.source.iter().map(|it| &it.object).collect(),
         ),
     )
+}
+
+/// A name, or an address, as it is looked up. The dot says that the name is whole: without it the resolver appends the pod's
+/// search domains first, and `web.team` is a Service of another namespace. A name that has one has no other, and an address
+/// with one is no address.
+fn looked_up(hostname: &str) -> String {
+    match hostname.parse::<IpAddr>() {
+        Ok(_) => hostname.to_owned(),
+        Err(_) => format!("{}.", hostname.trim_end_matches('.')),
+    }
 }
 
 /// Look-ups go on in the background and a failed one keeps the old addresses. Envoy takes what DNS says, and has no
@@ -262,4 +266,21 @@ fn http2() -> ProtocolConfig {
         initial_connection_window_size: u32_value(1024 * 1024),
         ..Default::default()
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_looked_up_whole() {
+        for (hostname, expected) in [
+            ("db.example.net", "db.example.net."),
+            ("db.example.net.", "db.example.net."),
+            ("192.0.2.7", "192.0.2.7"),
+            ("2001:db8::1", "2001:db8::1"),
+        ] {
+            assert_eq!(looked_up(hostname), expected);
+        }
+    }
 }

@@ -2,6 +2,7 @@
 
 use core::transport_socket::ConfigType;
 use core::{DataSource, data_source::Specifier};
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use envoy_types::pb::envoy::config::core::v3 as core;
@@ -68,7 +69,7 @@ fn over_tls(cluster: &Cluster, alpn: &str) -> core::TransportSocket {
     let asked = &cluster.settings.tls;
     let sni = match (&asked.server_name, &cluster.discovery) {
         (ServerName::Name(name), _) => name.as_str().to_owned(),
-        (ServerName::Discovered, Discovery::Dns { hostname, .. }) => hostname.to_string(),
+        (ServerName::Discovered, Discovery::Dns { hostname, .. }) => server_name(hostname),
         // The request's Host is an option of HTTP.
         (ServerName::Discovered | ServerName::RequestHost, _) => String::new(),
     };
@@ -85,6 +86,14 @@ fn over_tls(cluster: &Cluster, alpn: &str) -> core::TransportSocket {
         ..Default::default()
     };
     socket("envoy.transport_sockets.tls", pack_any(context))
+}
+
+/// What the server is asked for by its name: an address is none, and none ends with a dot (RFC 6066, 3).
+fn server_name(hostname: &str) -> String {
+    match hostname.parse::<IpAddr>() {
+        Ok(_) => String::new(),
+        Err(_) => hostname.trim_end_matches('.').to_owned(),
+    }
 }
 
 /// Whether TLS is spoken.
@@ -156,5 +165,22 @@ fn socket(name: &str, config: Any) -> core::TransportSocket {
     core::TransportSocket {
         name: name.to_owned(),
         config_type: Some(ConfigType::TypedConfig(config)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_name_is_a_name() {
+        for (hostname, expected) in [
+            ("keys.example.net", "keys.example.net"),
+            ("keys.example.net.", "keys.example.net"),
+            ("192.0.2.7", ""),
+            ("2001:db8::1", ""),
+        ] {
+            assert_eq!(server_name(hostname), expected);
+        }
     }
 }
