@@ -2,8 +2,8 @@
 //!
 //! Envoy's weighted clusters change headers, cookies and a literal Host, and nothing else, for one of them. A share with
 //! more of its own is a route of its own: Envoy draws one number for a request and compares it with the fraction of each
-//! route, so cumulative fractions give each its share. Where sessions stay with a back end, each has one more route before
-//! those, which takes the requests that bring the back end's cookie.
+//! route, so cumulative fractions give each its share. Where sessions stay with a back end ([`SessionKey::Cookie`]), each has one more
+//! route before those, which takes the requests that bring the back end's cookie.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -113,7 +113,7 @@ fn of_one(forward: &Forward, backend: &WeightedCluster) -> RouteAction {
 
 fn session_cookie(forward: &Forward) -> Option<&SessionCookie> {
     match &forward.options.as_deref()?.session.as_ref()?.key {
-        SessionKey::Cookie(cookie) => Some(cookie),
+        SessionKey::Cookie(cookie) => cookie.is_for_all_paths().then_some(cookie),
         SessionKey::Header(_) => None,
     }
 }

@@ -17,8 +17,9 @@ pub struct SessionPersistence {
 /// What tells one session from others.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum SessionKey {
-    /// A cookie. Of several back ends the session stays with the one too, by a second cookie, whose name has
-    /// [`SessionCookie::OF_SHARE`] at the end; one whose weight becomes zero loses its sessions.
+    /// A cookie. One for all paths keeps the session with the one of several back ends too, by a second cookie, whose name has
+    /// [`SessionCookie::OF_SHARE`] at the end; one whose weight becomes zero loses its sessions. One for some paths does as
+    /// a header does: a request that is not under them would be given another back end, and move the session there.
     Cookie(SessionCookie),
     /// A header of answers, which the client sends back. Of several back ends each request chooses one anew, so that it finds
     /// its endpoint in its share of requests only.
@@ -33,13 +34,19 @@ impl SessionCookie {
     /// What follows a cookie's name in the name of the one that tells the back end.
     pub const OF_SHARE: &str = "-backend";
 
-    /// A cookie of this name. **Requests whose path is not under the cookie's are not held**: nor do they get one.
+    /// A cookie of this name. **Requests whose path is not under the cookie's are not held**, and get none.
     ///
     /// # Errors
     ///
     /// One sentence where no cookie can have this name.
     pub fn new(name: &str, set: SetCookie) -> Result<Self, String> {
         Ok(Self(HashCookie::new(name, set)?))
+    }
+
+    /// Whether it is for all paths, or for those of the request that gets it.
+    #[must_use]
+    pub fn is_for_all_paths(&self) -> bool {
+        matches!(self.0.set().map_or("", SetCookie::path), "" | "/")
     }
 
     /// It.

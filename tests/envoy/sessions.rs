@@ -312,6 +312,7 @@ async fn a_session_stays_with_its_back_end() {
         ),
         held("/twice", twice, by_cookie(0, "/", &[])),
         held("/header", split(None), by_header("X-Session")),
+        held("/some", split(None), by_cookie(0, "/some", &[])),
     ];
     let world = World::new()
         .cluster("ab", &[a, b])
@@ -354,5 +355,11 @@ async fn a_session_stays_with_its_back_end() {
     let first = get(&proxy, "/header", &[]).await;
     let header = format!("X-Session: {}", first.header("x-session").unwrap());
     assert_eq!(answers(&proxy, "/header", &[&header], 40).await.len(), 3);
+    // So is a cookie for some paths: others would move the session.
+    let first = get(&proxy, "/some", &[]).await;
+    let names: Vec<String> = first.cookies().into_iter().map(without_value).collect();
+    assert_eq!(names, ["s=*; Path=/some; HttpOnly"]);
+    let cookie = kept(&first);
+    assert_eq!(answers(&proxy, "/some", &[&cookie], 40).await.len(), 3);
     proxy.assert_content();
 }
