@@ -473,6 +473,16 @@ impl EdgeArgs {
     }
 }
 
+impl EdgeArgs {
+    /// That what is logged is there.
+    fn check(&self) -> Result<(), String> {
+        if self.edge().access_log.has_labels() && !self.envoy_ingress_metrics {
+            return Err("host, namespace, ingress, service and contour_config_* of the access log are labels that routes have for --envoy-ingress-metrics: they would be empty without it".to_owned());
+        }
+        Ok(())
+    }
+}
+
 impl Args {
     /// That the flags go together, and that what they say of objects can be honoured.
     ///
@@ -481,6 +491,7 @@ impl Args {
     /// Two that do not, or one that can't be.
     pub fn check(&self) -> Result<(), UsageError> {
         let checked = self.tls.check().and_then(|()| self.upstream.check());
+        let checked = checked.and_then(|()| self.edge.check());
         let checked = checked.and_then(|()| check_http_proxy_options(&self.http_proxy.options()));
         checked.map_err(UsageError::new)
     }

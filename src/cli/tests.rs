@@ -53,6 +53,48 @@ fn no_environment_variable_is_one_that_a_service_could_set() {
     });
 }
 
+/// What is logged of a route's labels would be empty where routes have none.
+#[test]
+fn labels_of_the_log_are_there() {
+    let text = "--envoy-access-log-text=%METADATA(ROUTE:isobath:host)%";
+    for (flags, is_taken) in [
+        (&[][..], true),
+        (&["--envoy-access-log-fields=host,service"], true),
+        (&["--envoy-ingress-metrics=false"], true),
+        (
+            &[
+                "--envoy-ingress-metrics=false",
+                "--envoy-access-log-fields=path",
+            ],
+            true,
+        ),
+        (
+            &[
+                "--envoy-ingress-metrics=false",
+                "--envoy-access-log-fields=path,contour_config_name",
+            ],
+            false,
+        ),
+        // Text that nothing is written by.
+        (&["--envoy-ingress-metrics=false", text], true),
+        (
+            &[
+                "--envoy-ingress-metrics=false",
+                "--envoy-access-log=text",
+                text,
+            ],
+            false,
+        ),
+    ] {
+        let arguments = ["isobath", "serve"].iter().chain(flags);
+        let parsed = Cli::try_parse_from(arguments).unwrap();
+        let Command::Serve(args) = parsed.command else {
+            panic!("{flags:?}")
+        };
+        assert_eq!(args.core.check().is_ok(), is_taken, "{flags:?}");
+    }
+}
+
 #[test]
 fn a_wrong_flag_is_one_sentence_and_exit_code_two() {
     for (arguments, expected) in [

@@ -81,10 +81,10 @@ pub const SUMS: [(&str, &str, &str); 3] = [
 /// The counter of gRPC with the label `grpc_status`, and what it counts.
 ///
 /// Envoy's own statistics of gRPC (`grpc_stats`) have a counter for every text that a back end sends as `grpc-status`: a
-/// tenant could fill Envoy's memory with them (1.40). Of these there are as many as gRPC has statuses, and one.
+/// tenant could fill Envoy's memory with them (1.40). Of these there are as many as gRPC has statuses, and two.
 pub const GRPC_REQUESTS: (&str, &str) = (
     "grpc_requests_total",
-    "Calls of gRPC, also by grpc_status: its number, or other for one that gRPC does not have",
+    "Calls of gRPC, also by grpc_status: its number, other for one that gRPC does not have, or nothing for a call that ended without one",
 );
 const GRPC_STATUS: &str = "grpc_status";
 /// What Envoy takes for calls of gRPC: only of these it writes a status. Calls of gRPC-Web are such ones where a route has

@@ -130,6 +130,19 @@ impl AccessLog {
     }
 }
 
+impl AccessLog {
+    /// Whether it has a label of [`super::ingress_metrics`], which routes have only where that is counted.
+    #[must_use]
+    pub fn has_labels(&self) -> bool {
+        let has = |format: &LogFormat| LABELS.iter().any(|label| format.0.contains(label));
+        match self {
+            Self::Json(fields) => fields.values().any(has),
+            Self::Text(format) => has(format),
+            Self::Off => false,
+        }
+    }
+}
+
 fn known(name: &str) -> Result<LogFormat, String> {
     let mut all = FIELDS.iter().chain(&MORE);
     match all.find(|(known, _)| *known == name) {
