@@ -14,7 +14,7 @@ use envoy_types::util::pack_any;
 use rules::header_mutation::{Action, RemoveOnMatch};
 
 use super::edge::Edge;
-use super::private_header::{OF_TLS, PAGE};
+use super::private_header::{PAGE, SCOPE, SERVER_NAME};
 use super::{client_headers, opentelemetry};
 
 /// Removes from a request what its client must not say.
@@ -35,7 +35,7 @@ pub(super) fn removal(edge: &Edge) -> TypedExtensionConfig {
     let traced = edge.tracing.is_some() && edge.trusted_hops == 0;
     let context = opentelemetry::CONTEXT.iter().filter(|_| traced);
     // Where what a manager sets is empty, Envoy leaves what was there.
-    let own = [&PAGE].into_iter().chain(&OF_TLS).chain(context);
+    let own = [&PAGE, &SCOPE, &SERVER_NAME].into_iter().chain(context);
     let own = own.map(|name| rules::HeaderMutation {
         action: Some(Action::Remove((*name).to_owned())),
     });

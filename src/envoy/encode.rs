@@ -17,6 +17,14 @@ use crate::xds::{Encoded, Part, Reference, ResourceType};
 /// Ten years. Envoy refuses a whole response over a duration that its clocks can't hold, and objects can ask for any.
 const LONGEST: Duration = Duration::from_secs(315_360_000);
 
+/// A text where Envoy could read a file as well.
+pub(super) fn inline_text(text: &str) -> core::DataSource {
+    core::DataSource {
+        specifier: Some(core::data_source::Specifier::InlineString(text.to_owned())),
+        ..Default::default()
+    }
+}
+
 /// An encoded message (or fragment of one) as a part.
 pub(super) fn part(
     message: &impl Message,

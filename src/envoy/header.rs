@@ -4,10 +4,12 @@ use envoy_types::pb::envoy::config::core::v3 as core;
 
 use core::header_value_option::HeaderAppendAction;
 
-use crate::model::{DynamicValue, HeaderChange, HeaderMode, HeaderModifier, HeaderPart};
+use crate::model::{
+    DynamicValue, HeaderChange, HeaderMode, HeaderModifier, HeaderName, HeaderPart,
+};
 
 /// Headers to set, replacing what is there. `host` and pseudo headers are not among them: Envoy refuses a whole
-/// table over those (the route action sets the host).
+/// table over those (the route action sets the host). Neither are private ones, whoever made the modifier.
 pub(super) fn to_add(modifier: &HeaderModifier) -> Vec<core::HeaderValueOption> {
     modifier
         .set
@@ -135,7 +137,9 @@ pub(super) fn host(modifier: &HeaderModifier) -> Option<String> {
 }
 
 fn is_ordinary(name: &str) -> bool {
-    !name.starts_with(':') && !name.eq_ignore_ascii_case("host")
+    !name.starts_with(':')
+        && !name.eq_ignore_ascii_case("host")
+        && !name.starts_with(HeaderName::PRIVATE)
 }
 
 /// Envoy reads a header's value as a format in which `%` begins a command; `%%` is the sign itself.

@@ -89,6 +89,7 @@ impl TableHead {
             // semicolon stays a part of the element in the route and in the back end alike.
             ignore_path_parameters_in_path_matching: edge.path_parameters == PathParameters::Ignore,
             request_headers_to_add: request_headers::added(edge),
+            request_headers_to_remove: private_header::OF_ALL.map(str::to_owned).into(),
             // These first, then what routes set.
             most_specific_header_mutations_wins: true,
             // `validate_clusters` stays unset (false by RDS): a missing cluster costs its own routes a 503, not the table.
@@ -219,16 +220,13 @@ pub fn virtual_host(host: &VirtualHost, options: TableOptions) -> (Arc<str>, Par
         let matches = route_match::without_certificate(check);
         bytes.extend(first(matches, 421, has_filters, has_tunnels));
     }
-    let of_nobody = match has_filters {
-        true => filters::of_nobody(),
-        false => Vec::new(),
-    };
     for (index, route) in host.routes.iter().enumerate() {
         let labels = options
             .ingress_metrics
             .then(|| nested(METADATA, &ingress_metrics::metadata(&host.host, route)));
         let configs = filters::of_route(host, index, route);
-        let cors = route.filters.as_deref().and_then(|it| it.cors.as_ref());
+        let of_route = route.filters.as_deref();
+        let cors = of_route.and_then(|it| Some((it, it.cors.as_ref()?)));
         let mut put = |rendered: &pb::Route, configs: &[u8]| {
             let mut rendered = rendered.encode_to_vec();
             rendered.extend(labels.iter().flatten());
@@ -236,11 +234,12 @@ pub fn virtual_host(host: &VirtualHost, options: TableOptions) -> (Arc<str>, Par
             bytes.extend(nested(ROUTES, &rendered));
         };
         for rendered in envoy_routes(route) {
-            let before = cors.map(|cors| cross_origin::variants(&rendered, cors));
-            for variant in before.into_iter().flatten() {
-                match variant.is_preflight {
-                    true => put(&variant.route, &of_nobody),
-                    false => put(&variant.route, &configs),
+            if let Some((of_route, cors)) = cors {
+                for variant in cross_origin::variants(&rendered, cors) {
+                    match variant.is_preflight {
+                        true => put(&variant.route, &filters::of_preflights(host, of_route)),
+                        false => put(&variant.route, &configs),
+                    }
                 }
             }
             put(&rendered, &configs);
@@ -265,8 +264,7 @@ fn pages(host: &VirtualHost) -> Vec<u8> {
         let Some(filters) = route.filters.as_deref() else {
             continue;
         };
-        let of_backends = filters.error_pages.iter().flat_map(|it| it.of_backends());
-        for (place, page) in of_backends {
+        for (place, page) in filters::pages_of_backends(&host.host, route) {
             let action = RouteAction::Forward(page.to.clone());
             let asked = Route {
                 matches: RouteMatch::path(PathMatch::PathPrefix("/".into())),
@@ -276,14 +274,13 @@ fn pages(host: &VirtualHost) -> Vec<u8> {
                 filters: None,
                 source: route.source.clone(),
             };
-            let by_key =
-                route_match::exact_header(private_header::PAGE, &filters::page_key(index, place));
-            let configs = filters::of_page(host, filters, page);
+            let key = filters::page_key(&host.host, index, place);
+            let by_key = route_match::exact_header(private_header::PAGE, &key);
+            let configs = filters::of_page(host, filters, page, &asked);
             for mut rendered in envoy_routes(&asked) {
                 if let Some(matches) = &mut rendered.r#match {
                     matches.headers.push(by_key.clone());
                 }
-                rendered.request_headers_to_remove = vec![private_header::PAGE.to_owned()];
                 let mut rendered = rendered.encode_to_vec();
                 rendered.extend(&configs);
                 bytes.extend(nested(ROUTES, &rendered));
@@ -368,7 +365,10 @@ fn envoy_routes(route: &Route) -> impl Iterator<Item = pb::Route> {
             )),
             // For the access log, and for people: unlike metadata a name costs Envoy next to nothing.
             name: route.source.object.to_string(),
-            request_headers_to_add: added(&route.request_headers, |it| &it.request_headers),
+            request_headers_to_add: added(&route.request_headers, |it| &it.request_headers)
+                .into_iter()
+                .chain(filters::kept_headers(route))
+                .collect(),
             request_headers_to_remove: header::to_remove(&route.request_headers),
             response_headers_to_add: added(&route.response_headers, |it| &it.response_headers)
                 .into_iter()

@@ -51,6 +51,16 @@ impl HeaderName {
         &*self.0 == METHOD
     }
 
+    /// What the names begin with by which one part of the proxy tells another something, such as which table a request has.
+    /// Neither clients nor objects have a say of them.
+    pub const PRIVATE: &str = "x-isobath-";
+
+    /// Whether it is one of those.
+    #[must_use]
+    pub fn is_private(&self) -> bool {
+        self.0.starts_with(Self::PRIVATE)
+    }
+
     /// The name.
     #[must_use]
     pub fn as_str(&self) -> &str {
@@ -62,7 +72,7 @@ impl HeaderName {
     ///
     /// # Errors
     ///
-    /// One sentence where it frames the message.
+    /// One sentence where it frames the message, or is private.
     pub fn check_framing(&self) -> Result<(), String> {
         const FRAMING: [&str; 6] = [
             "connection",
@@ -72,6 +82,9 @@ impl HeaderName {
             "transfer-encoding",
             "upgrade",
         ];
+        if self.is_private() {
+            return Err(private(self));
+        }
         match FRAMING.contains(&self.as_str()) {
             true => Err(format!("{self} frames the message, and can't be changed")),
             false => Ok(()),
@@ -157,12 +170,19 @@ pub(super) fn check_literal(name: &HeaderName, text: &str) -> Result<(), String>
 }
 
 /// A name that something other than the client may have the say of. Host is the route's: whoever else wrote it would
-/// choose the back end's virtual host.
+/// choose the back end's virtual host. Whoever wrote a private one would choose the table.
 pub(super) fn given(name: HeaderName) -> Result<HeaderName, String> {
     if name.as_str() == "host" {
         return Err("Host is rewritten and not set".into());
     }
+    if name.is_private() {
+        return Err(private(&name));
+    }
     Ok(name)
+}
+
+fn private(name: &HeaderName) -> String {
+    format!("{name} is the proxy's own")
 }
 
 /// Changes of headers. Names are lower-case; values are literal text, never a format.
@@ -206,6 +226,7 @@ mod tests {
             ("Content-Length", false),
             ("transfer-encoding", false),
             ("Connection", false),
+            ("X-Isobath-Scope", false),
             ("x-length", true),
             ("content-type", true),
         ] {
@@ -221,6 +242,20 @@ mod tests {
             (&"a".repeat(262), false),
         ] {
             assert_eq!(check_host(text).is_ok(), is_host, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn some_names_nobody_gives() {
+        for (name, is_taken) in [
+            ("X-User", true),
+            ("Host", false),
+            ("X-Isobath-Scope", false),
+            ("x-isobath-anything", false),
+            ("x-isobath", true),
+        ] {
+            let given = given(HeaderName::new(name).unwrap());
+            assert_eq!(given.is_ok(), is_taken, "{name}");
         }
     }
 }

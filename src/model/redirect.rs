@@ -100,7 +100,9 @@ impl Redirect {
 }
 
 /// Redirects of the back end that Envoy follows instead of the client. The new location is looked up among the routes of
-/// the same listener.
+/// the same listener, and over TLS among those that the client's connection is for: a host of another certificate is
+/// misdirected (421). Over TLS the back end sees which server name the connection has, in a header that no client can send
+/// ([`super::HeaderName::PRIVATE`]).
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct InternalRedirects {
     /// How many in a row, at least one.

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::model::{HeaderModifier, PathRewrite, Redirect, TlsVersion};
+use crate::model::{HeaderModifier, HeaderName, PathRewrite, Redirect, TlsVersion};
 
 /// Longest value of any annotation that is looked at, in bytes.
 const MAX_VALUE: usize = 4096;
@@ -209,7 +209,8 @@ fn header_name(name: &str) -> Result<Arc<str>, String> {
         return Err("must have header names of RFC 9110 tokens only".into());
     }
     let name = name.to_ascii_lowercase();
-    if RESERVED_HEADERS.contains(&&*name) || name.starts_with("x-envoy-") {
+    let is_private = name.starts_with("x-envoy-") || name.starts_with(HeaderName::PRIVATE);
+    if RESERVED_HEADERS.contains(&&*name) || is_private {
         return Err(format!("must not change {name}"));
     }
     Ok(name.into())
@@ -334,6 +335,9 @@ mod tests {
             "X-A: ä",
             "X A: b",
             "X-A: 1\nx-a: 2",
+            "X-Envoy-Retry-On: 5xx",
+            "X-Isobath-Scope: b.example.com",
+            "X-Isobath-Server-Name:",
         ] {
             assert!(headers(wrong).is_err(), "{wrong:?}");
         }

@@ -1,6 +1,7 @@
 //! An authorizer that does what a request's `X-Ask` says, by gRPC and by HTTP, and remembers what it has seen.
 //!
-//! `allow`; `deny`; `hang` is no answer; `fail` is an error; `forbidden` writes what nobody may.
+//! `allow`; `deny`; `hang` is no answer; `fail` is an error; `forbidden` writes what nobody may; `private` writes that the
+//! request is of the table of `victim.test`.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -125,8 +126,13 @@ impl Authorization for Authorizer {
             context: attributes.context_extensions.into_iter().collect(),
         });
         let (code, answer) = match ask.as_str() {
-            "allow" => (tonic::Code::Ok, allowed("x-user")),
-            "forbidden" => (tonic::Code::Ok, allowed("a b")),
+            "allow" => (tonic::Code::Ok, allowed(&[("x-user", "alice")])),
+            "forbidden" => (tonic::Code::Ok, allowed(&[("a b", "alice")])),
+            "private" => {
+                let names = ["x-isobath-scope", "x-isobath-server-name", "X-Isobath-Page"];
+                let private = names.map(|name| (name, "victim.test"));
+                (tonic::Code::Ok, allowed(&private))
+            }
             "fail" => return Err(Status::internal("asked to")),
             "hang" => std::future::pending().await,
             _ => (tonic::Code::PermissionDenied, denied()),
@@ -155,9 +161,10 @@ fn header(name: &str, value: &str) -> HeaderValueOption {
     }
 }
 
-fn allowed(name: &str) -> Answer {
+fn allowed(said: &[(&str, &str)]) -> Answer {
+    let said = said.iter();
     Answer::OkResponse(pb::OkHttpResponse {
-        headers: vec![header(name, "alice")],
+        headers: said.map(|(name, value)| header(name, value)).collect(),
         headers_to_remove: vec!["x-gone".to_owned()],
         response_headers_to_add: vec![header("x-client", "told")],
         ..Default::default()

@@ -32,6 +32,10 @@ fn filters(cors: Cors) -> Filters {
     }
 }
 
+fn unlogged(filters: Filters) -> Filters {
+    changed(filters, |it| it.is_not_logged = true)
+}
+
 fn routes() -> Vec<Route> {
     let itself = |path: &str, action, filters| Route {
         action,
@@ -61,10 +65,24 @@ fn routes() -> Vec<Route> {
             RouteAction::Forward(forward(&[])),
             filters(some()),
         ),
-        itself("/guarded", RouteAction::status(404), guarded_one),
+        itself("/guarded", RouteAction::status(404), guarded_one.clone()),
         Route {
             response_headers: HeaderModifier::default(),
             ..guarded("/forward", filters(some()))
+        },
+        // Nobody's log has it, and its filter is another one.
+        Route {
+            response_headers: HeaderModifier::default(),
+            ..guarded("/unlogged", unlogged(filters(some())))
+        },
+        itself(
+            "/unlogged-answer",
+            RouteAction::status(404),
+            unlogged(filters(some())),
+        ),
+        Route {
+            response_headers: HeaderModifier::default(),
+            ..guarded("/unlogged-guarded", unlogged(guarded_one))
         },
     ]
 }
@@ -186,6 +204,31 @@ const ROWS: &[Row] = &[
         200,
         "https://a.test true GET,PUT x-a,x-b 600 x-e -",
     ),
+    ("GET", "/unlogged", &[A], 200, SEEN),
+    ("GET", "/unlogged", &[OTHER], 200, NONE),
+    (
+        "OPTIONS",
+        "/unlogged",
+        &[A, ASKS],
+        200,
+        "https://a.test true GET,PUT x-a,x-b 600 x-e -",
+    ),
+    ("GET", "/unlogged-answer", &[A], 404, SEEN),
+    (
+        "OPTIONS",
+        "/unlogged-answer",
+        &[A, ASKS],
+        200,
+        "https://a.test true GET,PUT x-a,x-b 600 - -",
+    ),
+    ("GET", "/unlogged-guarded", &[A], 403, SEEN),
+    (
+        "OPTIONS",
+        "/unlogged-guarded",
+        &[A, ASKS],
+        200,
+        "https://a.test true GET,PUT x-a,x-b 600 x-e -",
+    ),
 ];
 
 fn shown(answer: &Answer) -> String {
@@ -219,7 +262,8 @@ async fn pages_of_other_origins_read_answers_of_our_own() {
                 answer.status
             ));
         }
-        let is_own = !matches!(*path, "/forward" | "/guarded") && answer.status != 200;
+        let is_own =
+            !matches!(*path, "/forward" | "/guarded" | "/unlogged-guarded") && answer.status != 200;
         if is_own && answer.header("x-of-route") != Some("1") {
             wrong.push(format!("{method} {path} {headers:?}: {answer:?}"));
         }

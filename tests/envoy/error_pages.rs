@@ -6,10 +6,10 @@ use axum::Router;
 use axum::extract::Request;
 use axum::http::StatusCode;
 use isobath::model::{
-    AddressRules, AddressSource, BackendPage, Compression, Cors, DynamicValue, ErrorPages, Filters,
-    Forward, ForwardOptions, HeaderChange, HeaderMode, HeaderPart, HostFilters, HostRewrite,
-    LiteralPage, Origins, Page, PathRewrite, PlainName, RequestKey, Route, RouteAction,
-    VirtualHost,
+    AddressRules, AddressSource, BackendOptions, BackendPage, Compression, Cors, DynamicValue,
+    ErrorPages, Filters, Forward, ForwardOptions, HeaderChange, HeaderMode, HeaderPart,
+    HostFilters, HostRewrite, LiteralPage, Origins, Page, PathRewrite, PlainName, RequestKey,
+    Route, RouteAction, VirtualHost, WeightedCluster,
 };
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -499,6 +499,73 @@ async fn pages_are_found_again() {
             }
         }
     }
+    proxy.assert_content();
+}
+
+/// A wildcard's route that gives its requests another Host, which is a host of somebody else's on the same table with a page of
+/// the same place: its errors stay what they are.
+#[tokio::test]
+async fn no_page_is_somebody_elses() {
+    let Some(envoy) = envoy().filter(|envoy| makes_all_filters(envoy)) else {
+        return;
+    };
+    let by_header = ForwardOptions {
+        host: Some(HostRewrite::Header(
+            isobath::model::HeaderName::new("x-other-host").unwrap(),
+        )),
+        ..ForwardOptions::default()
+    };
+    let of_share = BackendOptions {
+        request_headers: sets("host", "victim.example.com"),
+        ..BackendOptions::default()
+    };
+    let shares = Forward {
+        backends: vec![WeightedCluster {
+            options: Some(Box::new(of_share)),
+            ..WeightedCluster::new("a", 1)
+        }],
+        ..forward(&[])
+    };
+    let mixed = |page: &str| {
+        pages(vec![
+            (&[404], Page::Backend(page_of(page, true))),
+            (&[503], literal("literal")),
+        ])
+    };
+    let literally = Route {
+        request_headers: sets("host", "victim.example.com"),
+        ..to("/literally", forward(&["a"]))
+    };
+    let thieves = vec![
+        paged(literally, mixed("err")),
+        paged(
+            to("/header", with(forward(&["a"]), by_header)),
+            mixed("err"),
+        ),
+        paged(to("/share", shares), mixed("err")),
+        paged(to("/", forward(&["a"])), mixed("err")),
+    ];
+    let victims = thieves
+        .iter()
+        .map(|_| paged(to("/", forward(&["other"])), mixed("other")));
+    let world = world(start("a").await, start("err").await, start("other").await)
+        .http("*.example.com", thieves.clone())
+        .http("victim.example.com", victims.collect());
+    let proxy = Proxy::start(&envoy, world.resources()).await;
+    for path in ["/literally", "/header", "/share"] {
+        let headers = ["X-Want-a: 404", "X-Other-Host: victim.example.com"];
+        let asked = request("GET", "thief.example.com", path, &headers);
+        let answer = plain(proxy.http, &asked).await;
+        let own = format!("a GET victim.example.com {path} [- - - - -] 0");
+        assert_eq!(answer.status, 404, "{path}: {answer:?}");
+        assert!(answer.body.starts_with(&own), "{path}: {}", answer.body);
+        let asked = request("GET", "thief.example.com", path, &["X-Want-a: 503"]);
+        assert_eq!(plain(proxy.http, &asked).await.body, "literal", "{path}");
+    }
+    let asked = request("GET", "thief.example.com", "/", &["X-Want-a: 404"]);
+    let answer = plain(proxy.http, &asked).await;
+    let page = "err GET thief.example.com / [404  / GET 100%] 0";
+    assert!(answer.body.starts_with(page), "{}", answer.body);
     proxy.assert_content();
 }
 

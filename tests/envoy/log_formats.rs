@@ -2,7 +2,9 @@
 
 use isobath::envoy::edge::Edge;
 use isobath::envoy::log_format::{AccessLog, COMMANDS, Takes};
-use isobath::model::{AddressRules, AddressSource, Filters, Redirect, Route, RouteAction};
+use isobath::model::{
+    AddressRules, AddressSource, Cors, Filters, Origins, Redirect, Route, RouteAction,
+};
 
 use crate::client::{plain, request};
 use crate::error_pages::{literal, pages};
@@ -133,6 +135,9 @@ async fn a_log_is_text_or_nothing() {
 /// Path, and whether a request for it is logged.
 const LOGGED: &[(&str, u16, bool)] = &[
     ("/loud", 200, true),
+    ("/loud/shared", 200, true),
+    ("/quiet/shared", 200, false),
+    ("/quiet/shared-answer", 404, false),
     ("/quiet", 200, false),
     ("/quiet/denied", 403, false),
     ("/quiet/answer", 404, false),
@@ -166,7 +171,18 @@ async fn a_route_is_left_out() {
     let redirect = RouteAction::Redirect(Redirect::to_https(None));
     let page = pages(vec![(&[404], literal("none"))]);
     let missing = RouteAction::Forward(forward(&["missing"]));
+    let shared = || Filters {
+        cors: Some(Cors::new(Origins::All, ["GET"], ["x-a"], []).unwrap()),
+        ..Filters::default()
+    };
     let routes = vec![
+        guarded("/loud/shared", shared()),
+        guarded("/quiet/shared", quiet(shared())),
+        itself(
+            "/quiet/shared-answer",
+            RouteAction::status(404),
+            quiet(shared()),
+        ),
         guarded("/quiet/denied", quiet(denied())),
         itself(
             "/quiet/answer",
@@ -187,6 +203,21 @@ async fn a_route_is_left_out() {
         assert_eq!(plain(proxy.http, &asked).await.status, *status, "{path}");
         if *is_logged {
             expected.push(*path);
+        }
+        // What asks for another one: an answer to it is a route's too.
+        let preflight = [
+            "Origin: https://a.test",
+            "Access-Control-Request-Method: GET",
+        ];
+        if path.contains("shared") {
+            let asked = request("OPTIONS", HOST, path, &preflight);
+            let answer = plain(proxy.http, &asked).await;
+            let origin = answer.header("access-control-allow-origin");
+            let found = (answer.status, origin);
+            assert_eq!(found, (200, Some("https://a.test")), "{path}");
+            if *is_logged {
+                expected.push(*path);
+            }
         }
     }
     let log = proxy.access_log("/loud/denied").await;

@@ -54,6 +54,7 @@ mod matching;
 mod nameless;
 mod outlets;
 mod paths;
+mod private_headers;
 mod proxy;
 mod quic;
 mod redirecting;

@@ -5,7 +5,9 @@ use isobath::model::{
     Redirect, RouteAction, Substitution,
 };
 
-use crate::fixture::{World, forward, route};
+use crate::backend;
+use crate::client::{exchange, request, tls};
+use crate::fixture::{World, forward, route, virtual_host};
 use crate::proxy::{Proxy, envoy};
 use crate::scripted::Scripted;
 
@@ -231,6 +233,88 @@ async fn redirects_are_followed_inside() {
         };
         if found != *expected {
             wrong.push(format!("{path} {script} {location}: {found}"));
+        }
+    }
+    assert_eq!(wrong, Vec::<String>::new());
+    proxy.assert_content();
+}
+
+/// The same over TLS, by a name and under a wildcard: the request that follows is of the same table as the one before, and of no
+/// other, whatever the answer says. Who is not followed sends nothing of which table it is.
+#[tokio::test]
+async fn redirects_are_followed_inside_tls() {
+    let Some(envoy) = envoy() else { return };
+    let back = Scripted::start("back").await;
+    let echo = backend::start("echo").await;
+    let follow = |cluster: &str| {
+        let mut policy = InternalRedirects::new(2, [302].into()).unwrap();
+        policy.cross_scheme = CrossScheme::Always;
+        let options = ForwardOptions {
+            internal_redirects: Some(policy),
+            ..ForwardOptions::default()
+        };
+        with(forward(&[cluster]), options)
+    };
+    let routes = || {
+        vec![
+            to("/once", follow("back")),
+            to("/target", forward(&["echo"])),
+        ]
+    };
+    let of_other = vec![to("/target", forward(&["other"]))];
+    let mut world = World::new()
+        .cluster("back", &[back.address])
+        .cluster("echo", &[echo])
+        .cluster("other", &[backend::start("other").await])
+        .https("exact", &[(HOST, "echo")])
+        .https("wild", &[("*.wild.test", "echo")])
+        .https("victim", &[("victim.test", "other")])
+        .https_host("exact", &virtual_host(HOST, routes()))
+        .https_host("wild", &virtual_host("*.wild.test", routes()))
+        .https_host("victim", &virtual_host("victim.test", of_other.clone()));
+    world = world.http(HOST, of_other);
+    let proxy = Proxy::start(&envoy, world.resources()).await;
+    let rows = [
+        (HOST, format!("https://{HOST}/target/x"), 200),
+        (
+            "a.wild.test",
+            "https://a.wild.test/target/x".to_owned(),
+            200,
+        ),
+        // Twice: what is followed is followed again.
+        (HOST, format!("https://{HOST}/once/2"), 302),
+        // As relative as a redirect can be.
+        (HOST, "/target/x".to_owned(), 302),
+        // Other tables' hosts, and the same in clear text.
+        (HOST, "https://victim.test/target/x".to_owned(), 421),
+        (HOST, "https://a.wild.test/target/x".to_owned(), 421),
+        (
+            "a.wild.test",
+            "https://victim.test/target/x".to_owned(),
+            421,
+        ),
+        (HOST, format!("http://{HOST}/target/x"), 200),
+    ];
+    let mut wrong = Vec::new();
+    for (index, (host, location, expected)) in rows.iter().enumerate() {
+        let headers = [
+            format!("X-Key: {index}"),
+            "X-Script: 302,302,302,200".to_owned(),
+            format!("X-Say: location: {location}"),
+            // What a client says of it is nothing.
+            "X-Isobath-Server-Name: victim.test".to_owned(),
+            "X-Isobath-Scope: victim.test".to_owned(),
+        ];
+        let headers: Vec<&str> = headers.iter().map(String::as_str).collect();
+        let stream = tls(proxy.https, Some(host), "http/1.1").await.unwrap();
+        let answer = exchange(stream, &request("GET", host, "/once", &headers)).await;
+        let is_own = answer.status != 200 || answer.echo() == "echo h1 GET /target/x";
+        let is_told = answer.body.contains("x-isobath-");
+        if answer.status != *expected || !is_own || is_told {
+            wrong.push(format!(
+                "{host} {location}: {} {}",
+                answer.status, answer.body
+            ));
         }
     }
     assert_eq!(wrong, Vec::<String>::new());

@@ -11,11 +11,11 @@ use envoy_types::pb::envoy::r#type::v3::HttpStatus;
 use envoy_types::pb::google::protobuf::Any;
 use prost::Name as _;
 
-use super::super::encode::{duration, nested};
+use super::super::encode::{bool_value, duration, nested};
 use super::super::grpc_service::grpc_service;
 use super::super::header::literal;
 use super::super::http_filter::in_chain;
-use super::super::string_matcher::exact;
+use super::super::string_matcher::{exact, regex};
 use crate::model::{Authorization, Authorizer, HeaderName, HttpAuthorizer, Unanswered};
 
 /// The name of the filter in its chain, and of what its route tells it.
@@ -90,6 +90,19 @@ fn filter(authorization: &Authorization) -> pb::ExtAuthz {
         }),
         // A header that it may not write is an error, and no crash.
         validate_mutations: true,
+        // By HTTP it writes what is listed. By gRPC it would write what chooses the table.
+        decoder_header_mutation_rules: matches!(authorization.authorizer, Authorizer::Grpc(_))
+            .then(all_but_private),
+        ..Default::default()
+    }
+}
+
+/// What Envoy would let it write without any rule, but for private headers: those it leaves as they are.
+fn all_but_private() -> mutation::HeaderMutationRules {
+    mutation::HeaderMutationRules {
+        allow_all_routing: bool_value(true),
+        allow_envoy: bool_value(true),
+        disallow_expression: Some(regex(&format!("^{}.*", HeaderName::PRIVATE))),
         ..Default::default()
     }
 }

@@ -3,13 +3,11 @@
 //! A literal page takes the answer's place where the filter finds it. For one that a back end has, Envoy asks again, as if
 //! the request had come with a header that no client can send ([`PAGE`]): the host has a route for each such page, before
 //! all others, which takes it by that header. Of the first request too much has changed by then (the table has removed
-//! what found it, the route may have rewritten path and Host), so what is needed again is kept beside it.
+//! what found it, the route may have rewritten path and Host), so what is needed again is kept beside it ([`super::kept`]).
 
 use envoy_types::pb::envoy::config::core::v3 as core;
 use envoy_types::pb::envoy::config::route::v3 as route;
-use envoy_types::pb::envoy::extensions::filters::common::set_filter_state::v3 as state;
 use envoy_types::pb::envoy::extensions::filters::http::custom_response::v3::CustomResponse;
-use envoy_types::pb::envoy::extensions::filters::http::set_filter_state::v3 as set_filter_state;
 use envoy_types::pb::envoy::extensions::http::custom_response as policies;
 use envoy_types::pb::envoy::r#type::matcher::v3::{
     HttpRequestHeaderMatchInput, HttpResponseStatusCodeMatchInput,
@@ -24,36 +22,61 @@ use matcher::matcher::{MatcherList, MatcherType, OnMatch, on_match};
 use policies::local_response_policy::v3::{LocalResponsePolicy, local_response_policy};
 use policies::redirect_policy::v3::{RedirectPolicy, redirect_policy};
 
+use super::super::encode::inline_text;
 use super::super::header::{self, formatted};
 use super::super::http_filter::in_chain;
 use super::super::private_header::{PAGE, SCOPE, SERVER_NAME};
-use crate::model::{BackendPage, DynamicValue, ErrorPages, Host, LiteralPage, Page};
+use super::kept;
+use crate::model::{
+    BackendPage, DynamicValue, ErrorPages, Host, LiteralPage, Page, Route, RouteAction,
+};
 use core::header_value_option::HeaderAppendAction;
 
-/// What a request for that page has in [`PAGE`]: the places of its route and of the page.
-pub(in crate::envoy) fn key(route: usize, page: usize) -> String {
-    format!("{route}/{page}")
+/// What a request for that page has in [`PAGE`]: the host, and the places of its route and of the page. A request that comes to
+/// another host by a mistake of ours finds no page there.
+pub(in crate::envoy) fn key(host: &Host, route: usize, page: usize) -> String {
+    format!("{host}/{route}/{page}")
 }
 
-/// What is kept of a request, and where it comes from.
-const KEPT: [(&str, &str); 5] = [
-    ("isobath.page.host", "%REQ(:AUTHORITY)%"),
-    ("isobath.page.method", "%REQ(:METHOD)%"),
-    ("isobath.page.path", "%REQ(:PATH)%"),
-    ("isobath.page.scope", "%REQ(X-ISOBATH-SCOPE)%"),
-    ("isobath.page.server-name", "%REQ(X-ISOBATH-SERVER-NAME)%"),
-];
+/// The pages of a route that back ends have, with their places among all. None where a wildcard has a route that gives its
+/// requests another Host: Envoy would ask that host for the page.
+pub(in crate::envoy) fn of_backends<'a>(
+    host: &Host,
+    route: &'a Route,
+) -> impl Iterator<Item = (usize, &'a BackendPage)> {
+    let filters = route.filters.as_deref().filter(|_| finds_back(host, route));
+    let pages = filters.and_then(|filters| filters.error_pages.as_ref());
+    pages.into_iter().flat_map(ErrorPages::of_backends)
+}
 
-/// The filters of a route.
-pub(super) fn filters(
+fn finds_back(host: &Host, route: &Route) -> bool {
+    !host.is_wildcard() || !rewrites_host(route)
+}
+
+/// Whether a back end may see another Host than the client's.
+fn rewrites_host(route: &Route) -> bool {
+    let RouteAction::Forward(forward) = &route.action else {
+        return false;
+    };
+    let of_shares = forward.backends.iter();
+    let of_shares = of_shares.filter_map(|share| share.options.as_deref());
+    header::host(&route.request_headers).is_some()
+        || forward.options.as_ref().is_some_and(|it| it.host.is_some())
+        || of_shares
+            .into_iter()
+            .any(|share| header::host(&share.request_headers).is_some())
+}
+
+/// The filter of a route with these pages, which is the one with this place in its host.
+pub(super) fn filter(
     pages: &ErrorPages,
     host: &Host,
-    route: usize,
-) -> Vec<core::TypedExtensionConfig> {
-    let answers = in_chain("error-pages", custom_response(pages, host, route));
-    let keeps = pages.of_backends().next().is_some();
-    let kept = keeps.then(|| in_chain("kept-for-error-pages", kept()));
-    kept.into_iter().chain([answers]).collect()
+    index: usize,
+    route: &Route,
+) -> Option<core::TypedExtensionConfig> {
+    let with_backends = finds_back(host, route);
+    let matchers = matchers(pages, host, index, with_backends);
+    (!matchers.is_empty()).then(|| in_chain("error-pages", custom_response(matchers)))
 }
 
 /// The filter of a page's own route that gives it the status of before.
@@ -61,54 +84,37 @@ pub(super) fn keeps_status() -> core::TypedExtensionConfig {
     in_chain("error-pages", CustomResponse::default())
 }
 
-fn kept() -> set_filter_state::Config {
-    let kept = KEPT.iter().map(|(key, format)| state::FilterStateValue {
-        key: Some(state::filter_state_value::Key::ObjectKey((*key).to_owned())),
-        factory_key: "envoy.string".to_owned(),
-        skip_if_empty: true,
-        value: Some(state::filter_state_value::Value::FormatString(
-            core::SubstitutionFormatString {
-                omit_empty_values: true,
-                format: Some(core::substitution_format_string::Format::TextFormatSource(
-                    text(format),
-                )),
-                ..Default::default()
-            },
-        )),
-        ..Default::default()
-    });
-    set_filter_state::Config {
-        on_request_headers: kept.collect(),
-        ..Default::default()
-    }
-}
-
-fn text(text: &str) -> core::DataSource {
-    core::DataSource {
-        specifier: Some(core::data_source::Specifier::InlineString(text.to_owned())),
-        ..Default::default()
-    }
-}
-
-fn custom_response(pages: &ErrorPages, host: &Host, route: usize) -> CustomResponse {
-    let matchers = pages.iter().enumerate().map(|(index, (page, statuses))| {
+fn matchers(
+    pages: &ErrorPages,
+    host: &Host,
+    route: usize,
+    with_backends: bool,
+) -> Vec<FieldMatcher> {
+    let matchers = pages.iter().enumerate();
+    let matchers = matchers.filter_map(|(index, (page, statuses))| {
         let action = match page {
             Page::Literal(page) => named("literal", &literal(page)),
-            Page::Backend(page) => named("backend", &backend(page, host, key(route, index))),
+            Page::Backend(page) if with_backends => {
+                named("backend", &backend(page, host, key(host, route, index)))
+            }
+            Page::Backend(_) => return None,
         };
-        FieldMatcher {
+        Some(FieldMatcher {
             predicate: Some(both(any_of(statuses.map(is).collect()), not_head())),
             on_match: Some(OnMatch {
                 on_match: Some(on_match::OnMatch::Action(action)),
                 ..Default::default()
             }),
-        }
+        })
     });
+    matchers.collect()
+}
+
+/// Envoy wants one of them at least.
+fn custom_response(matchers: Vec<FieldMatcher>) -> CustomResponse {
     CustomResponse {
         custom_response_matcher: Some(matcher::Matcher {
-            matcher_type: Some(MatcherType::MatcherList(MatcherList {
-                matchers: matchers.collect(),
-            })),
+            matcher_type: Some(MatcherType::MatcherList(MatcherList { matchers })),
             ..Default::default()
         }),
     }
@@ -182,7 +188,7 @@ fn input(input: Any, exact: String) -> Predicate {
 
 fn literal(page: &LiteralPage) -> LocalResponsePolicy {
     LocalResponsePolicy {
-        body: Some(text(page.body())),
+        body: Some(inline_text(page.body())),
         response_headers_to_add: vec![header::set("content-type", page.content_type())],
         response_code_details_action: Some(
             local_response_policy::ResponseCodeDetailsAction::PreserveResponseCodeDetails(true),
@@ -195,8 +201,8 @@ fn backend(page: &BackendPage, host: &Host, key: String) -> RedirectPolicy {
     let overwrite = HeaderAppendAction::OverwriteIfExistsOrAdd;
     let found_by = [
         (PAGE, key),
-        (SCOPE, kept_value("scope")),
-        (SERVER_NAME, kept_value("server-name")),
+        (SCOPE, kept::SCOPE.format()),
+        (SERVER_NAME, kept::SERVER_NAME.format()),
     ];
     let found_by = found_by.map(|(name, format)| formatted(name, format, overwrite));
     let told = page.told.iter();
@@ -217,16 +223,12 @@ fn backend(page: &BackendPage, host: &Host, key: String) -> RedirectPolicy {
     }
 }
 
-fn kept_value(key: &str) -> String {
-    format!("%FILTER_STATE(isobath.page.{key}:PLAIN)%")
-}
-
 /// What is no more what the client sent.
 fn kept_format(value: &DynamicValue) -> Option<String> {
     match value {
-        DynamicValue::Host => Some(kept_value("host")),
-        DynamicValue::Method => Some(kept_value("method")),
-        DynamicValue::Path => Some(kept_value("path")),
+        DynamicValue::Host => Some(kept::HOST.format()),
+        DynamicValue::Method => Some(kept::METHOD.format()),
+        DynamicValue::Path => Some(kept::PATH.format()),
         _ => None,
     }
 }

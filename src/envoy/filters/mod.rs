@@ -21,6 +21,7 @@ mod cors;
 mod error_page;
 mod global_rate_limit;
 mod jwt;
+mod kept;
 mod local_rate_limit;
 mod session;
 
@@ -40,7 +41,8 @@ use pb::grpc_web::v3::GrpcWeb;
 use prost::Message as _;
 use prost::encoding::{DecodeContext, decode_key, skip_field};
 
-pub(super) use error_page::key as page_key;
+pub(super) use error_page::{key as page_key, of_backends as pages_of_backends};
+pub(super) use kept::headers as kept_headers;
 
 use super::encode::{nested, u64_value};
 use super::{access_log, http_filter};
@@ -49,6 +51,8 @@ use crate::model::{
 };
 
 const CORS: &str = "envoy.filters.http.cors";
+/// The same filter in the chain of a route that is not logged.
+const UNLOGGED_CORS: &str = "isobath.access.cors";
 /// A chain of the route that is asked first.
 const ACCESS: &str = "isobath.access";
 /// The chain of the host.
@@ -80,13 +84,13 @@ pub(super) fn installed() -> impl Iterator<Item = hcm::HttpFilter> {
 pub(super) fn of_route(host: &VirtualHost, index: usize, route: &Route) -> Vec<u8> {
     let mut bytes = of_action(&route.action);
     let session = session_of(&route.action);
-    if route.filters.is_none() && session.is_none() {
+    let follows = kept::follows_redirects(route);
+    if route.filters.is_none() && session.is_none() && !follows {
         return bytes;
     }
     let nothing = Filters::default();
     let filters = route.filters.as_deref().unwrap_or(&nothing);
     let has_host = host.filters.is_some();
-    let cors = filters.cors.as_ref().map(cors::policy);
     let limits = local_rate_limit::filters(&filters.local_rate_limits);
     let addresses = filters.addresses.as_ref().and_then(address::filter);
     let access = chain(unlogged(filters).chain(limits).chain(addresses).collect());
@@ -94,10 +98,12 @@ pub(super) fn of_route(host: &VirtualHost, index: usize, route: &Route) -> Vec<u
     let counted = (has_host && filters.ignores_global_limit).then(disabled);
     let asked = filters.authorization.as_ref();
     let told = asked.and_then(authorization::of_route);
-    let pages = filters.error_pages.iter();
-    let pages = pages.flat_map(|pages| error_page::filters(pages, &host.host, index));
+    let pages = filters.error_pages.as_ref();
+    let pages = pages.and_then(|pages| error_page::filter(pages, &host.host, index, route));
+    let is_kept = follows || pages_of_backends(&host.host, route).next().is_some();
+    let pages = is_kept.then(kept::filter).into_iter().chain(pages);
     let all = [
-        (CORS, cors),
+        cors_policy(filters),
         (ACCESS, access),
         (HOST, own),
         (ROUTE, last_asked(filters, session)),
@@ -110,10 +116,26 @@ pub(super) fn of_route(host: &VirtualHost, index: usize, route: &Route) -> Vec<u
     bytes
 }
 
-/// What comes first on a route that is not logged, so that no answer of its filters is logged either.
+/// What comes first on a route that is not logged, so that no answer of its filters is logged either. Preflights are
+/// answered there too, and not by the manager's own filter, which is before all others.
 fn unlogged(filters: &Filters) -> impl Iterator<Item = TypedExtensionConfig> + use<> {
+    let answers = filters.is_not_logged && filters.cors.is_some();
+    let cors = answers.then(|| http_filter::in_chain(UNLOGGED_CORS, Cors::default()));
+    not_logged(filters).chain(cors)
+}
+
+fn not_logged(filters: &Filters) -> impl Iterator<Item = TypedExtensionConfig> + use<> {
     let off = || http_filter::in_chain("not-logged", access_log::off());
     filters.is_not_logged.then(off).into_iter()
+}
+
+/// Who may use the route from elsewhere, and which filter is told.
+fn cors_policy(filters: &Filters) -> (&'static str, Option<Any>) {
+    let name = match filters.is_not_logged {
+        true => UNLOGGED_CORS,
+        false => CORS,
+    };
+    (name, filters.cors.as_ref().map(cors::policy))
 }
 
 /// The chain that is asked last of the route's.
@@ -158,18 +180,24 @@ fn of_action(action: &RouteAction) -> Vec<u8> {
 
 /// `Route.typed_per_filter_config`, encoded, of what takes requests for a page of a route with these filters: whoever asked
 /// first was asked about already.
-pub(super) fn of_page(host: &VirtualHost, filters: &Filters, page: &BackendPage) -> Vec<u8> {
-    let mut bytes = of_action(&RouteAction::Forward(page.to.clone()));
+pub(super) fn of_page(
+    host: &VirtualHost,
+    filters: &Filters,
+    page: &BackendPage,
+    route: &Route,
+) -> Vec<u8> {
+    let mut bytes = of_action(&route.action);
+    let kept = kept::follows_redirects(route).then(kept::filter);
     let compressed = filters.compression.iter().flat_map(compression::filters);
     let keeps = page.keeps_status.then(error_page::keeps_status);
     let has_host = host.filters.is_some();
     let all = [
-        (CORS, filters.cors.as_ref().map(cors::policy)),
+        cors_policy(filters),
         (ACCESS, chain(unlogged(filters).collect())),
         (HOST, has_host.then(disabled)),
         (ROUTE, chain(compressed.collect())),
         (LIMITS, has_host.then(disabled)),
-        (PAGES, chain(keeps.into_iter().collect())),
+        (PAGES, chain(kept.into_iter().chain(keeps).collect())),
     ];
     bytes.extend(entries(ROUTE_CONFIGS, all));
     bytes
@@ -200,6 +228,17 @@ pub(super) fn of_host(host: &VirtualHost) -> Vec<u8> {
 /// `Route.typed_per_filter_config`, encoded, of a route of a host with filters that answers for others.
 pub(super) fn of_nobody() -> Vec<u8> {
     let all = [(HOST, Some(disabled())), (LIMITS, Some(disabled()))];
+    entries(ROUTE_CONFIGS, all)
+}
+
+/// `Route.typed_per_filter_config`, encoded, of what answers the preflights of a route with these filters.
+pub(super) fn of_preflights(host: &VirtualHost, filters: &Filters) -> Vec<u8> {
+    let has_host = host.filters.is_some();
+    let all = [
+        (ACCESS, chain(not_logged(filters).collect())),
+        (HOST, has_host.then(disabled)),
+        (LIMITS, has_host.then(disabled)),
+    ];
     entries(ROUTE_CONFIGS, all)
 }
 
