@@ -136,8 +136,15 @@ impl Listeners {
         Some(&mut declared.hosts)
     }
 
-    /// What listeners and clusters name of what SDS delivers. To be called before [`Listeners::publish`].
-    pub fn used_secrets(&mut self) -> &mut UsedSecrets {
+    /// What listeners and clusters name of what SDS delivers, as far as it is counted: what listeners have come to name since is
+    /// [`Self::count_secrets`]'s.
+    pub const fn used_secrets(&mut self) -> &mut UsedSecrets {
+        &mut self.used
+    }
+
+    /// Counts what listeners name of what SDS delivers. Once for each build: it looks at all that are touched. To be called
+    /// before [`Listeners::publish`].
+    pub fn count_secrets(&mut self) -> &mut UsedSecrets {
         for name in &self.touched {
             if let Some(Declared {
                 hosts: Hosts::Tls(tls),

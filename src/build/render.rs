@@ -10,7 +10,9 @@ use crate::envoy::route::TableOptions;
 use crate::envoy::{cluster, endpoint, filter_chain, route};
 use crate::facts::{FactId, Log, Store, Values};
 use crate::model::verdict::WantedStatus;
-use crate::model::{Certificate, Claimable, Discovery, Front, Host, TlsServer, TrustBundle};
+use crate::model::{
+    AddressRules, Certificate, Claimable, Discovery, Front, Host, TlsServer, TrustBundle,
+};
 use crate::objects::{NamespacedName, ObjectRef, Problem};
 use crate::translate::{
     self, ClusterSource, Derived, Fallback, HostUnit, HttpsHost, Input, Languages, ListenerUnit,
@@ -72,6 +74,8 @@ pub enum Served {
 pub struct RenderedForwarding {
     /// The name of the chain, and its key and part.
     pub chain: (Arc<str>, Arc<str>, Part),
+    /// From which addresses connections are taken.
+    pub addresses: Option<AddressRules>,
     /// What SDS delivers for it.
     pub secrets: BTreeSet<SecretKey>,
 }
@@ -196,6 +200,7 @@ impl Renderer<'_> {
             let owners = BTreeSet::from([&tcp.source.object]);
             return Served::Forwarded(RenderedForwarding {
                 chain: filter_chain::tcp(host, &tcp.server, addresses, owners),
+                addresses: addresses.cloned(),
                 secrets: SecretKey::of_server(&tcp.secrets, tcp.server.server()),
             });
         }
@@ -204,6 +209,7 @@ impl Renderer<'_> {
             let forwarding = &passthrough.forwarding;
             return Served::Forwarded(RenderedForwarding {
                 chain: filter_chain::passthrough(host, forwarding, addresses, owners),
+                addresses: addresses.cloned(),
                 secrets: BTreeSet::new(),
             });
         }

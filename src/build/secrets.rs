@@ -12,7 +12,7 @@ use super::{Builder, Work};
 impl Builder {
     /// Builds what is named, and removes what no longer is.
     pub(super) fn build_secrets(&mut self, work: &mut Work, memo: &Memo) {
-        let touched = self.listeners.used_secrets().take_touched();
+        let touched = self.listeners.count_secrets().take_touched();
         work.units.extend(touched.into_iter().map(Unit::from));
         let names: Vec<NamespacedName> = work.units.take(|unit| match unit {
             Unit::Secret(name) => Ok(name),

@@ -217,7 +217,8 @@ impl TlsListener {
     /// Leads the host's connections to a chain that forwards them, in the place of being refused.
     fn forward(&mut self, host: &Host, forwarding: RenderedForwarding) {
         let (name, key, part) = forwarding.chain;
-        let server_name = server_name::server_name(host, &name);
+        let addresses = forwarding.addresses.as_ref();
+        let server_name = server_name::of_addresses(host, &name, addresses);
         let keys = [key.clone(), server_name.0.clone()];
         self.chains.put((key.clone(), part));
         self.chains.put(server_name);

@@ -9,6 +9,9 @@
 //! - its `on_no_match`: a list of suffixes, tried in the order of their fragments (longest first);
 //! - that list's `on_no_match`: the chain for every name and for none, where there is one.
 //!
+//! Where a chain is for some addresses only, what stands for its name is one more matcher, of addresses: a connection of another
+//! one has no chain, and no back end hears of it.
+//!
 //! Envoy lower-cases the name before it matches. A chain that is named here and is not there refuses the
 //! connection, and does not spoil the listener (tested on Envoy 1.40), so a chain may be left out alone.
 
@@ -25,7 +28,8 @@ use matcher::matcher::{MatcherType, OnMatch, matcher_list, matcher_tree, on_matc
 use prost::Message as _;
 
 use super::encode::encoded_part;
-use crate::model::Host;
+use super::filters::address;
+use crate::model::{AddressRules, Host};
 use crate::xds::Part;
 
 /// A name nobody can own (RFC 6761). An exact map must have an entry, and the map must always be there: a listener
@@ -43,7 +47,7 @@ pub(super) fn root() -> matcher::Matcher {
     matcher::Matcher {
         matcher_type: Some(MatcherType::MatcherTree(matcher::matcher::MatcherTree {
             input: Some(input()),
-            tree_type: Some(exact_map(NOBODY, NO_CHAIN)),
+            tree_type: Some(exact_map(NOBODY, &use_chain(NO_CHAIN))),
         })),
         ..Default::default()
     }
@@ -60,19 +64,50 @@ pub fn refused(host: &Host) -> (Arc<str>, Part) {
 /// key among the listener's parts. A wildcard leads to the chain of its own name.
 #[must_use]
 pub fn server_name(host: &Host, chain: &str) -> (Arc<str>, Part) {
+    leading(host, &use_chain(chain))
+}
+
+/// The same for a chain that is for some addresses only.
+#[must_use]
+pub fn of_addresses(host: &Host, chain: &str, rules: Option<&AddressRules>) -> (Arc<str>, Part) {
+    let Some(rules) = rules.filter(|rules| address::has_some(rules)) else {
+        return server_name(host, chain);
+    };
+    let Some(taken) = address::taken(rules) else {
+        return refused(host);
+    };
+    let matchers = vec![matcher_list::FieldMatcher {
+        predicate: Some(taken),
+        on_match: Some(use_chain(chain)),
+    }];
+    let by_address = matcher::Matcher {
+        matcher_type: Some(MatcherType::MatcherList(matcher::matcher::MatcherList {
+            matchers,
+        })),
+        // Said, or a wider name would be tried.
+        on_no_match: Some(Box::new(use_chain(NO_CHAIN))),
+    };
+    let to = OnMatch {
+        on_match: Some(on_match::OnMatch::Matcher(Box::new(by_address))),
+        ..Default::default()
+    };
+    leading(host, &to)
+}
+
+fn leading(host: &Host, to: &OnMatch) -> (Arc<str>, Part) {
     let (key, matchers) = if host.is_any() {
-        ("name/*/~".into(), vec![any(chain)])
+        ("name/*/~".into(), vec![any(to)])
     } else if let Some(suffix) = host.wildcard_suffix() {
         // Longer suffixes have smaller numbers, so the more special one is tried first.
         let order = LONGEST_NAME.saturating_sub(suffix.len());
         (
             format!("name/*/{order:03}{suffix}"),
-            vec![wildcard(suffix, chain)],
+            vec![wildcard(suffix, to)],
         )
     } else {
         let names = [host.to_string(), with_dot(host.as_str())];
         // A map of the generated type has a random order, so each entry is a fragment of its own.
-        let matchers = names.map(|name| exact(&name, chain));
+        let matchers = names.map(|name| exact(&name, to));
         (format!("name/{host}"), matchers.into())
     };
     let fragments = matchers.into_iter().flat_map(|matcher| {
@@ -95,25 +130,25 @@ pub(super) fn with_dot(name: &str) -> String {
     format!("{name}.")
 }
 
-fn exact(host: &str, chain: &str) -> matcher::Matcher {
+fn exact(host: &str, to: &OnMatch) -> matcher::Matcher {
     matcher::Matcher {
         matcher_type: Some(MatcherType::MatcherTree(matcher::matcher::MatcherTree {
             input: None,
-            tree_type: Some(exact_map(host, chain)),
+            tree_type: Some(exact_map(host, to)),
         })),
         ..Default::default()
     }
 }
 
-fn exact_map(host: &str, chain: &str) -> matcher_tree::TreeType {
+fn exact_map(host: &str, to: &OnMatch) -> matcher_tree::TreeType {
     matcher_tree::TreeType::ExactMatchMap(matcher_tree::MatchMap {
-        map: [(host.to_owned(), use_chain(chain))].into(),
+        map: [(host.to_owned(), to.clone())].into(),
     })
 }
 
 /// The suffix matches deeper names as well, and an empty label: the certificate may be shown to anybody, and the
 /// virtual host answers such names with 421.
-fn wildcard(suffix: &str, chain: &str) -> matcher::Matcher {
+fn wildcard(suffix: &str, to: &OnMatch) -> matcher::Matcher {
     let either = [suffix.to_owned(), with_dot(suffix)].map(|suffix| matcher_list::Predicate {
         match_type: Some(matcher_list::predicate::MatchType::SinglePredicate(
             ends_with(suffix),
@@ -129,7 +164,7 @@ fn wildcard(suffix: &str, chain: &str) -> matcher::Matcher {
                 predicate: Some(matcher_list::Predicate {
                     match_type: Some(predicate),
                 }),
-                on_match: Some(use_chain(chain)),
+                on_match: Some(to.clone()),
             }],
         })),
         ..Default::default()
@@ -147,9 +182,9 @@ fn ends_with(suffix: String) -> matcher_list::predicate::SinglePredicate {
     }
 }
 
-fn any(chain: &str) -> matcher::Matcher {
+fn any(to: &OnMatch) -> matcher::Matcher {
     else_try(matcher::Matcher {
-        on_no_match: Some(Box::new(use_chain(chain))),
+        on_no_match: Some(Box::new(to.clone())),
         ..Default::default()
     })
 }

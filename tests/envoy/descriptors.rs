@@ -59,6 +59,7 @@ const ROOTS: &[&str] = &[
     "envoy/extensions/internal_redirect/previous_routes/v3/previous_routes_config.proto",
     "envoy/extensions/internal_redirect/safe_cross_scheme/v3/safe_cross_scheme_config.proto",
     "envoy/extensions/matching/common_inputs/network/v3/network_inputs.proto",
+    "envoy/extensions/matching/input_matchers/ip/v3/ip.proto",
     "envoy/extensions/matching/input_matchers/runtime_fraction/v3/runtime_fraction.proto",
     "envoy/extensions/retry/host/previous_hosts/v3/previous_hosts.proto",
     "envoy/extensions/transport_sockets/proxy_protocol/v3/upstream_proxy_protocol.proto",

@@ -1,6 +1,6 @@
 //! Gateways on a real Envoy: which listener of a port a request belongs to, and what is answered where it belongs to another.
 
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use isobath::build::{Builder, Config};
@@ -16,6 +16,7 @@ use crate::backend;
 use crate::client::{exchange, plain, request, tls};
 use crate::eventually::eventually;
 use crate::fixture::{World, certificate, config};
+use crate::port::Port;
 use crate::proxy::{Proxy, envoy};
 use crate::upstream_tls::{self, BOTH, Shown};
 
@@ -27,10 +28,14 @@ fn object(kind: Kind, name: &str, spec: &Value) -> Object {
     object
 }
 
+/// What all tests of this file listen on. Their ports are held until they end.
+const ADDRESS: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 9);
+
 struct Plane {
     builder: Builder,
     clear: SocketAddr,
     by_tls: SocketAddr,
+    _ports: [Port; 2],
 }
 
 impl Plane {
@@ -42,13 +47,14 @@ impl Plane {
             ..Options::default()
         });
         settings.listeners = config();
-        let held =
-            [0, 0].map(|port| TcpListener::bind((Ipv4Addr::new(127, 0, 0, 9), port)).unwrap());
-        let [clear, by_tls] = held.each_ref().map(|held| held.local_addr().unwrap());
+        let ports = [Port::take(), Port::take()];
+        let at = |port: &Port| SocketAddr::from((ADDRESS, port.address().port()));
+        let [clear, by_tls] = ports.each_ref().map(at);
         let mut plane = Self {
             builder: Builder::new(settings),
             clear,
             by_tls,
+            _ports: ports,
         };
         let class = json!({"controllerName": "isobath.dev/gateway-controller"});
         plane.apply(object(Kind::GatewayClass, "isobath", &class));

@@ -141,6 +141,7 @@ async fn hosts_are_served_over_quic() {
         &through,
         Served::Forwarded(RenderedForwarding {
             chain,
+            addresses: None,
             secrets: BTreeSet::new(),
         }),
     );

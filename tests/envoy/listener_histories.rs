@@ -86,7 +86,11 @@ fn served(host: &Host, state: usize) -> Served {
                     (chain, BTreeSet::new())
                 }
             };
-            Served::Forwarded(RenderedForwarding { chain, secrets })
+            Served::Forwarded(RenderedForwarding {
+                chain,
+                addresses: None,
+                secrets,
+            })
         }
     }
 }

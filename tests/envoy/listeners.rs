@@ -2,7 +2,7 @@
 //! them is in `outlets`.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,6 +22,7 @@ use crate::fixture::{
     CLEAR, TLS, World, all_to, assignment, cluster_of, config, tls_server, virtual_host,
 };
 use crate::outlets::datagrams;
+use crate::port::Port;
 use crate::proxy::{Proxy, envoy};
 use crate::served::resources_of;
 
@@ -33,6 +34,7 @@ struct Declared {
     listeners: Listeners,
     snapshot: Snapshot,
     addresses: Vec<SocketAddr>,
+    _port: Port,
 }
 
 impl Declared {
@@ -43,18 +45,13 @@ impl Declared {
             listeners.declare(built_in);
         }
         listeners.publish(&mut snapshot);
-        // All are held until all are found, so that they differ.
-        let held: Vec<TcpListener> = (0..count)
-            .map(|number| {
-                let last = u8::try_from(number % 3 + 1).unwrap();
-                TcpListener::bind((Ipv4Addr::new(127, 0, 0, last), 0)).unwrap()
-            })
-            .collect();
-        let addresses = held.iter().map(|held| held.local_addr().unwrap()).collect();
+        let port = Port::take();
+        let addresses = port.sockets(count);
         Self {
             listeners,
             snapshot,
             addresses,
+            _port: port,
         }
     }
 
@@ -90,7 +87,7 @@ impl Declared {
             2 => self.pass_through(number),
             _ => {}
         }
-        self.listeners.used_secrets().take_touched();
+        self.listeners.count_secrets().take_touched();
         self.listeners.publish(&mut self.snapshot);
     }
 
@@ -117,6 +114,7 @@ impl Declared {
             &host,
             Served::Forwarded(RenderedForwarding {
                 chain,
+                addresses: None,
                 secrets: BTreeSet::new(),
             }),
         );
@@ -124,7 +122,7 @@ impl Declared {
 
     fn remove(&mut self, number: usize) {
         self.listeners.remove(&Self::name(number));
-        self.listeners.used_secrets().take_touched();
+        self.listeners.count_secrets().take_touched();
         self.listeners.publish(&mut self.snapshot);
     }
 
@@ -170,7 +168,7 @@ fn what_is_removed_leaves_nothing() {
     for number in KINDS..2 * KINDS {
         declared.add(number);
     }
-    assert!(declared.listeners.used_secrets().contains(&shared()));
+    assert!(declared.listeners.count_secrets().contains(&shared()));
     for number in KINDS..2 * KINDS {
         declared.remove(number);
     }
@@ -190,7 +188,7 @@ fn what_is_removed_leaves_nothing() {
         declared.remove(number);
     }
     assert_eq!(declared.snapshot, empty);
-    assert!(!declared.listeners.used_secrets().contains(&shared()));
+    assert!(!declared.listeners.count_secrets().contains(&shared()));
 }
 
 /// What all of them are served with.
@@ -206,13 +204,13 @@ fn a_secret_is_used_until_its_last_listener_is_gone() {
     declared.add(1);
     declared.add(KINDS + 1);
     declared.remove(1);
-    assert!(declared.listeners.used_secrets().contains(&secret));
+    assert!(declared.listeners.count_secrets().contains(&secret));
     // Its host goes, and the listener with it, before anybody looks.
     let name = Declared::name(KINDS + 1);
     let tls = declared.listeners.tls(&name).unwrap();
     tls.set(&Declared::host(KINDS + 1), Served::No);
     declared.remove(KINDS + 1);
-    assert!(!declared.listeners.used_secrets().contains(&secret));
+    assert!(!declared.listeners.count_secrets().contains(&secret));
     // It comes, and goes before anybody looks.
     declared.listeners.declare(Listener {
         name: Declared::name(1),
@@ -222,10 +220,10 @@ fn a_secret_is_used_until_its_last_listener_is_gone() {
     declared.terminate(1);
     declared.listeners.remove(&Declared::name(1));
     assert_eq!(
-        declared.listeners.used_secrets().take_touched(),
+        declared.listeners.count_secrets().take_touched(),
         BTreeSet::new()
     );
-    assert!(!declared.listeners.used_secrets().contains(&secret));
+    assert!(!declared.listeners.count_secrets().contains(&secret));
 }
 
 /// Shares of connections and of datagrams: each back end has some, the share of a cluster that is not there is closed or

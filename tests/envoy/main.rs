@@ -30,6 +30,7 @@ mod eventually;
 mod features;
 mod filter_cases;
 mod fixture;
+mod forwarded_addresses;
 mod forwarded_certificates;
 mod gateways;
 mod global_limiting;
@@ -54,6 +55,8 @@ mod matching;
 mod nameless;
 mod outlets;
 mod paths;
+#[path = "../support/port.rs"]
+mod port;
 mod private_headers;
 mod proxy;
 mod quic;

@@ -73,6 +73,7 @@ async fn hosts_are_found_by_their_name_in_the_request() {
         &through,
         Served::Forwarded(RenderedForwarding {
             chain,
+            addresses: None,
             secrets: BTreeSet::new(),
         }),
     );

@@ -1,6 +1,6 @@
 //! Listeners and hosts that objects declare, any number of them, on a real Envoy, by the events of a builder.
 
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -18,6 +18,7 @@ use crate::ads::Resources;
 use crate::backend;
 use crate::client::{exchange, tls};
 use crate::fixture::{World, certificate, config};
+use crate::port::Port;
 use crate::proxy::{Proxy, envoy};
 use crate::rehearsed::{self, OUTLET, Outlets};
 
@@ -43,22 +44,21 @@ fn metadata(name: &str) -> Metadata {
 struct Plane {
     builder: Builder,
     addresses: Vec<SocketAddr>,
+    _port: Port,
 }
 
 impl Plane {
     fn new(count: usize) -> Self {
         let mut settings = Config::of_manifests(Options::default());
         settings.listeners = config();
-        // All are held until all are found, so that they differ.
-        let held: Vec<TcpListener> = (0..count)
-            .map(|number| {
-                let last = u8::try_from(number % 3 + 1).unwrap();
-                TcpListener::bind((Ipv4Addr::new(127, 0, 0, last), 0)).unwrap()
-            })
-            .collect();
-        let addresses = held.iter().map(|held| held.local_addr().unwrap()).collect();
+        let port = Port::take();
+        let addresses = port.sockets(count);
         let builder = Builder::new(settings).with_language(&Outlets);
-        Self { builder, addresses }
+        Self {
+            builder,
+            addresses,
+            _port: port,
+        }
     }
 
     fn apply(&mut self, object: Object) {

@@ -1,7 +1,7 @@
 //! The fleet's listener for TLS with hosts on it, kept as a builder keeps it, and all that Envoy needs for it.
 
 use std::collections::BTreeSet;
-use std::net::{SocketAddr, TcpListener, UdpSocket};
+use std::net::{SocketAddr, UdpSocket};
 
 use isobath::build::listeners::Listeners;
 use isobath::build::tls::{RenderedHttps, Served};
@@ -15,6 +15,7 @@ use isobath::xds::{Resource, ResourceType, Snapshot};
 
 use crate::ads::Resources;
 use crate::fixture::{TLS, assignment, cluster_of, config};
+use crate::port::Port;
 
 /// It has the same port of TCP and of UDP.
 pub struct Fleet {
@@ -23,16 +24,19 @@ pub struct Fleet {
     others: Resources,
     edge: Edge,
     pub https: SocketAddr,
+    _port: Port,
 }
 
 impl Fleet {
     pub fn new(edge: Edge) -> Self {
+        let port = free();
         let mut fleet = Self {
             listeners: Listeners::new(&edge, None),
             snapshot: Snapshot::default(),
             others: Resources::new(),
             edge: edge.clone(),
-            https: free(),
+            https: port.address(),
+            _port: port,
         };
         let stats = listener::stats(&config());
         fleet.insert(ResourceType::Listener, &stats);
@@ -95,7 +99,7 @@ impl Fleet {
 
     /// All of it as it is now.
     pub fn resources(&mut self) -> Resources {
-        self.listeners.used_secrets().take_touched();
+        self.listeners.count_secrets().take_touched();
         self.listeners.publish(&mut self.snapshot);
         let mut all = resources_of(&self.snapshot);
         all.extend(self.others.clone());
@@ -140,15 +144,14 @@ pub fn resources_of(snapshot: &Snapshot) -> Resources {
 }
 
 /// A port of the loopback address that is free over TCP and over UDP.
-fn free() -> SocketAddr {
+fn free() -> Port {
     let mut held = Vec::new();
     for _ in 0..100 {
-        let tcp = TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = tcp.local_addr().unwrap();
-        if UdpSocket::bind(address).is_ok() {
-            return address;
+        let port = Port::take();
+        if UdpSocket::bind(port.address()).is_ok() {
+            return port;
         }
-        held.push(tcp);
+        held.push(port);
     }
     panic!("no port is free over both");
 }

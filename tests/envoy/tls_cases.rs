@@ -103,7 +103,10 @@ pub fn forwarded() -> Vec<(Arc<str>, Part)> {
         .unwrap();
         let owners = BTreeSet::from([&owner.object]);
         let (name, key, part) = filter_chain::tcp(&host, &server, addresses, owners);
-        [(key, part), server_name::server_name(&host, &name)]
+        [
+            (key, part),
+            server_name::of_addresses(&host, &name, addresses),
+        ]
     })
     .collect()
 }

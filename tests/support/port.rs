@@ -43,6 +43,21 @@ impl Port {
         panic!("no free port from {FIRST} to {}", FIRST + COUNT - 1);
     }
 
+    /// So many sockets on three addresses of the loopback net that are no other test's. A port that the kernel hands out would
+    /// be somebody else's once it is let go.
+    #[allow(dead_code, reason = "one test has many sockets")]
+    pub(crate) fn sockets(&self, count: usize) -> Vec<SocketAddr> {
+        let [high, low] = self.number.to_be_bytes();
+        let socket = |number: usize| {
+            let last = u8::try_from(number % 3 + 1).unwrap();
+            let port = FIRST + u16::try_from(number).unwrap();
+            // The first of them is everybody's.
+            SocketAddr::from((Ipv4Addr::new(127, 64 + high, low, last), port))
+        };
+        assert!(count <= usize::from(COUNT));
+        (0..count).map(socket).collect()
+    }
+
     /// The port on 127.0.0.1.
     pub(crate) fn address(&self) -> SocketAddr {
         (Ipv4Addr::LOCALHOST, self.number).into()

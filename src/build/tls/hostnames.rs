@@ -17,25 +17,16 @@ const MOST: usize = 128;
 const OTHERS: &str = ">misdirected";
 
 impl TlsListener {
-    /// These hostnames share the port from now on; `None` where hosts are not served by hostname.
+    /// These hostnames share the port from now on; `None` where hosts are not served by hostname. A listener has them, or has
+    /// none, before its first host, and all its life.
     pub fn set_hostnames(&mut self, hostnames: Option<Arc<[Host]>>) {
         if self.hostnames == hostnames {
             return;
         }
-        let is_other_way = self.hostnames.is_some() != hostnames.is_some();
         self.hostnames = hostnames;
         let servers: Vec<Arc<str>> = self.servers.keys().cloned().collect();
         for server in servers {
             self.put_misdirected(&server);
-        }
-        if is_other_way {
-            let hosts: Vec<Host> = self.hosts.keys().cloned().collect();
-            hosts.iter().for_each(|host| self.follow(host));
-            let closed: Vec<Host> = self.closed.keys().cloned().collect();
-            for host in closed {
-                self.open(&host);
-                self.close(&host);
-            }
         }
     }
 
