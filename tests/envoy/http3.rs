@@ -9,20 +9,21 @@ use isobath::build::tls::{RenderedForwarding, Served};
 use isobath::envoy::edge::Edge;
 use isobath::envoy::{filter_chain, secret};
 use isobath::model::{
-    Alpn, ClientCertificates, ClientVerification, Forwarding, Group, Host, TlsServer, TlsSettings,
-    TlsVersion, VirtualHost,
+    Alpn, ClientCertificates, ClientVerification, Connect, Forwarding, Group, Host, TlsServer,
+    TlsSettings, TlsVersion, VirtualHost,
 };
 use isobath::xds::ResourceType;
 
 use crate::ads::Resources;
 use crate::authority::{Authority, bundle};
 use crate::backend;
-use crate::client::{exchange, request, tls};
+use crate::client::{certificate_names, exchange, request, tls};
 use crate::eventually::eventually;
 use crate::fixture::{all_to, certificate, tls_server, virtual_host};
 use crate::proxy::{Proxy, envoy};
 use crate::quic::{client_config, connect, connect_by, is_answered};
 use crate::served::Fleet;
+use crate::tunnelling::tunnel;
 
 const ACTIVE: &str = "listener_manager.total_listeners_active";
 const IN_PLACE: &str = "listener_manager.listener_in_place_updated";
@@ -454,5 +455,79 @@ async fn requests_over_quic_are_requests() {
     fleet.serve(&guarded, &asking);
     proxy.change(take(&mut fleet), ACTIVE, 3).await;
     assert!(!is_answered(proxy.https, HOST, Duration::from_millis(500)).await);
+    assert_eq!(proxy.refusals(), Vec::<String>::new());
+}
+
+/// Who asks for no name, or for one that nobody serves, is served over TCP where a host is for everybody. Over QUIC nobody answers, and
+/// nobody is told that it is there.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_asks_for_no_name_is_served_over_tcp() {
+    const HOST: &str = "a.example.com";
+    let Some(envoy) = envoy() else { return };
+    let mut fleet = fleet(with_http3()).await;
+    let everybody = server_for(&mut fleet, "everybody.test");
+    let own = server_for(&mut fleet, HOST);
+    fleet.serve_nameless(&virtual_host(HOST, all_to("a")), &own, &everybody);
+    serve(&mut fleet, "b.example.com");
+    let proxy = Proxy::start(&envoy, fleet.resources()).await;
+    for (sni, shown, told) in [
+        (None, "everybody.test", None),
+        (Some("unknown.test"), "everybody.test", None),
+        (Some(HOST), HOST, Some("h3=\":443\"; ma=86400")),
+    ] {
+        let stream = tls(proxy.https, sni, "http/1.1").await.unwrap();
+        assert_eq!(certificate_names(&stream), [shown], "{sni:?}");
+        let answer = exchange(stream, &request("GET", HOST, "/", &[])).await;
+        let found = (answer.status, answer.header("alt-svc"));
+        assert_eq!(found, (200, told), "{sni:?}");
+    }
+    for name in ["unknown.test", "everybody.test"] {
+        assert_refused(&proxy, name).await;
+    }
+    // Its own name has its own certificate, and no host of another one's.
+    for (host, expected) in [
+        (HOST, "a.example.com 200 a"),
+        ("b.example.com", "a.example.com 421"),
+        ("unknown.test", "a.example.com 421"),
+    ] {
+        assert_eq!(ask(&proxy, HOST, host).await, expected, "{host}");
+    }
+    assert_eq!(proxy.refusals(), Vec::<String>::new());
+}
+
+/// Tunnels are there where a route has them, and guarded as their hosts, as over TCP.
+#[tokio::test(flavor = "multi_thread")]
+async fn tunnels_go_over_quic() {
+    let Some(envoy) = envoy() else { return };
+    let mut fleet = fleet(with_http3()).await;
+    let on = || vec![tunnel("a", Some(Connect::Terminate))];
+    for host in [
+        virtual_host("on.example.com", on()),
+        virtual_host("off.example.com", vec![tunnel("a", None)]),
+        virtual_host("none.example.com", all_to("a")),
+        virtual_host("*.example.com", on()),
+    ] {
+        let server = server_for(&mut fleet, host.host.as_str());
+        fleet.serve(&host, &server);
+    }
+    let proxy = Proxy::start(&envoy, fleet.resources()).await;
+    let asked = request("GET", "inside.test", "/inside", &[]);
+    for (sni, authority, expected) in [
+        ("on.example.com", "on.example.com:443", "200"),
+        ("x.example.com", "x.example.com:22", "200"),
+        ("off.example.com", "off.example.com:443", "403"),
+        ("none.example.com", "none.example.com:443", "404"),
+        ("y.x.example.com", "y.x.example.com:443", "403"),
+        // Of another host's connection: no tunnel.
+        ("on.example.com", "x.example.com:443", "404"),
+        ("x.example.com", "on.example.com:443", "403"),
+    ] {
+        let mut client = connect(proxy.https, sni).await;
+        let found = client.tunnel(authority, &asked, "a h1 GET /inside").await;
+        let (status, _) = found.split_at(3);
+        assert_eq!(status, expected, "{sni} {authority}: {found}");
+        // The connection is there for other requests.
+        assert_eq!(client.closed(), None, "{sni} {authority}");
+    }
     assert_eq!(proxy.refusals(), Vec::<String>::new());
 }

@@ -23,7 +23,7 @@ use crate::served::Fleet;
 /// Bounds every wait for an answer.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-fn tunnel(cluster: &str, connect: Option<Connect>) -> Route {
+pub fn tunnel(cluster: &str, connect: Option<Connect>) -> Route {
     let options = ForwardOptions {
         connect,
         ..ForwardOptions::default()
