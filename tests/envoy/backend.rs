@@ -1,5 +1,5 @@
 //! A back end that answers what it received, as text: request line, then sorted headers. It sets the cookie of
-//! `X-Echo-Cookie`, and its status is that of `X-Echo-Status`.
+//! `X-Echo-Cookie`, it leads to `X-Echo-Location`, and its status is that of `X-Echo-Status`.
 
 use std::net::SocketAddr;
 
@@ -38,16 +38,21 @@ fn echo(name: &str, request: &Request) -> (StatusCode, HeaderMap, Headers, Strin
         request.method(),
         lines.join("\n")
     );
-    let mut cookies = HeaderMap::new();
-    if let Some(cookie) = request.headers().get("x-echo-cookie") {
-        cookies.append("set-cookie", cookie.clone());
+    let mut asked_for = HeaderMap::new();
+    for (asked, name) in [
+        ("x-echo-cookie", "set-cookie"),
+        ("x-echo-location", "location"),
+    ] {
+        if let Some(value) = request.headers().get(asked) {
+            asked_for.append(name, value.clone());
+        }
     }
     let asked = request.headers().get("x-echo-status");
     let status = asked.and_then(|it| StatusCode::from_bytes(it.as_bytes()).ok());
     let status = status.unwrap_or(StatusCode::OK);
     (
         status,
-        cookies,
+        asked_for,
         [("server", "echo"), ("x-secret", "inner")],
         body,
     )

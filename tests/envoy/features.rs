@@ -5,14 +5,15 @@ use std::time::Duration;
 use isobath::model::{
     AddressRules, AddressSource, Authorization, Authorizer, Cors, Descriptor, DescriptorEntry,
     DynamicValue, Filters, ForwardOptions, GlobalRateLimit, GrpcAuthorizer, HeaderChange,
-    HeaderMode, HostFilters, JwtRequirement, LocalRateLimit, Origins, Page, RequestKey, Unanswered,
+    HeaderMode, HeaderName, HostFilters, HostRewrite, InternalRedirects, JwtRequirement,
+    LocalRateLimit, Origins, Page, RequestKey, Unanswered,
 };
 
 use crate::client::Answer;
 use crate::cookies::{full, rewrites};
 use crate::error_pages::{literal, page_of, pages};
 use crate::filter_cases::{dynamic, limit, ranges};
-use crate::sessions::by_header;
+use crate::sessions::{by_cookie, by_header};
 
 /// One of them.
 pub struct Feature {
@@ -219,6 +220,58 @@ pub fn all() -> Vec<Feature> {
             ..Feature::of("session", route(), |answer| {
                 answer.header("x-session").is_some()
             })
+        },
+        Feature {
+            forward: ForwardOptions {
+                session: Some(by_cookie(0, "/", &[])),
+                ..ForwardOptions::default()
+            },
+            ..Feature::of("session by a cookie", route(), |answer| {
+                let cookies = answer.cookies();
+                cookies.iter().any(|cookie| cookie.starts_with("s="))
+            })
+        },
+        Feature {
+            forward: ForwardOptions {
+                host: Some(HostRewrite::Header(
+                    HeaderName::new("x-other-host").unwrap(),
+                )),
+                ..ForwardOptions::default()
+            },
+            headers: &["X-Other-Host: inner.test"],
+            ..Feature::of("another host", route(), |answer| {
+                answer.received("host") == Some("inner.test")
+            })
+        },
+        Feature {
+            forward: ForwardOptions {
+                internal_redirects: Some(InternalRedirects::new(1, [302].into()).unwrap()),
+                ..ForwardOptions::default()
+            },
+            headers: &[
+                "X-Echo-Status: 302",
+                "X-Echo-Location: http://a.example.com/other",
+            ],
+            without: 302,
+            ..Feature::of("followed redirect", route(), |answer| {
+                answer.echo().ends_with(" GET /other")
+            })
+        },
+        Feature {
+            method: "OPTIONS",
+            headers: &[
+                "Origin: https://a.test",
+                "Access-Control-Request-Method: GET",
+            ],
+            ..Feature::of(
+                "cors of a route that is not logged",
+                Filters {
+                    is_not_logged: true,
+                    cors: Some(Cors::new(Origins::All, ["GET"], ["x-a"], []).unwrap()),
+                    ..route()
+                },
+                |answer| answer.header("access-control-allow-origin").is_some(),
+            )
         },
         Feature::of(
             "two limits",
