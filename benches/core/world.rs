@@ -63,6 +63,7 @@ fn service(host: usize) -> Object {
             port: 80,
             app_protocol: None,
         }]),
+        udp_ports: [].into(),
         ip_families: Box::new([IpFamily::V4]),
         session_affinity: SessionAffinity::None,
         publish_not_ready_addresses: false,
@@ -86,6 +87,7 @@ pub fn endpoint_slice(host: usize, last: u8) -> Object {
             name: "http".into(),
             port: Some(8080),
         }]),
+        udp_ports: [].into(),
         endpoints: endpoints.collect(),
     }))
 }

@@ -222,6 +222,7 @@ fn protocol_options(settings: &ClusterSettings) -> HashMap<String, Any> {
         ..Default::default()
     });
     let explicit = match settings.protocol {
+        UpstreamProtocol::TcpOverTls | UpstreamProtocol::Udp => return HashMap::new(),
         UpstreamProtocol::Http1 | UpstreamProtocol::Tls => {
             if common.is_none() && by_host.is_none() {
                 return HashMap::new();

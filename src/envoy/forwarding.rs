@@ -31,6 +31,14 @@ pub(super) fn clusters(forwarding: &Forwarding) -> impl Iterator<Item = Referenc
     shares(forwarding).map(|share| reference(ResourceType::Cluster, &share.cluster))
 }
 
+/// Those that get something, and last those that can't be.
+fn weights(forwarding: &Forwarding) -> Vec<(&str, u32)> {
+    let refused = (NOWHERE, forwarding.refused);
+    let shares = shares(forwarding).map(|share| (&*share.cluster, share.weight));
+    let all = shares.chain(Some(refused).filter(|(_, weight)| *weight > 0));
+    all.collect()
+}
+
 /// Those that get something.
 fn shares(forwarding: &Forwarding) -> impl Iterator<Item = &Share> {
     forwarding.shares.iter().filter(|share| share.weight > 0)
@@ -38,16 +46,16 @@ fn shares(forwarding: &Forwarding) -> impl Iterator<Item = &Share> {
 
 /// The last filter of a chain: every connection goes to one of the back ends.
 pub(super) fn tcp_proxy(stat_prefix: &str, forwarding: &Forwarding) -> pb::Filter {
-    let shares: Vec<&Share> = shares(forwarding).collect();
+    let shares = weights(forwarding);
     let specifier = match *shares {
         [] => ClusterSpecifier::Cluster(NOWHERE.to_owned()),
-        [one] => ClusterSpecifier::Cluster(one.cluster.to_string()),
+        [(one, _)] => ClusterSpecifier::Cluster(one.to_owned()),
         _ => ClusterSpecifier::WeightedClusters(Weighted {
             clusters: shares
                 .iter()
-                .map(|share| ClusterWeight {
-                    name: share.cluster.to_string(),
-                    weight: share.weight,
+                .map(|(name, weight)| ClusterWeight {
+                    name: (*name).to_owned(),
+                    weight: *weight,
                     ..Default::default()
                 })
                 .collect(),
@@ -87,27 +95,27 @@ pub(super) fn udp_proxy(stat_prefix: &str, forwarding: &Forwarding) -> pb::Liste
 /// By the client's port, so that a session stays where it is: each but the last takes its share of what those before it
 /// leave.
 fn by_weight(forwarding: &Forwarding) -> matcher::Matcher {
-    let shares: Vec<&Share> = shares(forwarding).collect();
-    let Some((last, others)) = shares.split_last() else {
+    let shares = weights(forwarding);
+    let Some(((last, _), others)) = shares.split_last() else {
         return matcher::Matcher {
             on_no_match: Some(Box::new(to(NOWHERE))),
             ..Default::default()
         };
     };
-    let mut left: u64 = shares.iter().map(|share| u64::from(share.weight)).sum();
+    let mut left: u64 = shares.iter().map(|(_, weight)| u64::from(*weight)).sum();
     let mut matchers = Vec::new();
-    for share in others {
-        let weight = u64::from(share.weight);
+    for (name, weight) in others {
+        let weight = u64::from(*weight);
         matchers.push(FieldMatcher {
             predicate: Some(fraction(weight * MILLION / left, matchers.len())),
-            on_match: Some(to(&share.cluster)),
+            on_match: Some(to(name)),
         });
         left -= weight;
     }
     matcher::Matcher {
         matcher_type: (!matchers.is_empty())
             .then_some(MatcherType::MatcherList(MatcherList { matchers })),
-        on_no_match: Some(Box::new(to(&last.cluster))),
+        on_no_match: Some(Box::new(to(last))),
     }
 }
 

@@ -40,7 +40,10 @@ pub(super) fn health_check(check: &HealthCheck, protocol: UpstreamProtocol) -> c
 
 const fn is_http2(protocol: UpstreamProtocol) -> bool {
     match protocol {
-        UpstreamProtocol::Http1 | UpstreamProtocol::Tls => false,
+        UpstreamProtocol::Http1
+        | UpstreamProtocol::Tls
+        | UpstreamProtocol::TcpOverTls
+        | UpstreamProtocol::Udp => false,
         UpstreamProtocol::H2c | UpstreamProtocol::H2 => true,
     }
 }

@@ -31,9 +31,10 @@ const SYSTEM: &str = "/etc/ssl/certs/ca-certificates.crt";
 /// None for clear text and nothing before it.
 pub(super) fn transport_socket(cluster: &Cluster) -> Option<core::TransportSocket> {
     let inner = match cluster.settings.protocol {
-        UpstreamProtocol::Http1 | UpstreamProtocol::H2c => None,
-        UpstreamProtocol::Tls => Some(over_tls(cluster, "http/1.1")),
-        UpstreamProtocol::H2 => Some(over_tls(cluster, "h2")),
+        UpstreamProtocol::Http1 | UpstreamProtocol::H2c | UpstreamProtocol::Udp => None,
+        UpstreamProtocol::Tls => Some(over_tls(cluster, Some("http/1.1"))),
+        UpstreamProtocol::H2 => Some(over_tls(cluster, Some("h2"))),
+        UpstreamProtocol::TcpOverTls => Some(over_tls(cluster, None)),
     };
     match cluster.settings.proxy_protocol {
         None => inner,
@@ -65,7 +66,7 @@ fn with_proxy_header(
 }
 
 /// TLS without verification where nobody gave authorities, as Contour does.
-fn over_tls(cluster: &Cluster, alpn: &str) -> core::TransportSocket {
+fn over_tls(cluster: &Cluster, alpn: Option<&str>) -> core::TransportSocket {
     let asked = &cluster.settings.tls;
     let sni = match (&asked.server_name, &cluster.discovery) {
         (ServerName::Name(name), _) => name.as_str().to_owned(),
@@ -78,7 +79,7 @@ fn over_tls(cluster: &Cluster, alpn: &str) -> core::TransportSocket {
         common_tls_context: Some(tls::CommonTlsContext {
             tls_params: Some(tls_parameters(&asked.parameters, &[])),
             tls_certificate_sds_secret_configs: shown.collect(),
-            alpn_protocols: vec![alpn.to_owned()],
+            alpn_protocols: alpn.map(str::to_owned).into_iter().collect(),
             validation_context_type: asked.verification.as_ref().map(verification),
             ..Default::default()
         }),
@@ -99,8 +100,8 @@ fn server_name(hostname: &str) -> String {
 /// Whether TLS is spoken.
 pub(super) const fn is_tls(protocol: UpstreamProtocol) -> bool {
     match protocol {
-        UpstreamProtocol::Http1 | UpstreamProtocol::H2c => false,
-        UpstreamProtocol::Tls | UpstreamProtocol::H2 => true,
+        UpstreamProtocol::Http1 | UpstreamProtocol::H2c | UpstreamProtocol::Udp => false,
+        UpstreamProtocol::Tls | UpstreamProtocol::H2 | UpstreamProtocol::TcpOverTls => true,
     }
 }
 

@@ -7,10 +7,10 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use crate::objects::gateway_api::Status;
+use crate::objects::gateway_api::{BackendRef, RouteHead, Status};
 use crate::objects::{
     Gateway, GatewayClass, GrpcRoute, HttpRoute, Kind, Namespace, NamespacedName, ObjectRef,
-    ReferenceGrant,
+    ReferenceGrant, TcpRoute, TlsRoute, UdpRoute,
 };
 
 use super::changes::Changes;
@@ -79,39 +79,27 @@ impl Indexed for Gateway {
     }
 }
 
-impl Indexed for HttpRoute {
-    fn replace(
-        store: &mut Store,
-        name: &NamespacedName,
-        old: Option<Arc<Self>>,
-        new: Option<Arc<Self>>,
-        changes: &mut Changes,
-    ) {
-        store.replace_route(
-            name,
-            (old, new),
-            |one: &Self, other| one.spec() == other.spec(),
-            changes,
-        );
-    }
+macro_rules! routes {
+    ($($kind:ident),*) => {$(
+        impl Indexed for $kind {
+            fn replace(
+                store: &mut Store,
+                name: &NamespacedName,
+                old: Option<Arc<Self>>,
+                new: Option<Arc<Self>>,
+                changes: &mut Changes,
+            ) {
+                store.replace_route(
+                    name,
+                    (old, new),
+                    |one: &Self, other| one.spec() == other.spec(),
+                    changes,
+                );
+            }
+        }
+    )*};
 }
-
-impl Indexed for GrpcRoute {
-    fn replace(
-        store: &mut Store,
-        name: &NamespacedName,
-        old: Option<Arc<Self>>,
-        new: Option<Arc<Self>>,
-        changes: &mut Changes,
-    ) {
-        store.replace_route(
-            name,
-            (old, new),
-            |one: &Self, other| one.spec() == other.spec(),
-            changes,
-        );
-    }
-}
+routes!(HttpRoute, GrpcRoute, TlsRoute, TcpRoute, UdpRoute);
 
 impl Indexed for ReferenceGrant {
     /// Nothing is said of a grant by itself, so its object is not named among those that differ.
@@ -203,6 +191,49 @@ impl Store {
         self.tables.of().get(name)
     }
 
+    /// One TLSRoute.
+    #[must_use]
+    pub fn tls_route(&self, name: &NamespacedName) -> Option<&Arc<TlsRoute>> {
+        self.tables.of().get(name)
+    }
+
+    /// One TCPRoute.
+    #[must_use]
+    pub fn tcp_route(&self, name: &NamespacedName) -> Option<&Arc<TcpRoute>> {
+        self.tables.of().get(name)
+    }
+
+    /// One UDPRoute.
+    #[must_use]
+    pub fn udp_route(&self, name: &NamespacedName) -> Option<&Arc<UdpRoute>> {
+        self.tables.of().get(name)
+    }
+
+    /// What all routes have, of one of whatever kind.
+    pub(super) fn route_head(&self, route: &ObjectRef) -> Option<&RouteHead> {
+        let name = &route.name;
+        match route.kind {
+            Kind::HttpRoute => Some(&self.http_route(name)?.head),
+            Kind::GrpcRoute => Some(&self.grpc_route(name)?.head),
+            Kind::TlsRoute => Some(&self.tls_route(name)?.head),
+            Kind::TcpRoute => Some(&self.tcp_route(name)?.head),
+            Kind::UdpRoute => Some(&self.udp_route(name)?.head),
+            _ => None,
+        }
+    }
+
+    /// The back ends of a route of what is not looked into.
+    pub(super) fn opaque_backends(&self, route: &ObjectRef) -> &[BackendRef] {
+        let name = &route.name;
+        let backends = match route.kind {
+            Kind::TlsRoute => self.tls_route(name).map(|route| &*route.backends),
+            Kind::TcpRoute => self.tcp_route(name).map(|route| &*route.backends),
+            Kind::UdpRoute => self.udp_route(name).map(|route| &*route.backends),
+            _ => None,
+        };
+        backends.unwrap_or_default()
+    }
+
     /// What is ours of the status of an object of the Gateway API.
     #[must_use]
     pub fn gateway_status(&self, object: &ObjectRef) -> Option<&Arc<Status>> {
@@ -210,10 +241,8 @@ impl Store {
         match object.kind {
             Kind::GatewayClass => Some(&self.gateway_class(name)?.status),
             Kind::Gateway => Some(&self.gateway(name)?.status),
-            Kind::HttpRoute => Some(&self.http_route(name)?.head.status),
-            Kind::GrpcRoute => Some(&self.grpc_route(name)?.head.status),
             Kind::BackendTlsPolicy => Some(&self.backend_tls_policy(name)?.status),
-            _ => None,
+            _ => Some(&self.route_head(object)?.status),
         }
     }
 

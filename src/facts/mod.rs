@@ -51,7 +51,7 @@ use crate::objects::{
     BackendTlsPolicy, ConfigMap, EndpointSlice, Event, ExtensionService, FieldRef, Gateway,
     GatewayClass, GrpcRoute, HttpProxy, HttpRoute, Ingress, IngressClass, IngressRule, IngressTls,
     Invalid, Kind, Metadata, Namespace, NamespacedName, Object, ObjectRef, ReferenceGrant, Secret,
-    Service, TlsCertificateDelegation, Untyped, for_each_kind,
+    Service, TcpRoute, TlsCertificateDelegation, TlsRoute, UdpRoute, Untyped, for_each_kind,
 };
 
 use claimed::Claimed;

@@ -10,7 +10,8 @@ use hashbrown::hash_table::Entry;
 use crate::objects::{
     BackendTlsPolicy, ConfigMap, EndpointSlice, ExtensionService, Gateway, GatewayClass, GrpcRoute,
     HttpProxy, HttpRoute, Ingress, IngressClass, Kind, Metadata, Namespace, NamespacedName,
-    ObjectRef, ReferenceGrant, Secret, Service, TlsCertificateDelegation, for_each_kind,
+    ObjectRef, ReferenceGrant, Secret, Service, TcpRoute, TlsCertificateDelegation, TlsRoute,
+    UdpRoute, for_each_kind,
 };
 
 /// A map from a name to the object of that name. The name is in the object and nowhere else: a key of two shared

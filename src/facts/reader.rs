@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::model::{Claimable, Front, Host, Spoken};
+use crate::objects::gateway_api::{BackendRef, RouteHead};
 use crate::objects::{
     BackendTlsPolicy, ConfigMap, EndpointSlice, ExtensionService, Field, FieldRef, Gateway,
     GatewayClass, GrpcRoute, HttpProxy, HttpRoute, Ingress, IngressBackend, IngressRule,
@@ -257,6 +258,27 @@ impl<'a> Reader<'a> {
     pub fn grpc_route(self, route: &ObjectRef) -> Option<&'a Arc<GrpcRoute>> {
         self.read(Fact::Route(route));
         self.store.grpc_route(&route.name)
+    }
+
+    /// What all routes of the Gateway API have, of one of whatever kind.
+    #[must_use]
+    pub fn route_head(self, route: &ObjectRef) -> Option<&'a RouteHead> {
+        self.read(Fact::Route(route));
+        self.store.route_head(route)
+    }
+
+    /// When a route was created.
+    #[must_use]
+    pub fn route_created(self, route: &ObjectRef) -> Option<jiff::Timestamp> {
+        self.read(Fact::Route(route));
+        self.store.metadata(route)?.created
+    }
+
+    /// The back ends of a route of what is not looked into; none of other kinds.
+    #[must_use]
+    pub fn opaque_backends(self, route: &ObjectRef) -> &'a [BackendRef] {
+        self.read(Fact::Route(route));
+        self.store.opaque_backends(route)
     }
 
     /// The ReferenceGrants of a namespace, by name.

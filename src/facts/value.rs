@@ -94,6 +94,9 @@ impl Store {
             }
             Fact::GatewaysAt(address) => text(&self.gateways_at(address)),
             Fact::Route(route) => match route.kind {
+                Kind::TlsRoute => text(&self.tls_route(&route.name).map(|it| it.spec())),
+                Kind::TcpRoute => text(&self.tcp_route(&route.name).map(|it| it.spec())),
+                Kind::UdpRoute => text(&self.udp_route(&route.name).map(|it| it.spec())),
                 Kind::GrpcRoute => text(&self.grpc_route(&route.name).map(|it| it.spec())),
                 _ => text(&self.http_route(&route.name).map(|it| it.spec())),
             },

@@ -213,17 +213,8 @@ impl<S: StandIn> EventFilter<S> {
                 classes.map(|class| class.metadata.name.clone()).collect()
             }
             Kind::HttpProxy => self.http_proxies.keys().cloned().collect(),
-            Kind::TlsCertificateDelegation
-            | Kind::ExtensionService
-            | Kind::GatewayClass
-            | Kind::Gateway
-            | Kind::HttpRoute
-            | Kind::GrpcRoute
-            | Kind::ReferenceGrant
-            | Kind::BackendTlsPolicy
-            | Kind::ConfigMap
-            | Kind::Namespace
-            | Kind::Untyped(_) => Vec::new(),
+            // Of the others nothing is stood in for.
+            _ => Vec::new(),
         }
     }
 
@@ -257,19 +248,8 @@ impl<S: StandIn> EventFilter<S> {
                 self.classes.insert(class.clone());
                 touched.secrets.extend(self.all_secrets());
             }
-            Object::TlsCertificateDelegation(_)
-            | Object::ExtensionService(_)
-            | Object::GatewayClass(_)
-            | Object::Gateway(_)
-            | Object::HttpRoute(_)
-            | Object::GrpcRoute(_)
-            | Object::ReferenceGrant(_)
-            | Object::BackendTlsPolicy(_)
-            | Object::ConfigMap(_)
-            | Object::Namespace(_)
-            | Object::Untyped(_)
-            | Object::Invalid(_)
-            | Object::Unused(_) => {}
+            // Of the others nothing is stood in for.
+            _ => {}
         }
     }
 
@@ -299,23 +279,12 @@ impl<S: StandIn> EventFilter<S> {
                 self.secrets.remove(name);
                 touched.secrets.insert(name.clone());
             }
-            Kind::IngressClass => {
-                if self.classes.get(name).is_some() {
-                    self.classes.remove(name);
-                    touched.secrets.extend(self.all_secrets());
-                }
+            Kind::IngressClass if self.classes.get(name).is_some() => {
+                self.classes.remove(name);
+                touched.secrets.extend(self.all_secrets());
             }
-            Kind::TlsCertificateDelegation
-            | Kind::ExtensionService
-            | Kind::GatewayClass
-            | Kind::Gateway
-            | Kind::HttpRoute
-            | Kind::GrpcRoute
-            | Kind::ReferenceGrant
-            | Kind::BackendTlsPolicy
-            | Kind::ConfigMap
-            | Kind::Namespace
-            | Kind::Untyped(_) => {}
+            // Of the others nothing is stood in for.
+            _ => {}
         }
     }
 

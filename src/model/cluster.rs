@@ -155,6 +155,10 @@ pub enum UpstreamProtocol {
     Tls,
     /// HTTP/2 over TLS.
     H2,
+    /// Anything over TLS, for which no protocol is offered.
+    TcpOverTls,
+    /// Datagrams: the endpoints are those of a port of UDP. Nothing is said of HTTP or TLS.
+    Udp,
 }
 
 /// Limits per cluster, `None` for one that nobody reaches.

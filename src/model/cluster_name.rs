@@ -41,8 +41,10 @@ impl ClusterSettings {
         };
         name.protocol(*protocol);
         match protocol {
-            UpstreamProtocol::Http1 | UpstreamProtocol::H2c => {}
-            UpstreamProtocol::Tls | UpstreamProtocol::H2 => name.tls(tls),
+            UpstreamProtocol::Http1 | UpstreamProtocol::H2c | UpstreamProtocol::Udp => {}
+            UpstreamProtocol::Tls | UpstreamProtocol::H2 | UpstreamProtocol::TcpOverTls => {
+                name.tls(tls);
+            }
         }
         name.balancing(load_balancing);
         match discovery {
@@ -118,6 +120,8 @@ impl Name {
             UpstreamProtocol::H2c => self.add("protocol", "h2c"),
             UpstreamProtocol::Tls => self.add("protocol", "tls"),
             UpstreamProtocol::H2 => self.add("protocol", "h2"),
+            UpstreamProtocol::TcpOverTls => self.add("protocol", "tcp-tls"),
+            UpstreamProtocol::Udp => self.add("protocol", "udp"),
         }
     }
 

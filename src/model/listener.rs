@@ -96,17 +96,19 @@ impl Application {
 }
 
 /// Where connections or sessions go that are not looked into.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Forwarding {
     /// The share of one that does not exist is closed (TCP) or dropped (UDP), and so is
     /// everything where there is none, or where all weights are 0.
     pub shares: Vec<Share>,
+    /// The weight of back ends that can't be: their share is closed, or dropped.
+    pub refused: u32,
     /// How long nothing may pass before it is closed; `None` for the proxy's own limit: an hour (TCP), a minute (UDP).
     pub idle_timeout: Option<Duration>,
 }
 
 /// A share of the connections or sessions.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Share {
     /// Name of a [`super::Cluster`].
     pub cluster: Arc<str>,

@@ -16,6 +16,8 @@ pub struct EndpointSlice {
     pub address_type: AddressType,
     /// `ports`, TCP only, sorted by name, which is unique.
     pub ports: Box<[EndpointPort]>,
+    /// `ports`, UDP only, sorted by name.
+    pub udp_ports: Box<[EndpointPort]>,
     /// `endpoints`.
     pub endpoints: Box<[Endpoint]>,
 }
@@ -24,9 +26,19 @@ impl EndpointSlice {
     /// The number of the port of that name; none where it has no such port, or no number for it.
     #[must_use]
     pub fn port(&self, name: &str) -> Option<u16> {
-        let place = self.ports.binary_search_by(|port| (*port.name).cmp(name));
-        self.ports.get(place.ok()?)?.port
+        number(&self.ports, name)
     }
+
+    /// The same of UDP.
+    #[must_use]
+    pub fn udp_port(&self, name: &str) -> Option<u16> {
+        number(&self.udp_ports, name)
+    }
+}
+
+fn number(ports: &[EndpointPort], name: &str) -> Option<u16> {
+    let place = ports.binary_search_by(|port| (*port.name).cmp(name));
+    ports.get(place.ok()?)?.port
 }
 
 /// `addressType`.

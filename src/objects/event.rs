@@ -5,7 +5,8 @@ use std::sync::Arc;
 use super::{
     BackendTlsPolicy, ConfigMap, EndpointSlice, ExtensionService, Gateway, GatewayClass, GrpcRoute,
     HttpProxy, HttpRoute, Ingress, IngressClass, Kind, Metadata, Namespace, ObjectRef,
-    ReferenceGrant, Secret, Service, TlsCertificateDelegation, Untyped, for_each_kind,
+    ReferenceGrant, Secret, Service, TcpRoute, TlsCertificateDelegation, TlsRoute, UdpRoute,
+    Untyped, for_each_kind,
 };
 
 /// One change of the set of objects. Sources send nothing else, whether they read an API server or files.

@@ -47,6 +47,15 @@ macro_rules! for_each_kind {
             /// `gateway.networking.k8s.io/v1` GRPCRoute, read where that CRD exists.
             GrpcRoute: "gateway.networking.k8s.io/v1", "GRPCRoute", "grpcroutes",
                 Namespaced, Custom, grpc_routes, gateway_api::GrpcRouteWire<'_>;
+            /// `gateway.networking.k8s.io/v1` TLSRoute, read where that CRD exists.
+            TlsRoute: "gateway.networking.k8s.io/v1", "TLSRoute", "tlsroutes",
+                Namespaced, Custom, tls_routes, gateway_api::TlsRouteWire<'_>;
+            /// `gateway.networking.k8s.io/v1` TCPRoute, read where that CRD exists.
+            TcpRoute: "gateway.networking.k8s.io/v1", "TCPRoute", "tcproutes",
+                Namespaced, Custom, tcp_routes, gateway_api::TcpRouteWire<'_>;
+            /// `gateway.networking.k8s.io/v1` UDPRoute, read where that CRD exists.
+            UdpRoute: "gateway.networking.k8s.io/v1", "UDPRoute", "udproutes",
+                Namespaced, Custom, udp_routes, gateway_api::UdpRouteWire<'_>;
             /// `gateway.networking.k8s.io/v1` ReferenceGrant, read where that CRD exists.
             ReferenceGrant: "gateway.networking.k8s.io/v1", "ReferenceGrant", "referencegrants",
                 Namespaced, Custom, reference_grants, gateway_api::ReferenceGrantWire<'_>;

@@ -35,6 +35,7 @@ pub use extension_service::{CircuitBreakerPolicy, ExtensionService, ExtensionSer
 pub use field::{Field, FieldRef, as_place};
 pub use gateway_api::{
     BackendTlsPolicy, Gateway, GatewayClass, GrpcRoute, HttpRoute, Namespace, ReferenceGrant,
+    TcpRoute, TlsRoute, UdpRoute,
 };
 pub use http_proxy::HttpProxy;
 pub use ingress::{

@@ -13,6 +13,8 @@ pub struct Service {
     pub service_type: ServiceType,
     /// `spec.ports`, TCP only.
     pub ports: Box<[ServicePort]>,
+    /// `spec.ports`, UDP only. One may have the number of a port of TCP.
+    pub udp_ports: Box<[ServicePort]>,
     /// `spec.ipFamilies`, in order of preference; empty in manifests that do not say.
     pub ip_families: Box<[IpFamily]>,
     /// `spec.sessionAffinity`.

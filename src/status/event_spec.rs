@@ -149,6 +149,9 @@ fn uid_of(object: &ObjectRef, statuses: &Statuses) -> Arc<str> {
         | Kind::Gateway
         | Kind::HttpRoute
         | Kind::GrpcRoute
+        | Kind::TlsRoute
+        | Kind::TcpRoute
+        | Kind::UdpRoute
         | Kind::BackendTlsPolicy => statuses.gateway_api.get(object).map(|facts| &facts.uid),
         _ => statuses.owners.get(object),
     };

@@ -41,11 +41,14 @@ const WRITES_PER_SECOND: u32 = 50;
 const TRIES: usize = 4;
 
 /// The kinds whose status is written here.
-pub(super) const KINDS: [Kind; 5] = [
+pub(super) const KINDS: [Kind; 8] = [
     Kind::GatewayClass,
     Kind::Gateway,
     Kind::HttpRoute,
     Kind::GrpcRoute,
+    Kind::TlsRoute,
+    Kind::TcpRoute,
+    Kind::UdpRoute,
     Kind::BackendTlsPolicy,
 ];
 
@@ -78,8 +81,11 @@ impl Writer {
             Kind::GatewayClass => "writing the status of GatewayClasses",
             Kind::Gateway => "writing the status of Gateways",
             Kind::HttpRoute => "writing the status of HTTPRoutes",
-            Kind::BackendTlsPolicy => "writing the status of BackendTLSPolicies",
-            _ => "writing the status of GRPCRoutes",
+            Kind::GrpcRoute => "writing the status of GRPCRoutes",
+            Kind::TlsRoute => "writing the status of TLSRoutes",
+            Kind::TcpRoute => "writing the status of TCPRoutes",
+            Kind::UdpRoute => "writing the status of UDPRoutes",
+            _ => "writing the status of BackendTLSPolicies",
         };
         Self {
             kind,

@@ -11,7 +11,7 @@ use crate::objects::{
     ServiceType, as_place,
 };
 
-use super::service_policy::{FoundPort, ServicePolicy, find_port};
+use super::service_policy::{FoundPort, ServicePolicy, find_backend_port, find_port};
 use super::{BackendPort, ClusterSource, Input, outside_name, reason, source};
 
 /// A backend that can be served.
@@ -87,7 +87,8 @@ pub fn with_settings(
 ) -> (Arc<str>, ClusterSource) {
     let base = format_args!("{}/{port}", service.metadata.name);
     let name = settings.cluster_name(base, &discovery(service, port));
-    let is_own = settings == self::settings(policy);
+    // A port of UDP is told from one of TCP by its settings.
+    let is_own = settings == self::settings(policy) && settings.protocol != UpstreamProtocol::Udp;
     let backend = BackendPort {
         service: service.metadata.name.clone(),
         port,
@@ -119,8 +120,7 @@ fn not_there(input: Input<'_>, name: NamespacedName) -> (&'static str, String) {
 #[must_use]
 pub fn cluster(input: Input<'_>, backend: &BackendPort) -> Option<Cluster> {
     let service = input.reader.service(&backend.service)?;
-    let number = ServiceBackendPort::Number(backend.port);
-    let FoundPort { at, port, policy } = find_port(input, service, &number)?;
+    let FoundPort { at, port, policy } = find_backend_port(input, service, backend)?;
     let settings = match &backend.settings {
         Some(settings) => (**settings).clone(),
         None => settings(&policy),
@@ -143,7 +143,7 @@ pub fn cluster(input: Input<'_>, backend: &BackendPort) -> Option<Cluster> {
 fn with_certificate(input: Input<'_>, mut settings: ClusterSettings) -> ClusterSettings {
     let is_tls = matches!(
         settings.protocol,
-        UpstreamProtocol::Tls | UpstreamProtocol::H2
+        UpstreamProtocol::Tls | UpstreamProtocol::H2 | UpstreamProtocol::TcpOverTls
     );
     let ours = input.options.upstream.client_certificate.as_ref();
     if let Some(secret) = ours

@@ -18,7 +18,9 @@ mod unit;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use crate::model::{MAX_PROGRAM, PathMatch, QueryPredicate, Redirect, Route, RouteAction};
+use crate::model::{
+    Forwarding, MAX_PROGRAM, PathMatch, QueryPredicate, Redirect, Route, RouteAction,
+};
 use crate::objects::{Ingress, IngressBackend, IngressPath, IngressRule, IngressTls};
 
 pub use filters::{of_authorization, of_filters, of_host_filters, of_texts, of_token};
@@ -49,6 +51,16 @@ const TLS_HOST: u64 = 4000;
 const COMBINATION: u64 = 20_000;
 /// A TLS entry.
 const ENTRY: u64 = 100;
+
+/// A share of what is forwarded.
+const SHARE: u64 = 400;
+
+/// What forwarding costs for one host: a filter chain, and its back ends.
+pub fn forwarding(forwarding: &Forwarding) -> u64 {
+    as_cost(forwarding.shares.len())
+        .saturating_mul(SHARE)
+        .saturating_add(COMBINATION)
+}
 
 /// How a message ends that says what is left out.
 pub const EXCEEDED: &str = "it would be more than one object may come to";

@@ -3,7 +3,7 @@
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
-use crate::model::{ClusterSettings, Discovery};
+use crate::model::{ClusterSettings, Discovery, UpstreamProtocol};
 use crate::objects::{FieldRef, NamespacedName};
 
 /// One port of a Service, and how it is spoken to: what a cluster is made from.
@@ -16,6 +16,15 @@ pub struct BackendPort {
     /// How its endpoints are spoken to, where a route says that; `None` for what the Service itself says. A unit that makes them
     /// of what the Service says reads the Service.
     pub settings: Option<Arc<ClusterSettings>>,
+}
+
+impl BackendPort {
+    /// Whether it is a port of UDP.
+    #[must_use]
+    pub fn is_udp(&self) -> bool {
+        let settings = self.settings.as_ref();
+        settings.is_some_and(|settings| settings.protocol == UpstreamProtocol::Udp)
+    }
 }
 
 /// What a cluster is made from. Two of one name come to the same cluster.

@@ -95,6 +95,9 @@ pub const fn has_gateway_status(kind: Kind) -> bool {
             | Kind::Gateway
             | Kind::HttpRoute
             | Kind::GrpcRoute
+            | Kind::TlsRoute
+            | Kind::TcpRoute
+            | Kind::UdpRoute
             | Kind::BackendTlsPolicy
     )
 }

@@ -10,7 +10,7 @@ use crate::objects::{
     ServiceBackendPort, as_place,
 };
 
-use super::service_policy::{FoundPort, find_port};
+use super::service_policy::{FoundPort, find_backend_port, find_port};
 use super::{BackendPort, Input, Options, budget, reason, source};
 
 /// The endpoints of one port of a Service, under the cluster's name, and what is wrong with them. Never missing: a
@@ -69,8 +69,7 @@ fn load_assignment(input: Input<'_>, cluster: &Arc<str>, backend: &BackendPort) 
     let Some(service) = input.reader.service(&backend.service) else {
         return assignment;
     };
-    let number = ServiceBackendPort::Number(backend.port);
-    let Some(FoundPort { at, port, .. }) = find_port(input, service, &number) else {
+    let Some(FoundPort { at, port, .. }) = find_backend_port(input, service, backend) else {
         return assignment;
     };
     let slices: Vec<_> = input.reader.endpoint_slices(&backend.service).collect();
@@ -80,12 +79,16 @@ fn load_assignment(input: Input<'_>, cluster: &Arc<str>, backend: &BackendPort) 
     // Of a dual-stack Service every pod is in a slice of each family; one family is enough, and the first that
     // has endpoints is the one the Service prefers.
     let health_port = health_port(input, service, backend);
-    let ports = (&*port.name, health_port.as_deref());
+    let ports = EndpointPorts {
+        name: &port.name,
+        is_udp: backend.is_udp(),
+        health: health_port.as_deref(),
+    };
     for usable in [Usable::Ready, Usable::Terminating] {
         for family in families(service) {
             let mut zones = BTreeMap::new();
             for slice in slices.iter().filter(|slice| slice.address_type == family) {
-                collect(slice, ports, service, usable, &mut zones);
+                collect(slice, &ports, service, usable, &mut zones);
             }
             if zones.is_empty() {
                 continue;
@@ -115,8 +118,7 @@ fn health_port(input: Input<'_>, service: &Service, backend: &BackendPort) -> Op
 /// endpoints would be more than one object may come to. The same for each such port.
 fn too_many(input: Input<'_>, backend: &BackendPort) -> Option<Problem> {
     let service = input.reader.service(&backend.service)?;
-    let number = ServiceBackendPort::Number(backend.port);
-    let FoundPort { at, .. } = find_port(input, service, &number)?;
+    let FoundPort { at, .. } = find_backend_port(input, service, backend)?;
     let slices: Vec<_> = input.reader.endpoint_slices(&backend.service).collect();
     let endpoints = count(&slices);
     let ports = budget::ports(endpoints);
@@ -133,8 +135,7 @@ fn too_many(input: Input<'_>, backend: &BackendPort) -> Option<Problem> {
 /// The port of the Service that a cluster is for.
 fn port_field(input: Input<'_>, backend: &BackendPort) -> FieldRef {
     let service = input.reader.service(&backend.service);
-    let number = ServiceBackendPort::Number(backend.port);
-    let found = service.and_then(|service| find_port(input, service, &number));
+    let found = service.and_then(|service| find_backend_port(input, service, backend));
     let field = found.map_or(Field::Whole, |found| Field::Port(as_place(found.at)));
     source(Kind::Service, &backend.service, field)
 }
@@ -164,17 +165,30 @@ enum Usable {
     Terminating,
 }
 
+/// The ports of a slice that are looked for.
+struct EndpointPorts<'a> {
+    /// The name of the one that is spoken to.
+    name: &'a str,
+    is_udp: bool,
+    /// The name of the one where endpoints are asked whether they are well, if that is another.
+    health: Option<&'a str>,
+}
+
 /// Adds the usable endpoints of one slice with their zones. While a slice is rewritten an endpoint can stand in
 /// two of them; it counts once, with the zone that sorts first.
 fn collect(
     slice: &EndpointSlice,
-    (port_name, health_port): (&str, Option<&str>),
+    ports: &EndpointPorts<'_>,
     service: &Service,
     usable: Usable,
     zones: &mut BTreeMap<EndpointAddress, Arc<str>>,
 ) {
-    if let Some(port) = slice.port(port_name) {
-        let health_port = health_port.and_then(|name| slice.port(name));
+    let port = match ports.is_udp {
+        true => slice.udp_port(ports.name),
+        false => slice.port(ports.name),
+    };
+    if let Some(port) = port {
+        let health_port = ports.health.and_then(|name| slice.port(name));
         let health_port = health_port.filter(|asked| *asked != port);
         for endpoint in &slice.endpoints {
             let is_usable = match usable {

@@ -10,7 +10,7 @@ use crate::objects::{Field, Service, ServiceBackendPort, ServicePort, SessionAff
 
 use super::app_protocol::{self, upstream_protocol};
 use super::finding::{Finding, more};
-use super::{Input, annotation, reason};
+use super::{BackendPort, Input, annotation, reason};
 
 /// The annotations of Services: Contour's, and ours. The README's table is compared with this list.
 pub const SERVICE_ANNOTATIONS: [&str; 9] = [
@@ -244,6 +244,33 @@ pub struct FoundPort<'a> {
     pub port: &'a ServicePort,
     /// What the Service says of it.
     pub policy: ServicePolicy,
+}
+
+/// Finds the port that a cluster is for: one of UDP where its settings say so.
+pub fn find_backend_port<'a>(
+    input: Input<'_>,
+    service: &'a Service,
+    backend: &BackendPort,
+) -> Option<FoundPort<'a>> {
+    match backend.is_udp() {
+        true => find_udp_port(service, backend.port),
+        false => find_port(input, service, &ServiceBackendPort::Number(backend.port)),
+    }
+}
+
+/// Finds a port of UDP. What annotations say is of TCP.
+pub fn find_udp_port(service: &Service, number: u16) -> Option<FoundPort<'_>> {
+    let mut ports = service.udp_ports.iter().enumerate();
+    let (at, port) = ports.find(|(_, port)| port.port == number)?;
+    Some(FoundPort {
+        at,
+        port,
+        policy: ServicePolicy {
+            protocol: UpstreamProtocol::Udp,
+            hash_source_ip: service.session_affinity == SessionAffinity::ClientIp,
+            ..ServicePolicy::default()
+        },
+    })
 }
 
 /// Finds the port that a back end names. Names and numbers are unique in a Service.

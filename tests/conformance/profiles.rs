@@ -10,8 +10,8 @@ use crate::support::network::alone;
 use crate::support::stand::Stand;
 use crate::world::World;
 
-/// Profiles whose core is served. A profile's core tests run whether a class says that it supports them or not.
-const PROFILES: &str = "GATEWAY-HTTP,GATEWAY-GRPC";
+/// Every profile that gateways have.
+const PROFILES: &str = "GATEWAY-HTTP,GATEWAY-TLS,GATEWAY-GRPC,GATEWAY-TCP,GATEWAY-UDP";
 
 /// Tests that are skipped, because the GatewayClass does not say that it supports what they need.
 const NOT_SERVED: &str = include_str!("not_served.txt");

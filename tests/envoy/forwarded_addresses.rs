@@ -88,6 +88,7 @@ fn forwarded(host: &Host, rules: Option<&AddressRules>, ends_tls: bool) -> Serve
             cluster: "back".into(),
             weight: 1,
         }],
+        refused: 0,
         idle_timeout: None,
     };
     if !ends_tls {

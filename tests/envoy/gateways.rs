@@ -90,6 +90,7 @@ impl Plane {
             service: Some(name.into()),
             address_type: AddressType::V4,
             ports: [port].into(),
+            udp_ports: [].into(),
             endpoints: [endpoint].into(),
         })));
     }

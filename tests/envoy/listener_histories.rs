@@ -64,6 +64,7 @@ fn served(host: &Host, state: usize) -> Served {
                     cluster: format!("cluster-{state}").into(),
                     weight: 1,
                 }],
+                refused: 0,
                 idle_timeout: None,
             };
             let secret = NamespacedName::new("web", "4");

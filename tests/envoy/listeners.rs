@@ -151,6 +151,7 @@ fn to(backends: &[(&str, u32)]) -> Forwarding {
     });
     Forwarding {
         shares: shares.collect(),
+        refused: 0,
         idle_timeout: None,
     }
 }

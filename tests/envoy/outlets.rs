@@ -76,6 +76,7 @@ impl Plane {
                 app_protocol: None,
             }]
             .into(),
+            udp_ports: [].into(),
             ip_families: [].into(),
             session_affinity: SessionAffinity::None,
             publish_not_ready_addresses: false,
@@ -97,6 +98,7 @@ impl Plane {
             service: Some(name.into()),
             address_type: AddressType::V4,
             ports: [port].into(),
+            udp_ports: [].into(),
             endpoints: [endpoint].into(),
         })));
     }

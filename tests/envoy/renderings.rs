@@ -246,6 +246,7 @@ fn shares() -> Forwarding {
         shares: [("web/a", 70), ("web/b", 20), ("web/c", 10), ("web/none", 0)]
             .map(share)
             .into(),
+        refused: 0,
         idle_timeout: Some(Duration::from_secs(90)),
     }
 }
@@ -256,6 +257,7 @@ fn passthrough() -> Resource {
             cluster: "web/a".into(),
             weight: 1,
         }],
+        refused: 0,
         idle_timeout: None,
     };
     let host = Host::new("a.example.com");

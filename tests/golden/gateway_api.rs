@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use isobath::facts::{Changes, ClassSelection, Log, Store};
-use isobath::model::{Alpn, Cidr, Claimable, Spoken, TlsVersion};
+use isobath::model::{Alpn, Application, Cidr, Claimable, Forwarding, TlsVersion};
 use isobath::objects::gateway_api::{Status, StatusCondition};
 use isobath::objects::http_proxy::{AuthorizationServer, ExtensionServiceReference};
 use isobath::objects::{Event, ObjectRef};
@@ -77,9 +77,11 @@ fn translated(text: &str, options: &Options) -> String {
             let names: Vec<&str> = hostnames.iter().map(|host| host.as_str()).collect();
             let _ = write!(text, " by TLS for {}", names.join(", "));
         }
+        if let Application::Tcp(to) | Application::Udp(to) = &listener.application {
+            let _ = write!(text, " to {}", shares(to));
+        }
         text.push('\n');
         store.listen(name, Some(spoken), &mut changes);
-        assert!(spoken != Spoken::Opaque);
     }
     let input = Input::new(&store, options, &memo, &log);
     let (mut clusters, mut problems) = (BTreeMap::new(), BTreeSet::new());
@@ -96,6 +98,13 @@ fn translated(text: &str, options: &Options) -> String {
         if let Some(https) = &unit.https {
             let at = format!("{at} with {}", https.server.name);
             virtual_host(&mut text, &at, &https.virtual_host);
+        }
+        if let Some(passthrough) = &unit.passthrough {
+            let _ = writeln!(text, "{at} {host} to {}", shares(&passthrough.forwarding));
+        }
+        if let Some(tcp) = &unit.tcp {
+            let (server, to) = (&tcp.server.server().name, tcp.server.forwarding());
+            let _ = writeln!(text, "{at} with {server} {host} to {}", shares(to));
         }
         if unit.is_closed {
             let _ = writeln!(text, "{at} closed {host}");
@@ -119,6 +128,18 @@ fn translated(text: &str, options: &Options) -> String {
         }
     }
     text
+}
+
+/// Where something is forwarded to.
+fn shares(forwarding: &Forwarding) -> String {
+    let shares = forwarding.shares.iter();
+    let shares = shares.map(|share| format!("{} of {}", share.weight, share.cluster));
+    let refused = (forwarding.refused > 0).then(|| format!("{} of nobody", forwarding.refused));
+    let all: Vec<String> = shares.chain(refused).collect();
+    match all.is_empty() {
+        true => "nobody".to_owned(),
+        false => all.join(", "),
+    }
 }
 
 fn status(text: &mut String, status: &Status) {

@@ -33,7 +33,7 @@ impl Generator {
             "name": self.text(NAMES),
             "hostname": self.text(HOSTS),
             "port": self.number(&[80, 443]),
-            "protocol": self.text(&["HTTP", "HTTPS", "TCP"]),
+            "protocol": self.text(&["HTTP", "HTTPS", "TCP", "TLS"]),
             "tls": {"certificateRefs": self.list(2, |this| json!({"name": this.text(&["cert", "rsa"]), "namespace": this.text(&["east", "west"])}))},
             "allowedRoutes": {
                 "namespaces": {"from": self.text(&["All", "Same", "Selector"]), "selector": {"matchLabels": {"env": self.text(&["test"])}}},
@@ -61,6 +61,14 @@ impl Generator {
             "filters": this.list(2, Self::route_filter),
             "backendRefs": this.list(3, Self::backend_ref),
         }));
+        self.gateway_route(rules)
+    }
+
+    pub fn opaque_route(&mut self) -> Value {
+        let rules = self.list(
+            1,
+            |this| json!({"backendRefs": this.list(3, Self::backend_ref)}),
+        );
         self.gateway_route(rules)
     }
 

@@ -187,6 +187,9 @@ impl Generator {
                 | Kind::Gateway
                 | Kind::HttpRoute
                 | Kind::GrpcRoute
+                | Kind::TlsRoute
+                | Kind::TcpRoute
+                | Kind::UdpRoute
                 | Kind::ReferenceGrant
                 | Kind::BackendTlsPolicy
                 | Kind::ConfigMap
@@ -211,6 +214,7 @@ impl Generator {
             Kind::Gateway => self.gateway(),
             Kind::HttpRoute => self.http_route(),
             Kind::GrpcRoute => self.grpc_route(),
+            Kind::TlsRoute | Kind::TcpRoute | Kind::UdpRoute => self.opaque_route(),
             Kind::ReferenceGrant => self.reference_grant(),
             Kind::BackendTlsPolicy => self.backend_tls_policy(),
             Kind::ConfigMap => self.config_map(),

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use isobath::objects::gateway_api::*;
 use isobath::objects::{
     Gateway, GatewayClass, GrpcRoute, HttpRoute, Metadata, Namespace, Object, ReferenceGrant,
+    TcpRoute, TlsRoute, UdpRoute,
 };
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -80,37 +81,52 @@ fn hostname() -> impl Strategy<Value = Option<Arc<str>>> {
 
 fn listener() -> impl Strategy<Value = Listener> {
     let name = select(&["one", "two", "three"][..]);
-    let protocol = prop_oneof![4 => Just(("HTTP", 80)), 4 => Just(("HTTPS", 443)), 1 => Just(("HTTP", 443)), 1 => Just(("TCP", 80))];
+    let protocol = prop_oneof![4 => Just(("HTTP", 80)), 4 => Just(("HTTPS", 443)), 1 => Just(("HTTP", 443)), 1 => Just(("TCP", 80)), 2 => Just(("TCP", 81)), 2 => Just(("TLS", 443)), 1 => Just(("UDP", 80))];
     let secrets = prop::collection::vec(reference("Secret", &SECRETS), 0..3);
     let namespaces = prop_oneof![
         3 => Just(RouteNamespaces::All),
         1 => Just(RouteNamespaces::Same),
         1 => labels().prop_map(|labels| RouteNamespaces::Selector(LabelSelector { labels, expressions: Box::default() })),
     ];
-    let kinds = prop::option::weighted(0.2, select(&["HTTPRoute", "GRPCRoute", "TCPRoute"][..]));
-    (name, hostname(), protocol, secrets, namespaces, kinds).prop_map(
-        |(name, hostname, (protocol, port), secrets, namespaces, kinds)| Listener {
-            name: name.into(),
-            hostname,
-            port,
-            protocol: protocol.into(),
-            tls: (protocol == "HTTPS").then(|| ListenerTls {
-                certificates: secrets.into(),
-                ..ListenerTls::default()
-            }),
-            allowed_routes: AllowedRoutes {
-                namespaces,
-                kinds: kinds
-                    .into_iter()
-                    .map(|kind| RouteGroupKind {
-                        group: GROUP.into(),
-                        kind: kind.into(),
-                    })
-                    .collect(),
-            },
-            has_filters: false,
-        },
+    let kinds = prop::option::weighted(
+        0.2,
+        select(&["HTTPRoute", "GRPCRoute", "TLSRoute", "TCPRoute"][..]),
+    );
+    let passes_through = any::<bool>();
+    (
+        (name, hostname()),
+        protocol,
+        secrets,
+        passes_through,
+        namespaces,
+        kinds,
     )
+        .prop_map(
+            |((name, hostname), (protocol, port), secrets, passes_through, namespaces, kinds)| {
+                Listener {
+                    name: name.into(),
+                    hostname,
+                    port,
+                    protocol: protocol.into(),
+                    tls: ["HTTPS", "TLS"].contains(&protocol).then(|| ListenerTls {
+                        passes_through: protocol == "TLS" && passes_through,
+                        certificates: secrets.into(),
+                        ..ListenerTls::default()
+                    }),
+                    allowed_routes: AllowedRoutes {
+                        namespaces,
+                        kinds: kinds
+                            .into_iter()
+                            .map(|kind| RouteGroupKind {
+                                group: GROUP.into(),
+                                kind: kind.into(),
+                            })
+                            .collect(),
+                    },
+                    has_filters: false,
+                }
+            },
+        )
 }
 
 pub fn gateway() -> impl Strategy<Value = Object> {
@@ -351,6 +367,42 @@ pub fn backend_tls_policy() -> impl Strategy<Value = Object> {
                 status: Arc::default(),
             }))
         })
+}
+
+fn opaque() -> impl Strategy<Value = Box<[BackendRef]>> {
+    backends().prop_map(|backends| backends.iter().map(|it| it.backend.clone()).collect())
+}
+
+pub fn tls_route() -> impl Strategy<Value = Object> {
+    (head(&["tls", "more"]), route_head(), opaque()).prop_map(|(metadata, head, backends)| {
+        Object::TlsRoute(Arc::new(TlsRoute {
+            metadata,
+            head,
+            backends,
+        }))
+    })
+}
+
+pub fn tcp_route() -> impl Strategy<Value = Object> {
+    (head(&["tcp", "more"]), route_head(), opaque()).prop_map(|(metadata, mut head, backends)| {
+        head.hostnames = Box::default();
+        Object::TcpRoute(Arc::new(TcpRoute {
+            metadata,
+            head,
+            backends,
+        }))
+    })
+}
+
+pub fn udp_route() -> impl Strategy<Value = Object> {
+    (head(&["udp", "more"]), route_head(), opaque()).prop_map(|(metadata, mut head, backends)| {
+        head.hostnames = Box::default();
+        Object::UdpRoute(Arc::new(UdpRoute {
+            metadata,
+            head,
+            backends,
+        }))
+    })
 }
 
 pub fn reference_grant() -> impl Strategy<Value = Object> {

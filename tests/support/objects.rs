@@ -13,6 +13,7 @@ mod http_proxies;
 
 use gateways::{
     backend_tls_policy, gateway, gateway_class, grpc_route, http_route, namespace, reference_grant,
+    tcp_route, tls_route, udp_route,
 };
 use http_proxies::{extension_service, http_proxy};
 use isobath::objects::*;
@@ -207,6 +208,8 @@ pub fn service() -> impl Strategy<Value = Object> {
                 Object::Service(Arc::new(Service {
                     metadata,
                     service_type,
+                    // The same numbers under the same names, of UDP: as many as the family says.
+                    udp_ports: ports.iter().take(families.len()).cloned().collect(),
                     ports: ports.into(),
                     ip_families: families.into(),
                     session_affinity: if affinity {
@@ -283,6 +286,7 @@ pub fn endpoint_slice() -> impl Strategy<Value = Object> {
                 metadata,
                 service: service.map(Arc::from),
                 address_type,
+                udp_ports: ports.iter().skip(1).cloned().collect(),
                 ports: ports.into(),
                 endpoints: endpoints.collect(),
             }))
@@ -412,6 +416,9 @@ fn valid(kind: Kind) -> BoxedStrategy<Object> {
         Kind::Gateway => gateway().boxed(),
         Kind::HttpRoute => http_route().boxed(),
         Kind::GrpcRoute => grpc_route().boxed(),
+        Kind::TlsRoute => tls_route().boxed(),
+        Kind::TcpRoute => tcp_route().boxed(),
+        Kind::UdpRoute => udp_route().boxed(),
         Kind::ReferenceGrant => reference_grant().boxed(),
         Kind::BackendTlsPolicy => backend_tls_policy().boxed(),
         Kind::ConfigMap => config_map().boxed(),
@@ -426,7 +433,13 @@ const fn weight(kind: Kind) -> u32 {
         Kind::Ingress => 8,
         Kind::Service | Kind::EndpointSlice | Kind::Secret => 4,
         Kind::HttpProxy | Kind::Gateway | Kind::HttpRoute => 6,
-        Kind::GatewayClass | Kind::ReferenceGrant | Kind::GrpcRoute | Kind::Namespace => 2,
+        Kind::GatewayClass
+        | Kind::ReferenceGrant
+        | Kind::GrpcRoute
+        | Kind::TlsRoute
+        | Kind::TcpRoute
+        | Kind::UdpRoute
+        | Kind::Namespace => 2,
         Kind::BackendTlsPolicy | Kind::ConfigMap => 2,
         Kind::IngressClass
         | Kind::TlsCertificateDelegation

@@ -32,6 +32,7 @@ pub(super) fn made_slice(
             name: port.name.clone(),
             port: Some(address.port()),
         }]),
+        udp_ports: Box::default(),
         endpoints: Box::new([Endpoint {
             address: address.ip(),
             ready: true,
@@ -73,6 +74,7 @@ pub(super) fn made_for_unknown_hosts(
         metadata: made_metadata(name.clone()),
         service_type: ServiceType::Endpoints,
         ports: Box::new([port]),
+        udp_ports: Box::default(),
         ip_families: Box::default(),
         session_affinity: SessionAffinity::None,
         publish_not_ready_addresses: false,

@@ -88,6 +88,7 @@ fn service(service: &str, ports: &[(&str, u16)]) -> Object {
                 app_protocol: None,
             })
             .collect(),
+        udp_ports: Box::default(),
         ip_families: Box::default(),
         session_affinity: SessionAffinity::None,
         publish_not_ready_addresses: false,

@@ -109,6 +109,8 @@ fn settings() -> impl Strategy<Value = ClusterSettings> {
         UpstreamProtocol::H2c,
         UpstreamProtocol::Tls,
         UpstreamProtocol::H2,
+        UpstreamProtocol::TcpOverTls,
+        UpstreamProtocol::Udp,
     ]);
     let proxy_protocol = option::of(sample::select(vec![ProxyProtocol::V1, ProxyProtocol::V2]));
     let families = sample::select(vec![
@@ -143,8 +145,12 @@ fn settings() -> impl Strategy<Value = ClusterSettings> {
                     panic_threshold: Percent::new(panic_threshold).unwrap(),
                     // Without TLS it is nothing, and not told.
                     tls: match protocol {
-                        UpstreamProtocol::Http1 | UpstreamProtocol::H2c => UpstreamTls::default(),
-                        UpstreamProtocol::Tls | UpstreamProtocol::H2 => tls,
+                        UpstreamProtocol::Http1 | UpstreamProtocol::H2c | UpstreamProtocol::Udp => {
+                            UpstreamTls::default()
+                        }
+                        UpstreamProtocol::Tls
+                        | UpstreamProtocol::H2
+                        | UpstreamProtocol::TcpOverTls => tls,
                     },
                     proxy_protocol,
                     max_requests_per_connection: most.and_then(NonZeroU32::new),

@@ -81,7 +81,7 @@ impl<'a> Wire<'a> for SliceWire<'a> {
                 return Err(not_supported("addressType", other, &supported));
             }
         };
-        let ports = ports(&self.ports.0)?;
+        let [ports, udp_ports] = ports(&self.ports.0)?;
         at_most("endpoints", self.endpoints.0.len(), MAX_ENDPOINTS)?;
         let mut endpoints = Vec::with_capacity(self.endpoints.0.len());
         for (index, Struct(wire)) in self.endpoints.0.iter().enumerate() {
@@ -93,16 +93,17 @@ impl<'a> Wire<'a> for SliceWire<'a> {
             service: service.filter(|name| !name.is_empty()),
             address_type,
             ports,
+            udp_ports,
             endpoints: endpoints.into(),
         })))
     }
 }
 
-/// `validatePorts`. The number is checked by nobody: one that is none is kept as no number.
-fn ports(wires: &[Struct<PortWire<'_>>]) -> Result<Box<[EndpointPort]>, FieldError> {
+/// `validatePorts`; the ports of TCP and those of UDP. The number is checked by nobody: one that is none is kept as no number.
+fn ports(wires: &[Struct<PortWire<'_>>]) -> Result<[Box<[EndpointPort]>; 2], FieldError> {
     const MAX_PORTS: usize = 20_000;
     at_most("ports", wires.len(), MAX_PORTS)?;
-    let mut ports = Vec::with_capacity(wires.len());
+    let (mut tcp, mut udp) = (Vec::with_capacity(wires.len()), Vec::new());
     let mut names = std::collections::BTreeSet::new();
     for (index, Struct(wire)) in wires.iter().enumerate() {
         let at = format!("ports[{index}]");
@@ -128,18 +129,23 @@ fn ports(wires: &[Struct<PortWire<'_>>]) -> Result<Box<[EndpointPort]>, FieldErr
             let at = format_args!("{at}.appProtocol");
             validate::qualified_name(at, app_protocol.as_str())?;
         }
-        if protocol == "TCP" {
-            ports.push(EndpointPort {
-                name: Arc::from(name),
-                port: wire
-                    .port
-                    .and_then(|Int(port)| u16::try_from(port).ok())
-                    .filter(|port| *port != 0),
-            });
-        }
+        let of_protocol = match protocol {
+            "TCP" => &mut tcp,
+            "UDP" => &mut udp,
+            _ => continue,
+        };
+        of_protocol.push(EndpointPort {
+            name: Arc::from(name),
+            port: wire
+                .port
+                .and_then(|Int(port)| u16::try_from(port).ok())
+                .filter(|port| *port != 0),
+        });
     }
-    ports.sort_by(|a: &EndpointPort, b| a.name.cmp(&b.name));
-    Ok(ports.into())
+    Ok([tcp, udp].map(|mut ports| {
+        ports.sort_by(|a: &EndpointPort, b| a.name.cmp(&b.name));
+        ports.into()
+    }))
 }
 
 /// `validateEndpoints`, one of them; none where its addresses are names.

@@ -100,10 +100,12 @@ impl<'a> Wire<'a> for ServiceWire<'a> {
                 }
             });
         }
+        let [ports, udp_ports] = ports(&spec.ports.0)?;
         Ok(Object::Service(Arc::new(Service {
             metadata,
             service_type,
-            ports: ports(&spec.ports.0)?,
+            ports,
+            udp_ports,
             ip_families: ip_families.into(),
             session_affinity,
             publish_not_ready_addresses: spec.publish_not_ready_addresses.0,
@@ -122,10 +124,10 @@ fn external_name(name: &str) -> Result<ServiceType, FieldError> {
     Ok(ServiceType::ExternalName(Arc::from(name)))
 }
 
-/// `validateServicePort` and the two rules on duplicates. Those of other protocols than TCP are checked and
+/// `validateServicePort` and the two rules on duplicates; the ports of TCP and those of UDP. Those of SCTP are checked and
 /// left out.
-fn ports(wires: &[Struct<PortWire<'_>>]) -> Result<Box<[ServicePort]>, FieldError> {
-    let mut ports = Vec::with_capacity(wires.len());
+fn ports(wires: &[Struct<PortWire<'_>>]) -> Result<[Box<[ServicePort]>; 2], FieldError> {
+    let (mut tcp, mut udp) = (Vec::with_capacity(wires.len()), Vec::new());
     let mut names = BTreeSet::new();
     let mut numbers = BTreeSet::new();
     for (index, Struct(wire)) in wires.iter().enumerate() {
@@ -148,18 +150,21 @@ fn ports(wires: &[Struct<PortWire<'_>>]) -> Result<Box<[ServicePort]>, FieldErro
         if !numbers.insert((protocol, port)) {
             return Err(duplicate(at, &format!("{port}/{protocol}")));
         }
-        if protocol == "TCP" {
-            ports.push(ServicePort {
-                name: Arc::from(name),
-                port,
-                app_protocol: wire
-                    .app_protocol
-                    .as_ref()
-                    .map(|text| Arc::from(text.as_str())),
-            });
-        }
+        let of_protocol = match protocol {
+            "TCP" => &mut tcp,
+            "UDP" => &mut udp,
+            _ => continue,
+        };
+        of_protocol.push(ServicePort {
+            name: Arc::from(name),
+            port,
+            app_protocol: wire
+                .app_protocol
+                .as_ref()
+                .map(|text| Arc::from(text.as_str())),
+        });
     }
-    Ok(ports.into())
+    Ok([tcp.into(), udp.into()])
 }
 
 /// The protocol of a port, TCP where none is given.

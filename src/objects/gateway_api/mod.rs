@@ -22,7 +22,7 @@ pub use reference::{BackendRef, ObjectReference, ParametersReference, ParentRefe
 pub use route::{
     CorsFilter, Filter, GrpcMatch, GrpcMethod, GrpcRoute, GrpcRule, HeaderModifier, HttpMatch,
     HttpRoute, HttpRule, MirrorFilter, NameValue, PathMatch, PathModifier, RedirectFilter, Retry,
-    RouteHead, RuleBackend, UrlRewriteFilter, ValueMatch,
+    RouteHead, RuleBackend, TcpRoute, TlsRoute, UdpRoute, UrlRewriteFilter, ValueMatch,
 };
 pub use status::{ConditionStatus, ListenerStatus, ParentStatus, Status, StatusCondition};
 

@@ -1,4 +1,5 @@
-//! HTTPRoute and GRPCRoute.
+//! HTTPRoute and GRPCRoute, and the routes of what is not looked into: TLSRoute, TCPRoute and
+//! UDPRoute.
 
 use std::fmt;
 use std::sync::Arc;
@@ -82,6 +83,37 @@ impl GrpcRoute {
     pub fn spec(&self) -> impl PartialEq + fmt::Debug {
         (&self.metadata, self.head.spec(), &self.rules)
     }
+}
+
+macro_rules! opaque_routes {
+    ($($(#[$doc:meta])* $name:ident;)*) => {$(
+        $(#[$doc])*
+        #[derive(Clone, Debug, PartialEq, Eq)]
+        pub struct $name {
+            /// Name and age.
+            pub metadata: Metadata,
+            /// What all routes have.
+            pub head: RouteHead,
+            /// `spec.rules[0].backendRefs`.
+            pub backends: Box<[BackendRef]>,
+        }
+
+        impl $name {
+            /// All of it but the status.
+            #[must_use]
+            pub fn spec(&self) -> impl PartialEq + fmt::Debug {
+                (&self.metadata, self.head.spec(), &self.backends)
+            }
+        }
+    )*};
+}
+opaque_routes! {
+    /// A TLSRoute.
+    TlsRoute;
+    /// A TCPRoute.
+    TcpRoute;
+    /// A UDPRoute.
+    UdpRoute;
 }
 
 /// `spec.rules[]` of an HTTPRoute.

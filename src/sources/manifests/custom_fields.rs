@@ -262,6 +262,9 @@ mod tests {
                     "GatewayClass",
                     "HTTPRoute",
                     "ReferenceGrant",
+                    "TCPRoute",
+                    "TLSRoute",
+                    "UDPRoute",
                 ],
             ),
         ] {

@@ -213,7 +213,7 @@ mod tests {
         }
         for (version, kind) in [
             ("contour.heptio.com/v1beta1", "IngressRoute"),
-            ("gateway.networking.k8s.io/v1", "TLSRoute"),
+            ("gateway.networking.k8s.io/v1", "ListenerSet"),
             ("traefik.io/v1alpha1", "IngressRoute"),
             ("networking.istio.io/v1", "VirtualService"),
             ("v1", "Endpoints"),

@@ -46,6 +46,9 @@ pub(super) fn unknown(kind: Kind, object: &mut Map<String, Value>) -> Vec<Unknow
         | Kind::Gateway
         | Kind::HttpRoute
         | Kind::GrpcRoute
+        | Kind::TlsRoute
+        | Kind::TcpRoute
+        | Kind::UdpRoute
         | Kind::ReferenceGrant
         | Kind::BackendTlsPolicy => {
             custom_fields::walk(kind.name(), fields.object, &fields.path, fields.found);

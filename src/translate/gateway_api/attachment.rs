@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use crate::model::{Claimable, Front, Host};
 use crate::objects::gateway_api::{GROUP, ParentReference, RouteHead, RouteNamespaces};
-use crate::objects::{Kind, NamespacedName, ObjectRef};
+use crate::objects::{NamespacedName, ObjectRef};
 use crate::translate::Input;
 
-use super::effective::{BoundListener, EffectiveListener};
+use super::effective::{BoundListener, EffectiveListener, Protocol};
 use super::fault::Fault;
 use super::gateway::EffectiveGateway;
 use super::hostname;
@@ -46,12 +46,14 @@ pub struct AttachedTo {
     pub binds: Box<[Arc<str>]>,
     /// The names that both are for.
     pub hosts: Box<[Host]>,
+    /// Whether no names are told apart there.
+    pub is_opaque: bool,
 }
 
 impl Attachment {
     /// Reads a route and its parents.
     pub fn of(input: Input<'_>, route: &ObjectRef) -> Self {
-        let Some(head) = head(input, route) else {
+        let Some(head) = input.reader.route_head(route) else {
             return Self::default();
         };
         let mut left = MOST_PAIRS;
@@ -71,6 +73,10 @@ impl Attachment {
             let (parent, name) = (listener.parent.clone(), listener.listener.clone());
             claims.insert(Claimable::Attached(parent, name));
             for bind in &listener.binds {
+                if listener.is_opaque {
+                    claims.insert(Claimable::Listener(bind.clone()));
+                    continue;
+                }
                 let front = Front::Listener(bind.clone());
                 let hosts = listener.hosts.iter();
                 claims.extend(hosts.map(|host| Claimable::Host(front.clone(), host.clone())));
@@ -103,15 +109,6 @@ impl Attachment {
                 && it.binds.iter().any(|name| **name == *bind)
         });
         of_listener.any(|it| it.hosts.iter().any(|common| hostname::covers(common, host)))
-    }
-}
-
-/// What all routes have, of one of whatever kind.
-pub fn head<'a>(input: Input<'a>, route: &ObjectRef) -> Option<&'a RouteHead> {
-    match route.kind {
-        Kind::HttpRoute => Some(&input.reader.http_route(route)?.head),
-        Kind::GrpcRoute => Some(&input.reader.grpc_route(route)?.head),
-        _ => None,
     }
 }
 
@@ -200,9 +197,10 @@ fn attached_to(
         parent: listener.parent.clone(),
         listener: listener.name.clone(),
         binds: served
-            .map(|address| bind_name(*address, listener.port))
+            .map(|address| bind_name(*address, (listener.port, listener.transport())))
             .collect(),
         hosts: hosts.into_iter().collect(),
+        is_opaque: listener.protocol.is_some_and(Protocol::is_opaque),
     })
 }
 

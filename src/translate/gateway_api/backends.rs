@@ -3,16 +3,16 @@
 use std::sync::Arc;
 
 use crate::model::{
-    BackendOptions, Fraction, Mirror, PathRewrite, Refused, RefusedStatus, UpstreamProtocol,
-    WeightedCluster,
+    BackendOptions, Forwarding, Fraction, Mirror, PathRewrite, Refused, RefusedStatus, Share,
+    UpstreamProtocol, WeightedCluster,
 };
 use crate::objects::gateway_api::{BackendRef, Filter, MirrorFilter, RuleBackend};
 use crate::objects::{ObjectRef, Service, ServiceBackendPort, ServicePort, ServiceType};
-use crate::translate::service_policy::{FoundPort, ServicePolicy, find_port};
+use crate::translate::service_policy::{FoundPort, ServicePolicy, find_port, find_udp_port};
 use crate::translate::{app_protocol, backend};
 
 use super::backend_tls;
-use super::context::{Made, Unserved, rewrite, twice};
+use super::context::{Carries, Made, Unserved, rewrite, twice};
 use super::fault::Fault;
 use super::grants::permitted;
 use super::headers::Changes;
@@ -139,6 +139,24 @@ fn own(made: &mut Made<'_>, filters: &[Filter]) -> Result<Option<Own>, Unserved>
     Ok(Some(options))
 }
 
+/// Where connections go that are not looked into.
+pub fn forwarding(made: &mut Made<'_>, backends: &[BackendRef]) -> Forwarding {
+    let mut forwarding = Forwarding::default();
+    for backend in backends {
+        match cluster(made, backend) {
+            Ok(target) => forwarding.shares.push(Share {
+                cluster: target.cluster,
+                weight: backend.weight,
+            }),
+            Err(fault) => {
+                made.references.extend(fault);
+                forwarding.refused = forwarding.refused.saturating_add(backend.weight);
+            }
+        }
+    }
+    forwarding
+}
+
 /// Who gets copies; nobody where the target can't be.
 pub fn mirror(made: &mut Made<'_>, wanted: &MirrorFilter) -> Result<Option<Mirror>, Unserved> {
     let (numerator, denominator) = wanted.fraction;
@@ -168,19 +186,24 @@ fn cluster(made: &mut Made<'_>, wanted: &BackendRef) -> Result<Target, Option<Fa
     let (service, port, policy) = found(made, wanted)?;
     let input = made.input;
     let mut settings = backend::settings(&policy);
-    if made.is_grpc {
-        settings.protocol = match settings.protocol {
-            UpstreamProtocol::Http1 | UpstreamProtocol::H2c => UpstreamProtocol::H2c,
-            UpstreamProtocol::Tls | UpstreamProtocol::H2 => UpstreamProtocol::H2,
-        };
-    }
-    if let Some(by_tls) = backend_tls::of_port(input, &service.metadata.name, &port.name) {
+    settings.protocol = match (made.carries, settings.protocol) {
+        (Carries::Http, spoken) => spoken,
+        (Carries::Grpc, UpstreamProtocol::Tls | UpstreamProtocol::H2) => UpstreamProtocol::H2,
+        (Carries::Grpc, _) => UpstreamProtocol::H2c,
+        // What the Service says of what is spoken is what goes through.
+        (Carries::Tcp | Carries::Ended, _) => UpstreamProtocol::Http1,
+        (Carries::Udp, _) => UpstreamProtocol::Udp,
+    };
+    if made.carries.is_policed()
+        && let Some(by_tls) = backend_tls::of_port(input, &service.metadata.name, &port.name)
+    {
         settings.tls = backend_tls::backend_tls(input, by_tls)
             .tls
             .map_err(|_| None)?;
-        settings.protocol = match settings.protocol {
-            UpstreamProtocol::Http1 | UpstreamProtocol::Tls => UpstreamProtocol::Tls,
-            UpstreamProtocol::H2c | UpstreamProtocol::H2 => UpstreamProtocol::H2,
+        settings.protocol = match (made.carries, settings.protocol) {
+            (Carries::Ended, _) => UpstreamProtocol::TcpOverTls,
+            (_, UpstreamProtocol::H2c | UpstreamProtocol::H2) => UpstreamProtocol::H2,
+            _ => UpstreamProtocol::Tls,
         };
     }
     let (cluster, source) = backend::with_settings(service, port.port, &policy, settings);
@@ -204,7 +227,7 @@ fn found<'a>(
         return Err(Fault::new("InvalidKind", message));
     }
     let name = permitted(input, (kind.name(), &route.namespace), object)?;
-    if !input.reader.backend_tls_policies(&name).is_empty() {
+    if made.carries.is_policed() && !input.reader.backend_tls_policies(&name).is_empty() {
         made.policed.insert(name.clone());
     }
     let not_found = |message: String| Fault::new("BackendNotFound", message);
@@ -215,8 +238,11 @@ fn found<'a>(
         let message = format!("the back end with Service {name} names no port");
         return Err(not_found(message));
     };
-    let port = ServiceBackendPort::Number(number);
-    let Some(FoundPort { port, policy, .. }) = find_port(input, service, &port) else {
+    let found = match made.carries {
+        Carries::Udp => find_udp_port(service, number),
+        _ => find_port(input, service, &ServiceBackendPort::Number(number)),
+    };
+    let Some(FoundPort { port, policy, .. }) = found else {
         return Err(not_found(format!("Service {name} has no port {number}")));
     };
     if let ServiceType::ExternalName(external) = &service.service_type
@@ -226,6 +252,7 @@ fn found<'a>(
         return Err(not_found(message));
     }
     if let Some(spoken) = &port.app_protocol
+        && !made.carries.is_opaque()
         && app_protocol::upstream_protocol(spoken).is_none()
     {
         let message = format!(

@@ -7,9 +7,12 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use crate::model::{Application, Host, Listener};
+use crate::objects::ObjectRef;
 use crate::translate::{Input, ListenerUnit};
 
-use super::effective::{BoundListener, EffectiveListener, Protocol};
+use super::attachment::hostname_for;
+use super::context::Carries;
+use super::effective::{BoundListener, EffectiveListener, Protocol, Transport};
 use super::hostname;
 
 /// What is at an address and port. The name of the model's listener says which these are.
@@ -17,16 +20,17 @@ use super::hostname;
 pub struct Bind {
     /// Where it is; `None` where no Gateway has it.
     pub address: Option<SocketAddr>,
-    /// Whether it is for clear text.
-    pub is_clear: bool,
-    /// The listeners, by their hostnames from the narrowest to the widest, one of each. Those that are not accepted are among them.
+    /// What is spoken there; of TLS any that ends it or not.
+    pub protocol: Option<Protocol>,
+    /// The listeners, by their hostnames from the narrowest to the widest, one of each. Those that are not accepted are among
+    /// them, but where nothing tells hosts apart: there is the one that is served.
     pub listeners: Box<[BoundListener]>,
 }
 
 impl Bind {
     /// Finds what is there.
     pub fn of(input: Input<'_>, name: &str) -> Self {
-        let Some(address) = address_of(name) else {
+        let Some((address, transport)) = address_of(name) else {
             return Self::default();
         };
         let gateways = input.reader.gateways_at(address.ip()).into_iter();
@@ -34,11 +38,14 @@ impl Bind {
         let Some(gateway) = gateways.find(|it| it.addresses.contains(&address.ip())) else {
             return Self::default();
         };
-        let mut listeners: Vec<_> = gateway.naming(address.port()).collect();
-        let Some(accepted) = listeners.iter().find(|it| it.fault.is_none()) else {
+        let bind = (address.port(), transport);
+        let Some(accepted) = gateway.at(bind).find(|it| it.fault.is_none()) else {
             return Self::default();
         };
-        let is_clear = accepted.protocol == Some(Protocol::Http);
+        let mut listeners: Vec<_> = match accepted.has_names() {
+            true => gateway.naming(bind).collect(),
+            false => vec![accepted],
+        };
         listeners.sort_by_cached_key(|it| {
             let is_refused = it.fault.is_some();
             (
@@ -50,7 +57,7 @@ impl Bind {
         listeners.dedup_by(|one, before| one.hostname == before.hostname);
         Self {
             address: Some(address),
-            is_clear,
+            protocol: accepted.protocol,
             listeners: listeners
                 .into_iter()
                 .map(EffectiveListener::bound)
@@ -70,34 +77,71 @@ impl Bind {
         listeners.find(|it| it.hostname == *hostname)
     }
 
-    /// The listener as it is served.
-    pub fn unit(&self, name: &Arc<str>) -> ListenerUnit {
-        let Some(address) = self.address else {
+    /// The listener as it is served. `claims`: who claims it, oldest first.
+    pub fn unit(&self, input: Input<'_>, name: &Arc<str>, claims: &[ObjectRef]) -> ListenerUnit {
+        let (Some(address), Some(protocol)) = (self.address, self.protocol) else {
             return ListenerUnit::default();
         };
-        ListenerUnit {
-            listener: Some(Listener {
-                name: name.clone(),
-                address,
-                application: match self.is_clear {
-                    true => Application::Http,
-                    false => Application::Tls,
-                },
-            }),
-            hostnames: (!self.is_clear).then(|| self.hostnames().into()),
-            ..ListenerUnit::default()
-        }
+        let mut unit = ListenerUnit::default();
+        let application = match protocol {
+            Protocol::Http => Application::Http,
+            Protocol::Https | Protocol::Passthrough | Protocol::Tls => {
+                unit.hostnames = Some(self.hostnames().into());
+                Application::Tls
+            }
+            Protocol::Tcp | Protocol::Udp => {
+                let rules = self.listeners.first().and_then(|listener| {
+                    let route = opaque_route(input, (name, listener), &Host::any(), claims)?;
+                    Some(input.route_rules(route))
+                });
+                let rules = rules.unwrap_or_default();
+                let forwarding = rules.forwarding.clone();
+                unit.clusters = rules.clusters_of(&forwarding);
+                match protocol.transport() {
+                    Transport::Tcp => Application::Tcp(forwarding),
+                    Transport::Udp => Application::Udp(forwarding),
+                }
+            }
+        };
+        unit.listener = Some(Listener {
+            name: name.clone(),
+            address,
+            application,
+        });
+        unit
     }
 }
 
-/// The address and port that the name of a listener says.
-fn address_of(name: &str) -> Option<SocketAddr> {
-    let (address, port) = name
-        .strip_prefix("gw/")?
-        .strip_suffix("/tcp")?
-        .split_once('/')?;
+/// The route that gets what is not looked into, of those that claim it and are attached there: that with the narrowest hostname
+/// of its own, and of several the oldest, which comes first.
+pub fn opaque_route<'a>(
+    input: Input<'_>,
+    (name, listener): (&str, &BoundListener),
+    host: &Host,
+    claims: &'a [ObjectRef],
+) -> Option<&'a ObjectRef> {
+    let is_opaque = |it: &&ObjectRef| Carries::of(it.kind).is_opaque();
+    let routes = claims.iter().filter(is_opaque);
+    let attached = routes.filter(|it| input.attachment(it).serves(name, listener, host));
+    // Of equals it is the first.
+    attached.min_by_key(|route| {
+        let head = input.reader.route_head(route);
+        let hostname = head.and_then(|head| hostname_for(head, host));
+        hostname.as_ref().map(hostname::rank)
+    })
+}
+
+/// The address and port that the name of a listener says, and what carries it.
+fn address_of(name: &str) -> Option<(SocketAddr, Transport)> {
+    let (rest, transport) = name.strip_prefix("gw/")?.rsplit_once('/')?;
+    let transport = match transport {
+        "tcp" => Transport::Tcp,
+        "udp" => Transport::Udp,
+        _ => return None,
+    };
+    let (address, port) = rest.split_once('/')?;
     let address: IpAddr = address.parse().ok()?;
-    Some(SocketAddr::new(address, port.parse().ok()?))
+    Some((SocketAddr::new(address, port.parse().ok()?), transport))
 }
 
 #[cfg(test)]
@@ -110,14 +154,19 @@ mod tests {
         for (address, expected) in [
             ("127.9.0.1:80", "gw/127.9.0.1/80/tcp"),
             ("[2001:db8::1]:8443", "gw/2001:db8::1/8443/tcp"),
+            ("127.9.0.1:53", "gw/127.9.0.1/53/udp"),
         ] {
             let address: Option<SocketAddr> = address.parse().ok();
-            let name = address.map(|it| bind_name(it.ip(), it.port()));
+            let transport = match expected.ends_with("udp") {
+                true => Transport::Udp,
+                false => Transport::Tcp,
+            };
+            let name = address.map(|it| bind_name(it.ip(), (it.port(), transport)));
             assert_eq!(name.as_deref(), Some(expected));
             assert!(Listener::is_name(expected));
-            assert_eq!(address_of(expected), address);
+            assert_eq!(address_of(expected), address.map(|it| (it, transport)));
         }
-        for other in ["http", "gw/", "gw/a/80/tcp", "gw/127.0.0.1/80/udp"] {
+        for other in ["http", "gw/", "gw/a/80/tcp", "gw/127.0.0.1/80/quic"] {
             assert_eq!(address_of(other), None);
         }
     }

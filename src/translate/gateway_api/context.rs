@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::model::PathRewrite;
 use crate::objects::gateway_api::PathModifier;
-use crate::objects::{NamespacedName, ObjectRef};
+use crate::objects::{Kind, NamespacedName, ObjectRef};
 use crate::translate::{ClusterSource, Input};
 
 use super::fault::Fault;
@@ -19,14 +19,51 @@ pub fn twice(kind: &str) -> Unserved {
     Unserved(format!("two filters {kind} of one rule or back end"))
 }
 
+/// What a route leads to its back ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Carries {
+    /// Requests.
+    Http,
+    /// Calls of gRPC.
+    Grpc,
+    /// Connections that are not looked into.
+    Tcp,
+    /// What comes out of connections whose TLS ends here.
+    Ended,
+    /// Datagrams.
+    Udp,
+}
+
+impl Carries {
+    /// That of a kind of routes.
+    pub const fn of(kind: Kind) -> Self {
+        match kind {
+            Kind::GrpcRoute => Self::Grpc,
+            Kind::TlsRoute | Kind::TcpRoute => Self::Tcp,
+            Kind::UdpRoute => Self::Udp,
+            _ => Self::Http,
+        }
+    }
+
+    /// Whether nobody looks into it.
+    pub const fn is_opaque(self) -> bool {
+        matches!(self, Self::Tcp | Self::Ended | Self::Udp)
+    }
+
+    /// Whether a policy may say that TLS is spoken to the back ends.
+    pub const fn is_policed(self) -> bool {
+        matches!(self, Self::Http | Self::Grpc | Self::Ended)
+    }
+}
+
 /// What is gathered while rules are read.
 pub struct Made<'a> {
     /// The objects.
     pub input: Input<'a>,
     /// The route.
     pub route: &'a ObjectRef,
-    /// Whether its rules are for gRPC.
-    pub is_grpc: bool,
+    /// What it leads to its back ends.
+    pub carries: Carries,
     /// The clusters that are named.
     pub clusters: BTreeMap<Arc<str>, ClusterSource>,
     /// What of its references can't be used.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::model::Host;
 use crate::objects::gateway_api::RouteNamespaces;
-use crate::objects::{Kind, NamespacedName, ObjectRef};
+use crate::objects::{Field, FieldRef, Kind, NamespacedName, ObjectRef};
 
 use super::fault::Fault;
 
@@ -63,14 +63,35 @@ pub enum Protocol {
     Http,
     /// HTTP by TLS that ends here.
     Https,
+    /// TLS that goes through as it is.
+    Passthrough,
+    /// TLS that ends here, with something inside that is no HTTP.
+    Tls,
+    /// Anything over TCP.
+    Tcp,
+    /// Anything over UDP.
+    Udp,
+}
+
+/// What carries a listener: those of one port with different ones have nothing to do with each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Transport {
+    /// TCP.
+    Tcp,
+    /// UDP.
+    Udp,
 }
 
 impl Protocol {
-    /// What it is by its name in objects.
-    pub fn new(name: &str) -> Option<Self> {
+    /// What it is by its name in objects, and by whether TLS goes through.
+    pub fn new(name: &str, passes_through: bool) -> Option<Self> {
         match name {
             "HTTP" => Some(Self::Http),
             "HTTPS" => Some(Self::Https),
+            "TLS" if passes_through => Some(Self::Passthrough),
+            "TLS" => Some(Self::Tls),
+            "TCP" => Some(Self::Tcp),
+            "UDP" => Some(Self::Udp),
             _ => None,
         }
     }
@@ -79,14 +100,56 @@ impl Protocol {
     pub const fn kinds(self) -> &'static [Kind] {
         match self {
             Self::Http | Self::Https => &[Kind::HttpRoute, Kind::GrpcRoute],
+            Self::Passthrough | Self::Tls => &[Kind::TlsRoute],
+            Self::Tcp => &[Kind::TcpRoute],
+            Self::Udp => &[Kind::UdpRoute],
         }
+    }
+
+    /// Whether connections for it are told apart by the name that they ask for in TLS.
+    pub const fn is_by_name(self) -> bool {
+        matches!(self, Self::Https | Self::Passthrough | Self::Tls)
+    }
+
+    /// Whether TLS ends here.
+    pub const fn ends_tls(self) -> bool {
+        matches!(self, Self::Https | Self::Tls)
+    }
+
+    /// Whether nothing tells its hosts apart: all of it goes to one route.
+    pub const fn is_opaque(self) -> bool {
+        matches!(self, Self::Tcp | Self::Udp)
+    }
+
+    /// What carries it.
+    pub const fn transport(self) -> Transport {
+        match self {
+            Self::Udp => Transport::Udp,
+            _ => Transport::Tcp,
+        }
+    }
+}
+
+impl BoundListener {
+    /// What says so.
+    pub fn source(&self) -> FieldRef {
+        let at = format!("spec.listeners[{}]", self.name);
+        FieldRef::new(self.parent.clone(), Field::At(at.into()))
     }
 }
 
 impl EffectiveListener {
     /// Whether names belong to it, be it served or not: one that speaks what nobody knows has those that it says.
     pub fn has_names(&self) -> bool {
-        self.protocol.is_some() || !self.hostname.is_any()
+        match self.protocol {
+            Some(protocol) => !protocol.is_opaque(),
+            None => !self.hostname.is_any(),
+        }
+    }
+
+    /// What carries it; that of TCP where nobody knows.
+    pub fn transport(&self) -> Transport {
+        self.protocol.map_or(Transport::Tcp, Protocol::transport)
     }
 
     /// As its hosts see it.
@@ -104,11 +167,7 @@ impl EffectiveListener {
 
     /// Whether it is served: not whether its Gateway has an address.
     pub fn is_programmed(&self) -> bool {
-        let has_certificate = match self.protocol {
-            Some(Protocol::Https) => !self.certificates.is_empty(),
-            Some(Protocol::Http) => true,
-            None => false,
-        };
-        self.fault.is_none() && has_certificate
+        let has_what_it_needs = |it: Protocol| !it.ends_tls() || !self.certificates.is_empty();
+        self.fault.is_none() && self.protocol.is_some_and(has_what_it_needs)
     }
 }

@@ -1,7 +1,7 @@
 //! What a GatewayClass says that it supports: what is served, and nothing else.
 
 /// The names of features, sorted.
-pub const FEATURES: [&str; 40] = [
+pub const FEATURES: [&str; 45] = [
     "BackendTLSPolicy",
     "BackendTLSPolicySANValidation",
     "GRPCRoute",
@@ -42,6 +42,11 @@ pub const FEATURES: [&str; 40] = [
     "HTTPRouteRetryConnectionError",
     "HTTPRouteSchemeRedirect",
     "ReferenceGrant",
+    "TCPRoute",
+    "TLSRoute",
+    "TLSRouteModeMixed",
+    "TLSRouteModeTerminate",
+    "UDPRoute",
 ];
 
 #[cfg(test)]

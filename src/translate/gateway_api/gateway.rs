@@ -11,7 +11,7 @@ use crate::objects::NamespacedName;
 use crate::objects::gateway_api::{CONTROLLER, Gateway};
 use crate::translate::Input;
 
-use super::effective::EffectiveListener;
+use super::effective::{EffectiveListener, Transport};
 use super::fault::Fault;
 use super::{certificates, listener};
 
@@ -59,14 +59,14 @@ impl EffectiveGateway {
     /// The addresses and ports that it listens on, and the hostnames of its listeners there.
     pub fn claims(&self) -> BTreeSet<Claimable> {
         let accepted = self.listeners.iter().filter(|it| it.fault.is_none());
-        let ports: BTreeSet<u16> = accepted.map(|it| it.port).collect();
+        let binds: BTreeSet<_> = accepted.map(|it| (it.port, it.transport())).collect();
         let mut claims = BTreeSet::new();
-        for port in ports {
+        for bind in binds {
             for address in &self.addresses {
-                let name = listener::bind_name(*address, port);
+                let name = listener::bind_name(*address, bind);
                 let front = Front::Listener(name.clone());
                 claims.insert(Claimable::Listener(name));
-                claims.extend(self.naming(port).map(|listener| {
+                claims.extend(self.naming(bind).map(|listener| {
                     let hostname = listener.hostname.clone();
                     Claimable::Host(front.clone(), hostname)
                 }));
@@ -75,10 +75,15 @@ impl EffectiveGateway {
         claims
     }
 
-    /// The listeners of a port that have names there, accepted or not.
-    pub fn naming(&self, port: u16) -> impl Iterator<Item = &EffectiveListener> {
-        let of_port = self.listeners.iter().filter(move |it| it.port == port);
-        of_port.filter(|it| it.has_names())
+    /// The listeners of a port and a transport, accepted or not.
+    pub fn at(&self, bind: (u16, Transport)) -> impl Iterator<Item = &EffectiveListener> {
+        let listeners = self.listeners.iter();
+        listeners.filter(move |it| (it.port, it.transport()) == bind)
+    }
+
+    /// Those of them that have names there.
+    pub fn naming(&self, bind: (u16, Transport)) -> impl Iterator<Item = &EffectiveListener> {
+        self.at(bind).filter(|it| it.has_names())
     }
 
     /// Whether everything of it that could be served is, at some address.

@@ -10,7 +10,7 @@ use crate::objects::{Kind, ObjectRef};
 use crate::translate::Input;
 
 use super::certificates::certificates;
-use super::effective::{EffectiveListener, Protocol};
+use super::effective::{EffectiveListener, Protocol, Transport};
 use super::fault::{Fault, first_of};
 use super::hostname;
 
@@ -37,15 +37,18 @@ pub fn listeners(input: Input<'_>, gateway: &Gateway) -> Box<[EffectiveListener]
 
 fn effective(input: Input<'_>, gateway: &Gateway, listener: &Listener) -> EffectiveListener {
     let name = &gateway.metadata.name;
-    let protocol = Protocol::new(&listener.protocol);
+    let tls = listener.tls.as_ref();
+    let protocol = Protocol::new(
+        &listener.protocol,
+        tls.is_some_and(|tls| tls.passes_through),
+    );
     let mut faults = Vec::new();
     let of_protocol = protocol.map_or(&[][..], Protocol::kinds);
     let kinds = kinds(&listener.allowed_routes.kinds, of_protocol, &mut faults);
     let none = Box::default();
     let mut served = none;
-    if protocol == Some(Protocol::Https) {
-        let references = listener.tls.as_ref();
-        let references = references.map_or(&[][..], |tls| &tls.certificates);
+    if protocol.is_some_and(Protocol::ends_tls) {
+        let references = tls.map_or(&[][..], |tls| &tls.certificates);
         let from = ("Gateway", &name.namespace);
         let (found, fault) = certificates(input, from, references);
         served = found;
@@ -102,7 +105,7 @@ fn kinds(
 fn fault(gateway: &Gateway, listener: &Listener, protocol: Option<Protocol>) -> Option<Fault> {
     let Some(protocol) = protocol else {
         let message = format!(
-            "protocol {} is not served: HTTP and HTTPS are",
+            "protocol {} is not served: HTTP, HTTPS, TLS, TCP and UDP are",
             listener.protocol
         );
         return Some(Fault::new("UnsupportedProtocol", message));
@@ -146,14 +149,17 @@ fn conflict(listeners: &[EffectiveListener], at: usize) -> Option<Fault> {
     let listener = listeners.get(at)?;
     let protocol = listener.protocol?;
     let others = listeners.iter().enumerate();
-    let others = others.filter(|(place, other)| *place != at && other.port == listener.port);
+    let bind = (listener.port, listener.transport());
+    let others =
+        others.filter(|(place, other)| *place != at && (other.port, other.transport()) == bind);
     let mut hostname = None;
     for (_, other) in others {
         let Some(others_protocol) = other.protocol else {
             continue;
         };
         let port = listener.port;
-        if others_protocol != protocol {
+        let is_by_name = protocol.is_by_name() && others_protocol.is_by_name();
+        if others_protocol != protocol && !is_by_name {
             let message = format!(
                 "listener {} speaks another protocol on port {port}: neither of the two is served",
                 other.name
@@ -188,6 +194,10 @@ fn overlaps(listeners: &[EffectiveListener], at: usize) -> bool {
 }
 
 /// The name of the listener of the model for an address and a port.
-pub fn bind_name(address: std::net::IpAddr, port: u16) -> Arc<str> {
-    format!("gw/{address}/{port}/tcp").into()
+pub fn bind_name(address: std::net::IpAddr, (port, transport): (u16, Transport)) -> Arc<str> {
+    let transport = match transport {
+        Transport::Tcp => "tcp",
+        Transport::Udp => "udp",
+    };
+    format!("gw/{address}/{port}/{transport}").into()
 }

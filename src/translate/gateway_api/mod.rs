@@ -1,4 +1,5 @@
-//! The Gateway API as a [`Language`]: GatewayClass, Gateway, HTTPRoute, GRPCRoute, ReferenceGrant and BackendTLSPolicy.
+//! The Gateway API as a [`Language`]: GatewayClass, Gateway, HTTPRoute, GRPCRoute, TLSRoute, TCPRoute,
+//! UDPRoute, ReferenceGrant and BackendTLSPolicy.
 //!
 //! | unit | reads | comes to |
 //! |---|---|---|
@@ -23,8 +24,8 @@
 //!
 //! # Not built yet
 //!
-//! Gateways that share the fleet's addresses and ports or have a Service of their own; the protocols TLS, TCP and UDP with their
-//! routes; ListenerSets; certificates that clients or back ends are to show; the Service that carries
+//! Gateways that share the fleet's addresses and ports or have a Service of their own; ListenerSets; certificates that clients or
+//! back ends are to show; the Service that carries
 //! the labels of a Gateway's infrastructure.
 
 mod attachment;
@@ -38,6 +39,7 @@ mod duration;
 mod effective;
 mod fault;
 mod features;
+mod forwarded;
 mod gateway;
 mod grants;
 mod headers;
@@ -78,6 +80,9 @@ impl Language for GatewayApiLanguage {
             Kind::Gateway,
             Kind::HttpRoute,
             Kind::GrpcRoute,
+            Kind::TlsRoute,
+            Kind::TcpRoute,
+            Kind::UdpRoute,
             Kind::BackendTlsPolicy,
         ]
     }
@@ -85,7 +90,11 @@ impl Language for GatewayApiLanguage {
     fn claims(&self, input: Input<'_>, object: &ObjectRef) -> BTreeSet<Claimable> {
         match object.kind {
             Kind::Gateway => input.gateway(&object.name).claims(),
-            Kind::HttpRoute | Kind::GrpcRoute => {
+            Kind::HttpRoute
+            | Kind::GrpcRoute
+            | Kind::TlsRoute
+            | Kind::TcpRoute
+            | Kind::UdpRoute => {
                 let attachment = input.attachment(object);
                 match status::route_fault(input, object, &attachment) {
                     None => {
@@ -100,8 +109,8 @@ impl Language for GatewayApiLanguage {
         }
     }
 
-    fn listener(&self, input: Input<'_>, name: &Arc<str>, _: &[ObjectRef]) -> ListenerUnit {
-        input.bind(name).unit(name)
+    fn listener(&self, input: Input<'_>, name: &Arc<str>, claims: &[ObjectRef]) -> ListenerUnit {
+        input.bind(name).unit(input, name, claims)
     }
 
     fn host(&self, input: Input<'_>, front: &Front, host: &Host, _: &[ObjectRef]) -> HostUnit {

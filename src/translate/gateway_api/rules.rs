@@ -8,16 +8,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::model::{
-    BackOff, Claimable, Filters, Forward, ForwardOptions, Mirror, PathRewrite, Redirect,
-    RefusedStatus, RetryPolicy, Route, RouteAction, RouteMatch,
+    BackOff, Claimable, Filters, Forward, ForwardOptions, Forwarding, Mirror, PathRewrite,
+    Redirect, RefusedStatus, RetryPolicy, Route, RouteAction, RouteMatch,
 };
 use crate::objects::gateway_api::{Filter, RedirectFilter, Retry, RuleBackend};
 use crate::objects::{Field, FieldRef, Kind, NamespacedName, ObjectRef};
 use crate::translate::{ClusterSource, Input, backend, budget};
 
 use super::attachment::Attachment;
-use super::backends::{mirror, shares};
-use super::context::{Made, Unserved, rewrite, twice};
+use super::backends::{forwarding, mirror, shares};
+use super::context::{Carries, Made, Unserved, rewrite, twice};
 use super::cors::cors;
 use super::duration::duration;
 use super::fault::{Fault, first_of};
@@ -29,6 +29,10 @@ use super::matches::{grpc_matches, http_matches};
 pub struct RouteRules {
     /// Its routes, as written: which rule, which of its matches, and the route.
     pub routes: Box<[(u32, u32, Route)]>,
+    /// Where connections go, of a route of what is not looked into.
+    pub forwarding: Forwarding,
+    /// Where a TLSRoute has that go which comes out of connections whose TLS ends here.
+    pub ended: Forwarding,
     /// The clusters that they name.
     pub clusters: BTreeMap<Arc<str>, ClusterSource>,
     /// What of its references can't be used.
@@ -54,6 +58,15 @@ impl RouteRules {
         })
     }
 
+    /// The clusters that something is forwarded to.
+    pub fn clusters_of(&self, forwarding: &Forwarding) -> BTreeMap<Arc<str>, ClusterSource> {
+        let shares = forwarding.shares.iter();
+        let found = shares.filter_map(|share| self.clusters.get_key_value(&share.cluster));
+        found
+            .map(|(name, source)| (name.clone(), source.clone()))
+            .collect()
+    }
+
     /// What it comes to at so many hosts.
     pub const fn at(&self, hosts: u64) -> u64 {
         hosts.saturating_mul(self.cost.saturating_add(budget::host()))
@@ -64,12 +77,15 @@ impl RouteRules {
         let mut made = Made {
             input,
             route,
-            is_grpc: route.kind == Kind::GrpcRoute,
+            carries: Carries::of(route.kind),
             clusters: BTreeMap::new(),
             references: Vec::new(),
             policed: BTreeSet::new(),
             told: Vec::new(),
         };
+        if made.carries.is_opaque() {
+            return made.opaque();
+        }
         let routes = match made.routes() {
             Ok(routes) => routes,
             Err(Unserved(message)) => {
@@ -82,6 +98,8 @@ impl RouteRules {
         };
         let costs = routes.iter().map(|(_, _, route)| budget::route(route));
         Self {
+            forwarding: Forwarding::default(),
+            ended: Forwarding::default(),
             cost: costs.fold(0, u64::saturating_add),
             routes: routes.into(),
             clusters: made.clusters,
@@ -109,11 +127,42 @@ struct Rule<'a> {
 type Routes = Vec<(u32, u32, Route)>;
 
 impl Made<'_> {
+    /// A route of what is not looked into.
+    fn opaque(mut self) -> RouteRules {
+        let head = self.input.reader.route_head(self.route);
+        let unserved = head
+            .is_some_and(|head| head.uses_default_gateways)
+            .then(|| {
+                let message = "spec.useDefaultGateways is not served yet";
+                Fault::new("UnsupportedValue", message)
+            });
+        let backends = self.input.reader.opaque_backends(self.route);
+        let through = forwarding(&mut self, backends);
+        let references_fault = first_of(&self.references).err();
+        let mut ended = Forwarding::default();
+        if self.route.kind == Kind::TlsRoute {
+            self.carries = Carries::Ended;
+            ended = forwarding(&mut self, backends);
+        }
+        RouteRules {
+            cost: budget::forwarding(&through),
+            forwarding: through,
+            ended,
+            clusters: self.clusters,
+            references_fault,
+            unserved,
+            policed: self.policed,
+            ..RouteRules::default()
+        }
+    }
+}
+
+impl Made<'_> {
     fn routes(&mut self) -> Result<Routes, Unserved> {
         let mut routes = Vec::new();
         let reader = self.input.reader;
         let not_served = |field: &str| Unserved(format!("{field} is not served yet"));
-        if self.is_grpc {
+        if self.carries == Carries::Grpc {
             let Some(route) = reader.grpc_route(self.route) else {
                 return Ok(routes);
             };
@@ -248,7 +297,7 @@ impl Made<'_> {
 
     fn forward(&mut self, rule: &Rule<'_>, done: &mut Done) -> Result<RouteAction, Unserved> {
         let shares = shares(self, rule.backends)?;
-        let status = match self.is_grpc {
+        let status = match self.carries == Carries::Grpc {
             true => RefusedStatus::ServiceUnavailable,
             false => RefusedStatus::InternalServerError,
         };

@@ -10,7 +10,7 @@ use crate::objects::gateway_api::{
 use crate::objects::{Kind, ObjectRef, Problem};
 use crate::translate::{Input, budget};
 
-use super::attachment::{Attachment, head};
+use super::attachment::Attachment;
 use super::backend_tls;
 use super::effective::{EffectiveListener, Protocol};
 use super::fault::Fault;
@@ -247,7 +247,7 @@ pub fn route_fault(input: Input<'_>, object: &ObjectRef, attachment: &Attachment
 
 /// The status of a route: an entry for each parent of ours.
 pub fn of_route(input: Input<'_>, object: &ObjectRef) -> Option<WantedStatus> {
-    let head = head(input, object)?;
+    let head = input.reader.route_head(object)?;
     let attachment = input.attachment(object);
     let rules = input.route_rules(object);
     let own = route_fault(input, object, &attachment);
@@ -340,7 +340,7 @@ pub fn problems(input: Input<'_>, object: &ObjectRef) -> Vec<Problem> {
             };
             own.filter(is_told).chain(of_listeners).collect()
         }
-        Kind::HttpRoute | Kind::GrpcRoute => {
+        Kind::HttpRoute | Kind::GrpcRoute | Kind::TlsRoute | Kind::TcpRoute | Kind::UdpRoute => {
             let attachment = input.attachment(object);
             if attachment.parents.is_empty() {
                 return Vec::new();

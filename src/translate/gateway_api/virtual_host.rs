@@ -10,12 +10,12 @@ use std::sync::Arc;
 
 use crate::model::order::{Created, Place, Ranked, gateway_api};
 use crate::model::{Front, Host, Route, RouteAction, RouteMatch, TlsServer, VirtualHost};
-use crate::objects::{Field, FieldRef, Kind, ObjectRef, Problem};
+use crate::objects::{Kind, ObjectRef, Problem};
 use crate::translate::{HostUnit, HttpsHost, Input, budget, httpproxy, reason};
 
-use super::attachment::{head, hostname_for};
+use super::attachment::hostname_for;
 use super::effective::{BoundListener, Protocol};
-use super::hostname;
+use super::{forwarded, hostname};
 
 /// A route with its rank.
 struct Entry {
@@ -61,6 +61,10 @@ pub fn host(input: Input<'_>, front: &Front, host: &Host) -> HostUnit {
         }
         return unit;
     }
+    if let Some(Protocol::Passthrough | Protocol::Tls) = listener.protocol {
+        forwarded::forward(input, (front, name), listener, host, &mut unit);
+        return unit;
+    }
     let Some(routes) = routes(input, name, listener, host, &mut unit) else {
         return unit;
     };
@@ -68,7 +72,7 @@ pub fn host(input: Input<'_>, front: &Front, host: &Host) -> HostUnit {
     match listener.protocol {
         Some(Protocol::Https) => unit.https = Some(https(input, listener, virtual_host)),
         Some(Protocol::Http) => unit.http = Some(virtual_host),
-        None => {}
+        _ => {}
     }
     httpproxy::guard_host(input, &mut unit);
     unit
@@ -85,15 +89,14 @@ const fn virtual_host(host: Host, routes: Vec<Route>) -> VirtualHost {
 
 /// No wildcard above a hostname that is not served answers for it: in clear it is unknown, and by TLS refused.
 fn close(hostname: &Host, listener: &BoundListener, unit: &mut HostUnit) {
-    if listener.protocol != Some(Protocol::Https) {
+    if !listener.protocol.is_some_and(Protocol::is_by_name) {
         unit.http = Some(virtual_host(hostname.clone(), Vec::new()));
     }
     unit.is_closed = listener.protocol != Some(Protocol::Http);
 }
 
 fn https(input: Input<'_>, listener: &BoundListener, virtual_host: VirtualHost) -> HttpsHost {
-    let at = format!("spec.listeners[{}]", listener.name);
-    let source = FieldRef::new(listener.parent.clone(), Field::At(at.into()));
+    let source = listener.source();
     let secrets: BTreeSet<_> = listener.certificates.iter().cloned().collect();
     let certificates = secrets.iter().map(|name| name.to_string().into());
     // Each listener has a server of its own: a request for a host of another one is misdirected, whatever the certificate is.
@@ -174,27 +177,18 @@ fn tell_left_out(host: &Host, own: &[ObjectRef], problems: &mut Vec<Problem>) {
 }
 
 fn add(input: Input<'_>, object: &ObjectRef, host: &Host, entries: &mut Vec<Entry>) {
-    let Some(head) = head(input, object) else {
+    let Some(head) = input.reader.route_head(object) else {
         return;
     };
     let Some(hostname) = hostname_for(head, host) else {
         return;
     };
-    let created = match object.kind {
-        Kind::GrpcRoute => input
-            .reader
-            .grpc_route(object)
-            .map(|it| it.metadata.created),
-        _ => input
-            .reader
-            .http_route(object)
-            .map(|it| it.metadata.created),
-    };
+    let created = input.reader.route_created(object);
     for (rule, of_rule, route) in &input.route_rules(object).routes {
         entries.push(Entry {
             hostname: hostname.clone(),
             place: Place {
-                created: created.flatten().map_or(Created::Unknown, Created::At),
+                created: created.map_or(Created::Unknown, Created::At),
                 namespace: object.name.namespace.clone(),
                 name: object.name.name.clone(),
                 index: (*rule, *of_rule),
@@ -235,7 +229,7 @@ fn on_listener(mut route: Route, listener: &BoundListener) -> Route {
     };
     let own = match listener.protocol {
         Some(Protocol::Https) => "https",
-        Some(Protocol::Http) | None => "http",
+        _ => "http",
     };
     let usual = |scheme: &str| match scheme {
         "https" => 443,

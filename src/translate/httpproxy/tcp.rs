@@ -184,6 +184,7 @@ fn services(
     let is_even = sum.sum::<i64>() == 0;
     let mut forwarding = Forwarding {
         shares: Vec::new(),
+        refused: 0,
         idle_timeout: Some(IDLE_TIMEOUT),
     };
     for service in &tcp.services {

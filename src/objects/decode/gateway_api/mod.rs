@@ -16,7 +16,7 @@ pub(super) use gateway::{GatewayClassWire, GatewayWire};
 pub(super) use grant::ReferenceGrantWire;
 pub(super) use namespace::NamespaceWire;
 pub(super) use policy::BackendTlsPolicyWire;
-pub(super) use route::{GrpcRouteWire, HttpRouteWire};
+pub(super) use route::{GrpcRouteWire, HttpRouteWire, TcpRouteWire, TlsRouteWire, UdpRouteWire};
 
 #[cfg(test)]
 mod tests;

@@ -1,4 +1,4 @@
-//! HTTPRoute and GRPCRoute.
+//! HTTPRoute, GRPCRoute, TLSRoute, TCPRoute and UDPRoute.
 
 use std::sync::Arc;
 
@@ -6,13 +6,13 @@ use serde::Deserialize;
 
 use super::super::super::gateway_api::RouteHead;
 use super::super::super::validate::{self, FieldError};
-use super::super::super::{GrpcRoute, HttpRoute, Kind, Object};
+use super::super::super::{GrpcRoute, HttpRoute, Kind, Object, TcpRoute, TlsRoute, UdpRoute};
 use super::super::json::{Kept, List, Struct, Text};
 use super::super::metadata::MetadataWire;
 use super::super::schema::{At, WILDCARD_OR_HOST, each, each_of, matching, present};
 use super::super::wire::Wire;
 use super::reference::{ParentWire, parent};
-use super::rule::{GrpcRuleWire, HttpRuleWire, grpc_rule, http_rule};
+use super::rule::{GrpcRuleWire, HttpRuleWire, OpaqueRuleWire, grpc_rule, http_rule, opaque_rule};
 use super::status::{StatusWire, status};
 
 /// Rules as they are written, where there are any.
@@ -119,4 +119,39 @@ macro_rules! routes {
 routes! {
     HttpRouteWire of HttpRuleWire: HttpRoute, http_rule;
     GrpcRouteWire of GrpcRuleWire: GrpcRoute, grpc_rule;
+}
+
+macro_rules! opaque_routes {
+    ($($wire:ident: $kind:ident;)*) => {$(
+        #[derive(Debug, Default, Deserialize)]
+        #[serde(transparent)]
+        pub(in super::super) struct $wire<'a>(#[serde(borrow)] RouteWire<'a, OpaqueRuleWire>);
+
+        impl<'a> Wire<'a> for $wire<'a> {
+            fn kind(&self) -> &str {
+                self.0.kind.as_str()
+            }
+
+            fn metadata(&self) -> &MetadataWire<'a> {
+                &self.0.metadata.0
+            }
+
+            fn check(self, _: validate::Rules) -> Result<Object, FieldError> {
+                let metadata = self.0.metadata.0.check(Kind::$kind)?;
+                let at = At::Top("spec");
+                present(at, self.0.spec.as_ref())?;
+                let (head, rules) = self.0.split()?;
+                let rules = present(at.of("rules"), rules).map(Some)?;
+                let rules = each_of(at.of("rules"), rules, opaque_rule)?;
+                let backends = rules.into_iter().flatten().collect();
+                Ok(Object::$kind(Arc::new($kind { metadata, head, backends })))
+            }
+        }
+    )*};
+}
+
+opaque_routes! {
+    TlsRouteWire: TlsRoute;
+    TcpRouteWire: TcpRoute;
+    UdpRouteWire: UdpRoute;
 }

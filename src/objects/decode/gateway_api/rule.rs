@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use super::super::super::gateway_api::{
-    CorsFilter, Filter, GrpcMatch, GrpcMethod, GrpcRule, HeaderModifier, HttpMatch, HttpRule,
-    MirrorFilter, NameValue, PathMatch, PathModifier, RedirectFilter, Retry, RuleBackend,
+    BackendRef, CorsFilter, Filter, GrpcMatch, GrpcMethod, GrpcRule, HeaderModifier, HttpMatch,
+    HttpRule, MirrorFilter, NameValue, PathMatch, PathModifier, RedirectFilter, Retry, RuleBackend,
     UrlRewriteFilter, ValueMatch,
 };
 use super::super::super::validate::{FieldError, invalid};
@@ -30,6 +30,10 @@ wires! {
         filters: List<Struct<FilterWire>>,
         backend_refs: List<Struct<RuleBackendWire>>,
         session_persistence: Struct<NothingWire>,
+    }
+
+    struct OpaqueRuleWire {
+        backend_refs: List<Struct<BackendWire>>,
     }
 
     struct NothingWire {}
@@ -168,6 +172,14 @@ pub(super) fn grpc_rule(at: At<'_>, wire: GrpcRuleWire) -> Result<GrpcRule, Fiel
         backends: each_of(at.of("backendRefs"), wire.backend_refs, rule_backend)?,
         has_session_persistence: wire.session_persistence.is_some(),
     })
+}
+
+/// The back ends of a rule of a route that has nothing else.
+pub(super) fn opaque_rule(
+    at: At<'_>,
+    wire: OpaqueRuleWire,
+) -> Result<Box<[BackendRef]>, FieldError> {
+    each_of(at.of("backendRefs"), wire.backend_refs, backend)
 }
 
 fn http_match(at: At<'_>, wire: HttpMatchWire) -> Result<HttpMatch, FieldError> {

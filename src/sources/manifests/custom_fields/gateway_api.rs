@@ -143,6 +143,28 @@ pub const TYPES: &[(&str, &str)] = &[
     ),
     ("GRPCMethodMatch", "type service method"),
     (
+        "TLSRoute",
+        "apiVersion kind metadata:ObjectMeta spec:TLSRouteSpec status",
+    ),
+    (
+        "TLSRouteSpec",
+        "parentRefs:ParentReference useDefaultGateways hostnames rules:TLSRouteRule",
+    ),
+    ("TLSRouteRule", "name backendRefs:BackendRef"),
+    (
+        "TCPRoute",
+        "apiVersion kind metadata:ObjectMeta spec:TCPRouteSpec status",
+    ),
+    (
+        "UDPRoute",
+        "apiVersion kind metadata:ObjectMeta spec:TCPRouteSpec status",
+    ),
+    (
+        "TCPRouteSpec",
+        "parentRefs:ParentReference useDefaultGateways rules:TLSRouteRule",
+    ),
+    ("BackendRef", "group kind name namespace port weight"),
+    (
         "ReferenceGrant",
         "apiVersion kind metadata:ObjectMeta spec:ReferenceGrantSpec",
     ),
