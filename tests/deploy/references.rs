@@ -98,9 +98,11 @@ fn the_class_is_ours_and_not_the_default() {
 fn a_watched_namespace_gets_the_rights_of_the_whole_cluster() {
     let cluster = objects(&read("deploy/base/rbac.yaml"));
     let mut rules = of_kind(&cluster, "ClusterRole")[0]["rules"].clone();
-    // Classes and the labels of namespaces are the cluster's: the Gateway API is not read there.
+    // Classes and the labels of namespaces are the cluster's: the Gateway API is not read there, nor what it alone names.
     let is_for_gateways = |rule: &Value| {
-        rule["apiGroups"][0] == "gateway.networking.k8s.io" || rule["resources"][0] == "namespaces"
+        rule["apiGroups"][0] == "gateway.networking.k8s.io"
+            || rule["resources"][0] == "namespaces"
+            || rule["resources"][0] == "configmaps"
     };
     let all = rules.as_array_mut().unwrap();
     all.retain(|rule| !is_for_gateways(rule));
