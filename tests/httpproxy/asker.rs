@@ -162,7 +162,14 @@ impl Asker<'_> {
     }
 
     async fn tcp(&self, text: &str) -> Seen {
-        match self.try_tcp(text).await {
+        let mut answer = self.try_tcp(text).await;
+        // Of some thousand connections one was closed without an answer, while other rows changed the listener (twice in eight
+        // runs, on 1.40; why is not known). It is told, and asked once more.
+        if !answer.as_ref().is_ok_and(|answer| !answer.is_empty()) {
+            println!("a connection had no answer: {answer:?}");
+            answer = self.try_tcp(text).await;
+        }
+        match answer {
             Ok(answer) if !answer.is_empty() => {
                 let mut seen = Seen::word("TCP");
                 answer
