@@ -9,22 +9,24 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use crate::build::controller::Scope;
-use crate::facts::{ClassSelection, Objects, class_of, class_of_proxy};
+use crate::facts::{ClassSelection, class_of, class_of_proxy};
 use crate::objects::{
-    EndpointSlice, Event, HttpProxy, Ingress, IngressClass, Kind, NamespacedName, Object,
-    ObjectRef, Secret, Service, ServicePort, ServiceType, TlsCertificate,
+    EndpointSlice, Event, HttpProxy, Ingress, Kind, NamespacedName, Object, ObjectRef, Secret,
+    ServicePort, ServiceType, TlsCertificate,
 };
 
 use super::backend::Backend;
 
 mod announcement;
+mod kept;
 mod made;
 mod secret_names;
 
 pub use announcement::Announcement;
+use kept::{Kept, service_of};
 pub use made::MADE;
 use made::{made_for_unknown_hosts, made_metadata, made_slice};
-use secret_names::{proxy_host, proxy_secret, tls_hosts, tls_secrets};
+use secret_names::{proxy_host, proxy_secret, tls_hosts};
 
 /// Makes what is missing.
 pub trait StandIn {
@@ -52,13 +54,7 @@ pub struct EventFilter<S> {
     selection: ClassSelection,
     /// The lists that are still to come: before that, an object that is not there yet is not missing.
     awaited: BTreeSet<Scope>,
-    classes: Objects<IngressClass>,
-    services: BTreeMap<NamespacedName, Arc<Service>>,
-    /// As the source said.
-    slices: BTreeMap<NamespacedName, Arc<EndpointSlice>>,
-    ingresses: BTreeMap<NamespacedName, Arc<Ingress>>,
-    http_proxies: BTreeMap<NamespacedName, Arc<HttpProxy>>,
-    secrets: BTreeSet<NamespacedName>,
+    kept: Kept,
     made_slices: BTreeMap<NamespacedName, Arc<EndpointSlice>>,
     made_secrets: BTreeMap<NamespacedName, (BTreeSet<Arc<str>>, Arc<Secret>)>,
     /// An Ingress for all other hosts and what belongs to it, while there is no other.
@@ -79,12 +75,7 @@ impl<S: StandIn> EventFilter<S> {
             backends,
             selection,
             awaited: awaited.into_iter().collect(),
-            classes: Objects::default(),
-            services: BTreeMap::new(),
-            slices: BTreeMap::new(),
-            ingresses: BTreeMap::new(),
-            http_proxies: BTreeMap::new(),
-            secrets: BTreeSet::new(),
+            kept: Kept::default(),
             made_slices: BTreeMap::new(),
             made_secrets: BTreeMap::new(),
             made_for_unknown_hosts: Vec::new(),
@@ -104,7 +95,13 @@ impl<S: StandIn> EventFilter<S> {
     }
 
     fn apply_one(&mut self, event: Event) -> Vec<Event> {
-        let touched = self.remember(&event);
+        if let Event::Replace {
+            kind, namespace, ..
+        } = &event
+        {
+            self.awaited.remove(&(*kind, namespace.clone()));
+        }
+        let touched = self.kept.take_in(&event);
         let mut before = Vec::new();
         let mut after = Vec::new();
         if self.is_listed(Kind::Service) && self.is_listed(Kind::EndpointSlice) {
@@ -142,13 +139,13 @@ impl<S: StandIn> EventFilter<S> {
 
     fn serves(&self, ingress: &Ingress) -> bool {
         let class = class_of(ingress);
-        self.selection.serves(class.as_deref(), &self.classes)
+        self.selection.serves(class.as_deref(), &self.kept.classes)
     }
 
     fn serves_proxy(&self, proxy: &HttpProxy) -> bool {
         let class = class_of_proxy(proxy);
         self.selection
-            .serves_http_proxy(class.as_deref(), &self.classes)
+            .serves_http_proxy(class.as_deref(), &self.kept.classes)
     }
 
     /// What was done since the last call.
@@ -159,152 +156,19 @@ impl<S: StandIn> EventFilter<S> {
     /// The `--backend`s whose Service or port does not exist: misspelt, most likely.
     pub fn unused_backends(&self) -> impl Iterator<Item = &Backend> {
         self.backends.iter().filter(|backend| {
-            let service = self.services.get(&backend.service);
+            let service = self.kept.services.get(&backend.service);
             !service.is_some_and(|service| service.ports.iter().any(|port| backend.covers(port)))
         })
     }
 
-    /// Updates what is kept and names what may be missing or not missing any more.
-    fn remember(&mut self, event: &Event) -> Touched {
-        let mut touched = Touched::default();
-        match event {
-            Event::Apply(object) => self.put(object, &mut touched),
-            Event::Delete(reference) => self.take(reference, &mut touched),
-            Event::Replace {
-                kind,
-                namespace,
-                objects,
-            } => {
-                self.awaited.remove(&(*kind, namespace.clone()));
-                for name in self.names(*kind) {
-                    if namespace
-                        .as_ref()
-                        .is_none_or(|namespace| *namespace == name.namespace)
-                    {
-                        self.take(&ObjectRef { kind: *kind, name }, &mut touched);
-                    }
-                }
-                for object in objects {
-                    self.put(object, &mut touched);
-                }
-                // The second kind of a pair to be listed: now everything of the first may lack something.
-                touched.services.extend(self.services.keys().cloned());
-                touched.secrets.extend(self.all_secrets());
-            }
-            Event::Batch(events) => {
-                for event in events {
-                    let of_event = self.remember(event);
-                    touched.services.extend(of_event.services);
-                    touched.secrets.extend(of_event.secrets);
-                }
-            }
-        }
-        touched
-    }
-
-    fn names(&self, kind: Kind) -> Vec<NamespacedName> {
-        match kind {
-            Kind::Service => self.services.keys().cloned().collect(),
-            Kind::EndpointSlice => self.slices.keys().cloned().collect(),
-            Kind::Ingress => self.ingresses.keys().cloned().collect(),
-            Kind::Secret => self.secrets.iter().cloned().collect(),
-            Kind::IngressClass => {
-                let classes = self.classes.iter();
-                classes.map(|class| class.metadata.name.clone()).collect()
-            }
-            Kind::HttpProxy => self.http_proxies.keys().cloned().collect(),
-            // Of the others nothing is stood in for.
-            _ => Vec::new(),
-        }
-    }
-
-    fn put(&mut self, object: &Object, touched: &mut Touched) {
-        let reference = object.reference();
-        self.take(&reference, touched);
-        let name = reference.name;
-        match object {
-            Object::Service(service) => {
-                self.services.insert(name.clone(), service.clone());
-                touched.services.insert(name);
-            }
-            Object::EndpointSlice(slice) => {
-                touched.services.extend(service_of(slice));
-                self.slices.insert(name, slice.clone());
-            }
-            Object::Ingress(ingress) => {
-                touched.secrets.extend(tls_secrets(ingress));
-                self.ingresses.insert(name, ingress.clone());
-            }
-            Object::HttpProxy(proxy) => {
-                touched.secrets.extend(proxy_secret(proxy));
-                self.http_proxies.insert(name, proxy.clone());
-            }
-            Object::Secret(_) => _ = self.secrets.insert(name),
-            // A broken Secret is there, and its problem is reported: a stand-in would hide it.
-            Object::Invalid(_) if reference.kind == Kind::Secret => {
-                self.secrets.insert(name);
-            }
-            Object::IngressClass(class) => {
-                self.classes.insert(class.clone());
-                touched.secrets.extend(self.all_secrets());
-            }
-            // Of the others nothing is stood in for.
-            _ => {}
-        }
-    }
-
-    fn take(&mut self, reference: &ObjectRef, touched: &mut Touched) {
-        let name = &reference.name;
-        match reference.kind {
-            Kind::Service => {
-                self.services.remove(name);
-                touched.services.insert(name.clone());
-            }
-            Kind::EndpointSlice => {
-                if let Some(slice) = self.slices.remove(name) {
-                    touched.services.extend(service_of(&slice));
-                }
-            }
-            Kind::Ingress => {
-                if let Some(ingress) = self.ingresses.remove(name) {
-                    touched.secrets.extend(tls_secrets(&ingress));
-                }
-            }
-            Kind::HttpProxy => {
-                if let Some(proxy) = self.http_proxies.remove(name) {
-                    touched.secrets.extend(proxy_secret(&proxy));
-                }
-            }
-            Kind::Secret => {
-                self.secrets.remove(name);
-                touched.secrets.insert(name.clone());
-            }
-            Kind::IngressClass if self.classes.get(name).is_some() => {
-                self.classes.remove(name);
-                touched.secrets.extend(self.all_secrets());
-            }
-            // Of the others nothing is stood in for.
-            _ => {}
-        }
-    }
-
-    /// The Secrets that Ingresses and HTTPProxies name, served or not.
-    fn all_secrets(&self) -> Vec<NamespacedName> {
-        let ingresses = self.ingresses.values();
-        let of_ingresses = ingresses.flat_map(|ingress| tls_secrets(ingress));
-        let proxies = self.http_proxies.values();
-        let of_proxies = proxies.filter_map(|proxy| proxy_secret(proxy));
-        of_ingresses.chain(of_proxies).collect()
-    }
-
     /// The hosts for which those that are served name this Secret.
     fn hosts_of_secret(&self, name: &NamespacedName) -> BTreeSet<Arc<str>> {
-        let ingresses = self.ingresses.values();
+        let ingresses = self.kept.ingresses.values();
         let of_ingresses = ingresses
             .filter(|ingress| ingress.metadata.name.namespace == name.namespace)
             .filter(|ingress| self.serves(ingress))
             .flat_map(|ingress| tls_hosts(ingress, &name.name));
-        let proxies = self.http_proxies.values();
+        let proxies = self.kept.http_proxies.values();
         let of_proxies = proxies
             .filter(|proxy| proxy_secret(proxy).as_ref() == Some(name))
             .filter(|proxy| self.serves_proxy(proxy))
@@ -322,10 +186,11 @@ impl<S: StandIn> EventFilter<S> {
         after: &mut Vec<Event>,
     ) {
         let mut wanted = BTreeMap::new();
-        if let Some(service) = self.services.get(name)
+        if let Some(service) = self.kept.services.get(name)
             && service.service_type == ServiceType::Endpoints
         {
             let has_slices = self
+                .kept
                 .slices
                 .values()
                 .any(|slice| service_of(slice).as_ref() == Some(name));
@@ -374,6 +239,7 @@ impl<S: StandIn> EventFilter<S> {
         if concerns_services(event) && self.backends.iter().any(|backend| backend.service == *name)
         {
             let own = self
+                .kept
                 .slices
                 .values()
                 .filter(|slice| service_of(slice).as_ref() == Some(name));
@@ -389,7 +255,7 @@ impl<S: StandIn> EventFilter<S> {
                 || ingress.rules.iter().any(|rule| rule.host.is_none());
             is_any && self.serves(ingress)
         };
-        let wanted = self.is_complete() && !self.ingresses.values().any(is_for_every_host);
+        let wanted = self.is_complete() && !self.kept.ingresses.values().any(is_for_every_host);
         if wanted && self.made_for_unknown_hosts.is_empty() {
             let address = self.stand_in.unknown_host();
             self.made_for_unknown_hosts = made_for_unknown_hosts(address, &self.selection);
@@ -412,7 +278,7 @@ impl<S: StandIn> EventFilter<S> {
         after: &mut Vec<Event>,
     ) {
         let hosts = self.hosts_of_secret(name);
-        if self.secrets.contains(name) {
+        if self.kept.secrets.contains(name) {
             // It took the made one's place, having its name.
             self.made_secrets.remove(name);
             return;
@@ -512,7 +378,7 @@ impl<S: StandIn> EventFilter<S> {
 
     /// The slice less the ports for which there is a `--backend`.
     fn stripped(&self, slice: &Arc<EndpointSlice>) -> Arc<EndpointSlice> {
-        let Some(service) = service_of(slice).and_then(|name| self.services.get(&name)) else {
+        let Some(service) = service_of(slice).and_then(|name| self.kept.services.get(&name)) else {
             return slice.clone();
         };
         let taken: BTreeSet<_> = service
@@ -537,22 +403,6 @@ impl<S: StandIn> EventFilter<S> {
         stripped.ports = left.cloned().collect();
         Arc::new(stripped)
     }
-}
-
-/// What an event may have changed the needs of.
-#[derive(Default)]
-struct Touched {
-    services: BTreeSet<NamespacedName>,
-    secrets: BTreeSet<NamespacedName>,
-}
-
-/// The Service that a slice belongs to.
-fn service_of(slice: &EndpointSlice) -> Option<NamespacedName> {
-    let service = slice.service.as_ref()?;
-    Some(NamespacedName::new(
-        slice.metadata.name.namespace.clone(),
-        service.clone(),
-    ))
 }
 
 fn concerns_services(event: &Event) -> bool {

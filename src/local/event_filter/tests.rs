@@ -1,8 +1,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use crate::objects::{
-    EndpointPort, IngressBackend, IngressPath, IngressRule, IngressTls, Invalid, KeyAlgorithm,
-    PathType, PrivateKeyPem, ServiceBackendPort, SessionAffinity,
+    EndpointPort, IngressBackend, IngressClass, IngressPath, IngressRule, IngressTls, Invalid,
+    KeyAlgorithm, PathType, PrivateKeyPem, Service, ServiceBackendPort, SessionAffinity,
 };
 
 use super::*;
