@@ -99,7 +99,7 @@ const RUN: [(&str, &str); 21] = [
 const FORWARD: &str = "kubectl -n isobath port-forward POD 6060";
 
 /// Commands that are a part of one only, or none of ours; the reason stands beside.
-const NAMED: [&str; 15] = [
+const NAMED: [&str; 16] = [
     // What is meant is typed elsewhere on the page.
     "kubectl apply",
     "kubectl port-forward",
@@ -118,6 +118,8 @@ const NAMED: [&str; 15] = [
     "kubectl drain --ignore-daemonsets",
     // The conformance suite's cluster has the definitions, and applies it.
     "kubectl apply -k deploy/gateway-api",
+    // The conformance suite asks its Gateways by address.
+    "curl --connect-to HOST:443:ADDRESS:443 https://HOST/",
     // A protocol, as an example of one.
     "kubectl exec",
 ];

@@ -51,10 +51,33 @@ pub const FEATURES: [&str; 45] = [
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+
     use super::*;
 
     #[test]
     fn names_are_sorted_as_the_api_server_wants_them() {
         assert!(FEATURES.is_sorted());
+    }
+
+    /// What the README's table says is served is what a GatewayClass says is supported.
+    #[test]
+    fn the_readme_names_what_is_supported() {
+        let readme = include_str!("../../../README.md");
+        let (_, table) = readme.split_once("| feature | channel |").unwrap();
+        let rows = table.lines().skip(2).take_while(|line| !line.is_empty());
+        let mut told = [Vec::new(), Vec::new()];
+        for row in rows {
+            let cells: Vec<&str> = row.trim_matches('|').split(" | ").collect();
+            let [names, _, _, served] = cells[..] else {
+                panic!("{row}");
+            };
+            let names = names.split('`').skip(1).step_by(2);
+            told[usize::from(served.starts_with("yes"))].extend(names);
+        }
+        let [unserved, mut served] = told;
+        served.sort_unstable();
+        assert_eq!(served, FEATURES);
+        assert!(!unserved.is_empty());
     }
 }
