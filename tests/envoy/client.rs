@@ -70,6 +70,8 @@ pub async fn plain(address: SocketAddr, request: &str) -> Answer {
 /// Sends over any stream and reads the answer.
 pub async fn exchange(mut stream: impl AsyncRead + AsyncWrite + Unpin, request: &str) -> Answer {
     stream.write_all(request.as_bytes()).await.unwrap();
+    // TLS keeps what the socket does not take at once, and reading does not send it.
+    stream.flush().await.unwrap();
     let mut bytes = Vec::new();
     // Not to the end of the stream: Envoy keeps it for a second after its own answers.
     while !is_complete(&bytes) {

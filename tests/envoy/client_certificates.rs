@@ -49,6 +49,8 @@ async fn ask(proxy: &Proxy, host: &str, identity: Option<Identity>) -> u16 {
 async fn keep_asking(stream: &mut TlsStream<TcpStream>, host: &str) -> Option<u16> {
     let request = format!("GET / HTTP/1.1\r\nHost: {host}\r\n\r\n");
     stream.write_all(request.as_bytes()).await.ok()?;
+    // TLS keeps what the socket does not take at once, and reading does not send it.
+    stream.flush().await.ok()?;
     let mut bytes = Vec::new();
     loop {
         let text = String::from_utf8_lossy(&bytes).to_ascii_lowercase();

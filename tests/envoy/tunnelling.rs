@@ -46,6 +46,8 @@ fn of(path: PathMatch) -> Route {
 async fn ask(mut stream: impl AsyncRead + AsyncWrite + Unpin, authority: &str) -> String {
     let connect = format!("CONNECT {authority} HTTP/1.1\r\nHost: {authority}\r\n\r\n");
     stream.write_all(connect.as_bytes()).await.unwrap();
+    // TLS keeps what the socket does not take at once, and reading does not send it.
+    stream.flush().await.unwrap();
     let head = tokio::time::timeout(PATIENCE, head(&mut stream)).await;
     let head = head.expect("no answer in time");
     let status = head.get(9..12).unwrap_or_default().to_owned();

@@ -37,6 +37,13 @@ impl Seen {
         }
     }
 
+    /// None at all, for this reason.
+    pub(crate) fn error(why: String) -> Self {
+        let mut seen = Self::word("ERR");
+        seen.values.insert("why".to_owned(), why);
+        seen
+    }
+
     fn satisfies(&self, wanted: &Answer) -> Result<(), String> {
         let wrong = match &wanted.words[..] {
             [word] => self.word != *word,
@@ -105,9 +112,10 @@ pub(crate) fn compare(wanted: &Answer, all: &[Seen]) -> Result<(), String> {
         }),
         _ => return all.iter().try_for_each(|seen| seen.satisfies(wanted)),
     };
+    let reasons: Vec<_> = all.iter().filter_map(|it| it.values.get("why")).collect();
     match is_good && holds {
         true => Ok(()),
-        false => Err(format!("got {found}")),
+        false => Err(format!("got {found}, errors: {reasons:?}")),
     }
 }
 
