@@ -3,14 +3,14 @@
 # `suite` (a Go test binary), `echo-basic`, `crds/standard/` and `crds/experimental/`.
 #
 # They are built once from the two Go modules beside this script into a cache outside the checkout, named by the hash
-# of the source and of what go.mod and go.sum pin. Five minutes of CPU where nothing is cached.
+# of this script, of the source and of what go.mod and go.sum pin. Five minutes of CPU where nothing is cached.
 #
 #   ISOBATH_TEST_CONFORMANCE="$(tests/conformance/build.sh)" cargo test --test conformance
 #   tests/conformance/build.sh --cached    # never builds: prints the folder if it is there, else exits 1
 set -eu
 
 cd "$(dirname "$0")"
-hash=$(cat suite/conformance_test.go suite/go.mod suite/go.sum echo/go.mod echo/go.sum | sha256sum | cut -c1-16)
+hash=$(cat build.sh suite/conformance_test.go suite/go.mod suite/go.sum echo/go.mod echo/go.sum | sha256sum | cut -c1-16)
 cache="${ISOBATH_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/isobath}"
 target="$cache/conformance-$hash"
 if [ -d "$target" ]; then

@@ -77,15 +77,31 @@ async fn register(client: &Client, server: &NodeServer) {
         .unwrap();
 }
 
-/// When a pod whose Secrets are not there yet is tried again.
+/// When a pod is tried again whose Secrets are not there yet, or of which a call failed. No event may ever come of it again.
 const AGAIN: Duration = Duration::from_millis(200);
 
 /// What becomes of a pod that was waited for.
 enum News {
-    /// It takes connections, or was given up.
+    /// It takes connections, or was given up; or that is still to be said.
     Ready(Key, bool),
-    /// Its Secrets may be there by now.
+    /// Its Secrets may be there by now, or the API server answers.
     Again(Key),
+}
+
+impl News {
+    /// Tells it in a while.
+    fn later(self, to: &mpsc::UnboundedSender<Self>) {
+        let to = to.clone();
+        tokio::spawn(async move {
+            tokio::time::sleep(AGAIN).await;
+            let _ = to.send(self);
+        });
+    }
+}
+
+/// Whether a call is to be made again: not of what is gone, or was done by somebody else.
+fn is_worth_another(error: &kube::Error) -> bool {
+    !matches!(error, kube::Error::Api(status) if [404, 409].contains(&status.code))
 }
 
 /// Namespace and name.
@@ -118,11 +134,13 @@ impl Running {
                     Err(error) => eprintln!("kubelet: {error}"),
                 },
                 Some(news) = news.recv() => match news {
-                    News::Ready(key, is_ready) => self.tell(&key, is_ready).await,
+                    News::Ready(key, is_ready) => self.tell(key, is_ready, &sender).await,
                     News::Again(key) => {
                         let pods = Api::<core::Pod>::namespaced(self.client.clone(), &key.0);
-                        if let Ok(Some(pod)) = pods.get_opt(&key.1).await {
-                            self.take(&pod, &sender).await;
+                        match pods.get_opt(&key.1).await {
+                            Ok(Some(pod)) => self.take(&pod, &sender).await,
+                            Ok(None) => {}
+                            Err(_) => News::Again(key).later(&sender),
                         }
                     }
                 },
@@ -137,7 +155,11 @@ impl Running {
             self.pods.remove(&key);
             let now = DeleteParams::default().grace_period(0);
             // Somebody else may have been faster.
-            let _ = api.delete(&key.1, &now).await;
+            if let Err(error) = api.delete(&key.1, &now).await
+                && is_worth_another(&error)
+            {
+                News::Again(key).later(news);
+            }
             return;
         }
         if pod
@@ -156,6 +178,9 @@ impl Running {
                 .await;
             if let Err(error) = bound {
                 eprintln!("kubelet: {key:?} is not bound: {error}");
+                if is_worth_another(&error) {
+                    News::Again(key).later(news);
+                }
             }
             return;
         }
@@ -163,11 +188,7 @@ impl Running {
             return;
         }
         let Some(secrets) = self.secrets(&key.0, pod).await else {
-            let news = news.clone();
-            tokio::spawn(async move {
-                tokio::time::sleep(AGAIN).await;
-                let _ = news.send(News::Again(key));
-            });
+            News::Again(key).later(news);
             return;
         };
         self.started += 1;
@@ -208,8 +229,8 @@ impl Running {
 
     /// Says on the pod that it runs. One that takes no connections is told to be ready as well: nothing of the
     /// suite's probes its pods, and one of them is to be asked although it refuses.
-    async fn tell(&self, key: &Key, is_ready: bool) {
-        let Some(pod) = self.pods.get(key) else {
+    async fn tell(&self, key: Key, is_ready: bool, news: &mpsc::UnboundedSender<News>) {
+        let Some(pod) = self.pods.get(&key) else {
             return;
         };
         if !is_ready {
@@ -233,6 +254,9 @@ impl Running {
             .await;
         if let Err(error) = told {
             eprintln!("kubelet: the status of {key:?}: {error}");
+            if is_worth_another(&error) {
+                News::Ready(key, is_ready).later(news);
+            }
         }
     }
 }

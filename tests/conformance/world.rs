@@ -122,13 +122,21 @@ fn a_deployment_answers_and_says_so() {
         assert_eq!(pods.len(), 2, "{pods:?}");
         for (name, ip) in &pods {
             let address = (ip.parse::<Ipv4Addr>().unwrap(), 3000).into();
-            let answer = get(address, "/of-a-test").await;
-            assert!(answer.contains(&format!("\"pod\": \"{name}\"")), "{answer}");
-            let log = kubectl(&["logs", name, "--since=1m"], "");
-            assert!(
-                log.contains("Echoing back request made to /of-a-test"),
-                "{log}"
-            );
+            eventually("the pod answers", async || {
+                match get(address, "/of-a-test").await {
+                    Ok(answer) if answer.contains(&format!("\"pod\": \"{name}\"")) => Ok(()),
+                    Ok(other) | Err(other) => Err(other),
+                }
+            })
+            .await;
+            eventually("it is in its log", async || {
+                let line = ["logs", name, "--since=1m"];
+                match world.plane.try_kubectl(ADMIN, &line, "") {
+                    Ok(log) if log.contains("Echoing back request made to /of-a-test") => Ok(()),
+                    Ok(other) | Err(other) => Err(other),
+                }
+            })
+            .await;
         }
         kubectl(&["delete", "deployment", "web", "--wait=false"], "");
         eventually("the pods are gone", async || {
@@ -141,8 +149,9 @@ fn a_deployment_answers_and_says_so() {
     });
 }
 
-async fn get(address: std::net::SocketAddr, path: &str) -> String {
+async fn get(address: std::net::SocketAddr, path: &str) -> Result<String, String> {
     use crate::support::client::{Version, get};
-    let answer = get(address, Version::H1, None, "web", path).await.unwrap();
-    answer.text().to_string()
+    let answer = get(address, Version::H1, None, "web", path).await;
+    let answer = answer.map_err(|error| format!("{error:?}"))?;
+    Ok(answer.text().to_string())
 }
