@@ -119,6 +119,40 @@ fn a_watched_namespace_gets_the_rights_of_the_whole_cluster() {
     }
 }
 
+/// deploy/README says of everything that the rights are for what it is.
+#[test]
+fn the_page_names_what_the_rights_are_for() {
+    let readme = read("deploy/README.md");
+    let start = readme.find("`base/rbac.yaml` is everything").unwrap();
+    let paragraph = readme[start..].split("\n\n").next().unwrap();
+    // In any order, and without what makes a plural.
+    let words: Vec<String> = paragraph
+        .split(|c: char| !c.is_ascii_alphanumeric())
+        .map(str::to_ascii_lowercase)
+        .collect();
+    let rights = objects(&read("deploy/base/rbac.yaml"));
+    let mut named = 0;
+    for role in ["ClusterRole", "Role"] {
+        for rule in list(&of_kind(&rights, role)[0]["rules"]) {
+            for resource in list(&rule["resources"]) {
+                let resource = resource.as_str().unwrap();
+                let resource = resource.strip_suffix("/status").unwrap_or(resource);
+                let is_it = |word: &String| *word == resource || format!("{word}s") == resource;
+                assert!(words.iter().any(is_it), "{resource}");
+                named += 1;
+            }
+            for verb in list(&rule["verbs"]) {
+                let is_said = words.iter().any(|word| word == verb.as_str().unwrap());
+                assert!(
+                    is_said || ["create", "update"].iter().any(|it| *verb == **it),
+                    "{verb}"
+                );
+            }
+        }
+    }
+    assert!(named > 20, "{named}");
+}
+
 /// Who signs for the control plane is not who serves: the names in the manifests are those in the certificates.
 #[test]
 fn certificates_of_cert_manager_are_the_mounted_ones() {
