@@ -59,6 +59,7 @@ fn service(host: usize) -> Object {
         metadata: metadata(host, format!("web-{host}"), &[]),
         service_type: ServiceType::Endpoints,
         ports: Box::new([ServicePort {
+            at: 0,
             name: "http".into(),
             port: 80,
             app_protocol: None,

@@ -37,6 +37,8 @@ pub enum ServiceType {
 /// One of `spec.ports`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServicePort {
+    /// Its place in `spec.ports`, which has those of all protocols.
+    pub at: u32,
     /// `name`, empty for the only port of a Service. EndpointSlices name their ports by it.
     pub name: Arc<str>,
     /// `port`.

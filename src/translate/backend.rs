@@ -8,7 +8,7 @@ use crate::model::{
 };
 use crate::objects::{
     Field, IngressBackend, Kind, NamespacedName, ObjectRef, Service, ServiceBackendPort,
-    ServiceType, as_place,
+    ServiceType,
 };
 
 use super::service_policy::{FoundPort, ServicePolicy, find_backend_port, find_port};
@@ -120,7 +120,7 @@ fn not_there(input: Input<'_>, name: NamespacedName) -> (&'static str, String) {
 #[must_use]
 pub fn cluster(input: Input<'_>, backend: &BackendPort) -> Option<Cluster> {
     let service = input.reader.service(&backend.service)?;
-    let FoundPort { at, port, policy } = find_backend_port(input, service, backend)?;
+    let FoundPort { port, policy } = find_backend_port(input, service, backend)?;
     let settings = match &backend.settings {
         Some(settings) => (**settings).clone(),
         None => settings(&policy),
@@ -134,7 +134,7 @@ pub fn cluster(input: Input<'_>, backend: &BackendPort) -> Option<Cluster> {
         source: Some(source(
             Kind::Service,
             &backend.service,
-            Field::Port(as_place(at)),
+            Field::Port(port.at),
         )),
     })
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use crate::model::{EndpointAddress, LoadAssignment};
 use crate::objects::{
     AddressType, EndpointSlice, Field, FieldRef, IpFamily, Kind, Problem, Service,
-    ServiceBackendPort, as_place,
+    ServiceBackendPort, ServicePort,
 };
 
 use super::service_policy::{FoundPort, find_backend_port, find_port};
@@ -69,11 +69,11 @@ fn load_assignment(input: Input<'_>, cluster: &Arc<str>, backend: &BackendPort) 
     let Some(service) = input.reader.service(&backend.service) else {
         return assignment;
     };
-    let Some(FoundPort { at, port, .. }) = find_backend_port(input, service, backend) else {
+    let Some(FoundPort { port, .. }) = find_backend_port(input, service, backend) else {
         return assignment;
     };
     let slices: Vec<_> = input.reader.endpoint_slices(&backend.service).collect();
-    if at >= budget::ports(count(&slices)) {
+    if is_beyond(port, budget::ports(count(&slices))) {
         return assignment;
     }
     // Of a dual-stack Service every pod is in a slice of each family; one family is enough, and the first that
@@ -118,25 +118,30 @@ fn health_port(input: Input<'_>, service: &Service, backend: &BackendPort) -> Op
 /// endpoints would be more than one object may come to. The same for each such port.
 fn too_many(input: Input<'_>, backend: &BackendPort) -> Option<Problem> {
     let service = input.reader.service(&backend.service)?;
-    let FoundPort { at, .. } = find_backend_port(input, service, backend)?;
+    let FoundPort { port, .. } = find_backend_port(input, service, backend)?;
     let slices: Vec<_> = input.reader.endpoint_slices(&backend.service).collect();
     let endpoints = count(&slices);
     let ports = budget::ports(endpoints);
-    (at >= ports).then(|| {
+    is_beyond(port, ports).then(|| {
         let message = format!(
             "only the first {ports} of its {} ports have its {endpoints} endpoints: {}",
-            service.ports.len(),
+            service.ports.len().saturating_add(service.udp_ports.len()),
             budget::EXCEEDED
         );
         Problem::new(port_field(input, backend), reason::TOO_LARGE, message)
     })
 }
 
+/// Whether a port is none of the first so many of its Service, those of TCP and of UDP together.
+fn is_beyond(port: &ServicePort, ports: usize) -> bool {
+    usize::try_from(port.at).unwrap_or(usize::MAX) >= ports
+}
+
 /// The port of the Service that a cluster is for.
 fn port_field(input: Input<'_>, backend: &BackendPort) -> FieldRef {
     let service = input.reader.service(&backend.service);
     let found = service.and_then(|service| find_backend_port(input, service, backend));
-    let field = found.map_or(Field::Whole, |found| Field::Port(as_place(found.at)));
+    let field = found.map_or(Field::Whole, |found| Field::Port(found.port.at));
     source(Kind::Service, &backend.service, field)
 }
 

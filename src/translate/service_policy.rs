@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::model::{CircuitBreakers, UpstreamProtocol};
-use crate::objects::{Field, Service, ServiceBackendPort, ServicePort, SessionAffinity, as_place};
+use crate::objects::{Field, Service, ServiceBackendPort, ServicePort, SessionAffinity};
 
 use super::app_protocol::{self, upstream_protocol};
 use super::finding::{Finding, more};
@@ -76,12 +76,11 @@ pub fn service_problems(service: &Service) -> Vec<Finding> {
 
 /// The first `appProtocol` that is none of ours.
 fn unknown_app_protocol(service: &Service) -> Option<Finding> {
-    let ports = service.ports.iter().enumerate();
-    let mut unknown = ports.filter_map(|(at, port)| {
+    let mut unknown = service.ports.iter().filter_map(|port| {
         let name = port.app_protocol.as_deref()?;
         upstream_protocol(name)
             .is_none()
-            .then_some((at, port.port, name))
+            .then_some((port.at, port.port, name))
     });
     let (at, port, name) = unknown.next()?;
     let message = format!(
@@ -89,7 +88,7 @@ fn unknown_app_protocol(service: &Service) -> Option<Finding> {
         more(unknown.count()),
         app_protocol::NAMES
     );
-    let field = Field::Port(as_place(at));
+    let field = Field::Port(at);
     Some((field, reason::APP_PROTOCOL_NOT_SUPPORTED, message))
 }
 
@@ -209,6 +208,7 @@ pub struct Ports {
     by_name: HashMap<Arc<str>, usize>,
     by_number: HashMap<u16, usize>,
     policies: Vec<ServicePolicy>,
+    udp_by_number: HashMap<u16, usize>,
 }
 
 impl Ports {
@@ -221,6 +221,10 @@ impl Ports {
             policies: ports()
                 .map(|(_, port)| policy(service, &annotated, &limits, port))
                 .collect(),
+            udp_by_number: {
+                let ports = service.udp_ports.iter().enumerate();
+                ports.map(|(at, port)| (port.port, at)).collect()
+            },
         }
     }
 
@@ -228,7 +232,8 @@ impl Ports {
     fn of(input: Input<'_>, service: &Service) -> Option<Arc<Self>> {
         let annotations = service.metadata.annotations.iter();
         let length = annotations.map(|(_, value)| value.len()).sum::<usize>();
-        if service.ports.len() <= FEW && length <= LONG {
+        let ports = service.ports.len().saturating_add(service.udp_ports.len());
+        if ports <= FEW && length <= LONG {
             return None;
         }
         let name = &service.metadata.name;
@@ -236,10 +241,8 @@ impl Ports {
     }
 }
 
-/// One port of a Service, with its place.
+/// One port of a Service.
 pub struct FoundPort<'a> {
-    /// Its place in `spec.ports`.
-    pub at: usize,
     /// The port.
     pub port: &'a ServicePort,
     /// What the Service says of it.
@@ -253,17 +256,23 @@ pub fn find_backend_port<'a>(
     backend: &BackendPort,
 ) -> Option<FoundPort<'a>> {
     match backend.is_udp() {
-        true => find_udp_port(service, backend.port),
+        true => find_udp_port(input, service, backend.port),
         false => find_port(input, service, &ServiceBackendPort::Number(backend.port)),
     }
 }
 
 /// Finds a port of UDP. What annotations say is of TCP.
-pub fn find_udp_port(service: &Service, number: u16) -> Option<FoundPort<'_>> {
-    let mut ports = service.udp_ports.iter().enumerate();
-    let (at, port) = ports.find(|(_, port)| port.port == number)?;
+pub fn find_udp_port<'a>(
+    input: Input<'_>,
+    service: &'a Service,
+    number: u16,
+) -> Option<FoundPort<'a>> {
+    let mut ports = service.udp_ports.iter();
+    let port = match Ports::of(input, service) {
+        Some(ports) => service.udp_ports.get(*ports.udp_by_number.get(&number)?)?,
+        None => ports.find(|port| port.port == number)?,
+    };
     Some(FoundPort {
-        at,
         port,
         policy: ServicePolicy {
             protocol: UpstreamProtocol::Udp,
@@ -286,15 +295,14 @@ pub fn find_port<'a>(
             ServiceBackendPort::Missing => None,
         }?;
         let (port, policy) = (service.ports.get(at)?, *ports.policies.get(at)?);
-        return Some(FoundPort { at, port, policy });
+        return Some(FoundPort { port, policy });
     }
     let is_meant = |candidate: &ServicePort| match port {
         ServiceBackendPort::Name(name) => candidate.name == *name,
         ServiceBackendPort::Number(number) => candidate.port == *number,
         ServiceBackendPort::Missing => false,
     };
-    let at = service.ports.iter().position(is_meant)?;
-    let port = service.ports.get(at)?;
+    let port = service.ports.iter().find(|port| is_meant(port))?;
     let policy = service_policy(service, port);
-    Some(FoundPort { at, port, policy })
+    Some(FoundPort { port, policy })
 }

@@ -71,6 +71,7 @@ impl Plane {
             metadata: metadata(name),
             service_type: ServiceType::Endpoints,
             ports: [ServicePort {
+                at: 0,
                 name: "".into(),
                 port: 80,
                 app_protocol: None,

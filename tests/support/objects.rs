@@ -231,7 +231,8 @@ fn ports() -> impl Strategy<Value = Vec<ServicePort>> {
         select(&[None, Some("kubernetes.io/h2c")][..]),
     );
     (first, prop::bool::weighted(0.2)).prop_map(|((name, app_protocol), has_second)| {
-        let port = |name: &str, port, app_protocol: Option<&str>| ServicePort {
+        let port = |name: &str, port: u16, app_protocol: Option<&str>| ServicePort {
+            at: u32::from(port == 81),
             name: name.into(),
             port,
             app_protocol: app_protocol.map(Arc::from),

@@ -65,6 +65,7 @@ pub(super) fn made_for_unknown_hosts(
     };
     let needs_class = selection.name.is_none() && !selection.manifests;
     let port = ServicePort {
+        at: 0,
         name: "".into(),
         port: 80,
         app_protocol: None,

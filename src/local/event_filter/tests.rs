@@ -2,7 +2,7 @@
 
 use crate::objects::{
     EndpointPort, IngressBackend, IngressClass, IngressPath, IngressRule, IngressTls, Invalid,
-    KeyAlgorithm, PathType, PrivateKeyPem, Service, ServiceBackendPort, SessionAffinity,
+    KeyAlgorithm, PathType, PrivateKeyPem, Service, ServiceBackendPort, SessionAffinity, as_place,
 };
 
 use super::*;
@@ -82,7 +82,9 @@ fn service(service: &str, ports: &[(&str, u16)]) -> Object {
         service_type: ServiceType::Endpoints,
         ports: ports
             .iter()
-            .map(|(name, port)| ServicePort {
+            .enumerate()
+            .map(|(at, (name, port))| ServicePort {
+                at: as_place(at),
                 name: (*name).into(),
                 port: *port,
                 app_protocol: None,
@@ -100,6 +102,7 @@ fn slice(slice: &str, service: &str, ports: &[(&str, u16)]) -> Object {
     let mut made = made_slice(
         &name(service),
         &ServicePort {
+            at: 0,
             name: "".into(),
             port: 0,
             app_protocol: None,

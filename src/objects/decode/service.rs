@@ -6,7 +6,9 @@ use std::sync::Arc;
 use serde::Deserialize;
 
 use super::super::validate::{self, FieldError, Rules, duplicate, not_supported, required};
-use super::super::{IpFamily, Kind, Object, Service, ServicePort, ServiceType, SessionAffinity};
+use super::super::{
+    IpFamily, Kind, Object, Service, ServicePort, ServiceType, SessionAffinity, as_place,
+};
 use super::json::{Bool, Int, List, Struct, Text};
 use super::metadata::{MetadataWire, StatusWire};
 use super::wire::Wire;
@@ -156,6 +158,7 @@ fn ports(wires: &[Struct<PortWire<'_>>]) -> Result<[Box<[ServicePort]>; 2], Fiel
             _ => continue,
         };
         of_protocol.push(ServicePort {
+            at: as_place(index),
             name: Arc::from(name),
             port,
             app_protocol: wire

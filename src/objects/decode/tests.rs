@@ -213,17 +213,23 @@ fn service() {
         *service.ports,
         [
             ServicePort {
+                at: 0,
                 name: "http".into(),
                 port: 80,
                 app_protocol: Some("kubernetes.io/h2c".into())
             },
             ServicePort {
+                at: 2,
                 name: "web".into(),
                 port: 443,
                 app_protocol: None
             },
         ]
     );
+    let [dns] = &*service.udp_ports else {
+        panic!("{:?}", service.udp_ports);
+    };
+    assert_eq!((dns.at, dns.port), (1, 80));
     assert_eq!(
         *service.load_balancer,
         [LoadBalancerAddress::Ip("not checked".into())]

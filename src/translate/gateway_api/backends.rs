@@ -239,7 +239,7 @@ fn found<'a>(
         return Err(not_found(message));
     };
     let found = match made.carries {
-        Carries::Udp => find_udp_port(service, number),
+        Carries::Udp => find_udp_port(input, service, number),
         _ => find_port(input, service, &ServiceBackendPort::Number(number)),
     };
     let Some(FoundPort { port, policy, .. }) = found else {
