@@ -121,7 +121,7 @@
 //! ([`objects::Untyped`]), in the place of a row. What several of its units read alike is [`translate::Derived`], below
 //! claims (as what comes of the objects that listen will be) or above them. Trust bundles, and certificates that clusters
 //! show, are made while a TLS server or a cluster names them (`build/secrets.rs`): `translate/trust_bundle.rs` makes their
-//! names of the Secrets that they are of, and reads them back. What a kind lists in its status is what its problems say
+//! names of the Secrets and ConfigMaps that they are of, and reads them back. What a kind lists in its status is what its problems say
 //! ([`objects::Condition`]; `translate/condition.rs`), written by `status/conditions.rs`.
 //! A new route feature is a field of the model, a function
 //! of [`envoy`] that renders it and an annotation in `translate/policy.rs`. Neither touches build or protocol. Whatever is

@@ -143,7 +143,7 @@ impl Uri {
 }
 
 /// Authorities that vouch for certificates, as SDS delivers them. No part of it is secret. It is made while a cluster
-/// or a TLS server names it (`build/secrets.rs`), of the Secrets that its name tells.
+/// or a TLS server names it (`build/secrets.rs`), of the Secrets or ConfigMaps that its name tells.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TrustBundle {
     /// Unique and stable, and never the name of a certificate.

@@ -37,8 +37,8 @@ const CONFIG_MAPS: &str = "configmaps/";
 /// What stands between two ConfigMaps. No name has it.
 const AND: char = '+';
 
-/// What stands between the two Secrets.
-const REVOCATIONS: &str = "/revocations/";
+/// What stands between the two Secrets. It is a word of its own between slashes: a Secret may have this name, and a namespace.
+const REVOCATIONS: &str = "revocations";
 
 impl TrustBundleKey {
     /// What a Secret has.
@@ -74,12 +74,23 @@ impl TrustBundleKey {
         if let Some(Some(names)) = maps {
             return Some(Self::of_config_maps(names));
         }
-        let (authorities, revocations) = match rest.split_once(REVOCATIONS) {
-            Some((authorities, lists)) => (authorities, Some(object(lists)?)),
-            None => (rest, None),
+        let secret = |namespace: &str, name: &str| object(&format!("{namespace}/{name}"));
+        let mut words = rest.splitn(6, '/');
+        let words: [Option<&str>; 6] = std::array::from_fn(|_| words.next());
+        let (authorities, revocations) = match words {
+            [Some(namespace), Some(name), None, ..] => (secret(namespace, name)?, None),
+            [
+                Some(namespace),
+                Some(name),
+                Some(REVOCATIONS),
+                Some(of_lists),
+                Some(lists),
+                None,
+            ] => (secret(namespace, name)?, Some(secret(of_lists, lists)?)),
+            _ => return None,
         };
         Some(Self {
-            authorities: AuthoritiesOf::Secret(object(authorities)?),
+            authorities: AuthoritiesOf::Secret(authorities),
             revocations,
         })
     }
@@ -124,7 +135,7 @@ impl fmt::Display for TrustBundleKey {
             }
         }
         match &self.revocations {
-            Some(revocations) => write!(f, "{REVOCATIONS}{revocations}"),
+            Some(revocations) => write!(f, "/{REVOCATIONS}/{revocations}"),
             None => Ok(()),
         }
     }
@@ -187,6 +198,11 @@ mod tests {
             ..TrustBundleKey::of_secret(secret("ca"))
         };
         let named_so = NamespacedName::new("configmaps", "ca");
+        let revoking_of = |namespace: &str, name: &str, lists: NamespacedName| TrustBundleKey {
+            revocations: Some(lists),
+            ..TrustBundleKey::of_secret(NamespacedName::new(namespace, name))
+        };
+        let word = "revocations";
         for (key, expected) in [
             (TrustBundleKey::of_secret(secret("ca")), "authorities/ns/ca"),
             (revoking, "authorities/ns/ca/revocations/ns/crl"),
@@ -195,6 +211,23 @@ mod tests {
             (
                 TrustBundleKey::of_secret(named_so),
                 "authorities/configmaps/ca",
+            ),
+            (
+                TrustBundleKey::of_secret(secret(word)),
+                "authorities/ns/revocations",
+            ),
+            (maps(&[word]), "authorities/configmaps/ns/revocations"),
+            (
+                revoking_of("ns", word, secret("crl")),
+                "authorities/ns/revocations/revocations/ns/crl",
+            ),
+            (
+                revoking_of(word, word, NamespacedName::new(word, word)),
+                "authorities/revocations/revocations/revocations/revocations/revocations",
+            ),
+            (
+                revoking_of("configmaps", word, secret(word)),
+                "authorities/configmaps/revocations/revocations/ns/revocations",
             ),
         ] {
             assert_eq!(&*key.name(), expected);
@@ -205,6 +238,8 @@ mod tests {
             "ns/ca",
             "authorities/ca",
             "authorities/ns/ca/x/ns/crl",
+            "authorities/ns/ca/revocations/ns/crl/more",
+            "authorities/ns//revocations/ns/crl",
             "other/ns/ca",
         ] {
             assert_eq!(TrustBundleKey::of_name(name), None, "{name}");
