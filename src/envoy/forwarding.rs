@@ -6,7 +6,10 @@ use envoy_types::pb::envoy::extensions::filters::network::tcp_proxy::v3 as tcp;
 use envoy_types::pb::envoy::extensions::filters::udp::udp_proxy::v3 as udp;
 use envoy_types::pb::envoy::extensions::matching::common_inputs::network::v3::SourcePortInput;
 use envoy_types::pb::envoy::extensions::matching::input_matchers::runtime_fraction::v3::RuntimeFraction;
-use envoy_types::pb::envoy::r#type::v3::{FractionalPercent, fractional_percent::DenominatorType};
+use envoy_types::pb::envoy::r#type::v3::hash_policy::SourceIp;
+use envoy_types::pb::envoy::r#type::v3::{
+    FractionalPercent, HashPolicy, fractional_percent::DenominatorType, hash_policy,
+};
 use envoy_types::pb::xds::core::v3::TypedExtensionConfig;
 use envoy_types::pb::xds::r#type::matcher::v3 as matcher;
 use envoy_types::util::pack_any;
@@ -15,6 +18,7 @@ use matcher::matcher::{MatcherList, MatcherType, OnMatch, on_match};
 use tcp::tcp_proxy::{
     ClusterSpecifier, WeightedCluster as Weighted, weighted_cluster::ClusterWeight,
 };
+use udp::udp_proxy_config;
 
 use super::encode::{duration, reference};
 use crate::model::{Forwarding, Share};
@@ -65,6 +69,7 @@ pub(super) fn tcp_proxy(stat_prefix: &str, forwarding: &Forwarding) -> pb::Filte
         stat_prefix: stat_prefix.to_owned(),
         idle_timeout: forwarding.idle_timeout.and_then(duration),
         cluster_specifier: Some(specifier),
+        hash_policy: hash_policy(forwarding.hash_source_ip),
         ..Default::default()
     };
     pb::Filter {
@@ -78,9 +83,10 @@ pub(super) fn udp_proxy(stat_prefix: &str, forwarding: &Forwarding) -> pb::Liste
     let proxy = udp::UdpProxyConfig {
         stat_prefix: stat_prefix.to_owned(),
         idle_timeout: forwarding.idle_timeout.and_then(duration),
-        route_specifier: Some(udp::udp_proxy_config::RouteSpecifier::Matcher(by_weight(
+        route_specifier: Some(udp_proxy_config::RouteSpecifier::Matcher(by_weight(
             forwarding,
         ))),
+        hash_policies: hash_policies(forwarding.hash_source_ip),
         ..Default::default()
     };
     pb::ListenerFilter {
@@ -90,6 +96,23 @@ pub(super) fn udp_proxy(stat_prefix: &str, forwarding: &Forwarding) -> pb::Liste
         ))),
         ..Default::default()
     }
+}
+
+/// What of a connection chooses the endpoint.
+fn hash_policy(by_source_ip: bool) -> Vec<HashPolicy> {
+    let policy = HashPolicy {
+        policy_specifier: Some(hash_policy::PolicySpecifier::SourceIp(SourceIp {})),
+    };
+    by_source_ip.then_some(policy).into_iter().collect()
+}
+
+/// What of a session chooses the endpoint.
+fn hash_policies(by_source_ip: bool) -> Vec<udp_proxy_config::HashPolicy> {
+    use udp_proxy_config::hash_policy::PolicySpecifier;
+    let policy = udp_proxy_config::HashPolicy {
+        policy_specifier: Some(PolicySpecifier::SourceIp(true)),
+    };
+    by_source_ip.then_some(policy).into_iter().collect()
 }
 
 /// By the client's port, so that a session stays where it is: each but the last takes its share of what those before it

@@ -103,6 +103,8 @@ pub struct Forwarding {
     pub shares: Vec<Share>,
     /// The weight of back ends that can't be: their share is closed, or dropped.
     pub refused: u32,
+    /// Whether the client's address chooses the endpoint, in clusters that look at it.
+    pub hash_source_ip: bool,
     /// How long nothing may pass before it is closed; `None` for the proxy's own limit: an hour (TCP), a minute (UDP).
     pub idle_timeout: Option<Duration>,
 }

@@ -89,6 +89,7 @@ fn forwarded(host: &Host, rules: Option<&AddressRules>, ends_tls: bool) -> Serve
             weight: 1,
         }],
         refused: 0,
+        hash_source_ip: false,
         idle_timeout: None,
     };
     if !ends_tls {

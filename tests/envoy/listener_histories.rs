@@ -65,6 +65,7 @@ fn served(host: &Host, state: usize) -> Served {
                     weight: 1,
                 }],
                 refused: 0,
+                hash_source_ip: false,
                 idle_timeout: None,
             };
             let secret = NamespacedName::new("web", "4");

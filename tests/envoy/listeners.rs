@@ -11,10 +11,10 @@ use isobath::build::tls::{RenderedForwarding, RenderedHttps, Served};
 use isobath::build::used_secrets::SecretKey;
 use isobath::envoy::edge::Edge;
 use isobath::envoy::{cluster, endpoint, filter_chain, listener, route};
-use isobath::model::{Application, Forwarding, Host, Listener, Share};
+use isobath::model::{Application, Forwarding, Host, Listener, LoadBalancing, Share};
 use isobath::objects::NamespacedName;
 use isobath::xds::{ResourceType, Snapshot};
-use tokio::net::{TcpStream, UdpSocket};
+use tokio::net::{TcpSocket, UdpSocket};
 
 use crate::ads::Resources;
 use crate::backend;
@@ -61,6 +61,18 @@ impl Declared {
 
     fn host(number: usize) -> Host {
         Host::new(format!("h{number}.example.com"))
+    }
+
+    /// Has these listeners, from the first address on.
+    fn declare(&mut self, applications: impl IntoIterator<Item = Application>) {
+        for (number, application) in applications.into_iter().enumerate() {
+            self.listeners.declare(Listener {
+                name: Self::name(number),
+                address: self.addresses[number],
+                application,
+            });
+        }
+        self.listeners.publish(&mut self.snapshot);
     }
 
     /// Has the listener of this number, with its host.
@@ -152,6 +164,7 @@ fn to(backends: &[(&str, u32)]) -> Forwarding {
     Forwarding {
         shares: shares.collect(),
         refused: 0,
+        hash_source_ip: false,
         idle_timeout: None,
     }
 }
@@ -240,22 +253,12 @@ async fn shares_of_connections() {
         ("datagrams".to_owned(), datagrams().await),
     ]);
     let shares = to(&[("a", 2), ("b", 1), ("gone", 1), ("none", 0)]);
-    for (number, application) in [
+    declared.declare([
         Application::Tcp(shares),
         Application::Tcp(to(&[("a", 0)])),
         Application::Udp(to(&[("datagrams", 1), ("gone", 1)])),
         Application::Udp(to(&[])),
-    ]
-    .into_iter()
-    .enumerate()
-    {
-        declared.listeners.declare(Listener {
-            name: Declared::name(number),
-            address: declared.addresses[number],
-            application,
-        });
-    }
-    declared.listeners.publish(&mut declared.snapshot);
+    ]);
     let mut resources = declared.resources(&backends);
     resources.retain(|(of, name), _| match of {
         ResourceType::Listener => name.starts_with("gw/"),
@@ -331,6 +334,64 @@ async fn shares_of_datagrams_are_many() {
     assert_eq!(proxy.refusals(), Vec::<String>::new());
 }
 
+/// Where the client's address chooses the endpoint, all that comes from one address goes to one, and what comes from several
+/// addresses to several.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_address_chooses_its_endpoint() {
+    const ENDPOINTS: [&str; 8] = ["a", "b", "c", "d", "e", "f", "g", "h"];
+    let Some(envoy) = envoy() else { return };
+    let proxy = Proxy::start(&envoy, World::new().resources()).await;
+    let mut declared = Declared::new(2);
+    let by_address = |cluster: &str| Forwarding {
+        hash_source_ip: true,
+        ..to(&[(cluster, 1)])
+    };
+    declared.declare([
+        Application::Tcp(by_address("connections")),
+        Application::Udp(by_address("sessions")),
+    ]);
+    let (mut connections, mut sessions) = (Vec::new(), Vec::new());
+    for (number, name) in ENDPOINTS.into_iter().enumerate() {
+        connections.push(backend::start(name).await);
+        sessions.push(named(number).await);
+    }
+    let mut resources = declared.resources(&BTreeMap::new());
+    resources.retain(|(of, name), _| *of == ResourceType::Listener && name.starts_with("gw/"));
+    for (name, addresses) in [("connections", &connections), ("sessions", &sessions)] {
+        let mut model = cluster_of(name);
+        model.settings.load_balancing = LoadBalancing::RingHash;
+        let made = cluster::cluster(&model);
+        resources.insert((ResourceType::Cluster, name.into()), made.bytes());
+        let endpoints = endpoint::load_assignment(&assignment(name, addresses));
+        resources.insert((ResourceType::Endpoint, name.into()), endpoints.bytes());
+    }
+    let change = move |all: &mut Resources| all.extend(resources);
+    proxy
+        .change(change, "listener_manager.total_listeners_active", 5)
+        .await;
+
+    let mut chosen = [BTreeSet::new(), BTreeSet::new()];
+    for last in 1..=20_u8 {
+        let from = SocketAddr::from(([127, 0, 1, last], 0));
+        let mut of_one = [BTreeSet::new(), BTreeSet::new()];
+        for _ in 0..4 {
+            of_one[0].insert(first_word_from(from, declared.addresses[0]).await);
+            let socket = UdpSocket::bind(from).await.unwrap();
+            socket.connect(declared.addresses[1]).await.unwrap();
+            of_one[1].insert(asked(&socket).await.unwrap().to_string());
+        }
+        for (chosen, of_one) in chosen.iter_mut().zip(of_one) {
+            assert_eq!(of_one.len(), 1, "{from}: {of_one:?}");
+            assert!(!of_one.contains(""), "{from} was closed");
+            chosen.extend(of_one);
+        }
+    }
+    for chosen in chosen {
+        assert!(chosen.len() > ENDPOINTS.len() / 3, "{chosen:?}");
+    }
+    assert_eq!(proxy.refusals(), Vec::<String>::new());
+}
+
 /// Answers every datagram with a number.
 async fn named(number: usize) -> SocketAddr {
     let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
@@ -360,8 +421,15 @@ async fn asked(socket: &UdpSocket) -> Option<usize> {
 
 /// Who answers a connection; nothing if it is closed.
 async fn first_word(address: SocketAddr) -> String {
+    first_word_from(([127, 0, 0, 1], 0).into(), address).await
+}
+
+/// The same by a connection from this address.
+async fn first_word_from(from: SocketAddr, address: SocketAddr) -> String {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
-    let mut stream = TcpStream::connect(address).await.unwrap();
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind(from).unwrap();
+    let mut stream = socket.connect(address).await.unwrap();
     let request = "GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
     let mut answer = String::new();
     if stream.write_all(request.as_bytes()).await.is_ok() {

@@ -247,6 +247,7 @@ fn shares() -> Forwarding {
             .map(share)
             .into(),
         refused: 0,
+        hash_source_ip: true,
         idle_timeout: Some(Duration::from_secs(90)),
     }
 }
@@ -258,6 +259,7 @@ fn passthrough() -> Resource {
             weight: 1,
         }],
         refused: 0,
+        hash_source_ip: false,
         idle_timeout: None,
     };
     let host = Host::new("a.example.com");

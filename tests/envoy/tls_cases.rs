@@ -74,6 +74,7 @@ pub fn forwarded() -> Vec<(Arc<str>, Part)> {
     let forwarding = Forwarding {
         shares: [("web/a", 70), ("web/b", 30)].map(share).into(),
         refused: 0,
+        hash_source_ip: false,
         idle_timeout: Some(Duration::from_secs(9001)),
     };
     let range = |text| (AddressSource::Client, Cidr::new(text).unwrap());

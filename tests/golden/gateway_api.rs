@@ -136,9 +136,13 @@ fn shares(forwarding: &Forwarding) -> String {
     let shares = shares.map(|share| format!("{} of {}", share.weight, share.cluster));
     let refused = (forwarding.refused > 0).then(|| format!("{} of nobody", forwarding.refused));
     let all: Vec<String> = shares.chain(refused).collect();
+    let by = match forwarding.hash_source_ip {
+        true => " by the client's address",
+        false => "",
+    };
     match all.is_empty() {
         true => "nobody".to_owned(),
-        false => all.join(", "),
+        false => format!("{}{by}", all.join(", ")),
     }
 }
 

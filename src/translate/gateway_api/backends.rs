@@ -144,10 +144,13 @@ pub fn forwarding(made: &mut Made<'_>, backends: &[BackendRef]) -> Forwarding {
     let mut forwarding = Forwarding::default();
     for backend in backends {
         match cluster(made, backend) {
-            Ok(target) => forwarding.shares.push(Share {
-                cluster: target.cluster,
-                weight: backend.weight,
-            }),
+            Ok(target) => {
+                forwarding.hash_source_ip |= target.hash_source_ip;
+                forwarding.shares.push(Share {
+                    cluster: target.cluster,
+                    weight: backend.weight,
+                });
+            }
             Err(fault) => {
                 made.references.extend(fault);
                 forwarding.refused = forwarding.refused.saturating_add(backend.weight);

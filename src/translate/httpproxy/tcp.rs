@@ -185,6 +185,7 @@ fn services(
     let mut forwarding = Forwarding {
         shares: Vec::new(),
         refused: 0,
+        hash_source_ip: false,
         idle_timeout: Some(IDLE_TIMEOUT),
     };
     for service in &tcp.services {
