@@ -187,6 +187,7 @@ fn usable(input: Input<'_>, name: &NamespacedName, value: &str) -> Result<IpAddr
         ));
     }
     // Whoever has it keeps it: a running Gateway loses no connection to one that names its address later, however old that is.
+    // But one has it no longer whose spec names others, and only its status still shows it.
     let has = |gateway: &NamespacedName| {
         let mut addresses = input.reader.gateway_addresses(gateway).iter();
         addresses.any(|(_, value)| value.parse() == Ok(address))
@@ -194,7 +195,7 @@ fn usable(input: Input<'_>, name: &NamespacedName, value: &str) -> Result<IpAddr
     let named = input.reader.gateways_at(address).into_iter();
     let ours = named.filter(|other| {
         let gateway = input.reader.gateway(other);
-        gateway.is_some_and(|gateway| is_ours(input, gateway))
+        gateway.is_some_and(|gateway| is_ours(input, gateway) && may_have(gateway, address))
     });
     // Of two that are alike in this the first is the older.
     match ours.min_by_key(|gateway| !has(gateway)) {
@@ -204,6 +205,13 @@ fn usable(input: Input<'_>, name: &NamespacedName, value: &str) -> Result<IpAddr
         )),
         _ => Ok(address),
     }
+}
+
+/// Whether a Gateway names the address, or wants one that it does not name.
+fn may_have(gateway: &Gateway, address: IpAddr) -> bool {
+    let mut named = gateway.addresses.iter().map(|it| &it.value);
+    gateway.addresses.is_empty()
+        || named.any(|value| value.is_empty() || value.parse() == Ok(address))
 }
 
 /// What of a Gateway has no effect here.
