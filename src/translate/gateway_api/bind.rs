@@ -91,7 +91,7 @@ impl Bind {
             }
             Protocol::Tcp | Protocol::Udp => {
                 let rules = self.listeners.first().and_then(|listener| {
-                    let route = opaque_route(input, (name, listener), &Host::any(), claims)?;
+                    let route = first_route(input, (name, listener), claims)?;
                     Some(input.route_rules(route))
                 });
                 let rules = rules.unwrap_or_default();
@@ -112,7 +112,19 @@ impl Bind {
     }
 }
 
-/// The route that gets what is not looked into, of those that claim it and are attached there: that with the narrowest hostname
+/// The route that gets all that comes to a listener where nothing is told apart: the oldest of those that claim it and are attached
+/// there, which comes first. Nobody looks at the others.
+fn first_route<'a>(
+    input: Input<'_>,
+    (name, listener): (&str, &BoundListener),
+    claims: &'a [ObjectRef],
+) -> Option<&'a ObjectRef> {
+    let is_opaque = |it: &&ObjectRef| Carries::of(it.kind).is_opaque();
+    let mut routes = claims.iter().filter(is_opaque);
+    routes.find(|it| input.attachment(it).serves(name, listener, &Host::any()))
+}
+
+/// The route that gets the connections of a name, of those that claim it and are attached there: that with the narrowest hostname
 /// of its own, and of several the oldest, which comes first.
 pub fn opaque_route<'a>(
     input: Input<'_>,

@@ -28,6 +28,9 @@ pub fn forward(
     for covering in covering.take_while(|it| hostname::covers(&listener.hostname, it)) {
         let claims = input.reader.claimants(front, &covering);
         let Some(route) = opaque_route(input, (name, listener), host, &claims) else {
+            if covering == *host && *host != listener.hostname {
+                return;
+            }
             continue;
         };
         let rules = input.route_rules(route);
