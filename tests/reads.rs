@@ -35,6 +35,17 @@ type Counts = [u64; 4];
 const NOTHING: Counts = [0; 4];
 
 fn check(builder: &mut Builder, what: &str, event: Event, expected: Counts) {
+    check_listening(builder, what, event, expected, 0);
+}
+
+/// The same, and how many listeners that somebody claims.
+fn check_listening(
+    builder: &mut Builder,
+    what: &str,
+    event: Event,
+    expected: Counts,
+    listeners: u64,
+) {
     let before = builder.translated();
     builder.apply(event);
     builder.build();
@@ -46,6 +57,7 @@ fn check(builder: &mut Builder, what: &str, event: Event, expected: Counts) {
         after.secrets - before.secrets,
     ];
     assert_eq!(made, expected, "{what}");
+    assert_eq!(after.listeners - before.listeners, listeners, "{what}");
 }
 
 fn object(kind: Kind, namespace: &str, name: &str, rest: Value) -> Object {
@@ -461,6 +473,15 @@ fn what_was_not_read_makes_nothing() {
     );
 }
 
+fn of_gateways() -> Options {
+    Options {
+        gateway: GatewayOptions {
+            addresses: [Cidr::new("127.9.0.0/16").unwrap()].into(),
+        },
+        ..Options::default()
+    }
+}
+
 /// A listener of a Gateway that is edited is news to its own hosts, and to nobody else's on the port.
 #[test]
 fn a_listener_is_its_own_hosts_business() {
@@ -496,19 +517,15 @@ fn a_listener_is_its_own_hosts_business() {
         secret("shop", "second", "*.two.test", 0),
         gateway(vec![of("*.one", "first"), of("*.two", "second")]),
     ];
-    let options = Options {
-        gateway: GatewayOptions {
-            addresses: [Cidr::new("127.9.0.0/16").unwrap()].into(),
-        },
-        ..Options::default()
-    };
-    let builder = &mut builder_with(options, objects.into_iter().chain((0..ROUTES).map(route)));
+    let routes = (0..ROUTES).map(route);
+    let builder = &mut builder_with(of_gateways(), objects.into_iter().chain(routes));
     let edited = gateway(vec![of("*.one", "first"), of("*.two", "first")]);
-    check(
+    check_listening(
         builder,
         "another certificate of one listener: its hosts, and its hostname",
         Event::Apply(edited),
         [ROUTES / 2 + 1, 0, 0, 0],
+        1,
     );
     let mut closer = of("*.two", "first");
     closer["allowedRoutes"] = json!({ "kinds": [{ "kind": "HTTPRoute" }] });
@@ -523,23 +540,218 @@ fn a_listener_is_its_own_hosts_business() {
         of("*.two", "first"),
         of("*.three", "second"),
     ]);
-    check(
+    check_listening(
         builder,
         "one listener more: its hostname",
         Event::Apply(more),
         [1, 0, 0, 1],
+        1,
     );
     let narrower = vec![
         of("*.one", "first"),
         of("*.two", "first"),
         of("7.two", "second"),
     ];
-    check(
+    check_listening(
         builder,
         "one of a host of another listener",
         Event::Apply(gateway(narrower)),
         [2, 0, 0, 0],
+        1,
     );
+}
+
+const AUTHORITY: &str = include_str!("envoy/authority.pem");
+const ANOTHER: &str = include_str!("data/certificates/p256.crt");
+
+fn config_map(name: &str, data: Value) -> Object {
+    object(Kind::ConfigMap, "shop", name, json!({ "data": data }))
+}
+
+fn policy(name: &str, service: &str, section: Option<&str>) -> Object {
+    let spec = json!({
+        "targetRefs": [{ "group": "", "kind": "Service", "name": service, "sectionName": section }],
+        "validation": {
+            "caCertificateRefs": [{ "group": "", "kind": "ConfigMap", "name": "ca" }],
+            "hostname": "web.internal",
+        },
+    });
+    object(
+        Kind::BackendTlsPolicy,
+        "shop",
+        name,
+        json!({ "spec": spec }),
+    )
+}
+
+/// A Service with a port of TCP and one of UDP.
+fn two_ports(name: &str, udp: u16) -> Object {
+    let ports = json!([
+        { "name": "http", "port": 80 }, { "name": "dns", "port": udp, "protocol": "UDP" },
+    ]);
+    object(
+        Kind::Service,
+        "shop",
+        name,
+        json!({ "spec": { "ports": ports } }),
+    )
+}
+
+fn route(kind: Kind, name: &str, hostnames: Value, to: &str, port: u16) -> Object {
+    let spec = json!({
+        "parentRefs": [{ "name": "edge" }], "hostnames": hostnames,
+        "rules": [{ "backendRefs": [{ "name": to, "port": port }] }],
+    });
+    object(kind, "shop", name, json!({ "spec": spec }))
+}
+
+/// What is forwarded as it is, what comes out of TLS that ends here, datagrams, and requests, to Services of which policies say
+/// how they are spoken to.
+fn forwarding_world() -> Vec<Object> {
+    let certificate = json!({ "certificateRefs": [{ "name": "cert" }] });
+    let listeners = json!([
+        { "name": "http", "port": 80, "protocol": "HTTP" },
+        { "name": "through", "port": 443, "protocol": "TLS", "hostname": "*.through.test", "tls": { "mode": "Passthrough" } },
+        { "name": "ends", "port": 443, "protocol": "TLS", "hostname": "*.ends.test", "tls": certificate },
+        { "name": "dns", "port": 53, "protocol": "UDP" },
+    ]);
+    let spec = json!({
+        "gatewayClassName": "isobath", "addresses": [{ "value": "127.9.0.1" }], "listeners": listeners,
+    });
+    let class = json!({ "spec": { "controllerName": "isobath.dev/gateway-controller" } });
+    vec![
+        object(Kind::GatewayClass, "", "isobath", class),
+        object(Kind::Gateway, "shop", "edge", json!({ "spec": spec })),
+        secret("shop", "cert", "*.ends.test", 0),
+        two_ports("web", 53),
+        two_ports("other", 53),
+        slice("shop", "web", "10.0.0.1"),
+        config_map("ca", json!({ "ca.crt": AUTHORITY })),
+        route(
+            Kind::TlsRoute,
+            "tls",
+            json!(["a.through.test", "a.ends.test"]),
+            "web",
+            80,
+        ),
+        route(Kind::UdpRoute, "dns", json!(null), "web", 53),
+        route(Kind::HttpRoute, "http", json!(["a.test"]), "web", 80),
+    ]
+}
+
+#[test]
+fn what_is_forwarded_is_made_with_what_it_reads() {
+    let builder = &mut builder_with(of_gateways(), forwarding_world());
+    // Clusters: what is forwarded, what comes out of TLS and requests share that of TCP; that of UDP is another.
+    let moved = Event::Apply(slice("shop", "web", "10.0.0.2"));
+    check(builder, "its endpoints move", moved, [0, 0, 2, 0]);
+    let unrelated = Event::Apply(policy("unrelated", "other", None));
+    check(builder, "a policy of another Service", unrelated, NOTHING);
+    let of_port = Event::Apply(policy("of-port", "web", Some("dns")));
+    check(
+        builder,
+        "one for a port that is not spoken to",
+        of_port,
+        NOTHING,
+    );
+    // By TLS: what comes out of TLS, and requests. What goes through as it is is of the same route, and comes to what it was.
+    let spoken = Event::Apply(policy("spoken", "web", None));
+    check(builder, "one for all of its ports", spoken, [3, 2, 2, 1]);
+    let younger = Event::Apply(policy("younger", "web", None));
+    check(
+        builder,
+        "a second one, which does not hold",
+        younger,
+        NOTHING,
+    );
+    let gone = config_map("ca", json!({}));
+    check(
+        builder,
+        "its authority goes",
+        Event::Apply(gone),
+        [3, 0, 0, 0],
+    );
+    let back = config_map("ca", json!({ "ca.crt": AUTHORITY }));
+    check(builder, "and comes back", Event::Apply(back), [3, 2, 2, 1]);
+    let twice = config_map("ca", json!({ "ca.crt": format!("{AUTHORITY}{ANOTHER}") }));
+    check(
+        builder,
+        "other bytes of it",
+        Event::Apply(twice),
+        [0, 0, 0, 1],
+    );
+    let nobodys = config_map("nobodys", json!({ "ca.crt": AUTHORITY }));
+    check(
+        builder,
+        "a ConfigMap of nobody",
+        Event::Apply(nobodys),
+        NOTHING,
+    );
+    let weighed = route(
+        Kind::TlsRoute,
+        "tls",
+        json!(["a.through.test", "a.ends.test"]),
+        "other",
+        80,
+    );
+    check(
+        builder,
+        "another back end by TLS",
+        Event::Apply(weighed),
+        [2, 2, 2, 0],
+    );
+    let elsewhere = route(Kind::UdpRoute, "dns", json!(null), "other", 53);
+    check_listening(
+        builder,
+        "another for datagrams",
+        Event::Apply(elsewhere),
+        [0, 1, 1, 0],
+        1,
+    );
+    // Its two clusters of TCP have read the Service, and that of UDP is gone.
+    let port = Event::Apply(two_ports("other", 54));
+    check_listening(
+        builder,
+        "a port of UDP that is another now",
+        port,
+        [0, 2, 2, 0],
+        1,
+    );
+}
+
+/// Of many routes through a Gateway to a Service that a policy is about, only the first and the last are news to the policy, and none
+/// of them to the Gateway.
+#[test]
+fn ways_to_a_service_are_news_once() {
+    let mut builder = Builder::new(Config::of_manifests(of_gateways())).with_audit();
+    for object in forwarding_world() {
+        builder.apply(Event::Apply(object));
+    }
+    builder.apply(Event::Apply(policy("spoken", "web", None)));
+    builder.build();
+    let _ = builder.made_for_nothing();
+    let to = |name: &str, to: &str| {
+        route(
+            Kind::HttpRoute,
+            name,
+            json!([format!("{name}.test")]),
+            to,
+            80,
+        )
+    };
+    let steps = [
+        Event::Apply(to("second", "web")),
+        Event::Apply(to("third", "other")),
+        // It is attached as before, and leads to the Service now.
+        Event::Apply(to("third", "web")),
+        Event::Apply(to("third", "other")),
+        deleted(&to("second", "web")),
+    ];
+    for step in steps {
+        builder.apply(step.clone());
+        builder.build();
+        assert_eq!(builder.made_for_nothing(), Vec::<String>::new(), "{step:?}");
+    }
 }
 
 #[test]

@@ -266,7 +266,7 @@ impl Builder {
     fn add_changed(&self, changes: Changes, units: &mut Units) {
         let readers = changes.facts().flat_map(|fact| self.reads.readers(fact));
         units.extend(readers.cloned());
-        units.extend(changes.claims.into_iter().map(Unit::from));
+        units.extend(changes.claims.into_iter().filter_map(Unit::of_claim));
         for object in changes.objects {
             if self.languages.makes_claims(object.kind) {
                 units.insert(Unit::Claims(object.clone()));

@@ -164,15 +164,16 @@ impl From<SecretKey> for Unit {
     }
 }
 
-impl From<Claimable> for Unit {
-    fn from(claim: Claimable) -> Self {
+impl Unit {
+    /// What is there because it is claimed, or is made again whenever somebody more claims it, or somebody less. `None` for what only
+    /// those ask for who read it.
+    pub fn of_claim(claim: Claimable) -> Option<Self> {
         match claim {
-            Claimable::Listener(name) => Self::Listener(name),
-            Claimable::Host(front, host) => Self::Host(front, host),
+            Claimable::Listener(name) => Some(Self::Listener(name)),
+            Claimable::Host(front, host) => Some(Self::Host(front, host)),
             // It says how many there are.
-            Claimable::Attached(parent, _) => Self::Object(parent),
-            // Its policies read it.
-            Claimable::Reached(_, gateway) => Self::Object(gateway),
+            Claimable::Attached(parent, _) => Some(Self::Object(parent)),
+            Claimable::Reached(..) => None,
         }
     }
 }

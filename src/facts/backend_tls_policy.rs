@@ -31,11 +31,22 @@ impl Indexed for BackendTlsPolicy {
         let [left, named] = [of(&old), of(&new)].map(Option::unwrap_or_default);
         let both = old.as_deref().zip(new.as_deref());
         if !both.is_some_and(|(old, new)| old.spec() == new.spec()) {
+            changes.fact(Fact::BackendTlsPolicy(name));
+        }
+        let place = |it: &Self| (it.metadata.seniority(), it.targets.clone());
+        if !both.is_some_and(|(old, new)| place(old) == place(new)) {
             for service in left.union(&named) {
                 changes.fact(Fact::BackendTlsPolicies(service));
             }
         }
+        let concerned: Vec<_> = left.symmetric_difference(&named).collect();
+        let were: Vec<bool> = concerned.iter().map(|it| store.is_policed(it)).collect();
         store.policies_by_service.refile(&left, &named, name);
+        for (service, was) in concerned.into_iter().zip(were) {
+            if store.is_policed(service) != was {
+                changes.flip(Fact::Policed(service));
+            }
+        }
         store.tables.put(name, new);
     }
 }
@@ -45,6 +56,11 @@ impl Store {
     #[must_use]
     pub fn backend_tls_policy(&self, name: &NamespacedName) -> Option<&Arc<BackendTlsPolicy>> {
         self.tables.of().get(name)
+    }
+
+    /// Whether a policy is about a Service.
+    pub(super) fn is_policed(&self, service: &NamespacedName) -> bool {
+        self.policies_by_service.contains_key(service)
     }
 
     /// The policies that are about a Service, oldest first.

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::model::{Claimable, Spoken};
+use crate::objects::gateway_api::MOST_ANCESTORS;
 use crate::objects::{Kind, NamespacedName, ObjectRef};
 
 use super::Index;
@@ -69,7 +70,7 @@ impl Claimed {
         self.by.count(&claim)
     }
 
-    /// The Gateways with routes to a Service, sorted.
+    /// The first Gateways with routes to a Service, sorted: as many as a status has room for.
     pub fn reaching(&self, service: &NamespacedName) -> BTreeSet<ObjectRef> {
         let first = ObjectRef::new(Kind::Gateway, "", "");
         let from = self.by.range(Claimable::Reached(service.clone(), first)..);
@@ -77,7 +78,12 @@ impl Claimed {
             Claimable::Reached(of, gateway) if of == service => Some(gateway.clone()),
             _ => None,
         });
-        gateways.collect()
+        gateways.take(MOST_ANCESTORS).collect()
+    }
+
+    /// How many objects claim it.
+    pub fn count(&self, claim: &Claimable) -> usize {
+        self.by.count(claim)
     }
 
     /// What is spoken on a claimed listener; `None` where it is not there.

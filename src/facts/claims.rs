@@ -52,7 +52,14 @@ impl Store {
                 Claimable::Listener(name) => Fact::Claimants(name),
                 Claimable::Host(front, host) => Fact::Claims(front, host),
                 Claimable::Attached(parent, listener) => Fact::AttachedRoutes(parent, listener),
-                Claimable::Reached(service, _) => Fact::GatewaysReaching(service),
+                Claimable::Reached(service, _) => {
+                    // Of many ways through one Gateway only the first and the last are news.
+                    let is_new = !old.claims.contains(&claim);
+                    if self.claimed.count(&claim) != usize::from(is_new) {
+                        continue;
+                    }
+                    Fact::GatewaysReaching(service)
+                }
             });
             changes.claims.push(claim);
         }

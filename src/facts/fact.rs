@@ -80,8 +80,12 @@ pub(super) enum Fact<'a> {
     Route(&'a ObjectRef),
     /// What the ReferenceGrants of a namespace say.
     Grants(&'a str),
-    /// The BackendTLSPolicies that are about a Service, in the order of their age, less their status.
+    /// A BackendTLSPolicy, all of it but its status.
+    BackendTlsPolicy(&'a NamespacedName),
+    /// Which BackendTLSPolicies are about a Service, in the order of their age, and about which of its ports.
     BackendTlsPolicies(&'a NamespacedName),
+    /// Whether a BackendTLSPolicy is about a Service.
+    Policed(&'a NamespacedName),
     /// The Gateways with routes to a Service that a policy is about.
     GatewaysReaching(&'a NamespacedName),
     /// Whether others can be verified with a ConfigMap: not its bytes.
@@ -132,6 +136,7 @@ impl<'a> Fact<'a> {
             | Self::Secret(name) => Some((Kind::Secret, name)),
             Self::GatewayClass(name) => Some((Kind::GatewayClass, name)),
             Self::Gateway(name) | Self::GatewayAddresses(name) => Some((Kind::Gateway, name)),
+            Self::BackendTlsPolicy(name) => Some((Kind::BackendTlsPolicy, name)),
             Self::NamespaceLabels(name) => Some((Kind::Namespace, name)),
             Self::ConfigMapAuthorities(name) | Self::ConfigMap(name) => {
                 Some((Kind::ConfigMap, name))
@@ -146,6 +151,7 @@ impl<'a> Fact<'a> {
             | Self::GatewaysAt(_)
             | Self::Grants(_)
             | Self::BackendTlsPolicies(_)
+            | Self::Policed(_)
             | Self::GatewaysReaching(_)
             | Self::AttachedRoutes(..)
             | Self::Delegated(..) => None,
@@ -243,7 +249,9 @@ mod tests {
                 (Fact::NamespaceLabels(name), Some(Kind::Namespace)),
                 (Fact::ConfigMapAuthorities(name), Some(Kind::ConfigMap)),
                 (Fact::ConfigMap(name), Some(Kind::ConfigMap)),
+                (Fact::BackendTlsPolicy(name), Some(Kind::BackendTlsPolicy)),
                 (Fact::BackendTlsPolicies(name), None),
+                (Fact::Policed(name), None),
                 (Fact::GatewaysReaching(name), None),
                 (Fact::Service(name), Some(Kind::Service)),
                 (Fact::ServiceNamed(name), None),

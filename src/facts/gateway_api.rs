@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use crate::objects::gateway_api::{BackendRef, RouteHead, Status};
+use crate::objects::gateway_api::{BackendRef, MOST_ANCESTORS, RouteHead, Status};
 use crate::objects::{
     Gateway, GatewayClass, GrpcRoute, HttpRoute, Kind, Namespace, NamespacedName, ObjectRef,
     ReferenceGrant, TcpRoute, TlsRoute, UdpRoute,
@@ -244,6 +244,16 @@ impl Store {
             Kind::BackendTlsPolicy => Some(&self.backend_tls_policy(name)?.status),
             _ => Some(&self.route_head(object)?.status),
         }
+    }
+
+    /// How many entries of ours the status of a policy has room for, besides those of others; `None` for what is no policy.
+    #[must_use]
+    pub fn room_in_status(&self, object: &ObjectRef) -> Option<usize> {
+        if object.kind != Kind::BackendTlsPolicy {
+            return None;
+        }
+        let others = self.backend_tls_policy(&object.name)?.others;
+        Some(MOST_ANCESTORS.saturating_sub(others))
     }
 
     /// The Gateways that name an address, or have it by their status, oldest first.

@@ -290,20 +290,29 @@ impl<'a> Reader<'a> {
         self.store.grants(namespace)
     }
 
-    /// A BackendTLSPolicy, for its own unit alone, which is made again whenever it differs.
+    /// One BackendTLSPolicy, be it a wrong one.
     #[must_use]
-    pub fn backend_tls_policy(self, object: &ObjectRef) -> Option<&'a Arc<BackendTlsPolicy>> {
-        self.store.backend_tls_policy(&object.name)
+    pub fn backend_tls_policy(self, name: &NamespacedName) -> Option<&'a Arc<BackendTlsPolicy>> {
+        self.read(Fact::BackendTlsPolicy(name));
+        self.store.backend_tls_policy(name)
     }
 
-    /// The BackendTLSPolicies that are about a Service, oldest first.
+    /// Whether a BackendTLSPolicy is about a Service.
+    #[must_use]
+    pub fn is_policed(self, service: &NamespacedName) -> bool {
+        self.read(Fact::Policed(service));
+        self.store.is_policed(service)
+    }
+
+    /// The BackendTLSPolicies that are about a Service, oldest first, of which no more may be read than which ports they are
+    /// about.
     #[must_use]
     pub fn backend_tls_policies(self, service: &NamespacedName) -> Vec<&'a Arc<BackendTlsPolicy>> {
         self.read(Fact::BackendTlsPolicies(service));
         self.store.backend_tls_policies(service)
     }
 
-    /// The Gateways with routes to a Service that a policy is about.
+    /// The first Gateways with routes to a Service that a policy is about, as many as the status of a policy has room for.
     #[must_use]
     pub fn gateways_reaching(self, service: &NamespacedName) -> BTreeSet<ObjectRef> {
         self.read(Fact::GatewaysReaching(service));

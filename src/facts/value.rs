@@ -48,7 +48,9 @@ impl Store {
             | Fact::GatewaysAt(_)
             | Fact::Route(_)
             | Fact::Grants(_)
+            | Fact::BackendTlsPolicy(_)
             | Fact::BackendTlsPolicies(_)
+            | Fact::Policed(_)
             | Fact::GatewaysReaching(_)
             | Fact::ConfigMapAuthorities(_)
             | Fact::ConfigMap(_)
@@ -101,10 +103,15 @@ impl Store {
                 _ => text(&self.http_route(&route.name).map(|it| it.spec())),
             },
             Fact::Grants(namespace) => text(&self.grants(namespace).collect::<Vec<_>>()),
+            Fact::BackendTlsPolicy(name) => {
+                text(&self.backend_tls_policy(name).map(|it| it.spec()))
+            }
             Fact::BackendTlsPolicies(service) => {
                 let policies = self.backend_tls_policies(service).into_iter();
-                text(&policies.map(|policy| policy.spec()).collect::<Vec<_>>())
+                let said = policies.map(|it| (it.metadata.seniority(), &it.targets));
+                text(&said.collect::<Vec<_>>())
             }
+            Fact::Policed(service) => text(&self.is_policed(service)),
             Fact::GatewaysReaching(service) => text(&self.claimed.reaching(service)),
             Fact::ConfigMapAuthorities(name) => {
                 let found = self

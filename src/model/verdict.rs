@@ -72,6 +72,8 @@ pub struct GatewayApiFacts {
     pub created: Option<jiff::Timestamp>,
     /// What is to be written; `None` for what is not ours.
     pub wanted: Option<Arc<WantedStatus>>,
+    /// How many entries its status has room for, of a kind that may be out of it: those of others are there before ours.
+    pub room: Option<usize>,
     /// What is ours of `status` as last seen.
     pub seen: Arc<gateway_api::Status>,
 }

@@ -82,3 +82,18 @@ pub struct Invalid {
     /// One sentence for its owner. Never quotes a value of a Secret.
     pub reason: String,
 }
+
+impl Object {
+    /// What is wrong with it as a whole, in one sentence.
+    #[must_use]
+    pub fn wrong(&self) -> Option<&str> {
+        match self {
+            Self::Invalid(invalid) => Some(&invalid.reason),
+            Self::BackendTlsPolicy(policy) => {
+                let wrong = policy.validation.as_ref().err();
+                wrong.map(|why| &**why)
+            }
+            _ => None,
+        }
+    }
+}

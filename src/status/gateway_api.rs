@@ -172,7 +172,7 @@ impl Writer {
             self.written.remove(name);
             return None;
         };
-        let mut wanted = wanted.status.clone();
+        let mut wanted = fitting(&wanted.status, facts.room);
         if let Some(given) = self.given.get(name) {
             let given = given
                 .iter()
@@ -239,6 +239,15 @@ impl Writer {
             overwritten,
         };
         self.written.insert(name.clone(), written);
+    }
+}
+
+/// As much of a status as there is room for: the rest would never be seen there, and be written for ever.
+fn fitting(wanted: &Status, room: Option<usize>) -> Status {
+    let parents = wanted.parents.iter();
+    Status {
+        parents: parents.take(room.unwrap_or(usize::MAX)).cloned().collect(),
+        ..wanted.clone()
     }
 }
 
@@ -368,6 +377,8 @@ mod tests {
 
     use super::*;
     use crate::model::verdict::WantedStatus;
+    use crate::objects::gateway_api::{ParentReference, ParentStatus};
+    use crate::objects::{Object, decode};
 
     /// Of all objects only Gateways are looked at.
     #[test]
@@ -386,6 +397,57 @@ mod tests {
         assert_eq!(names, ["Gateway a/one", "Gateway b/two"]);
     }
 
+    /// With ancestors that others have there, ours are as many as are left, and are settled when they are seen.
+    #[test]
+    fn what_there_is_no_room_for_is_not_wanted() {
+        let parents = |names: std::ops::Range<usize>| -> Box<[ParentStatus]> {
+            let parent = |name: usize| ParentReference {
+                group: "g".into(),
+                kind: "Gateway".into(),
+                namespace: None,
+                name: format!("{name:02}").into(),
+                section_name: None,
+                port: None,
+            };
+            let parents = names.map(|name| ParentStatus {
+                parent: parent(name),
+                conditions: Box::default(),
+            });
+            parents.collect()
+        };
+        let of = |parents| Status {
+            parents,
+            ..Status::default()
+        };
+        let now = jiff::Timestamp::UNIX_EPOCH;
+        let entry =
+            |name: &str| json!({"ancestorRef": {"name": name}, "controllerName": "other.test/one"});
+        let others: Vec<_> = ["a", "b", "c"].map(entry).into();
+        let wanted = of(parents(0..16));
+        for (room, expected) in [(None, 16), (Some(16), 16), (Some(13), 13), (Some(0), 0)] {
+            let fitting = fitting(&wanted, room);
+            assert_eq!(fitting, of(parents(0..expected)), "{room:?}");
+        }
+        let fitting = fitting(&wanted, Some(13));
+        let current = json!({ "ancestors": others });
+        let merged = merge::merged(Kind::BackendTlsPolicy, &current, &fitting, &now);
+        let ancestors = merged["ancestors"].as_array().unwrap();
+        assert_eq!((ancestors.len(), &ancestors[..3]), (16, &others[..]));
+        let policy = json!({
+            "metadata": {"name": "a", "namespace": "b"},
+            "spec": {"targetRefs": [{"group": "", "kind": "Service", "name": "a"}],
+                     "validation": {"hostname": "a.test", "wellKnownCACertificates": "System"}},
+            "status": merged,
+        });
+        let decoded = decode(Kind::BackendTlsPolicy, &policy.to_string()).unwrap();
+        let Object::BackendTlsPolicy(policy) = decoded else {
+            panic!("{decoded:?}");
+        };
+        assert_eq!(policy.others, 3);
+        let settled = decide(&*policy.status, fitting, None, Instant::now());
+        assert_eq!(settled, Action::Nothing);
+    }
+
     fn gateway(age: i64, has: &[&str], wanted_addresses: u32) -> GatewayApiFacts {
         let addresses = has.iter().map(|it| ("IPAddress".into(), Arc::from(*it)));
         let status = Status {
@@ -399,6 +461,7 @@ mod tests {
                 status,
                 wanted_addresses,
             })),
+            room: None,
             seen: Arc::default(),
         }
     }

@@ -118,6 +118,7 @@ pub fn enter_gateway_api(
         uid: metadata.uid.clone(),
         created: metadata.created,
         wanted: found.status.clone(),
+        room: store.room_in_status(object),
         seen: seen.clone(),
     };
     if statuses.gateway_api.get(object) != Some(&facts) {

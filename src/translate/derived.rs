@@ -21,7 +21,9 @@ use crate::objects::{NamespacedName, ObjectRef};
 use super::above::{OnHttp, Source};
 use super::budget::Account;
 use super::certificate::Choice;
-use super::gateway_api::{self, Attachment, Bind, BoundListener, EffectiveGateway, RouteRules};
+use super::gateway_api::{
+    self, Attachment, BackendTls, Bind, BoundListener, EffectiveGateway, Policies, RouteRules,
+};
 use super::ownership::{self, HostOwnership};
 use super::reading::Reading;
 use super::service_policy::Ports;
@@ -37,6 +39,12 @@ pub enum Derived {
     Reading(NamespacedName),
     /// Whether each host that an Ingress names under `tls` only can have its rules without a host.
     AffordsHostless(NamespacedName),
+    /// Which BackendTLSPolicy holds for each of the ports of a Service that one is about.
+    Policies(NamespacedName),
+    /// What a BackendTLSPolicy comes to by itself.
+    BackendTls(NamespacedName),
+    /// Which BackendTLSPolicy holds for a port of a Service by its name, or for `None` for all of them.
+    Policy(NamespacedName, Option<Arc<str>>),
     /// What a Gateway comes to by itself.
     Gateway(NamespacedName),
     /// The rules of a route of the Gateway API.
@@ -76,6 +84,8 @@ impl Derived {
         match self {
             Self::Account(_) | Self::Reading(_) => Stratum::Ingress,
             Self::AffordsHostless(_) => Stratum::Allowed,
+            Self::Policies(_) | Self::BackendTls(_) => Stratum::Police,
+            Self::Policy(..) => Stratum::Hold,
             Self::Gateway(_) | Self::RouteRules(_) => Stratum::Listen,
             Self::Bind(_) | Self::Attachment(_) => Stratum::Attach,
             Self::Hostnames(_) | Self::ListenerAt(..) => Stratum::Port,
@@ -107,6 +117,18 @@ impl Derived {
             Self::AffordsHostless(name) => {
                 input.affords_hostless(name);
                 memo.affords_hostless.hash(name)
+            }
+            Self::Policies(service) => {
+                let _ = input.policies(service);
+                memo.policies.hash(service)
+            }
+            Self::BackendTls(policy) => {
+                let _ = input.backend_tls(policy);
+                memo.backend_tls.hash(policy)
+            }
+            Self::Policy(service, port) => {
+                let _ = input.policy(service, port.as_ref());
+                memo.policy.hash(&(service.clone(), port.clone()))
             }
             Self::Gateway(name) => {
                 let _ = input.gateway(name);
@@ -166,6 +188,9 @@ pub struct Memo {
     accounts: Once<NamespacedName, Account>,
     readings: Once<NamespacedName, Reading>,
     affords_hostless: Once<NamespacedName, bool>,
+    policies: Once<NamespacedName, Policies>,
+    backend_tls: Once<NamespacedName, BackendTls>,
+    policy: Once<(NamespacedName, Option<Arc<str>>), Option<NamespacedName>>,
     gateways: Once<NamespacedName, EffectiveGateway>,
     route_rules: Once<ObjectRef, RouteRules>,
     binds: Once<Arc<str>, Bind>,
@@ -194,6 +219,10 @@ impl Memo {
         self.readings.collect(&mut made, Derived::Reading);
         self.affords_hostless
             .collect(&mut made, Derived::AffordsHostless);
+        self.policies.collect(&mut made, Derived::Policies);
+        self.backend_tls.collect(&mut made, Derived::BackendTls);
+        self.policy
+            .collect(&mut made, |(service, port)| Derived::Policy(service, port));
         self.gateways.collect(&mut made, Derived::Gateway);
         self.route_rules.collect(&mut made, Derived::RouteRules);
         self.binds.collect(&mut made, Derived::Bind);
@@ -237,6 +266,37 @@ impl<'a> Input<'a> {
             Derived::AffordsHostless,
             |input| input.account(name).affords_hostless(),
         )
+    }
+
+    /// Which BackendTLSPolicy holds for each of the ports of a Service that one is about.
+    fn policies(self, service: &NamespacedName) -> Arc<Policies> {
+        self.derive(&self.memo.policies, service, Derived::Policies, |input| {
+            Policies::of(input, service)
+        })
+    }
+
+    /// What a BackendTLSPolicy comes to by itself.
+    pub(super) fn backend_tls(self, policy: &NamespacedName) -> Arc<BackendTls> {
+        self.derive(
+            &self.memo.backend_tls,
+            policy,
+            Derived::BackendTls,
+            |input| BackendTls::of(input, policy),
+        )
+    }
+
+    /// Which BackendTLSPolicy holds for a port of a Service by its name, or for `None` for all of them. That it does for one of
+    /// them is nothing to the others.
+    pub(super) fn policy(
+        self,
+        service: &NamespacedName,
+        port: Option<&Arc<str>>,
+    ) -> Arc<Option<NamespacedName>> {
+        let key = (service.clone(), port.cloned());
+        let derived = |(service, port)| Derived::Policy(service, port);
+        self.derive(&self.memo.policy, &key, derived, |input| {
+            input.policies(service).get(port).cloned()
+        })
     }
 
     /// What a Gateway comes to by itself; nothing for one that is not ours.

@@ -7,6 +7,10 @@ pub enum Stratum {
     Ingress,
     /// What its account allows.
     Allowed,
+    /// Which policies are about which ports of a Service, and what each comes to by itself.
+    Police,
+    /// Which of them holds for a port.
+    Hold,
     /// What a Gateway comes to by itself, and the rules of a route.
     Listen,
     /// What is at an address and port, and to which listeners a route is attached.

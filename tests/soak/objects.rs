@@ -15,7 +15,7 @@ use envoy_types::pb::envoy::config::route::v3::{RouteConfiguration, ScopedRouteC
 use envoy_types::pb::envoy::extensions::transport_sockets::tls::v3::Secret;
 use isobath::build::{Builder, Config};
 use isobath::facts::ClassSelection;
-use isobath::objects::{Event, Kind, Object, ObjectRef, Rules, decode_versioned};
+use isobath::objects::{Event, Kind, ObjectRef, Rules, decode_versioned};
 use isobath::translate::{HostOwnership, Options, reason};
 use isobath::xds::{Resource, ResourceType, Snapshot};
 use prost::Message;
@@ -105,8 +105,8 @@ fn run(seed: u64, objects: usize) -> Count {
             }
             Ok(decoded) => {
                 assert_eq!(decoded.object.reference().kind, kind);
-                if let Object::Invalid(invalid) = &decoded.object {
-                    let length = invalid.reason.chars().count();
+                if let Some(why) = decoded.object.wrong() {
+                    let length = why.chars().count();
                     assert!((1..=601).contains(&length), "{length}");
                     count.refused += 1;
                 } else {
@@ -117,7 +117,7 @@ fn run(seed: u64, objects: usize) -> Count {
                     told.insert(reference.clone(), false);
                     builder.apply(Event::Delete(reference));
                 } else {
-                    told.insert(reference, matches!(decoded.object, Object::Invalid(_)));
+                    told.insert(reference, decoded.object.wrong().is_some());
                     builder.apply(Event::Apply(decoded.object));
                 }
             }

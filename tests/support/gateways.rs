@@ -351,22 +351,29 @@ pub fn backend_tls_policy() -> impl Strategy<Value = Object> {
         prop::collection::vec(target, 1..3),
         prop::option::weighted(0.8, prop::collection::vec(authority, 1..3)),
         names,
+        prop::bool::weighted(0.1),
     )
-        .prop_map(|(metadata, generation, targets, authorities, names)| {
-            Object::BackendTlsPolicy(Arc::new(BackendTlsPolicy {
-                metadata,
-                generation,
-                targets: targets.into(),
-                validation: BackendValidation {
-                    well_known: authorities.is_none().then(|| "System".into()),
-                    authorities: authorities.unwrap_or_default().into(),
-                    hostname: "b.test".into(),
-                    names: names.into(),
-                },
-                option: None,
-                status: Arc::default(),
-            }))
-        })
+        .prop_map(
+            |(metadata, generation, targets, authorities, names, is_wrong)| {
+                Object::BackendTlsPolicy(Arc::new(BackendTlsPolicy {
+                    metadata,
+                    generation,
+                    targets: targets.into(),
+                    validation: match is_wrong {
+                        true => Err("it is wrong".into()),
+                        false => Ok(BackendValidation {
+                            well_known: authorities.is_none().then(|| "System".into()),
+                            authorities: authorities.unwrap_or_default().into(),
+                            hostname: "b.test".into(),
+                            names: names.into(),
+                        }),
+                    },
+                    option: None,
+                    others: 0,
+                    status: Arc::default(),
+                }))
+            },
+        )
 }
 
 fn opaque() -> impl Strategy<Value = Box<[BackendRef]>> {

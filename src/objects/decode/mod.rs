@@ -55,15 +55,28 @@ pub fn decode_versioned(kind: Kind, json: &str, rules: Rules) -> Result<Decoded,
             }
         };
     }
+    macro_rules! closed {
+        ($($(#[$doc:meta])* $kind:ident: $api_version:literal, $name:literal, $plural:literal,
+            $scope:ident, $presence:ident, $table:ident, $wire:ty;)*) => {
+            |reference: &ObjectRef, reason: &str| match kind {
+                $(Kind::$kind => <$wire as Wire<'_>>::closed(json, reference, reason),)*
+                Kind::Untyped(_) => None,
+            }
+        };
+    }
     let decoded = for_each_kind!(decoded);
     decoded.or_else(|FieldError(reason)| {
-        let head = head(kind, json)?;
+        let Head {
+            reference,
+            resource_version,
+        } = head(kind, json)?;
+        let reason = shorten(reason);
+        let closed = for_each_kind!(closed);
+        let object = closed(&reference, &reason);
         Ok(Decoded {
-            object: Object::Invalid(Arc::new(Invalid {
-                reference: head.reference,
-                reason: shorten(reason),
-            })),
-            resource_version: head.resource_version,
+            object: object
+                .unwrap_or_else(|| Object::Invalid(Arc::new(Invalid { reference, reason }))),
+            resource_version,
             says_kind: false,
         })
     })

@@ -24,7 +24,10 @@ pub use route::{
     HttpRoute, HttpRule, MirrorFilter, NameValue, PathMatch, PathModifier, RedirectFilter, Retry,
     RouteHead, RuleBackend, TcpRoute, TlsRoute, UdpRoute, UrlRewriteFilter, ValueMatch,
 };
-pub use status::{ConditionStatus, ListenerStatus, ParentStatus, Status, StatusCondition};
+pub use status::{
+    ConditionStatus, ListenerStatus, MOST_ANCESTORS, MOST_MESSAGE, ParentStatus, Status,
+    StatusCondition,
+};
 
 /// The group of the kinds in here.
 pub const GROUP: &str = "gateway.networking.k8s.io";

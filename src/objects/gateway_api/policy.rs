@@ -13,12 +13,15 @@ pub struct BackendTlsPolicy {
     pub metadata: Metadata,
     /// `metadata.generation`.
     pub generation: i64,
-    /// `spec.targetRefs`.
+    /// `spec.targetRefs`: of a policy that is wrong as a whole those that can be read.
     pub targets: Box<[PolicyTarget]>,
-    /// `spec.validation`.
-    pub validation: BackendValidation,
+    /// `spec.validation`, or of a policy that is wrong as a whole one sentence on what is wrong. It stays in the place of the
+    /// policy: without it the Services that it is about would be spoken to in clear.
+    pub validation: Result<BackendValidation, Arc<str>>,
     /// The first of the keys of `spec.options`.
     pub option: Option<Arc<str>>,
+    /// How many entries of `status.ancestors` are others': there is room for sixteen in all.
+    pub others: usize,
     /// What is ours of `status`: its ancestors are among the parents.
     pub status: Arc<Status>,
 }
@@ -86,6 +89,7 @@ impl BackendTlsPolicy {
             targets,
             validation,
             option,
+            others: _,
             status: _,
         } = self;
         (metadata, targets, validation, option)

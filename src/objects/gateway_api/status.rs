@@ -79,6 +79,12 @@ pub struct ParentStatus {
     pub conditions: Box<[StatusCondition]>,
 }
 
+/// As many entries as the status of a policy has room for, whosoever they are.
+pub const MOST_ANCESTORS: usize = 16;
+
+/// As long as the schema lets the message of a condition be.
+pub const MOST_MESSAGE: usize = 32_768;
+
 impl Status {
     /// The types of conditions that we write; those of others are left as they are.
     pub const CONDITIONS: [&'static str; 7] = [

@@ -60,9 +60,9 @@ pub(super) fn of(path: &Path, text: &str, notices: &mut Notices) -> Result<Read,
     for document in &documents.objects {
         let object = object(document)?;
         let reference = object.reference();
-        let place = match &object {
-            Object::Invalid(invalid) => {
-                let field = fields::Path::of_sentence(&invalid.reason).unwrap_or_default();
+        let place = match object.wrong() {
+            Some(why) => {
+                let field = fields::Path::of_sentence(why).unwrap_or_default();
                 document.place(spans(), &field.0)
             }
             _ if document.is_item() => document.place(spans(), &[]),

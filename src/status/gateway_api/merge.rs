@@ -4,7 +4,6 @@ use std::collections::BTreeSet;
 
 use serde_json::{Map, Value, json};
 
-use crate::model::cut;
 use crate::objects::Kind;
 use crate::objects::gateway_api::{
     CONTROLLER, ListenerStatus, ParentReference, Status, StatusCondition,
@@ -37,9 +36,7 @@ pub(super) fn merged(kind: Kind, current: &Value, wanted: &Status, now: &jiff::T
             status.insert("listeners".to_owned(), listeners.into());
         }
         Kind::BackendTlsPolicy => {
-            let mut ancestors = parents(&entries(&status, LISTS[1].0), LISTS[1].1, wanted, now);
-            // The schema has room for so many, whosoever they are.
-            ancestors.truncate(MOST_ANCESTORS);
+            let ancestors = parents(&entries(&status, LISTS[1].0), LISTS[1].1, wanted, now);
             status.insert(LISTS[1].0.to_owned(), ancestors.into());
         }
         _ => {
@@ -95,7 +92,7 @@ fn condition(wanted: &StatusCondition, before: Option<&Value>, now: &jiff::Times
         "type": &*wanted.kind,
         "status": wanted.status.as_str(),
         "reason": &*wanted.reason,
-        "message": cut(&wanted.message, MESSAGE),
+        "message": &*wanted.message,
         "observedGeneration": wanted.observed_generation,
         "lastTransitionTime": time.map_or_else(|| now.to_string(), str::to_owned),
     })
@@ -103,12 +100,6 @@ fn condition(wanted: &StatusCondition, before: Option<&Value>, now: &jiff::Times
 
 /// The lists of entries by the object that each is about, and the fields that name it: of routes, and of policies.
 const LISTS: [(&str, &str); 2] = [("parents", "parentRef"), ("ancestors", "ancestorRef")];
-
-/// As many entries as a policy's status has room for.
-const MOST_ANCESTORS: usize = 16;
-
-/// As long as the schema lets a message be.
-const MESSAGE: usize = 32_768;
 
 fn listener(wanted: &ListenerStatus, before: &[Value], now: &jiff::Timestamp) -> Value {
     let known = before.iter().find(|it| it["name"] == *wanted.name);

@@ -14,7 +14,9 @@ use super::gateway::EffectiveGateway;
 use super::hostname;
 use super::listener::bind_name;
 
-/// How many pairs of a listener and a hostname are looked at for one route: twice as many as the schema lets it have.
+/// How many pairs of a listener and a hostname are looked at for one route: twice as many as an HTTPRoute can have by the schemas,
+/// with 32 parents of 64 listeners each and 16 hostnames. A TLSRoute, which may have 1024 hostnames, comes to as many at the 64
+/// listeners of one parent.
 const MOST_PAIRS: usize = 1 << 16;
 
 /// What a route's parents come to.
@@ -48,6 +50,8 @@ pub struct AttachedTo {
     pub hosts: Box<[Host]>,
     /// Whether no names are told apart there.
     pub is_opaque: bool,
+    /// Whether TLS goes through there as it is, so that nothing can be said of how a back end is spoken to.
+    pub passes_through: bool,
 }
 
 impl Attachment {
@@ -85,10 +89,11 @@ impl Attachment {
         claims
     }
 
-    /// The Gateways that it is attached to.
-    pub fn gateways(&self) -> BTreeSet<&ObjectRef> {
+    /// The Gateways through which back ends are spoken to as policies say: not those where all of it goes through as it is.
+    pub fn speaking(&self) -> BTreeSet<&ObjectRef> {
         let listeners = self.parents.iter().flat_map(|parent| &parent.listeners);
-        listeners.map(|it| &it.parent).collect()
+        let speaking = listeners.filter(|it| !it.passes_through);
+        speaking.map(|it| &it.parent).collect()
     }
 
     /// How many hosts it is served for.
@@ -134,16 +139,6 @@ fn attach(
         fault: Some(fault),
         listeners: Box::default(),
     };
-    let pairs = gateway
-        .listeners
-        .len()
-        .saturating_mul(head.hostnames.len().max(1));
-    let Some(rest) = left.checked_sub(pairs) else {
-        let message =
-            format!("its hostnames at the listeners of its parents are more than {MOST_PAIRS}");
-        return Some(not_attached(Fault::new("UnsupportedValue", message)));
-    };
-    *left = rest;
     let is_meant = |it: &&EffectiveListener| {
         let is_named = parent
             .section_name
@@ -156,6 +151,13 @@ fn attach(
         let message = format!("Gateway {name} has no such listener");
         return Some(not_attached(Fault::new("NoMatchingParent", message)));
     }
+    let pairs = meant.len().saturating_mul(head.hostnames.len().max(1));
+    let Some(rest) = left.checked_sub(pairs) else {
+        let message =
+            format!("its hostnames at the listeners of its parents are more than {MOST_PAIRS}");
+        return Some(not_attached(Fault::new("UnsupportedValue", message)));
+    };
+    *left = rest;
     let allows = |it: &&EffectiveListener| {
         it.kinds.contains(&route.kind) && allows_namespace(input, it, &route.name.namespace)
     };
@@ -201,6 +203,7 @@ fn attached_to(
             .collect(),
         hosts: hosts.into_iter().collect(),
         is_opaque: listener.protocol.is_some_and(Protocol::is_opaque),
+        passes_through: listener.protocol == Some(Protocol::Passthrough),
     })
 }
 

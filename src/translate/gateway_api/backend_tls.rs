@@ -2,18 +2,44 @@
 //!
 //! A policy that can't be honoured closes its ports: nobody is spoken to in clear, or unverified, because an authority is missing.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::model::{Authorities, ServerName, SubjectAltName, UpstreamTls, Verification};
-use crate::objects::gateway_api::{AltName, BackendTlsPolicy};
-use crate::objects::{NamespacedName, ObjectRef};
+use crate::objects::NamespacedName;
+use crate::objects::gateway_api::{AltName, BackendTlsPolicy, BackendValidation};
 use crate::translate::{Input, TrustBundleKey};
 
 use super::fault::{Fault, first_of};
 
+/// Which policy holds for each port of a Service that one is about, by the port's name; for `None` that for all of them.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Policies(BTreeMap<Option<Arc<str>>, NamespacedName>);
+
+impl Policies {
+    /// Reads which policies are about a Service: of several for one port the oldest holds.
+    pub fn of(input: Input<'_>, service: &NamespacedName) -> Self {
+        let mut held = BTreeMap::new();
+        for policy in input.reader.backend_tls_policies(service) {
+            let targets = policy.targets.iter();
+            let about = targets.filter(|it| it.service() == Some(&service.name));
+            for target in about {
+                let section = target.section_name.clone();
+                held.entry(section)
+                    .or_insert_with(|| policy.metadata.name.clone());
+            }
+        }
+        Self(held)
+    }
+
+    /// The one that holds.
+    pub fn get(&self, port: Option<&Arc<str>>) -> Option<&NamespacedName> {
+        self.0.get(&port.cloned())
+    }
+}
+
 /// What a policy comes to by itself.
-#[derive(Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct BackendTls {
     /// How endpoints are spoken to, or why they are not.
     pub tls: Result<UpstreamTls, Fault>,
@@ -22,35 +48,44 @@ pub struct BackendTls {
 }
 
 /// The policy that holds for a port of a Service: of those for this port the oldest, or else of those for all of them.
-pub fn of_port<'a>(
-    input: Input<'a>,
+pub fn of_port(
+    input: Input<'_>,
     service: &NamespacedName,
-    port: &str,
-) -> Option<&'a Arc<BackendTlsPolicy>> {
-    let policies = input.reader.backend_tls_policies(service);
-    let of = |port: Option<&str>| {
-        let mut policies = policies.iter();
-        policies.find(|policy| policy.targets(&service.name, port))
-    };
-    of(Some(port)).or_else(|| of(None)).copied()
+    port: &Arc<str>,
+) -> Option<NamespacedName> {
+    let own = input.policy(service, Some(port));
+    match &*own {
+        Some(own) => Some(own.clone()),
+        None => (*input.policy(service, None)).clone(),
+    }
 }
 
-/// Reads a policy.
-pub fn backend_tls(input: Input<'_>, policy: &BackendTlsPolicy) -> BackendTls {
-    let mut faults = Vec::new();
-    let authorities = authorities(input, policy, &mut faults);
-    BackendTls {
-        tls: authorities.and_then(|authorities| upstream_tls(policy, authorities)),
-        references_fault: first_of(&faults).err(),
+impl BackendTls {
+    /// Reads a policy.
+    pub fn of(input: Input<'_>, name: &NamespacedName) -> Self {
+        let mut faults = Vec::new();
+        let invalid = |message: &str| Fault::new("Invalid", message);
+        let policy = input.reader.backend_tls_policy(name);
+        let policy = policy.ok_or_else(|| invalid("it does not exist"));
+        let tls = policy.and_then(|policy| {
+            let validation = policy.validation.as_ref().map_err(|why| invalid(why))?;
+            let authorities = authorities(input, name, validation, &mut faults)?;
+            upstream_tls(policy, validation, authorities)
+        });
+        Self {
+            tls,
+            references_fault: first_of(&faults).err(),
+        }
     }
 }
 
 fn authorities(
     input: Input<'_>,
-    policy: &BackendTlsPolicy,
+    policy: &NamespacedName,
+    validation: &BackendValidation,
     faults: &mut Vec<Fault>,
 ) -> Result<Authorities, Fault> {
-    match policy.validation.well_known.as_deref() {
+    match validation.well_known.as_deref() {
         Some("System") => return Ok(Authorities::System),
         Some(other) => {
             let message = format!("wellKnownCACertificates {other:?} is none that is known");
@@ -59,13 +94,13 @@ fn authorities(
         None => {}
     }
     let mut usable = BTreeSet::new();
-    for [group, kind, name] in &policy.validation.authorities {
+    for [group, kind, name] in &validation.authorities {
         if !group.is_empty() || &**kind != "ConfigMap" {
             let message = format!("{kind} {name} is no ConfigMap");
             faults.push(Fault::new("InvalidKind", message));
             continue;
         }
-        let name = NamespacedName::new(policy.metadata.name.namespace.clone(), name.clone());
+        let name = NamespacedName::new(policy.namespace.clone(), name.clone());
         match input.reader.config_map_authorities(&name) {
             Ok(()) => _ = usable.insert(name),
             Err(why) => faults.push(unusable(&name, why)),
@@ -91,15 +126,21 @@ fn unusable(name: &NamespacedName, why: Option<&str>) -> Fault {
     Fault::new("InvalidCACertificateRef", message)
 }
 
-fn upstream_tls(policy: &BackendTlsPolicy, authorities: Authorities) -> Result<UpstreamTls, Fault> {
+fn upstream_tls(
+    policy: &BackendTlsPolicy,
+    validation: &BackendValidation,
+    authorities: Authorities,
+) -> Result<UpstreamTls, Fault> {
     let invalid = |message: String| Fault::new("Invalid", message);
     if let Some(option) = &policy.option {
         return Err(invalid(format!(
             "the option {option:?} is none that is known"
         )));
     }
-    let validation = &policy.validation;
     let names = validation.names.iter().map(|name| match name {
+        AltName::Hostname(name) if name.starts_with('*') => Err(format!(
+            "subjectAltNames has {name:?}: a certificate is compared with whole names, not with what begins with *"
+        )),
         AltName::Hostname(name) => SubjectAltName::dns(name),
         AltName::Uri(uri) => SubjectAltName::uri(uri),
     });
@@ -111,45 +152,5 @@ fn upstream_tls(policy: &BackendTlsPolicy, authorities: Authorities) -> Result<U
         verification: Some(Verification { authorities, names }),
         server_name: ServerName::new(&validation.hostname).map_err(invalid)?,
         ..UpstreamTls::default()
-    })
-}
-
-/// The Gateways with routes to a Service that a policy is about.
-pub fn gateways(input: Input<'_>, policy: &BackendTlsPolicy) -> BTreeSet<ObjectRef> {
-    let namespace = &policy.metadata.name.namespace;
-    let names = policy.targets.iter().filter_map(|target| target.service());
-    let services = names.map(|name| NamespacedName::new(namespace.clone(), name.clone()));
-    services
-        .flat_map(|service| input.reader.gateways_reaching(&service))
-        .collect()
-}
-
-/// Whether another policy holds for all that this one is about at a Gateway; then which one. Those that it is about are the
-/// Services that routes of the Gateway name.
-pub fn conflict(input: Input<'_>, policy: &BackendTlsPolicy, gateway: &ObjectRef) -> Option<Fault> {
-    let namespace = &policy.metadata.name.namespace;
-    let mut winner = None;
-    for target in &policy.targets {
-        let Some(name) = target.service() else {
-            continue;
-        };
-        let service = NamespacedName::new(namespace.clone(), name.clone());
-        if !input.reader.gateways_reaching(&service).contains(gateway) {
-            continue;
-        }
-        let section = target.section_name.as_deref();
-        let policies = input.reader.backend_tls_policies(&service);
-        let mut alike = policies.iter().filter(|it| it.targets(name, section));
-        match alike.next() {
-            Some(first) if first.metadata.name != policy.metadata.name => {
-                winner = Some((first.metadata.name.clone(), service));
-            }
-            _ => return None,
-        }
-    }
-    winner.map(|(winner, service)| {
-        let message =
-            format!("BackendTLSPolicy {winner}, which is older or of the first name, holds for Service {service}");
-        Fault::new("Conflicted", message)
     })
 }

@@ -200,9 +200,8 @@ fn cluster(made: &mut Made<'_>, wanted: &BackendRef) -> Result<Target, Option<Fa
     if made.carries.is_policed()
         && let Some(by_tls) = backend_tls::of_port(input, &service.metadata.name, &port.name)
     {
-        settings.tls = backend_tls::backend_tls(input, by_tls)
-            .tls
-            .map_err(|_| None)?;
+        let by_tls = input.backend_tls(&by_tls);
+        settings.tls = by_tls.tls.clone().map_err(|_| None)?;
         settings.protocol = match (made.carries, settings.protocol) {
             (Carries::Ended, _) => UpstreamProtocol::TcpOverTls,
             (_, UpstreamProtocol::H2c | UpstreamProtocol::H2) => UpstreamProtocol::H2,
@@ -230,8 +229,8 @@ fn found<'a>(
         return Err(Fault::new("InvalidKind", message));
     }
     let name = permitted(input, (kind.name(), &route.namespace), object)?;
-    if made.carries.is_policed() && !input.reader.backend_tls_policies(&name).is_empty() {
-        made.policed.insert(name.clone());
+    if made.carries.is_policed() {
+        made.services.insert(name.clone());
     }
     let not_found = |message: String| Fault::new("BackendNotFound", message);
     let Some(service) = input.reader.service(&name) else {

@@ -68,8 +68,8 @@ pub struct Made<'a> {
     pub clusters: BTreeMap<Arc<str>, ClusterSource>,
     /// What of its references can't be used.
     pub references: Vec<Fault>,
-    /// The Services that are named of which a policy says how they are spoken to.
-    pub policed: BTreeSet<NamespacedName>,
+    /// The Services that are named, of which a policy may say how they are spoken to.
+    pub services: BTreeSet<NamespacedName>,
     /// What is not as it says, and keeps nothing from being served.
     pub told: Vec<Fault>,
 }

@@ -5,6 +5,7 @@
 //! |---|---|---|
 //! | [`gateway`]: a Gateway | its class, Secrets, grants, who else names its addresses | its addresses and listeners, with what is wrong |
 //! | [`bind`]: an address and port | the Gateway that has the address | the listeners there, by their hostnames |
+//! | [`backend_tls`]: a policy | its ConfigMaps | how the Services that it is about are spoken to |
 //! | [`rules`]: a route | Services with their policies, grants | its routes and clusters, whatever listener they are served on |
 //! | [`attachment`]: a route | its parents, labels of its namespace | the listeners that it is attached to, and for which names |
 //! | [`virtual_host`]: a host at an address and port | what is there, and the routes that are attached there for it or for a name that covers it | a virtual host |
@@ -19,7 +20,10 @@
 //! - A regular expression as a path comes after exact paths and before prefixes ([`crate::model::order`]).
 //! - An HTTPRoute and a GRPCRoute may have one hostname; calls of gRPC are tried first.
 //! - What is asked for that is not served closes the route or the listener, and says so: nothing is skipped.
-//! - A BackendTLSPolicy that can't be honoured closes its ports: requests are answered 500, as where there is no Service.
+//! - A BackendTLSPolicy that can't be honoured closes its ports: requests are answered 500, as where there is no Service. So does
+//!   one that is wrong as a whole, as far as its targets can be read.
+//! - A name of `subjectAltNames` that begins with `*` is none that a certificate can be compared with: the policy can't be honoured.
+//! - The status of a BackendTLSPolicy has the first of its Gateways by name, as many as there is room for; it holds for all of them.
 //! - A Service of type ExternalName is one that does not exist, unless the operator allows them.
 //!
 //! # Not built yet
@@ -28,6 +32,7 @@
 //! back ends are to show; the Service that carries
 //! the labels of a Gateway's infrastructure.
 
+mod ancestors;
 mod attachment;
 mod backend_tls;
 mod backends;
@@ -62,6 +67,7 @@ use super::language::Language;
 use super::{HostUnit, Input, ListenerUnit};
 
 pub use attachment::Attachment;
+pub use backend_tls::{BackendTls, Policies};
 pub use bind::Bind;
 pub use effective::BoundListener;
 pub use gateway::EffectiveGateway;
@@ -99,7 +105,7 @@ impl Language for GatewayApiLanguage {
                 match status::route_fault(input, object, &attachment) {
                     None => {
                         let mut claims = attachment.claims();
-                        claims.extend(input.route_rules(object).reached(&attachment));
+                        claims.extend(input.route_rules(object).reached(input, &attachment));
                         claims
                     }
                     Some(_) => BTreeSet::new(),

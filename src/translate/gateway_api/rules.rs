@@ -41,18 +41,23 @@ pub struct RouteRules {
     pub unserved: Option<Fault>,
     /// What is not as it says, and keeps nothing from being served.
     pub told: Option<Fault>,
-    /// The Services that are named of which a policy says how they are spoken to.
-    pub policed: BTreeSet<NamespacedName>,
+    /// The Services that are named, of which a policy may say how they are spoken to.
+    pub services: BTreeSet<NamespacedName>,
     /// What its routes cost for one host.
     pub cost: u64,
 }
 
 impl RouteRules {
     /// Its ways to Services with policies, through each Gateway that it is attached to.
-    pub fn reached(&self, attachment: &Attachment) -> impl Iterator<Item = Claimable> {
-        let gateways = attachment.gateways();
-        let services = self.policed.iter();
-        services.flat_map(move |service| {
+    pub fn reached(
+        &self,
+        input: Input<'_>,
+        attachment: &Attachment,
+    ) -> impl Iterator<Item = Claimable> {
+        let gateways = attachment.speaking();
+        let services = self.services.iter();
+        let policed = services.filter(move |service| input.reader.is_policed(service));
+        policed.flat_map(move |service| {
             let gateways = gateways.clone().into_iter();
             gateways.map(|gateway| Claimable::Reached(service.clone(), gateway.clone()))
         })
@@ -80,7 +85,7 @@ impl RouteRules {
             carries: Carries::of(route.kind),
             clusters: BTreeMap::new(),
             references: Vec::new(),
-            policed: BTreeSet::new(),
+            services: BTreeSet::new(),
             told: Vec::new(),
         };
         if made.carries.is_opaque() {
@@ -106,7 +111,7 @@ impl RouteRules {
             references_fault: first_of(&made.references).err(),
             unserved: None,
             told: first_of(&made.told).err(),
-            policed: made.policed,
+            services: made.services,
         }
     }
 }
@@ -151,7 +156,7 @@ impl Made<'_> {
             clusters: self.clusters,
             references_fault,
             unserved,
-            policed: self.policed,
+            services: self.services,
             ..RouteRules::default()
         }
     }

@@ -2,16 +2,17 @@
 
 use std::sync::Arc;
 
+use crate::model::cut;
 use crate::model::verdict::WantedStatus;
 use crate::objects::gateway_api::{
-    CONTROLLER, ConditionStatus, GROUP, ListenerStatus, ParentReference, ParentStatus, Status,
-    StatusCondition,
+    CONTROLLER, ConditionStatus, GROUP, ListenerStatus, MOST_MESSAGE, ParentReference,
+    ParentStatus, Status, StatusCondition,
 };
 use crate::objects::{Kind, ObjectRef, Problem};
-use crate::translate::{Input, budget};
+use crate::translate::{Input, budget, reason};
 
+use super::ancestors::{Ancestor, ancestors};
 use super::attachment::Attachment;
-use super::backend_tls;
 use super::effective::{EffectiveListener, Protocol};
 use super::fault::Fault;
 use super::features::FEATURES;
@@ -36,7 +37,7 @@ impl Conditions {
             kind: kind.into(),
             status,
             reason: reason.into(),
-            message: message.into(),
+            message: cut(message, MOST_MESSAGE).into(),
             observed_generation: self.generation,
         });
     }
@@ -230,10 +231,9 @@ pub fn route_fault(input: Input<'_>, object: &ObjectRef, attachment: &Attachment
     if let Some(fault) = &rules.unserved {
         return Some(fault.clone());
     }
-    let ways = attachment
-        .gateways()
-        .len()
-        .saturating_mul(rules.policed.len());
+    let services = rules.services.iter();
+    let policed = services.filter(|service| input.reader.is_policed(service));
+    let ways = attachment.speaking().len().saturating_mul(policed.count());
     let ways = budget::entries(ways);
     let cost = rules.at(attachment.hosts()).saturating_add(ways);
     (cost > budget::BASE).then(|| {
@@ -280,13 +280,12 @@ pub fn of_route(input: Input<'_>, object: &ObjectRef) -> Option<WantedStatus> {
 
 /// The status of a policy: an entry for each Gateway of ours with routes to a Service that it is about.
 pub fn of_policy(input: Input<'_>, object: &ObjectRef) -> Option<WantedStatus> {
-    let policy = input.reader.backend_tls_policy(object)?;
-    let made = backend_tls::backend_tls(input, policy);
-    let gateways = backend_tls::gateways(input, policy);
-    let parents = gateways.iter().map(|gateway| {
+    let policy = input.reader.backend_tls_policy(&object.name)?;
+    let made = input.backend_tls(&object.name);
+    let ancestors = ancestors(input, policy);
+    let parents = ancestors.iter().map(|Ancestor { gateway, fault }| {
         let mut conditions = Conditions::of(policy.generation);
-        let conflict = backend_tls::conflict(input, policy, gateway);
-        let fault = conflict.as_ref().or(made.tls.as_ref().err());
+        let fault = fault.as_ref().or(made.tls.as_ref().err());
         conditions.holds("Accepted", fault, "Its Services are spoken to by TLS");
         let references = made.references_fault.as_ref();
         conditions.holds("ResolvedRefs", references, "All references can be used");
@@ -361,20 +360,21 @@ pub fn problems(input: Input<'_>, object: &ObjectRef) -> Vec<Problem> {
         .collect()
 }
 
-/// What is wrong with a policy that routes lead to. Of one that nobody reads nothing is told.
+/// What is wrong with a policy. Of one that nobody reads nothing is told but that it is wrong as a whole.
 fn of_policy_alone(input: Input<'_>, object: &ObjectRef) -> Vec<Fault> {
-    let Some(policy) = input.reader.backend_tls_policy(object) else {
+    let Some(policy) = input.reader.backend_tls_policy(&object.name) else {
         return Vec::new();
     };
-    let gateways = backend_tls::gateways(input, policy);
-    if gateways.is_empty() {
+    if let Err(why) = &policy.validation {
+        return vec![Fault::new(reason::OBJECT_NOT_VALID, &**why)];
+    }
+    let ancestors = ancestors(input, policy);
+    if ancestors.is_empty() {
         return Vec::new();
     }
-    let made = backend_tls::backend_tls(input, policy);
-    let conflicts = gateways
-        .iter()
-        .filter_map(|gateway| backend_tls::conflict(input, policy, gateway));
-    let conflict = conflicts.take(1);
-    let own = made.tls.err().into_iter().chain(made.references_fault);
-    conflict.chain(own).collect()
+    let made = input.backend_tls(&object.name);
+    let fault = ancestors.into_iter().find_map(|it| it.fault);
+    let own = made.tls.as_ref().err().into_iter();
+    let own = own.chain(&made.references_fault).cloned();
+    fault.into_iter().chain(own).collect()
 }

@@ -1,12 +1,15 @@
 //! BackendTLSPolicy.
+//!
+//! It is a guard: one that is wrong as a whole is kept with the targets that can be read of it, so that they are closed.
 
 use std::sync::Arc;
 
 use serde::Deserialize;
+use serde_json::Value;
 
 use super::super::super::gateway_api::{AltName, BackendValidation, PolicyTarget};
 use super::super::super::validate::{FieldError, Rules, invalid};
-use super::super::super::{BackendTlsPolicy, Kind, Object};
+use super::super::super::{Annotations, BackendTlsPolicy, Kind, Metadata, Object, ObjectRef};
 use super::super::json::{Kept, List, Struct, Text, TextMap};
 use super::super::metadata::MetadataWire;
 use super::super::schema::{
@@ -16,7 +19,7 @@ use super::super::wire::Wire;
 use super::super::wires::wires;
 use super::namespace::pairs;
 use super::reference::{name, said};
-use super::status::{StatusWire, status};
+use super::status::{StatusWire, others, status};
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
@@ -83,11 +86,61 @@ impl<'a> Wire<'a> for BackendTlsPolicyWire<'a> {
             metadata,
             generation: self.metadata.0.generation(),
             targets: each_of(at.of("targetRefs"), targets, target)?,
-            validation: validation(at.of("validation"), said)?,
+            validation: Ok(validation(at.of("validation"), said)?),
             option: pairs(&spec.options).first().map(|(key, _)| key.clone()),
+            others: others(self.status.as_ref()),
             status: status(self.status),
         })))
     }
+
+    /// A policy that is about nothing closes nothing, and is wrong as any other object.
+    fn closed(json: &'a str, reference: &ObjectRef, reason: &str) -> Option<Object> {
+        let object: Value = serde_json::from_str(json).ok()?;
+        let targets = object["spec"]["targetRefs"].as_array()?.iter();
+        let targets: Box<[PolicyTarget]> = targets.filter_map(perhaps_target).collect();
+        if targets.is_empty() {
+            return None;
+        }
+        let known = serde_json::from_str::<Struct<MetadataOnlyWire<'a>>>(json).ok();
+        let known = known.map(|Struct(it)| it.metadata.0);
+        let checked = known.as_ref().and_then(|it| it.check(reference.kind).ok());
+        let metadata = checked.unwrap_or_else(|| Metadata {
+            name: reference.name.clone(),
+            uid: "".into(),
+            created: None,
+            annotations: Annotations::default(),
+        });
+        let said = serde_json::from_value::<Option<Struct<StatusWire>>>(object["status"].clone());
+        let said = said.unwrap_or_default();
+        Some(Object::BackendTlsPolicy(Arc::new(BackendTlsPolicy {
+            metadata,
+            generation: known.map_or(0, |known| known.generation()),
+            targets,
+            validation: Err(reason.into()),
+            option: None,
+            others: others(said.as_ref()),
+            status: status(said),
+        })))
+    }
+}
+
+/// The metadata of an object that is otherwise wrong.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct MetadataOnlyWire<'a> {
+    #[serde(borrow)]
+    metadata: Struct<MetadataWire<'a>>,
+}
+
+/// What a target of a policy that is wrong is about, as far as that can be read: too much rather than too little, for it is closed.
+fn perhaps_target(target: &Value) -> Option<PolicyTarget> {
+    let text = |field: &str| target[field].as_str().filter(|text| !text.is_empty());
+    Some(PolicyTarget {
+        group: text("group").unwrap_or_default().into(),
+        kind: text("kind").unwrap_or("Service").into(),
+        name: text("name")?.into(),
+        section_name: text("sectionName").map(Arc::from),
+    })
 }
 
 fn target(at: At<'_>, wire: TargetWire) -> Result<PolicyTarget, FieldError> {
@@ -103,17 +156,24 @@ fn target(at: At<'_>, wire: TargetWire) -> Result<PolicyTarget, FieldError> {
 
 fn validation(at: At<'_>, wire: ValidationWire) -> Result<BackendValidation, FieldError> {
     let hostname = present(at.of("hostname"), wire.hostname)?;
-    let is_one = wire.ca_certificate_refs.is_some() != wire.well_known.is_some();
-    if !is_one {
-        let why = "must specify either CACertificateRefs or WellKnownCACertificates";
+    // An empty list, and an empty text, is as good as none.
+    let named = wire.ca_certificate_refs.filter(|List(it)| !it.is_empty());
+    let well_known = wire.well_known.filter(|Kept(it)| !it.is_empty());
+    let why = match (&named, &well_known) {
+        (Some(_), Some(_)) => {
+            Some("must not contain both CACertificateRefs and WellKnownCACertificates")
+        }
+        (None, None) => Some("must specify either CACertificateRefs or WellKnownCACertificates"),
+        _ => None,
+    };
+    if let Some(why) = why {
         return Err(invalid(at, "", why));
     }
-    not_empty(at.of("caCertificateRefs"), &wire.ca_certificate_refs)?;
-    let authorities = each_of(at.of("caCertificateRefs"), wire.ca_certificate_refs, target)?;
+    let authorities = each_of(at.of("caCertificateRefs"), named, target)?;
     let authorities = authorities.into_iter();
     Ok(BackendValidation {
         authorities: authorities.map(|it| [it.group, it.kind, it.name]).collect(),
-        well_known: said(at.of("wellKnownCACertificates"), wire.well_known)?,
+        well_known: said(at.of("wellKnownCACertificates"), well_known)?,
         hostname: matching(at.of("hostname"), Some(hostname), &HOST)?,
         names: each_of(at.of("subjectAltNames"), wire.subject_alt_names, alt_name)?,
     })
@@ -122,6 +182,19 @@ fn validation(at: At<'_>, wire: ValidationWire) -> Result<BackendValidation, Fie
 fn alt_name(at: At<'_>, wire: AltNameWire) -> Result<AltName, FieldError> {
     let kind = present(at.of("type"), wire.kind)?;
     let kind = one_of(at.of("type"), Some(kind), &["Hostname", "URI"])?;
+    let is_said = |field: &Option<Kept>| field.as_ref().is_some_and(|Kept(it)| !it.is_empty());
+    let why = match kind.as_deref() {
+        Some("URI") if is_said(&wire.hostname) => {
+            "SubjectAltName element must not contain Hostname, if Type is not set to Hostname"
+        }
+        Some("Hostname") if is_said(&wire.uri) => {
+            "SubjectAltName element must not contain URI, if Type is not set to URI"
+        }
+        _ => "",
+    };
+    if !why.is_empty() {
+        return Err(invalid(at, "", why));
+    }
     Ok(match kind.as_deref() {
         Some("URI") => {
             let uri = present(at.of("uri"), wire.uri)?;

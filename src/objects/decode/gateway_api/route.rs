@@ -9,7 +9,9 @@ use super::super::super::validate::{self, FieldError};
 use super::super::super::{GrpcRoute, HttpRoute, Kind, Object, TcpRoute, TlsRoute, UdpRoute};
 use super::super::json::{Kept, List, Struct, Text};
 use super::super::metadata::MetadataWire;
-use super::super::schema::{At, WILDCARD_OR_HOST, each, each_of, matching, present};
+use super::super::schema::{
+    At, WILDCARD_OR_HOST, each, each_of, matching, no_more, not_empty, present,
+};
 use super::super::wire::Wire;
 use super::reference::{ParentWire, parent};
 use super::rule::{GrpcRuleWire, HttpRuleWire, OpaqueRuleWire, grpc_rule, http_rule, opaque_rule};
@@ -66,6 +68,22 @@ impl<R> Default for SpecWire<R> {
 }
 
 impl<R> RouteWire<'_, R> {
+    /// What tells connections by their names has to say names; of others the schema knows no such field, and they have none.
+    fn with_hostnames_of(mut self, kind: Kind) -> Result<Self, FieldError> {
+        let at = At::Top("spec");
+        let Some(Struct(spec)) = &mut self.spec else {
+            return Ok(self);
+        };
+        match kind {
+            Kind::TlsRoute => {
+                present(at.of("hostnames"), spec.hostnames.as_ref())?;
+                not_empty(at.of("hostnames"), &spec.hostnames)?;
+            }
+            _ => spec.hostnames = None,
+        }
+        Ok(self)
+    }
+
     /// The head, and the rules as they are.
     fn split(self) -> Result<(RouteHead, Rules<R>), FieldError> {
         let at = At::Top("spec");
@@ -140,8 +158,10 @@ macro_rules! opaque_routes {
                 let metadata = self.0.metadata.0.check(Kind::$kind)?;
                 let at = At::Top("spec");
                 present(at, self.0.spec.as_ref())?;
-                let (head, rules) = self.0.split()?;
+                let (head, rules) = self.0.with_hostnames_of(Kind::$kind)?.split()?;
                 let rules = present(at.of("rules"), rules).map(Some)?;
+                not_empty(at.of("rules"), &rules)?;
+                no_more(at.of("rules"), &rules, 1)?;
                 let rules = each_of(at.of("rules"), rules, opaque_rule)?;
                 let backends = rules.into_iter().flatten().collect();
                 Ok(Object::$kind(Arc::new($kind { metadata, head, backends })))

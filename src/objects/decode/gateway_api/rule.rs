@@ -10,7 +10,8 @@ use super::super::super::gateway_api::{
 use super::super::super::validate::{FieldError, invalid};
 use super::super::json::{Bool, Kept, List, Struct, Whole};
 use super::super::schema::{
-    At, HOST, each, each_of, matching, number, number_of, one_of, perhaps, present, text, texts,
+    At, HOST, each, each_of, matching, not_empty, number, number_of, one_of, perhaps, present,
+    text, texts,
 };
 use super::super::wires::wires;
 use super::reference::{BackendWire, ObjectWire, backend, name, parameters, port, said};
@@ -179,7 +180,9 @@ pub(super) fn opaque_rule(
     at: At<'_>,
     wire: OpaqueRuleWire,
 ) -> Result<Box<[BackendRef]>, FieldError> {
-    each_of(at.of("backendRefs"), wire.backend_refs, backend)
+    let backends = present(at.of("backendRefs"), wire.backend_refs).map(Some)?;
+    not_empty(at.of("backendRefs"), &backends)?;
+    each_of(at.of("backendRefs"), backends, backend)
 }
 
 fn http_match(at: At<'_>, wire: HttpMatchWire) -> Result<HttpMatch, FieldError> {

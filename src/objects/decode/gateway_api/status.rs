@@ -64,6 +64,17 @@ wires! {
     }
 }
 
+/// How many entries about ancestors are others'.
+pub(super) fn others(wire: Option<&Struct<StatusWire>>) -> usize {
+    let ancestors = wire.and_then(|Struct(wire)| wire.ancestors.as_ref());
+    let ancestors = ancestors.into_iter().flat_map(|List(ancestors)| ancestors);
+    let is_ours = |it: &AncestorWire| {
+        let controller = it.controller_name.as_ref();
+        controller.is_some_and(|Kept(name)| **name == *CONTROLLER)
+    };
+    ancestors.filter(|Struct(it)| !is_ours(it)).count()
+}
+
 /// What is ours of a status.
 pub(super) fn status(wire: Option<Struct<StatusWire>>) -> Arc<Status> {
     let Some(Struct(wire)) = wire else {

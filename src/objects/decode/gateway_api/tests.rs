@@ -178,17 +178,155 @@ fn a_policy_with_everything() {
     };
     assert!(made.targets("a", Some("https")) && !made.targets("a", None));
     assert!(!made.targets("b", None), "of another group");
-    assert_eq!(made.validation.authorities.len(), 1);
+    let validation = made.validation.as_ref().unwrap();
+    assert_eq!(validation.authorities.len(), 1);
+    assert_eq!(made.others, 1);
     let names = [
         AltName::Uri("spiffe://a/b".into()),
         AltName::Hostname("b.test".into()),
     ];
-    assert_eq!(*made.validation.names, names);
+    assert_eq!(*validation.names, names);
     assert_eq!(made.option.as_deref(), Some("example.com/a"));
     let [ours] = &*made.status.parents else {
         panic!("{:?}", made.status);
     };
     assert_eq!((&*ours.parent.name, ours.conditions.len()), ("edge", 1));
+}
+
+/// Whatever is wrong with a policy, what it is about stays, so that nobody speaks to it in clear: too much rather than too little.
+#[test]
+fn a_policy_that_is_wrong_keeps_its_targets() {
+    let good = json!({"hostname": "a.test", "wellKnownCACertificates": "System"});
+    let target = json!({"group": "", "kind": "Service", "name": "a", "sectionName": "https"});
+    let named = json!([{"name": "a"}]);
+    for (targets, validation, expected, of_section) in [
+        (
+            json!([target]),
+            json!({}),
+            "spec.validation.hostname: Required value",
+            Some("https"),
+        ),
+        (
+            json!([target]),
+            json!(5),
+            "spec.validation: invalid type: integer `5`, expected an object",
+            Some("https"),
+        ),
+        (
+            json!([target]),
+            json!({"hostname": "*.a.test", "wellKnownCACertificates": "System"}),
+            "spec.validation.hostname: Invalid value",
+            Some("https"),
+        ),
+        (
+            json!([target]),
+            json!({"hostname": "a.test"}),
+            "spec.validation: Invalid value: \"\": must specify either",
+            Some("https"),
+        ),
+        (
+            json!([target]),
+            json!({"hostname": "a.test", "wellKnownCACertificates": "System", "caCertificateRefs": [{"group": "", "kind": "ConfigMap", "name": "ca"}]}),
+            "spec.validation: Invalid value: \"\": must not contain both",
+            Some("https"),
+        ),
+        (
+            json!([target]),
+            json!({"hostname": "a.test", "wellKnownCACertificates": "System", "subjectAltNames": [{"type": "URI", "uri": "a:b", "hostname": "a.test"}]}),
+            "spec.validation.subjectAltNames[0]: Invalid value: \"\": SubjectAltName element must not contain Hostname",
+            Some("https"),
+        ),
+        (
+            json!([{"group": "", "kind": "Service", "name": "a", "sectionName": 5}]),
+            good.clone(),
+            "spec.targetRefs[0].sectionName: invalid type",
+            None,
+        ),
+        (
+            json!([null, 5, {"name": ""}, {"name": "a"}]),
+            good.clone(),
+            "spec.targetRefs[1]: invalid type",
+            None,
+        ),
+        (
+            named,
+            good.clone(),
+            "spec.targetRefs[0].group: Required value",
+            None,
+        ),
+    ] {
+        let spec = json!({"targetRefs": targets, "validation": validation});
+        let status = json!({"ancestors": [{"ancestorRef": {"name": "theirs"}, "controllerName": "example.com/other"}]});
+        let object = decoded(Kind::BackendTlsPolicy, &spec, &status);
+        let why = object.wrong().unwrap_or_default().to_owned();
+        assert!(why.starts_with(expected), "{spec}: {why}");
+        let Object::BackendTlsPolicy(made) = object else {
+            panic!("{object:?}");
+        };
+        assert!(made.targets("a", of_section), "{spec}: {made:?}");
+        assert_eq!((made.others, made.generation), (1, 7));
+    }
+}
+
+/// One that is about nothing closes nothing.
+#[test]
+fn a_policy_about_nothing_is_wrong_as_a_whole() {
+    for spec in [
+        json!({}),
+        json!({"targetRefs": 5}),
+        json!({"targetRefs": [{"name": ""}]}),
+        json!(null),
+    ] {
+        let object = decoded(Kind::BackendTlsPolicy, &spec, &json!(null));
+        assert!(matches!(object, Object::Invalid(_)), "{spec}");
+    }
+}
+
+/// The API server takes an empty list beside what is known by name, and the experimental channel an empty text beside a list.
+#[test]
+fn what_is_empty_is_not_said() {
+    let ca = json!([{"group": "", "kind": "ConfigMap", "name": "ca"}]);
+    for (validation, count) in [
+        (
+            json!({"hostname": "a.test", "wellKnownCACertificates": "System", "caCertificateRefs": []}),
+            0,
+        ),
+        (
+            json!({"hostname": "a.test", "wellKnownCACertificates": "", "caCertificateRefs": ca}),
+            1,
+        ),
+    ] {
+        let spec = json!({"targetRefs": [{"group": "", "kind": "Service", "name": "a"}], "validation": validation});
+        let object = decoded(Kind::BackendTlsPolicy, &spec, &json!(null));
+        let Object::BackendTlsPolicy(made) = object else {
+            panic!("{object:?}");
+        };
+        let made = made.validation.as_ref().unwrap();
+        assert_eq!(
+            (made.authorities.len(), made.well_known.is_some()),
+            (count, count == 0)
+        );
+    }
+}
+
+/// A route of what is not looked into: by TLS it has names, and else none.
+#[test]
+fn a_route_that_is_not_looked_into_has_one_rule() {
+    let spec =
+        json!({"hostnames": ["a.test"], "rules": [{"backendRefs": [{"name": "a", "port": 80}]}]});
+    for (kind, names) in [
+        (Kind::TlsRoute, 1),
+        (Kind::TcpRoute, 0),
+        (Kind::UdpRoute, 0),
+    ] {
+        let (head, backends) = match decoded(kind, &spec, &json!(null)) {
+            Object::TlsRoute(made) => (made.head.clone(), made.backends.len()),
+            Object::TcpRoute(made) => (made.head.clone(), made.backends.len()),
+            Object::UdpRoute(made) => (made.head.clone(), made.backends.len()),
+            other => panic!("{other:?}"),
+        };
+        assert_eq!((head.hostnames.len(), backends), (names, 1), "{kind}");
+    }
 }
 
 /// The schema takes these; what is wrong with them is said on the object.
@@ -254,16 +392,6 @@ fn what_the_schema_refuses() {
             "spec.to: Required value",
         ),
         (
-            Kind::BackendTlsPolicy,
-            json!({"targetRefs": [{"group": "", "kind": "Service", "name": "a"}], "validation": {"hostname": "a.test"}}),
-            "spec.validation: Invalid value: \"\": must specify either CACertificateRefs or WellKnownCACertificates",
-        ),
-        (
-            Kind::BackendTlsPolicy,
-            json!({"targetRefs": [{"group": "", "name": "a"}], "validation": {"hostname": "a.test", "wellKnownCACertificates": "System"}}),
-            "spec.targetRefs[0].kind: Required value",
-        ),
-        (
             Kind::HttpRoute,
             rule(json!({"backendRefs": [{"port": 80}]})),
             "spec.rules[0].backendRefs[0].name: Required value",
@@ -289,13 +417,56 @@ fn what_the_schema_refuses() {
             "spec.rules[0].backendRefs[0].weight: Invalid value: 1000001",
         ),
     ] {
-        let Object::Invalid(invalid) = decoded(kind, &spec, &json!(null)) else {
-            panic!("{spec} is taken");
-        };
-        assert!(
-            invalid.reason.starts_with(expected),
-            "{spec}: {}",
-            invalid.reason
-        );
+        check_refused(kind, &spec, expected);
+    }
+}
+
+fn check_refused(kind: Kind, spec: &Value, expected: &str) {
+    let Object::Invalid(invalid) = decoded(kind, spec, &json!(null)) else {
+        panic!("{spec} is taken");
+    };
+    assert!(
+        invalid.reason.starts_with(expected),
+        "{spec}: {}",
+        invalid.reason
+    );
+}
+
+/// The same of routes of what is not looked into: one rule, with a back end, and by TLS with names.
+#[test]
+fn what_the_schema_refuses_of_what_is_not_looked_into() {
+    for (kind, spec, expected) in [
+        (
+            Kind::TlsRoute,
+            json!({"rules": [{"backendRefs": [{"name": "a", "port": 80}]}]}),
+            "spec.hostnames: Required value",
+        ),
+        (
+            Kind::TlsRoute,
+            json!({"hostnames": [], "rules": [{"backendRefs": [{"name": "a", "port": 80}]}]}),
+            "spec.hostnames: Invalid value: 0: spec.hostnames in body should have at least 1 items",
+        ),
+        (
+            Kind::TcpRoute,
+            json!({"rules": [{"backendRefs": [{"name": "a", "port": 80}]}, {"backendRefs": [{"name": "b", "port": 80}]}]}),
+            "spec.rules: Too many: 2: must have at most 1 items",
+        ),
+        (
+            Kind::TcpRoute,
+            json!({"rules": []}),
+            "spec.rules: Invalid value: 0: spec.rules in body should have at least 1 items",
+        ),
+        (
+            Kind::UdpRoute,
+            json!({"rules": [{}]}),
+            "spec.rules[0].backendRefs: Required value",
+        ),
+        (
+            Kind::UdpRoute,
+            json!({"rules": [{"backendRefs": []}]}),
+            "spec.rules[0].backendRefs: Invalid value: 0: spec.rules[0].backendRefs in body should have at least 1 items",
+        ),
+    ] {
+        check_refused(kind, &spec, expected);
     }
 }
