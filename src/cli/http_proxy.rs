@@ -8,7 +8,7 @@ use crate::objects::http_proxy::{
     ExtensionServiceReference, GlobalRateLimitPolicy, HeaderValue, HeadersPolicy,
 };
 use crate::objects::{NamespacedName, global_rate_limit_policy};
-use crate::process::duration::duration;
+use crate::process::duration::duration_within;
 use crate::translate::{HeaderPolicies, HttpProxyOptions, RateLimitService};
 
 /// What HTTPProxies may say.
@@ -189,11 +189,7 @@ pub struct HeaderPolicyArgs {
 
 /// What the model takes for one; zero would be said nowhere.
 fn answer_time(text: &str) -> Result<Duration, String> {
-    let time = duration(text)?;
-    let is_one = (Duration::from_millis(1)..=Duration::from_secs(3600)).contains(&time);
-    is_one
-        .then_some(time)
-        .ok_or_else(|| "it is from 1ms to 1h".to_owned())
+    duration_within(text, Duration::from_millis(1)..=Duration::from_secs(3600))
 }
 
 fn pair(text: &str) -> Result<(Arc<str>, Arc<str>), String> {

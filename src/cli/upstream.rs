@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::model::{self, CipherSuite, CircuitBreakers, TlsParameters};
 use crate::objects::NamespacedName;
-use crate::process::duration::duration;
+use crate::process::duration::{duration, duration_within};
 use crate::translate::UpstreamOptions;
 
 use super::http_proxy::namespaced_name;
@@ -143,11 +143,7 @@ pub enum DnsLookupFamily {
 
 /// No connection comes up in no time.
 fn connect_time(text: &str) -> Result<Duration, String> {
-    let time = duration(text)?;
-    let is_one = time >= Duration::from_millis(1);
-    is_one
-        .then_some(time)
-        .ok_or_else(|| "it is at least 1ms".to_owned())
+    duration_within(text, Duration::from_millis(1)..=Duration::MAX)
 }
 
 impl UpstreamArgs {

@@ -26,7 +26,7 @@ use tokio::sync::watch;
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::Instant;
 
-use crate::process::duration::duration;
+use crate::process::duration::duration_within;
 
 use super::address::Address;
 use super::stream::Timing;
@@ -91,11 +91,7 @@ pub struct Args {
 
 /// Shorter than what a filter may hold a request is no grace, and longer keeps what nobody uses.
 fn grace(text: &str) -> Result<Duration, String> {
-    let grace = duration(text)?;
-    match (Duration::from_millis(500)..=Duration::from_secs(600)).contains(&grace) {
-        true => Ok(grace),
-        false => Err("it is between 500ms and 10m".to_owned()),
-    }
+    duration_within(text, Duration::from_millis(500)..=Duration::from_secs(600))
 }
 
 impl Args {
