@@ -117,6 +117,7 @@ fn table() -> String {
             Is::Switch(flag) => format!("`{flag}`"),
             Is::Not(flag) => format!("`{flag}=false`"),
             Is::Time(flag) => format!("`{flag}`; `infinity` is `0s`, and `0s` is without it"),
+            Is::Limit(flag) => format!("`{flag}`; `infinity` is `0s`"),
             Is::Wait(flag) => format!("`{flag}`; `infinity` is `1h`, and `0s` is without it"),
             Is::Length(flag) => format!("`{flag}`; `0s` is without it"),
             Is::Tags(flag) => format!("`{flag}` for each"),

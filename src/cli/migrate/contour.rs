@@ -260,7 +260,7 @@ pub const SETTINGS: &[Row] = &[
     (
         "timeouts.request-timeout",
         "envoy.timeouts.requestTimeout",
-        Is::Time("--envoy-request-timeout"),
+        Is::Limit("--envoy-request-timeout"),
     ),
     (
         "timeouts.connection-idle-timeout",
@@ -493,7 +493,7 @@ pub fn contour(text: &str) -> Result<Report, (u64, String)> {
 }
 
 fn file(document: &Node, report: &mut Report) {
-    walk(document, "", |(file, ..)| file, report);
+    read(document, |(file, ..)| file, report);
     let [namespace, name] = ENVOY_SERVICE.map(|key| document.of(key).and_then(Node::word));
     if namespace.is_some() || name.is_some() {
         // Contour's defaults.
@@ -510,13 +510,40 @@ fn file(document: &Node, report: &mut Report) {
 fn custom(spec: Option<&Node>, at: &str, report: &mut Report) {
     let mut found = Report::default();
     if let Some(spec) = spec {
-        walk(spec, "", |(_, custom, _)| custom, &mut found);
+        read(spec, |(_, custom, _)| custom, &mut found);
     }
     for note in &mut found.notes {
         note.setting = format!("{at}.{}", note.setting);
     }
     report.flags.append(&mut found.flags);
     report.notes.append(&mut found.notes);
+}
+
+/// Reads all settings, and what some of them mean for others.
+fn read(settings: &Node, key: fn(&Row) -> &'static str, report: &mut Report) {
+    walk(settings, "", key, report);
+    let below = |group, key| settings.of(group).and_then(|group| group.of(key));
+    // Contour tells something of the body as soon as this is there, and this much of it where nobody says how much.
+    if let Some(told) = below("globalExtAuth", "withRequestBody")
+        && matches!(told.says, Says::Map(_))
+        && told.of("maxRequestBytes").is_none_or(Node::is_unsaid)
+    {
+        let flag = "--global-ext-auth-max-request-bytes=1024";
+        report.flags.push(flag.to_owned());
+    }
+    let counts = below("rateLimitService", "extensionService");
+    if counts.is_none_or(Node::is_unsaid)
+        && let Some(policy) = below("rateLimitService", "defaultGlobalRateLimitPolicy")
+    {
+        let is_policy = |flag: &String| flag.starts_with("--rate-limit-service-default-policy=");
+        report.flags.retain(|flag| !is_policy(flag));
+        report.note(
+            policy.line,
+            "rateLimitService.defaultGlobalRateLimitPolicy",
+            Weight::Fine,
+            "it says nothing without rateLimitService.extensionService, in Contour neither",
+        );
+    }
 }
 
 /// Goes over all that is said.

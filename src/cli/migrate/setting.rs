@@ -10,6 +10,8 @@ use super::report::{Report, Weight};
 
 /// The longest that is waited for an answer.
 const LONGEST: &str = "1h";
+/// The shortest that anything is waited for.
+const SHORTEST: &str = "1ms";
 /// A flag is a line.
 const LINE_BREAK: &str = "it has a line break, and no flag can";
 
@@ -22,8 +24,11 @@ pub enum Is {
     Switch(&'static str),
     /// `--flag=false`, where it is true.
     Not(&'static str),
-    /// A flag with a length of time. `infinity` is 0s there; nothing at all is not said, as in Contour, where it is the default.
+    /// A flag with a length of time. `infinity` is 0s there; 0s is not said: in Contour it sets no time, and what holds then holds
+    /// without the flag as well.
     Time(&'static str),
+    /// A flag with a length of time that is a limit. 0s is none to both, as `infinity` is.
+    Limit(&'static str),
     /// The same, where no longer is waited than an hour: that is `infinity`.
     Wait(&'static str),
     /// The same, which has an end.
@@ -67,6 +72,7 @@ impl Is {
             | Self::Switch(flag)
             | Self::Not(flag)
             | Self::Time(flag)
+            | Self::Limit(flag)
             | Self::Wait(flag)
             | Self::Length(flag)
             | Self::Percent(flag)
@@ -100,8 +106,9 @@ impl Is {
             Self::Time(flag) | Self::Wait(flag) | Self::Length(flag)
                 if node.word().is_some_and(is_zero) =>
             {
-                let said =
-                    format!("it is Contour's default, and Isobath's own holds without {flag}");
+                let said = format!(
+                    "it sets no time in Contour, and what holds then holds without {flag} as well"
+                );
                 report.note(node.line, setting, Weight::Fine, said);
             }
             Self::Percent(flag) => match node.word().and_then(|word| word.parse::<f64>().ok()) {
@@ -161,21 +168,16 @@ impl Is {
             Self::Flag(flag) => one(flag, word()?),
             Self::Switch(flag) => whether(node).map(|_| vec![flag.to_owned()]),
             Self::Not(flag) => whether(node).map(|_| vec![format!("{flag}=false")]),
-            Self::Time(flag) => match word()? {
+            Self::Time(flag) | Self::Limit(flag) => match word()? {
                 "infinity" | "infinite" => one(flag, "0s"),
                 time => duration(time).and_then(|_| one(flag, time)),
             },
             Self::Wait(flag) => match word()? {
                 "infinity" | "infinite" => one(flag, LONGEST),
-                time => match duration(time)? > duration(LONGEST)? {
-                    true => one(flag, LONGEST),
-                    false => one(flag, time),
-                },
+                time if duration(time)? > duration(LONGEST)? => one(flag, LONGEST),
+                time => one(flag, at_least(time)?),
             },
-            Self::Length(flag) => {
-                let time = word()?;
-                duration(time).and_then(|_| one(flag, time))
-            }
+            Self::Length(flag) => one(flag, at_least(word()?)?),
             Self::List(flag) => one(flag, &list(node)?.join(",")),
             Self::Only(flag, _) => one(flag, &list(node)?.join(",")),
             Self::Ciphers(flag) => ciphers(flag, node),
@@ -226,6 +228,14 @@ fn lost_or(
         Ok(value) => report.flags.push(format!("{flag}={value}")),
         Err(why) => report.note(node.line, setting, Weight::Lost, why),
     }
+}
+
+/// What is shorter than any flag takes is the shortest.
+fn at_least(time: &str) -> Result<&str, String> {
+    Ok(match duration(time)? < duration(SHORTEST)? {
+        true => SHORTEST,
+        false => time,
+    })
 }
 
 fn is_zero(word: &str) -> bool {
