@@ -1,7 +1,6 @@
 //! What `components/http3` adds to each overlay, and that it adds nothing else.
 
 use std::fs;
-use std::path::Path;
 
 use serde_json::{Value, json};
 
@@ -9,7 +8,26 @@ use crate::manifest::{
     OVERLAYS, deploy, identity, kustomize, list, objects, of_kind, rendered, workloads,
 };
 
-/// An overlay with its component, as somebody would write it.
+/// A workload that is no business of ours, beside an overlay.
+fn another() -> Value {
+    json!({
+        "apiVersion": "apps/v1",
+        "kind": "DaemonSet",
+        "metadata": {"name": "agent", "namespace": "isobath"},
+        "spec": {
+            "selector": {"matchLabels": {"app": "agent"}},
+            "template": {
+                "metadata": {"labels": {"app": "agent"}},
+                "spec": {
+                    "initContainers": [{"name": "first", "image": "agent", "env": []}],
+                    "containers": [{"name": "agent", "image": "agent", "env": [], "ports": []}],
+                },
+            },
+        },
+    })
+}
+
+/// An overlay with its component and [`another`], as somebody would write it.
 fn with_component(overlay: &str) -> Vec<Value> {
     let component = match overlay {
         "hostport" => "http3-hostport",
@@ -24,10 +42,11 @@ fn with_component(overlay: &str) -> Vec<Value> {
     let text = json!({
         "apiVersion": "kustomize.config.k8s.io/v1beta1",
         "kind": "Kustomization",
-        "resources": [format!("{to}/overlays/{overlay}")],
+        "resources": [format!("{to}/overlays/{overlay}"), "another.yaml"],
         "components": [format!("{to}/components/{component}")],
     });
     fs::write(root.join("kustomization.yaml"), text.to_string()).unwrap();
+    fs::write(root.join("another.yaml"), another().to_string()).unwrap();
     objects(&kustomize(root.to_str().unwrap()))
 }
 
@@ -63,7 +82,11 @@ fn added(before: &Value, after: &Value, at: &str, found: &mut Vec<(String, Value
 #[test]
 fn the_port_is_open_wherever_the_way_leads() {
     for overlay in OVERLAYS {
-        let (before, after) = (rendered(overlay), with_component(overlay));
+        let (before, mut after) = (rendered(overlay), with_component(overlay));
+        let place = after
+            .iter()
+            .position(|it| identity(it) == identity(&another()));
+        assert_eq!(after.remove(place.unwrap()), another(), "{overlay}");
         let names = |all: &[Value]| all.iter().map(identity).collect::<Vec<_>>();
         assert_eq!(names(&before), names(&after), "{overlay}");
         let mut found = Vec::new();
@@ -136,7 +159,10 @@ fn no_component_is_forgotten() {
     let folder = fs::read_dir(deploy().join("components")).unwrap();
     for entry in folder {
         let name = entry.unwrap().file_name().into_string().unwrap();
-        let path = Path::new("components").join(&name);
-        assert!(readme.contains(path.to_str().unwrap()), "{name}");
+        // One name may begin another's.
+        let path = format!("components/{name}");
+        let mut behind = readme.split(&path).skip(1);
+        let is_whole = |rest: &str| !rest.starts_with(|it: char| it == '-' || it.is_alphanumeric());
+        assert!(behind.any(is_whole), "{name}");
     }
 }
