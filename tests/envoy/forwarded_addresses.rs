@@ -160,7 +160,12 @@ async fn who_is_refused_hears_nothing() {
             fleet.set(&host, served);
         }
     }
+    // Open to everybody, and for every name that is not told where to go.
+    let wildcard = Host::new("*.example.com");
+    fleet.set(&wildcard, forwarded(&wildcard, None, true));
     let proxy = Proxy::start(&envoy, fleet.resources()).await;
+    let stream = connect(fleet.https, "127.0.0.2", "192.0.2.2").await;
+    assert_eq!(heard(stream, "any.example.com").await, GREETING);
     const CONNECTIONS: &str = "cluster.back.upstream_cx_total";
     let mut wrong = Vec::new();
     for (index, (rules, expected)) in rows().into_iter().enumerate() {
