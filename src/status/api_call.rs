@@ -3,6 +3,7 @@
 //! For the lease, status and Event writers, whose failures are never fatal: they back off, count, and warn once
 //! ([`Outage`]). It never retries; when to try again is the caller's to know.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::error::Error as _;
 use std::fmt;
@@ -127,7 +128,7 @@ pub async fn within<T>(
 /// Logs an outage once when it begins and once when it is over, however many calls fail.
 #[derive(Debug)]
 pub struct Outage {
-    activity: &'static str,
+    activity: Cow<'static, str>,
     since: Option<Instant>,
     /// The ways in which calls failed since then.
     told: BTreeSet<&'static str>,
@@ -136,9 +137,9 @@ pub struct Outage {
 impl Outage {
     /// Watches over an activity, for instance `writing status`.
     #[must_use]
-    pub const fn with(activity: &'static str) -> Self {
+    pub fn with(activity: impl Into<Cow<'static, str>>) -> Self {
         Self {
-            activity,
+            activity: activity.into(),
             since: None,
             told: BTreeSet::new(),
         }

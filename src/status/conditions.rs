@@ -8,207 +8,121 @@
 //! created anew meanwhile is not kept from it (the server takes no `uid` with an applied status, as seen on 1.36): the watch
 //! brings the new one, and it is written to again.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
-use futures::StreamExt as _;
-use futures::stream::FuturesUnordered;
 use imbl::OrdMap;
-use imbl::ordmap::DiffItem;
 use kube::api::{ApiResource, DynamicObject, Patch, PatchParams};
 use kube::{Api, Client};
 use serde_json::{Value, json};
-use tokio::sync::watch;
 use tokio::time::Instant;
-use tracing::{debug, warn};
+use tracing::debug;
 
 use super::address::Addresses;
-use super::metrics::Metrics;
-use super::queue::Pace;
-use super::settle::{Action, REFUSED_PAUSE, SETTLED, Written, decide};
-use super::writes::{CALL_LIMIT, Fate, Turn, Writes, sleep_until};
+use super::settle::{Action, Memory};
+use super::writer::Subject;
+use super::writes::CALL_LIMIT;
 use crate::model::verdict::{ConditionFacts, Statuses};
 use crate::objects::http_proxy::{Status, SubCondition, ValidCondition};
 use crate::objects::{Kind, LoadBalancerAddress, NamespacedName};
 use crate::status::api_call::{Failure, within};
 
-/// Calls per second, as for Ingresses.
-const PER_SECOND: u32 = 50;
-
-/// The writer of one kind, of one term as leader.
-pub(super) struct Writer {
+/// Objects of one kind, as one term as leader knows them.
+pub(super) struct Conditions {
     calls: Calls,
-    writes: Writes,
-    written: HashMap<NamespacedName, Written<Status>>,
+    publish: Addresses,
+    written: Memory<Arc<Status>>,
 }
 
-/// How one call ended.
-struct Ended {
-    name: NamespacedName,
-    facts: ConditionFacts,
-    wrote: Status,
-    result: Result<(), Failure>,
-}
-
-impl Writer {
-    pub(super) fn new(
-        kind: Kind,
-        client: Client,
-        field_manager: Arc<str>,
-        metrics: &Metrics,
-    ) -> Self {
-        let pace = Pace::new(PER_SECOND, 2 * PER_SECOND);
-        let activity = match kind {
-            Kind::HttpProxy => "writing the status of HTTPProxies",
-            _ => "writing the status of ExtensionServices",
-        };
+impl Conditions {
+    pub(super) fn new(kind: Kind, client: Client, field_manager: Arc<str>) -> Self {
         Self {
             calls: Calls {
                 kind,
                 client,
                 field_manager,
             },
-            writes: Writes::new(activity, pace, metrics.status_writes.clone()),
-            written: HashMap::new(),
+            publish: None,
+            written: Memory::default(),
         }
     }
+}
 
-    /// Writes until `statuses` is closed.
-    pub(super) async fn run(
-        &mut self,
-        mut statuses: watch::Receiver<Arc<Statuses>>,
-        mut addresses: watch::Receiver<Addresses>,
-    ) {
-        let mut seen = OrdMap::new();
-        let mut publish: Addresses = None;
-        let mut under_way = FuturesUnordered::new();
-        loop {
-            let current = self.of_kind(&statuses.borrow_and_update());
-            self.take_in(&seen, &current);
-            seen = current;
-            if addresses.has_changed().unwrap_or(false) {
-                publish.clone_from(&addresses.borrow_and_update());
-                let now = Instant::now();
-                seen.keys().for_each(|name| self.writes.add(name, now));
-            }
-            match self.writes.turn(Instant::now()) {
-                Turn::Of(name) => {
-                    if let Some(facts) = seen.get(&name)
-                        && let Some(wanted) = self.decide(&name, facts, publish.as_deref())
-                    {
-                        let calls = self.calls.clone();
-                        under_way.push(calls.make(name, facts.clone(), wanted));
-                    }
-                }
-                Turn::Wait(until) => tokio::select! {
-                    news = statuses.changed() => if news.is_err() { return },
-                    // The other end lives as long as this term.
-                    Ok(()) = addresses.changed() => addresses.mark_changed(),
-                    Some(ended) = under_way.next() => self.take_out(ended, &seen),
-                    () = sleep_until(until) => {}
-                },
-            }
-        }
+impl Subject for Conditions {
+    type Key = NamespacedName;
+    type Facts = ConditionFacts;
+    type Write = Arc<Status>;
+    type Calls = Calls;
+
+    fn kind(&self) -> Kind {
+        self.calls.kind
     }
 
-    fn of_kind(&self, statuses: &Statuses) -> OrdMap<NamespacedName, ConditionFacts> {
+    fn of(&self, statuses: &Statuses) -> OrdMap<NamespacedName, ConditionFacts> {
         match self.calls.kind {
             Kind::HttpProxy => statuses.http_proxies.clone(),
             _ => statuses.extension_services.clone(),
         }
     }
 
-    /// Puts what changed on the list.
-    fn take_in(
-        &mut self,
-        before: &OrdMap<NamespacedName, ConditionFacts>,
-        now: &OrdMap<NamespacedName, ConditionFacts>,
-    ) {
-        let at = Instant::now();
-        for item in before.diff(now) {
-            match item {
-                DiffItem::Add(name, _) => self.writes.add(name, at),
-                DiffItem::Update { new: (name, _), .. } => self.writes.add(name, at),
-                DiffItem::Remove(name, _) => {
-                    self.writes.remove(name);
-                    self.written.remove(name);
-                }
-            }
-        }
+    fn name<'a>(&self, key: &'a NamespacedName) -> Option<&'a NamespacedName> {
+        Some(key)
     }
 
-    /// What is to be written now, if anything.
+    fn key(&self, name: &NamespacedName) -> NamespacedName {
+        name.clone()
+    }
+
+    fn uid(facts: &ConditionFacts) -> &Arc<str> {
+        &facts.uid
+    }
+
+    fn gone(&mut self, name: &NamespacedName) {
+        self.written.forget(name);
+    }
+
+    fn publishes(&mut self, addresses: &Addresses) -> bool {
+        self.publish.clone_from(addresses);
+        true
+    }
+
     fn decide(
         &mut self,
         name: &NamespacedName,
         facts: &ConditionFacts,
-        publish: Option<&[LoadBalancerAddress]>,
-    ) -> Option<Status> {
-        let now = Instant::now();
+        now: Instant,
+    ) -> Action<Arc<Status>> {
         if !facts.served {
-            self.written.remove(name);
-            return None;
+            self.written.forget(name);
+            return Action::Nothing;
         }
-        let wanted = wanted(self.calls.kind, facts, publish);
-        let written = self.written.get(name).filter(|it| it.uid == facts.uid);
-        match decide(&*facts.seen, wanted, written, now) {
-            Action::Nothing => {
-                self.written.remove(name);
-                None
-            }
-            Action::Later(when) => {
-                self.writes.add(name, when);
-                None
-            }
-            Action::Write(status) => self.writes.begin(name, now).then_some(status),
-        }
+        let wanted = wanted(self.calls.kind, facts, self.publish.as_deref());
+        let wanted = Arc::new(wanted);
+        self.written
+            .decide(name, &facts.uid, &facts.seen, wanted, now)
     }
 
-    /// Takes in how a call ended.
-    fn take_out(&mut self, ended: Ended, seen: &OrdMap<NamespacedName, ConditionFacts>) {
-        let Ended {
-            name,
-            facts,
-            wrote,
-            result,
-        } = ended;
-        let now = Instant::now();
-        let is_there = seen.get(&name).is_some_and(|known| known.uid == facts.uid);
-        match result {
-            Ok(()) => {
-                self.writes.went_well(&name, "ok", now);
-                if is_there {
-                    self.wrote(&name, facts, wrote, now);
-                    self.writes.add(&name, now + SETTLED);
-                }
-            }
-            Err(failure) => {
-                let fate = self.writes.failed(&name, &failure, now);
-                if fate == Fate::Final && is_there {
-                    let kind = self.calls.kind;
-                    warn!(object = %format_args!("{kind} {name}"), error = %failure, "the API server does not take the status");
-                    self.writes.add(&name, now + REFUSED_PAUSE);
-                }
-            }
-        }
+    fn calls(&self) -> &Calls {
+        &self.calls
     }
 
-    fn wrote(&mut self, name: &NamespacedName, facts: ConditionFacts, wrote: Status, at: Instant) {
-        let known = self.written.get(name);
-        let known = known.filter(|it| it.uid == facts.uid && it.wrote == wrote);
-        let overwritten = known.map_or(0, |known| known.overwritten + 1);
-        if overwritten == 3 {
-            let kind = self.calls.kind;
-            warn!(object = %format_args!("{kind} {name}"), "another controller keeps writing its status: does it serve the same class?");
-        }
-        let written = Written {
-            uid: facts.uid,
-            before: facts.seen,
-            wrote,
-            at,
-            overwritten,
-        };
-        self.written.insert(name.clone(), written);
+    async fn call(
+        calls: Calls,
+        name: NamespacedName,
+        _: ConditionFacts,
+        status: Arc<Arc<Status>>,
+    ) -> Result<&'static str, Failure> {
+        calls.apply(&name, &status).await.map(|()| "ok")
+    }
+
+    fn wrote(
+        &mut self,
+        name: &NamespacedName,
+        facts: &ConditionFacts,
+        status: &Arc<Status>,
+        at: Instant,
+    ) -> Option<u32> {
+        let (seen, wrote) = (facts.seen.clone(), status.clone());
+        Some(self.written.wrote(name, &facts.uid, seen, wrote, at))
     }
 }
 
@@ -258,7 +172,7 @@ fn wanted(kind: Kind, facts: &ConditionFacts, publish: Option<&[LoadBalancerAddr
 
 /// The calls to the API server.
 #[derive(Clone)]
-struct Calls {
+pub(super) struct Calls {
     kind: Kind,
     client: Client,
     /// Names this installation as the owner of fields that it wrote.
@@ -266,16 +180,6 @@ struct Calls {
 }
 
 impl Calls {
-    async fn make(self, name: NamespacedName, facts: ConditionFacts, wanted: Status) -> Ended {
-        let result = self.apply(&name, &wanted).await;
-        Ended {
-            name,
-            facts,
-            wrote: wanted,
-            result,
-        }
-    }
-
     async fn apply(&self, name: &NamespacedName, wanted: &Status) -> Result<(), Failure> {
         let kind = self.kind;
         let version = kind.api_version().rsplit('/').next().unwrap_or_default();
@@ -356,8 +260,6 @@ fn sub_condition(said: &SubCondition) -> Value {
 mod tests {
     #![allow(clippy::unwrap_used)]
 
-    use std::time::Duration;
-
     use super::*;
 
     fn said(kind: &str, reason: &str, message: &str) -> SubCondition {
@@ -425,51 +327,5 @@ mod tests {
         assert_eq!(extension, json!({"conditions": [valid]}));
         let extension = written(Kind::ExtensionService, &facts(&[error], &[]), None);
         assert_eq!(extension["conditions"][0]["reason"], "ErrorPresent");
-    }
-
-    #[test]
-    fn only_what_differs_is_written_and_a_quarrel_is_slow() {
-        let now = Instant::now();
-        let wanted = || wanted(Kind::HttpProxy, &facts(&[], &[]), None);
-        let seen = |status: Status| ConditionFacts {
-            seen: Arc::new(status),
-            ..facts(&[], &[])
-        };
-        let other = Status {
-            current_status: "invalid".into(),
-            ..Status::default()
-        };
-        let after = |overwritten, seconds| {
-            let written = Written {
-                uid: "1".into(),
-                before: Arc::default(),
-                wrote: wanted(),
-                at: now,
-                overwritten,
-            };
-            (Some(written), now + Duration::from_secs(seconds))
-        };
-        let later = |seconds| Action::Later(now + Duration::from_secs(seconds));
-        for (there, (written, now), expected) in [
-            (Status::default(), (None, now), Action::Write(wanted())),
-            (wanted(), (None, now), Action::Nothing),
-            // The watch has not brought it back yet.
-            (Status::default(), after(0, 1), later(30)),
-            (Status::default(), after(0, 30), Action::Write(wanted())),
-            (wanted(), after(0, 1), later(30)),
-            (wanted(), after(0, 30), Action::Nothing),
-            (wanted(), after(1, 30), later(600)),
-            // Another wrote.
-            (other.clone(), after(0, 0), later(1)),
-            (other.clone(), after(3, 7), later(8)),
-            (other.clone(), after(3, 8), Action::Write(wanted())),
-            (other, after(30, 255), later(256)),
-        ] {
-            let facts = seen(there);
-            assert_eq!(
-                decide(&*facts.seen, wanted(), written.as_ref(), now),
-                expected
-            );
-        }
     }
 }

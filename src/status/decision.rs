@@ -1,31 +1,13 @@
 //! What has to be done to one Ingress, as a function of what is there and what we did: no IO, no clock.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::settle::{self, Memory};
 use crate::model::verdict::IngressFacts;
 use crate::objects::{LoadBalancerAddress, NamespacedName};
-
-/// When a written status is looked at again: it should have come back by the watch long before.
-pub(super) const SETTLED: Duration = Duration::from_secs(30);
-
-/// For how long a quarrel over one Ingress is remembered.
-const QUARREL: Duration = Duration::from_secs(600);
-
-/// What we wrote to one Ingress.
-#[derive(Debug)]
-struct Written {
-    uid: Arc<str>,
-    /// What was there before, which we go on to see until the watch brings what we wrote.
-    before: Arc<[LoadBalancerAddress]>,
-    wrote: Arc<[LoadBalancerAddress]>,
-    at: Instant,
-    /// How often another has written something else since.
-    overwritten: u32,
-}
 
 /// What has to be done to one Ingress.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,7 +25,7 @@ pub(super) enum Action {
 /// What one term as leader knows of its own doings.
 #[derive(Debug, Default)]
 pub(super) struct Decisions {
-    written: HashMap<NamespacedName, Written>,
+    written: Memory<Arc<[LoadBalancerAddress]>>,
     /// Every address published in this term.
     own: BTreeSet<LoadBalancerAddress>,
     /// Ingresses that were served and are not any more, from which nothing was taken away yet.
@@ -77,7 +59,7 @@ impl Decisions {
 
     /// An Ingress is gone.
     pub(super) fn gone(&mut self, name: &NamespacedName) {
-        self.written.remove(name);
+        self.written.forget(name);
         self.leaving.remove(name);
     }
 
@@ -100,20 +82,8 @@ impl Decisions {
         addresses: Arc<[LoadBalancerAddress]>,
         at: Instant,
     ) -> u32 {
-        let overwritten = self
-            .written
-            .get(name)
-            .filter(|known| known.uid == facts.uid && known.wrote == addresses)
-            .map_or(0, |known| known.overwritten + 1);
-        let written = Written {
-            uid: facts.uid.clone(),
-            before: facts.load_balancer.clone(),
-            wrote: addresses,
-            at,
-            overwritten,
-        };
-        self.written.insert(name.clone(), written);
-        overwritten
+        let seen = sorted(&facts.load_balancer);
+        self.written.wrote(name, &facts.uid, seen, addresses, at)
     }
 
     /// What has to be done to an Ingress now.
@@ -125,7 +95,7 @@ impl Decisions {
         now: Instant,
     ) -> Action {
         if !facts.served {
-            self.written.remove(name);
+            self.written.forget(name);
             let ours = facts
                 .load_balancer
                 .iter()
@@ -141,42 +111,21 @@ impl Decisions {
         let Some(publish) = publish else {
             return Action::Nothing;
         };
-        let mut there = facts.load_balancer.to_vec();
-        there.sort();
-        let settled = there == **publish;
-        let Some(written) = self.written.get_mut(name).filter(|w| w.uid == facts.uid) else {
-            return if settled {
-                Action::Nothing
-            } else {
-                Action::Publish(publish.clone())
-            };
-        };
-        if settled {
-            let forget = written.at
-                + if written.overwritten == 0 {
-                    SETTLED
-                } else {
-                    QUARREL
-                };
-            if now < forget {
-                return Action::Later(forget);
-            }
-            self.written.remove(name);
-            return Action::Nothing;
+        let seen = sorted(&facts.load_balancer);
+        let wanted = publish.clone();
+        match self.written.decide(name, &facts.uid, &seen, wanted, now) {
+            settle::Action::Nothing => Action::Nothing,
+            settle::Action::Later(when) => Action::Later(when),
+            settle::Action::Write(addresses) => Action::Publish(addresses),
         }
-        if written.wrote != *publish {
-            return Action::Publish(publish.clone());
-        }
-        if written.before == facts.load_balancer && now < written.at + SETTLED {
-            return Action::Later(written.at + SETTLED);
-        }
-        // Somebody else writes, too: double the pause each time, up to 256 s.
-        let again = written.at + Duration::from_secs(1 << written.overwritten.min(8));
-        if now < again {
-            return Action::Later(again);
-        }
-        Action::Publish(publish.clone())
     }
+}
+
+/// As addresses are published.
+fn sorted(addresses: &[LoadBalancerAddress]) -> Arc<[LoadBalancerAddress]> {
+    let mut sorted = addresses.to_vec();
+    sorted.sort();
+    sorted.into()
 }
 
 #[cfg(test)]
@@ -186,6 +135,9 @@ mod histories;
 mod tests {
     #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+    use std::time::Duration;
+
+    use super::super::settle::Written;
     use super::*;
 
     fn list(addresses: &[&str]) -> Arc<[LoadBalancerAddress]> {
@@ -245,7 +197,7 @@ mod tests {
             overwritten,
         };
         let mut check = |overwritten, there: &[&str], publish: &_, after, expected| {
-            decisions.written.insert(name.clone(), wrote(overwritten));
+            decisions.written.0.insert(name.clone(), wrote(overwritten));
             let now = start + Duration::from_secs(after);
             let action = decisions.decide(&name, &facts(true, there), Some(publish), now);
             assert_eq!(action, expected);

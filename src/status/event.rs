@@ -23,9 +23,9 @@ use tokio::time::Instant;
 use tracing::{debug, warn};
 
 use super::event_spec::{self, EventSpec, News};
-use super::ingress::Unwritten;
 use super::metrics::Metrics;
 use super::queue::Pace;
+use super::writer::Unwritten;
 use super::writes::{CALL_LIMIT, Fate, Turn, Writes, sleep_until};
 use crate::model::verdict::{ObjectProblems, RefusedObject, Statuses};
 use crate::objects::{NamespacedName, ObjectRef};

@@ -9,33 +9,25 @@
 
 mod merge;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use futures::StreamExt as _;
-use futures::stream::FuturesUnordered;
 use imbl::OrdMap;
-use imbl::ordmap::DiffItem;
 use kube::api::{ApiResource, DynamicObject, Patch, PatchParams};
 use kube::{Api, Client};
 use serde_json::json;
-use tokio::sync::watch;
 use tokio::time::Instant;
-use tracing::{debug, warn};
+use tracing::debug;
 
-use super::metrics::Metrics;
-use super::queue::Pace;
-use super::settle::{Action, REFUSED_PAUSE, SETTLED, Written, decide};
-use super::writes::{CALL_LIMIT, Fate, Turn, Writes, sleep_until};
+use super::settle::{Action, Memory};
+use super::writer::Subject;
+use super::writes::CALL_LIMIT;
 use crate::model::Cidr;
 use crate::model::verdict::{GatewayApiFacts, Statuses};
 use crate::objects::gateway_api::Status;
 use crate::objects::{Kind, NamespacedName, ObjectRef};
 use crate::status::api_call::{Failure, within};
-
-/// Writes per second for each kind. A write is two calls at least: it reads what is there first.
-const WRITES_PER_SECOND: u32 = 50;
 
 /// How often a write is tried again at once that another came before.
 const TRIES: usize = 4;
@@ -54,123 +46,91 @@ pub(super) const KINDS: [Kind; 8] = [
 
 type Seen = OrdMap<ObjectRef, GatewayApiFacts>;
 
-/// The writer of one kind, of one term as leader.
-pub(super) struct Writer {
-    kind: Kind,
-    client: Client,
+/// Objects of one kind, as one term as leader knows them. A write is two calls at least: it reads what is there first.
+pub(super) struct GatewayApi {
+    calls: Calls,
     ranges: Box<[Cidr]>,
     /// What this term has given, until the watch brings it.
     given: BTreeMap<NamespacedName, Box<[IpAddr]>>,
-    writes: Writes,
-    written: HashMap<NamespacedName, Written<Status>>,
+    written: Memory<Arc<Status>>,
 }
 
-/// How one call ended.
-struct Ended {
-    name: NamespacedName,
-    facts: GatewayApiFacts,
-    wrote: Status,
-    result: Result<&'static str, Failure>,
+/// What calls are made with.
+#[derive(Clone)]
+pub(super) struct Calls {
+    kind: Kind,
+    client: Client,
 }
 
-impl Writer {
+impl GatewayApi {
     /// `ranges` has the addresses that Gateways are given.
-    pub(super) fn new(kind: Kind, client: Client, ranges: Box<[Cidr]>, metrics: &Metrics) -> Self {
-        let pace = Pace::new(WRITES_PER_SECOND, 2 * WRITES_PER_SECOND);
-        let activity = match kind {
-            Kind::GatewayClass => "writing the status of GatewayClasses",
-            Kind::Gateway => "writing the status of Gateways",
-            Kind::HttpRoute => "writing the status of HTTPRoutes",
-            Kind::GrpcRoute => "writing the status of GRPCRoutes",
-            Kind::TlsRoute => "writing the status of TLSRoutes",
-            Kind::TcpRoute => "writing the status of TCPRoutes",
-            Kind::UdpRoute => "writing the status of UDPRoutes",
-            _ => "writing the status of BackendTLSPolicies",
-        };
+    pub(super) fn new(kind: Kind, client: Client, ranges: Box<[Cidr]>) -> Self {
         Self {
-            kind,
-            client,
+            calls: Calls { kind, client },
             ranges,
             given: BTreeMap::new(),
-            writes: Writes::new(activity, pace, metrics.status_writes.clone()),
-            written: HashMap::new(),
+            written: Memory::default(),
         }
     }
+}
 
-    /// Writes until `statuses` is closed.
-    pub(super) async fn run(&mut self, mut statuses: watch::Receiver<Arc<Statuses>>) {
-        let mut seen = Seen::new();
-        let mut under_way = FuturesUnordered::new();
-        loop {
-            let current = statuses.borrow_and_update().gateway_api.clone();
-            self.take_in(&seen, &current);
-            seen = current;
-            match self.writes.turn(Instant::now()) {
-                Turn::Of(name) => {
-                    let object = self.object(&name);
-                    if let Some(facts) = seen.get(&object)
-                        && let Some(wanted) = self.decide(&name, facts)
-                    {
-                        let call =
-                            write(self.client.clone(), self.kind, name, facts.clone(), wanted);
-                        under_way.push(call);
-                    }
-                }
-                Turn::Wait(until) => tokio::select! {
-                    news = statuses.changed() => if news.is_err() { return },
-                    Some(ended) = under_way.next() => self.take_out(ended, &seen),
-                    () = sleep_until(until) => {}
-                },
-            }
-        }
+impl Subject for GatewayApi {
+    type Key = ObjectRef;
+    type Facts = GatewayApiFacts;
+    type Write = Arc<Status>;
+    type Calls = Calls;
+
+    const RIVAL: &str = "does it have the same controllerName?";
+
+    fn kind(&self) -> Kind {
+        self.calls.kind
     }
 
-    fn object(&self, name: &NamespacedName) -> ObjectRef {
+    fn of(&self, statuses: &Statuses) -> Seen {
+        statuses.gateway_api.clone()
+    }
+
+    fn name<'a>(&self, object: &'a ObjectRef) -> Option<&'a NamespacedName> {
+        (object.kind == self.calls.kind).then_some(&object.name)
+    }
+
+    fn key(&self, name: &NamespacedName) -> ObjectRef {
         ObjectRef {
-            kind: self.kind,
+            kind: self.calls.kind,
             name: name.clone(),
         }
     }
 
-    /// Puts what changed on the list.
-    fn take_in(&mut self, before: &Seen, now: &Seen) {
-        let at = Instant::now();
-        let mut has_changed = false;
-        for item in before.diff(now) {
-            let (object, is_gone) = match item {
-                DiffItem::Add(object, _) => (object, false),
-                DiffItem::Update {
-                    new: (object, _), ..
-                } => (object, false),
-                DiffItem::Remove(object, _) => (object, true),
-            };
-            if object.kind != self.kind {
-                continue;
-            }
-            has_changed = true;
-            match is_gone {
-                false => self.writes.add(&object.name, at),
-                true => {
-                    self.writes.remove(&object.name);
-                    self.written.remove(&object.name);
-                }
-            }
-        }
-        if has_changed && self.kind == Kind::Gateway {
-            let given = give(&self.ranges, gateways(now), &self.given);
-            for name in given.keys().filter(|name| !self.given.contains_key(*name)) {
-                self.writes.add(name, at);
-            }
-            self.given = given;
-        }
+    fn uid(facts: &GatewayApiFacts) -> &Arc<str> {
+        &facts.uid
     }
 
-    /// What is to be written now, if anything.
-    fn decide(&mut self, name: &NamespacedName, facts: &GatewayApiFacts) -> Option<Status> {
-        let now = Instant::now();
+    fn gone(&mut self, name: &NamespacedName) {
+        self.written.forget(name);
+    }
+
+    fn news(&mut self, all: &Seen) -> Vec<NamespacedName> {
+        if self.calls.kind != Kind::Gateway {
+            return Vec::new();
+        }
+        let before = std::mem::take(&mut self.given);
+        self.given = give(&self.ranges, gateways(all), &before);
+        let given = self.given.keys();
+        given
+            .filter(|name| !before.contains_key(*name))
+            .cloned()
+            .collect()
+    }
+
+    fn decide(
+        &mut self,
+        name: &NamespacedName,
+        facts: &GatewayApiFacts,
+        now: Instant,
+    ) -> Action<Arc<Status>> {
         let Some(wanted) = &facts.wanted else {
-            self.written.remove(name);
-            return None;
+            self.written.forget(name);
+            return Action::Nothing;
         };
         let mut wanted = fitting(&wanted.status, facts.room);
         if let Some(given) = self.given.get(name) {
@@ -179,66 +139,34 @@ impl Writer {
                 .map(|it| ("IPAddress".into(), it.to_string().into()));
             wanted.addresses = wanted.addresses.iter().cloned().chain(given).collect();
         }
-        let written = self.written.get(name).filter(|it| it.uid == facts.uid);
-        match decide(&*facts.seen, wanted, written, now) {
-            Action::Nothing => {
-                self.written.remove(name);
-                None
-            }
-            Action::Later(when) => {
-                self.writes.add(name, when);
-                None
-            }
-            Action::Write(status) => self.writes.begin(name, now).then_some(status),
-        }
+        let wanted = Arc::new(wanted);
+        self.written
+            .decide(name, &facts.uid, &facts.seen, wanted, now)
     }
 
-    /// Takes in how a call ended.
-    fn take_out(&mut self, ended: Ended, seen: &Seen) {
-        let Ended {
-            name,
-            facts,
-            wrote,
-            result,
-        } = ended;
-        let now = Instant::now();
-        let known = seen.get(&self.object(&name));
-        let is_there = known.is_some_and(|known| known.uid == facts.uid);
-        match result {
-            Ok(label) => {
-                self.writes.went_well(&name, label, now);
-                if is_there {
-                    self.wrote(&name, facts, wrote, now);
-                    self.writes.add(&name, now + SETTLED);
-                }
-            }
-            Err(failure) => {
-                let fate = self.writes.failed(&name, &failure, now);
-                if fate == Fate::Final && is_there {
-                    let kind = self.kind;
-                    warn!(object = %format_args!("{kind} {name}"), error = %failure, "the API server does not take the status");
-                    self.writes.add(&name, now + REFUSED_PAUSE);
-                }
-            }
-        }
+    fn calls(&self) -> &Calls {
+        &self.calls
     }
 
-    fn wrote(&mut self, name: &NamespacedName, facts: GatewayApiFacts, wrote: Status, at: Instant) {
-        let known = self.written.get(name);
-        let known = known.filter(|it| it.uid == facts.uid && it.wrote == wrote);
-        let overwritten = known.map_or(0, |known| known.overwritten + 1);
-        if overwritten == 3 {
-            let kind = self.kind;
-            warn!(object = %format_args!("{kind} {name}"), "another controller keeps writing its status: does it have the same controllerName?");
-        }
-        let written = Written {
-            uid: facts.uid,
-            before: facts.seen,
-            wrote,
-            at,
-            overwritten,
-        };
-        self.written.insert(name.clone(), written);
+    async fn call(
+        calls: Calls,
+        name: NamespacedName,
+        facts: GatewayApiFacts,
+        status: Arc<Arc<Status>>,
+    ) -> Result<&'static str, Failure> {
+        let Calls { kind, client } = calls;
+        apply(client, kind, &name, &facts.uid, &status).await
+    }
+
+    fn wrote(
+        &mut self,
+        name: &NamespacedName,
+        facts: &GatewayApiFacts,
+        status: &Arc<Status>,
+        at: Instant,
+    ) -> Option<u32> {
+        let (seen, wrote) = (facts.seen.clone(), status.clone());
+        Some(self.written.wrote(name, &facts.uid, seen, wrote, at))
     }
 }
 
@@ -304,22 +232,6 @@ fn give<'a>(
         }
     }
     given
-}
-
-async fn write(
-    client: Client,
-    kind: Kind,
-    name: NamespacedName,
-    facts: GatewayApiFacts,
-    wanted: Status,
-) -> Ended {
-    let result = apply(client, kind, &name, &facts.uid, &wanted).await;
-    Ended {
-        name,
-        facts,
-        wrote: wanted,
-        result,
-    }
 }
 
 async fn apply(
@@ -444,7 +356,9 @@ mod tests {
             panic!("{decoded:?}");
         };
         assert_eq!(policy.others, 3);
-        let settled = decide(&*policy.status, fitting, None, Instant::now());
+        let (name, uid) = (&policy.metadata.name, &policy.metadata.uid);
+        let (seen, wanted) = (&policy.status, Arc::new(fitting));
+        let settled = Memory::default().decide(name, uid, seen, wanted, Instant::now());
         assert_eq!(settled, Action::Nothing);
     }
 

@@ -10,56 +10,34 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::Duration;
 
-use futures::StreamExt as _;
-use futures::stream::FuturesUnordered;
 use imbl::OrdMap;
-use imbl::ordmap::DiffItem;
 use k8s_openapi::api::networking::v1::{Ingress, IngressLoadBalancerIngress};
 use kube::api::{Patch, PatchParams};
 use kube::{Api, Client};
 use serde_json::{Value, json};
-use tokio::sync::watch;
 use tokio::time::Instant;
-use tracing::{debug, info, warn};
+use tracing::{debug, info};
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::address::Addresses;
-use super::decision::{Action, Decisions, SETTLED};
-use super::metrics::Metrics;
-use super::queue::Pace;
-use super::writes::{CALL_LIMIT, Fate, Turn, Writes, sleep_until};
-use crate::model::verdict::{IngressFacts, ObjectProblems, Statuses};
-use crate::objects::{Kind, LoadBalancerAddress, NamespacedName, ObjectRef, Problem};
+use super::decision::{self, Decisions};
+use super::settle::Action;
+use super::writer::Subject;
+use super::writes::CALL_LIMIT;
+use crate::model::verdict::{IngressFacts, Statuses};
+use crate::objects::{Kind, LoadBalancerAddress, NamespacedName};
 use crate::status::api_call::{Failure, within};
 
-/// The Ingresses whose status the API server does not take, and why.
-pub(super) type Unwritten = OrdMap<ObjectRef, ObjectProblems>;
-
-/// Calls per second. client-go's 5 leave 1,500 Ingresses without address for 5 minutes; API servers defend
-/// themselves by 429, which is honoured.
-const PER_SECOND: u32 = 50;
-
-/// When an Ingress is tried again whose status the API server did not take. Only a change of the object can help, which
-/// gives it another turn at once; but not all of it is seen here (others' annotations and managed fields count as well).
-const REFUSED_PAUSE: Duration = Duration::from_secs(1800);
-
-/// The reason of the problem that such an Ingress has.
-const NOT_WRITTEN: &str = "StatusNotWritten";
-
-/// The writer of one term as leader.
-pub(super) struct Writer {
+/// Ingresses, as one term as leader knows them.
+pub(super) struct Ingresses {
     calls: Calls,
-    metrics: Metrics,
-    writes: Writes,
     decisions: Decisions,
-    /// The Ingresses whose status the API server does not take.
-    unwritten: watch::Sender<Unwritten>,
+    publish: Addresses,
 }
 
 /// What is to be written to one Ingress.
-enum Write {
+pub(super) enum Write {
     /// Exactly these addresses.
     Publish(Arc<[LoadBalancerAddress]>),
     /// None of ours any more. `leaves`: this term saw it leave.
@@ -67,16 +45,6 @@ enum Write {
         leaves: bool,
         own: BTreeSet<LoadBalancerAddress>,
     },
-}
-
-/// How one call ended.
-struct Ended {
-    name: NamespacedName,
-    /// The Ingress as it was known when the call was made.
-    facts: IngressFacts,
-    write: Write,
-    /// Whether anything was written.
-    result: Result<bool, Failure>,
 }
 
 /// The `fieldManager` of an installation: at most 128 characters, as the API server demands.
@@ -88,225 +56,127 @@ pub(super) fn field_manager(lease_namespace: &str, lease_name: &str) -> String {
     format!("isobath/{:016x}", xxh3_64(full.as_bytes()))
 }
 
-impl Writer {
-    pub(super) fn new(
-        client: Client,
-        field_manager: Arc<str>,
-        metrics: Metrics,
-        unwritten: watch::Sender<Unwritten>,
-    ) -> Self {
-        let pace = Pace::new(PER_SECOND, 2 * PER_SECOND);
-        let results = metrics.status_writes.clone();
+impl Ingresses {
+    pub(super) fn new(client: Client, field_manager: Arc<str>) -> Self {
         Self {
             calls: Calls {
                 client,
                 field_manager,
             },
-            metrics,
-            writes: Writes::new("writing the status of Ingresses", pace, results),
             decisions: Decisions::default(),
-            unwritten,
+            publish: None,
         }
     }
+}
 
-    /// Writes until `statuses` is closed.
-    pub(super) async fn run(
-        &mut self,
-        mut statuses: watch::Receiver<Arc<Statuses>>,
-        mut addresses: watch::Receiver<Addresses>,
-    ) {
-        let mut seen = OrdMap::new();
-        let mut publish: Addresses = None;
-        let mut under_way = FuturesUnordered::new();
-        loop {
-            let current = statuses.borrow_and_update().ingresses.clone();
-            self.take_in(&seen, &current);
-            seen = current;
-            if addresses.has_changed().unwrap_or(false) {
-                publish.clone_from(&addresses.borrow_and_update());
-                self.decisions
-                    .publishing(publish.as_deref().unwrap_or_default());
-                let now = Instant::now();
-                seen.keys().for_each(|name| self.writes.add(name, now));
-            }
-            match self.writes.turn(Instant::now()) {
-                Turn::Of(name) => {
-                    if let Some(facts) = seen.get(&name)
-                        && let Some(write) = self.decide(&name, facts, publish.as_ref())
-                    {
-                        under_way.push(self.calls.clone().make(name, facts.clone(), write));
-                    }
-                }
-                Turn::Wait(until) => tokio::select! {
-                    news = statuses.changed() => if news.is_err() { return },
-                    // The other end lives as long as this term.
-                    Ok(()) = addresses.changed() => addresses.mark_changed(),
-                    Some(ended) = under_way.next() => self.take_out(ended, &seen),
-                    () = sleep_until(until) => {}
-                },
-            }
-        }
+impl Subject for Ingresses {
+    type Key = NamespacedName;
+    type Facts = IngressFacts;
+    type Write = Write;
+    type Calls = Calls;
+
+    fn kind(&self) -> Kind {
+        Kind::Ingress
     }
 
-    /// Puts what changed on the list.
-    fn take_in(
-        &mut self,
-        before: &OrdMap<NamespacedName, IngressFacts>,
-        now: &OrdMap<NamespacedName, IngressFacts>,
-    ) {
-        let at = Instant::now();
-        for item in before.diff(now) {
-            match item {
-                DiffItem::Add(name, _) => self.writes.add(name, at),
-                DiffItem::Update {
-                    old: (_, old),
-                    new: (name, new),
-                } => {
-                    self.decisions.changed(name, old, new);
-                    self.writes.add(name, at);
-                }
-                DiffItem::Remove(name, _) => {
-                    self.writes.remove(name);
-                    self.decisions.gone(name);
-                    self.written(name);
-                }
-            }
-        }
+    fn of(&self, statuses: &Statuses) -> OrdMap<NamespacedName, IngressFacts> {
+        statuses.ingresses.clone()
     }
 
-    /// What is to be written now, if anything.
+    fn name<'a>(&self, key: &'a NamespacedName) -> Option<&'a NamespacedName> {
+        Some(key)
+    }
+
+    fn key(&self, name: &NamespacedName) -> NamespacedName {
+        name.clone()
+    }
+
+    fn uid(facts: &IngressFacts) -> &Arc<str> {
+        &facts.uid
+    }
+
+    fn changed(&mut self, name: &NamespacedName, old: &IngressFacts, new: &IngressFacts) {
+        self.decisions.changed(name, old, new);
+    }
+
+    fn gone(&mut self, name: &NamespacedName) {
+        self.decisions.gone(name);
+    }
+
+    fn publishes(&mut self, addresses: &Addresses) -> bool {
+        self.publish.clone_from(addresses);
+        let addresses = addresses.as_deref().unwrap_or_default();
+        self.decisions.publishing(addresses);
+        true
+    }
+
     fn decide(
         &mut self,
         name: &NamespacedName,
         facts: &IngressFacts,
-        publish: Option<&Arc<[LoadBalancerAddress]>>,
-    ) -> Option<Write> {
-        let now = Instant::now();
-        let write = match self.decisions.decide(name, facts, publish, now) {
-            Action::Nothing => {
-                self.written(name);
-                return None;
-            }
-            Action::Later(when) => {
-                self.writes.add(name, when);
-                return None;
-            }
-            Action::Publish(addresses) => Write::Publish(addresses),
-            Action::Withdraw => Write::Withdraw {
+        now: Instant,
+    ) -> Action<Write> {
+        let publish = self.publish.as_ref();
+        match self.decisions.decide(name, facts, publish, now) {
+            decision::Action::Nothing => Action::Nothing,
+            decision::Action::Later(when) => Action::Later(when),
+            decision::Action::Publish(addresses) => Action::Write(Write::Publish(addresses)),
+            decision::Action::Withdraw => Action::Write(Write::Withdraw {
                 leaves: self.decisions.leaves(name),
                 own: self.decisions.own().clone(),
-            },
-        };
-        self.writes.begin(name, now).then_some(write)
+            }),
+        }
     }
 
-    /// Takes in how a call ended.
-    fn take_out(&mut self, ended: Ended, seen: &OrdMap<NamespacedName, IngressFacts>) {
-        let Ended {
-            name,
-            facts,
-            write,
-            result,
-        } = ended;
-        let now = Instant::now();
-        let is_there = seen.get(&name).is_some_and(|known| known.uid == facts.uid);
+    fn calls(&self) -> &Calls {
+        &self.calls
+    }
+
+    async fn call(
+        calls: Calls,
+        name: NamespacedName,
+        facts: IngressFacts,
+        write: Arc<Write>,
+    ) -> Result<&'static str, Failure> {
+        let result = match &*write {
+            Write::Publish(addresses) => calls.publish(&name, &facts, addresses).await,
+            Write::Withdraw { leaves, own } => calls.withdraw(&name, &facts, *leaves, own).await,
+        };
         match result {
-            Ok(wrote) => {
-                let result = if wrote { "ok" } else { "unchanged" };
-                self.writes.went_well(&name, result, now);
-                self.written(&name);
-                match write {
-                    Write::Publish(addresses) if is_there => {
-                        if self.decisions.wrote(&name, &facts, addresses, now) == 3 {
-                            warn!(ingress = %name, theirs = ?facts.load_balancer,
-                                "another controller keeps writing its addresses: does it serve the same class?");
-                        }
-                        self.writes.add(&name, now + SETTLED);
-                    }
-                    Write::Publish(_) => {}
-                    Write::Withdraw { .. } => self.decisions.left(&name),
-                }
-            }
-            Err(failure) => {
-                let fate = self.writes.failed(&name, &failure, now);
-                if fate == Fate::Final && is_there {
-                    self.writes.add(&name, now + REFUSED_PAUSE);
-                    self.tell(name, facts.uid, &failure);
-                }
-            }
+            Ok(true) => Ok("ok"),
+            Ok(false) => Ok("unchanged"),
+            Err(failure) => Err(replaced(failure)),
         }
     }
 
-    /// The API server does not take the status of an Ingress: its owner is told, and the log once.
-    fn tell(&self, name: NamespacedName, uid: Arc<str>, failure: &Failure) {
-        let help = if failure.is_too_large() {
-            ": it has no room left for a status, so make several Ingresses of it"
-        } else {
-            ""
-        };
-        let message = format!(
-            "the API server does not take the addresses in the status of this Ingress{help} ({failure})"
-        );
-        let object = ObjectRef {
-            kind: Kind::Ingress,
-            name,
-        };
-        let problems = ObjectProblems {
-            uid,
-            problems: [Problem::new(object.clone(), NOT_WRITTEN, message)].into(),
-        };
-        let is_news = self.unwritten.send_if_modified(|unwritten| {
-            let is_news = unwritten.get(&object) != Some(&problems);
-            unwritten.insert(object.clone(), problems);
-            is_news
-        });
-        if is_news {
-            warn!(ingress = %object.name, error = %failure, "the API server does not take the status");
+    fn wrote(
+        &mut self,
+        name: &NamespacedName,
+        facts: &IngressFacts,
+        write: &Write,
+        at: Instant,
+    ) -> Option<u32> {
+        match write {
+            Write::Publish(addresses) => {
+                Some(self.decisions.wrote(name, facts, addresses.clone(), at))
+            }
+            Write::Withdraw { .. } => {
+                self.decisions.left(name);
+                None
+            }
         }
-        self.count_unwritten();
-    }
-
-    /// There is nothing left to be written to an Ingress.
-    fn written(&self, name: &NamespacedName) {
-        let object = ObjectRef {
-            kind: Kind::Ingress,
-            name: name.clone(),
-        };
-        self.unwritten
-            .send_if_modified(|unwritten| unwritten.remove(&object).is_some());
-        self.count_unwritten();
-    }
-
-    fn count_unwritten(&self) {
-        let count = self.unwritten.borrow().len();
-        self.metrics
-            .unwritten
-            .set(i64::try_from(count).unwrap_or(i64::MAX));
     }
 }
 
 /// The calls to the API server.
 #[derive(Clone)]
-struct Calls {
+pub(super) struct Calls {
     client: Client,
     /// Names this installation as the owner of fields that it wrote.
     field_manager: Arc<str>,
 }
 
 impl Calls {
-    async fn make(self, name: NamespacedName, facts: IngressFacts, write: Write) -> Ended {
-        let result = match &write {
-            Write::Publish(addresses) => self.publish(&name, &facts, addresses).await,
-            Write::Withdraw { leaves, own } => self.withdraw(&name, &facts, *leaves, own).await,
-        };
-        Ended {
-            name,
-            facts,
-            write,
-            result: result.map_err(replaced),
-        }
-    }
-
     async fn publish(
         &self,
         name: &NamespacedName,

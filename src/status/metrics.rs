@@ -27,7 +27,7 @@ impl Metrics {
         );
         registry.register(
             "status_unwritten",
-            "Ingresses whose status the API server does not take, for instance because they are as large as etcd \
+            "Objects whose status the API server does not take, for instance because they are as large as etcd \
              allows; their Events and the log say which",
             self.unwritten.clone(),
         );

@@ -26,6 +26,7 @@ mod queue;
 mod settle;
 #[cfg(test)]
 mod tests;
+mod writer;
 mod writes;
 
 use std::future::Future;
@@ -42,7 +43,7 @@ pub use args::{Args, InvalidArgs, StatusFrom};
 pub use metrics::Metrics;
 pub use problems::Reporter;
 
-use ingress::Unwritten;
+use writer::Unwritten;
 
 /// Writes status and Events while it is leader.
 pub struct Writer {
@@ -112,37 +113,30 @@ impl Writer {
             self.metrics.clone(),
         );
         let (unwritten, told) = watch::channel(Unwritten::new());
-        let mut ingresses = ingress::Writer::new(
-            self.client.clone(),
-            self.field_manager.clone(),
-            self.metrics.clone(),
-            unwritten,
-        );
-        let events = self.events.run(statuses.clone(), refusals, told);
-        let conditions = |kind| {
-            let manager = self.field_manager.clone();
-            conditions::Writer::new(kind, self.client.clone(), manager, &self.metrics)
-        };
-        let mut proxies = conditions(Kind::HttpProxy);
-        let mut extensions = conditions(Kind::ExtensionService);
+        let unwritten = Arc::new(unwritten);
+        let (client, manager) = (&self.client, &self.field_manager);
+        let ingresses = ingress::Ingresses::new(client.clone(), manager.clone());
+        let mut ingresses = writer::Writer::new(ingresses, &self.metrics, unwritten.clone());
+        let mut conditions = [Kind::HttpProxy, Kind::ExtensionService].map(|kind| {
+            let of_kind = conditions::Conditions::new(kind, client.clone(), manager.clone());
+            writer::Writer::new(of_kind, &self.metrics, unwritten.clone())
+        });
         let mut gateway_api = gateway_api::KINDS.map(|kind| {
             let ranges = self.gateway_addresses.clone();
-            gateway_api::Writer::new(kind, self.client.clone(), ranges, &self.metrics)
+            let of_kind = gateway_api::GatewayApi::new(kind, client.clone(), ranges);
+            writer::Writer::new(of_kind, &self.metrics, unwritten.clone())
         });
+        let events = self.events.run(statuses.clone(), refusals, told);
         async move {
-            let of_proxies = proxies.run(statuses.clone(), known.clone());
-            let of_extensions = extensions.run(statuses.clone(), known.clone());
-            let of_gateway_api = gateway_api.iter_mut().map(|it| it.run(statuses.clone()));
+            let of_conditions = conditions.iter_mut();
+            let of_conditions = of_conditions.map(|it| it.run(statuses.clone(), known.clone()));
+            let of_conditions = futures::future::join_all(of_conditions);
+            let of_gateway_api = gateway_api.iter_mut();
+            let of_gateway_api = of_gateway_api.map(|it| it.run(statuses.clone(), known.clone()));
             let of_gateway_api = futures::future::join_all(of_gateway_api);
-            let written = async {
-                tokio::join!(
-                    ingresses.run(statuses, known),
-                    of_proxies,
-                    of_extensions,
-                    of_gateway_api,
-                    events
-                )
-            };
+            let of_ingresses = ingresses.run(statuses.clone(), known.clone());
+            let written =
+                async { tokio::join!(of_ingresses, of_conditions, of_gateway_api, events) };
             tokio::select! {
                 () = follow => {}
                 _ = written => {}

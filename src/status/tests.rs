@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -13,7 +14,11 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use super::{Metrics, Reporter, Writer, address, event, ingress};
-use crate::model::verdict::{IngressFacts, ObjectProblems, RefusedObject, Statuses};
+use crate::model::verdict::{
+    ConditionFacts, GatewayApiFacts, IngressFacts, ObjectProblems, RefusedObject, Statuses,
+    WantedStatus,
+};
+use crate::objects::gateway_api::{ConditionStatus, Status, StatusCondition};
 use crate::objects::{Kind, LoadBalancerAddress, NamespacedName, ObjectRef, Problem};
 use crate::process::pod::Pod;
 
@@ -285,6 +290,86 @@ async fn what_is_not_taken_is_told_and_tried_again_when_it_changes() {
     seconds(7200).await;
     assert_eq!(bench.calls_of("/events").len(), events, "it is over");
     assert_eq!(bench.calls_of("/ingresses/web/").len(), 2);
+}
+
+/// Whatever its kind is, the owner of an object is told that its status is not taken, until it is.
+#[tokio::test(start_paused = true)]
+async fn every_owner_is_told_that_a_status_is_not_taken() {
+    for kind in [
+        Kind::HttpProxy,
+        Kind::ExtensionService,
+        Kind::GatewayClass,
+        Kind::Gateway,
+        Kind::HttpRoute,
+    ] {
+        let is_small = Arc::new(AtomicBool::new(false));
+        let fits = is_small.clone();
+        let path = format!("/{}/web/status", kind.plural());
+        let bench = Bench::start(move |call| {
+            if call.starts_with("PATCH") && call.ends_with(&path) && !fits.load(Relaxed) {
+                return Some((413, json!({"code": 413, "message": "too large"})));
+            }
+            let object = json!({
+                "apiVersion": kind.api_version(), "kind": kind.name(), "metadata": {"name": "web", "uid": "1"},
+            });
+            match call.starts_with("GET") {
+                true => Some((200, object)),
+                false => ok(call),
+            }
+        });
+        bench
+            .statuses
+            .send_modify(|statuses| see(Arc::make_mut(statuses), kind));
+        seconds(60).await;
+        assert_eq!(bench.calls_of("/events").len(), 1, "{kind}");
+        assert_eq!(bench.metrics.unwritten.get(), 1, "{kind}");
+        is_small.store(true, Relaxed);
+        seconds(1800).await;
+        assert_eq!(bench.metrics.unwritten.get(), 0, "{kind}");
+    }
+}
+
+/// There is an object of this kind, without a status, that is to have one.
+fn see(all: &mut Statuses, kind: Kind) {
+    let namespace = if kind.is_namespaced() { "shop" } else { "" };
+    let object = ObjectRef::new(kind, namespace, "web");
+    let of_conditions = match kind {
+        Kind::HttpProxy => &mut all.http_proxies,
+        Kind::ExtensionService => &mut all.extension_services,
+        _ => {
+            let condition = StatusCondition {
+                kind: "Accepted".into(),
+                status: ConditionStatus::True,
+                reason: "Accepted".into(),
+                message: "It is".into(),
+                observed_generation: 1,
+            };
+            let facts = GatewayApiFacts {
+                uid: "1".into(),
+                created: None,
+                wanted: Some(Arc::new(WantedStatus {
+                    status: Status {
+                        conditions: [condition].into(),
+                        ..Status::default()
+                    },
+                    wanted_addresses: 0,
+                })),
+                room: None,
+                seen: Arc::default(),
+            };
+            all.gateway_api.insert(object, facts);
+            return;
+        }
+    };
+    let facts = ConditionFacts {
+        uid: "1".into(),
+        generation: 1,
+        served: true,
+        errors: Arc::default(),
+        warnings: Arc::default(),
+        seen: Arc::default(),
+    };
+    of_conditions.insert(object.name, facts);
 }
 
 #[tokio::test(start_paused = true)]

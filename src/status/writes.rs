@@ -14,6 +14,7 @@
 //! | 401, 429, no connection | everything waits: it is this client that is unwelcome, or nobody is there |
 //! | 413, or etcd's word for it as 500; any other 4xx | nothing: the same write will not be taken another time |
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -89,7 +90,11 @@ pub(super) struct Writes {
 
 impl Writes {
     /// `activity` is what the log calls it.
-    pub(super) fn new(activity: &'static str, pace: Pace, results: Results) -> Self {
+    pub(super) fn new(
+        activity: impl Into<Cow<'static, str>>,
+        pace: Pace,
+        results: Results,
+    ) -> Self {
         Self {
             queue: Queue::default(),
             pace,

@@ -72,7 +72,7 @@ async fn one_without_room_for_a_status_delays_nobody() {
     .await;
     let list = events.list(&not_written).await.unwrap();
     let note = list.items[0].note.clone().unwrap();
-    assert!(note.contains("make several Ingresses of it"), "{note}");
+    assert!(note.contains("make several of it"), "{note}");
     assert_eq!(replica.writes("too_large"), LARGE as u64);
 
     // Ten thousand problems of one object are eleven Events, and another's is told meanwhile.

@@ -1,6 +1,9 @@
 //! What one term remembers of its own writes: for how long, of which Ingress, and what it forgets.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+use std::time::Duration;
+
+use super::super::settle::SETTLED;
 use super::*;
 
 const OURS: &str = "192.0.2.1";
