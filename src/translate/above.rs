@@ -18,7 +18,7 @@ use std::sync::Arc;
 
 use crate::facts::ServedIngress;
 use crate::model::{Front, Host, Route};
-use crate::objects::{Field, Kind, Problem};
+use crate::objects::{Field, Kind, ObjectRef, Problem};
 
 use super::certificate::{self, Choice};
 use super::ownership::{self, Claims, HostOwnership};
@@ -133,10 +133,14 @@ pub fn source(input: Input<'_>, host: &Host) -> Source {
     }
 }
 
-/// Whether a rule, or a default backend, brings the host into being on plain HTTP, or an object of another language may.
+/// Whether a rule, or a default backend, brings the host into being on plain HTTP, or an object of another language may. Of what
+/// belongs to a namespace others serve nothing, in whatever language.
 pub fn on_http(input: Input<'_>, host: &Host) -> OnHttp {
+    let owner = input.owner(host);
+    let is_served = |claim: &ObjectRef| owner.as_ref().is_none_or(|it| *it == claim.name.namespace);
     let claimants = input.reader.claimants(&Front::Fleet, host);
-    if claimants.iter().any(|claim| claim.kind != Kind::Ingress) {
+    let mut claimants = claimants.iter().filter(|claim| is_served(claim));
+    if claimants.any(|claim| claim.kind != Kind::Ingress) {
         return OnHttp::Others;
     }
     let mut ingresses = Claims::of(input, host).ingresses.into_iter();

@@ -8,12 +8,46 @@ use std::sync::Arc;
 
 use isobath::facts::{Changes, ClassSelection, Log, Store};
 use isobath::model::{Claimable, Front, Host, RouteAction, VirtualHost};
+use isobath::objects::http_proxy::{AuthorizationServer, ExtensionServiceReference};
 use isobath::objects::{Event, Kind, NamespacedName, ObjectRef};
-use isobath::translate::{HttpProxyOptions, Input, Languages, Memo, Options, cluster};
+use isobath::translate::{
+    HostOwnership, HttpProxyOptions, Input, Languages, Memo, Options, cluster,
+};
 use serde_json::Value;
 
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/http_proxies")
+}
+
+/// What the operator says.
+fn options_of(flags: &Value) -> Options {
+    let name = |flag: &str| {
+        let (namespace, name) = flags[flag].as_str()?.split_once('/').unwrap();
+        Some(NamespacedName::new(namespace, name))
+    };
+    let asked = name("global-ext-auth-extension").map(|extension| AuthorizationServer {
+        extension_ref: ExtensionServiceReference {
+            api_version: Arc::default(),
+            namespace: extension.namespace,
+            name: extension.name,
+        },
+        auth_policy: None,
+        response_timeout: Arc::default(),
+        fail_open: false,
+        with_request_body: None,
+    });
+    Options {
+        host_ownership: match flags["host-ownership"].as_str() {
+            Some("namespace") => HostOwnership::Namespace,
+            _ => HostOwnership::Shared,
+        },
+        http_proxy: Arc::new(HttpProxyOptions {
+            fallback_certificate: name("tls-fallback-certificate"),
+            global_authorization: asked,
+            ..HttpProxyOptions::default()
+        }),
+        ..Options::default()
+    }
 }
 
 /// What the objects of a file come to.
@@ -24,20 +58,15 @@ fn translated(text: &str) -> String {
         manifests: true,
     });
     let mut changes = Changes::unread();
-    let mut http_proxy = HttpProxyOptions::default();
+    let mut options = Options::default();
     for document in &documents {
-        if let Some(secret) = document["fallback-certificate"].as_str() {
-            let (namespace, name) = secret.split_once('/').unwrap();
-            http_proxy.fallback_certificate = Some(NamespacedName::new(namespace, name));
+        if let Some(flags) = document.get("flags") {
+            options = options_of(flags);
             continue;
         }
         let object = crate::object(document);
         store.apply(Event::Apply(object), &mut changes);
     }
-    let options = Options {
-        http_proxy: Arc::new(http_proxy),
-        ..Options::default()
-    };
     let (memo, log) = (Memo::default(), Log::default());
     let languages = Languages::default();
     let objects: BTreeSet<ObjectRef> = changes.objects.iter().cloned().collect();
@@ -95,10 +124,12 @@ fn translated(text: &str) -> String {
         problems.extend(languages.object_problems(input, object));
     }
     for problem in problems {
-        let condition = problem.condition.map_or(String::new(), |condition| {
-            let warning = if condition.is_warning { " warning" } else { "" };
-            format!("{}/{}{warning}", condition.condition_type, problem.reason)
-        });
+        let condition = problem
+            .condition
+            .map_or(problem.reason.to_owned(), |condition| {
+                let warning = if condition.is_warning { " warning" } else { "" };
+                format!("{}/{}{warning}", condition.condition_type, problem.reason)
+            });
         let field = store.path(&problem.source).unwrap_or_default();
         let object = &problem.source.object;
         let _ = writeln!(text, "{object} {field} {condition}: {}", problem.message);

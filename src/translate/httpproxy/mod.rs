@@ -153,7 +153,8 @@ fn host_unit(input: Input<'_>, host: &Host, claims: &[ObjectRef]) -> HostUnit {
         unit.problems.append(&mut context.faults.0);
         return unit;
     };
-    let has_ingresses = claims.iter().any(|claim| claim.kind == Kind::Ingress);
+    let mut served = claims.iter().filter(is_owned);
+    let has_ingresses = served.any(|claim| claim.kind == Kind::Ingress);
     let mut unit = match root::serve(&mut context, host, root, written) {
         Ok(mut served) => {
             if has_ingresses {
