@@ -171,6 +171,15 @@ impl Authorization {
         Ok(self)
     }
 
+    /// The same, where what is not answered is refused as soon as one of the two says so.
+    #[must_use]
+    pub const fn refusing_as(mut self, other: &Self) -> Self {
+        if let (Unanswered::Passed, refused) = (self.unanswered, other.unanswered) {
+            self.unanswered = refused;
+        }
+        self
+    }
+
     /// What becomes of a request that nobody answers for.
     #[must_use]
     pub const fn unanswered(&self) -> Unanswered {

@@ -106,12 +106,7 @@ impl OfOthers {
             (None, Some(own)) => own,
             (Some(operators), None) => operators.asked.clone(),
             (Some(operators), Some(own)) if own.authorizer == operators.asked.authorizer => {
-                let mut strict = match operators.asked.unanswered() {
-                    Unanswered::Passed => own,
-                    Unanswered::Refused(_) => operators.asked.clone(),
-                };
-                strict.context.clone_from(&operators.asked.context);
-                strict
+                operators.asked.clone().refusing_as(&own)
             }
             (Some(_), Some(_)) => return Self::Closed,
         };
@@ -200,4 +195,73 @@ pub fn of_server(
         asked.body = Some(seen);
     }
     Ok(Some(Asked::new(asked, server.auth_policy.as_ref())))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    /// Somebody who is asked, for so many milliseconds, with so many bytes of the body.
+    fn asked(cluster: &str, wait: u64, unanswered: Unanswered, body: Option<u32>) -> Asked {
+        let authorizer = Authorizer::Grpc(GrpcAuthorizer {
+            cluster: cluster.into(),
+            sees: None,
+        });
+        let asked = Authorization::new(authorizer, Duration::from_millis(wait)).unwrap();
+        let mut asked = asked.with_unanswered(unanswered).unwrap();
+        asked.body = body.map(|bytes| AskedBody::new(bytes).unwrap());
+        Asked::new(asked, None)
+    }
+
+    /// What is asked about routes of others is what the operator asks; a root that asks the same one adds that nobody passes
+    /// unanswered.
+    #[test]
+    fn a_root_weakens_nothing_that_the_operator_asks_of_others() {
+        use Unanswered::{Passed, Refused};
+        let all = |unanswered, body| asked("all", 200, unanswered, body);
+        let whole = |it: &Asked| Some(it.asked.clone());
+        for (operators, own, expected) in [
+            (None, None, None),
+            // Whom nobody else asks the root has asked about, as it says.
+            (
+                None,
+                Some(asked("own", 9000, Passed, Some(7))),
+                whole(&asked("own", 9000, Passed, Some(7))),
+            ),
+            (Some(all(Passed, None)), None, whole(&all(Passed, None))),
+            // The same, with a longer time, a part of the body, or open.
+            (
+                Some(all(Passed, None)),
+                Some(asked("all", 9000, Refused(403), Some(7))),
+                whole(&all(Refused(403), None)),
+            ),
+            (
+                Some(all(Passed, Some(1000))),
+                Some(asked("all", 1, Passed, None)),
+                whole(&all(Passed, Some(1000))),
+            ),
+            (
+                Some(all(Refused(503), Some(1000))),
+                Some(asked("all", 9000, Passed, Some(7))),
+                whole(&all(Refused(503), Some(1000))),
+            ),
+            (
+                Some(all(Refused(503), None)),
+                Some(asked("all", 200, Refused(403), None)),
+                whole(&all(Refused(503), None)),
+            ),
+        ] {
+            let found = match OfOthers::of(operators.as_ref(), own.as_ref(), None) {
+                OfOthers::Nothing => None,
+                OfOthers::Asked(asked) => Some(*asked),
+                OfOthers::Closed => panic!("{operators:?} {own:?}"),
+            };
+            assert_eq!(found, expected, "{operators:?} {own:?}");
+        }
+        let (operators, own) = (all(Passed, None), asked("own", 200, Passed, None));
+        let two = OfOthers::of(Some(&operators), Some(&own), None);
+        assert!(matches!(two, OfOthers::Closed), "{two:?}");
+    }
 }
