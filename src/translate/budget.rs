@@ -23,11 +23,14 @@ use crate::model::{
 };
 use crate::objects::{Ingress, IngressBackend, IngressPath, IngressRule, IngressTls};
 
-pub use filters::{of_authorization, of_filters, of_host_filters, of_texts, of_token};
+pub use filters::{
+    health_check, of_authorization, of_filters, of_host_filters, of_texts, of_token,
+};
+pub use unit::{NAME, STEP, headers};
 
 use unit::{
-    EXPRESSION, HEADER, STEP, TEXT, as_cost, expression, of_header, of_headers, of_pattern,
-    of_rewrite, text_cost,
+    EXPRESSION, HEADER, TEXT, as_cost, expression, of_header, of_headers, of_pattern, of_rewrite,
+    text_cost,
 };
 
 use super::path;

@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use isobath::facts::{Changes, ClassSelection, Log, Store};
 use isobath::model::{Front, Host};
+use isobath::objects::http_proxy::HeadersPolicy;
 use isobath::objects::{Event, NamespacedName, ObjectRef};
 use isobath::translate::{
-    HostUnit, HttpProxyOptions, Input, Languages, Memo, Options, RateLimitService,
+    HeaderPolicies, HostUnit, HttpProxyOptions, Input, Languages, Memo, Options, RateLimitService,
 };
 use serde_json::{Value, json};
 
@@ -14,6 +15,11 @@ const HOST: &str = "a.test";
 
 /// What the host of these objects comes to, with somebody to ask about requests and to count them.
 fn unit(proxies: &[Value]) -> HostUnit {
+    unit_with(proxies, HeaderPolicies::default())
+}
+
+/// The same, where the operator says something of headers.
+fn unit_with(proxies: &[Value], headers: HeaderPolicies) -> HostUnit {
     let port = json!({"port": 80, "name": "http"});
     let shared = [
         json!({"kind": "Service", "metadata": {"name": "a"}, "spec": {"ports": [port]}}),
@@ -43,6 +49,7 @@ fn unit(proxies: &[Value]) -> HostUnit {
     let options = Options {
         http_proxy: Arc::new(HttpProxyOptions {
             rate_limit_service: Some(limits),
+            headers,
             ..HttpProxyOptions::default()
         }),
         ..Options::default()
@@ -114,7 +121,11 @@ fn long() -> String {
 /// The host is not served, its root is told why, and all that is told of it is no more than a few megabytes.
 #[track_caller]
 fn is_refused(what: &str, proxies: &[Value]) {
-    let unit = unit(proxies);
+    is_too_large(what, &unit(proxies));
+}
+
+#[track_caller]
+fn is_too_large(what: &str, unit: &HostUnit) {
     let told: usize = unit.problems.iter().map(|it| it.message.len()).sum();
     let count = unit.problems.len();
     assert!(told < 8_000_000, "{what}: {told} bytes in {count} problems");
@@ -212,6 +223,60 @@ fn what_a_route_says_itself_is_paid() {
         "an expression of a descriptor",
         &repeating(virtual_host, said),
     );
+}
+
+/// What a route, or the operator, says for each of its services is paid before it is made.
+#[test]
+fn what_is_made_for_each_service_is_paid_before() {
+    const MANY: usize = 5000;
+    let services = |first: Value| {
+        let mut services = vec![first];
+        services.resize(MANY, json!({"name": "a", "port": 80}));
+        services
+    };
+    let plain = json!({"name": "a", "port": 80});
+    let names: Vec<String> = (0..MANY).map(|index| format!("x-{index}")).collect();
+    let set: Vec<Value> = names
+        .iter()
+        .map(|name| json!({"name": name, "value": "v"}))
+        .collect();
+    for policy in ["requestHeadersPolicy", "responseHeadersPolicy"] {
+        // One share sets what the route removes, and all others are to remove it.
+        let mut first = plain.clone();
+        first[policy] = json!({"set": set});
+        let mut route = json!({"services": services(first)});
+        route[policy] = json!({"remove": names});
+        let unit = unit(&[proxy("root", json!({"routes": [route]}))]);
+        is_too_large(policy, &unit);
+        // Of a route that was made first there would be one.
+        let told = &unit.problems[0].message;
+        assert!(told.ends_with("at 0 routes"), "{told}");
+    }
+    let statuses: Vec<Value> = (0..1000)
+        .map(|_| json!({"start": 200, "end": 201}))
+        .collect();
+    let check = json!({"path": "/", "expectedStatuses": statuses});
+    let route = json!({"services": services(plain.clone()), "healthCheckPolicy": check});
+    is_refused(
+        "a health check",
+        &[proxy("root", json!({"routes": [route]}))],
+    );
+    let headers = HeaderPolicies {
+        requests: HeadersPolicy {
+            set: Box::default(),
+            remove: names
+                .iter()
+                .take(1000)
+                .map(|name| name.as_str().into())
+                .collect(),
+        },
+        ..HeaderPolicies::default()
+    };
+    let route = json!({"services": services(plain)});
+    let unit = unit_with(&[proxy("root", json!({"routes": [route]}))], headers);
+    is_too_large("headers of the operator", &unit);
+    let told = &unit.problems[0].message;
+    assert!(told.ends_with("at 0 routes"), "{told}");
 }
 
 /// What is read is paid with what is made of it, and not besides.

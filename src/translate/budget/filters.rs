@@ -3,10 +3,13 @@
 use crate::model::{
     AttributeRewrite, Authorization, Authorizer, CookieRewrites, Cors, DescriptorValue,
     DirectResponse, Filters, Forward, ForwardOptions, GlobalRateLimit, HashKey, HeaderChange,
-    HeaderPart, HostFilters, HostRewrite, LocalRateLimit, Origins, StringMatch,
+    HeaderPart, HealthCheck, HostFilters, HostRewrite, LocalRateLimit, Origins, Question,
+    StringMatch,
 };
 
-use super::unit::{HEADER, as_cost, expression, of_header, of_headers, of_rewrite, text_cost};
+use super::unit::{
+    HEADER, NAME, as_cost, expression, of_header, of_headers, of_rewrite, text_cost,
+};
 
 /// A filter of a route, beside its texts: it is an object of Envoy's for each route that has it.
 const FILTER: u64 = 2000;
@@ -14,8 +17,6 @@ const FILTER: u64 = 2000;
 const RANGE: u64 = 300;
 /// A header that is matched in a filter, beside its text and its program.
 const MATCHER: u64 = 400;
-/// A name in a filter, beside its text.
-const NAME: u64 = 100;
 
 /// What the filters of a route cost.
 pub fn of_filters(filters: &Filters) -> u64 {
@@ -86,6 +87,20 @@ pub fn of_answer(answer: &DirectResponse) -> u64 {
     text_cost(answer.body().map_or(0, str::len))
 }
 
+/// What it costs that each endpoint of a cluster is asked whether it is well.
+pub fn health_check(check: &HealthCheck) -> u64 {
+    /// A range of statuses.
+    const STATUSES: u64 = 60;
+    match &check.question {
+        Question::Tcp => NAME,
+        Question::Grpc(service) => NAME + text_cost(service.len()),
+        Question::Http(question) => {
+            let texts = question.path().len() + question.host().map_or(0, str::len);
+            NAME + text_cost(texts) + STATUSES * as_cost(question.statuses().len())
+        }
+    }
+}
+
 /// What shares and what few routes ask for cost, besides the clusters' names.
 pub fn of_forward(forward: &Forward) -> u64 {
     let shares = forward.backends.iter();
@@ -127,7 +142,11 @@ fn of_options(options: &ForwardOptions) -> u64 {
         HostRewrite::Header(name) => NAME + text_cost(name.as_str().len()),
         HostRewrite::Endpoint => NAME,
     });
-    mirrors + cookies + hashed + host + NAME * as_cost(options.upgrades.len())
+    let upgrades = NAME * as_cost(options.upgrades.len());
+    // What keeps beside a request what finds its routes, and two headers that its back ends are sent.
+    let followed = options.internal_redirects.as_ref();
+    let followed = followed.map_or(0, |_| FILTER + 2 * HEADER);
+    mirrors + cookies + hashed + host + upgrades + followed
 }
 
 fn of_cookies(rewrites: &CookieRewrites) -> u64 {

@@ -6,6 +6,8 @@ use crate::model::{
 
 /// A byte of text in a route: it stands in two tables, in the bytes they are made of, and more than once while these are.
 pub const TEXT: u64 = 12;
+/// A name, or anything that is listed, beside its text.
+pub const NAME: u64 = 100;
 /// What a header takes beside its text.
 pub const HEADER: u64 = 40;
 /// An expression beside its program.
@@ -21,6 +23,13 @@ pub fn of_headers(headers: &HeaderModifier) -> usize {
     let set = set.map(|(name, value)| name.len() + value.len());
     let each = set.chain(headers.remove.iter().map(|name| name.len()));
     each.map(|text| text + HEADER as usize).sum()
+}
+
+/// What headers cost of which the texts are so long.
+pub fn headers(texts: impl IntoIterator<Item = usize>) -> u64 {
+    let each = texts.into_iter();
+    let each = each.map(|text| TEXT.saturating_mul(as_cost(text).saturating_add(HEADER)));
+    each.fold(0, u64::saturating_add)
 }
 
 pub fn text_cost(bytes: usize) -> u64 {

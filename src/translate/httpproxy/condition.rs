@@ -38,6 +38,12 @@ impl Fault {
         self.message
     }
 
+    /// Whether it is that something would be more than one object may come to.
+    #[must_use]
+    pub fn is_too_large(&self) -> bool {
+        self.kind == TOO_LARGE
+    }
+
     fn problem(self, object: &ObjectRef, field: &str, is_warning: bool) -> Problem {
         let field = match field.is_empty() {
             true => Field::Whole,

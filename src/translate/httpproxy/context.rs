@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::model::UpstreamProtocol;
 use crate::objects::{NamespacedName, ObjectRef};
-use crate::translate::{ClusterSource, Input};
+use crate::translate::{ClusterSource, Input, budget};
 
 use super::condition::{self, Fault, Faults};
 
@@ -22,6 +22,8 @@ pub struct Context<'a> {
     pub protocols: BTreeMap<Arc<str>, UpstreamProtocol>,
     /// The HTTPProxies that the host's routes come through.
     pub reached: BTreeSet<ObjectRef>,
+    /// What its routes come to.
+    pub account: Account,
 }
 
 impl<'a> Context<'a> {
@@ -34,6 +36,11 @@ impl<'a> Context<'a> {
             clusters: BTreeMap::new(),
             protocols: BTreeMap::new(),
             reached: BTreeSet::new(),
+            account: Account {
+                cost: 0,
+                ahead: 0,
+                routes: 0,
+            },
         }
     }
 
@@ -119,6 +126,49 @@ pub fn secret_reference(reference: &str, namespace: &Arc<str>) -> NamespacedName
     match reference.split_once('/') {
         Some((namespace, name)) => NamespacedName::new(namespace, name),
         None => NamespacedName::new(namespace.clone(), reference),
+    }
+}
+
+/// What the routes of a host come to, with what is read and told of them. It is paid before it is done: once it is too much,
+/// whatever comes after is too.
+#[derive(Debug, Default)]
+pub struct Account {
+    cost: u64,
+    /// What of it is paid of the route that is being made and will be in its cost.
+    ahead: u64,
+    /// How many routes there are.
+    pub routes: usize,
+}
+
+impl Account {
+    /// Pays for something.
+    ///
+    /// # Errors
+    ///
+    /// Where it would be more than one object may come to.
+    pub fn pay(&mut self, cost: u64) -> Result<(), Fault> {
+        self.cost = self.cost.saturating_add(cost);
+        within(self.cost, budget::BASE, self.routes)
+    }
+
+    /// Pays for a part of the next route.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::pay`].
+    pub fn pay_ahead(&mut self, cost: u64) -> Result<(), Fault> {
+        self.ahead = self.ahead.saturating_add(cost);
+        self.pay(cost)
+    }
+
+    /// Pays for the rest of the next route, which costs so much as a whole.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::pay`].
+    pub fn pay_route(&mut self, cost: u64) -> Result<(), Fault> {
+        let ahead = std::mem::take(&mut self.ahead);
+        self.pay(cost.saturating_sub(ahead))
     }
 }
 

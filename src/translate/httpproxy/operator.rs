@@ -2,7 +2,8 @@
 //! certificate that endpoints are shown. Routes of Ingresses get their part of it here as well.
 
 use crate::model::{HeaderModifier, Route, RouteAction, VirtualHost};
-use crate::translate::{HostUnit, Input};
+use crate::objects::http_proxy::HeadersPolicy;
+use crate::translate::{HostUnit, Input, budget};
 
 use super::authorization::{self, Asked};
 use super::condition::{self, Fault};
@@ -74,6 +75,17 @@ pub fn header_policies(input: Input<'_>, own: Own<'_>) -> Result<[Headers; 2], F
     ])
 }
 
+/// What it costs that the operator says something of the headers of each service.
+pub fn cost_of_headers(input: Input<'_>) -> u64 {
+    let policies = &input.options.http_proxy.headers;
+    let of = |policy: &HeadersPolicy| {
+        let set = policy.set.iter();
+        let set = set.map(|header| header.name.len() + header.value.len());
+        budget::headers(set.chain(policy.remove.iter().map(|name| name.len())))
+    };
+    of(&policies.requests).saturating_add(of(&policies.responses))
+}
+
 /// Whether the operator says anything of headers.
 pub fn has_header_policies(input: Input<'_>) -> bool {
     let policies = &input.options.http_proxy.headers;
@@ -85,7 +97,8 @@ pub fn has_header_policies(input: Input<'_>) -> bool {
 ///
 /// # Errors
 ///
-/// Why nobody can be asked: then no host is served that does not name somebody else.
+/// Why nobody can be asked: then no HTTPProxy's host is served, whomever it names itself, as in clear its requests are asked about
+/// there. Routes of other languages answer 503, but for redirects.
 pub fn global_authorization(context: &mut Context<'_>) -> Result<Option<Asked>, Fault> {
     let Some(server) = &context.input.options.http_proxy.global_authorization else {
         return Ok(None);

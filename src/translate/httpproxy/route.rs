@@ -281,14 +281,20 @@ fn forward(
         made.add_service(own);
     }
     let [requests, responses] = [&mut made.requests, &mut made.responses];
-    remove_before_shares(&mut requests.literal.remove, &mut shares, |share| {
-        &mut share.request_headers
-    });
-    remove_before_shares(&mut responses.literal.remove, &mut shares, |share| {
-        &mut share.response_headers
-    });
+    remove_before_shares(
+        context,
+        &mut requests.literal.remove,
+        &mut shares,
+        |share| &mut share.request_headers,
+    )?;
+    remove_before_shares(
+        context,
+        &mut responses.literal.remove,
+        &mut shares,
+        |share| &mut share.response_headers,
+    )?;
     made.add_service(of_all.map(|dynamic| Headers {
-        dynamic,
+        dynamic: dynamic.into_values().collect(),
         ..Headers::default()
     }));
     // Contour translates it always; only by HTTP/2 is there anybody who would understand it.

@@ -1,6 +1,6 @@
 //! The services of a route as shares, mirrors and clusters.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,8 +11,8 @@ use crate::model::{
 };
 use crate::objects::http_proxy::{HttpProxy, Service, SlowStartPolicy, UpstreamValidation};
 use crate::objects::{NamespacedName, ServiceBackendPort, ServiceType};
-use crate::translate::backend;
 use crate::translate::service_policy::{FoundPort, find_port};
+use crate::translate::{backend, budget};
 
 use super::condition::{self, Fault};
 use super::context::Context;
@@ -46,8 +46,8 @@ pub struct Backends {
     pub service: Option<Arc<str>>,
     /// What the policies of a service say of answers and requests that Envoy puts together, where there is one service.
     pub own: Option<[Headers; 2]>,
-    /// What the operator says of requests and answers and Envoy puts together, where there are several services.
-    pub of_all: [Vec<HeaderChange>; 2],
+    /// What the operator says of requests and answers and Envoy puts together, by name, where there are several services.
+    pub of_all: [BTreeMap<String, HeaderChange>; 2],
     /// Changes of the cookies that the one service sets.
     pub cookies: Vec<CookieRewrite>,
     /// Whether one of them speaks HTTP/2, as gRPC does.
@@ -82,6 +82,7 @@ pub fn backends(
         backends.service = Some(only.name.clone());
     }
     let is_alone = backends.service.is_some();
+    pay(context, services.len(), asked)?;
     for (index, service) in services.iter().enumerate() {
         let of = Own {
             namespace: &proxy.metadata.name.namespace,
@@ -130,6 +131,15 @@ pub fn backends(
     Ok(backends)
 }
 
+/// What the route and the operator say is made again for each service.
+fn pay(context: &mut Context<'_>, services: usize, asked: &Asked) -> Result<(), Fault> {
+    let count = u64::try_from(services).unwrap_or(u64::MAX);
+    let headers = operator::cost_of_headers(context.input);
+    context.account.pay_ahead(headers.saturating_mul(count))?;
+    let check = asked.health_check.as_ref().map_or(0, budget::health_check);
+    context.account.pay(check.saturating_mul(count))
+}
+
 impl Backends {
     /// What a service says of headers, and under it what the operator says. Of several services each can say only what is
     /// literal: the rest is the route's.
@@ -155,9 +165,7 @@ impl Backends {
                         );
                         return Err(Fault::new(kind, message));
                     }
-                    if !of_all.contains(&change) {
-                        of_all.push(change);
-                    }
+                    of_all.insert(change.name().to_owned(), change);
                 }
                 operators.host = None;
             }
@@ -171,16 +179,24 @@ impl Backends {
 
 /// What a route removes is removed before a share of it sets that, as where there is one service: what is set is not removed.
 /// Envoy would do what the share says first.
+///
+/// # Errors
+///
+/// Where all that the shares would then remove is more than one object may come to.
 pub fn remove_before_shares(
+    context: &mut Context<'_>,
     removed: &mut BTreeSet<Arc<str>>,
     shares: &mut [WeightedCluster],
     of: fn(&mut BackendOptions) -> &mut HeaderModifier,
-) {
+) -> Result<(), Fault> {
     let mut set = BTreeSet::new();
     for options in shares.iter_mut().filter_map(|share| share.options.as_mut()) {
         let named = of(options).set.keys();
         set.extend(named.filter(|name| removed.contains(*name)).cloned());
     }
+    let each = budget::headers(set.iter().map(|name| name.len()));
+    let count = u64::try_from(shares.len()).unwrap_or(u64::MAX);
+    context.account.pay_ahead(each.saturating_mul(count))?;
     removed.retain(|name| !set.contains(name));
     for share in shares {
         for name in &set {
@@ -190,6 +206,7 @@ pub fn remove_before_shares(
             }
         }
     }
+    Ok(())
 }
 
 fn is_http2(context: &Context<'_>, cluster: &Arc<str>) -> bool {

@@ -21,7 +21,7 @@ use crate::translate::budget;
 
 use super::condition::{self, Fault};
 use super::conditions::{Chain, check_include, include_key};
-use super::context::{Context, within};
+use super::context::Context;
 use super::route::{Entry, Replaced, place, route};
 use super::written;
 
@@ -41,8 +41,6 @@ pub fn routes(context: &mut Context<'_>, root: &HttpProxy) -> Result<Vec<Entry>,
     let mut walk = Walk {
         context,
         path: Vec::new(),
-        cost: 0,
-        count: 0,
         told: 0,
     };
     walk.told = walk.context.faults.0.len();
@@ -76,16 +74,13 @@ struct Walk<'a, 'b> {
     context: &'b mut Context<'a>,
     /// The proxies from the root to where the walk is.
     path: Vec<NamespacedName>,
-    cost: u64,
-    count: usize,
     /// How many of the faults are paid.
     told: usize,
 }
 
 impl Walk<'_, '_> {
     fn pay(&mut self, cost: u64) -> Result<(), Fault> {
-        self.cost = self.cost.saturating_add(cost);
-        within(self.cost, budget::BASE, self.count)
+        self.context.account.pay(cost)
     }
 
     /// Pays for what was told since.
@@ -137,17 +132,20 @@ impl Walk<'_, '_> {
         }
         for (index, written) in proxy.routes.iter().enumerate() {
             let read = written::route(written).saturating_add(chain.cost());
-            self.pay(read)?;
+            self.context.account.pay_ahead(read)?;
             let made = route(self.context, proxy, index, written, chain);
             self.pay_for_faults()?;
             match made {
                 Ok(entry) => {
-                    self.count += 1;
-                    let made = budget::route(&entry.route);
-                    self.pay(made.saturating_sub(read))?;
+                    self.context.account.routes += 1;
+                    let cost = budget::route(&entry.route);
+                    self.context.account.pay_route(cost)?;
                     entries.push(entry);
                 }
+                // Whoever wrote it, the root is what is too much.
+                Err(fault) if fault.is_too_large() => return Err(fault),
                 Err(fault) => {
+                    self.context.account.pay_route(0)?;
                     self.tell(proxy, &format!("spec.routes[{index}]"), fault)?;
                     return Ok(Vec::new());
                 }
@@ -206,7 +204,7 @@ impl Walk<'_, '_> {
         if include.conditions.is_empty() {
             return Ok(Vec::new());
         }
-        self.count += 1;
+        self.context.account.routes += 1;
         let matches = match chain.matches() {
             Ok(matches) => matches,
             Err(fault) => {

@@ -13,13 +13,7 @@ use crate::objects::http_proxy::{
     RateLimitPolicy, RetryPolicy, Route, RoutePolicies, Service, ServicePolicies, SlowStartPolicy,
     TimeoutPolicy, UpstreamValidation,
 };
-
-/// What anything costs that is written, beside its text.
-const ITEM: u64 = 100;
-/// A byte of text.
-const TEXT: u64 = 12;
-/// A byte of an expression: parsing one is slow, and it is parsed several times.
-const STEP: u64 = 50;
+use crate::translate::budget;
 
 /// What conditions cost.
 #[must_use]
@@ -39,7 +33,7 @@ pub fn route(written: &Route) -> u64 {
         permit_insecure: _,
         policies,
     } = written;
-    let mut sum = Sum(ITEM);
+    let mut sum = Sum(budget::NAME);
     sum.each(conditions, Sum::condition);
     sum.each(services, Sum::service);
     if let Some(policies) = policies {
@@ -57,17 +51,16 @@ impl Sum {
     }
 
     fn text(&mut self, text: &str) {
-        self.of_bytes(text, TEXT);
+        if !text.is_empty() {
+            self.add(budget::of_texts([text]));
+        }
     }
 
+    /// Each byte of it may be an instruction of its program.
     fn expression(&mut self, text: &str) {
-        self.of_bytes(text, STEP);
-    }
-
-    fn of_bytes(&mut self, text: &str, each: u64) {
         if !text.is_empty() {
             let bytes = u64::try_from(text.len()).unwrap_or(u64::MAX);
-            self.add(ITEM.saturating_add(bytes.saturating_mul(each)));
+            self.add(budget::NAME.saturating_add(bytes.saturating_mul(budget::STEP)));
         }
     }
 
@@ -79,7 +72,7 @@ impl Sum {
 
     fn each<T>(&mut self, items: &[T], one: impl Fn(&mut Self, &T)) {
         for item in items {
-            self.add(ITEM);
+            self.add(budget::NAME);
             one(self, item);
         }
     }
