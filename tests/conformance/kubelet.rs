@@ -17,7 +17,7 @@ use tokio::task::JoinHandle;
 
 use crate::control_plane::Authority;
 use crate::node::NodeServer;
-use crate::pod::{Pod, make_bridge};
+use crate::pod::{Files, Pod, files, make_bridge};
 use crate::pod_logs::{self, Logs};
 
 /// The name of its node.
@@ -77,14 +77,14 @@ async fn register(client: &Client, server: &NodeServer) {
         .unwrap();
 }
 
-/// When a pod is tried again whose Secrets are not there yet, or of which a call failed. No event may ever come of it again.
+/// When a pod is tried again whose volumes are not there yet, or of which a call failed. No event may ever come of it again.
 const AGAIN: Duration = Duration::from_millis(200);
 
 /// What becomes of a pod that was waited for.
 enum News {
     /// It takes connections, or was given up; or that is still to be said.
     Ready(Key, bool),
-    /// Its Secrets may be there by now, or the API server answers.
+    /// Its volumes may be there by now, or the API server answers.
     Again(Key),
 }
 
@@ -187,12 +187,12 @@ impl Running {
         if self.pods.contains_key(&key) {
             return;
         }
-        let Some(secrets) = self.secrets(&key.0, pod).await else {
+        let Some(volumes) = self.volumes(&key.0, pod).await else {
             News::Again(key).later(news);
             return;
         };
         self.started += 1;
-        let started = Pod::start(&self.echo_basic, self.started, pod, &secrets);
+        let started = Pod::start(&self.echo_basic, self.started, pod, &volumes);
         self.logs.insert(key.clone(), started.lines());
         let probe = started.probe();
         self.pods.insert(key.clone(), started);
@@ -203,28 +203,29 @@ impl Running {
         });
     }
 
-    /// What the pod's volumes name; `None` where one is missing: the suite makes Secrets after the pods that mount them.
-    async fn secrets(
-        &self,
-        namespace: &str,
-        pod: &core::Pod,
-    ) -> Option<BTreeMap<String, core::Secret>> {
-        let api = Api::<core::Secret>::namespaced(self.client.clone(), namespace);
-        let mut secrets = BTreeMap::new();
+    /// What the pod's volumes have, by their names; `None` where one is missing: the suite makes Secrets and ConfigMaps after the
+    /// pods that mount them.
+    async fn volumes(&self, namespace: &str, pod: &core::Pod) -> Option<BTreeMap<String, Files>> {
+        let secrets = Api::<core::Secret>::namespaced(self.client.clone(), namespace);
+        let maps = Api::<core::ConfigMap>::namespaced(self.client.clone(), namespace);
+        let mut volumes = BTreeMap::new();
         for volume in pod.spec.as_ref()?.volumes.iter().flatten() {
-            let Some(name) = volume
-                .secret
-                .as_ref()
-                .and_then(|secret| secret.secret_name.as_ref())
-            else {
+            let made = if let Some(source) = &volume.secret {
+                let secret = secrets.get(source.secret_name.as_ref()?).await.ok()?;
+                let data = secret.data.into_iter().flatten();
+                let data = data.map(|(key, value)| (key, value.0)).collect();
+                files(data, source.items.as_ref())
+            } else if let Some(source) = &volume.config_map {
+                let map = maps.get(&source.name).await.ok()?;
+                let data = map.data.into_iter().flatten();
+                let data = data.map(|(key, value)| (key, value.into_bytes())).collect();
+                files(data, source.items.as_ref())
+            } else {
                 continue;
             };
-            match api.get(name).await {
-                Ok(secret) => secrets.insert(name.clone(), secret),
-                Err(_) => return None,
-            };
+            volumes.insert(volume.name.clone(), made);
         }
-        Some(secrets)
+        Some(volumes)
     }
 
     /// Says on the pod that it runs. One that takes no connections is told to be ready as well: nothing of the

@@ -1,7 +1,7 @@
 //! A pod: a network namespace with the suite's echo server in it, which has no image here.
 //!
 //! Of a pod's specification it knows what the suite's manifests use: the environment of the first container, by value
-//! and by `metadata` of the pod, and Secrets as volumes.
+//! and by `metadata` of the pod, and Secrets and ConfigMaps as volumes.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader, Write as _};
@@ -53,17 +53,17 @@ pub(crate) fn make_bridge() {
 impl Pod {
     /// Starts the first container of a pod, as number `number` of all that there ever were.
     ///
-    /// `secrets`: those that its volumes name.
+    /// `volumes`: what its volumes have, by their names.
     pub(crate) fn start(
         echo_basic: &Path,
         number: u16,
         pod: &core::Pod,
-        secrets: &BTreeMap<String, core::Secret>,
+        volumes: &BTreeMap<String, Files>,
     ) -> Self {
         let [high, low] = number.to_be_bytes();
         let address = Ipv4Addr::new(10, 98, high, low);
-        let volumes = tempfile::tempdir().unwrap();
-        let environment = environment(pod, &mount(pod, secrets, volumes.path()));
+        let folder = tempfile::tempdir().unwrap();
+        let environment = environment(pod, &mount(pod, volumes, folder.path()));
         // The shell waits until its end of the cable is there, and becomes the server.
         let script = format!(
             "echo here && read -r line && ip address add {address}/16 dev eth0 && ip link set lo up && \
@@ -104,7 +104,7 @@ impl Pod {
             address,
             lines,
             port: port(&environment),
-            _volumes: volumes,
+            _volumes: folder,
         }
     }
 
@@ -145,30 +145,37 @@ impl Drop for Pod {
     }
 }
 
+/// What a volume has: the bytes of each of its files.
+pub(crate) type Files = BTreeMap<String, Vec<u8>>;
+
+/// The files that a volume has of the data of a Secret or a ConfigMap.
+pub(crate) fn files(data: Files, items: Option<&Vec<core::KeyToPath>>) -> Files {
+    let Some(items) = items else {
+        return data;
+    };
+    let named = items.iter().filter_map(|item| {
+        let bytes = data.get(&item.key)?;
+        Some((item.path.clone(), bytes.clone()))
+    });
+    named.collect()
+}
+
 /// Writes the volumes into a folder; where each place in the container is in it.
 fn mount(
     pod: &core::Pod,
-    secrets: &BTreeMap<String, core::Secret>,
+    volumes: &BTreeMap<String, Files>,
     folder: &Path,
 ) -> BTreeMap<String, String> {
     let spec = pod.spec.as_ref().unwrap();
     let mut places = BTreeMap::new();
     for volume in spec.volumes.iter().flatten() {
-        let Some(source) = &volume.secret else {
+        let Some(files) = volumes.get(&volume.name) else {
             continue;
         };
         let own = folder.join(&volume.name);
         std::fs::create_dir(&own).unwrap();
-        let secret = &secrets[source.secret_name.as_ref().unwrap()];
-        for (key, value) in secret.data.iter().flatten() {
-            let mut items = source.items.iter().flatten();
-            let path = match &source.items {
-                None => Some(key),
-                Some(_) => items.find(|item| item.key == *key).map(|item| &item.path),
-            };
-            if let Some(path) = path {
-                std::fs::write(own.join(path), &value.0).unwrap();
-            }
+        for (path, bytes) in files {
+            std::fs::write(own.join(path), bytes).unwrap();
         }
         for mount in spec.containers[0].volume_mounts.iter().flatten() {
             if mount.name == volume.name {
