@@ -62,7 +62,7 @@ macro_rules! for_each_kind {
             /// `gateway.networking.k8s.io/v1` BackendTLSPolicy, read where that CRD exists.
             BackendTlsPolicy: "gateway.networking.k8s.io/v1", "BackendTLSPolicy", "backendtlspolicies",
                 Namespaced, Custom, backend_tls_policies, gateway_api::BackendTlsPolicyWire<'_>;
-            /// `v1` ConfigMap, read where BackendTLSPolicies are: authorities that vouch for back ends stand in one.
+            /// `v1` ConfigMap, read where Gateways are: authorities that vouch for clients and for back ends stand in one.
             ConfigMap: "v1", "ConfigMap", "configmaps",
                 Namespaced, BuiltIn, config_maps, config_map::ConfigMapWire<'_>;
             /// `v1` Namespace, cluster-scoped, read where Gateways are: whose routes may be attached to one, its labels say.
@@ -166,8 +166,7 @@ impl Kind {
     #[must_use]
     pub const fn custom(self) -> Option<Self> {
         match self {
-            Self::Namespace => Some(Self::Gateway),
-            Self::ConfigMap => Some(Self::BackendTlsPolicy),
+            Self::Namespace | Self::ConfigMap => Some(Self::Gateway),
             _ if self.is_custom() => Some(self),
             _ => None,
         }

@@ -23,6 +23,7 @@ use super::budget::Account;
 use super::certificate::Choice;
 use super::gateway_api::{
     self, Attachment, BackendTls, Bind, BoundListener, EffectiveGateway, Policies, RouteRules,
+    Shown,
 };
 use super::ownership::{self, HostOwnership};
 use super::reading::Reading;
@@ -47,8 +48,8 @@ pub enum Derived {
     Policy(NamespacedName, Option<Arc<str>>),
     /// What a Gateway comes to by itself.
     Gateway(NamespacedName),
-    /// The rules of a route of the Gateway API.
-    RouteRules(ObjectRef),
+    /// The rules of a route of the Gateway API, for Gateways that show this to back ends.
+    RouteRules(ObjectRef, Shown),
     /// What is at an address and port, by the name of the listener.
     Bind(Arc<str>),
     /// To which listeners a route of the Gateway API is attached.
@@ -86,7 +87,7 @@ impl Derived {
             Self::AffordsHostless(_) => Stratum::Allowed,
             Self::Policies(_) | Self::BackendTls(_) => Stratum::Police,
             Self::Policy(..) => Stratum::Hold,
-            Self::Gateway(_) | Self::RouteRules(_) => Stratum::Listen,
+            Self::Gateway(_) | Self::RouteRules(..) => Stratum::Listen,
             Self::Bind(_) | Self::Attachment(_) => Stratum::Attach,
             Self::Hostnames(_) | Self::ListenerAt(..) => Stratum::Port,
             Self::HostnameOf(..) | Self::Owner(_) => Stratum::Own,
@@ -134,9 +135,9 @@ impl Derived {
                 let _ = input.gateway(name);
                 memo.gateways.hash(name)
             }
-            Self::RouteRules(route) => {
-                let _ = input.route_rules(route);
-                memo.route_rules.hash(route)
+            Self::RouteRules(route, shown) => {
+                let _ = input.route_rules(route, shown);
+                memo.route_rules.hash(&(route.clone(), shown.clone()))
             }
             Self::Bind(name) => {
                 let _ = input.bind(name);
@@ -192,7 +193,7 @@ pub struct Memo {
     backend_tls: Once<NamespacedName, BackendTls>,
     policy: Once<(NamespacedName, Option<Arc<str>>), Option<NamespacedName>>,
     gateways: Once<NamespacedName, EffectiveGateway>,
-    route_rules: Once<ObjectRef, RouteRules>,
+    route_rules: Once<(ObjectRef, Shown), RouteRules>,
     binds: Once<Arc<str>, Bind>,
     attachments: Once<ObjectRef, Attachment>,
     hostnames: Once<Arc<str>, Box<[Host]>>,
@@ -224,7 +225,9 @@ impl Memo {
         self.policy
             .collect(&mut made, |(service, port)| Derived::Policy(service, port));
         self.gateways.collect(&mut made, Derived::Gateway);
-        self.route_rules.collect(&mut made, Derived::RouteRules);
+        self.route_rules.collect(&mut made, |(route, shown)| {
+            Derived::RouteRules(route, shown)
+        });
         self.binds.collect(&mut made, Derived::Bind);
         self.attachments.collect(&mut made, Derived::Attachment);
         self.hostnames.collect(&mut made, Derived::Hostnames);
@@ -306,14 +309,13 @@ impl<'a> Input<'a> {
         })
     }
 
-    /// The rules of a route of the Gateway API.
-    pub(super) fn route_rules(self, route: &ObjectRef) -> Arc<RouteRules> {
-        self.derive(
-            &self.memo.route_rules,
-            route,
-            Derived::RouteRules,
-            |input| RouteRules::of(input, route),
-        )
+    /// The rules of a route of the Gateway API, for Gateways that show this to back ends.
+    pub(super) fn route_rules(self, route: &ObjectRef, shown: &Shown) -> Arc<RouteRules> {
+        let key = (route.clone(), shown.clone());
+        let derived = |(route, shown)| Derived::RouteRules(route, shown);
+        self.derive(&self.memo.route_rules, &key, derived, |input| {
+            RouteRules::of(input, route, shown)
+        })
     }
 
     /// What is at an address and port.

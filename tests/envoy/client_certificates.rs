@@ -1,5 +1,6 @@
 //! Certificates of clients, on a real Envoy: who is let in, and over connections that were open before.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use isobath::envoy::secret;
@@ -38,7 +39,12 @@ fn by(authorities: &str) -> Option<ClientVerification> {
 
 /// The status of one request over a connection of its own, 0 where there is no connection or no answer.
 async fn ask(proxy: &Proxy, host: &str, identity: Option<Identity>) -> u16 {
-    let Ok(mut stream) = tls_as(proxy.https, Some(host), "http/1.1", identity).await else {
+    ask_at(proxy.https, host, identity).await
+}
+
+/// The same of a listener.
+pub async fn ask_at(address: SocketAddr, host: &str, identity: Option<Identity>) -> u16 {
+    let Ok(mut stream) = tls_as(address, Some(host), "http/1.1", identity).await else {
         return 0;
     };
     // In TLS 1.3 a client is refused after its handshake.

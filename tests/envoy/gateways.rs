@@ -14,6 +14,7 @@ use crate::ads::Resources;
 use crate::authority::Authority;
 use crate::backend;
 use crate::client::{exchange, plain, request, tls};
+use crate::client_certificates::ask_at;
 use crate::eventually::eventually;
 use crate::fixture::{World, certificate, config};
 use crate::port::Port;
@@ -26,6 +27,29 @@ fn object(kind: Kind, name: &str, spec: &Value) -> Object {
     let object = decode(kind, &object.to_string()).unwrap();
     assert!(!matches!(object, Object::Invalid(_)), "{object:?}");
     object
+}
+
+/// A Secret with a certificate and its key.
+fn secret(name: &str, chain: Arc<str>, key: PrivateKeyPem) -> Object {
+    Object::Secret(Arc::new(Secret {
+        metadata: Metadata {
+            name: NamespacedName::new("default", name),
+            uid: "".into(),
+            created: None,
+            annotations: Annotations::default(),
+        },
+        certificate: Ok(Arc::new(TlsCertificate {
+            chain,
+            key,
+            key_algorithm: KeyAlgorithm::Ecdsa,
+            names: vec!["*.org".into()],
+            common_name: None,
+            not_before: jiff::Timestamp::UNIX_EPOCH,
+            not_after: jiff::Timestamp::UNIX_EPOCH,
+        })),
+        authorities: None,
+        revocations: None,
+    }))
 }
 
 /// What all tests of this file listen on. Their ports are held until they end.
@@ -110,25 +134,7 @@ impl Plane {
 
     fn secret(&mut self) {
         let made = certificate("default/cert", &["*.org"]);
-        self.apply(Object::Secret(Arc::new(Secret {
-            metadata: Metadata {
-                name: NamespacedName::new("default", "cert"),
-                uid: "".into(),
-                created: None,
-                annotations: Annotations::default(),
-            },
-            certificate: Ok(Arc::new(TlsCertificate {
-                chain: made.chain,
-                key: made.key,
-                key_algorithm: made.key_algorithm,
-                names: vec!["*.org".into()],
-                common_name: None,
-                not_before: made.validity.not_before,
-                not_after: made.validity.not_after,
-            })),
-            authorities: None,
-            revocations: None,
-        })));
+        self.apply(secret("cert", made.chain, made.key));
     }
 
     /// A Gateway with a listener of each hostname by TLS, and one in clear; the blank one is for all names. One that begins with
@@ -396,4 +402,169 @@ async fn back_ends_are_whom_a_policy_says() {
         })
         .await;
     }
+}
+
+/// Clients show what a Gateway asks for at each port; whom nobody vouches for is let in where it says so, and nobody where no
+/// authority can be used.
+#[tokio::test(flavor = "multi_thread")]
+async fn clients_show_what_a_gateway_asks_for() {
+    let Some(envoy) = envoy() else { return };
+    let proxy = Proxy::start(&envoy, World::new().resources()).await;
+    let mut plane = Plane::new().await;
+    let [ours, other] = ["ours", "other"].map(Authority::new);
+    let [own, others] = [&ours, &other].map(|it| it.leaf(1, &["client"]));
+    plane.authority("ours", &ours);
+    plane.authority("other", &other);
+    plane.route("every", &[], "/");
+    let of = |name: &str, mode: &str| {
+        let authority = json!({"group": "", "kind": "ConfigMap", "name": name});
+        json!({"validation": {"caCertificateRefs": [authority], "mode": mode}})
+    };
+    let (strict, lax) = ("AllowValidOnly", "AllowInsecureFallback");
+    let port = plane.by_tls.port();
+    let at_port = |tls: Value| json!([{"port": port, "tls": tls}]);
+    const ACTIVE: &str = "listener_manager.total_listeners_active";
+    // Without a certificate, with ours, and with one of the other authority.
+    for (what, frontend, expected) in [
+        ("nothing is asked for", json!(null), [200, 200, 200]),
+        ("ours", json!({"default": of("ours", strict)}), [0, 200, 0]),
+        (
+            "whatever",
+            json!({"default": of("ours", lax)}),
+            [200, 200, 200],
+        ),
+        (
+            "another at this port",
+            json!({"default": of("ours", strict), "perPort": at_port(of("other", strict))}),
+            [0, 0, 200],
+        ),
+        (
+            "none at this port",
+            json!({"default": of("ours", strict), "perPort": at_port(json!({}))}),
+            [200, 200, 200],
+        ),
+        (
+            "nobody can be verified",
+            json!({"default": of("gone", strict)}),
+            [0, 0, 0],
+        ),
+        (
+            "nor let in all the same",
+            json!({"default": of("gone", lax)}),
+            [0, 0, 0],
+        ),
+        (
+            "ours again",
+            json!({"default": of("ours", strict)}),
+            [0, 200, 0],
+        ),
+    ] {
+        let spec = json!({
+            "gatewayClassName": "isobath",
+            "addresses": [{"value": plane.by_tls.ip().to_string()}],
+            "listeners": [
+                {"name": "https", "port": port, "protocol": "HTTPS", "tls": {"certificateRefs": [{"name": "cert"}]}},
+                {"name": "http", "port": plane.clear.port(), "protocol": "HTTP"},
+            ],
+            "tls": {"frontend": frontend},
+        });
+        plane.apply(object(Kind::Gateway, "edge", &spec));
+        let is_closed = expected == [0, 0, 0];
+        let change = plane.publish();
+        proxy
+            .change(change, ACTIVE, if is_closed { 4 } else { 5 })
+            .await;
+        eventually(what, async || {
+            let mut got = [0; 3];
+            let shown = [None, Some(own.parts()), Some(others.parts())];
+            for (got, identity) in got.iter_mut().zip(shown) {
+                *got = ask_at(plane.by_tls, "any.org", identity).await;
+            }
+            match got == expected {
+                true => Ok(()),
+                false => Err(format!("{got:?}")),
+            }
+        })
+        .await;
+        // What is asked of clients is asked by TLS.
+        assert_eq!(plane.ask(None, "any.org", "/").await, Some(200), "{what}");
+    }
+    assert_eq!(proxy.refusals(), Vec::<String>::new());
+}
+
+/// A back end that asks is shown the certificate of the Gateway that a request came through; where it can't be used nobody is spoken
+/// to by TLS.
+#[tokio::test(flavor = "multi_thread")]
+async fn back_ends_are_shown_what_a_gateway_shows() {
+    let Some(envoy) = envoy() else { return };
+    let proxy = Proxy::start(&envoy, World::new().resources()).await;
+    let mut plane = Plane::new().await;
+    let [ours, other] = ["ours", "other"].map(Authority::new);
+    let leaf = ours.leaf(1, &["shop.internal"]);
+    let shown = Shown {
+        leaf: &leaf,
+        clients: Some(&ours),
+        versions: BOTH,
+    };
+    plane.service("secret", upstream_tls::start(shown).await);
+    plane.authority("ca", &ours);
+    for (name, by) in [("good", &ours), ("bad", &other)] {
+        let leaf = by.leaf(2, &["gateway"]);
+        plane.apply(secret(
+            name,
+            leaf.chain.into(),
+            PrivateKeyPem::new(leaf.key),
+        ));
+    }
+    let policy = json!({
+        "targetRefs": [{"group": "", "kind": "Service", "name": "secret"}],
+        "validation": {"hostname": "shop.internal", "caCertificateRefs": [{"group": "", "kind": "ConfigMap", "name": "ca"}]},
+    });
+    plane.apply(object(Kind::BackendTlsPolicy, "policy", &policy));
+    let route = |name: &str, path: &str, service: &str| {
+        let spec = json!({
+            "parentRefs": [{"name": "edge"}],
+            "rules": [{"matches": [{"path": {"value": path}}], "backendRefs": [{"name": service, "port": 80}]}],
+        });
+        object(Kind::HttpRoute, name, &spec)
+    };
+    plane.apply(route("secret", "/", "secret"));
+    plane.apply(route("clear", "/clear", "a"));
+    const ACTIVE: &str = "listener_manager.total_listeners_active";
+    let mut is_first = true;
+    for (certificate, expected) in [
+        (json!(null), Err(503)),
+        (json!({"name": "good"}), Ok("certificates=1")),
+        (json!({"name": "bad"}), Err(503)),
+        (json!({"name": "gone"}), Err(500)),
+        (json!({"name": "good", "kind": "ConfigMap"}), Err(500)),
+        (json!({"name": "good", "namespace": "other"}), Err(500)),
+        (json!({"name": "good"}), Ok("certificates=1")),
+    ] {
+        let mut spec = json!({
+            "gatewayClassName": "isobath",
+            "addresses": [{"value": plane.clear.ip().to_string()}],
+            "listeners": [{"name": "http", "port": plane.clear.port(), "protocol": "HTTP"}],
+        });
+        if !certificate.is_null() {
+            spec["tls"] = json!({"backend": {"clientCertificateRef": certificate}});
+        }
+        plane.apply(object(Kind::Gateway, "edge", &spec));
+        match std::mem::take(&mut is_first) {
+            true => proxy.change(plane.publish(), ACTIVE, 4).await,
+            false => proxy.replace(plane.publish()),
+        }
+        let asked = request("GET", "any.test", "/", &[]);
+        eventually(&certificate.to_string(), async || {
+            let answer = plain(plane.clear, &asked).await;
+            match expected {
+                Ok(text) if answer.status == 200 && answer.body.contains(text) => Ok(()),
+                Err(status) if answer.status == status => Ok(()),
+                _ => Err(format!("{} {}", answer.status, answer.body)),
+            }
+        })
+        .await;
+        assert_eq!(plane.ask(None, "any.test", "/clear").await, Some(200));
+    }
+    assert_eq!(proxy.refusals(), Vec::<String>::new());
 }

@@ -19,13 +19,24 @@ impl Generator {
                 "listeners": self.list(3, Self::gateway_listener),
                 "addresses": self.list(2, |this| json!({"type": this.text(&["IPAddress"]), "value": this.text(&["127.9.0.1", "127.9.0.2", ""])})),
                 "infrastructure": {"labels": {"a": self.text(&["b"])}},
-                "tls": {"frontend": {"perPort": [{"port": self.number(&[443]), "tls": {}}]}},
+                "tls": {
+                    "frontend": {"default": self.clients(), "perPort": [{"port": self.number(&[443]), "tls": self.clients()}]},
+                    "backend": {"clientCertificateRef": {"name": self.text(&["cert", "gone"])}},
+                },
             },
             "status": {
                 "addresses": [{"type": "IPAddress", "value": self.text(&["127.9.0.1", "127.9.0.3"])}],
                 "conditions": self.list(2, |this| json!({"type": this.text(&["Accepted", "Foreign"]), "status": this.text(&["True"])})),
             },
         })
+    }
+
+    /// What clients have to show.
+    fn clients(&mut self) -> Value {
+        json!({"validation": {
+            "caCertificateRefs": self.list(2, |this| json!({"group": "", "kind": this.text(&["ConfigMap", "Secret"]), "name": this.text(&["web", "gone"])})),
+            "mode": self.text(&["AllowValidOnly", "AllowInsecureFallback"]),
+        }})
     }
 
     fn gateway_listener(&mut self) -> Value {

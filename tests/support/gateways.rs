@@ -129,6 +129,30 @@ fn listener() -> impl Strategy<Value = Listener> {
         )
 }
 
+/// What clients have to show at all ports, or at one.
+fn frontend() -> impl Strategy<Value = FrontendTls> {
+    let kind = prop_oneof![4 => Just("ConfigMap"), 1 => Just("Secret")];
+    let reference = kind.prop_flat_map(|kind| reference(kind, &SECRETS));
+    let modes = [
+        FrontendValidation::AllowValidOnly,
+        FrontendValidation::AllowInsecureFallback,
+    ];
+    let validation = (
+        prop::collection::vec(reference, 1..3),
+        select(modes.to_vec()),
+    );
+    let validation = validation.prop_map(|(authorities, mode)| CertificateValidation {
+        authorities: authorities.into(),
+        mode,
+    });
+    let validation = prop::option::weighted(0.2, validation).boxed();
+    let per_port = prop::option::weighted(0.2, validation.clone());
+    (validation, per_port).prop_map(|(default, per_port)| FrontendTls {
+        default,
+        per_port: per_port.into_iter().map(|it| (443, it)).collect(),
+    })
+}
+
 pub fn gateway() -> impl Strategy<Value = Object> {
     let address = |value: &'static str| GatewayAddress {
         kind: "IPAddress".into(),
@@ -147,10 +171,21 @@ pub fn gateway() -> impl Strategy<Value = Object> {
         prop::collection::vec(listener(), 1..4),
         addresses,
         given,
-        prop::option::weighted(0.2, reference("Secret", &SECRETS)),
+        (
+            prop::option::weighted(0.2, reference("Secret", &SECRETS)),
+            frontend(),
+        ),
     )
         .prop_map(
-            move |(metadata, generation, class, mut listeners, addresses, given, client)| {
+            move |(
+                metadata,
+                generation,
+                class,
+                mut listeners,
+                addresses,
+                given,
+                (client, frontend),
+            )| {
                 listeners.sort_by(|a, b| a.name.cmp(&b.name));
                 listeners.dedup_by(|a, b| a.name == b.name);
                 let given = given.into_iter();
@@ -162,7 +197,7 @@ pub fn gateway() -> impl Strategy<Value = Object> {
                     addresses: addresses.into_iter().map(address).collect(),
                     infrastructure: Infrastructure::default(),
                     client_certificate: client,
-                    frontend: FrontendTls::default(),
+                    frontend,
                     allows_listener_sets: false,
                     has_default_scope: false,
                     status: Arc::new(Status {
@@ -417,6 +452,7 @@ pub fn reference_grant() -> impl Strategy<Value = Object> {
         &[
             ("HTTPRoute", "Service"),
             ("Gateway", "Secret"),
+            ("Gateway", "ConfigMap"),
             ("GRPCRoute", "Service"),
         ][..],
     );

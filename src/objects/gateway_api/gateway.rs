@@ -139,7 +139,7 @@ pub struct Infrastructure {
 pub struct FrontendTls {
     /// `default`.
     pub default: Option<CertificateValidation>,
-    /// `perPort`, by port.
+    /// `perPort`, each port once.
     pub per_port: Box<[(u16, Option<CertificateValidation>)]>,
 }
 
@@ -155,7 +155,7 @@ pub struct CertificateValidation {
 /// `mode` of the validation of what clients show.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum FrontendValidation {
-    /// A certificate of the authorities has to be shown.
+    /// A certificate that the authorities vouch for has to be shown.
     #[default]
     AllowValidOnly,
     /// Anything goes.

@@ -16,6 +16,7 @@ use super::context::{Carries, Made, Unserved, rewrite, twice};
 use super::fault::Fault;
 use super::grants::permitted;
 use super::headers::Changes;
+use super::shown::Shown;
 
 /// The shares of a rule.
 #[derive(Debug, Default)]
@@ -207,6 +208,17 @@ fn cluster(made: &mut Made<'_>, wanted: &BackendRef) -> Result<Target, Option<Fa
             (_, UpstreamProtocol::H2c | UpstreamProtocol::H2) => UpstreamProtocol::H2,
             _ => UpstreamProtocol::Tls,
         };
+    }
+    let is_tls = matches!(
+        settings.protocol,
+        UpstreamProtocol::Tls | UpstreamProtocol::H2 | UpstreamProtocol::TcpOverTls
+    );
+    match made.shown {
+        Shown::Certificate(secret) if is_tls => {
+            settings.tls.client_certificate = Some(secret.to_string().into());
+        }
+        Shown::Unusable if is_tls => return Err(None),
+        _ => {}
     }
     let (cluster, source) = backend::with_settings(service, port.port, &policy, settings);
     made.clusters.insert(cluster.clone(), source);

@@ -14,6 +14,7 @@ use super::attachment::hostname_for;
 use super::context::Carries;
 use super::effective::{BoundListener, EffectiveListener, Protocol, Transport};
 use super::hostname;
+use super::shown::Shown;
 
 /// What is at an address and port. The name of the model's listener says which these are.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
@@ -92,7 +93,7 @@ impl Bind {
             Protocol::Tcp | Protocol::Udp => {
                 let rules = self.listeners.first().and_then(|listener| {
                     let route = first_route(input, (name, listener), claims)?;
-                    Some(input.route_rules(route))
+                    Some(input.route_rules(route, &Shown::default()))
                 });
                 let rules = rules.unwrap_or_default();
                 let forwarding = rules.forwarding.clone();

@@ -9,6 +9,7 @@ use crate::objects::{Kind, NamespacedName, ObjectRef};
 use crate::translate::{ClusterSource, Input};
 
 use super::fault::Fault;
+use super::shown::Shown;
 
 /// One sentence on what is asked for that is not served.
 #[derive(Debug)]
@@ -62,6 +63,8 @@ pub struct Made<'a> {
     pub input: Input<'a>,
     /// The route.
     pub route: &'a ObjectRef,
+    /// What back ends are shown.
+    pub shown: &'a Shown,
     /// What it leads to its back ends.
     pub carries: Carries,
     /// The clusters that are named.

@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
-use crate::model::Host;
+use crate::model::{ClientCertificates, Host};
 use crate::objects::gateway_api::RouteNamespaces;
 use crate::objects::{Field, FieldRef, Kind, NamespacedName, ObjectRef};
 
 use super::fault::Fault;
+use super::shown::Shown;
 
 /// A listener, and what is wrong with it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -27,6 +28,10 @@ pub struct EffectiveListener {
     pub namespaces: RouteNamespaces,
     /// The Secrets that it is served with, at most one for each kind of key.
     pub certificates: Box<[NamespacedName]>,
+    /// What clients have to show.
+    pub clients: Option<ClientCertificates>,
+    /// What back ends are shown.
+    pub shown: Shown,
     /// Why it is not served at all.
     pub fault: Option<Fault>,
     /// Whether that is another listener.
@@ -52,6 +57,10 @@ pub struct BoundListener {
     pub hostname: Host,
     /// The Secrets that it is served with, at most one for each kind of key.
     pub certificates: Box<[NamespacedName]>,
+    /// What clients have to show.
+    pub clients: Option<ClientCertificates>,
+    /// What back ends are shown.
+    pub shown: Shown,
     /// Whether it is served.
     pub is_programmed: bool,
 }
@@ -161,6 +170,8 @@ impl EffectiveListener {
             protocol: self.protocol,
             hostname: self.hostname.clone(),
             certificates: self.certificates.clone(),
+            clients: self.clients.clone(),
+            shown: self.shown.clone(),
             is_programmed: self.is_programmed(),
         }
     }

@@ -1,7 +1,7 @@
 //! What a GatewayClass says that it supports: what is served, and nothing else.
 
 /// The names of features, sorted.
-pub const FEATURES: [&str; 45] = [
+pub const FEATURES: [&str; 48] = [
     "BackendTLSPolicy",
     "BackendTLSPolicySANValidation",
     "GRPCRoute",
@@ -9,6 +9,9 @@ pub const FEATURES: [&str; 45] = [
     "GRPCRouteRequestHeaderModifier",
     "Gateway",
     "GatewayAddressEmpty",
+    "GatewayBackendClientCertificate",
+    "GatewayFrontendClientCertificateValidation",
+    "GatewayFrontendClientCertificateValidationInsecureFallback",
     "GatewayHTTPListenerIsolation",
     "GatewayHTTPSListenerDetectMisdirectedRequests",
     "GatewayPort8080",

@@ -33,7 +33,7 @@ pub fn forward(
             }
             continue;
         };
-        let rules = input.route_rules(route);
+        let rules = input.route_rules(route, &listener.shown);
         let source = FieldRef::new(route.clone(), Field::At("spec.rules[0]".into()));
         unit.is_closed = false;
         if listener.protocol == Some(Protocol::Passthrough) {

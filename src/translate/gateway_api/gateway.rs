@@ -13,7 +13,9 @@ use crate::translate::Input;
 
 use super::effective::{EffectiveListener, Transport};
 use super::fault::Fault;
-use super::{certificates, listener};
+use super::frontend::has_insecure_fallback;
+use super::listener;
+use super::shown::shown;
 
 /// What a Gateway comes to by itself. Nothing for one that is not ours.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
@@ -32,6 +34,8 @@ pub struct EffectiveGateway {
     pub listeners: Box<[EffectiveListener]>,
     /// What is wrong with the certificate that back ends are to be shown.
     pub client_certificate_fault: Option<Fault>,
+    /// Whether clients are let in that nobody vouches for, at whatever port.
+    pub has_insecure_fallback: bool,
     /// What is not as it says, and keeps nothing from being served.
     pub told: Option<Fault>,
 }
@@ -42,11 +46,13 @@ impl EffectiveGateway {
         let Some(gateway) = input.reader.gateway(name).filter(|it| is_ours(input, it)) else {
             return Self::default();
         };
+        let (shown, client_certificate_fault) = shown(input, gateway);
         let mut made = Self {
             is_ours: true,
             fault: fault(input, gateway),
-            listeners: listener::listeners(input, gateway),
-            client_certificate_fault: client_certificate_fault(input, gateway),
+            listeners: listener::listeners(input, gateway, &shown),
+            client_certificate_fault,
+            has_insecure_fallback: has_insecure_fallback(gateway),
             told: told(gateway),
             ..Self::default()
         };
@@ -221,19 +227,5 @@ fn told(gateway: &Gateway) -> Option<Fault> {
     is_said.then(|| {
         let message = "spec.infrastructure has labels or annotations, which nothing bears: no object is made for a Gateway";
         Fault::new("UnsupportedValue", message)
-    })
-}
-
-fn client_certificate_fault(input: Input<'_>, gateway: &Gateway) -> Option<Fault> {
-    let reference = gateway.client_certificate.as_ref()?;
-    let namespace = &gateway.metadata.name.namespace;
-    let found = certificates::secret(input, ("Gateway", namespace), reference);
-    let invalid = |message| Fault::new("InvalidClientCertificateRef", message);
-    Some(match found {
-        Err(fault) if fault.reason == "RefNotPermitted" => fault,
-        Err(fault) => invalid(fault.message),
-        Ok((name, _)) => invalid(format!(
-            "spec.tls.backend is not served yet: no back end is shown the certificate of Secret {name}"
-        )),
     })
 }

@@ -12,14 +12,20 @@ use crate::translate::Input;
 use super::certificates::certificates;
 use super::effective::{EffectiveListener, Protocol, Transport};
 use super::fault::{Fault, first_of};
+use super::frontend::{Frontend, Frontends};
 use super::hostname;
+use super::shown::Shown;
 
 /// The listeners of a Gateway, as written.
-pub fn listeners(input: Input<'_>, gateway: &Gateway) -> Box<[EffectiveListener]> {
+pub fn listeners(input: Input<'_>, gateway: &Gateway, shown: &Shown) -> Box<[EffectiveListener]> {
+    let frontends = Frontends::of(input, gateway);
     let mut listeners: Vec<_> = gateway
         .listeners
         .iter()
-        .map(|listener| effective(input, gateway, listener))
+        .map(|listener| EffectiveListener {
+            shown: shown.clone(),
+            ..effective(input, gateway, listener, &frontends)
+        })
         .collect();
     for at in 0..listeners.len() {
         let conflict = conflict(&listeners, at);
@@ -35,7 +41,12 @@ pub fn listeners(input: Input<'_>, gateway: &Gateway) -> Box<[EffectiveListener]
     listeners.into()
 }
 
-fn effective(input: Input<'_>, gateway: &Gateway, listener: &Listener) -> EffectiveListener {
+fn effective(
+    input: Input<'_>,
+    gateway: &Gateway,
+    listener: &Listener,
+    frontends: &Frontends,
+) -> EffectiveListener {
     let name = &gateway.metadata.name;
     let tls = listener.tls.as_ref();
     let protocol = Protocol::new(
@@ -54,6 +65,12 @@ fn effective(input: Input<'_>, gateway: &Gateway, listener: &Listener) -> Effect
         served = found;
         faults.extend(fault);
     }
+    // What is said of a port is said of HTTPS alone.
+    let frontend = match protocol {
+        Some(Protocol::Https) => frontends.at(listener.port),
+        _ => &Frontend::default(),
+    };
+    faults.extend(frontend.references.iter().cloned());
     EffectiveListener {
         parent: ObjectRef {
             kind: Kind::Gateway,
@@ -66,7 +83,9 @@ fn effective(input: Input<'_>, gateway: &Gateway, listener: &Listener) -> Effect
         kinds,
         namespaces: listener.allowed_routes.namespaces.clone(),
         certificates: served,
-        fault: fault(gateway, listener, protocol),
+        clients: frontend.clients.clone(),
+        shown: Shown::default(),
+        fault: fault(listener, protocol).or_else(|| frontend.fault.clone()),
         is_conflicted: false,
         references_fault: first_of(&faults).err(),
         overlaps: false,
@@ -102,7 +121,7 @@ fn kinds(
 }
 
 /// Why a listener is not served, by itself.
-fn fault(gateway: &Gateway, listener: &Listener, protocol: Option<Protocol>) -> Option<Fault> {
+fn fault(listener: &Listener, protocol: Option<Protocol>) -> Option<Fault> {
     let Some(protocol) = protocol else {
         let message = format!(
             "protocol {} is not served: HTTP, HTTPS, TLS, TCP and UDP are",
@@ -125,23 +144,11 @@ fn fault(gateway: &Gateway, listener: &Listener, protocol: Option<Protocol>) -> 
         let message = format!("the option {option:?} of tls is none that is known");
         return Some(Fault::new("UnsupportedValue", message));
     }
-    if protocol != Protocol::Https {
-        return None;
-    }
-    if tls.is_some_and(|tls| tls.passes_through) {
+    if protocol == Protocol::Https && tls.is_some_and(|tls| tls.passes_through) {
         let message = "HTTPS ends here: tls.mode Passthrough is for the protocol TLS";
         return Some(Fault::new("UnsupportedValue", message));
     }
-    let mut per_port = gateway.frontend.per_port.iter();
-    let own = per_port.find(|(port, _)| *port == listener.port);
-    let validation = match own {
-        Some((_, validation)) => validation,
-        None => &gateway.frontend.default,
-    };
-    validation.as_ref().map(|_| {
-        let message = "spec.tls.frontend, which asks clients of this port for certificates, is not served yet, and so nothing of this listener is";
-        Fault::new("UnsupportedValue", message)
-    })
+    None
 }
 
 /// Which other listener of the port a listener can't stand beside.

@@ -3,7 +3,7 @@
 //!
 //! | unit | reads | comes to |
 //! |---|---|---|
-//! | [`gateway`]: a Gateway | its class, Secrets, grants, who else names its addresses | its addresses and listeners, with what is wrong |
+//! | [`gateway`]: a Gateway | its class, Secrets, ConfigMaps, grants, who else names its addresses | its addresses and listeners, with what is wrong |
 //! | [`bind`]: an address and port | the Gateway that has the address | the listeners there, by their hostnames |
 //! | [`backend_tls`]: a policy | its ConfigMaps | how the Services that it is about are spoken to |
 //! | [`rules`]: a route | Services with their policies, grants | its routes and clusters, whatever listener they are served on |
@@ -23,13 +23,14 @@
 //! - A BackendTLSPolicy that can't be honoured closes its ports: requests are answered 500, as where there is no Service. So does
 //!   one that is wrong as a whole, as far as its targets can be read.
 //! - A name of `subjectAltNames` that begins with `*` is none that a certificate can be compared with: the policy can't be honoured.
+//! - Of clients' certificates (`spec.tls.frontend`) authorities are in ConfigMaps. Back ends are not told what was shown.
+//! - A certificate that back ends are to be shown (`spec.tls.backend`), and that can't be used, closes what is spoken to by TLS.
 //! - The status of a BackendTLSPolicy has the first of its Gateways by name, as many as there is room for; it holds for all of them.
 //! - A Service of type ExternalName is one that does not exist, unless the operator allows them.
 //!
 //! # Not built yet
 //!
-//! Gateways that share the fleet's addresses and ports or have a Service of their own; ListenerSets; certificates that clients or
-//! back ends are to show; the Service that carries
+//! Gateways that share the fleet's addresses and ports or have a Service of their own; ListenerSets; the Service that carries
 //! the labels of a Gateway's infrastructure.
 
 mod ancestors;
@@ -45,6 +46,7 @@ mod effective;
 mod fault;
 mod features;
 mod forwarded;
+mod frontend;
 mod gateway;
 mod grants;
 mod headers;
@@ -53,6 +55,7 @@ mod listener;
 mod matches;
 mod options;
 mod rules;
+mod shown;
 mod status;
 mod virtual_host;
 
@@ -74,6 +77,7 @@ pub use gateway::EffectiveGateway;
 pub use hostname::covers;
 pub use options::GatewayOptions;
 pub use rules::RouteRules;
+pub use shown::Shown;
 
 /// Gateways and their routes, at addresses of their own.
 #[derive(Debug)]
@@ -105,7 +109,11 @@ impl Language for GatewayApiLanguage {
                 match status::route_fault(input, object, &attachment) {
                     None => {
                         let mut claims = attachment.claims();
-                        claims.extend(input.route_rules(object).reached(input, &attachment));
+                        claims.extend(
+                            input
+                                .route_rules(object, &Shown::default())
+                                .reached(input, &attachment),
+                        );
                         claims
                     }
                     Some(_) => BTreeSet::new(),

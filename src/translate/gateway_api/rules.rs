@@ -23,6 +23,7 @@ use super::duration::duration;
 use super::fault::{Fault, first_of};
 use super::headers::Changes;
 use super::matches::{grpc_matches, http_matches};
+use super::shown::Shown;
 
 /// What the rules of a route come to.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
@@ -77,11 +78,12 @@ impl RouteRules {
         hosts.saturating_mul(self.cost.saturating_add(budget::host()))
     }
 
-    /// Reads a route.
-    pub fn of(input: Input<'_>, route: &ObjectRef) -> Self {
+    /// Reads a route, of which back ends are shown this.
+    pub fn of(input: Input<'_>, route: &ObjectRef, shown: &Shown) -> Self {
         let mut made = Made {
             input,
             route,
+            shown,
             carries: Carries::of(route.kind),
             clusters: BTreeMap::new(),
             references: Vec::new(),

@@ -17,6 +17,7 @@ use super::effective::{EffectiveListener, Protocol};
 use super::fault::Fault;
 use super::features::FEATURES;
 use super::gateway::EffectiveGateway;
+use super::shown::Shown;
 
 /// Conditions about one generation of an object.
 struct Conditions {
@@ -125,6 +126,12 @@ pub fn of_gateway(input: Input<'_>, object: &ObjectRef) -> Option<WantedStatus> 
         unresolved.as_ref(),
         "All references can be used",
     );
+    if gateway.has_insecure_fallback {
+        let message = "AllowInsecureFallback lets clients in that show no certificate, or one that nobody vouches for";
+        let status = ConditionStatus::True;
+        let kind = "InsecureFrontendValidationMode";
+        conditions.set(kind, status, "ConfigurationChanged", message);
+    }
     let listeners = gateway.listeners.iter();
     let listeners = listeners.map(|it| of_listener(input, &gateway, it, generation));
     let addresses = gateway.addresses.iter();
@@ -227,7 +234,7 @@ fn of_listener(
 
 /// What keeps a route from being served, wherever it is attached.
 pub fn route_fault(input: Input<'_>, object: &ObjectRef, attachment: &Attachment) -> Option<Fault> {
-    let rules = input.route_rules(object);
+    let rules = input.route_rules(object, &Shown::default());
     if let Some(fault) = &rules.unserved {
         return Some(fault.clone());
     }
@@ -249,7 +256,7 @@ pub fn route_fault(input: Input<'_>, object: &ObjectRef, attachment: &Attachment
 pub fn of_route(input: Input<'_>, object: &ObjectRef) -> Option<WantedStatus> {
     let head = input.reader.route_head(object)?;
     let attachment = input.attachment(object);
-    let rules = input.route_rules(object);
+    let rules = input.route_rules(object, &Shown::default());
     let own = route_fault(input, object, &attachment);
     let parents = attachment.parents.iter().filter_map(|parent| {
         let mut conditions = Conditions::of(head.generation);
@@ -346,7 +353,7 @@ pub fn problems(input: Input<'_>, object: &ObjectRef) -> Vec<Problem> {
             }
             let parents = attachment.parents.iter().filter_map(|it| it.fault.clone());
             let own = route_fault(input, object, &attachment);
-            let rules = input.route_rules(object);
+            let rules = input.route_rules(object, &Shown::default());
             let others = [&rules.references_fault, &rules.told];
             let others = others.into_iter().flatten().cloned();
             parents.chain(own).chain(others).collect()

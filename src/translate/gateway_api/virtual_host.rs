@@ -9,12 +9,15 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::model::order::{Created, Place, Ranked, gateway_api};
-use crate::model::{Front, Host, Route, RouteAction, RouteMatch, TlsServer, VirtualHost};
+use crate::model::{
+    ClientCertificates, Front, Host, Route, RouteAction, RouteMatch, TlsServer, VirtualHost,
+};
 use crate::objects::{Kind, ObjectRef, Problem};
 use crate::translate::{HostUnit, HttpsHost, Input, budget, httpproxy, reason};
 
 use super::attachment::hostname_for;
 use super::effective::{BoundListener, Protocol};
+use super::shown::Shown;
 use super::{forwarded, hostname};
 
 /// A route with its rank.
@@ -96,6 +99,14 @@ fn close(hostname: &Host, listener: &BoundListener, unit: &mut HostUnit) {
 }
 
 fn https(input: Input<'_>, listener: &BoundListener, virtual_host: VirtualHost) -> HttpsHost {
+    // A connection that was opened before clients had to show something has shown nothing.
+    let virtual_host = VirtualHost {
+        client_check: listener
+            .clients
+            .as_ref()
+            .and_then(ClientCertificates::check),
+        ..virtual_host
+    };
     let source = listener.source();
     let secrets: BTreeSet<_> = listener.certificates.iter().cloned().collect();
     let certificates = secrets.iter().map(|name| name.to_string().into());
@@ -107,7 +118,7 @@ fn https(input: Input<'_>, listener: &BoundListener, virtual_host: VirtualHost) 
             certificates.collect(),
             input.options.tls.of_any(),
             input.options.tls.alpn,
-            None,
+            listener.clients.clone().map(Box::new),
             source.clone(),
         )
         .of_listener(&of_listener),
@@ -143,7 +154,7 @@ fn routes(
             if !attachment.serves(name, listener, host) {
                 continue;
             }
-            let rules = input.route_rules(&route);
+            let rules = input.route_rules(&route, &listener.shown);
             let hosts = attachment.hosts().max(1);
             if covering == *host {
                 let left = budget::BASE.saturating_sub(rules.at(hosts));
@@ -157,7 +168,7 @@ fn routes(
                     return Some(finish(input, listener, entries, unit));
                 }
             }
-            add(input, &route, host, &mut entries);
+            add(input, (&route, &listener.shown), host, &mut entries);
         }
         if covering == *host && own.is_empty() && *host != listener.hostname {
             return None;
@@ -176,7 +187,12 @@ fn tell_left_out(host: &Host, own: &[ObjectRef], problems: &mut Vec<Problem>) {
     }
 }
 
-fn add(input: Input<'_>, object: &ObjectRef, host: &Host, entries: &mut Vec<Entry>) {
+fn add(
+    input: Input<'_>,
+    (object, shown): (&ObjectRef, &Shown),
+    host: &Host,
+    entries: &mut Vec<Entry>,
+) {
     let Some(head) = input.reader.route_head(object) else {
         return;
     };
@@ -184,7 +200,7 @@ fn add(input: Input<'_>, object: &ObjectRef, host: &Host, entries: &mut Vec<Entr
         return;
     };
     let created = input.reader.route_created(object);
-    for (rule, of_rule, route) in &input.route_rules(object).routes {
+    for (rule, of_rule, route) in &input.route_rules(object, shown).routes {
         entries.push(Entry {
             hostname: hostname.clone(),
             place: Place {
@@ -211,7 +227,7 @@ fn finish(
         .collect();
     let objects: BTreeSet<&ObjectRef> = routes.iter().map(|it| &it.source.object).collect();
     for object in objects {
-        let rules = input.route_rules(object);
+        let rules = input.route_rules(object, &listener.shown);
         let clusters = rules.clusters.iter();
         unit.clusters
             .extend(clusters.map(|(name, source)| (name.clone(), source.clone())));

@@ -1,5 +1,6 @@
 //! GatewayClass and Gateway.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use serde::Deserialize;
@@ -239,7 +240,6 @@ impl<'a> Wire<'a> for GatewayWire<'a> {
         }
         let Struct(tls) = spec.tls.unwrap_or_default();
         let Struct(backend) = tls.backend.unwrap_or_default();
-        let Struct(frontend) = tls.frontend.unwrap_or_default();
         let of_tls = at.of("tls");
         let shown = of_tls.of("backend");
         let secret = |at: At<'_>, wire| object(at, wire, "Secret");
@@ -258,7 +258,7 @@ impl<'a> Wire<'a> for GatewayWire<'a> {
                 backend.client_certificate_ref,
                 secret,
             )?,
-            frontend: self::frontend(of_tls.of("frontend"), frontend)?,
+            frontend: perhaps(of_tls.of("frontend"), tls.frontend, frontend)?.unwrap_or_default(),
             allows_listener_sets: sets
                 .is_some_and(|Struct(it)| it.from.is_some_and(|Kept(from)| &*from != "None")),
             has_default_scope: spec.default_scope.is_some_and(|Kept(it)| &*it != "None"),
@@ -346,15 +346,23 @@ fn infrastructure(at: At<'_>, wire: InfrastructureWire<'_>) -> Result<Infrastruc
 }
 
 fn frontend(at: At<'_>, wire: FrontendWire) -> Result<FrontendTls, FieldError> {
-    let default = perhaps(at.of("default"), wire.default, validated)?;
+    let Struct(default) = present(at.of("default"), wire.default)?;
+    let per_port = each_of(at.of("perPort"), wire.per_port, |at, wire| {
+        let number = present(at.of("port"), wire.port)?;
+        let number = port(at.of("port"), Some(number))?.unwrap_or_default();
+        let Struct(tls) = present(at.of("tls"), wire.tls)?;
+        Ok((number, validated(at.of("tls"), tls)?))
+    })?;
+    let mut ports = BTreeSet::new();
+    for (index, (port, _)) in per_port.iter().enumerate() {
+        if !ports.insert(port) {
+            let at = at.of("perPort");
+            return Err(duplicate(at.item(index), &port.to_string()));
+        }
+    }
     Ok(FrontendTls {
-        default: default.flatten(),
-        per_port: each_of(at.of("perPort"), wire.per_port, |at, wire| {
-            let number = present(at.of("port"), wire.port)?;
-            let number = port(at.of("port"), Some(number))?.unwrap_or_default();
-            let tls = perhaps(at.of("tls"), wire.tls, validated)?;
-            Ok((number, tls.flatten()))
-        })?,
+        default: validated(at.of("default"), default)?,
+        per_port,
     })
 }
 
@@ -362,13 +370,15 @@ fn validated(at: At<'_>, wire: ValidatedWire) -> Result<Option<CertificateValida
     perhaps(at.of("validation"), wire.validation, |at, wire| {
         let modes = ["AllowValidOnly", "AllowInsecureFallback"];
         let mode = one_of(at.of("mode"), wire.mode, &modes)?;
-        let authority = |at: At<'_>, wire| object(at, wire, "ConfigMap");
+        let of_authorities = at.of("caCertificateRefs");
+        let named = present(of_authorities, wire.ca_certificate_refs).map(Some)?;
+        not_empty(of_authorities, &named)?;
         Ok(CertificateValidation {
-            authorities: each_of(
-                at.of("caCertificateRefs"),
-                wire.ca_certificate_refs,
-                authority,
-            )?,
+            authorities: each_of(of_authorities, named, |at, wire| {
+                present(at.of("group"), wire.group.as_ref())?;
+                present(at.of("kind"), wire.kind.as_ref())?;
+                object(at, wire, "")
+            })?,
             mode: match mode.as_deref() {
                 Some("AllowInsecureFallback") => FrontendValidation::AllowInsecureFallback,
                 _ => FrontendValidation::AllowValidOnly,

@@ -102,7 +102,7 @@ fn a_gateway_with_everything() {
             "tls": {
                 "backend": {"clientCertificateRef": {"name": "own"}},
                 "frontend": {"default": {"validation": {"caCertificateRefs": [{"name": "ca", "kind": "ConfigMap", "group": ""}]}},
-                             "perPort": [{"port": 8443, "tls": {"validation": {"caCertificateRefs": [], "mode": "AllowInsecureFallback"}}}]},
+                             "perPort": [{"port": 8443, "tls": {"validation": {"caCertificateRefs": [{"name": "other", "kind": "ConfigMap", "group": ""}], "mode": "AllowInsecureFallback"}}}]},
             },
         }),
         &json!({
@@ -468,5 +468,55 @@ fn what_the_schema_refuses_of_what_is_not_looked_into() {
         ),
     ] {
         check_refused(kind, &spec, expected);
+    }
+}
+
+/// What is asked of clients is whole, or nothing of the Gateway is served.
+#[test]
+fn what_the_schema_refuses_of_what_clients_show() {
+    let ca = json!([{"group": "", "kind": "ConfigMap", "name": "ca"}]);
+    let of = |authorities: &Value| json!({"validation": {"caCertificateRefs": authorities}});
+    let at = "spec.tls.frontend";
+    for (frontend, expected) in [
+        (json!({}), "default: Required value"),
+        (json!({"perPort": []}), "default: Required value"),
+        (
+            json!({"default": {"validation": {}}}),
+            "default.validation.caCertificateRefs: Required value",
+        ),
+        (
+            json!({"default": of(&json!([]))}),
+            "default.validation.caCertificateRefs: Invalid value: 0",
+        ),
+        (
+            json!({"default": of(&json!([{"group": "", "name": "ca"}]))}),
+            "default.validation.caCertificateRefs[0].kind: Required value",
+        ),
+        (
+            json!({"default": of(&json!([{"kind": "ConfigMap", "name": "ca"}]))}),
+            "default.validation.caCertificateRefs[0].group: Required value",
+        ),
+        (
+            json!({"default": {"validation": {"caCertificateRefs": ca, "mode": "Any"}}}),
+            "default.validation.mode: Unsupported value: \"Any\"",
+        ),
+        (
+            json!({"default": {}, "perPort": [{"port": 443}]}),
+            "perPort[0].tls: Required value",
+        ),
+        (
+            json!({"default": {}, "perPort": [{"tls": {}}]}),
+            "perPort[0].port: Required value",
+        ),
+        (
+            json!({"default": {}, "perPort": [{"port": 443, "tls": {}}, {"port": 443, "tls": of(&ca)}]}),
+            "perPort[1]: Duplicate value: \"443\"",
+        ),
+    ] {
+        let spec = json!({
+            "gatewayClassName": "a", "listeners": [{"name": "b", "port": 443, "protocol": "HTTPS"}],
+            "tls": {"frontend": frontend},
+        });
+        check_refused(Kind::Gateway, &spec, &format!("{at}.{expected}"));
     }
 }
