@@ -40,7 +40,7 @@ pub(super) fn fraction(fraction: Fraction) -> RuntimeFractionalPercent {
 
 /// The action, with its rewrite as [`super::path::matches`] worked it out.
 pub(super) fn forward(to: &Forward, rewrite: Rewrite, host: Option<String>) -> pb::route::Action {
-    let refused = refused(to);
+    let refused = to.refused();
     let Some(clusters) = clusters(to, refused) else {
         let status = refused.map_or(503, |refused| status(refused.status));
         return direct_response(status, None);
@@ -107,12 +107,6 @@ fn upgrades(options: &ForwardOptions) -> Vec<UpgradeConfig> {
     upgrades.chain(connect).collect()
 }
 
-/// The share of those that can't be, where it is one.
-pub(super) fn refused(forward: &Forward) -> Option<Refused> {
-    let refused = forward.options.as_deref()?.refused;
-    refused.filter(|refused| refused.weight > 0)
-}
-
 /// What its status is.
 pub(super) const fn status(refused: RefusedStatus) -> u16 {
     match refused {
@@ -133,7 +127,7 @@ const fn not_found(refused: Option<Refused>) -> ClusterNotFoundResponseCode {
 
 /// Envoy refuses a weight sum of zero; nobody may get the request then, which is as good as no back end.
 fn clusters(to: &Forward, refused: Option<Refused>) -> Option<ClusterSpecifier> {
-    let backends: Vec<_> = to.backends.iter().filter(|it| it.weight > 0).collect();
+    let backends: Vec<_> = to.served().collect();
     let clusters = match (backends.as_slice(), refused) {
         ([], _) => return None,
         ([only], None) if only.options.is_none() => {

@@ -1,9 +1,9 @@
 //! An action as those of several routes.
 //!
-//! Envoy's weighted clusters change headers, cookies and a literal Host, and nothing else, for one of them. A share with
-//! more of its own is a route of its own: Envoy draws one number for a request and compares it with the fraction of each
-//! route, so cumulative fractions give each its share. Where sessions stay with a back end ([`SessionKey::Cookie`]), each has one more
-//! route before those, which takes the requests that bring the back end's cookie.
+//! A share with more of its own than Envoy's weighted clusters have is a route of its own ([`Forward::is_split`]): Envoy draws
+//! one number for a request and compares it with the fraction of each route, so cumulative fractions give each its share. Where
+//! sessions stay with a back end ([`Forward::cookie_of_shares`]), each has one more route before those, which takes the requests
+//! that bring the back end's cookie.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -11,10 +11,10 @@ use std::collections::BTreeMap;
 use envoy_types::pb::envoy::config::route::v3::CookieMatcher;
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::forward::{refused, status};
+use super::forward::status;
 use super::string_matcher::exact;
 use crate::model::{
-    BackendOptions, Forward, Fraction, RouteAction, SessionCookie, SessionKey, WeightedCluster,
+    BackendOptions, Forward, Fraction, RouteAction, SessionCookie, WeightedCluster,
 };
 
 /// The action of a route.
@@ -42,20 +42,14 @@ impl<'a> Share<'a> {
 
 /// The actions of the routes that an action is.
 pub(super) fn shares(action: &RouteAction) -> Vec<Share<'_>> {
-    let needs_route = |backend: &WeightedCluster| {
-        let needs = |it: &BackendOptions| it.rewrite.is_some() || !it.mirrors.is_empty();
-        backend.options.as_deref().is_some_and(needs)
-    };
     let RouteAction::Forward(forward) = action else {
         return vec![Share::all(Cow::Borrowed(action))];
     };
-    let backends: Vec<_> = forward.backends.iter().filter(|it| it.weight > 0).collect();
-    let refused = refused(forward);
-    let count = backends.len() + usize::from(refused.is_some());
-    let cookie = session_cookie(forward).filter(|_| count > 1);
-    if cookie.is_none() && !backends.iter().any(|it| needs_route(it)) {
+    if !forward.is_split() {
         return vec![Share::all(Cow::Borrowed(action))];
     }
+    let backends: Vec<_> = forward.served().collect();
+    let (refused, cookie) = (forward.refused(), forward.cookie_of_shares());
     let mut routes = Vec::new();
     let mut shares = Vec::new();
     for (backend, id) in backends.iter().zip(ids(&backends)) {
@@ -109,13 +103,6 @@ fn of_one(forward: &Forward, backend: &WeightedCluster) -> RouteAction {
         rewrite: of_backend.rewrite.or_else(|| forward.rewrite.clone()),
         options: Some(Box::new(options)),
     })
-}
-
-fn session_cookie(forward: &Forward) -> Option<&SessionCookie> {
-    match &forward.options.as_deref()?.session.as_ref()?.key {
-        SessionKey::Cookie(cookie) => cookie.is_for_all_paths().then_some(cookie),
-        SessionKey::Header(_) => None,
-    }
 }
 
 /// What clients know back ends by: of their names without the settings, so that a setting ends no session. The same one

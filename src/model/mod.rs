@@ -10,6 +10,7 @@ mod client_certificates;
 mod cluster;
 mod cluster_name;
 mod cookie_rewrite;
+mod expansion;
 mod filters;
 mod front;
 mod header;
@@ -44,6 +45,7 @@ pub use cluster::{
     LoadAssignment, ProxyProtocol, RetryBudget, SocketPath, UpstreamProtocol,
 };
 pub use cookie_rewrite::{AttributeRewrite, CookieRewrite, CookieRewrites, SameSite};
+pub use expansion::{Expansion, paths};
 pub use filters::{
     AddressRules, AddressSource, Algorithm, AskedBody, Authorization, Authorizer, BackendPage,
     Cidr, Claim, Compression, Cors, Descriptor, DescriptorEntry, DescriptorValue, DynamicValue,

@@ -27,6 +27,7 @@ mod determinism;
 mod error_pages;
 #[path = "../support/eventually.rs"]
 mod eventually;
+mod expansions;
 mod features;
 mod filter_cases;
 mod fixture;
