@@ -13,24 +13,25 @@
 //! directly, in plain paths, is never left out.
 
 mod filters;
+mod forward;
 mod unit;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use crate::model::{
-    Forwarding, MAX_PROGRAM, PathMatch, QueryPredicate, Redirect, Route, RouteAction,
+    Cors, Expansion, Forwarding, MAX_PROGRAM, PathMatch, PathRewrite, QueryPredicate, Redirect,
+    Route, RouteAction, RouteMatch, paths,
 };
 use crate::objects::{Ingress, IngressBackend, IngressPath, IngressRule, IngressTls};
 
-pub use filters::{
-    health_check, of_authorization, of_filters, of_host_filters, of_texts, of_token,
-};
-pub use unit::{NAME, STEP, headers};
+pub use filters::{of_authorization, of_filters, of_host_filters, of_token};
+pub use forward::health_check;
+pub use unit::{NAME, STEP, headers, of_texts};
 
 use unit::{
-    EXPRESSION, HEADER, TEXT, as_cost, expression, of_header, of_headers, of_pattern, of_rewrite,
-    text_cost,
+    EXPRESSION, HEADER, ROUTE, TEXT, as_cost, expression, of_header, of_headers, of_pattern,
+    of_rewrite, text_cost,
 };
 
 use super::path;
@@ -41,8 +42,6 @@ pub const BASE: u64 = 80_000_000;
 /// What it may come to for each of its bytes.
 const FACTOR: u64 = 64;
 
-/// A route to a back end: 3.5 KB in Envoy.
-const ROUTE: u64 = 3200;
 /// A virtual host.
 const HOST: u64 = 2000;
 /// A wildcard's virtual host: 5 KB here, as the names that are too deep for it have a route of their own. Under TLS alone it is
@@ -151,35 +150,62 @@ pub fn entries(count: usize) -> u64 {
     ENTRY.saturating_mul(as_cost(count))
 }
 
-/// What a copy of a route costs whoever has it copied.
+/// What a route costs: all that it says, in each route of Envoy that it is.
 pub fn route(route: &Route) -> u64 {
-    let expressions = expression_of(&route.matches.path);
-    let headers = route.matches.headers().iter().map(of_header);
-    let query = route.matches.query().iter().map(|parameter| {
+    let filters = route.filters.as_ref();
+    let own = filters.and_then(|filters| filters.cors.as_ref());
+    of_route(route, own)
+}
+
+/// What it costs besides that the host of a route has a policy for other origins: the route is more of Envoy's where it has none
+/// that passes its requests on. The policy itself is [`of_filters`].
+pub fn with_cors(route: &Route, cors: Option<&Cors>) -> u64 {
+    of_route(route, cors).saturating_sub(self::route(route))
+}
+
+fn of_route(route: &Route, cors: Option<&Cors>) -> u64 {
+    let Route {
+        matches,
+        action,
+        request_headers,
+        response_headers,
+        filters,
+        source: _,
+    } = route;
+    let answers = text_cost(of_headers(response_headers));
+    let own = filters.as_ref().map_or(0, |it| of_filters(it));
+    let all = ROUTE
+        + of_match(matches)
+        + text_cost(of_headers(request_headers))
+        + answers
+        + own
+        + match action {
+            RouteAction::Redirect(redirect) => text_cost(of_redirect(redirect)),
+            RouteAction::Forward(to) => forward::of_forward(to),
+            RouteAction::DirectResponse(answer) => forward::of_answer(answer),
+        };
+    let shares = match action {
+        RouteAction::Forward(to) => forward::of_shares(to),
+        RouteAction::Redirect(_) | RouteAction::DirectResponse(_) => 0,
+    };
+    let Expansion { routes, of_share } = action.expansion(&matches.path, cors);
+    let pages = filters.as_ref().and_then(|it| it.error_pages.as_ref());
+    let pages = pages.map_or(0, |pages| forward::of_pages(pages, answers + own));
+    all.saturating_mul(as_cost(routes))
+        .saturating_add(shares.saturating_mul(as_cost(of_share)))
+        .saturating_add(pages)
+}
+
+fn of_match(matches: &RouteMatch) -> u64 {
+    let headers = matches.headers().iter().map(of_header);
+    let query = matches.query().iter().map(|parameter| {
         let pattern = match &parameter.value {
             QueryPredicate::Is(pattern) => of_pattern(pattern),
             QueryPredicate::Present | QueryPredicate::Absent => 0,
         };
         text_cost(parameter.name.len()) + pattern
     });
-    let values: u64 = headers.chain(query).sum();
-    let action = match &route.action {
-        RouteAction::Redirect(redirect) => of_redirect(redirect),
-        RouteAction::Forward(forward) => {
-            let backends = forward.backends.iter().map(|backend| backend.cluster.len());
-            let rewrite = forward.rewrite.as_ref().map_or(0, of_rewrite);
-            backends.sum::<usize>() + rewrite
-        }
-        RouteAction::DirectResponse(_) => 0,
-    };
-    let more = match &route.action {
-        RouteAction::Redirect(_) => 0,
-        RouteAction::Forward(forward) => filters::of_forward(forward),
-        RouteAction::DirectResponse(answer) => filters::of_answer(answer),
-    };
-    let own = route.filters.as_ref().map_or(0, |it| of_filters(it));
-    let headers = of_headers(&route.request_headers) + of_headers(&route.response_headers);
-    ROUTE + expressions + values + text_cost(action + headers) + more + own
+    expression_of(&matches.path) + headers.chain(query).sum::<u64>()
 }
 
 /// How many ports of a Service can have so many endpoints each: at least one.
@@ -212,9 +238,9 @@ fn is_small(ingress: &Ingress) -> bool {
     });
     let hosts = ingress.tls.iter().map(|tls| tls.hosts.len()).sum::<usize>();
     let units = as_cost(ingress.rules.len() + ingress.tls.len() + hosts + 1);
-    // A header is at least three bytes of its annotation.
+    // A header is at least three bytes of its annotation, and a path with another prefix may be two routes.
     let each = ROUTE + LONGEST + TEXT * (HEADER / 2) * as_cost(annotations);
-    let direct = (paths + units).saturating_mul(each) + text_cost(texts);
+    let direct = (paths + units).saturating_mul(2 * each) + 2 * text_cost(texts);
     direct.saturating_add(units * (WILDCARD + TLS_HOST + COMBINATION)) <= BASE / 2
 }
 
@@ -273,9 +299,9 @@ impl Meter {
         ingress: &Ingress,
         policy: &IngressPolicy,
     ) -> (Vec<IngressRule>, Vec<IngressTls>, Account) {
-        let repeated = text_cost(repeated(policy));
+        let repeated = Repeated::of(policy);
         let default = match &ingress.default_backend {
-            Some(_) => ROUTE + repeated,
+            Some(_) => ROUTE + repeated.cost,
             None => 0,
         };
         let reserved = self.left / 2;
@@ -284,15 +310,15 @@ impl Meter {
         self.left += reserved;
         let is_any = tls.iter().any(|tls| tls.hosts.is_empty());
         let each_host = default + if is_any { TLS_HOST } else { 0 };
-        let (rules, ruled) = self.rules(ingress, each_host, repeated);
+        let (rules, ruled) = self.rules(ingress, each_host, &repeated);
         let hostless = rules.iter().filter(|rule| rule.host.is_none());
         let account = Account {
             left: self.left,
             hosts: as_cost(named.difference(&ruled).count()),
             hostless: hostless
                 .flat_map(|rule| &rule.paths)
-                .map(|path| path_cost(path) + repeated)
-                .sum(),
+                .map(|path| path_cost(path, &repeated))
+                .fold(0, u64::saturating_add),
         };
         (rules, tls, account)
     }
@@ -339,7 +365,7 @@ impl Meter {
         &mut self,
         ingress: &'a Ingress,
         each_host: u64,
-        repeated: u64,
+        repeated: &Repeated,
     ) -> (Vec<IngressRule>, HashSet<&'a str>) {
         let mut hosts = HashSet::new();
         let mut rules = Vec::with_capacity(ingress.rules.len());
@@ -352,7 +378,7 @@ impl Meter {
             }
             let paths = rule.paths.iter();
             let paths: Box<[_]> = paths
-                .take_while(|path| self.take(path_cost(path) + repeated))
+                .take_while(|path| self.take(path_cost(path, repeated)))
                 .cloned()
                 .collect();
             let is_whole = paths.len() == rule.paths.len();
@@ -378,16 +404,33 @@ fn virtual_host(host: &str) -> u64 {
 }
 
 /// What a path costs, whether it can be served or is told of.
-fn path_cost(path: &IngressPath) -> u64 {
-    let expression = path::path_match(path).map_or(0, |matched| match matched {
-        PathMatch::Regex(text) => expression(&text),
-        _ => 0,
+fn path_cost(path: &IngressPath, repeated: &Repeated) -> u64 {
+    let (expression, routes) = path::path_match(path).map_or((0, 1), |matched| {
+        let expression = matched.expression().map_or(0, expression);
+        (expression, paths(&matched, repeated.rewrite.as_ref()))
     });
-    ROUTE + expression + text_cost(path.path.len())
+    let each = ROUTE + expression + text_cost(path.path.len()) + repeated.cost;
+    each.saturating_mul(as_cost(routes))
 }
 
 fn expression_of(path: &PathMatch) -> u64 {
     text_cost(path.text().len()) + path.expression().map_or(0, expression)
+}
+
+/// What every route of the Ingress repeats.
+struct Repeated {
+    cost: u64,
+    rewrite: Option<PathRewrite>,
+}
+
+impl Repeated {
+    fn of(policy: &IngressPolicy) -> Self {
+        let rewrite = policy.rewrite_prefix.clone();
+        Self {
+            cost: text_cost(repeated(policy)),
+            rewrite: rewrite.map(PathRewrite::ReplacePrefix),
+        }
+    }
 }
 
 /// Bytes of text that every route of the Ingress repeats.

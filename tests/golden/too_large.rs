@@ -279,6 +279,49 @@ fn what_is_made_for_each_service_is_paid_before() {
     assert!(told.ends_with("at 0 routes"), "{told}");
 }
 
+/// Where Envoy answers by itself each pattern of an origin is two routes more, whoever says the patterns and whoever the routes.
+#[test]
+fn routes_of_origins_are_paid() {
+    let origins: Vec<String> = (0..200)
+        .map(|index| format!("https://{index}.test"))
+        .collect();
+    let cors = json!({"allowOrigin": origins, "allowMethods": ["GET"]});
+    let routes = |service: &str| -> Vec<Value> {
+        let route = |index| {
+            json!({
+                "conditions": [{"prefix": format!("/{index}")}],
+                "services": [{"name": service, "port": 80}],
+            })
+        };
+        (0..200).map(route).collect()
+    };
+    let root = |service| {
+        let spec = json!({"virtualhost": {"corsPolicy": cors}, "routes": routes(service)});
+        [proxy("root", spec)]
+    };
+    is_refused("no service", &root("none"));
+    let unit = unit(&root("a"));
+    assert!(unit.problems.is_empty(), "{:?}", unit.problems.first());
+    assert_eq!(unit.http.map(|http| http.routes.len()), Some(200));
+    // Routes of an Ingress on the host, which has few of its own.
+    let paths: Vec<Value> = (0..200)
+        .map(|index| {
+            let backend = json!({"service": {"name": "none", "port": {"number": 80}}});
+            json!({"path": format!("/{index}"), "pathType": "Prefix", "backend": backend})
+        })
+        .collect();
+    let ingress = json!({
+        "kind": "Ingress", "metadata": {"name": "beside"},
+        "spec": {"rules": [{"host": HOST, "http": {"paths": paths}}]},
+    });
+    let few = json!({"virtualhost": {"corsPolicy": cors}, "routes": [route(json!({}))]});
+    let unit = self::unit(&[proxy("root", few), ingress]);
+    let told = unit.problems.iter().find(|it| it.reason == "TooLarge");
+    let told = told.map(|problem| problem.source.object.to_string());
+    assert_eq!(told.as_deref(), Some("Ingress default/beside"));
+    assert_eq!(unit.http.map(|http| http.routes.len()), Some(1));
+}
+
 /// What is read is paid with what is made of it, and not besides.
 #[test]
 fn a_long_list_of_routes_is_served() {

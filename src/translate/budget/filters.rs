@@ -1,62 +1,125 @@
-//! What filters, answers and what few routes ask for cost.
+//! What the filters of routes and of hosts cost.
 
 use crate::model::{
-    AttributeRewrite, Authorization, Authorizer, CookieRewrites, Cors, DescriptorValue,
-    DirectResponse, Filters, Forward, ForwardOptions, GlobalRateLimit, HashKey, HeaderChange,
-    HeaderPart, HealthCheck, HostFilters, HostRewrite, LocalRateLimit, Origins, Question,
-    StringMatch,
+    AddressRules, Authorization, Authorizer, Compression, Cors, DescriptorValue, ErrorPages,
+    Filters, GlobalRateLimit, HostFilters, JwtKeys, JwtProvider, JwtRequirement, LocalRateLimit,
+    Origins, Page, RequestKey, RouteTracing, StringMatch, TokenSource, TraceTag, TraceValue,
 };
 
-use super::unit::{
-    HEADER, NAME, as_cost, expression, of_header, of_headers, of_rewrite, text_cost,
-};
+use super::unit::{FILTER, NAME, as_cost, expression, of_change, of_header, of_texts, text_cost};
 
-/// A filter of a route, beside its texts: it is an object of Envoy's for each route that has it.
-const FILTER: u64 = 2000;
 /// A range of addresses.
 const RANGE: u64 = 300;
 /// A header that is matched in a filter, beside its text and its program.
 const MATCHER: u64 = 400;
 
-/// What the filters of a route cost.
+/// What the filters of a route cost, in each route of Envoy that it is. The pages of back ends are [`super::forward::of_pages`].
 pub fn of_filters(filters: &Filters) -> u64 {
-    let cors = filters.cors.as_ref().map_or(0, of_cors);
-    let limits: u64 = filters.local_rate_limits.iter().map(of_limit).sum();
-    let addresses = filters.addresses.as_ref().map_or(0, |rules| {
-        let ranges = rules.denied().len() + rules.allowed().map_or(0, <[_]>::len);
-        FILTER + RANGE * as_cost(ranges)
-    });
-    let tokens = filters.jwt.as_ref().map_or(0, |it| {
-        FILTER + of_texts(it.providers.iter().map(|name| &**name))
-    });
-    let authorization = filters.authorization.as_ref().map_or(0, of_authorization);
-    let global = filters.global_rate_limit.as_ref().map_or(0, of_global);
+    let Filters {
+        is_not_logged,
+        tracing,
+        cors,
+        local_rate_limits,
+        addresses,
+        ignores_host,
+        jwt,
+        max_body,
+        authorization,
+        global_rate_limit,
+        ignores_global_limit,
+        error_pages,
+        grpc_web,
+        compression,
+        request_headers,
+        response_headers,
+    } = filters;
     let few = [
-        filters.max_body.is_some(),
-        filters.grpc_web,
-        filters.compression.is_some(),
+        *is_not_logged,
+        *ignores_host,
+        *ignores_global_limit,
+        max_body.is_some(),
+        *grpc_web,
     ];
     let few = as_cost(few.into_iter().filter(|has| *has).count());
-    let changes = filters
-        .request_headers
-        .iter()
-        .chain(&filters.response_headers);
+    let limits: u64 = local_rate_limits.iter().map(of_limit).sum();
+    let changes = request_headers.iter().chain(response_headers);
     let changes: u64 = changes.map(of_change).sum();
-    global + cors + limits + addresses + tokens + authorization + few * FILTER + changes
+    few * FILTER
+        + tracing.as_ref().map_or(0, of_tracing)
+        + cors.as_ref().map_or(0, of_cors)
+        + limits
+        + addresses.as_ref().map_or(0, of_addresses)
+        + jwt.as_ref().map_or(0, of_requirement)
+        + authorization.as_ref().map_or(0, of_authorization)
+        + global_rate_limit.as_ref().map_or(0, of_global)
+        + error_pages.as_ref().map_or(0, of_error_pages)
+        + compression.as_ref().map_or(0, of_compression)
+        + changes
+}
+
+fn of_tracing(tracing: &RouteTracing) -> u64 {
+    let tags = tracing.tags.iter().map(|tag: &TraceTag| {
+        let value = match tag.value() {
+            TraceValue::Literal(text) => text,
+            TraceValue::Header(name) => name.as_str(),
+        };
+        of_texts([tag.name(), value])
+    });
+    NAME + tags.sum::<u64>()
+}
+
+fn of_addresses(rules: &AddressRules) -> u64 {
+    let ranges = rules.denied().len() + rules.allowed().map_or(0, <[_]>::len);
+    FILTER + RANGE * as_cost(ranges)
+}
+
+fn of_requirement(required: &JwtRequirement) -> u64 {
+    FILTER + of_texts(required.providers.iter().map(|name| &**name))
+}
+
+/// A compressor for each algorithm, with all of the types.
+fn of_compression(compression: &Compression) -> u64 {
+    let types = of_texts(compression.content_types().iter().map(|it| &**it));
+    let each = FILTER.saturating_add(types);
+    each.saturating_mul(as_cost(compression.algorithms().len()))
+}
+
+/// The filter, with what is kept for it.
+fn of_error_pages(pages: &ErrorPages) -> u64 {
+    let each = pages.iter().map(|(page, statuses)| {
+        let said = match page {
+            Page::Literal(page) => of_texts([page.body(), page.content_type()]),
+            // Three headers find it.
+            Page::Backend(page) => {
+                let told: u64 = page.told.iter().map(of_change).sum();
+                3 * NAME + told
+            }
+        };
+        MATCHER * as_cost(statuses.count() + 1) + said
+    });
+    2 * FILTER + each.sum::<u64>()
 }
 
 /// What it costs a route that somebody is asked about its requests.
 pub fn of_authorization(asked: &Authorization) -> u64 {
     let context = asked.context.iter();
     let texts = context.flat_map(|(key, value)| [&**key, &**value]);
+    let names = |names: &[crate::model::HeaderName]| of_texts(names.iter().map(|it| it.as_str()));
     let told = match &asked.authorizer {
-        Authorizer::Grpc(_) => 0,
+        Authorizer::Grpc(grpc) => grpc.sees.as_deref().map_or(0, names),
         Authorizer::Http(http) => {
-            let told = http.told().iter().map(|(_, value)| &**value);
-            of_texts(told) + NAME * as_cost(http.sees.len())
+            let told = http.told().iter();
+            let told = told.flat_map(|(name, value)| [name.as_str(), &**value]);
+            let paths = [http.prefix(), http.fixed()].into_iter().flatten();
+            of_texts(told.chain(paths))
+                + names(&http.sees)
+                // Taken from clients by one filter, and let through by the other.
+                + 2 * names(http.gives_to_backend())
+                + names(&http.gives_to_client)
+                + names(&http.gives_on_success)
         }
     };
-    FILTER + of_texts(texts) + told
+    FILTER + of_texts(texts.chain([&**asked.cluster()])) + told
 }
 
 /// What it costs a route that its requests must bring a token of one provider.
@@ -64,105 +127,35 @@ pub fn of_token(provider: &str) -> u64 {
     FILTER + of_texts([provider])
 }
 
-/// What names and values in a filter cost.
-pub fn of_texts<'a>(texts: impl IntoIterator<Item = &'a str>) -> u64 {
-    let texts = texts.into_iter();
-    texts.map(|text| NAME + text_cost(text.len())).sum()
-}
-
 /// What the filters of a host cost.
 pub fn of_host_filters(filters: &HostFilters) -> u64 {
-    let limits: u64 = filters.local_rate_limits.iter().map(of_limit).sum();
-    let providers = filters.jwt_providers.iter();
-    let providers = providers.map(|(name, provider)| {
-        let audiences = provider.audiences.iter().map(|it| &**it);
-        FILTER + text_cost(name.len()) + of_texts(audiences)
-    });
-    let global = filters.global_rate_limit.as_ref().map_or(0, of_global);
+    let HostFilters {
+        local_rate_limits,
+        jwt_providers,
+        global_rate_limit,
+    } = filters;
+    let limits: u64 = local_rate_limits.iter().map(of_limit).sum();
+    let global = global_rate_limit.as_ref().map_or(0, of_global);
+    let providers = jwt_providers.iter();
+    let providers = providers.map(|(name, it)| text_cost(name.len()) + of_provider(it));
     limits + global + providers.sum::<u64>()
 }
 
-/// What an answer costs.
-pub fn of_answer(answer: &DirectResponse) -> u64 {
-    text_cost(answer.body().map_or(0, str::len))
-}
-
-/// What it costs that each endpoint of a cluster is asked whether it is well.
-pub fn health_check(check: &HealthCheck) -> u64 {
-    /// A range of statuses.
-    const STATUSES: u64 = 60;
-    match &check.question {
-        Question::Tcp => NAME,
-        Question::Grpc(service) => NAME + text_cost(service.len()),
-        Question::Http(question) => {
-            let texts = question.path().len() + question.host().map_or(0, str::len);
-            NAME + text_cost(texts) + STATUSES * as_cost(question.statuses().len())
-        }
-    }
-}
-
-/// What shares and what few routes ask for cost, besides the clusters' names.
-pub fn of_forward(forward: &Forward) -> u64 {
-    let shares = forward.backends.iter();
-    let shares = shares.filter_map(|share| share.options.as_ref());
-    let shares = shares.map(|options| {
-        let headers = of_headers(&options.request_headers) + of_headers(&options.response_headers);
-        let cookies = of_cookies(&options.cookie_rewrites);
-        let added = options
-            .added_request_headers
-            .iter()
-            .chain(&options.added_response_headers);
-        let added: u64 = added.map(of_change).sum();
-        let rewrite = options.rewrite.as_ref().map_or(0, of_rewrite);
-        let mirrors = of_texts(options.mirrors.iter().map(|mirror| &*mirror.cluster));
-        NAME + added + text_cost(headers + rewrite) + mirrors + cookies
+fn of_provider(provider: &JwtProvider) -> u64 {
+    let keys = match &provider.keys {
+        JwtKeys::Inline(keys) => keys.as_str(),
+        JwtKeys::Remote(keys) => keys.uri(),
+    };
+    let audiences = provider.audiences.iter().map(|it| &**it);
+    let sources = provider.sources.iter().map(|source| match source {
+        TokenSource::Header(name) | TokenSource::Bearer(name) => name.as_str(),
+        TokenSource::Parameter(name) | TokenSource::Cookie(name) => name,
     });
-    let options = forward.options.as_ref().map_or(0, |it| of_options(it));
-    let retry = forward.retry.as_ref().map_or(0, |retry| {
-        NAME * as_cost(retry.status_codes.len() + retry.retry_on.len())
-    });
-    shares.sum::<u64>() + options + retry
-}
-
-fn of_options(options: &ForwardOptions) -> u64 {
-    let mirrors = of_texts(options.mirrors.iter().map(|mirror| &*mirror.cluster));
-    let cookies = of_cookies(&options.cookie_rewrites);
-    let hashed = of_texts(
-        options
-            .hash_policies
-            .iter()
-            .map(|policy| match &policy.key {
-                HashKey::SourceIp => "",
-                HashKey::Header(name) => name.as_str(),
-                HashKey::Query(name) => name,
-                HashKey::Cookie(cookie) => cookie.name(),
-            }),
-    );
-    let host = options.host.as_ref().map_or(0, |host| match host {
-        HostRewrite::Header(name) => NAME + text_cost(name.as_str().len()),
-        HostRewrite::Endpoint => NAME,
-    });
-    let upgrades = NAME * as_cost(options.upgrades.len());
-    // What keeps beside a request what finds its routes, and two headers that its back ends are sent.
-    let followed = options.internal_redirects.as_ref();
-    let followed = followed.map_or(0, |_| FILTER + 2 * HEADER);
-    mirrors + cookies + hashed + host + upgrades + followed
-}
-
-fn of_cookies(rewrites: &CookieRewrites) -> u64 {
-    let each = rewrites.iter().map(|rewrite| {
-        let attributes = [rewrite.path_rewrite(), rewrite.domain_rewrite()];
-        let attributes = attributes
-            .into_iter()
-            .flatten()
-            .map(|attribute| match attribute {
-                AttributeRewrite::Set(text) => text.len(),
-                AttributeRewrite::Replace { from, to } => from.len() + to.len(),
-            });
-        let name = rewrite.name().map_or(0, str::len);
-        NAME + text_cost(name + attributes.sum::<usize>())
-    });
-    each.sum()
+    let claims = provider.claims().iter();
+    let claims = claims.flat_map(|(claim, name)| [claim.as_str(), name.as_str()]);
+    let issuer = provider.issuer.as_deref();
+    let texts = audiences.chain(sources).chain(claims).chain(issuer);
+    FILTER + of_texts(texts.chain([keys]))
 }
 
 fn of_cors(cors: &Cors) -> u64 {
@@ -185,7 +178,13 @@ fn of_cors(cors: &Cors) -> u64 {
 
 fn of_limit(limit: &LocalRateLimit) -> u64 {
     let headers = limit.rejection.headers().iter();
-    FILTER + of_texts(headers.flat_map(|(name, value)| [name.as_str(), &**value]))
+    let keys = limit.keys.iter().map(|key| match key {
+        RequestKey::ClientAddress => "",
+        RequestKey::Header(name) => name.as_str(),
+    });
+    // Each stands in the action and in the descriptor.
+    let keys = 2 * of_texts(keys);
+    FILTER + keys + of_texts(headers.flat_map(|(name, value)| [name.as_str(), &**value]))
 }
 
 fn of_global(limit: &GlobalRateLimit) -> u64 {
@@ -203,12 +202,4 @@ fn of_global(limit: &GlobalRateLimit) -> u64 {
         NAME + text_cost(entry.key().len() + value) + headers.sum::<u64>()
     });
     FILTER + entries.sum::<u64>()
-}
-
-fn of_change(change: &HeaderChange) -> u64 {
-    let texts = change.value().iter().map(|part| match part {
-        HeaderPart::Text(text) => text.len(),
-        HeaderPart::Value(_) => 64,
-    });
-    HEADER + text_cost(change.name().len() + texts.sum::<usize>())
 }

@@ -1,7 +1,22 @@
 #![allow(clippy::unwrap_used)]
 
+use std::collections::BTreeSet;
+use std::num::NonZeroU64;
+use std::time::Duration;
+
 use super::*;
-use crate::objects::{Annotations, Metadata, NamespacedName, PathType, ServiceBackendPort};
+use crate::model::{
+    AddressRules, Algorithm, Authorization, Authorizer, BackendOptions, BackendPage, Compression,
+    Connect, CookieRewrite, CookieRewrites, Cors, Descriptor, DescriptorEntry, DirectResponse,
+    DynamicValue, ErrorPages, Filters, Forward, ForwardOptions, Fraction, GlobalRateLimit,
+    GrpcAuthorizer, HashKey, HashPolicy, HeaderChange, HeaderMode, HeaderModifier, HeaderName,
+    HeaderPart, HostRewrite, InternalRedirects, JwtRequirement, LocalRateLimit, Mirror, Origins,
+    Page, Refused, RefusedStatus, RequestKey, RouteTracing, SessionKey, SessionPersistence,
+    Upgrade, WeightedCluster,
+};
+use crate::objects::{
+    Annotations, Kind, Metadata, NamespacedName, ObjectRef, PathType, ServiceBackendPort,
+};
 
 fn paths(count: usize, path_type: PathType, text: impl Fn(usize) -> String) -> Box<[IngressPath]> {
     let path = |index| IngressPath {
@@ -172,4 +187,261 @@ fn a_wildcard_costs_more_than_a_host() {
     };
     assert_eq!(served("a."), 32_000);
     assert!(served("*.") < 23_000);
+}
+
+fn route_to(forward: Forward) -> Route {
+    Route {
+        matches: RouteMatch::path(PathMatch::PathPrefix("/a".into())),
+        action: RouteAction::Forward(forward),
+        request_headers: HeaderModifier::default(),
+        response_headers: HeaderModifier::default(),
+        filters: None,
+        source: ObjectRef::new(Kind::Ingress, "default", "web").into(),
+    }
+}
+
+fn to(clusters: usize) -> Forward {
+    let share = |index| WeightedCluster::new(format!("web/{index}"), 1);
+    Forward {
+        backends: (0..clusters).map(share).collect(),
+        options: Some(Box::default()),
+        ..Forward::default()
+    }
+}
+
+fn mirror() -> Mirror {
+    Mirror {
+        cluster: "web/copy".into(),
+        fraction: Fraction::ALL,
+    }
+}
+
+fn change() -> HeaderChange {
+    let value = vec![HeaderPart::Value(DynamicValue::Host)];
+    HeaderChange::new("x-a", value, HeaderMode::Set).unwrap()
+}
+
+fn session() -> SessionPersistence {
+    SessionPersistence {
+        key: SessionKey::Header(HeaderName::new("x-session").unwrap()),
+        is_strict: false,
+    }
+}
+
+fn rewrites() -> CookieRewrites {
+    let mut rewrite = CookieRewrite::of_all();
+    rewrite.secure = Some(true);
+    CookieRewrites::new(vec![rewrite]).unwrap()
+}
+
+/// All that stands in a table has its price: what few routes ask for, too.
+#[test]
+fn whatever_a_route_asks_for_costs() {
+    let base = route(&route_to(to(1)));
+    let options: Vec<fn(&mut ForwardOptions)> = vec![
+        |it| {
+            it.refused = Some(Refused {
+                weight: 1,
+                status: RefusedStatus::InternalServerError,
+            });
+        },
+        |it| it.mirrors.push(mirror()),
+        |it| it.hash_policies.push(HashPolicy::only(HashKey::SourceIp)),
+        |it| it.host = Some(HostRewrite::Endpoint),
+        |it| it.session = Some(session()),
+        |it| it.cookie_rewrites = rewrites(),
+        |it| it.upgrades.extend([(Upgrade::websocket(), true)]),
+        |it| it.connect = Some(Connect::Terminate),
+    ];
+    for (index, set) in options.iter().enumerate() {
+        let mut forward = to(1);
+        set(forward.options.as_mut().unwrap());
+        assert!(route(&route_to(forward)) > base, "option {index}");
+    }
+    // Two headers, and a filter.
+    let mut forward = to(1);
+    let followed = InternalRedirects::new(1, BTreeSet::from([302])).unwrap();
+    forward.options.as_mut().unwrap().internal_redirects = Some(followed);
+    let filter = unit::FILTER;
+    assert_eq!(route(&route_to(forward)), base + filter + 2 * HEADER);
+    for (name, filters) in each_filter() {
+        assert_ne!(filters, Filters::default(), "{name}");
+        let with = Route {
+            filters: Some(Box::new(filters)),
+            ..route_to(to(1))
+        };
+        assert!(route(&with) > base, "{name}");
+    }
+}
+
+/// Filters that say one thing each.
+fn each_filter() -> Vec<(&'static str, Filters)> {
+    let grpc = || {
+        Authorizer::Grpc(GrpcAuthorizer {
+            cluster: "authz".into(),
+            sees: None,
+        })
+    };
+    let second = Duration::from_secs(1);
+    vec![
+        ("log", filters(|it| it.is_not_logged = true)),
+        (
+            "tracing",
+            filters(|it| {
+                it.tracing = Some(RouteTracing {
+                    sampling: Fraction::NONE,
+                    tags: Vec::new(),
+                });
+            }),
+        ),
+        (
+            "cors",
+            filters(|it| it.cors = Cors::new(Origins::All, [], [], []).ok()),
+        ),
+        (
+            "limit",
+            filters(|it| it.local_rate_limits = vec![limit(Vec::new())]),
+        ),
+        (
+            "addresses",
+            filters(|it| it.addresses = Some(AddressRules::allow(Vec::new()))),
+        ),
+        ("host", filters(|it| it.ignores_host = true)),
+        (
+            "token",
+            filters(|it| {
+                it.jwt = Some(JwtRequirement {
+                    providers: BTreeSet::new(),
+                    may_be_missing: false,
+                });
+            }),
+        ),
+        ("body", filters(|it| it.max_body = NonZeroU64::new(1))),
+        (
+            "asked",
+            filters(|it| it.authorization = Authorization::new(grpc(), second).ok()),
+        ),
+        (
+            "counted",
+            filters(|it| it.global_rate_limit = Some(counted(second))),
+        ),
+        ("count", filters(|it| it.ignores_global_limit = true)),
+        (
+            "pages",
+            filters(|it| it.error_pages = Some(ErrorPages::default())),
+        ),
+        ("browsers", filters(|it| it.grpc_web = true)),
+        (
+            "compression",
+            filters(|it| {
+                it.compression = Compression::new(&[Algorithm::Gzip], &["text/html"]).ok()
+            }),
+        ),
+        ("requests", filters(|it| it.request_headers.push(change()))),
+        ("answers", filters(|it| it.response_headers.push(change()))),
+    ]
+}
+
+fn filters(set: impl FnOnce(&mut Filters)) -> Filters {
+    let mut filters = Filters::default();
+    set(&mut filters);
+    filters
+}
+
+fn limit(keys: Vec<RequestKey>) -> LocalRateLimit {
+    let mut limit = LocalRateLimit::new(1, Duration::from_secs(1), 0).unwrap();
+    limit.keys = keys;
+    limit
+}
+
+fn counted(wait: Duration) -> GlobalRateLimit {
+    let entry = DescriptorEntry::fixed("generic_key", "all").unwrap();
+    let all = vec![Descriptor::new(vec![entry]).unwrap()];
+    GlobalRateLimit::new("limits", "d", all, wait).unwrap()
+}
+
+/// What a route says stands in each route of Envoy that it is.
+#[test]
+fn what_is_rendered_more_than_once_costs_as_often() {
+    let long = |mut it: Route| {
+        let value = "a".repeat(10_000);
+        it.response_headers.set.insert("x-a".into(), value.into());
+        it
+    };
+    let text = text_cost(10_000);
+    let is_times = |times: u64, it: Route| {
+        let found = route(&long(it));
+        let range = text * times..text * (times + 1);
+        assert!(
+            range.contains(&found),
+            "{found} is not {times} times {text}"
+        );
+    };
+    is_times(1, route_to(to(4)));
+    // Another path for the path and for what is below it.
+    let rewritten = Forward {
+        rewrite: Some(PathRewrite::ReplacePrefix("/".into())),
+        ..to(4)
+    };
+    is_times(2, route_to(rewritten.clone()));
+    // Shares that are routes of their own.
+    let mut split = rewritten;
+    split.backends[0].options = Some(Box::new(BackendOptions {
+        mirrors: vec![mirror()],
+        ..BackendOptions::default()
+    }));
+    is_times(8, route_to(split));
+    // Answers for other origins.
+    let answer = |count: usize| Route {
+        action: RouteAction::DirectResponse(DirectResponse::new(200, "").unwrap()),
+        filters: Some(Box::new(filters(|it| {
+            let pattern =
+                |index| crate::model::StringMatch::exact(&format!("https://{index}.test"));
+            let origins = Origins::Like((0..count).map(pattern).collect());
+            it.cors = Cors::new(origins, [], [], []).ok();
+        }))),
+        ..route_to(to(0))
+    };
+    is_times(5, answer(2));
+    // Requests for pages, which have the headers of the route's answers.
+    let paged = Route {
+        filters: Some(Box::new(filters(|it| {
+            let page = Page::Backend(BackendPage {
+                to: to(1),
+                keeps_status: true,
+                told: Vec::new(),
+            });
+            let mut pages = ErrorPages::default();
+            pages.add(&[503], page).unwrap();
+            it.error_pages = Some(pages);
+        }))),
+        ..route_to(to(1))
+    };
+    is_times(2, paged);
+    // What a route says of cookies stands behind what a share says of them.
+    let mut cookies = to(3);
+    cookies.options.as_mut().unwrap().cookie_rewrites = rewrites();
+    let without = route(&route_to(cookies.clone()));
+    for share in &mut cookies.backends {
+        share.options = Some(Box::new(BackendOptions {
+            cookie_rewrites: rewrites(),
+            ..BackendOptions::default()
+        }));
+    }
+    assert!(route(&route_to(cookies)) >= without + 3 * 2 * NAME);
+}
+
+/// An Ingress whose prefix is replaced by nothing has two routes for each path.
+#[test]
+fn a_path_of_two_routes_costs_both() {
+    let left = |to: &str| {
+        let rules = [rule(
+            "a.test".to_owned(),
+            paths(100, PathType::Prefix, |index| format!("/{index}")),
+        )];
+        let annotations = [("isobath.dev/rewrite-prefix", to)];
+        account(&ingress(&annotations, [tls(1)], rules)).share()
+    };
+    let (one, two) = (left("/to"), left("/"));
+    assert!(one >= two + 100 * ROUTE, "{one} {two}");
 }

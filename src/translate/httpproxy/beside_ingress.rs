@@ -65,8 +65,11 @@ pub fn merge(served: &mut Served, mut ingress: HostUnit) {
 fn afford(served: &Served, ingress: &HostUnit) -> Result<(), Vec<Problem>> {
     let https = ingress.https.as_ref().map(|https| &https.virtual_host);
     let hosts = || ingress.http.iter().chain(https);
-    let count = hosts().map(|host| host.routes.len()).max().unwrap_or(0);
-    if served.policies.check_cost(&served.entries, count).is_ok() {
+    let is_paid = |host: &VirtualHost| {
+        let checked = served.policies.check_cost(&served.entries, &host.routes);
+        checked.is_ok()
+    };
+    if hosts().all(is_paid) {
         return Ok(());
     }
     let message = "its routes on the host of an HTTPProxy are not served: with what that asks of each they would be more than one object may come to";

@@ -225,12 +225,12 @@ impl Policies {
             && self.global_rate_limit.is_none()
     }
 
-    /// What the host asks of each of its routes, and of so many of Ingresses, is bounded as what any object comes to.
+    /// What the host asks of each of its routes, and of these of Ingresses, is bounded as what any object comes to.
     ///
     /// # Errors
     ///
     /// Where it would be more.
-    pub fn check_cost(&self, entries: &[Entry], of_ingresses: usize) -> Result<(), Fault> {
+    pub fn check_cost(&self, entries: &[Entry], of_ingresses: &[Route]) -> Result<(), Fault> {
         let filters = Filters {
             cors: self.cors.clone(),
             addresses: self.addresses.clone(),
@@ -238,17 +238,25 @@ impl Policies {
         };
         let each = budget::of_filters(&filters);
         let own = entries.iter();
-        let own = own.map(|entry| each.saturating_add(self.guards.cost_of_route(entry)));
-        let theirs = each.saturating_add(self.guards.cost_of_ingress());
-        let count = u64::try_from(of_ingresses).unwrap_or(u64::MAX);
+        let own = own.map(|entry| (&entry.route, self.guards.cost_of_route(entry)));
+        let guards = self.guards.cost_of_ingress();
+        let theirs = of_ingresses.iter().map(|route| (route, guards));
+        let all = own.chain(theirs);
+        let all = all.map(|(route, guards)| self.cost_on(route, each.saturating_add(guards)));
         let host = HostFilters {
             jwt_providers: self.guards.providers.providers.clone(),
             ..self.host_filters()
         };
-        let cost = budget::of_host_filters(&host);
-        let cost = cost.saturating_add(theirs.saturating_mul(count));
-        let cost = own.fold(cost, u64::saturating_add);
-        within(cost, budget::BASE, entries.len() + of_ingresses)
+        let cost = all.fold(budget::of_host_filters(&host), u64::saturating_add);
+        within(cost, budget::BASE, entries.len() + of_ingresses.len())
+    }
+
+    /// What it costs to put this much on a route, in each route of Envoy that it is then.
+    fn cost_on(&self, route: &Route, each: u64) -> u64 {
+        let cors = self.cors_of(route);
+        let routes = route.action.expansion(&route.matches.path, cors).routes;
+        let each = each.saturating_mul(u64::try_from(routes).unwrap_or(u64::MAX));
+        each.saturating_add(budget::with_cors(route, cors))
     }
 
     /// A host with these routes.
@@ -351,8 +359,13 @@ impl Policies {
     }
 
     /// Envoy asks it of requests that are passed on; a preflight of a redirect is redirected.
+    fn cors_of(&self, route: &Route) -> Option<&Cors> {
+        let is_forward = matches!(route.action, RouteAction::Forward(_));
+        self.cors.as_ref().filter(|_| is_forward)
+    }
+
     fn add_cors(&self, route: &mut Route) {
-        if let (Some(cors), RouteAction::Forward(_)) = (&self.cors, &route.action) {
+        if let Some(cors) = self.cors_of(route) {
             filters_of(route).cors = Some(cors.clone());
         }
     }

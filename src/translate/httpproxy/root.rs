@@ -58,7 +58,7 @@ pub fn serve(
     let forwarding = tcp::forwarding(context, root, written, termination.as_ref())?;
     let entries = tree::routes(context, root)?;
     let policies = Policies::read(context, root, written, addresses, guards)?;
-    policies.check_cost(&entries, 0)?;
+    policies.check_cost(&entries, &[])?;
     let mut unit = HostUnit::default();
     let is_secure = termination.is_some();
     unit.http = in_clear(host, &entries, &policies, is_secure, context.input.options);
