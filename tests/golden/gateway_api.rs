@@ -12,7 +12,7 @@ use isobath::objects::gateway_api::{Status, StatusCondition};
 use isobath::objects::http_proxy::{AuthorizationServer, ExtensionServiceReference};
 use isobath::objects::{Event, ObjectRef};
 use isobath::translate::{GatewayOptions, HttpProxyOptions, Input, Languages, Memo, Options};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::http_proxies::virtual_host;
 
@@ -208,4 +208,55 @@ fn gateways_come_to_the_stated_model() {
     let is_left = |result: &&PathBuf| !cases.contains(&result.with_extension("yaml"));
     let left: Vec<_> = results.iter().filter(is_left).collect();
     assert!(left.is_empty(), "no case has these: {left:?}");
+}
+
+/// What a rule says stands in the route of each of its matches, and in each of its shares: that is paid before it is made.
+#[test]
+fn what_a_rule_multiplies_is_paid_before() {
+    const MANY: usize = 3000;
+    let numbered = |it: fn(usize) -> Value| -> Vec<Value> { (0..MANY).map(it).collect() };
+    let set = numbered(|index| json!({"name": format!("x-{index}"), "value": "v"}));
+    let change = json!({"type": "RequestHeaderModifier", "requestHeaderModifier": {"set": set}});
+    let few = json!([{"path": {"type": "Exact", "value": "/"}}]);
+    let matches =
+        numbered(|index| json!({"path": {"type": "Exact", "value": format!("/{index}")}}));
+    let backend = json!({"name": "a", "port": 80});
+    let own =
+        json!({"type": "ResponseHeaderModifier", "responseHeaderModifier": {"remove": ["x-a"]}});
+    let mut backends = vec![backend.clone(); MANY];
+    backends[0]["filters"] = json!([own]);
+    for (rule, is_served) in [
+        (
+            json!({"matches": few, "filters": [change], "backendRefs": [backend]}),
+            true,
+        ),
+        (json!({"matches": matches, "backendRefs": [backend]}), true),
+        (
+            json!({"matches": matches, "filters": [change], "backendRefs": [backend]}),
+            false,
+        ),
+        (json!({"matches": few, "backendRefs": backends}), true),
+        (
+            json!({"matches": few, "filters": [change], "backendRefs": backends}),
+            false,
+        ),
+    ] {
+        let port = json!({"port": 80, "name": "http"});
+        let listener = json!({"name": "web", "port": 80, "protocol": "HTTP"});
+        let objects = [
+            json!({"kind": "GatewayClass", "metadata": {"name": "isobath"},
+                   "spec": {"controllerName": "isobath.dev/gateway-controller"}}),
+            json!({"kind": "Service", "metadata": {"name": "a"}, "spec": {"ports": [port]}}),
+            json!({"kind": "Gateway", "metadata": {"name": "edge"}, "spec": {
+                "gatewayClassName": "isobath", "addresses": [{"value": "127.9.0.1"}], "listeners": [listener]}}),
+            json!({"kind": "HTTPRoute", "metadata": {"name": "web"},
+                   "spec": {"parentRefs": [{"name": "edge"}], "hostnames": ["a.test"], "rules": [rule]}}),
+        ];
+        let text = objects.map(|object| object.to_string()).join("\n---\n");
+        let got = translated(&text, &options(Path::new("large.yaml")));
+        let told = "Accepted False UnsupportedValue: its rules are not served: it would be more than one object may come to";
+        let rules = text.len();
+        assert_eq!(!got.contains(told), is_served, "{rules} bytes");
+        assert_eq!(got.contains("default/a/80"), is_served, "{rules} bytes");
+    }
 }

@@ -89,9 +89,9 @@ impl Own {
         responses: &Changes,
     ) -> Result<BackendOptions, Unserved> {
         let (request_headers, added_request_headers) =
-            requests.then(self.request_headers).into_model()?;
+            requests.clone().then(self.request_headers).into_model()?;
         let (response_headers, added_response_headers) =
-            responses.then(self.response_headers).into_model()?;
+            responses.clone().then(self.response_headers).into_model()?;
         Ok(BackendOptions {
             request_headers,
             response_headers,
@@ -113,11 +113,13 @@ fn own(made: &mut Made<'_>, filters: &[Filter]) -> Result<Option<Own>, Unserved>
         match filter {
             Filter::RequestHeaderModifier(change) => {
                 let later = Changes::of(change)?;
-                options.request_headers = options.request_headers.then(later);
+                let before = std::mem::take(&mut options.request_headers);
+                options.request_headers = before.then(later);
             }
             Filter::ResponseHeaderModifier(change) => {
                 let later = Changes::of_responses(change)?;
-                options.response_headers = options.response_headers.then(later);
+                let before = std::mem::take(&mut options.response_headers);
+                options.response_headers = before.then(later);
             }
             Filter::UrlRewrite(_) if options.rewrite.is_some() => return Err(twice("URLRewrite")),
             Filter::UrlRewrite(wanted) => {

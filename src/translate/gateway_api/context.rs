@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::model::PathRewrite;
 use crate::objects::gateway_api::PathModifier;
 use crate::objects::{Kind, NamespacedName, ObjectRef};
-use crate::translate::{ClusterSource, Input};
+use crate::translate::{ClusterSource, Input, budget};
 
 use super::fault::Fault;
 use super::shown::Shown;
@@ -75,6 +75,35 @@ pub struct Made<'a> {
     pub services: BTreeSet<NamespacedName>,
     /// What is not as it says, and keeps nothing from being served.
     pub told: Vec<Fault>,
+    /// What its rules come to so far, for one host.
+    pub cost: u64,
+}
+
+impl Made<'_> {
+    /// Pays for what is about to be made.
+    ///
+    /// # Errors
+    ///
+    /// Where it would be more than one object may come to.
+    pub fn pay(&mut self, cost: u64) -> Result<(), Unserved> {
+        self.cost = self.cost.saturating_add(cost);
+        check_cost(self.cost)
+    }
+}
+
+/// That this is no more than one object may come to.
+///
+/// # Errors
+///
+/// Where it is.
+pub fn check_cost(cost: u64) -> Result<(), Unserved> {
+    match cost > budget::BASE {
+        true => Err(Unserved(format!(
+            "its rules are not served: {}",
+            budget::EXCEEDED
+        ))),
+        false => Ok(()),
+    }
 }
 
 /// A new path, as a filter says it. An empty one is as good as the root.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::model::{HeaderChange, HeaderMode, HeaderModifier, HeaderName, check_host};
 use crate::objects::gateway_api as api;
+use crate::translate::budget;
 
 use super::context::Unserved;
 
@@ -59,20 +60,26 @@ impl Changes {
     }
 
     /// These, and after them others: what the later say of a header holds.
-    pub fn then(&self, later: Self) -> Self {
-        let mut all = self.clone();
+    pub fn then(mut self, later: Self) -> Self {
         for name in &later.remove {
-            all.set.remove(name);
-            all.add.remove(name);
+            self.set.remove(name);
+            self.add.remove(name);
         }
         for name in later.set.keys() {
-            all.add.remove(name);
-            all.remove.remove(name);
+            self.add.remove(name);
+            self.remove.remove(name);
         }
-        all.set.extend(later.set);
-        all.add.extend(later.add);
-        all.remove.extend(later.remove);
-        all
+        self.set.extend(later.set);
+        self.add.extend(later.add);
+        self.remove.extend(later.remove);
+        self
+    }
+
+    /// What they cost a share that has them.
+    pub fn cost(&self) -> u64 {
+        let values = self.set.iter().chain(&self.add);
+        let values = values.map(|(name, value)| name.len() + value.len());
+        budget::headers(values.chain(self.remove.iter().map(|name| name.len())))
     }
 
     /// As the model has them: what is literal alone, and what is added.

@@ -8,8 +8,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::model::{
-    BackOff, Claimable, Filters, Forward, ForwardOptions, Forwarding, Mirror, PathRewrite,
-    Redirect, RefusedStatus, RetryPolicy, Route, RouteAction, RouteMatch,
+    BackOff, Claimable, Filters, Forward, ForwardOptions, Forwarding, Mirror, PathMatch,
+    PathRewrite, Redirect, RefusedStatus, RetryPolicy, Route, RouteAction, RouteMatch,
 };
 use crate::objects::gateway_api::{Filter, RedirectFilter, Retry, RuleBackend};
 use crate::objects::{Field, FieldRef, Kind, NamespacedName, ObjectRef};
@@ -17,7 +17,7 @@ use crate::translate::{ClusterSource, Input, backend, budget};
 
 use super::attachment::Attachment;
 use super::backends::{forwarding, mirror, shares};
-use super::context::{Carries, Made, Unserved, rewrite, twice};
+use super::context::{Carries, Made, Unserved, check_cost, rewrite, twice};
 use super::cors::cors;
 use super::duration::duration;
 use super::fault::{Fault, first_of};
@@ -89,6 +89,7 @@ impl RouteRules {
             references: Vec::new(),
             services: BTreeSet::new(),
             told: Vec::new(),
+            cost: 0,
         };
         if made.carries.is_opaque() {
             return made.opaque();
@@ -103,11 +104,10 @@ impl RouteRules {
                 };
             }
         };
-        let costs = routes.iter().map(|(_, _, route)| budget::route(route));
         Self {
             forwarding: Forwarding::default(),
             ended: Forwarding::default(),
-            cost: costs.fold(0, u64::saturating_add),
+            cost: made.cost,
             routes: routes.into(),
             clusters: made.clusters,
             references_fault: first_of(&made.references).err(),
@@ -250,16 +250,18 @@ impl Made<'_> {
         let (response_headers, added) = done.response_headers.into_model()?;
         done.filters.response_headers = added;
         let has_filters = done.filters != Filters::default();
+        let mut route = Route {
+            matches: RouteMatch::path(PathMatch::PathPrefix("/".into())),
+            action,
+            request_headers,
+            response_headers,
+            filters: has_filters.then(|| Box::new(done.filters)),
+            source,
+        };
         for (place, matches) in rule.matches.iter().enumerate() {
-            let route = Route {
-                matches: matches.clone(),
-                action: action.clone(),
-                request_headers: request_headers.clone(),
-                response_headers: response_headers.clone(),
-                filters: has_filters.then(|| Box::new(done.filters.clone())),
-                source: source.clone(),
-            };
-            routes.push((index, crate::objects::as_place(place), route));
+            route.matches.clone_from(matches);
+            self.pay(budget::route(&route))?;
+            routes.push((index, crate::objects::as_place(place), route.clone()));
         }
         Ok(())
     }
@@ -267,11 +269,13 @@ impl Made<'_> {
     fn filter(&mut self, filter: &Filter, done: &mut Done) -> Result<(), Unserved> {
         match filter {
             Filter::RequestHeaderModifier(change) => {
-                done.request_headers = done.request_headers.then(Changes::of(change)?);
+                let before = std::mem::take(&mut done.request_headers);
+                done.request_headers = before.then(Changes::of(change)?);
             }
             Filter::ResponseHeaderModifier(change) => {
                 let later = Changes::of_responses(change)?;
-                done.response_headers = done.response_headers.then(later);
+                let before = std::mem::take(&mut done.response_headers);
+                done.response_headers = before.then(later);
             }
             Filter::RequestRedirect(_) if done.redirect.is_some() => {
                 return Err(twice("RequestRedirect"));
@@ -318,6 +322,10 @@ impl Made<'_> {
             ),
             false => Default::default(),
         };
+        // Each has them before it is known what the route comes to.
+        let headers = requests.cost().saturating_add(responses.cost());
+        let count = u64::try_from(shares.shares.len()).unwrap_or(u64::MAX);
+        check_cost(headers.saturating_mul(count))?;
         let backends = shares.shares.into_iter().map(|(mut share, own)| {
             if has_options {
                 let own = own.unwrap_or_default().after(&requests, &responses)?;
