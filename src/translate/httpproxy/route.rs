@@ -280,19 +280,8 @@ fn forward(
     if let Some(own) = own {
         made.add_service(own);
     }
-    let [requests, responses] = [&mut made.requests, &mut made.responses];
-    remove_before_shares(
-        context,
-        &mut requests.literal.remove,
-        &mut shares,
-        |share| &mut share.request_headers,
-    )?;
-    remove_before_shares(
-        context,
-        &mut responses.literal.remove,
-        &mut shares,
-        |share| &mut share.response_headers,
-    )?;
+    let headers = [&mut made.requests, &mut made.responses];
+    remove_before_shares(context, headers, &mut shares)?;
     made.add_service(of_all.map(|dynamic| Headers {
         dynamic: dynamic.into_values().collect(),
         ..Headers::default()

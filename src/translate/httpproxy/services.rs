@@ -185,6 +185,16 @@ impl Backends {
 /// Where all that the shares would then remove is more than one object may come to.
 pub fn remove_before_shares(
     context: &mut Context<'_>,
+    [requests, responses]: [&mut Headers; 2],
+    shares: &mut [WeightedCluster],
+) -> Result<(), Fault> {
+    let (requests, responses) = (&mut requests.literal.remove, &mut responses.literal.remove);
+    remove_in_shares(context, requests, shares, |it| &mut it.request_headers)?;
+    remove_in_shares(context, responses, shares, |it| &mut it.response_headers)
+}
+
+fn remove_in_shares(
+    context: &mut Context<'_>,
     removed: &mut BTreeSet<Arc<str>>,
     shares: &mut [WeightedCluster],
     of: fn(&mut BackendOptions) -> &mut HeaderModifier,
