@@ -76,6 +76,10 @@ pub(super) enum Fact<'a> {
     GatewayAddresses(&'a NamespacedName),
     /// The Gateways that name an address, or have it by their status, in the order of their age.
     GatewaysAt(IpAddr),
+    /// A ListenerSet, all of it but its status.
+    ListenerSet(&'a NamespacedName),
+    /// The ListenerSets that name a Gateway, in the order of their age.
+    ListenerSets(&'a NamespacedName),
     /// A route of the Gateway API, all of it but its status.
     Route(&'a ObjectRef),
     /// What the ReferenceGrants of a namespace say.
@@ -137,6 +141,7 @@ impl<'a> Fact<'a> {
             Self::GatewayClass(name) => Some((Kind::GatewayClass, name)),
             Self::Gateway(name) | Self::GatewayAddresses(name) => Some((Kind::Gateway, name)),
             Self::BackendTlsPolicy(name) => Some((Kind::BackendTlsPolicy, name)),
+            Self::ListenerSet(name) => Some((Kind::ListenerSet, name)),
             Self::NamespaceLabels(name) => Some((Kind::Namespace, name)),
             Self::ConfigMapAuthorities(name) | Self::ConfigMap(name) => {
                 Some((Kind::ConfigMap, name))
@@ -152,6 +157,7 @@ impl<'a> Fact<'a> {
             | Self::Grants(_)
             | Self::BackendTlsPolicies(_)
             | Self::Policed(_)
+            | Self::ListenerSets(_)
             | Self::GatewaysReaching(_)
             | Self::AttachedRoutes(..)
             | Self::Delegated(..) => None,
@@ -252,6 +258,8 @@ mod tests {
                 (Fact::BackendTlsPolicy(name), Some(Kind::BackendTlsPolicy)),
                 (Fact::BackendTlsPolicies(name), None),
                 (Fact::Policed(name), None),
+                (Fact::ListenerSet(name), Some(Kind::ListenerSet)),
+                (Fact::ListenerSets(name), None),
                 (Fact::GatewaysReaching(name), None),
                 (Fact::Service(name), Some(Kind::Service)),
                 (Fact::ServiceNamed(name), None),

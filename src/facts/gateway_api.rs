@@ -241,6 +241,7 @@ impl Store {
         match object.kind {
             Kind::GatewayClass => Some(&self.gateway_class(name)?.status),
             Kind::Gateway => Some(&self.gateway(name)?.status),
+            Kind::ListenerSet => Some(&self.listener_set(name)?.status),
             Kind::BackendTlsPolicy => Some(&self.backend_tls_policy(name)?.status),
             _ => Some(&self.route_head(object)?.status),
         }

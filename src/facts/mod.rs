@@ -24,6 +24,7 @@ mod host_index;
 mod http_proxy;
 mod index;
 mod ingress;
+mod listener_set;
 mod named_services;
 mod objects;
 mod reader;
@@ -50,8 +51,9 @@ use crate::model::Host;
 use crate::objects::{
     BackendTlsPolicy, ConfigMap, EndpointSlice, Event, ExtensionService, FieldRef, Gateway,
     GatewayClass, GrpcRoute, HttpProxy, HttpRoute, Ingress, IngressClass, IngressRule, IngressTls,
-    Invalid, Kind, Metadata, Namespace, NamespacedName, Object, ObjectRef, ReferenceGrant, Secret,
-    Service, TcpRoute, TlsCertificateDelegation, TlsRoute, UdpRoute, Untyped, for_each_kind,
+    Invalid, Kind, ListenerSet, Metadata, Namespace, NamespacedName, Object, ObjectRef,
+    ReferenceGrant, Secret, Service, TcpRoute, TlsCertificateDelegation, TlsRoute, UdpRoute,
+    Untyped, for_each_kind,
 };
 
 use claimed::Claimed;
@@ -87,6 +89,8 @@ pub struct Store {
     gateways_by_address: Index<IpAddr, NamespacedName>,
     /// Namespace → its ReferenceGrants.
     grants_by_namespace: Index<Arc<str>, NamespacedName>,
+    /// Gateway → the ListenerSets that name it.
+    sets_by_gateway: Index<NamespacedName, NamespacedName>,
     /// Service → the BackendTLSPolicies that are about it.
     policies_by_service: Index<NamespacedName, NamespacedName>,
 }

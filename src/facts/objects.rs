@@ -9,9 +9,9 @@ use hashbrown::hash_table::Entry;
 
 use crate::objects::{
     BackendTlsPolicy, ConfigMap, EndpointSlice, ExtensionService, Gateway, GatewayClass, GrpcRoute,
-    HttpProxy, HttpRoute, Ingress, IngressClass, Kind, Metadata, Namespace, NamespacedName,
-    ObjectRef, ReferenceGrant, Secret, Service, TcpRoute, TlsCertificateDelegation, TlsRoute,
-    UdpRoute, for_each_kind,
+    HttpProxy, HttpRoute, Ingress, IngressClass, Kind, ListenerSet, Metadata, Namespace,
+    NamespacedName, ObjectRef, ReferenceGrant, Secret, Service, TcpRoute, TlsCertificateDelegation,
+    TlsRoute, UdpRoute, for_each_kind,
 };
 
 /// A map from a name to the object of that name. The name is in the object and nowhere else: a key of two shared

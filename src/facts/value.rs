@@ -51,6 +51,8 @@ impl Store {
             | Fact::BackendTlsPolicy(_)
             | Fact::BackendTlsPolicies(_)
             | Fact::Policed(_)
+            | Fact::ListenerSet(_)
+            | Fact::ListenerSets(_)
             | Fact::GatewaysReaching(_)
             | Fact::ConfigMapAuthorities(_)
             | Fact::ConfigMap(_)
@@ -111,6 +113,8 @@ impl Store {
                 let said = policies.map(|it| (it.metadata.seniority(), &it.targets));
                 text(&said.collect::<Vec<_>>())
             }
+            Fact::ListenerSet(name) => text(&self.listener_set(name).map(|it| it.spec())),
+            Fact::ListenerSets(gateway) => text(&self.listener_sets(gateway)),
             Fact::Policed(service) => text(&self.is_policed(service)),
             Fact::GatewaysReaching(service) => text(&self.claimed.reaching(service)),
             Fact::ConfigMapAuthorities(name) => {

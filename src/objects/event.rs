@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{
     BackendTlsPolicy, ConfigMap, EndpointSlice, ExtensionService, Gateway, GatewayClass, GrpcRoute,
-    HttpProxy, HttpRoute, Ingress, IngressClass, Kind, Metadata, Namespace, ObjectRef,
+    HttpProxy, HttpRoute, Ingress, IngressClass, Kind, ListenerSet, Metadata, Namespace, ObjectRef,
     ReferenceGrant, Secret, Service, TcpRoute, TlsCertificateDelegation, TlsRoute, UdpRoute,
     Untyped, for_each_kind,
 };

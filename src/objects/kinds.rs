@@ -41,6 +41,9 @@ macro_rules! for_each_kind {
             /// `gateway.networking.k8s.io/v1` Gateway, read where that CRD exists.
             Gateway: "gateway.networking.k8s.io/v1", "Gateway", "gateways",
                 Namespaced, Custom, gateways, gateway_api::GatewayWire<'_>;
+            /// `gateway.networking.k8s.io/v1` ListenerSet, read where that CRD exists.
+            ListenerSet: "gateway.networking.k8s.io/v1", "ListenerSet", "listenersets",
+                Namespaced, Custom, listener_sets, gateway_api::ListenerSetWire<'_>;
             /// `gateway.networking.k8s.io/v1` HTTPRoute, read where that CRD exists.
             HttpRoute: "gateway.networking.k8s.io/v1", "HTTPRoute", "httproutes",
                 Namespaced, Custom, http_routes, gateway_api::HttpRouteWire<'_>;

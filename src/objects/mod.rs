@@ -34,8 +34,8 @@ pub use event::{Event, Invalid, Object};
 pub use extension_service::{CircuitBreakerPolicy, ExtensionService, ExtensionServiceTarget};
 pub use field::{Field, FieldRef, as_place};
 pub use gateway_api::{
-    BackendTlsPolicy, Gateway, GatewayClass, GrpcRoute, HttpRoute, Namespace, ReferenceGrant,
-    TcpRoute, TlsRoute, UdpRoute,
+    BackendTlsPolicy, Gateway, GatewayClass, GrpcRoute, HttpRoute, ListenerSet, Namespace,
+    ReferenceGrant, TcpRoute, TlsRoute, UdpRoute,
 };
 pub use http_proxy::HttpProxy;
 pub use ingress::{

@@ -147,6 +147,7 @@ fn uid_of(object: &ObjectRef, statuses: &Statuses) -> Arc<str> {
         }
         Kind::GatewayClass
         | Kind::Gateway
+        | Kind::ListenerSet
         | Kind::HttpRoute
         | Kind::GrpcRoute
         | Kind::TlsRoute

@@ -33,9 +33,10 @@ use crate::status::api_call::{Failure, within};
 const TRIES: usize = 4;
 
 /// The kinds whose status is written here.
-pub(super) const KINDS: [Kind; 8] = [
+pub(super) const KINDS: [Kind; 9] = [
     Kind::GatewayClass,
     Kind::Gateway,
+    Kind::ListenerSet,
     Kind::HttpRoute,
     Kind::GrpcRoute,
     Kind::TlsRoute,

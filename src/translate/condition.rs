@@ -93,6 +93,7 @@ pub const fn has_gateway_status(kind: Kind) -> bool {
         kind,
         Kind::GatewayClass
             | Kind::Gateway
+            | Kind::ListenerSet
             | Kind::HttpRoute
             | Kind::GrpcRoute
             | Kind::TlsRoute

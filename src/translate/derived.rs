@@ -22,8 +22,8 @@ use super::above::{OnHttp, Source};
 use super::budget::Account;
 use super::certificate::Choice;
 use super::gateway_api::{
-    self, Attachment, BackendTls, Bind, BoundListener, EffectiveGateway, Policies, RouteRules,
-    Shown,
+    self, Attachment, BackendTls, Bind, BoundListener, EffectiveGateway, EffectiveParent, Policies,
+    RouteRules, Shown,
 };
 use super::ownership::{self, HostOwnership};
 use super::reading::Reading;
@@ -50,6 +50,8 @@ pub enum Derived {
     Gateway(NamespacedName),
     /// The rules of a route of the Gateway API, for Gateways that show this to back ends.
     RouteRules(ObjectRef, Shown),
+    /// The listeners that a Gateway or a ListenerSet brings.
+    Parent(ObjectRef),
     /// What is at an address and port, by the name of the listener.
     Bind(Arc<str>),
     /// To which listeners a route of the Gateway API is attached.
@@ -88,6 +90,7 @@ impl Derived {
             Self::Policies(_) | Self::BackendTls(_) => Stratum::Police,
             Self::Policy(..) => Stratum::Hold,
             Self::Gateway(_) | Self::RouteRules(..) => Stratum::Listen,
+            Self::Parent(_) => Stratum::Bring,
             Self::Bind(_) | Self::Attachment(_) => Stratum::Attach,
             Self::Hostnames(_) | Self::ListenerAt(..) => Stratum::Port,
             Self::HostnameOf(..) | Self::Owner(_) => Stratum::Own,
@@ -119,42 +122,6 @@ impl Derived {
                 input.affords_hostless(name);
                 memo.affords_hostless.hash(name)
             }
-            Self::Policies(service) => {
-                let _ = input.policies(service);
-                memo.policies.hash(service)
-            }
-            Self::BackendTls(policy) => {
-                let _ = input.backend_tls(policy);
-                memo.backend_tls.hash(policy)
-            }
-            Self::Policy(service, port) => {
-                let _ = input.policy(service, port.as_ref());
-                memo.policy.hash(&(service.clone(), port.clone()))
-            }
-            Self::Gateway(name) => {
-                let _ = input.gateway(name);
-                memo.gateways.hash(name)
-            }
-            Self::RouteRules(route, shown) => {
-                let _ = input.route_rules(route, shown);
-                memo.route_rules.hash(&(route.clone(), shown.clone()))
-            }
-            Self::Bind(name) => {
-                let _ = input.bind(name);
-                memo.binds.hash(name)
-            }
-            Self::Attachment(route) => {
-                let _ = input.attachment(route);
-                memo.attachments.hash(route)
-            }
-            Self::Hostnames(name) => {
-                let _ = input.hostnames(name);
-                memo.hostnames.hash(name)
-            }
-            Self::ListenerAt(name, hostname) => {
-                let _ = input.listener_at(name, hostname);
-                memo.listeners_at.hash(&(name.clone(), hostname.clone()))
-            }
             Self::HostnameOf(name, host) => {
                 let _ = input.hostname_of(name, host);
                 memo.hostnames_of.hash(&(name.clone(), host.clone()))
@@ -179,6 +146,72 @@ impl Derived {
                 input.affords(name, host);
                 memo.affords.hash(&(name.clone(), host.clone()))
             }
+            Self::Policies(_)
+            | Self::BackendTls(_)
+            | Self::Policy(..)
+            | Self::Gateway(_)
+            | Self::RouteRules(..)
+            | Self::Parent(_)
+            | Self::Bind(_)
+            | Self::Attachment(_)
+            | Self::Hostnames(_)
+            | Self::ListenerAt(..) => self.value_of_gateway_api(input),
+        }
+    }
+
+    /// The same of what is made for the Gateway API alone.
+    fn value_of_gateway_api(&self, input: Input<'_>) -> FactId {
+        let memo = input.memo;
+        match self {
+            Self::Policies(service) => {
+                let _ = input.policies(service);
+                memo.policies.hash(service)
+            }
+            Self::BackendTls(policy) => {
+                let _ = input.backend_tls(policy);
+                memo.backend_tls.hash(policy)
+            }
+            Self::Policy(service, port) => {
+                let _ = input.policy(service, port.as_ref());
+                memo.policy.hash(&(service.clone(), port.clone()))
+            }
+            Self::Gateway(name) => {
+                let _ = input.gateway(name);
+                memo.gateways.hash(name)
+            }
+            Self::RouteRules(route, shown) => {
+                let _ = input.route_rules(route, shown);
+                memo.route_rules.hash(&(route.clone(), shown.clone()))
+            }
+            Self::Parent(parent) => {
+                let _ = input.parent(parent);
+                memo.parents.hash(parent)
+            }
+            Self::Bind(name) => {
+                let _ = input.bind(name);
+                memo.binds.hash(name)
+            }
+            Self::Attachment(route) => {
+                let _ = input.attachment(route);
+                memo.attachments.hash(route)
+            }
+            Self::Hostnames(name) => {
+                let _ = input.hostnames(name);
+                memo.hostnames.hash(name)
+            }
+            Self::ListenerAt(name, hostname) => {
+                let _ = input.listener_at(name, hostname);
+                memo.listeners_at.hash(&(name.clone(), hostname.clone()))
+            }
+            Self::Account(_)
+            | Self::Reading(_)
+            | Self::AffordsHostless(_)
+            | Self::HostnameOf(..)
+            | Self::Owner(_)
+            | Self::OnHttp(_)
+            | Self::Choice(_)
+            | Self::Source(_)
+            | Self::Affords(..) => FactId::of(&()),
         }
     }
 }
@@ -194,6 +227,7 @@ pub struct Memo {
     policy: Once<(NamespacedName, Option<Arc<str>>), Option<NamespacedName>>,
     gateways: Once<NamespacedName, EffectiveGateway>,
     route_rules: Once<(ObjectRef, Shown), RouteRules>,
+    parents: Once<ObjectRef, EffectiveParent>,
     binds: Once<Arc<str>, Bind>,
     attachments: Once<ObjectRef, Attachment>,
     hostnames: Once<Arc<str>, Box<[Host]>>,
@@ -228,6 +262,7 @@ impl Memo {
         self.route_rules.collect(&mut made, |(route, shown)| {
             Derived::RouteRules(route, shown)
         });
+        self.parents.collect(&mut made, Derived::Parent);
         self.binds.collect(&mut made, Derived::Bind);
         self.attachments.collect(&mut made, Derived::Attachment);
         self.hostnames.collect(&mut made, Derived::Hostnames);
@@ -315,6 +350,13 @@ impl<'a> Input<'a> {
         let derived = |(route, shown)| Derived::RouteRules(route, shown);
         self.derive(&self.memo.route_rules, &key, derived, |input| {
             RouteRules::of(input, route, shown)
+        })
+    }
+
+    /// The listeners that a Gateway or a ListenerSet brings.
+    pub(super) fn parent(self, parent: &ObjectRef) -> Arc<EffectiveParent> {
+        self.derive(&self.memo.parents, parent, Derived::Parent, |input| {
+            EffectiveParent::of(input, parent)
         })
     }
 

@@ -13,6 +13,8 @@ pub enum Stratum {
     Hold,
     /// What a Gateway comes to by itself, and the rules of a route.
     Listen,
+    /// What a parent of routes brings of a Gateway's listeners.
+    Bring,
     /// What is at an address and port, and to which listeners a route is attached.
     Attach,
     /// What an object claims.

@@ -151,6 +151,9 @@ fn status(text: &mut String, status: &Status) {
         let _ = writeln!(text, "  {kind} {value}");
     }
     conditions(text, "  ", &status.conditions);
+    if status.attached_listener_sets > 0 {
+        let _ = writeln!(text, "  {} sets", status.attached_listener_sets);
+    }
     for listener in &status.listeners {
         let kinds: Vec<&str> = listener.kinds.iter().map(|(_, kind)| &**kind).collect();
         let (name, attached) = (&listener.name, listener.attached_routes);

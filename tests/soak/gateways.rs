@@ -19,6 +19,7 @@ impl Generator {
                 "listeners": self.list(3, Self::gateway_listener),
                 "addresses": self.list(2, |this| json!({"type": this.text(&["IPAddress"]), "value": this.text(&["127.9.0.1", "127.9.0.2", ""])})),
                 "infrastructure": {"labels": {"a": self.text(&["b"])}},
+                "allowedListeners": {"namespaces": {"from": self.text(&["All", "Same"])}},
                 "tls": {
                     "frontend": {"default": self.clients(), "perPort": [{"port": self.number(&[443]), "tls": self.clients()}]},
                     "backend": {"clientCertificateRef": {"name": self.text(&["cert", "gone"])}},
@@ -29,6 +30,13 @@ impl Generator {
                 "conditions": self.list(2, |this| json!({"type": this.text(&["Accepted", "Foreign"]), "status": this.text(&["True"])})),
             },
         })
+    }
+
+    pub fn listener_set(&mut self) -> Value {
+        json!({"spec": {
+            "parentRef": {"name": self.text(NAMES), "namespace": self.text(&["east", "west"])},
+            "listeners": self.list(3, Self::gateway_listener),
+        }})
     }
 
     /// What clients have to show.

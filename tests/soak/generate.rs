@@ -185,6 +185,7 @@ impl Generator {
                 | Kind::ExtensionService
                 | Kind::GatewayClass
                 | Kind::Gateway
+                | Kind::ListenerSet
                 | Kind::HttpRoute
                 | Kind::GrpcRoute
                 | Kind::TlsRoute
@@ -212,6 +213,7 @@ impl Generator {
             Kind::ExtensionService => self.extension_service(),
             Kind::GatewayClass => self.gateway_class(),
             Kind::Gateway => self.gateway(),
+            Kind::ListenerSet => self.listener_set(),
             Kind::HttpRoute => self.http_route(),
             Kind::GrpcRoute => self.grpc_route(),
             Kind::TlsRoute | Kind::TcpRoute | Kind::UdpRoute => self.opaque_route(),

@@ -79,15 +79,53 @@ fn hostname() -> impl Strategy<Value = Option<Arc<str>>> {
     prop::option::weighted(0.6, select(&HOSTS[..])).prop_map(|host| host.map(Arc::from))
 }
 
+/// Whose routes or ListenerSets may attach.
+fn namespaces() -> impl Strategy<Value = RouteNamespaces> {
+    let selector = labels().prop_map(|labels| LabelSelector {
+        labels,
+        expressions: Box::default(),
+    });
+    prop_oneof![
+        3 => Just(RouteNamespaces::All),
+        1 => Just(RouteNamespaces::Same),
+        1 => selector.prop_map(RouteNamespaces::Selector),
+    ]
+}
+
+pub fn listener_set() -> impl Strategy<Value = Object> {
+    let parent = (
+        select(&GATEWAYS[..]),
+        prop::option::weighted(0.5, select(&NAMESPACES[..])),
+    );
+    let parent = parent.prop_map(|(name, namespace)| ParentReference {
+        group: GROUP.into(),
+        kind: "Gateway".into(),
+        namespace: namespace.map(Arc::from),
+        name: name.into(),
+        section_name: None,
+        port: None,
+    });
+    let listeners = prop::collection::vec(listener(), 1..3);
+    (head(&["more", "edge"]), 0..3_i64, parent, listeners).prop_map(
+        |(metadata, generation, parent, mut listeners)| {
+            listeners.sort_by(|a, b| a.name.cmp(&b.name));
+            listeners.dedup_by(|a, b| a.name == b.name);
+            Object::ListenerSet(Arc::new(ListenerSet {
+                metadata,
+                generation,
+                parent,
+                listeners: listeners.into(),
+                status: Arc::default(),
+            }))
+        },
+    )
+}
+
 fn listener() -> impl Strategy<Value = Listener> {
     let name = select(&["one", "two", "three"][..]);
     let protocol = prop_oneof![4 => Just(("HTTP", 80)), 4 => Just(("HTTPS", 443)), 1 => Just(("HTTP", 443)), 1 => Just(("TCP", 80)), 2 => Just(("TCP", 81)), 2 => Just(("TLS", 443)), 1 => Just(("UDP", 80))];
     let secrets = prop::collection::vec(reference("Secret", &SECRETS), 0..3);
-    let namespaces = prop_oneof![
-        3 => Just(RouteNamespaces::All),
-        1 => Just(RouteNamespaces::Same),
-        1 => labels().prop_map(|labels| RouteNamespaces::Selector(LabelSelector { labels, expressions: Box::default() })),
-    ];
+    let namespaces = namespaces();
     let kinds = prop::option::weighted(
         0.2,
         select(&["HTTPRoute", "GRPCRoute", "TLSRoute", "TCPRoute"][..]),
@@ -174,6 +212,7 @@ pub fn gateway() -> impl Strategy<Value = Object> {
         (
             prop::option::weighted(0.2, reference("Secret", &SECRETS)),
             frontend(),
+            namespaces(),
         ),
     )
         .prop_map(
@@ -184,7 +223,7 @@ pub fn gateway() -> impl Strategy<Value = Object> {
                 mut listeners,
                 addresses,
                 given,
-                (client, frontend),
+                (client, frontend, allowed_listeners),
             )| {
                 listeners.sort_by(|a, b| a.name.cmp(&b.name));
                 listeners.dedup_by(|a, b| a.name == b.name);
@@ -198,7 +237,7 @@ pub fn gateway() -> impl Strategy<Value = Object> {
                     infrastructure: Infrastructure::default(),
                     client_certificate: client,
                     frontend,
-                    allows_listener_sets: false,
+                    allowed_listeners,
                     has_default_scope: false,
                     status: Arc::new(Status {
                         addresses: given.map(|it| ("IPAddress".into(), it.into())).collect(),
@@ -213,10 +252,11 @@ fn parents() -> impl Strategy<Value = Box<[ParentReference]>> {
     let namespace = prop::option::weighted(0.5, select(&NAMESPACES[..]));
     let section = prop::option::weighted(0.3, select(&["one", "two"][..]));
     let port = prop::option::weighted(0.1, Just(443));
-    let parent = (select(&GATEWAYS[..]), namespace, section, port);
-    let parent = parent.prop_map(|(name, namespace, section, port)| ParentReference {
+    let kind = prop_oneof![3 => Just("Gateway"), 1 => Just("ListenerSet")];
+    let parent = (kind, select(&GATEWAYS[..]), namespace, section, port);
+    let parent = parent.prop_map(|(kind, name, namespace, section, port)| ParentReference {
         group: GROUP.into(),
-        kind: "Gateway".into(),
+        kind: kind.into(),
         namespace: namespace.map(Arc::from),
         name: name.into(),
         section_name: section.map(Arc::from),
@@ -453,6 +493,7 @@ pub fn reference_grant() -> impl Strategy<Value = Object> {
             ("HTTPRoute", "Service"),
             ("Gateway", "Secret"),
             ("Gateway", "ConfigMap"),
+            ("ListenerSet", "Secret"),
             ("GRPCRoute", "Service"),
         ][..],
     );

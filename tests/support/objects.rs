@@ -12,8 +12,8 @@ mod gateways;
 mod http_proxies;
 
 use gateways::{
-    backend_tls_policy, gateway, gateway_class, grpc_route, http_route, namespace, reference_grant,
-    tcp_route, tls_route, udp_route,
+    backend_tls_policy, gateway, gateway_class, grpc_route, http_route, listener_set, namespace,
+    reference_grant, tcp_route, tls_route, udp_route,
 };
 use http_proxies::{extension_service, http_proxy};
 use isobath::objects::*;
@@ -415,6 +415,7 @@ fn valid(kind: Kind) -> BoxedStrategy<Object> {
         Kind::ExtensionService => extension_service().boxed(),
         Kind::GatewayClass => gateway_class().boxed(),
         Kind::Gateway => gateway().boxed(),
+        Kind::ListenerSet => listener_set().boxed(),
         Kind::HttpRoute => http_route().boxed(),
         Kind::GrpcRoute => grpc_route().boxed(),
         Kind::TlsRoute => tls_route().boxed(),
@@ -435,6 +436,7 @@ const fn weight(kind: Kind) -> u32 {
         Kind::Service | Kind::EndpointSlice | Kind::Secret => 4,
         Kind::HttpProxy | Kind::Gateway | Kind::HttpRoute => 6,
         Kind::GatewayClass
+        | Kind::ListenerSet
         | Kind::ReferenceGrant
         | Kind::GrpcRoute
         | Kind::TlsRoute

@@ -85,6 +85,7 @@ impl Kept {
             | Kind::ExtensionService
             | Kind::GatewayClass
             | Kind::Gateway
+            | Kind::ListenerSet
             | Kind::HttpRoute
             | Kind::GrpcRoute
             | Kind::TlsRoute
@@ -132,6 +133,7 @@ impl Kept {
             | Object::ExtensionService(_)
             | Object::GatewayClass(_)
             | Object::Gateway(_)
+            | Object::ListenerSet(_)
             | Object::HttpRoute(_)
             | Object::GrpcRoute(_)
             | Object::TlsRoute(_)
@@ -183,6 +185,7 @@ impl Kept {
             | Kind::ExtensionService
             | Kind::GatewayClass
             | Kind::Gateway
+            | Kind::ListenerSet
             | Kind::HttpRoute
             | Kind::GrpcRoute
             | Kind::TlsRoute

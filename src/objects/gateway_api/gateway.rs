@@ -42,8 +42,8 @@ pub struct Gateway {
     pub client_certificate: Option<ObjectReference>,
     /// `spec.tls.frontend`.
     pub frontend: FrontendTls,
-    /// Whether `spec.allowedListeners` lets any ListenerSet attach.
-    pub allows_listener_sets: bool,
+    /// `spec.allowedListeners.namespaces`: whose ListenerSets may bring listeners.
+    pub allowed_listeners: RouteNamespaces,
     /// Whether `spec.defaultScope` is other than `None`.
     pub has_default_scope: bool,
     /// What is ours of `status`.
@@ -183,11 +183,11 @@ impl Gateway {
             infrastructure,
             client_certificate,
             frontend,
-            allows_listener_sets,
+            allowed_listeners,
             has_default_scope,
             status: _,
         } = self;
-        let flags = (allows_listener_sets, has_default_scope);
+        let flags = (allowed_listeners, has_default_scope);
         let tls = (client_certificate, frontend);
         (
             metadata,

@@ -5,6 +5,7 @@
 
 mod gateway;
 mod grant;
+mod listener_set;
 mod namespace;
 mod policy;
 mod reference;
@@ -16,6 +17,7 @@ pub use gateway::{
     GatewayClass, Infrastructure, Listener, ListenerTls, RouteGroupKind, RouteNamespaces,
 };
 pub use grant::{GrantFrom, GrantTo, ReferenceGrant};
+pub use listener_set::ListenerSet;
 pub use namespace::{LabelRequirement, LabelSelector, Namespace, SelectorOperator};
 pub use policy::{AltName, BackendTlsPolicy, BackendValidation, PolicyTarget};
 pub use reference::{BackendRef, ObjectReference, ParametersReference, ParentReference};

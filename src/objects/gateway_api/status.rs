@@ -11,8 +11,10 @@ pub struct Status {
     pub conditions: Box<[StatusCondition]>,
     /// `addresses` of a Gateway: type and value.
     pub addresses: Box<[(Arc<str>, Arc<str>)]>,
-    /// `listeners` of a Gateway, as its spec has them.
+    /// `listeners` of a Gateway or a ListenerSet, as its spec has them.
     pub listeners: Box<[ListenerStatus]>,
+    /// `attachedListenerSets` of a Gateway.
+    pub attached_listener_sets: u32,
     /// `supportedFeatures` of a GatewayClass, sorted.
     pub features: Box<[Arc<str>]>,
     /// `parents` of a route, or `ancestors` of a policy, those of our controller alone, sorted: in which order they stand is also others' to say.

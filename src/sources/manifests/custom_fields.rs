@@ -261,6 +261,7 @@ mod tests {
                     "Gateway",
                     "GatewayClass",
                     "HTTPRoute",
+                    "ListenerSet",
                     "ReferenceGrant",
                     "TCPRoute",
                     "TLSRoute",

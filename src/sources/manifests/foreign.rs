@@ -71,11 +71,12 @@ pub(super) fn advice(api_version: &str, kind: &str) -> Advice {
     }
     let sentence = match (group, kind) {
         ("contour.heptio.com", "IngressRoute") => "it is older than HTTPProxy; write one",
-        (
-            "gateway.networking.k8s.io" | "gateway.networking.x-k8s.io",
-            "Gateway" | "GatewayClass" | "HTTPRoute" | "GRPCRoute" | "TLSRoute" | "TCPRoute"
-            | "UDPRoute" | "ListenerSet" | "XListenerSet" | "ReferenceGrant" | "BackendTLSPolicy",
-        ) => "the Gateway API is not served yet; write an Ingress",
+        ("gateway.networking.x-k8s.io", "XListenerSet") => {
+            "it is older than ListenerSet; write one of gateway.networking.k8s.io/v1"
+        }
+        ("gateway.networking.x-k8s.io", _) => {
+            "of the experimental channel of the Gateway API it is not served"
+        }
         (
             "traefik.io"
             | "traefik.containo.us"
@@ -213,7 +214,7 @@ mod tests {
         }
         for (version, kind) in [
             ("contour.heptio.com/v1beta1", "IngressRoute"),
-            ("gateway.networking.k8s.io/v1", "ListenerSet"),
+            ("gateway.networking.x-k8s.io/v1alpha1", "XListenerSet"),
             ("traefik.io/v1alpha1", "IngressRoute"),
             ("networking.istio.io/v1", "VirtualService"),
             ("v1", "Endpoints"),

@@ -44,6 +44,7 @@ pub(super) fn unknown(kind: Kind, object: &mut Map<String, Value>) -> Vec<Unknow
         | Kind::ExtensionService
         | Kind::GatewayClass
         | Kind::Gateway
+        | Kind::ListenerSet
         | Kind::HttpRoute
         | Kind::GrpcRoute
         | Kind::TlsRoute

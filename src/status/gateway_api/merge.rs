@@ -30,10 +30,15 @@ pub(super) fn merged(kind: Kind, current: &Value, wanted: &Status, now: &jiff::T
                 .map(|(kind, value)| json!({"type": &**kind, "value": &**value}))
                 .collect();
             status.insert("addresses".to_owned(), addresses.into());
-            let before = entries(&status, "listeners");
-            let listeners = wanted.listeners.iter();
-            let listeners: Vec<_> = listeners.map(|it| listener(it, &before, now)).collect();
-            status.insert("listeners".to_owned(), listeners.into());
+            let count = wanted.attached_listener_sets;
+            if count > 0 || status.contains_key("attachedListenerSets") {
+                status.insert("attachedListenerSets".to_owned(), count.into());
+            }
+            put_listeners(&mut status, wanted, now);
+        }
+        Kind::ListenerSet => {
+            put_conditions(&mut status, &wanted.conditions, now);
+            put_listeners(&mut status, wanted, now);
         }
         Kind::BackendTlsPolicy => {
             let ancestors = parents(&entries(&status, LISTS[1].0), LISTS[1].1, wanted, now);
@@ -50,6 +55,13 @@ pub(super) fn merged(kind: Kind, current: &Value, wanted: &Status, now: &jiff::T
 fn entries(object: &Map<String, Value>, field: &str) -> Vec<Value> {
     let entries = object.get(field).and_then(Value::as_array);
     entries.cloned().unwrap_or_default()
+}
+
+fn put_listeners(status: &mut Map<String, Value>, wanted: &Status, now: &jiff::Timestamp) {
+    let before = entries(status, "listeners");
+    let listeners = wanted.listeners.iter();
+    let listeners: Vec<_> = listeners.map(|it| listener(it, &before, now)).collect();
+    status.insert("listeners".to_owned(), listeners.into());
 }
 
 fn put_conditions(

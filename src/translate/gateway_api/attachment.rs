@@ -1,16 +1,16 @@
 //! To which listeners a route is attached, and for which names.
 
 use std::collections::BTreeSet;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::model::{Claimable, Front, Host};
 use crate::objects::gateway_api::{GROUP, ParentReference, RouteHead, RouteNamespaces};
-use crate::objects::{NamespacedName, ObjectRef};
+use crate::objects::{Kind, NamespacedName, ObjectRef};
 use crate::translate::Input;
 
 use super::effective::{BoundListener, EffectiveListener, Protocol};
 use super::fault::Fault;
-use super::gateway::EffectiveGateway;
 use super::hostname;
 use super::listener::bind_name;
 
@@ -40,7 +40,9 @@ pub struct ParentAttachment {
 /// A listener that a route is attached to.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct AttachedTo {
-    /// The object that has the listener.
+    /// The Gateway.
+    pub gateway: ObjectRef,
+    /// The object that has the listener: the Gateway, or a ListenerSet of it.
     pub parent: ObjectRef,
     /// The listener's name there.
     pub listener: Arc<str>,
@@ -93,7 +95,7 @@ impl Attachment {
     pub fn speaking(&self) -> BTreeSet<&ObjectRef> {
         let listeners = self.parents.iter().flat_map(|parent| &parent.listeners);
         let speaking = listeners.filter(|it| !it.passes_through);
-        speaking.map(|it| &it.parent).collect()
+        speaking.map(|it| &it.gateway).collect()
     }
 
     /// How many hosts it is served for.
@@ -125,15 +127,18 @@ fn attach(
     (at, parent): (usize, &ParentReference),
     left: &mut usize,
 ) -> Option<ParentAttachment> {
-    if &*parent.group != GROUP || &*parent.kind != "Gateway" {
-        return None;
-    }
+    let kind = match &*parent.kind {
+        "Gateway" if &*parent.group == GROUP => Kind::Gateway,
+        "ListenerSet" if &*parent.group == GROUP => Kind::ListenerSet,
+        _ => return None,
+    };
     let namespace = parent.namespace.as_ref().unwrap_or(&route.name.namespace);
-    let name = NamespacedName::new(namespace.clone(), parent.name.clone());
-    let gateway = input.gateway(&name);
-    if !gateway.is_ours {
-        return None;
-    }
+    let name = ObjectRef {
+        kind,
+        name: NamespacedName::new(namespace.clone(), parent.name.clone()),
+    };
+    let found = input.parent(&name);
+    let gateway = found.gateway.as_ref()?;
     let not_attached = |fault| ParentAttachment {
         at,
         fault: Some(fault),
@@ -146,9 +151,12 @@ fn attach(
             .is_none_or(|name| *name == it.name);
         is_named && parent.port.is_none_or(|port| port == it.port)
     };
-    let meant: Vec<_> = gateway.listeners.iter().filter(is_meant).collect();
+    let meant: Vec<_> = found.listeners.iter().filter(is_meant).collect();
     if meant.is_empty() {
-        let message = format!("Gateway {name} has no such listener");
+        let message = match &found.fault {
+            Some(fault) => format!("{name} has no listeners: {}", fault.message),
+            None => format!("{name} has no such listener"),
+        };
         return Some(not_attached(Fault::new("NoMatchingParent", message)));
     }
     let pairs = meant.len().saturating_mul(head.hostnames.len().max(1));
@@ -164,16 +172,22 @@ fn attach(
     let allowing: Vec<_> = meant.into_iter().filter(allows).collect();
     if allowing.is_empty() {
         let message = format!(
-            "no listener of Gateway {name} lets {}s of namespace {} attach",
+            "no listener of {name} lets {}s of namespace {} attach",
             route.kind, route.name.namespace
         );
         return Some(not_attached(Fault::new("NotAllowedByListeners", message)));
     }
     let allowing = allowing.into_iter();
-    let attached = allowing.filter_map(|listener| attached_to(&gateway, listener, head));
+    let attached = allowing.filter_map(|listener| {
+        let gateway = ObjectRef {
+            kind: Kind::Gateway,
+            name: gateway.clone(),
+        };
+        attached_to(gateway, &found.addresses, listener, head)
+    });
     let listeners: Box<[AttachedTo]> = attached.collect();
     if listeners.is_empty() {
-        let message = format!("no listener of Gateway {name} has a hostname of the route");
+        let message = format!("no listener of {name} has a hostname of the route");
         return Some(not_attached(Fault::new(
             "NoMatchingListenerHostname",
             message,
@@ -188,14 +202,15 @@ fn attach(
 
 /// `None` where the two have no name in common.
 fn attached_to(
-    gateway: &EffectiveGateway,
+    gateway: ObjectRef,
+    addresses: &[IpAddr],
     listener: &EffectiveListener,
     head: &RouteHead,
 ) -> Option<AttachedTo> {
     let hosts = common_hosts(&listener.hostname, &head.hostnames);
-    let addresses = gateway.addresses.iter();
-    let served = addresses.filter(|_| listener.fault.is_none());
+    let served = addresses.iter().filter(|_| listener.fault.is_none());
     (!hosts.is_empty()).then(|| AttachedTo {
+        gateway,
         parent: listener.parent.clone(),
         listener: listener.name.clone(),
         binds: served

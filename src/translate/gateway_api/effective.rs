@@ -36,6 +36,8 @@ pub struct EffectiveListener {
     pub fault: Option<Fault>,
     /// Whether that is another listener.
     pub is_conflicted: bool,
+    /// Whether that one was there before it, and has the port or the name.
+    pub is_late: bool,
     /// What of its references can't be used.
     pub references_fault: Option<Fault>,
     /// Listeners of the same port whose hostname has some of its names.
@@ -148,11 +150,13 @@ impl BoundListener {
 }
 
 impl EffectiveListener {
-    /// Whether names belong to it, be it served or not: one that speaks what nobody knows has those that it says.
+    /// Whether names belong to it, be it served or not: one that speaks what nobody knows has those that it says, where it is the
+    /// Gateway's own. Who brings others takes no names with them that can't be served.
     pub fn has_names(&self) -> bool {
         match self.protocol {
+            _ if self.is_late => false,
             Some(protocol) => !protocol.is_opaque(),
-            None => !self.hostname.is_any(),
+            None => self.parent.kind == Kind::Gateway && !self.hostname.is_any(),
         }
     }
 

@@ -1,7 +1,7 @@
 //! What a GatewayClass says that it supports: what is served, and nothing else.
 
 /// The names of features, sorted.
-pub const FEATURES: [&str; 48] = [
+pub const FEATURES: [&str; 49] = [
     "BackendTLSPolicy",
     "BackendTLSPolicySANValidation",
     "GRPCRoute",
@@ -44,6 +44,7 @@ pub const FEATURES: [&str; 48] = [
     "HTTPRouteRetryCodes",
     "HTTPRouteRetryConnectionError",
     "HTTPRouteSchemeRedirect",
+    "ListenerSet",
     "ReferenceGrant",
     "TCPRoute",
     "TLSRoute",

@@ -3,19 +3,20 @@
 //! Each Gateway has addresses of its own, and so never shares a port with another one: of two that name an address the one has it
 //! that had it before, and else the older. An address that is given by the holder of the lease stands in the Gateway's status before anybody binds it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use crate::model::{Claimable, Front};
-use crate::objects::NamespacedName;
-use crate::objects::gateway_api::{CONTROLLER, Gateway};
+use crate::objects::gateway_api::{CONTROLLER, Gateway, RouteNamespaces};
+use crate::objects::{Kind, NamespacedName, ObjectRef};
 use crate::translate::Input;
 
+use super::conflicts;
 use super::effective::{EffectiveListener, Transport};
 use super::fault::Fault;
-use super::frontend::has_insecure_fallback;
-use super::listener;
-use super::shown::shown;
+use super::frontend::{Frontends, has_insecure_fallback};
+use super::listener::{OfGateway, bind_name, listeners};
+use super::shown::{Shown, shown};
 
 /// What a Gateway comes to by itself. Nothing for one that is not ours.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
@@ -30,14 +31,29 @@ pub struct EffectiveGateway {
     pub address_fault: Option<Fault>,
     /// How many addresses it is still to be given.
     pub wanted_addresses: u32,
-    /// Its listeners, as written.
+    /// Its listeners, as written; then those of the sets that may bring some, oldest set first.
     pub listeners: Box<[EffectiveListener]>,
+    /// How many of them are its own.
+    pub own: usize,
+    /// The ListenerSets that name it.
+    pub sets: BTreeMap<NamespacedName, EffectiveSet>,
+    /// Where the listeners of each port and transport stand among them.
+    pub binds: BTreeMap<(u16, Transport), Box<[usize]>>,
     /// What is wrong with the certificate that back ends are to be shown.
     pub client_certificate_fault: Option<Fault>,
     /// Whether clients are let in that nobody vouches for, at whatever port.
     pub has_insecure_fallback: bool,
     /// What is not as it says, and keeps nothing from being served.
     pub told: Option<Fault>,
+}
+
+/// What a ListenerSet comes to at its Gateway.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct EffectiveSet {
+    /// Why it may bring none.
+    pub fault: Option<Fault>,
+    /// Where its listeners stand among the Gateway's: the first, and how many.
+    pub place: (usize, usize),
 }
 
 impl EffectiveGateway {
@@ -50,26 +66,49 @@ impl EffectiveGateway {
         let mut made = Self {
             is_ours: true,
             fault: fault(input, gateway),
-            listeners: listener::listeners(input, gateway, &shown),
             client_certificate_fault,
             has_insecure_fallback: has_insecure_fallback(gateway),
             told: told(gateway),
             ..Self::default()
         };
+        made.find_listeners(input, gateway, shown);
         if made.fault.is_none() {
             made.find_addresses(input, gateway);
         }
         made
     }
 
+    /// Its own listeners, as written.
+    pub fn own(&self) -> &[EffectiveListener] {
+        self.listeners.get(..self.own).unwrap_or_default()
+    }
+
+    /// Those that a set brings, as written.
+    pub fn of_set(&self, set: &EffectiveSet) -> &[EffectiveListener] {
+        let (first, count) = set.place;
+        let end = first.saturating_add(count);
+        self.listeners.get(first..end).unwrap_or_default()
+    }
+
+    /// How many sets bring a listener that is served.
+    pub fn attached_sets(&self) -> usize {
+        let sets = self.sets.values();
+        let attached = sets.filter(|set| {
+            let mut listeners = self.of_set(set).iter();
+            set.fault.is_none() && listeners.any(EffectiveListener::is_programmed)
+        });
+        attached.count()
+    }
+
     /// The addresses and ports that it listens on, and the hostnames of its listeners there.
     pub fn claims(&self) -> BTreeSet<Claimable> {
-        let accepted = self.listeners.iter().filter(|it| it.fault.is_none());
-        let binds: BTreeSet<_> = accepted.map(|it| (it.port, it.transport())).collect();
         let mut claims = BTreeSet::new();
-        for bind in binds {
+        for bind in self.binds.keys().copied() {
+            if !self.at(bind).any(|it| it.fault.is_none()) {
+                continue;
+            }
             for address in &self.addresses {
-                let name = listener::bind_name(*address, bind);
+                let name = bind_name(*address, bind);
                 let front = Front::Listener(name.clone());
                 claims.insert(Claimable::Listener(name));
                 claims.extend(self.naming(bind).map(|listener| {
@@ -83,8 +122,8 @@ impl EffectiveGateway {
 
     /// The listeners of a port and a transport, accepted or not.
     pub fn at(&self, bind: (u16, Transport)) -> impl Iterator<Item = &EffectiveListener> {
-        let listeners = self.listeners.iter();
-        listeners.filter(move |it| (it.port, it.transport()) == bind)
+        let places = self.binds.get(&bind).into_iter().flatten();
+        places.filter_map(|at| self.listeners.get(*at))
     }
 
     /// Those of them that have names there.
@@ -97,7 +136,46 @@ impl EffectiveGateway {
         self.fault.is_none()
             && !self.addresses.is_empty()
             && self.address_fault.is_none()
-            && self.listeners.iter().any(EffectiveListener::is_programmed)
+            && self.own().iter().any(EffectiveListener::is_programmed)
+    }
+
+    fn find_listeners(&mut self, input: Input<'_>, gateway: &Gateway, shown: Shown) {
+        let name = &gateway.metadata.name;
+        let of_gateway = OfGateway {
+            frontends: Frontends::of(input, gateway),
+            shown,
+        };
+        let parent = ObjectRef {
+            kind: Kind::Gateway,
+            name: name.clone(),
+        };
+        let mut all = listeners(input, &parent, &gateway.listeners, &of_gateway);
+        self.own = all.len();
+        for name in input.reader.listener_sets(name) {
+            let fault = not_allowed(input, gateway, &name)
+                .or_else(|| self.fault.as_ref().map(|_| parent_not_accepted(gateway)));
+            let first = all.len();
+            if fault.is_none()
+                && let Some(set) = input.reader.listener_set(&name)
+            {
+                let parent = ObjectRef {
+                    kind: Kind::ListenerSet,
+                    name: name.clone(),
+                };
+                all.extend(listeners(input, &parent, &set.listeners, &of_gateway));
+            }
+            let place = (first, all.len() - first);
+            self.sets.insert(name, EffectiveSet { fault, place });
+        }
+        conflicts::settle(&mut all);
+        let mut binds: BTreeMap<_, Vec<usize>> = BTreeMap::new();
+        for (at, listener) in all.iter().enumerate() {
+            let bind = (listener.port, listener.transport());
+            binds.entry(bind).or_default().push(at);
+        }
+        let binds = binds.into_iter();
+        self.binds = binds.map(|(bind, at)| (bind, at.into())).collect();
+        self.listeners = all.into();
     }
 
     fn find_addresses(&mut self, input: Input<'_>, gateway: &Gateway) {
@@ -141,6 +219,30 @@ impl EffectiveGateway {
     }
 }
 
+/// Why a ListenerSet may bring no listeners to a Gateway.
+fn not_allowed(input: Input<'_>, gateway: &Gateway, set: &NamespacedName) -> Option<Fault> {
+    let is_allowed = match &gateway.allowed_listeners {
+        RouteNamespaces::All => true,
+        RouteNamespaces::Same => set.namespace == gateway.metadata.name.namespace,
+        RouteNamespaces::Selector(selector) => {
+            selector.takes(input.reader.namespace_labels(&set.namespace))
+        }
+        RouteNamespaces::None => false,
+    };
+    (!is_allowed).then(|| {
+        let message = format!(
+            "spec.allowedListeners of Gateway {} lets no ListenerSet of namespace {} attach",
+            gateway.metadata.name, set.namespace
+        );
+        Fault::new("NotAllowed", message)
+    })
+}
+
+fn parent_not_accepted(gateway: &Gateway) -> Fault {
+    let message = format!("Gateway {} is not accepted", gateway.metadata.name);
+    Fault::new("ParentNotAccepted", message)
+}
+
 /// Whether a Gateway's class is ours.
 fn is_ours(input: Input<'_>, gateway: &Gateway) -> bool {
     let class = input.reader.gateway_class(&gateway.class_name);
@@ -175,7 +277,6 @@ fn fault(input: Input<'_>, gateway: &Gateway) -> Option<Fault> {
             gateway.addresses.iter().any(|it| it.has_routability),
             "spec.addresses[].routability",
         ),
-        (gateway.allows_listener_sets, "spec.allowedListeners"),
     ];
     let (_, field) = unserved.into_iter().find(|(is_said, _)| *is_said)?;
     let message = format!("{field} is not served yet, and so nothing of this Gateway is");

@@ -1,11 +1,9 @@
-//! The listeners of one Gateway.
-//!
-//! Two of a port that could not be told apart are both not served, and two of one port that speak what can't be spoken on one
-//! port neither. What a listener asks for that is not served yet closes it, and says so.
+//! One listener of a Gateway, its own or one that a ListenerSet brings. What it asks for that is not served closes it, and says
+//! so.
 
 use std::sync::Arc;
 
-use crate::objects::gateway_api::{GROUP, Gateway, Listener, RouteGroupKind, RouteNamespaces};
+use crate::objects::gateway_api::{GROUP, Listener, RouteGroupKind, RouteNamespaces};
 use crate::objects::{Kind, ObjectRef};
 use crate::translate::Input;
 
@@ -16,38 +14,33 @@ use super::frontend::{Frontend, Frontends};
 use super::hostname;
 use super::shown::Shown;
 
-/// The listeners of a Gateway, as written.
-pub fn listeners(input: Input<'_>, gateway: &Gateway, shown: &Shown) -> Box<[EffectiveListener]> {
-    let frontends = Frontends::of(input, gateway);
-    let mut listeners: Vec<_> = gateway
-        .listeners
-        .iter()
-        .map(|listener| EffectiveListener {
-            shown: shown.clone(),
-            ..effective(input, gateway, listener, &frontends)
-        })
-        .collect();
-    for at in 0..listeners.len() {
-        let conflict = conflict(&listeners, at);
-        let overlaps = overlaps(&listeners, at);
-        if let Some(listener) = listeners.get_mut(at) {
-            listener.overlaps = overlaps;
-            if conflict.is_some() && listener.fault.is_none() {
-                listener.fault = conflict;
-                listener.is_conflicted = true;
-            }
-        }
-    }
-    listeners.into()
+/// What holds for all listeners of a Gateway, whoever brings them.
+pub struct OfGateway {
+    /// What clients have to show.
+    pub frontends: Frontends,
+    /// What back ends are shown.
+    pub shown: Shown,
+}
+
+/// The listeners that an object brings, as written, each by itself.
+pub fn listeners(
+    input: Input<'_>,
+    parent: &ObjectRef,
+    written: &[Listener],
+    of_gateway: &OfGateway,
+) -> Vec<EffectiveListener> {
+    let listeners = written.iter();
+    listeners
+        .map(|listener| effective(input, parent, listener, of_gateway))
+        .collect()
 }
 
 fn effective(
     input: Input<'_>,
-    gateway: &Gateway,
+    parent: &ObjectRef,
     listener: &Listener,
-    frontends: &Frontends,
+    of_gateway: &OfGateway,
 ) -> EffectiveListener {
-    let name = &gateway.metadata.name;
     let tls = listener.tls.as_ref();
     let protocol = Protocol::new(
         &listener.protocol,
@@ -60,22 +53,19 @@ fn effective(
     let mut served = none;
     if protocol.is_some_and(Protocol::ends_tls) {
         let references = tls.map_or(&[][..], |tls| &tls.certificates);
-        let from = ("Gateway", &name.namespace);
+        let from = (parent.kind.name(), &parent.name.namespace);
         let (found, fault) = certificates(input, from, references);
         served = found;
         faults.extend(fault);
     }
     // What is said of a port is said of HTTPS alone.
     let frontend = match protocol {
-        Some(Protocol::Https) => frontends.at(listener.port),
+        Some(Protocol::Https) => of_gateway.frontends.at(listener.port),
         _ => &Frontend::default(),
     };
     faults.extend(frontend.references.iter().cloned());
     EffectiveListener {
-        parent: ObjectRef {
-            kind: Kind::Gateway,
-            name: name.clone(),
-        },
+        parent: parent.clone(),
         name: listener.name.clone(),
         port: listener.port,
         protocol,
@@ -84,9 +74,10 @@ fn effective(
         namespaces: listener.allowed_routes.namespaces.clone(),
         certificates: served,
         clients: frontend.clients.clone(),
-        shown: Shown::default(),
+        shown: of_gateway.shown.clone(),
         fault: fault(listener, protocol).or_else(|| frontend.fault.clone()),
         is_conflicted: false,
+        is_late: false,
         references_fault: first_of(&faults).err(),
         overlaps: false,
     }
@@ -149,55 +140,6 @@ fn fault(listener: &Listener, protocol: Option<Protocol>) -> Option<Fault> {
         return Some(Fault::new("UnsupportedValue", message));
     }
     None
-}
-
-/// Which other listener of the port a listener can't stand beside.
-fn conflict(listeners: &[EffectiveListener], at: usize) -> Option<Fault> {
-    let listener = listeners.get(at)?;
-    let protocol = listener.protocol?;
-    let others = listeners.iter().enumerate();
-    let bind = (listener.port, listener.transport());
-    let others =
-        others.filter(|(place, other)| *place != at && (other.port, other.transport()) == bind);
-    let mut hostname = None;
-    for (_, other) in others {
-        let Some(others_protocol) = other.protocol else {
-            continue;
-        };
-        let port = listener.port;
-        let is_by_name = protocol.is_by_name() && others_protocol.is_by_name();
-        if others_protocol != protocol && !is_by_name {
-            let message = format!(
-                "listener {} speaks another protocol on port {port}: neither of the two is served",
-                other.name
-            );
-            return Some(Fault::new("ProtocolConflict", message));
-        }
-        if other.hostname == listener.hostname {
-            let message = format!(
-                "listener {} has the same hostname on port {port}: neither of the two is served",
-                other.name
-            );
-            hostname = Some(Fault::new("HostnameConflict", message));
-        }
-    }
-    hostname
-}
-
-/// Whether another listener by TLS of the port is for some of the names.
-fn overlaps(listeners: &[EffectiveListener], at: usize) -> bool {
-    let Some(listener) = listeners.get(at) else {
-        return false;
-    };
-    let is_tls = |it: &EffectiveListener| it.protocol == Some(Protocol::Https);
-    let mut others = listeners.iter().enumerate();
-    is_tls(listener)
-        && others.any(|(place, other)| {
-            place != at
-                && is_tls(other)
-                && other.port == listener.port
-                && hostname::common(&other.hostname, &listener.hostname).is_some()
-        })
 }
 
 /// The name of the listener of the model for an address and a port.

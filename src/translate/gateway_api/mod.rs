@@ -1,4 +1,4 @@
-//! The Gateway API as a [`Language`]: GatewayClass, Gateway, HTTPRoute, GRPCRoute, TLSRoute, TCPRoute,
+//! The Gateway API as a [`Language`]: GatewayClass, Gateway, ListenerSet, HTTPRoute, GRPCRoute, TLSRoute, TCPRoute,
 //! UDPRoute, ReferenceGrant and BackendTLSPolicy.
 //!
 //! | unit | reads | comes to |
@@ -7,6 +7,7 @@
 //! | [`bind`]: an address and port | the Gateway that has the address | the listeners there, by their hostnames |
 //! | [`backend_tls`]: a policy | its ConfigMaps | how the Services that it is about are spoken to |
 //! | [`rules`]: a route | Services with their policies, grants | its routes and clusters, whatever listener they are served on |
+//! | [`parent`]: a Gateway or a ListenerSet | the Gateway | the listeners that it brings |
 //! | [`attachment`]: a route | its parents, labels of its namespace | the listeners that it is attached to, and for which names |
 //! | [`virtual_host`]: a host at an address and port | what is there, and the routes that are attached there for it or for a name that covers it | a virtual host |
 //!
@@ -16,7 +17,9 @@
 //! # Decided where the specification leaves it open
 //!
 //! - Each Gateway has addresses of its own ([`GatewayOptions::addresses`]). Of two that name one it is whose status has it, and else the older's.
-//! - Two listeners of one Gateway that can't stand beside each other are both not served.
+//! - Two listeners of one Gateway that can't stand beside each other are both not served. One of a ListenerSet that comes too late
+//!   has nothing on the port.
+//! - A route of a ListenerSet that is not accepted has no matching parent.
 //! - A regular expression as a path comes after exact paths and before prefixes ([`crate::model::order`]).
 //! - An HTTPRoute and a GRPCRoute may have one hostname; calls of gRPC are tried first.
 //! - What is asked for that is not served closes the route or the listener, and says so: nothing is skipped.
@@ -30,7 +33,7 @@
 //!
 //! # Not built yet
 //!
-//! Gateways that share the fleet's addresses and ports or have a Service of their own; ListenerSets; the Service that carries
+//! Gateways that share the fleet's addresses and ports or have a Service of their own; the Service that carries
 //! the labels of a Gateway's infrastructure.
 
 mod ancestors;
@@ -39,6 +42,7 @@ mod backend_tls;
 mod backends;
 mod bind;
 mod certificates;
+mod conflicts;
 mod context;
 mod cors;
 mod duration;
@@ -54,6 +58,7 @@ mod hostname;
 mod listener;
 mod matches;
 mod options;
+mod parent;
 mod rules;
 mod shown;
 mod status;
@@ -76,6 +81,7 @@ pub use effective::BoundListener;
 pub use gateway::EffectiveGateway;
 pub use hostname::covers;
 pub use options::GatewayOptions;
+pub use parent::EffectiveParent;
 pub use rules::RouteRules;
 pub use shown::Shown;
 
@@ -88,6 +94,7 @@ impl Language for GatewayApiLanguage {
         &[
             Kind::GatewayClass,
             Kind::Gateway,
+            Kind::ListenerSet,
             Kind::HttpRoute,
             Kind::GrpcRoute,
             Kind::TlsRoute,
@@ -139,6 +146,7 @@ impl Language for GatewayApiLanguage {
         match object.kind {
             Kind::GatewayClass => status::of_class(input, object),
             Kind::Gateway => status::of_gateway(input, object),
+            Kind::ListenerSet => status::of_listener_set(input, object),
             Kind::BackendTlsPolicy => status::of_policy(input, object),
             _ => status::of_route(input, object),
         }

@@ -17,6 +17,7 @@ use super::effective::{EffectiveListener, Protocol};
 use super::fault::Fault;
 use super::features::FEATURES;
 use super::gateway::EffectiveGateway;
+use super::parent::EffectiveParent;
 use super::shown::Shown;
 
 /// Conditions about one generation of an object.
@@ -114,7 +115,7 @@ pub fn of_gateway(input: Input<'_>, object: &ObjectRef) -> Option<WantedStatus> 
         "It is published to every Envoy",
     );
     let unresolved = gateway
-        .listeners
+        .own()
         .iter()
         .find(|it| it.references_fault.is_some());
     let unresolved = gateway.client_certificate_fault.clone().or_else(|| {
@@ -132,8 +133,13 @@ pub fn of_gateway(input: Input<'_>, object: &ObjectRef) -> Option<WantedStatus> 
         let kind = "InsecureFrontendValidationMode";
         conditions.set(kind, status, "ConfigurationChanged", message);
     }
-    let listeners = gateway.listeners.iter();
-    let listeners = listeners.map(|it| of_listener(input, &gateway, it, generation));
+    let at = Place {
+        is_accepted: gateway.fault.is_none(),
+        has_address: !gateway.addresses.is_empty(),
+        generation,
+    };
+    let listeners = gateway.own().iter();
+    let listeners = listeners.map(|it| of_listener(input, it, &at));
     let addresses = gateway.addresses.iter();
     let addresses = addresses.map(|it| ("IPAddress".into(), it.to_string().into()));
     Some(WantedStatus {
@@ -141,10 +147,75 @@ pub fn of_gateway(input: Input<'_>, object: &ObjectRef) -> Option<WantedStatus> 
             conditions: conditions.sorted(),
             addresses: addresses.collect(),
             listeners: listeners.collect(),
+            attached_listener_sets: u32::try_from(gateway.attached_sets()).unwrap_or(u32::MAX),
             ..Status::default()
         },
         wanted_addresses: gateway.wanted_addresses,
     })
+}
+
+/// The status of a ListenerSet; `None` for one whose Gateway is not ours.
+pub fn of_listener_set(input: Input<'_>, object: &ObjectRef) -> Option<WantedStatus> {
+    let parent = input.parent(object);
+    parent.gateway.as_ref()?;
+    let generation = input.reader.listener_set(&object.name)?.generation;
+    let mut conditions = Conditions::of(generation);
+    let (accepted, programmed) = match of_set(&parent) {
+        Ok((reason, message)) if parent.addresses.is_empty() => {
+            let fault = Fault::new("Pending", "its Gateway has no address");
+            (Ok((reason, message)), Some(fault))
+        }
+        Ok(accepted) => (Ok(accepted), None),
+        Err(fault) => (Err(fault.clone()), Some(fault)),
+    };
+    match accepted {
+        Ok((reason, message)) => {
+            conditions.set("Accepted", ConditionStatus::True, reason, message);
+        }
+        Err(fault) => conditions.holds("Accepted", Some(&fault), ""),
+    }
+    conditions.holds(
+        "Programmed",
+        programmed.as_ref(),
+        "It is published to every Envoy",
+    );
+    let at = Place {
+        is_accepted: true,
+        has_address: !parent.addresses.is_empty(),
+        generation,
+    };
+    let listeners = parent.listeners.iter();
+    let listeners = listeners.map(|it| of_listener(input, it, &at));
+    Some(WantedStatus {
+        status: Status {
+            conditions: conditions.sorted(),
+            listeners: listeners.collect(),
+            ..Status::default()
+        },
+        wanted_addresses: 0,
+    })
+}
+
+/// Whether a ListenerSet is accepted: one of its listeners has to be served.
+fn of_set(parent: &EffectiveParent) -> Result<(&'static str, &'static str), Fault> {
+    if let Some(fault) = &parent.fault {
+        return Err(fault.clone());
+    }
+    let mut listeners = parent.listeners.iter();
+    if listeners.all(EffectiveListener::is_programmed) {
+        return Ok(("Accepted", "It is valid"));
+    }
+    let mut listeners = parent.listeners.iter();
+    match listeners.any(EffectiveListener::is_programmed) {
+        true => Ok((
+            "ListenersNotValid",
+            "Some of its listeners can't be served as they are",
+        )),
+        false => Err(Fault::new(
+            "ListenersNotValid",
+            "None of its listeners can be served as it is",
+        )),
+    }
 }
 
 /// That something holds, and what is not as the object says.
@@ -161,10 +232,10 @@ fn accepted(gateway: &EffectiveGateway) -> Result<(&'static str, &'static str), 
         return Err(fault.clone());
     }
     let is_accepted = |listener: &EffectiveListener| listener.fault.is_none();
-    if gateway.listeners.iter().all(is_accepted) {
+    if gateway.own().iter().all(is_accepted) {
         return Ok(("Accepted", "It is valid"));
     }
-    match gateway.listeners.iter().any(is_accepted) {
+    match gateway.own().iter().any(is_accepted) {
         true => Ok((
             "ListenersNotValid",
             "Some of its listeners are not accepted",
@@ -176,17 +247,24 @@ fn accepted(gateway: &EffectiveGateway) -> Result<(&'static str, &'static str), 
     }
 }
 
-fn of_listener(
-    input: Input<'_>,
-    gateway: &EffectiveGateway,
-    listener: &EffectiveListener,
+/// Where a listener is told of.
+struct Place {
+    /// Whether whoever has it is accepted.
+    is_accepted: bool,
+    /// Whether its Gateway has an address.
+    has_address: bool,
+    /// The generation of whoever has it.
     generation: i64,
-) -> ListenerStatus {
-    let mut conditions = Conditions::of(generation);
+}
+
+fn of_listener(input: Input<'_>, listener: &EffectiveListener, at: &Place) -> ListenerStatus {
+    let mut conditions = Conditions::of(at.generation);
     conditions.holds("Accepted", listener.fault.as_ref(), "It is valid");
-    let programmed = if gateway.fault.is_some() || !listener.is_programmed() {
+    let programmed = if listener.is_late {
+        listener.fault.clone()
+    } else if !at.is_accepted || !listener.is_programmed() {
         Some(Fault::new("Invalid", "it can't be served as it is"))
-    } else if gateway.addresses.is_empty() {
+    } else if !at.has_address {
         Some(Fault::new("Pending", "its Gateway has no address"))
     } else {
         None
@@ -329,22 +407,18 @@ pub fn problems(input: Input<'_>, object: &ObjectRef) -> Vec<Problem> {
                 &gateway.client_certificate_fault,
                 &gateway.told,
             ];
-            let listeners = gateway.listeners.iter();
-            let of_listeners = listeners.flat_map(|it| {
-                let faults = [&it.fault, &it.references_fault].into_iter().flatten();
-                faults.map(|fault| {
-                    Fault::new(
-                        fault.reason,
-                        format!("listener {}: {}", it.name, fault.message),
-                    )
-                })
-            });
+            let of_listeners = of_listeners(gateway.own());
             let own = own.into_iter().flatten().cloned();
             // That it waits for its address is no fault of its owner's.
             let is_told = |fault: &Fault| {
                 gateway.wanted_addresses == 0 || fault.reason != "AddressNotAssigned"
             };
             own.filter(is_told).chain(of_listeners).collect()
+        }
+        Kind::ListenerSet => {
+            let parent = input.parent(object);
+            let own = parent.fault.iter().cloned();
+            own.chain(of_listeners(&parent.listeners)).collect()
         }
         Kind::HttpRoute | Kind::GrpcRoute | Kind::TlsRoute | Kind::TcpRoute | Kind::UdpRoute => {
             let attachment = input.attachment(object);
@@ -365,6 +439,17 @@ pub fn problems(input: Input<'_>, object: &ObjectRef) -> Vec<Problem> {
     faults
         .map(|fault| Problem::new(object.clone(), fault.reason, fault.message))
         .collect()
+}
+
+/// What is wrong with each of some listeners.
+fn of_listeners(listeners: &[EffectiveListener]) -> impl Iterator<Item = Fault> {
+    listeners.iter().flat_map(|it| {
+        let faults = [&it.fault, &it.references_fault].into_iter().flatten();
+        faults.map(|fault| {
+            let message = format!("listener {}: {}", it.name, fault.message);
+            Fault::new(fault.reason, message)
+        })
+    })
 }
 
 /// What is wrong with a policy. Of one that nobody reads nothing is told but that it is wrong as a whole.

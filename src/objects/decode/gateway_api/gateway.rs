@@ -93,7 +93,7 @@ struct SpecWire<'a> {
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
-struct ListenerWire<'a> {
+pub(super) struct ListenerWire<'a> {
     name: Option<Kept>,
     hostname: Option<Kept>,
     port: Option<Whole>,
@@ -228,16 +228,7 @@ impl<'a> Wire<'a> for GatewayWire<'a> {
         let Struct(spec) = present(at, self.spec)?;
         let class_name = present(at.of("gatewayClassName"), spec.gateway_class_name)?;
         let class_name = some(at.of("gatewayClassName"), Some(class_name))?;
-        let listeners = present(at.of("listeners"), spec.listeners).map(Some)?;
-        not_empty(at.of("listeners"), &listeners)?;
-        let listeners = each_of(at.of("listeners"), listeners, listener)?;
-        for (index, listener) in listeners.iter().enumerate() {
-            let mut before = listeners.iter().take(index);
-            if before.any(|it| it.name == listener.name) {
-                let at = at.of("listeners");
-                return Err(duplicate(at.item(index), &listener.name));
-            }
-        }
+        let listeners = listeners(at.of("listeners"), spec.listeners)?;
         let Struct(tls) = spec.tls.unwrap_or_default();
         let Struct(backend) = tls.backend.unwrap_or_default();
         let of_tls = at.of("tls");
@@ -259,12 +250,34 @@ impl<'a> Wire<'a> for GatewayWire<'a> {
                 secret,
             )?,
             frontend: perhaps(of_tls.of("frontend"), tls.frontend, frontend)?.unwrap_or_default(),
-            allows_listener_sets: sets
-                .is_some_and(|Struct(it)| it.from.is_some_and(|Kept(from)| &*from != "None")),
+            allowed_listeners: match sets {
+                Some(Struct(NamespacesWire { from: None, .. })) | None => RouteNamespaces::None,
+                Some(Struct(wire)) => {
+                    let at = at.of("allowedListeners");
+                    namespaces(at.of("namespaces"), wire)?
+                }
+            },
             has_default_scope: spec.default_scope.is_some_and(|Kept(it)| &*it != "None"),
             status: status(self.status),
         })))
     }
+}
+
+/// At least one, each of a name of its own.
+pub(super) fn listeners(
+    at: At<'_>,
+    field: Option<List<Struct<ListenerWire<'_>>>>,
+) -> Result<Box<[Listener]>, FieldError> {
+    let listeners = present(at, field).map(Some)?;
+    not_empty(at, &listeners)?;
+    let listeners = each_of(at, listeners, listener)?;
+    let mut names = BTreeSet::new();
+    for (index, listener) in listeners.iter().enumerate() {
+        if !names.insert(&listener.name) {
+            return Err(duplicate(at.item(index), &listener.name));
+        }
+    }
+    Ok(listeners)
 }
 
 fn listener(at: At<'_>, wire: ListenerWire<'_>) -> Result<Listener, FieldError> {

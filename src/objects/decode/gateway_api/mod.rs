@@ -5,6 +5,7 @@
 
 mod gateway;
 mod grant;
+mod listener_set;
 mod namespace;
 mod policy;
 mod reference;
@@ -14,6 +15,7 @@ mod status;
 
 pub(super) use gateway::{GatewayClassWire, GatewayWire};
 pub(super) use grant::ReferenceGrantWire;
+pub(super) use listener_set::ListenerSetWire;
 pub(super) use namespace::NamespaceWire;
 pub(super) use policy::BackendTlsPolicyWire;
 pub(super) use route::{GrpcRouteWire, HttpRouteWire, TcpRouteWire, TlsRouteWire, UdpRouteWire};

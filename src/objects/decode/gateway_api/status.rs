@@ -15,6 +15,7 @@ wires! {
         conditions: List<Struct<ConditionWire>>,
         addresses: List<Struct<AddressWire>>,
         listeners: List<Struct<ListenerWire>>,
+        attached_listener_sets: Whole,
         supported_features: List<Struct<NamedWire>>,
         parents: List<Struct<ParentStatusWire>>,
         ancestors: List<Struct<AncestorWire>>,
@@ -96,6 +97,10 @@ pub(super) fn status(wire: Option<Struct<StatusWire>>) -> Arc<Status> {
             .map(|it| (text(it.kind), text(it.value)))
             .collect(),
         listeners: items(wire.listeners).map(listener).collect(),
+        attached_listener_sets: {
+            let Whole(count) = wire.attached_listener_sets.unwrap_or_default();
+            u32::try_from(count).unwrap_or_default()
+        },
         features: items(wire.supported_features)
             .map(|it| text(it.name))
             .collect(),

@@ -116,7 +116,8 @@ fn a_gateway_with_everything() {
         }),
     );
     let listener = &made.listeners[0];
-    assert!(listener.has_filters && made.allows_listener_sets);
+    assert!(listener.has_filters);
+    assert_eq!(made.allowed_listeners, RouteNamespaces::All);
     let tls = listener.tls.as_ref().unwrap();
     assert_eq!(
         (&*tls.certificates[0].kind, tls.option.as_deref()),
@@ -518,5 +519,67 @@ fn what_the_schema_refuses_of_what_clients_show() {
             "tls": {"frontend": frontend},
         });
         check_refused(Kind::Gateway, &spec, &format!("{at}.{expected}"));
+    }
+}
+
+/// Its listeners are as a Gateway's, and its parent is a Gateway where nothing else is said.
+#[test]
+fn a_listener_set_brings_listeners() {
+    let listener = json!({"name": "web", "port": 443, "protocol": "HTTPS", "hostname": "*.a.test"});
+    let of = |parent: Value| {
+        let spec = json!({"parentRef": parent, "listeners": [listener]});
+        match decoded(
+            Kind::ListenerSet,
+            &spec,
+            &json!({"listeners": [{"name": "web", "attachedRoutes": 2}]}),
+        ) {
+            Object::ListenerSet(set) => (*set).clone(),
+            other => panic!("{other:?}"),
+        }
+    };
+    let made = of(json!({"name": "edge"}));
+    assert_eq!((made.generation, made.listeners[0].port), (7, 443));
+    assert_eq!(made.status.listeners[0].attached_routes, 2);
+    for (parent, expected) in [
+        (json!({"name": "edge"}), Some("default/edge")),
+        (
+            json!({"name": "edge", "namespace": "infra", "kind": "Gateway", "group": GROUP}),
+            Some("infra/edge"),
+        ),
+        (
+            json!({"name": "edge", "kind": "Service", "group": ""}),
+            None,
+        ),
+    ] {
+        let gateway = of(parent).gateway().map(|name| name.to_string());
+        assert_eq!(gateway.as_deref(), expected);
+    }
+    for (spec, expected) in [
+        (
+            json!({"listeners": [listener]}),
+            "spec.parentRef: Required value",
+        ),
+        (
+            json!({"parentRef": {}, "listeners": [listener]}),
+            "spec.parentRef.name: Required value",
+        ),
+        (
+            json!({"parentRef": {"name": "edge"}}),
+            "spec.listeners: Required value",
+        ),
+        (
+            json!({"parentRef": {"name": "edge"}, "listeners": []}),
+            "spec.listeners: Invalid value: 0",
+        ),
+        (
+            json!({"parentRef": {"name": "edge"}, "listeners": [listener, listener]}),
+            "spec.listeners[1]: Duplicate value: \"web\"",
+        ),
+        (
+            json!({"parentRef": {"name": "edge"}, "listeners": [{"name": "web", "protocol": "HTTP"}]}),
+            "spec.listeners[0].port: Required value",
+        ),
+    ] {
+        check_refused(Kind::ListenerSet, &spec, expected);
     }
 }

@@ -28,6 +28,19 @@ pub const TYPES: &[(&str, &str)] = &[
         "name hostname port protocol tls:ListenerTLSConfig allowedRoutes:AllowedRoutes filters:ListenerFilters",
     ),
     (
+        "ListenerSet",
+        "apiVersion kind metadata:ObjectMeta spec:ListenerSetSpec status",
+    ),
+    (
+        "ListenerSetSpec",
+        "parentRef:BackendObjectParent listeners:ListenerEntry",
+    ),
+    ("BackendObjectParent", "group kind name namespace"),
+    (
+        "ListenerEntry",
+        "name hostname port protocol tls:ListenerTLSConfig allowedRoutes:AllowedRoutes",
+    ),
+    (
         "ListenerTLSConfig",
         "mode certificateRefs:SecretObjectReference options",
     ),
