@@ -470,3 +470,24 @@ fn of_policy_alone(input: Input<'_>, object: &ObjectRef) -> Vec<Fault> {
     let own = own.chain(&made.references_fault).cloned();
     fault.into_iter().chain(own).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A message that the schema does not take is cut before anybody asks whether it is to be written: else it never settles.
+    #[test]
+    fn a_message_is_as_long_as_the_schema_lets_it_be() {
+        for (length, expected) in [(8, 8), (MOST_MESSAGE, MOST_MESSAGE), (99_999, MOST_MESSAGE)] {
+            let mut conditions = Conditions::of(1);
+            let fault = Fault::new("Invalid", "x".repeat(length));
+            conditions.holds("Accepted", Some(&fault), "");
+            let lengths: Vec<usize> = conditions
+                .sorted()
+                .iter()
+                .map(|it| it.message.len())
+                .collect();
+            assert_eq!(lengths, [expected]);
+        }
+    }
+}
