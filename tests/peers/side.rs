@@ -25,8 +25,9 @@ use crate::support::stand::bootstrap;
 
 /// What both publish.
 pub(crate) const ADDRESS: &str = "192.0.2.1";
-/// How long a change may take to be answered and told.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// How long a change may take to be answered and told: several times what one ask may take ([`Asker`]), as a server of HTTP that is
+/// about to be one of TCP answers no text that is not HTTP.
+const PATIENCE: Duration = Duration::from_secs(30);
 /// The same where a row says that Contour never answers so.
 const SHORT_PATIENCE: Duration = Duration::from_secs(3);
 /// How long all of the first objects may take to be told of.
