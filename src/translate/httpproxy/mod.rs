@@ -5,9 +5,10 @@
 //!
 //! # Decided where Contour leaves it to chance, or is wrong
 //!
-//! The numbers are those of the list that the rules were taken from.
+//! Eighteen points, before the code was written:
 //!
-//! 1. *What is on.* The kinds are read where their definitions are installed. Served are proxies of a class of ours, as Ingresses are.
+//! 1. *What is on.* The kinds are read where their definitions are installed. Served are proxies of a class of ours, as Ingresses are;
+//!    without `--ingress-class` also those that name no class.
 //! 2. *Several roots of one host.* The oldest is served, and the others are told in Contour's words (Contour serves none of them, so
 //!    that anybody takes anybody down).
 //! 3. *A bad route* ends its proxy and what that includes, as in Contour: its status says so, and people read that.
@@ -18,12 +19,24 @@
 //! 6. *The order of routes* is total ([`crate::model::order`]), and Contour's wherever that is one. Equal conditions are equal in
 //!    whatever order they are written: the later holds.
 //! 7. *Defaults of a route* are Contour's: 15 s for the response, no retries, WebSocket only where it is enabled, and the route's
-//!    headers before the service's. What a listener does is ours: paths are normalised, a trailing dot of a host is none.
-//!    A retry count of -1 is none, as documented.
-//! 8. *Redirects to HTTPS* are of routes, as in Contour; a host that has a route for every path redirects every path.
-//! 9. *Includes* are bounded, and a missing one answers 502 where its requests are, however deep it is nested.
-//! 10. *Replaced prefixes* never double a slash, and `/api/` does not take `/apix`.
-//! 11. *Addresses* hold for redirects and direct responses of a route, too.
+//!    headers before the service's. What a listener does is ours: paths are normalised, a trailing dot of a host is none, redirects to
+//!    HTTPS are of every path where there is a route for every path. A retry count of -1 is none, as documented.
+//! 8. *Compression* is off. What is answered from secrets and input together would leak by its length.
+//! 9. *Filters* that a proxy uses are in every manager from the first, disabled, and come with its routes: no listener changes
+//!    ([`crate::envoy`]). Providers of tokens, too.
+//! 10. *Keys of tokens* are fetched by Envoy, of names of the outside only, as those of ExternalName Services; never of addresses.
+//! 11. *An ExtensionService* of another namespace is taken without its owner's word, as in Contour. Its cluster is one for all of its
+//!     Services, by weight.
+//! 12. *Global rate limits* are the operator's flags; a policy without a service is a warning.
+//! 13. *Clients' certificates* are a part of the TLS server. Hosts of one certificate that ask for other authorities are other servers,
+//!     and a request that comes over the wrong one is 421. Authorities and revocations come by SDS.
+//! 14. *What the operator configures* is a flag each. Contour's file is converted once (`isobath migrate`), and never watched.
+//! 15. *Cookies* are rewritten by a script that is the same for all, with the policies as its data. The order of attributes is fixed.
+//! 16. *Clusters* have names that tell every setting ([`crate::model`]): no two routes share one by chance.
+//! 17. *Bounds.* Includes are bounded in depth, and all that a proxy multiplies in its budget, before it is made. A missing include
+//!     answers 502 where its requests are, however deep it is nested. Replaced prefixes never double a slash, and `/api/` does not take
+//!     `/apix`. Addresses hold for redirects and direct responses of a route, too.
+//! 18. *Statuses* are written by the lease holder, one patch for what changed of an object.
 
 mod authorization;
 mod balancing;
