@@ -43,14 +43,103 @@ pub(crate) const TABLES: &[(&str, &str)] = &[
 ];
 /// With `--allow-external-names` and a trusted hop.
 pub(crate) const EXTERNAL_NAMES: &str = include_str!("rows/external-names.txt");
+/// Its flags.
+pub(crate) const EXTERNAL_NAMES_FLAGS: &[&str] =
+    &["--allow-external-names", "--envoy-trusted-hops", "1"];
 /// With authorization for all, and more that Contour's operator may configure.
 pub(crate) const CONFIGURED: &str = include_str!("rows/configured.txt");
+/// Its flags.
+pub(crate) const CONFIGURED_FLAGS: &[&str] = &[
+    "--global-ext-auth-extension",
+    "team1/gauth",
+    "--global-ext-auth-context",
+    "g=1",
+    "--disable-permit-insecure",
+    "--envoy-merge-slashes",
+    "false",
+    "--envoy-server-header",
+    "overwrite",
+    "--envoy-idle-timeout",
+    "60s",
+    "--envoy-max-connection-duration",
+    "1h",
+    "--envoy-delayed-close-timeout",
+    "2s",
+    "--envoy-connection-shutdown-grace-period",
+    "10s",
+    "--envoy-max-requests-per-connection",
+    "1000",
+    "--envoy-http2-max-concurrent-streams",
+    "50",
+    "--envoy-upstream-connect-timeout",
+    "5s",
+    "--envoy-upstream-max-requests-per-connection",
+    "100",
+    "--envoy-upstream-buffer-limit",
+    "1048576",
+    "--envoy-dns-lookup-family",
+    "all",
+    "--circuit-breakers-max-connections",
+    "1000",
+    "--circuit-breakers-max-retries",
+    "3",
+    "--upstream-tls-minimum-protocol-version",
+    "1.3",
+    "--upstream-tls-cipher-suites",
+    "ECDHE-RSA-AES128-GCM-SHA256",
+    "--tls-minimum-protocol-version",
+    "1.3",
+    "--default-http-versions",
+    "HTTP/1.1",
+    "--rate-limit-service-extension",
+    "hp/rls",
+    "--rate-limit-service-default-policy",
+    r#"{"descriptors":[{"entries":[{"genericKey":{"value":"default"}}]}]}"#,
+];
 /// With header policies for all, and a certificate that endpoints are shown.
 pub(crate) const OF_ALL: &str = include_str!("rows/of-all.txt");
+/// Its flags.
+pub(crate) const OF_ALL_FLAGS: &[&str] = &[
+    "--tls-envoy-client-certificate",
+    "hp/envoyclient",
+    "--policy-request-headers-set",
+    "X-Global=g",
+    "--policy-request-headers-set",
+    "X-Over=global",
+    "--policy-request-headers-set",
+    "X-Ns=%CONTOUR_NAMESPACE%",
+    "--policy-request-headers-set",
+    "X-Service=%CONTOUR_SERVICE_NAME%",
+    "--policy-request-headers-set",
+    "X-From=%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT%",
+    "--policy-request-headers-remove",
+    "X-Drop",
+    "--policy-response-headers-set",
+    "X-Gresp=g",
+    "--policy-apply-to-ingress",
+];
 /// With a rate limit service, and a fallback certificate.
 pub(crate) const OPERATOR: &str = include_str!("rows/operator.txt");
+/// Its flags.
+pub(crate) const OPERATOR_FLAGS: &[&str] = &[
+    "--rate-limit-service-extension",
+    "hp/rls",
+    "--rate-limit-service-domain",
+    "dom",
+    "--rate-limit-service-enable-x-ratelimit-headers",
+    "--tls-fallback-certificate",
+    "certs/fallback",
+];
 /// With a root namespace, a class, and `--disable-permit-insecure`.
 pub(crate) const ROOT_NAMESPACES: &str = include_str!("rows/root-namespaces.txt");
+/// Its flags.
+pub(crate) const ROOT_NAMESPACES_FLAGS: &[&str] = &[
+    "--root-namespaces",
+    "team1",
+    "--ingress-class",
+    "pub",
+    "--disable-permit-insecure",
+];
 
 /// All rows that there are.
 pub(crate) fn all() -> Vec<Row> {

@@ -13,7 +13,10 @@ use crate::support::envoy::Envoy;
 use crate::support::isobath::Isobath;
 use crate::support::resolver::Resolver;
 use crate::support::stand::{Stand, bootstrap};
-use crate::tables::{CONFIGURED, EXTERNAL_NAMES, OF_ALL, OPERATOR, ROOT_NAMESPACES, TABLES};
+use crate::tables::{
+    CONFIGURED, CONFIGURED_FLAGS, EXTERNAL_NAMES, EXTERNAL_NAMES_FLAGS, OF_ALL, OF_ALL_FLAGS,
+    OPERATOR, OPERATOR_FLAGS, ROOT_NAMESPACES, ROOT_NAMESPACES_FLAGS, TABLES,
+};
 use crate::verdict::Verdicts;
 
 /// A world with the objects of these rows. `more` is appended to Envoy's bootstrap.
@@ -80,117 +83,64 @@ async fn external_names_are_asked_for() {
             "spec": {"type": "ExternalName", "externalName": "outside.example", "ports": [{"port": port}]},
         }));
     }
-    let flags = ["--allow-external-names", "--envoy-trusted-hops", "1"];
-    let world = world(rig, &rows(&text), &flags, &resolver.bootstrap()).await;
+    let world = world(
+        rig,
+        &rows(&text),
+        EXTERNAL_NAMES_FLAGS,
+        &resolver.bootstrap(),
+    )
+    .await;
     world.check(&rows(&text)).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_the_operator_decides_holds() {
-    let flags = [
-        "--rate-limit-service-extension",
-        "hp/rls",
-        "--rate-limit-service-domain",
-        "dom",
-        "--rate-limit-service-enable-x-ratelimit-headers",
-        "--tls-fallback-certificate",
-        "certs/fallback",
-    ];
     let rows = rows(OPERATOR);
-    let world = world(Rig::start(Ipv4Addr::LOCALHOST).await, &rows, &flags, "").await;
+    let world = world(
+        Rig::start(Ipv4Addr::LOCALHOST).await,
+        &rows,
+        OPERATOR_FLAGS,
+        "",
+    )
+    .await;
     world.check(&rows).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_the_operator_says_of_all_holds() {
-    let flags = [
-        "--tls-envoy-client-certificate",
-        "hp/envoyclient",
-        "--policy-request-headers-set",
-        "X-Global=g",
-        "--policy-request-headers-set",
-        "X-Over=global",
-        "--policy-request-headers-set",
-        "X-Ns=%CONTOUR_NAMESPACE%",
-        "--policy-request-headers-set",
-        "X-Service=%CONTOUR_SERVICE_NAME%",
-        "--policy-request-headers-set",
-        "X-From=%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT%",
-        "--policy-request-headers-remove",
-        "X-Drop",
-        "--policy-response-headers-set",
-        "X-Gresp=g",
-        "--policy-apply-to-ingress",
-    ];
     let rows = rows(OF_ALL);
-    let world = world(Rig::start(Ipv4Addr::LOCALHOST).await, &rows, &flags, "").await;
+    let world = world(
+        Rig::start(Ipv4Addr::LOCALHOST).await,
+        &rows,
+        OF_ALL_FLAGS,
+        "",
+    )
+    .await;
     world.check(&rows).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_contour_has_in_its_configuration_holds() {
-    let flags = [
-        "--global-ext-auth-extension",
-        "team1/gauth",
-        "--global-ext-auth-context",
-        "g=1",
-        "--disable-permit-insecure",
-        "--envoy-merge-slashes",
-        "false",
-        "--envoy-server-header",
-        "overwrite",
-        "--envoy-idle-timeout",
-        "60s",
-        "--envoy-max-connection-duration",
-        "1h",
-        "--envoy-delayed-close-timeout",
-        "2s",
-        "--envoy-connection-shutdown-grace-period",
-        "10s",
-        "--envoy-max-requests-per-connection",
-        "1000",
-        "--envoy-http2-max-concurrent-streams",
-        "50",
-        "--envoy-upstream-connect-timeout",
-        "5s",
-        "--envoy-upstream-max-requests-per-connection",
-        "100",
-        "--envoy-upstream-buffer-limit",
-        "1048576",
-        "--envoy-dns-lookup-family",
-        "all",
-        "--circuit-breakers-max-connections",
-        "1000",
-        "--circuit-breakers-max-retries",
-        "3",
-        "--upstream-tls-minimum-protocol-version",
-        "1.3",
-        "--upstream-tls-cipher-suites",
-        "ECDHE-RSA-AES128-GCM-SHA256",
-        "--tls-minimum-protocol-version",
-        "1.3",
-        "--default-http-versions",
-        "HTTP/1.1",
-        "--rate-limit-service-extension",
-        "hp/rls",
-        "--rate-limit-service-default-policy",
-        r#"{"descriptors":[{"entries":[{"genericKey":{"value":"default"}}]}]}"#,
-    ];
     let rows = rows(CONFIGURED);
-    let world = world(Rig::start(Ipv4Addr::LOCALHOST).await, &rows, &flags, "").await;
+    let world = world(
+        Rig::start(Ipv4Addr::LOCALHOST).await,
+        &rows,
+        CONFIGURED_FLAGS,
+        "",
+    )
+    .await;
     world.check(&rows).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn roots_are_in_the_namespaces_of_roots() {
-    let flags = [
-        "--root-namespaces",
-        "team1",
-        "--ingress-class",
-        "pub",
-        "--disable-permit-insecure",
-    ];
     let rows = rows(ROOT_NAMESPACES);
-    let world = world(Rig::start(Ipv4Addr::LOCALHOST).await, &rows, &flags, "").await;
+    let world = world(
+        Rig::start(Ipv4Addr::LOCALHOST).await,
+        &rows,
+        ROOT_NAMESPACES_FLAGS,
+        "",
+    )
+    .await;
     world.check(&rows).await;
 }

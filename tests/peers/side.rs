@@ -167,7 +167,10 @@ impl Side {
         self.until_told(all).await;
         let fence = json!({
             "apiVersion": "projectcontour.io/v1", "kind": "HTTPProxy", "metadata": {"namespace": "team1", "name": "fence"},
-            "spec": {"virtualhost": {"fqdn": FENCE}, "routes": [{"services": [{"name": "t1", "port": 80}]}]},
+            "spec": {"virtualhost": {"fqdn": FENCE}, "routes": [{
+                // Whoever is asked about all requests is not asked here.
+                "authPolicy": {"disabled": true}, "services": [{"name": "t1", "port": 80}],
+            }]},
         });
         let mut fence = fence;
         if let Some(class) = self.cluster.class {

@@ -10,12 +10,13 @@ use crate::row::Row;
 use crate::run::{Report, run};
 use crate::side::{Name, Setup, Side};
 use crate::support::network::alone;
-use crate::tables::{EXTERNAL_NAMES, OPERATOR, ROOT_NAMESPACES, TABLES};
+use crate::tables::{
+    CONFIGURED, CONFIGURED_FLAGS, EXTERNAL_NAMES, EXTERNAL_NAMES_FLAGS, OF_ALL, OF_ALL_FLAGS,
+    OPERATOR, OPERATOR_FLAGS, ROOT_NAMESPACES, ROOT_NAMESPACES_FLAGS, TABLES,
+};
 
 /// What Contour's Envoy refuses, and from then on nothing of anybody's: these rows are asked alone, one after the other.
 const POISON: &str = "refused";
-/// What an operator configures.
-const CONFIGURED: &str = "configured";
 /// Where chance decides in Contour there may be no difference today.
 const BY_CHANCE: [&str; 3] = [
     "the order of routes",
@@ -116,9 +117,7 @@ fn setup() -> Setup {
 #[ignore = "make peers"]
 fn both_answer_alike() {
     alone(async || {
-        let others = TABLES
-            .iter()
-            .filter(|(name, _)| ![POISON, CONFIGURED].contains(name));
+        let others = TABLES.iter().filter(|(name, _)| *name != POISON);
         let tables: Vec<&str> = others.map(|(_, text)| *text).collect();
         let Some(pair) = Pair::start(&setup(), &tables, |_| Vec::new()).await else {
             return;
@@ -167,7 +166,7 @@ async fn poison(pair: &Pair, reports: &mut Vec<(Row, Report)>) {
 fn both_know_external_names_alike() {
     alone(async || {
         let setup = Setup {
-            flags: &["--allow-external-names", "--envoy-trusted-hops", "1"],
+            flags: EXTERNAL_NAMES_FLAGS,
             configuration: json!({"enableExternalNameService": true, "network": {"num-trusted-hops": 1}}),
             names: &["outside.example"],
             ..setup()
@@ -195,15 +194,7 @@ fn both_know_external_names_alike() {
 fn both_do_what_the_operator_decides() {
     alone(async || {
         let setup = Setup {
-            flags: &[
-                "--rate-limit-service-extension",
-                "hp/rls",
-                "--rate-limit-service-domain",
-                "dom",
-                "--rate-limit-service-enable-x-ratelimit-headers",
-                "--tls-fallback-certificate",
-                "certs/fallback",
-            ],
+            flags: OPERATOR_FLAGS,
             configuration: json!({
                 "rateLimitService": {
                     "extensionService": "hp/rls", "domain": "dom", "failOpen": false,
@@ -221,16 +212,85 @@ fn both_do_what_the_operator_decides() {
 
 #[test]
 #[ignore = "make peers"]
+fn both_do_what_the_operator_says_of_all() {
+    alone(async || {
+        let setup = Setup {
+            flags: OF_ALL_FLAGS,
+            configuration: json!({
+                "tls": {"envoy-client-certificate": {"namespace": "hp", "name": "envoyclient"}},
+                "policy": {
+                    "request-headers": {
+                        "set": {
+                            "X-Global": "g", "X-Over": "global", "X-Ns": "%CONTOUR_NAMESPACE%",
+                            "X-Service": "%CONTOUR_SERVICE_NAME%",
+                            "X-From": "%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT%",
+                        },
+                        "remove": ["X-Drop"],
+                    },
+                    "response-headers": {"set": {"X-Gresp": "g"}},
+                    "applyToIngress": true,
+                },
+            }),
+            ..setup()
+        };
+        if let Some(pair) = Pair::start(&setup, &[OF_ALL], |_| Vec::new()).await {
+            sum(&pair.ask().await);
+        }
+    });
+}
+
+#[test]
+#[ignore = "make peers"]
+fn both_do_what_is_configured() {
+    alone(async || {
+        let setup = Setup {
+            flags: CONFIGURED_FLAGS,
+            configuration: json!({
+                "globalExtAuth": {
+                    "extensionService": "team1/gauth", "failOpen": false,
+                    "authPolicy": {"disabled": false, "context": {"g": "1"}},
+                },
+                "disablePermitInsecure": true,
+                "disableMergeSlashes": true,
+                "serverHeaderTransformation": "overwrite",
+                "timeouts": {
+                    "connection-idle-timeout": "60s", "max-connection-duration": "1h",
+                    "delayed-close-timeout": "2s", "connection-shutdown-grace-period": "10s",
+                    "connect-timeout": "5s",
+                },
+                "listener": {"max-requests-per-connection": 1000, "http2-max-concurrent-streams": 50},
+                "cluster": {
+                    "max-requests-per-connection": 100, "per-connection-buffer-limit-bytes": 1_048_576,
+                    "dns-lookup-family": "all",
+                    "circuit-breakers": {"max-connections": 1000, "max-retries": 3},
+                    "upstream-tls": {
+                        "minimum-protocol-version": "1.3",
+                        "cipher-suites": ["ECDHE-RSA-AES128-GCM-SHA256"],
+                    },
+                },
+                "tls": {"minimum-protocol-version": "1.3"},
+                "default-http-versions": ["HTTP/1.1"],
+                "rateLimitService": {
+                    "extensionService": "hp/rls", "domain": "contour",
+                    "defaultGlobalRateLimitPolicy": {
+                        "descriptors": [{"entries": [{"genericKey": {"value": "default"}}]}],
+                    },
+                },
+            }),
+            ..setup()
+        };
+        if let Some(pair) = Pair::start(&setup, &[CONFIGURED], |_| Vec::new()).await {
+            sum(&pair.ask().await);
+        }
+    });
+}
+
+#[test]
+#[ignore = "make peers"]
 fn both_keep_roots_in_their_namespaces() {
     alone(async || {
         let setup = Setup {
-            flags: &[
-                "--root-namespaces",
-                "team1",
-                "--ingress-class",
-                "pub",
-                "--disable-permit-insecure",
-            ],
+            flags: ROOT_NAMESPACES_FLAGS,
             configuration: json!({"disablePermitInsecure": true}),
             contour_flags: &[
                 "--root-namespaces",
