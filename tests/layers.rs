@@ -295,6 +295,20 @@ fn the_wall_clock_decides_nothing() {
 }
 
 #[test]
+fn no_file_of_the_tests_is_about_too_much() {
+    let mut long = Vec::new();
+    for folder in ["tests", "benches", "fuzz"] {
+        for (path, text) in files_below(folder) {
+            let lines = text.lines().count();
+            if lines > 600 {
+                long.push(format!("{folder}/{} has {lines} lines", path.display()));
+            }
+        }
+    }
+    assert_eq!(long, Vec::<String>::new());
+}
+
+#[test]
 fn only_the_supervisor_spawns_and_nothing_is_called_helper() {
     let mut wrong = Vec::new();
     for (path, text) in sources() {

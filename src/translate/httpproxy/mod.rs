@@ -149,12 +149,7 @@ fn host_unit(input: Input<'_>, host: &Host, claims: &[ObjectRef]) -> HostUnit {
     };
     let roots = claims.iter().filter(|claim| claim.kind == Kind::HttpProxy);
     let (owned, lost): (Vec<_>, Vec<_>) = roots.partition(is_owned);
-    for loser in lost {
-        let message = format!(
-            "host {host} belongs to another namespace, which named it first: nothing that this object says of it is served"
-        );
-        context.faults.0.push(host_conflict(loser, message));
-    }
+    tell_lost(&mut context, host, lost.into_iter());
     tell_duplicates(&mut context, host, &owned);
     let ingresses = || host::host(input, host);
     let root = owned
@@ -166,8 +161,11 @@ fn host_unit(input: Input<'_>, host: &Host, claims: &[ObjectRef]) -> HostUnit {
         unit.problems.append(&mut context.faults.0);
         return unit;
     };
-    let mut served = claims.iter().filter(is_owned);
-    let has_ingresses = served.any(|claim| claim.kind == Kind::Ingress);
+    let of_ingresses = claims.iter().filter(|claim| claim.kind == Kind::Ingress);
+    let (owned_ingresses, lost_ingresses): (Vec<_>, Vec<_>) = of_ingresses.partition(is_owned);
+    let has_ingresses = !owned_ingresses.is_empty();
+    // Where Ingresses are served here, they tell their own losers.
+    let mut is_told = has_ingresses;
     let mut unit = match root::serve(&mut context, host, root, written) {
         Ok(mut served) => {
             if has_ingresses {
@@ -181,18 +179,38 @@ fn host_unit(input: Input<'_>, host: &Host, claims: &[ObjectRef]) -> HostUnit {
             context.reached.clear();
             match has_ingresses && !root::has_guards(written) {
                 true => ingresses(),
-                false => HostUnit {
-                    is_closed: true,
-                    ..HostUnit::default()
-                },
+                false => {
+                    is_told = false;
+                    HostUnit {
+                        is_closed: true,
+                        ..HostUnit::default()
+                    }
+                }
             }
         }
     };
+    if !is_told {
+        tell_lost(&mut context, host, lost_ingresses.into_iter());
+    }
     unit.clusters.append(&mut context.clusters);
     unit.reached = context.reached;
     unit.problems.append(&mut context.faults.0);
     keep_used(&mut unit);
     unit
+}
+
+/// What loses to the namespace that has the host.
+fn tell_lost<'a>(
+    context: &mut Context<'_>,
+    host: &Host,
+    losers: impl Iterator<Item = &'a ObjectRef>,
+) {
+    for loser in losers {
+        let message = format!(
+            "host {host} belongs to another namespace, which named it first: nothing that this object says of it is served"
+        );
+        context.faults.0.push(host_conflict(loser, message));
+    }
 }
 
 /// The oldest root is served.
