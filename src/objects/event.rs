@@ -93,6 +93,7 @@ impl Object {
                 let wrong = policy.validation.as_ref().err();
                 wrong.map(|why| &**why)
             }
+            Self::HttpProxy(proxy) => proxy.wrong.as_deref(),
             _ => None,
         }
     }

@@ -58,7 +58,7 @@ impl Verdicts {
         for problem in problems.iter().flat_map(|it| it.problems.iter()) {
             told.messages.push(problem.message.clone());
             match problem.condition {
-                None if problem.reason == reason::OBJECT_NOT_VALID => {
+                _ if problem.reason == reason::OBJECT_NOT_VALID => {
                     told.word = "unread".to_owned();
                 }
                 None => told.errors.push(problem.reason.to_owned()),

@@ -278,6 +278,7 @@ pub fn http_proxy() -> impl Strategy<Value = Object> {
                     routes: routes.into(),
                     includes: includes.into(),
                     tcp_proxy,
+                    wrong: None,
                     generation: 0,
                     status,
                 }))

@@ -12,7 +12,8 @@ use serde_json::value::RawValue;
 
 use super::super::validate::{self, FieldError, Verdict, required};
 use super::super::{
-    Annotations, Kind, LoadBalancerAddress, Metadata, NamespacedName, is_of_other_controller,
+    Annotations, Kind, LoadBalancerAddress, Metadata, NamespacedName, ObjectRef,
+    is_of_other_controller,
 };
 use super::json::{List, Struct, Text, TextMap, Whole};
 
@@ -215,6 +216,27 @@ impl MetadataWire<'_> {
         text.map(|text| validate::time("metadata.creationTimestamp", text.as_str()))
             .transpose()
     }
+}
+
+/// Metadata and generation of an object that is otherwise wrong, as far as they can be read.
+pub(super) fn of_wrong(json: &str, reference: &ObjectRef) -> (Metadata, i64) {
+    let known = serde_json::from_str::<Struct<MetadataOnlyWire<'_>>>(json).ok();
+    let known = known.map(|Struct(it)| it.metadata.0);
+    let checked = known.as_ref().and_then(|it| it.check(reference.kind).ok());
+    let metadata = checked.unwrap_or_else(|| Metadata {
+        name: reference.name.clone(),
+        uid: "".into(),
+        created: None,
+        annotations: Annotations::default(),
+    });
+    (metadata, known.map_or(0, |known| known.generation()))
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct MetadataOnlyWire<'a> {
+    #[serde(borrow)]
+    metadata: Struct<MetadataWire<'a>>,
 }
 
 /// `status` of an Ingress or a Service. The API server checks it on its own path, so nothing is checked here.

@@ -51,6 +51,8 @@ pub struct HttpProxy {
     pub includes: Box<[Include]>,
     /// `spec.tcpproxy`.
     pub tcp_proxy: Option<Box<TcpProxy>>,
+    /// Why it is wrong as a whole, where it is kept as it asks for a guard of its host: nothing but the host's name is known of it.
+    pub wrong: Option<Arc<str>>,
     /// `metadata.generation`, which says in a status what it is about. No route depends on it.
     pub generation: i64,
     /// `status`, which the status writer compares before it writes. No route depends on it.
@@ -83,10 +85,11 @@ impl HttpProxy {
             routes,
             includes,
             tcp_proxy,
+            wrong,
             generation: _,
             status: _,
         } = self;
-        let head = (metadata, class_name, virtual_host);
+        let head = (metadata, class_name, virtual_host, wrong);
         (head, routes, includes, tcp_proxy)
     }
 }

@@ -85,6 +85,8 @@ kinds! {
     DUPLICATE_VHOST = "VirtualHostError" / "DuplicateVhost";
     HOST_RATE_LIMIT = "VirtualHostError" / "RateLimitPolicyNotValid";
     ROOT_NAMESPACE = "RootNamespaceError" / "RootProxyNotAllowedInNamespace";
+    // Ours: what the API server refuses, where manifests have it.
+    OBJECT_NOT_VALID = "SpecError" / "ObjectNotValid";
     NOTHING_DEFINED = "SpecError" / "NothingDefined";
     IGNORED_FIELD = "SpecError" / "IgnoredField";
     // Ours: what is not built yet closes what asks for it.
@@ -110,6 +112,8 @@ kinds! {
     JWKS_PORT = "JWTVerificationError" / "RemoteJWKSPortInvalid";
     JWKS_TIMEOUT = "JWTVerificationError" / "RemoteJWKSTimeoutInvalid";
     JWKS_CACHE = "JWTVerificationError" / "RemoteJWKSCacheDurationInvalid";
+    JWKS_VALIDATION = "JWTVerificationError" / "RemoteJWKSUpstreamValidationInvalid";
+    JWKS_CA_NOT_DELEGATED = "JWTVerificationError" / "RemoteJWKSCACertificateNotDelegated";
     AUTH_NOT_PERMITTED = "AuthError" / "AuthNotPermitted";
     AUTH_VERSION = "AuthError" / "AuthBadResourceVersion";
     AUTH_TIMEOUT = "AuthError" / "AuthResponseTimeoutInvalid";

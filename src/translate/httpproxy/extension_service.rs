@@ -169,8 +169,9 @@ fn upstream_tls(
 ) -> Result<UpstreamTls, Fault> {
     let words = Words {
         kind: condition::EXTENSION_VALIDATION,
-        of: "",
-        field: "spec.validation.caSecret",
+        of: "TLS upstream validation policy error: ",
+        not_delegated: condition::CA_NOT_DELEGATED,
+        field: "service.UpstreamValidation.CACertificate",
     };
     let namespace = &service.metadata.name.namespace;
     let verification = verification(context, namespace, validation, words)?;

@@ -8,16 +8,18 @@ use std::time::Duration;
 
 use crate::model::{
     ClusterSettings, DnsLookupFamily, JwtKeys, JwtProvider, JwtProviders, JwtRequirement,
-    RemoteKeys, ServerName, UpstreamProtocol, UpstreamTls,
+    RemoteKeys, ServerName, UpstreamProtocol, UpstreamTls, Verification,
 };
-use crate::objects::http_proxy::{self, HttpProxy, JwtVerificationPolicy, RemoteJwks};
+use crate::objects::http_proxy::{
+    self, HttpProxy, JwtVerificationPolicy, RemoteJwks, UpstreamValidation,
+};
 use crate::translate::{ClusterSource, NamedBackend, budget, outside_name};
 
 use super::condition::{self, Fault, Kind};
 use super::context::Context;
 use super::duration::{Timeout, duration, timeout};
-use super::services::verification;
 use super::tcp;
+use super::upstream_validation::{self, Words};
 
 /// How long fetching keys may take, and how long they are kept, where nobody says.
 const TIMEOUT: Duration = Duration::from_secs(1);
@@ -133,6 +135,7 @@ fn keys(
             return Err(Fault::new(condition::JWKS_SCHEME, message));
         }
     };
+    let verification = verification(context, root, jwks.validation.as_ref(), is_tls)?;
     let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
     let (hostname, port) = match authority.rsplit_once(':') {
         Some((hostname, port)) if !port.ends_with(']') => {
@@ -156,10 +159,6 @@ fn keys(
         false => duration(&jwks.cache_duration)
             .map_err(|why| fault(condition::JWKS_CACHE, "CacheDuration", &why))?,
     };
-    let validation = jwks.validation.as_ref().filter(|_| is_tls);
-    let verification = validation
-        .map(|validation| verification(context, root, hostname, validation))
-        .transpose()?;
     let settings = ClusterSettings {
         protocol: match is_tls {
             true => UpstreamProtocol::Tls,
@@ -185,6 +184,30 @@ fn keys(
     let source = ClusterSource::Name(Arc::new(backend));
     context.clusters.insert(cluster, source);
     Ok(keys)
+}
+
+/// Whom keys are fetched from. Of who shows no certificate that can't be asked, and nothing is fetched instead.
+fn verification(
+    context: &Context<'_>,
+    root: &HttpProxy,
+    validation: Option<&UpstreamValidation>,
+    is_tls: bool,
+) -> Result<Option<Verification>, Fault> {
+    let Some(validation) = validation else {
+        return Ok(None);
+    };
+    if !is_tls {
+        let message = "Spec.VirtualHost.JWTProviders.RemoteJWKS.UpstreamValidation must not be specified when URI scheme is http.";
+        return Err(Fault::new(condition::JWKS_VALIDATION, message));
+    }
+    let words = Words {
+        kind: condition::JWKS_VALIDATION,
+        of: "Spec.VirtualHost.JWTProviders.RemoteJWKS.UpstreamValidation is invalid: ",
+        not_delegated: condition::JWKS_CA_NOT_DELEGATED,
+        field: "Spec.VirtualHost.JWTProviders.RemoteJWKS.UpstreamValidation.CACertificate",
+    };
+    let namespace = &root.metadata.name.namespace;
+    upstream_validation::verification(context, namespace, validation, words).map(Some)
 }
 
 fn family(jwks: &RemoteJwks) -> DnsLookupFamily {

@@ -114,6 +114,9 @@ impl Language for HttpProxyLanguage {
             return extension_problems(input, object);
         }
         let proxy = input.reader.http_proxy(&object.name);
+        if let Some(why) = proxy.and_then(|proxy| proxy.wrong.as_deref()) {
+            faults.error(object, "", Fault::new(condition::OBJECT_NOT_VALID, why));
+        }
         if let Some(written) = proxy.and_then(|proxy| proxy.virtual_host.as_ref())
             && written.fqdn.is_empty()
         {
@@ -163,6 +166,14 @@ fn host_unit(input: Input<'_>, host: &Host, claims: &[ObjectRef]) -> HostUnit {
     };
     let of_ingresses = claims.iter().filter(|claim| claim.kind == Kind::Ingress);
     let (owned_ingresses, lost_ingresses): (Vec<_>, Vec<_>) = of_ingresses.partition(is_owned);
+    if root.wrong.is_some() {
+        tell_lost(&mut context, host, lost_ingresses.into_iter());
+        return HostUnit {
+            is_closed: true,
+            problems: context.faults.0,
+            ..HostUnit::default()
+        };
+    }
     let has_ingresses = !owned_ingresses.is_empty();
     // Where Ingresses are served here, they tell their own losers.
     let mut is_told = has_ingresses;

@@ -382,12 +382,8 @@ fn without_port(host: &str) -> &str {
     host.split_once(':').map_or(host, |(host, _)| host)
 }
 
-/// Whom endpoints of a service, or of what is fetched from, have to be.
-///
-/// # Errors
-///
-/// As [`upstream_validation::verification`].
-pub fn verification(
+/// Whom endpoints of a service have to be.
+fn verification(
     context: &Context<'_>,
     proxy: &HttpProxy,
     place: &str,
@@ -395,7 +391,8 @@ pub fn verification(
 ) -> Result<Verification, Fault> {
     let words = Words {
         kind: condition::UPSTREAM_VALIDATION,
-        of: &format!("Service [{place}] "),
+        of: &format!("Service [{place}] TLS upstream validation policy error: "),
+        not_delegated: condition::CA_NOT_DELEGATED,
         field: "service.UpstreamValidation.CACertificate",
     };
     let namespace = &proxy.metadata.name.namespace;

@@ -7,7 +7,7 @@ use crate::model::{Authorities, SubjectAltName, Verification};
 use crate::objects::http_proxy::UpstreamValidation;
 use crate::translate::TrustBundleKey;
 
-use super::condition::{self, Fault, Kind};
+use super::condition::{Fault, Kind};
 use super::context::{Context, Unusable, secret_reference};
 
 /// In which words it is told what is wrong.
@@ -17,6 +17,8 @@ pub struct Words<'a> {
     pub kind: Kind,
     /// What stands before it.
     pub of: &'a str,
+    /// What it is where the authorities are another namespace's.
+    pub not_delegated: Kind,
     /// The field that names the authorities.
     pub field: &'a str,
 }
@@ -33,11 +35,7 @@ pub fn verification(
     words: Words<'_>,
 ) -> Result<Verification, Fault> {
     let secret = secret_reference(&validation.ca_secret, namespace);
-    let refused = |why: &str| {
-        let of = words.of;
-        let message = format!("{of}TLS upstream validation policy error: {why}");
-        Fault::new(words.kind, message)
-    };
+    let refused = |why: &str| Fault::new(words.kind, format!("{}{why}", words.of));
     context
         .authorities(&secret, namespace)
         .map_err(|why| match why {
@@ -46,7 +44,7 @@ pub fn verification(
                 let message = format!(
                     "{field} Secret \"{secret}\" is not configured for certificate delegation"
                 );
-                Fault::new(condition::CA_NOT_DELEGATED, message)
+                Fault::new(words.not_delegated, message)
             }
             why => refused(&format!("invalid CA Secret \"{secret}\": {}", why.text())),
         })?;

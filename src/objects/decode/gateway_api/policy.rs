@@ -9,9 +9,9 @@ use serde_json::Value;
 
 use super::super::super::gateway_api::{AltName, BackendValidation, PolicyTarget};
 use super::super::super::validate::{FieldError, Rules, invalid};
-use super::super::super::{Annotations, BackendTlsPolicy, Kind, Metadata, Object, ObjectRef};
+use super::super::super::{BackendTlsPolicy, Kind, Object, ObjectRef};
 use super::super::json::{Kept, List, Struct, Text, TextMap};
-use super::super::metadata::MetadataWire;
+use super::super::metadata::{MetadataWire, of_wrong};
 use super::super::schema::{
     At, HOST, WILDCARD_OR_HOST, each_of, matching, not_empty, one_of, present, some,
 };
@@ -101,20 +101,12 @@ impl<'a> Wire<'a> for BackendTlsPolicyWire<'a> {
         if targets.is_empty() {
             return None;
         }
-        let known = serde_json::from_str::<Struct<MetadataOnlyWire<'a>>>(json).ok();
-        let known = known.map(|Struct(it)| it.metadata.0);
-        let checked = known.as_ref().and_then(|it| it.check(reference.kind).ok());
-        let metadata = checked.unwrap_or_else(|| Metadata {
-            name: reference.name.clone(),
-            uid: "".into(),
-            created: None,
-            annotations: Annotations::default(),
-        });
+        let (metadata, generation) = of_wrong(json, reference);
         let said = serde_json::from_value::<Option<Struct<StatusWire>>>(object["status"].clone());
         let said = said.unwrap_or_default();
         Some(Object::BackendTlsPolicy(Arc::new(BackendTlsPolicy {
             metadata,
-            generation: known.map_or(0, |known| known.generation()),
+            generation,
             targets,
             validation: Err(reason.into()),
             option: None,
@@ -122,14 +114,6 @@ impl<'a> Wire<'a> for BackendTlsPolicyWire<'a> {
             status: status(said),
         })))
     }
-}
-
-/// The metadata of an object that is otherwise wrong.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct MetadataOnlyWire<'a> {
-    #[serde(borrow)]
-    metadata: Struct<MetadataWire<'a>>,
 }
 
 /// What a target of a policy that is wrong is about, as far as that can be read: too much rather than too little, for it is closed.

@@ -25,10 +25,62 @@ fn proxy(spec: &Value) -> Arc<HttpProxy> {
 
 fn refused(kind: Kind, spec: &Value) -> String {
     let object = json!({"metadata": {"name": "a", "namespace": "n"}, "spec": spec});
-    match decoded(kind, &object) {
-        Object::Invalid(invalid) => invalid.reason.clone(),
-        other => panic!("{other:?}"),
+    let object = decoded(kind, &object);
+    let is_guard = matches!(&object, Object::HttpProxy(_));
+    assert!(
+        is_guard || matches!(&object, Object::Invalid(_)),
+        "{object:?}"
+    );
+    let why = object.wrong();
+    why.unwrap_or_else(|| panic!("{object:?}")).to_owned()
+}
+
+/// What guards a host keeps it where the rest is wrong, under the class that it names.
+#[test]
+fn a_wrong_guard_keeps_its_host() {
+    let kept = |spec: &Value, head: &Value| {
+        let metadata = merged(json!({"name": "a", "namespace": "n"}), head);
+        let status = json!({"currentStatus": "invalid"});
+        let object = json!({"metadata": metadata, "spec": spec, "status": status});
+        match decoded(Kind::HttpProxy, &object) {
+            Object::HttpProxy(proxy) => Some(proxy),
+            Object::Invalid(_) => None,
+            other => panic!("{other:?}"),
+        }
+    };
+    let wrong = |host: &Value| {
+        let host = merged(json!({"fqdn": "h.test"}), host);
+        json!({"virtualhost": host, "routes": 1, "ingressClassName": "edge"})
+    };
+    for guard in [
+        json!({"tls": {"clientValidation": {}}}),
+        json!({"authorization": {}}),
+        json!({"jwtProviders": 1}),
+        json!({"ipAllowPolicy": "x"}),
+        json!({"ipDenyPolicy": [null]}),
+        json!({"rateLimitPolicy": {"local": {}}}),
+        json!({"ipDenyPolicy": [], "fqdn": "H.TEST"}),
+    ] {
+        let proxy = kept(&wrong(&guard), &json!({})).unwrap_or_else(|| panic!("{guard}"));
+        let host = proxy.virtual_host.as_ref().unwrap();
+        assert_eq!(&*host.fqdn, "h.test", "{guard}");
+        assert_eq!(proxy.class_name.as_deref(), Some("edge"));
+        assert_eq!(&*proxy.status.current_status, "invalid");
+        assert!(proxy.wrong.is_some());
     }
+    for none in [
+        json!({}),
+        json!({"tls": {"secretName": "x"}}),
+        json!({"tls": "x", "ipDenyPolicy": null}),
+        json!({"ipDenyPolicy": [], "fqdn": "*"}),
+        json!({"ipDenyPolicy": [], "fqdn": 1}),
+    ] {
+        assert_eq!(kept(&wrong(&none), &json!({})), None, "{none}");
+    }
+    // Where metadata are wrong too, nothing is known of them but the name.
+    let head = json!({"annotations": {"kubernetes.io/ingress.class": 1}, "generation": 3});
+    let proxy = kept(&wrong(&json!({"ipDenyPolicy": []})), &head).unwrap();
+    assert_eq!((&*proxy.metadata.name.name, proxy.generation), ("a", 0));
 }
 
 fn route(rest: &Value) -> Value {
