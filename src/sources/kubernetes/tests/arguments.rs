@@ -75,7 +75,7 @@ async fn watched() {
             &[],
             Some("edge"),
             CRD,
-            "Ingress, Service, EndpointSlice, Secret, TLSCertificateDelegation, HTTPProxy, ExtensionService, Gateway, ReferenceGrant, Namespace",
+            "Ingress, Service, EndpointSlice, Secret, TLSCertificateDelegation, HTTPProxy, ExtensionService, Gateway, ReferenceGrant, ConfigMap, Namespace",
         ),
         (
             &[],
