@@ -82,27 +82,33 @@ pub async fn exchange(mut stream: impl AsyncRead + AsyncWrite + Unpin, request: 
             Err(_) => panic!("no answer in time"),
         }
     }
-    parse(&String::from_utf8_lossy(&bytes))
+    parse(&bytes)
+}
+
+/// What stands before an empty line, and behind it.
+fn split(bytes: &[u8]) -> Option<(String, &[u8])> {
+    let at = bytes.windows(4).position(|it| it == b"\r\n\r\n")?;
+    let head = String::from_utf8_lossy(&bytes[..at]);
+    Some((head.into_owned(), &bytes[at + 4..]))
 }
 
 fn is_complete(bytes: &[u8]) -> bool {
-    let text = String::from_utf8_lossy(bytes).to_ascii_lowercase();
-    let Some((head, body)) = text.split_once("\r\n\r\n") else {
+    let Some((head, body)) = split(bytes) else {
         return false;
     };
+    let head = head.to_ascii_lowercase();
     let length = head
         .lines()
         .find_map(|line| line.strip_prefix("content-length: "));
     match length {
         Some(length) => body.len() >= length.parse().unwrap(),
-        None => body.ends_with("0\r\n\r\n"),
+        None => body.ends_with(b"0\r\n\r\n"),
     }
 }
 
-fn parse(text: &str) -> Answer {
-    let (head, body) = text
-        .split_once("\r\n\r\n")
-        .unwrap_or_else(|| panic!("no HTTP: {text:?}"));
+fn parse(bytes: &[u8]) -> Answer {
+    let (head, body) =
+        split(bytes).unwrap_or_else(|| panic!("no HTTP: {:?}", String::from_utf8_lossy(bytes)));
     let mut lines = head.lines();
     let status = lines
         .next()
@@ -119,27 +125,28 @@ fn parse(text: &str) -> Answer {
     let chunked = headers
         .iter()
         .any(|(n, v)| n == "transfer-encoding" && v == "chunked");
-    let body = if chunked {
-        unchunk(body)
-    } else {
-        body.to_owned()
+    let body = match chunked {
+        true => unchunk(body),
+        false => body.to_owned(),
     };
     Answer {
         status,
         headers,
-        body,
+        body: String::from_utf8_lossy(&body).into_owned(),
     }
 }
 
-fn unchunk(mut text: &str) -> String {
-    let mut body = String::new();
-    while let Some((size, rest)) = text.split_once("\r\n") {
+fn unchunk(mut bytes: &[u8]) -> Vec<u8> {
+    let mut body = Vec::new();
+    while let Some(at) = bytes.windows(2).position(|it| it == b"\r\n") {
+        let size = str::from_utf8(&bytes[..at]).unwrap();
         let size = usize::from_str_radix(size, 16).unwrap();
-        body.push_str(&rest[..size]);
-        text = rest[size..].trim_start_matches("\r\n");
+        let rest = &bytes[at + 2..];
+        body.extend(&rest[..size]);
         if size == 0 {
             break;
         }
+        bytes = &rest[size + 2..];
     }
     body
 }

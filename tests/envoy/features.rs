@@ -1,15 +1,17 @@
 //! What a route can be told beside where requests go, each with a request that shows it: for the tests that go over all.
 
+use std::num::NonZeroU64;
 use std::time::Duration;
 
 use isobath::model::{
-    AddressRules, AddressSource, Authorization, Authorizer, Cors, Descriptor, DescriptorEntry,
-    DynamicValue, Filters, ForwardOptions, GlobalRateLimit, GrpcAuthorizer, HeaderChange,
-    HeaderMode, HeaderName, HostFilters, HostRewrite, InternalRedirects, JwtRequirement,
-    LocalRateLimit, Origins, Page, RequestKey, Unanswered,
+    AddressRules, AddressSource, Algorithm, Authorization, Authorizer, Compression, Cors,
+    Descriptor, DescriptorEntry, DynamicValue, Filters, ForwardOptions, Fraction, GlobalRateLimit,
+    GrpcAuthorizer, HeaderChange, HeaderMode, HeaderName, HostFilters, HostRewrite,
+    InternalRedirects, JwtRequirement, LocalRateLimit, Mirror, Origins, Page, RequestKey,
+    RouteTracing, Unanswered,
 };
 
-use crate::client::Answer;
+use crate::client::{Answer, request};
 use crate::cookies::{full, rewrites};
 use crate::error_pages::{literal, page_of, pages};
 use crate::filter_cases::{dynamic, limit, ranges};
@@ -24,10 +26,16 @@ pub struct Feature {
     /// What is sent beside path and host.
     pub method: &'static str,
     pub headers: &'static [&'static str],
+    /// What is sent behind them.
+    pub body: &'static str,
     /// What the back end answers without it.
     pub without: u16,
     /// What it makes of the answer.
     pub shows: fn(&Answer) -> bool,
+    /// What grows by a request that it is for, where the answer does not show it.
+    pub statistic: Option<&'static str>,
+    /// Whether its answer ends the connection.
+    pub closes: bool,
 }
 
 impl Feature {
@@ -39,9 +47,22 @@ impl Feature {
             forward: ForwardOptions::default(),
             method: "GET",
             headers: &[],
+            body: "",
             without: 200,
             shows,
+            statistic: None,
+            closes: false,
         }
+    }
+
+    /// The request that shows it, which ends its connection, or not.
+    pub fn request(&self, host: &str, path: &str, is_last: bool) -> String {
+        let head = request(self.method, host, path, self.headers);
+        let head = match is_last {
+            true => head,
+            false => head.replace("Connection: close\r\n", ""),
+        };
+        head + self.body
     }
 }
 
@@ -76,6 +97,15 @@ fn unanswered_limit() -> GlobalRateLimit {
     let limit = GlobalRateLimit::new("limits/missing/1", "d", all, Duration::from_secs(1));
     let closed = limit.unwrap().with_unanswered(Unanswered::Refused(503));
     closed.unwrap()
+}
+
+/// The cluster that gets copies of requests.
+pub const COPIES: &str = "copies";
+
+fn of_all_lengths() -> Compression {
+    let mut compression = Compression::new(&[Algorithm::Gzip], &["text/plain"]).unwrap();
+    compression.min_length = 30;
+    compression
 }
 
 /// All of them.
@@ -272,6 +302,70 @@ pub fn all() -> Vec<Feature> {
                 },
                 |answer| answer.header("access-control-allow-origin").is_some(),
             )
+        },
+        Feature {
+            method: "POST",
+            headers: &["Content-Length: 5"],
+            body: "12345",
+            closes: true,
+            ..Feature::of(
+                "body limit",
+                Filters {
+                    max_body: NonZeroU64::new(4),
+                    ..route()
+                },
+                |answer| answer.status == 413,
+            )
+        },
+        Feature {
+            headers: &["Accept-Encoding: gzip"],
+            ..Feature::of(
+                "compression",
+                Filters {
+                    compression: Some(of_all_lengths()),
+                    ..route()
+                },
+                |answer| answer.header("content-encoding") == Some("gzip"),
+            )
+        },
+        // What is no answer of gRPC becomes one.
+        Feature {
+            method: "POST",
+            headers: &["Content-Type: application/grpc-web", "Content-Length: 0"],
+            ..Feature::of(
+                "gRPC-Web",
+                Filters {
+                    grpc_web: true,
+                    ..route()
+                },
+                |answer| answer.header("grpc-status").is_some(),
+            )
+        },
+        Feature::of(
+            "no traces",
+            Filters {
+                tracing: Some(RouteTracing {
+                    sampling: Fraction::NONE,
+                    tags: Vec::new(),
+                }),
+                ..route()
+            },
+            // The back end is told that nobody follows it.
+            |answer| {
+                let told = answer.received("traceparent");
+                told.is_some_and(|it| it.ends_with("-00"))
+            },
+        ),
+        Feature {
+            forward: ForwardOptions {
+                mirrors: vec![Mirror {
+                    cluster: COPIES.into(),
+                    fraction: Fraction::ALL,
+                }],
+                ..ForwardOptions::default()
+            },
+            statistic: Some("cluster.copies.upstream_rq_total"),
+            ..Feature::of("mirror", route(), |_| false)
         },
         Feature::of(
             "two limits",

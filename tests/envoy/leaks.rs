@@ -4,16 +4,20 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
+use isobath::envoy::edge::Edge;
 use isobath::model::{Filters, Route, RouteAction, VirtualHost};
+use isobath::xds::ResourceType;
 use tokio::net::TcpStream;
 
 use crate::ads::Resources;
 use crate::backend;
 use crate::client::{Answer, exchange, plain, request, tls};
+use crate::eventually::eventually;
 use crate::features::{self, Feature};
-use crate::fixture::{World, all_to, forward, virtual_host};
+use crate::fixture::{World, all_to, forward, managers, virtual_host};
 use crate::proxy::{Proxy, envoy, makes_all_filters};
 use crate::sending::to;
+use crate::tracing::by_http;
 
 const OWNER: &str = "a.example.com";
 const OTHER: &str = "b.example.com";
@@ -52,6 +56,8 @@ impl Stand {
         // A certificate is made anew each time.
         let https = World::new()
             .cluster("a", &[a])
+            .cluster(features::COPIES, &[a])
+            .cluster("otel/http/1", &[a])
             .https("web/one", &[(OWNER, "a"), (OTHER, "a")]);
         Self { a, https }
     }
@@ -68,6 +74,15 @@ impl Stand {
                 .into_iter()
                 .filter(|((_, name), _)| name == "http"),
         );
+        // All requests are traced but those of who wants none.
+        let edge = Edge {
+            tracing: Some(by_http()),
+            ..Edge::default()
+        };
+        for manager in managers(&edge) {
+            let name = (ResourceType::Extension, manager.name().to_string());
+            all.insert(name, manager.bytes());
+        }
         all
     }
 }
@@ -77,7 +92,7 @@ fn stable(answer: &Answer) -> String {
     let headers = answer.headers.iter().filter(|(name, _)| name != "date");
     let lines = answer.body.lines();
     let lines: Vec<&str> = lines
-        .filter(|line| !line.starts_with("x-request-id"))
+        .filter(|line| !line.starts_with("x-request-id") && !line.starts_with("traceparent"))
         .collect();
     format!(
         "{} {:?} {lines:?}",
@@ -87,8 +102,36 @@ fn stable(answer: &Answer) -> String {
 }
 
 async fn ask(proxy: &Proxy, host: &str, path: &str, feature: &Feature) -> Answer {
-    let request = request(feature.method, host, path, feature.headers);
-    plain(proxy.http, &request).await
+    plain(proxy.http, &feature.request(host, path, true)).await
+}
+
+/// What grows where the answer does not show the feature.
+async fn counted(proxy: &Proxy, feature: &Feature) -> u64 {
+    match feature.statistic {
+        Some(name) => proxy.statistic(name).await,
+        None => 0,
+    }
+}
+
+/// Whether an answer shows the feature, with which so much is counted. A copy may be sent later than the answer comes.
+async fn is_shown(proxy: &Proxy, feature: &Feature, answer: &Answer, with: u64) -> bool {
+    if feature.statistic.is_none() {
+        return (feature.shows)(answer);
+    }
+    eventually(feature.name, async || match counted(proxy, feature).await {
+        count if count >= with => Ok(()),
+        count => Err(count),
+    })
+    .await;
+    true
+}
+
+/// Whether the answers so far show nothing of it.
+async fn is_hidden(proxy: &Proxy, feature: &Feature, answer: &Answer, before: u64) -> bool {
+    match feature.statistic {
+        Some(_) => counted(proxy, feature).await == before,
+        None => !(feature.shows)(answer),
+    }
 }
 
 /// What everybody else is answered.
@@ -101,7 +144,7 @@ async fn others(proxy: &Proxy, feature: &Feature) -> Vec<String> {
     }
     for host in [OWNER, OTHER] {
         let stream = tls(proxy.https, Some(host), "http/1.1").await.unwrap();
-        let asked = request(feature.method, host, "/on", feature.headers);
+        let asked = feature.request(host, "/on", true);
         seen.push(stable(&exchange(stream, &asked).await));
     }
     seen
@@ -111,7 +154,13 @@ fn features_of(envoy: &std::path::Path) -> impl Iterator<Item = Feature> {
     let all = features::all().into_iter();
     let makes_all = makes_all_filters(envoy);
     let refused = |name: &str| {
-        let of = ["token", "global rate limit", "error page"];
+        let of = [
+            "token",
+            "global rate limit",
+            "error page",
+            "body limit",
+            "compression",
+        ];
         of.iter().any(|of| name.starts_with(of))
     };
     all.filter(move |feature| makes_all || !refused(feature.name))
@@ -128,34 +177,49 @@ async fn features_are_their_owners_alone() {
         let name = feature.name;
         let before = others(&proxy, &feature).await;
         let mut open = TcpStream::connect(proxy.http).await.unwrap();
-        let kept = request(feature.method, OWNER, "/on", feature.headers)
-            .replace("Connection: close\r\n", "");
+        let kept = feature.request(OWNER, "/on", false);
+        let count = counted(&proxy, &feature).await;
         let plain_answer = exchange(&mut open, &kept).await;
-        if plain_answer.status != feature.without || (feature.shows)(&plain_answer) {
+        let is_hidden_before = is_hidden(&proxy, &feature, &plain_answer, count).await;
+        if plain_answer.status != feature.without || !is_hidden_before {
             wrong.push(format!("{name}: shown without it: {plain_answer:?}"));
         }
         proxy
             .update(|all| *all = stand.with(Some(&feature)), TABLES)
             .await;
+        let mut with = counted(&proxy, &feature).await;
         // The first empties what counts.
-        exchange(&mut open, &kept).await;
+        if !feature.closes {
+            with += 1;
+            exchange(&mut open, &kept).await;
+        }
         for is_new in [false, true] {
+            with += 1;
             let answer = match is_new {
                 false => exchange(&mut open, &kept).await,
                 true => ask(&proxy, OWNER, "/on", &feature).await,
             };
-            if !(feature.shows)(&answer) {
+            if !is_shown(&proxy, &feature, &answer, with).await {
                 wrong.push(format!("{name}: not shown (new {is_new}): {answer:?}"));
             }
         }
+        let count = counted(&proxy, &feature).await;
         let meanwhile = others(&proxy, &feature).await;
+        if counted(&proxy, &feature).await != count {
+            wrong.push(format!("{name}: counted for others"));
+        }
         proxy.update(|all| *all = stand.with(None), TABLES).await;
         let after = others(&proxy, &feature).await;
+        if feature.closes {
+            open = TcpStream::connect(proxy.http).await.unwrap();
+        }
         if before != meanwhile || before != after {
             wrong.push(format!("{name}: {before:#?}\n{meanwhile:#?}\n{after:#?}"));
         }
+        let count = counted(&proxy, &feature).await;
         let answer = exchange(&mut open, &kept).await;
-        if answer.status != feature.without || (feature.shows)(&answer) {
+        let is_hidden_after = is_hidden(&proxy, &feature, &answer, count).await;
+        if answer.status != feature.without || !is_hidden_after {
             wrong.push(format!("{name}: shown after it: {answer:?}"));
         }
     }
