@@ -1,4 +1,4 @@
-//! What filters cost a request that nobody asks for: managers with all of them, and with the router alone.
+//! What parts of a manager cost a request. Of filters that nobody asks for: managers with all of them, and with the router alone.
 
 use std::path::Path;
 use std::time::Duration;
@@ -35,9 +35,39 @@ struct Subject {
     _stand: Stand,
 }
 
+/// One of two managers that are compared.
+pub struct Side {
+    /// What it is called.
+    pub what: &'static str,
+    /// What makes it of Isobath's own.
+    pub change: fn(&mut HttpConnectionManager),
+}
+
 pub async fn measure(report: &mut Report, envoy: &Path) -> Result<()> {
-    let mut with = start(report, envoy, true).await?;
-    let mut without = start(report, envoy, false).await?;
+    let ours = Side {
+        what: "filters idle",
+        change: |_| {},
+    };
+    let bare = Side {
+        what: "no filters",
+        change: |manager| manager.http_filters.retain(|filter| !filter.disabled),
+    };
+    let label = "Envoy's CPU of a request, filters idle";
+    let target = Some(Target::Ratio(1.03));
+    compare(report, envoy, &Edge::default(), [ours, bare], label, target).await
+}
+
+/// Envoy's CPU of a request with the first manager, against the second.
+pub async fn compare(
+    report: &mut Report,
+    envoy: &Path,
+    edge: &Edge,
+    [first, second]: [Side; 2],
+    label: &'static str,
+    target: Option<Target>,
+) -> Result<()> {
+    let mut with = start(report, envoy, edge, &first).await?;
+    let mut without = start(report, envoy, edge, &second).await?;
     let (mut ours, mut bare, mut ratios) = (Vec::new(), Vec::new(), Vec::new());
     for turn in 0..TURNS {
         let (one, two) = if turn % 2 == 0 {
@@ -51,14 +81,11 @@ pub async fn measure(report: &mut Report, envoy: &Path) -> Result<()> {
         bare.push(two);
         ratios.push(one / two);
     }
-    let row = report.add(
-        "Envoy's CPU of a request, filters idle",
-        None,
-        "µs",
-        median(&ours),
-    );
+    let row = report.add(label, None, "µs", median(&ours));
     row.against_with(median(&bare), median(&ratios));
-    row.target(Target::Ratio(1.03));
+    if let Some(target) = target {
+        row.target(target);
+    }
     Ok(())
 }
 
@@ -74,14 +101,14 @@ impl Subject {
     }
 }
 
-async fn start(report: &mut Report, envoy: &Path, has_filters: bool) -> Result<Subject> {
+async fn start(report: &mut Report, envoy: &Path, edge: &Edge, side: &Side) -> Result<Subject> {
     let stand = Stand::new().await?;
     let http = free_port()?;
     let config = listener::Config {
         http,
         https: free_port()?,
         stats: stand.stats,
-        edge: Edge::default(),
+        edge: edge.clone(),
     };
     let server = &stand.server;
     server.put(
@@ -91,25 +118,17 @@ async fn start(report: &mut Report, envoy: &Path, has_filters: bool) -> Result<S
     );
     let built_in = config.built_in();
     for manager in listener::managers(&built_in[0], &config.edge) {
-        let bytes = match has_filters {
-            true => manager.bytes(),
-            false => without_idle(&manager.bytes())?,
-        };
+        let bytes = changed(&manager.bytes(), side.change)?;
         server.put(Type::Extension, manager.name(), bytes);
     }
     let bytes = listener::listener(&built_in[0], &config.edge).bytes();
     server.put(Type::Listener, listener::HTTP, bytes);
     let (key, part) = virtual_host(HOST, false);
     let name = listener::HTTP;
-    let head = route::TableHead::http(&Edge::default()).named(name);
+    let head = route::TableHead::http(edge).named(name);
     let table = Resource::composite(name.into(), head, OrdMap::unit(key, part.into()));
     server.put(Type::Route, name, table.bytes());
-    let what = if has_filters {
-        "filters idle"
-    } else {
-        "no filters"
-    };
-    let running = stand.envoy(report, envoy, what, 1).await?;
+    let running = stand.envoy(report, envoy, side.what, 1).await?;
     let mut probe = Probe::new(http);
     // Connections and caches are warm from here on.
     for _ in 0..REQUESTS {
@@ -122,13 +141,13 @@ async fn start(report: &mut Report, envoy: &Path, has_filters: bool) -> Result<S
     })
 }
 
-/// The manager without what is disabled.
-fn without_idle(manager: &Bytes) -> Result<Bytes> {
+/// The manager with a change.
+fn changed(manager: &Bytes, change: fn(&mut HttpConnectionManager)) -> Result<Bytes> {
     let mut extension = TypedExtensionConfig::decode(manager.clone())?;
     let any = extension.typed_config.as_mut();
     let any = any.context("an extension without configuration")?;
     let mut manager = HttpConnectionManager::decode(&*any.value)?;
-    manager.http_filters.retain(|filter| !filter.disabled);
+    change(&mut manager);
     *any = pack_any(manager);
     Ok(extension.encode_to_vec().into())
 }

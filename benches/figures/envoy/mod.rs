@@ -6,6 +6,7 @@
 
 mod filters;
 mod inline;
+mod loggers;
 mod plain;
 mod requests;
 mod scopes;
@@ -33,7 +34,7 @@ pub struct Args {
     #[arg(long, value_delimiter = ',', default_value = "200")]
     requests: Vec<usize>,
     /// Leave out all ways but these: listener, listener-inline, listener-bare, discovery, discovery-inline, on-demand,
-    /// table, scopes, shards, requests, filters
+    /// table, scopes, shards, requests, filters, loggers
     #[arg(long, value_delimiter = ',')]
     ways: Vec<String>,
 }
@@ -58,6 +59,9 @@ pub async fn run(report: &mut Report, envoy: Option<&Path>, args: &Args) -> Resu
     }
     if wanted(filters::NAME) {
         filters::measure(report, envoy).await?;
+    }
+    if wanted(loggers::NAME) {
+        loggers::measure(report, envoy).await?;
     }
     if wanted("requests") {
         for hosts in &args.requests {
