@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::objects::{ConfigMap, NamespacedName};
+use crate::objects::{CaCertificates, ConfigMap, NamespacedName};
 
 use super::changes::Changes;
 use super::fact::Fact;
@@ -19,7 +19,7 @@ impl Indexed for ConfigMap {
     ) {
         let verdict = |it: &Option<Arc<Self>>| {
             let authorities = it.as_ref().map(|it| it.authorities.as_ref());
-            authorities.map(|it| it.map(drop).map_err(Arc::clone))
+            authorities.map(|it| it.map(CaCertificates::pieces).map_err(Arc::clone))
         };
         if verdict(&old) != verdict(&new) {
             changes.fact(Fact::ConfigMapAuthorities(name));

@@ -92,7 +92,7 @@ pub(super) enum Fact<'a> {
     Policed(&'a NamespacedName),
     /// The Gateways with routes to a Service that a policy is about.
     GatewaysReaching(&'a NamespacedName),
-    /// Whether others can be verified with a ConfigMap: not its bytes.
+    /// Whether others can be verified with a ConfigMap, and its size: not its bytes.
     ConfigMapAuthorities(&'a NamespacedName),
     /// A ConfigMap, all of it.
     ConfigMap(&'a NamespacedName),

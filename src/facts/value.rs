@@ -3,7 +3,7 @@
 use std::fmt::Debug;
 
 use crate::model::Claimable;
-use crate::objects::{Kind, NamespacedName, ObjectRef};
+use crate::objects::{CaCertificates, Kind, NamespacedName, ObjectRef};
 
 use super::Store;
 use super::fact::{Fact, FactId, Head, by_host};
@@ -120,7 +120,7 @@ impl Store {
             Fact::ConfigMapAuthorities(name) => {
                 let found = self
                     .config_map(name)
-                    .map(|it| it.authorities.as_ref().map(drop));
+                    .map(|it| it.authorities.as_ref().map(CaCertificates::pieces));
                 text(&(found, self.invalid(&reference(Kind::ConfigMap, name))))
             }
             Fact::ConfigMap(name) => text(&self.config_map(name)),

@@ -263,3 +263,61 @@ fn what_a_rule_multiplies_is_paid_before() {
         assert_eq!(got.contains("default/a/80"), is_served, "{rules} bytes");
     }
 }
+
+/// A bundle has copies of all that its ConfigMaps have, and each port may have one of its own.
+#[test]
+fn authorities_of_clients_are_bounded() {
+    let cases = include_str!("gateway_api/client-certificates.yaml");
+    let documents = cases.split("\n---\n");
+    let shared: Vec<&str> = documents
+        .clone()
+        .filter(|it| it.contains("kind: Secret") || it.contains("kind: GatewayClass"))
+        .collect();
+    let authority = documents
+        .clone()
+        .find(|it| it.contains("kind: ConfigMap") && it.contains("{name: ca}"));
+    let authority = authority.expect("the case has a ConfigMap called ca");
+    let references = |without: Option<usize>| -> Vec<Value> {
+        let numbers = (0..33).filter(|number| Some(*number) != without);
+        numbers
+            .map(|number| json!({"group": "", "kind": "ConfigMap", "name": format!("ca-{number}")}))
+            .collect()
+    };
+    let validation = |without| json!({"validation": {"caCertificateRefs": references(without)}});
+    for (ports, told) in [
+        (
+            1,
+            "ConfigMap default/ca-32 is left out: with it the authorities of this list come to more than 2 MiB",
+        ),
+        // Each has another list of 32.
+        (
+            9,
+            "the authorities of all ports of this Gateway come to more than 16 MiB",
+        ),
+    ] {
+        let listeners: Vec<Value> = (0..ports)
+            .map(|port| {
+                json!({
+                    "name": format!("l{port}"), "port": 443 + port, "protocol": "HTTPS",
+                    "tls": {"certificateRefs": [{"name": "own"}]},
+                })
+            })
+            .collect();
+        let per_port: Vec<Value> = (0..ports)
+            .map(|port| {
+                let without = (ports > 1).then_some(port);
+                json!({"port": 443 + port, "tls": validation(without)})
+            })
+            .collect();
+        let gateway = json!({"apiVersion": "gateway.networking.k8s.io/v1", "kind": "Gateway", "metadata": {"name": "edge"}, "spec": {
+            "gatewayClassName": "isobath", "addresses": [{"value": "127.9.0.1"}], "listeners": listeners,
+            "tls": {"frontend": {"default": {}, "perPort": per_port}}}});
+        let mut all: Vec<String> = shared.iter().map(|it| (*it).to_owned()).collect();
+        let maps = (0..33)
+            .map(|number| authority.replace("{name: ca}", &format!("{{name: ca-{number}}}")));
+        all.extend(maps);
+        all.push(gateway.to_string());
+        let got = translated(&all.join("\n---\n"), &options(Path::new("many.yaml")));
+        assert!(got.contains(told), "{ports} ports: {got}");
+    }
+}

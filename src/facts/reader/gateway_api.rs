@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use crate::objects::gateway_api::{BackendRef, RouteHead};
 use crate::objects::{
-    BackendTlsPolicy, ConfigMap, Gateway, GatewayClass, GrpcRoute, HttpRoute, Kind, ListenerSet,
-    NamespacedName, ObjectRef, ReferenceGrant,
+    BackendTlsPolicy, CaCertificates, ConfigMap, Gateway, GatewayClass, GrpcRoute, HttpRoute, Kind,
+    ListenerSet, NamespacedName, ObjectRef, ReferenceGrant,
 };
 
 use super::super::fact::Fact;
@@ -131,18 +131,19 @@ impl<'a> Reader<'a> {
         self.store.claimed.reaching(service)
     }
 
-    /// Whether others can be verified with the `ca.crt` of a ConfigMap. Other bytes of it are no news to whoever asks.
+    /// Whether others can be verified with the `ca.crt` of a ConfigMap, and its size ([`CaCertificates::pieces`]). Other bytes of it are
+    /// no news to whoever asks.
     ///
     /// # Errors
     ///
     /// `None` where there is no such ConfigMap; else one sentence on why it can't be used.
-    pub fn config_map_authorities(self, name: &NamespacedName) -> Result<(), Option<&'a str>> {
+    pub fn config_map_authorities(self, name: &NamespacedName) -> Result<usize, Option<&'a str>> {
         self.read(Fact::ConfigMapAuthorities(name));
         if let Some(map) = self.store.config_map(name) {
             return map
                 .authorities
                 .as_ref()
-                .map(drop)
+                .map(CaCertificates::pieces)
                 .map_err(|why| Some(&**why));
         }
         let object = ObjectRef {

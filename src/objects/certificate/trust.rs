@@ -12,6 +12,9 @@ use super::{pem, text};
 /// Bytes of text: more than any public set of authorities has.
 const LIMIT: usize = 1024 * 1024;
 
+/// What canonical PEM of a certificate ends with.
+const END: &str = "-----END CERTIFICATE-----\n";
+
 /// The certificates of authorities, as canonical PEM, each once, in the order in which they stand.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CaCertificates(Arc<str>);
@@ -30,10 +33,26 @@ impl CaCertificates {
         authorities(place, bytes).map(Self)
     }
 
-    /// These and others.
+    /// These, and of others those that are not among them.
     #[must_use]
     pub fn and(&self, others: &Self) -> Self {
-        Self([self.as_pem(), others.as_pem()].concat().into())
+        let blocks =
+            |pem: &'_ str| -> Vec<String> { pem.split_inclusive(END).map(str::to_owned).collect() };
+        let mut all = blocks(self.as_pem());
+        let own: BTreeSet<String> = all.iter().cloned().collect();
+        all.extend(
+            blocks(others.as_pem())
+                .into_iter()
+                .filter(|it| !own.contains(it)),
+        );
+        Self(all.concat().into())
+    }
+
+    /// Their size, in begun pieces of 64 KiB: what a bundle of several is bounded by, so that one that is renewed is no news to who
+    /// adds them up.
+    #[must_use]
+    pub fn pieces(&self) -> usize {
+        self.0.len().div_ceil(64 * 1024)
     }
 
     /// As PEM.

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use crate::model::{Authorities, ServerName, SubjectAltName, UpstreamTls, Verification};
 use crate::objects::NamespacedName;
 use crate::objects::gateway_api::{AltName, BackendTlsPolicy, BackendValidation};
-use crate::translate::{Input, TrustBundleKey};
+use crate::translate::Input;
 
 use super::fault::{Fault, first_of};
 
@@ -93,7 +93,7 @@ fn authorities(
         }
         None => {}
     }
-    let mut usable = BTreeSet::new();
+    let mut usable = super::authorities::Authorities::default();
     for [group, kind, name] in &validation.authorities {
         if !group.is_empty() || &**kind != "ConfigMap" {
             let message = format!("{kind} {name} is no ConfigMap");
@@ -101,29 +101,17 @@ fn authorities(
             continue;
         }
         let name = NamespacedName::new(policy.namespace.clone(), name.clone());
-        match input.reader.config_map_authorities(&name) {
-            Ok(()) => _ = usable.insert(name),
-            Err(why) => faults.push(unusable(&name, why)),
+        if let Err(fault) = usable.add(input, name) {
+            faults.push(fault);
         }
     }
-    match usable.is_empty() {
-        false => Ok(Authorities::Bundle(
-            TrustBundleKey::of_config_maps(usable).name(),
-        )),
-        true => {
+    match usable.bundle() {
+        Some((name, _)) => Ok(Authorities::Bundle(name)),
+        None => {
             let message = "none of its caCertificateRefs can be used";
             Err(Fault::new("NoValidCACertificate", message))
         }
     }
-}
-
-/// Why a ConfigMap has no authorities.
-fn unusable(name: &NamespacedName, why: Option<&str>) -> Fault {
-    let message = match why {
-        None => format!("ConfigMap {name} does not exist, or has no ca.crt"),
-        Some(why) => format!("ConfigMap {name} can't be used: {why}"),
-    };
-    Fault::new("InvalidCACertificateRef", message)
 }
 
 fn upstream_tls(

@@ -1,16 +1,19 @@
 //! What clients of a Gateway's HTTPS listeners have to show (`spec.tls.frontend`).
 //!
-//! All listeners of a port ask for the same, so that no name of it is a way around another. Where none of the authorities can be
-//! used nobody can be verified, and the listeners are closed.
+//! All HTTPS listeners of a port ask for the same, so that none of their names is a way around another. Listeners of TLS ask for
+//! nothing, whatever is said of their port: the Gateway API has it for HTTPS alone. Where none of the authorities can be used nobody
+//! can be verified, and the listeners are closed.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use crate::model::{ClientCertificates, ClientVerification};
 use crate::objects::NamespacedName;
 use crate::objects::gateway_api::{CertificateValidation, Gateway};
 use crate::objects::gateway_api::{FrontendValidation, ObjectReference};
-use crate::translate::{Input, TrustBundleKey};
+use crate::translate::Input;
 
+use super::authorities::Authorities;
 use super::fault::{Fault, first_of};
 use super::grants::permitted;
 
@@ -35,13 +38,15 @@ pub struct Frontends {
 impl Frontends {
     /// Reads what a Gateway says.
     pub fn of(input: Input<'_>, gateway: &Gateway) -> Self {
-        let read = |validation: &Option<CertificateValidation>| {
-            let validation = validation.as_ref();
-            validation.map_or_else(Frontend::default, |it| frontend(input, gateway, it))
+        let mut bundles = Bundles::default();
+        let mut read = |validation: &Option<CertificateValidation>| match validation {
+            None => Frontend::default(),
+            Some(validation) => frontend(input, gateway, validation, &mut bundles),
         };
+        let default = read(&gateway.frontend.default);
         let per_port = gateway.frontend.per_port.iter();
         Self {
-            default: read(&gateway.frontend.default),
+            default,
             per_port: per_port.map(|(port, it)| (*port, read(it))).collect(),
         }
     }
@@ -59,16 +64,52 @@ pub fn has_insecure_fallback(gateway: &Gateway) -> bool {
     all.any(|it| it.mode == FrontendValidation::AllowInsecureFallback)
 }
 
-fn frontend(input: Input<'_>, gateway: &Gateway, validation: &CertificateValidation) -> Frontend {
+/// What the bundles of a Gateway may come to, in pieces of 64 KiB: 16 MiB. Ports have lists of their own, and a bundle has copies.
+const MOST_OF_GATEWAY: usize = 256;
+
+/// The bundles of a Gateway.
+#[derive(Default)]
+struct Bundles {
+    names: BTreeSet<Arc<str>>,
+    pieces: usize,
+}
+
+impl Bundles {
+    fn pay(&mut self, name: &Arc<str>, pieces: usize) -> Result<(), String> {
+        if self.names.contains(name) {
+            return Ok(());
+        }
+        if self.pieces + pieces > MOST_OF_GATEWAY {
+            return Err(
+                "the authorities of all ports of this Gateway come to more than 16 MiB".to_owned(),
+            );
+        }
+        self.pieces += pieces;
+        self.names.insert(name.clone());
+        Ok(())
+    }
+}
+
+fn frontend(
+    input: Input<'_>,
+    gateway: &Gateway,
+    validation: &CertificateValidation,
+    bundles: &mut Bundles,
+) -> Frontend {
     let mut references = Vec::new();
-    let mut usable = BTreeSet::new();
+    let mut usable = Authorities::default();
     for reference in &validation.authorities {
-        match authority(input, gateway, reference) {
-            Ok(name) => _ = usable.insert(name),
-            Err(fault) => references.push(fault),
+        let named = authority(input, gateway, reference);
+        if let Err(fault) = named.and_then(|name| usable.add(input, name)) {
+            references.push(fault);
         }
     }
-    if usable.is_empty() {
+    let closed = |message: String, references| Frontend {
+        clients: None,
+        fault: Some(Fault::new("NoValidCACertificate", message)),
+        references,
+    };
+    let Some((authorities, pieces)) = usable.bundle() else {
         let message = match first_of(&references) {
             Err(why) => format!(
                 "none of the authorities that vouch for clients can be used: {}",
@@ -76,18 +117,17 @@ fn frontend(input: Input<'_>, gateway: &Gateway, validation: &CertificateValidat
             ),
             Ok(()) => "no authorities vouch for clients".to_owned(),
         };
-        return Frontend {
-            clients: None,
-            fault: Some(Fault::new("NoValidCACertificate", message)),
-            references,
-        };
+        return closed(message, references);
+    };
+    if let Err(message) = bundles.pay(&authorities, pieces) {
+        return closed(message, references);
     }
     let is_insecure = validation.mode == FrontendValidation::AllowInsecureFallback;
     Frontend {
         clients: Some(ClientCertificates {
             is_required: !is_insecure,
             verification: Some(ClientVerification {
-                authorities: TrustBundleKey::of_config_maps(usable).name(),
+                authorities,
                 max_depth: None,
                 only_leaf_revocations: false,
                 accepts_untrusted: is_insecure,
@@ -99,7 +139,7 @@ fn frontend(input: Input<'_>, gateway: &Gateway, validation: &CertificateValidat
     }
 }
 
-/// A ConfigMap with authorities. Whether it may be named is asked before whether it is there.
+/// The ConfigMap that is named, if it may be: that is asked before whether it is there.
 fn authority(
     input: Input<'_>,
     gateway: &Gateway,
@@ -113,13 +153,5 @@ fn authority(
         return Err(Fault::new("InvalidCACertificateKind", message));
     }
     let from = ("Gateway", &gateway.metadata.name.namespace);
-    let name = permitted(input, from, reference)?;
-    let invalid = |message| Fault::new("InvalidCACertificateRef", message);
-    match input.reader.config_map_authorities(&name) {
-        Ok(()) => Ok(name),
-        Err(None) => Err(invalid(format!(
-            "ConfigMap {name} does not exist, or has no ca.crt"
-        ))),
-        Err(Some(why)) => Err(invalid(format!("ConfigMap {name} can't be used: {why}"))),
-    }
+    permitted(input, from, reference)
 }

@@ -38,6 +38,7 @@
 
 mod ancestors;
 mod attachment;
+mod authorities;
 mod backend_tls;
 mod backends;
 mod bind;
