@@ -70,7 +70,7 @@ fn held(
     let ports: BTreeSet<&Arc<str>> = service.ports.iter().map(|port| &port.name).collect();
     let sections = sections.into_iter().map(|section| {
         if let Some(port) = section.filter(|port| !ports.contains(port)) {
-            return not_found(format!("Service {name} has no port named {port}"));
+            return not_found(format!("Service {name} has no port of TCP named {port}"));
         }
         match &*input.policy(name, section) {
             Some(other) if *other != policy.metadata.name => {

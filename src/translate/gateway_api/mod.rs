@@ -6,7 +6,7 @@
 //! | [`gateway`]: a Gateway | its class, Secrets, ConfigMaps, grants, who else names its addresses | its addresses and listeners, with what is wrong |
 //! | [`bind`]: an address and port | the Gateway that has the address | the listeners there, by their hostnames |
 //! | [`backend_tls`]: a policy | its ConfigMaps | how the Services that it is about are spoken to |
-//! | [`rules`]: a route | Services with their policies, grants | its routes and clusters, whatever listener they are served on |
+//! | [`rules`]: a route | Services with their policies, grants | its routes and clusters, for each certificate that is shown to back ends |
 //! | [`parent`]: a Gateway or a ListenerSet | the Gateway | the listeners that it brings |
 //! | [`attachment`]: a route | its parents, labels of its namespace | the listeners that it is attached to, and for which names |
 //! | [`virtual_host`]: a host at an address and port | what is there, and the routes that are attached there for it or for a name that covers it | a virtual host |

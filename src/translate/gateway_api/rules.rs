@@ -1,4 +1,5 @@
-//! The rules of a route as routes of the model, whatever listener they are served on.
+//! The rules of a route as routes of the model: one set for each certificate that Gateways show to back ends, whatever listener they
+//! are served on.
 //!
 //! What a rule asks for that is not served closes the whole route, and says so: a filter is never skipped. A back end that can't
 //! be answers 500 in its share (503 to gRPC, which knows that as UNAVAILABLE).

@@ -128,7 +128,7 @@ pub fn of_gateway(input: Input<'_>, object: &ObjectRef) -> Option<WantedStatus> 
         "All references can be used",
     );
     if gateway.has_insecure_fallback {
-        let message = "AllowInsecureFallback lets clients in that show no certificate, or one that nobody vouches for";
+        let message = "AllowInsecureFallback is set: HTTPS listeners of its ports, where they are served, let clients in that show no certificate, or one that nobody vouches for";
         let status = ConditionStatus::True;
         let kind = "InsecureFrontendValidationMode";
         conditions.set(kind, status, "ConfigurationChanged", message);
