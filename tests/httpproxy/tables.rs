@@ -118,6 +118,12 @@ pub(crate) const OF_ALL_FLAGS: &[&str] = &[
     "X-Gresp=g",
     "--policy-apply-to-ingress",
 ];
+/// With a client certificate for endpoints that is not there.
+pub(crate) const CLIENT_CERTIFICATE_MISSING: &str =
+    include_str!("rows/client-certificate-missing.txt");
+/// Its flags.
+pub(crate) const CLIENT_CERTIFICATE_MISSING_FLAGS: &[&str] =
+    &["--tls-envoy-client-certificate", "hp/nosuch"];
 /// With a rate limit service, and a fallback certificate.
 pub(crate) const OPERATOR: &str = include_str!("rows/operator.txt");
 /// Its flags.
@@ -147,6 +153,7 @@ pub(crate) fn all() -> Vec<Row> {
     all.extend(rows(EXTERNAL_NAMES));
     all.extend(rows(CONFIGURED));
     all.extend(rows(OF_ALL));
+    all.extend(rows(CLIENT_CERTIFICATE_MISSING));
     all.extend(rows(OPERATOR));
     all.extend(rows(ROOT_NAMESPACES));
     all

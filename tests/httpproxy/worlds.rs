@@ -14,8 +14,9 @@ use crate::support::isobath::Isobath;
 use crate::support::resolver::Resolver;
 use crate::support::stand::{Stand, bootstrap};
 use crate::tables::{
-    CONFIGURED, CONFIGURED_FLAGS, EXTERNAL_NAMES, EXTERNAL_NAMES_FLAGS, OF_ALL, OF_ALL_FLAGS,
-    OPERATOR, OPERATOR_FLAGS, ROOT_NAMESPACES, ROOT_NAMESPACES_FLAGS, TABLES,
+    CLIENT_CERTIFICATE_MISSING, CLIENT_CERTIFICATE_MISSING_FLAGS, CONFIGURED, CONFIGURED_FLAGS,
+    EXTERNAL_NAMES, EXTERNAL_NAMES_FLAGS, OF_ALL, OF_ALL_FLAGS, OPERATOR, OPERATOR_FLAGS,
+    ROOT_NAMESPACES, ROOT_NAMESPACES_FLAGS, TABLES,
 };
 use crate::verdict::Verdicts;
 
@@ -113,6 +114,19 @@ async fn what_the_operator_says_of_all_holds() {
         Rig::start(Ipv4Addr::LOCALHOST).await,
         &rows,
         OF_ALL_FLAGS,
+        "",
+    )
+    .await;
+    world.check(&rows).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_certificate_is_missing() {
+    let rows = rows(CLIENT_CERTIFICATE_MISSING);
+    let world = world(
+        Rig::start(Ipv4Addr::LOCALHOST).await,
+        &rows,
+        CLIENT_CERTIFICATE_MISSING_FLAGS,
         "",
     )
     .await;

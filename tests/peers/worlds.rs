@@ -11,8 +11,9 @@ use crate::run::{Report, run};
 use crate::side::{Name, Setup, Side};
 use crate::support::network::alone;
 use crate::tables::{
-    CONFIGURED, CONFIGURED_FLAGS, EXTERNAL_NAMES, EXTERNAL_NAMES_FLAGS, OF_ALL, OF_ALL_FLAGS,
-    OPERATOR, OPERATOR_FLAGS, ROOT_NAMESPACES, ROOT_NAMESPACES_FLAGS, TABLES,
+    CLIENT_CERTIFICATE_MISSING, CLIENT_CERTIFICATE_MISSING_FLAGS, CONFIGURED, CONFIGURED_FLAGS,
+    EXTERNAL_NAMES, EXTERNAL_NAMES_FLAGS, OF_ALL, OF_ALL_FLAGS, OPERATOR, OPERATOR_FLAGS,
+    ROOT_NAMESPACES, ROOT_NAMESPACES_FLAGS, TABLES,
 };
 
 /// What Contour's Envoy refuses, and from then on nothing of anybody's: these rows are asked alone, one after the other.
@@ -234,6 +235,24 @@ fn both_do_what_the_operator_says_of_all() {
             ..setup()
         };
         if let Some(pair) = Pair::start(&setup, &[OF_ALL], |_| Vec::new()).await {
+            sum(&pair.ask().await);
+        }
+    });
+}
+
+#[test]
+#[ignore = "make peers"]
+fn both_miss_a_client_certificate() {
+    alone(async || {
+        let setup = Setup {
+            flags: CLIENT_CERTIFICATE_MISSING_FLAGS,
+            configuration: json!({
+                "tls": {"envoy-client-certificate": {"namespace": "hp", "name": "nosuch"}},
+            }),
+            ..setup()
+        };
+        if let Some(pair) = Pair::start(&setup, &[CLIENT_CERTIFICATE_MISSING], |_| Vec::new()).await
+        {
             sum(&pair.ask().await);
         }
     });

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::model::{CircuitBreakers, ClusterSettings, ServerName, UpstreamProtocol, UpstreamTls};
+use crate::model::{
+    CircuitBreakers, ClusterSettings, LoadBalancing, ServerName, UpstreamProtocol, UpstreamTls,
+};
 use crate::objects::http_proxy::UpstreamValidation;
 use crate::objects::{
     ExtensionService, ExtensionServiceTarget, NamespacedName, ServiceBackendPort, ServiceType,
@@ -11,6 +13,8 @@ use crate::objects::{
 use crate::translate::service_policy::{FoundPort, find_port};
 use crate::translate::{BackendPort, ClusterSource};
 
+use super::balancing::balancing;
+use super::client_certificate;
 use super::condition::{self, Fault};
 use super::context::Context;
 use super::duration::{Timeout, timeout};
@@ -79,7 +83,16 @@ pub fn extension(context: &Context<'_>, service: &ExtensionService) -> Result<Ex
         .transpose()?;
     let limits = service.circuit_breaker_policy.unwrap_or_default();
     let some = |limit: u32| (limit > 0).then_some(limit);
+    if is_tls {
+        client_certificate::check(context.input)?;
+    }
+    let balancing = balancing(service.load_balancer_policy.as_ref());
     let settings = ClusterSettings {
+        load_balancing: match balancing.load_balancing {
+            // There is no request of a client's to hash.
+            LoadBalancing::RingHash | LoadBalancing::Maglev => LoadBalancing::default(),
+            it => it,
+        },
         protocol: match is_tls {
             true => UpstreamProtocol::H2,
             false => UpstreamProtocol::H2c,

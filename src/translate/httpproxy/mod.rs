@@ -41,6 +41,7 @@
 mod authorization;
 mod balancing;
 mod beside_ingress;
+mod client_certificate;
 mod condition;
 mod conditions;
 mod context;
@@ -177,17 +178,20 @@ fn host_unit(input: Input<'_>, host: &Host, claims: &[ObjectRef]) -> HostUnit {
     let has_ingresses = !owned_ingresses.is_empty();
     // Where Ingresses are served here, they tell their own losers.
     let mut is_told = has_ingresses;
-    let mut unit = match root::serve(&mut context, host, root, written) {
-        Ok(mut served) => {
+    let served = root::serve(&mut context, host, root, written).unwrap_or_else(|fault| {
+        context.faults.error(&root.reference(), "spec", fault);
+        None
+    });
+    let mut unit = match served {
+        Some(mut served) => {
             if has_ingresses {
                 beside_ingress::merge(&mut served, ingresses());
             }
             served.unit
         }
-        Err(fault) => {
-            context.faults.error(&root.reference(), "spec", fault);
+        None => {
+            // What it has reached by then is no orphan, as in Contour.
             context.clusters.clear();
-            context.reached.clear();
             match has_ingresses && !root::has_guards(written) {
                 true => ingresses(),
                 false => {

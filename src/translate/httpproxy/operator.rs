@@ -7,7 +7,7 @@ use crate::translate::{HostUnit, Input, budget};
 
 use super::authorization::{self, Asked};
 use super::condition::{self, Fault};
-use super::context::{Context, Unusable};
+use super::context::Context;
 use super::global_rate_limit;
 use super::headers::{Headers, Of, Own, headers};
 use super::options::{HeaderPolicies, HttpProxyOptions};
@@ -39,23 +39,6 @@ pub fn check(options: &HttpProxyOptions) -> Result<(), String> {
     let service = options.rate_limit_service.as_ref();
     let checked = service.map_or(Ok(()), global_rate_limit::check);
     checked.map_err(|why| format!("--rate-limit-service-domain and -default-policy: {why}"))
-}
-
-/// That the certificate which endpoints are to be shown can be used.
-///
-/// # Errors
-///
-/// Why it can't.
-pub fn check_client_certificate(input: Input<'_>) -> Result<(), Fault> {
-    let Some(secret) = &input.options.upstream.client_certificate else {
-        return Ok(());
-    };
-    let names = input.reader.certificate_names(secret).map(|_| ());
-    names.map_err(|why| {
-        let why = Unusable::of(why).text();
-        let message = format!("tls.envoy-client-certificate Secret \"{secret}\" is invalid: {why}");
-        Fault::new(condition::SECRET_NOT_VALID, message)
-    })
 }
 
 /// What the operator says of the headers of requests to a service, and of its answers.

@@ -14,7 +14,7 @@ use super::condition::{self, Fault};
 use super::context::{Context, is_root_namespace};
 use super::policies::{self, Guards, Policies};
 use super::route::Entry;
-use super::tcp;
+use super::tcp::{self, Connections};
 use super::tls::{self, Termination};
 use super::tree;
 
@@ -29,7 +29,7 @@ pub struct Served {
     pub unit: HostUnit,
 }
 
-/// Makes the host of a root.
+/// Makes the host of a root; `None` where what it includes for connections ends it, and is told.
 ///
 /// # Errors
 ///
@@ -39,7 +39,7 @@ pub fn serve(
     host: &Host,
     root: &HttpProxy,
     written: &Written,
-) -> Result<Served, Fault> {
+) -> Result<Option<Served>, Fault> {
     if !is_root_namespace(context.input, &root.metadata.name.namespace) {
         let message = "root HTTPProxy cannot be defined in this namespace";
         return Err(Fault::new(condition::ROOT_NAMESPACE, message));
@@ -55,24 +55,27 @@ pub fn serve(
         .map(|tls| tls::termination(context, root, written, tls))
         .transpose()?;
     let guards = Guards::read(context, root, written)?;
-    let forwarding = tcp::forwarding(context, root, written, termination.as_ref())?;
+    let connections = tcp::connections(context, root, written, termination.as_ref())?;
+    if matches!(connections, Connections::Wrong) {
+        return Ok(None);
+    }
     let entries = tree::routes(context, root)?;
     let policies = Policies::read(context, root, written, addresses, guards)?;
     policies.check_cost(&entries, &[])?;
     let mut unit = HostUnit::default();
     let is_secure = termination.is_some();
     unit.http = in_clear(host, &entries, &policies, is_secure, context.input.options);
-    match (termination, forwarding) {
-        (Some(Termination::Passthrough), Some(forwarding)) => {
+    match (termination, connections) {
+        (Some(Termination::Passthrough), Connections::To(forwarding)) => {
             unit.passthrough = Some(Passthrough {
                 forwarding,
                 source: tcp::source(root),
             });
         }
-        (Some(Termination::Here(it)), Some(forwarding)) => {
+        (Some(Termination::Here(it)), Connections::To(forwarding)) => {
             unit.tcp = Some(tcp::ended_here(root, &it, forwarding)?);
         }
-        (Some(Termination::Here(it)), None) => {
+        (Some(Termination::Here(it)), Connections::Unsaid) => {
             tell_undefined(context, root, &entries, &policies);
             let routes = entries.iter().map(|entry| policies.secured(entry));
             unit.https = Some(HttpsHost {
@@ -92,34 +95,33 @@ pub fn serve(
     if unit.is_forwarded() {
         unit.addresses = policies.addresses().cloned();
     }
-    Ok(Served {
+    Ok(Some(Served {
         policies,
         entries,
         unit,
-    })
+    }))
 }
 
-/// Routes that ask for a token of nobody: no request of theirs passes.
+/// Routes that ask for a token of nobody: no request of theirs passes. As in Contour it is told of the first, on the root: the tokens
+/// are the root's, whoever asks for them.
 fn tell_undefined(
     context: &mut Context<'_>,
     root: &HttpProxy,
     entries: &[Entry],
     policies: &Policies,
 ) {
-    for entry in entries {
-        if let Some(fault) = policies.undefined_provider(entry) {
-            let source = &entry.route.source;
-            let at = match &source.field {
-                Field::At(route) => format!("{route}.jwtVerificationPolicy"),
-                _ => "spec".to_owned(),
-            };
-            // The tokens are the root's, whoever asks for them.
-            if source.object != root.reference() {
-                let at = "spec.virtualhost.jwtProviders";
-                context.faults.error(&root.reference(), at, fault.clone());
+    let mut undefined = entries.iter().filter_map(|entry| {
+        let fault = policies.undefined_provider(entry)?;
+        Some((&entry.route.source, fault))
+    });
+    if let Some((source, fault)) = undefined.next() {
+        let at = match &source.field {
+            Field::At(route) if source.object == root.reference() => {
+                format!("{route}.jwtVerificationPolicy")
             }
-            context.faults.error(&source.object, &at, fault);
-        }
+            _ => "spec.virtualhost.jwtProviders".to_owned(),
+        };
+        context.faults.error(&root.reference(), &at, fault);
     }
 }
 

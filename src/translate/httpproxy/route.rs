@@ -267,6 +267,7 @@ fn forward(
         health_check: health_check.map(http_health_check).transpose()?,
         idle_connection: timeouts.idle_connection,
         host: made.requests.literal.set.get("host").cloned(),
+        of_connections: false,
     };
     let Backends {
         mut shares,
@@ -275,17 +276,12 @@ fn forward(
         own,
         mut cookies,
         speaks_http2,
-        of_all,
     } = backends(context, proxy, at, &route.services, &asked)?;
     if let Some(own) = own {
         made.add_service(own);
     }
     let headers = [&mut made.requests, &mut made.responses];
     remove_before_shares(context, headers, &mut shares)?;
-    made.add_service(of_all.map(|dynamic| Headers {
-        dynamic: dynamic.into_values().collect(),
-        ..Headers::default()
-    }));
     // Contour translates it always; only by HTTP/2 is there anybody who would understand it.
     made.filters.grpc_web = speaks_http2;
     // What a service says of a cookie's attribute counts before what the route says.

@@ -1,6 +1,6 @@
 //! The services of a route as shares, mirrors and clusters.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,6 +14,7 @@ use crate::objects::{NamespacedName, ServiceBackendPort, ServiceType};
 use crate::translate::service_policy::{FoundPort, find_port};
 use crate::translate::{backend, budget};
 
+use super::client_certificate;
 use super::condition::{self, Fault};
 use super::context::Context;
 use super::cookies;
@@ -33,6 +34,8 @@ pub struct Asked {
     pub idle_connection: Option<Duration>,
     /// The Host that the route sets, which TLS asks for.
     pub host: Option<Arc<str>>,
+    /// Whether they are of a `tcpproxy`: of those Contour reads no slow start.
+    pub of_connections: bool,
 }
 
 /// The services of a route.
@@ -46,8 +49,6 @@ pub struct Backends {
     pub service: Option<Arc<str>>,
     /// What the policies of a service say of answers and requests that Envoy puts together, where there is one service.
     pub own: Option<[Headers; 2]>,
-    /// What the operator says of requests and answers and Envoy puts together, by name, where there are several services.
-    pub of_all: [BTreeMap<String, HeaderChange>; 2],
     /// Changes of the cookies that the one service sets.
     pub cookies: Vec<CookieRewrite>,
     /// Whether one of them speaks HTTP/2, as gRPC does.
@@ -90,7 +91,7 @@ pub fn backends(
         };
         let own = service_headers(service, of)?;
         let operators = operator::header_policies(context.input, of)?;
-        let [requests, responses] = backends.under(own, operators, is_alone)?;
+        let [requests, responses] = under(own, operators, is_alone);
         let cookies = service.policies.as_ref();
         let cookies = cookies.map_or(&[][..], |it| &it.cookie_rewrite_policies);
         let cookies = cookies::rewrites(cookies, condition::ROUTE_COOKIES, "service")?;
@@ -140,41 +141,16 @@ fn pay(context: &mut Context<'_>, services: usize, asked: &Asked) -> Result<(), 
     context.account.pay(check.saturating_mul(count))
 }
 
-impl Backends {
-    /// What a service says of headers, and under it what the operator says. Of several services each can say only what is
-    /// literal: the rest is the route's.
-    fn under(
-        &mut self,
-        own: [Headers; 2],
-        operators: [Headers; 2],
-        is_alone: bool,
-    ) -> Result<[Headers; 2], Fault> {
-        let mut merged = Vec::new();
-        let kinds = [
-            condition::SERVICE_REQUEST_HEADERS,
-            condition::SERVICE_RESPONSE_HEADERS,
-        ];
-        let all = own.into_iter().zip(operators).zip(&mut self.of_all);
-        for (((mut own, mut operators), of_all), kind) in all.zip(kinds) {
-            if !is_alone {
-                for change in std::mem::take(&mut operators.dynamic) {
-                    if own.sets(change.name()) {
-                        let message = format!(
-                            "{} is set by one service of several, and by the operator with a value that the proxy puts together: set it on the route",
-                            change.name()
-                        );
-                        return Err(Fault::new(kind, message));
-                    }
-                    of_all.insert(change.name().to_owned(), change);
-                }
-                operators.host = None;
-            }
-            own.add(operators);
-            merged.push(own);
+/// What a service says of headers, and under it what the operator says. A Host that comes from a header is the route's to say.
+fn under(own: [Headers; 2], operators: [Headers; 2], is_alone: bool) -> [Headers; 2] {
+    let mut merged = own;
+    for (own, mut operators) in merged.iter_mut().zip(operators) {
+        if !is_alone {
+            operators.host = None;
         }
-        let mut merged = merged.into_iter();
-        Ok(std::array::from_fn(|_| merged.next().unwrap_or_default()))
+        own.add(operators);
     }
+    merged
 }
 
 /// What a route removes is removed before a share of it sets that, as where there is one service: what is set is not removed.
@@ -189,20 +165,26 @@ pub fn remove_before_shares(
     shares: &mut [WeightedCluster],
 ) -> Result<(), Fault> {
     let (requests, responses) = (&mut requests.literal.remove, &mut responses.literal.remove);
-    remove_in_shares(context, requests, shares, |it| &mut it.request_headers)?;
-    remove_in_shares(context, responses, shares, |it| &mut it.response_headers)
+    remove_in_shares(context, requests, shares, |it| {
+        (&mut it.request_headers, &it.added_request_headers)
+    })?;
+    remove_in_shares(context, responses, shares, |it| {
+        (&mut it.response_headers, &it.added_response_headers)
+    })
 }
 
 fn remove_in_shares(
     context: &mut Context<'_>,
     removed: &mut BTreeSet<Arc<str>>,
     shares: &mut [WeightedCluster],
-    of: fn(&mut BackendOptions) -> &mut HeaderModifier,
+    of: fn(&mut BackendOptions) -> (&mut HeaderModifier, &[HeaderChange]),
 ) -> Result<(), Fault> {
     let mut set = BTreeSet::new();
     for options in shares.iter_mut().filter_map(|share| share.options.as_mut()) {
-        let named = of(options).set.keys();
-        set.extend(named.filter(|name| removed.contains(*name)).cloned());
+        let (literal, dynamic) = of(options);
+        let named = literal.set.keys().map(|name| &**name);
+        let named = named.chain(dynamic.iter().map(HeaderChange::name));
+        set.extend(named.filter_map(|name| removed.get(name).cloned()));
     }
     let each = budget::headers(set.iter().map(|name| name.len()));
     let count = u64::try_from(shares.len()).unwrap_or(u64::MAX);
@@ -210,9 +192,10 @@ fn remove_in_shares(
     removed.retain(|name| !set.contains(name));
     for share in shares {
         for name in &set {
-            let headers = of(share.options.get_or_insert_default());
-            if !headers.set.contains_key(name) {
-                headers.remove.insert(name.clone());
+            let (literal, dynamic) = of(share.options.get_or_insert_default());
+            let is_set = dynamic.iter().any(|change| change.name() == &**name);
+            if !is_set && !literal.set.contains_key(name) {
+                literal.remove.insert(name.clone());
             }
         }
     }
@@ -250,25 +233,17 @@ fn options(
     responses: Headers,
     cookies: Vec<CookieRewrite>,
 ) -> Result<Option<Box<BackendOptions>>, Fault> {
-    for (headers, kind) in [
-        (&requests, condition::SERVICE_REQUEST_HEADERS),
-        (&responses, condition::SERVICE_RESPONSE_HEADERS),
-    ] {
-        if let Some(change) = headers.dynamic.first() {
-            let message = format!(
-                "{} has a value that the proxy puts together, which is not supported for one service of several: set it on the route",
-                change.name()
-            );
-            return Err(Fault::new(kind, message));
-        }
-    }
-    let is_none = |headers: &Headers| headers.literal == HeaderModifier::default();
+    let is_none = |headers: &Headers| {
+        headers.literal == HeaderModifier::default() && headers.dynamic.is_empty()
+    };
     if is_none(&requests) && is_none(&responses) && cookies.is_empty() {
         return Ok(None);
     }
     Ok(Some(Box::new(BackendOptions {
         request_headers: requests.literal,
         response_headers: responses.literal,
+        added_request_headers: requests.dynamic,
+        added_response_headers: responses.dynamic,
         cookie_rewrites: cookies::all(cookies, condition::ROUTE_COOKIES)?,
         ..BackendOptions::default()
     })))
@@ -342,10 +317,11 @@ fn cluster(
         }
     }
     if matches!(protocol, UpstreamProtocol::Tls | UpstreamProtocol::H2) {
-        operator::check_client_certificate(context.input)?;
+        client_certificate::check(context.input)?;
         settings.tls = upstream_tls(context, proxy, service, asked, requests)?;
     }
     let slow_start = service.policies.as_ref();
+    let slow_start = slow_start.filter(|_| !asked.of_connections);
     if let Some(policy) = slow_start.and_then(|it| it.slow_start_policy.as_ref()) {
         settings.load_balancing = slowly(settings.load_balancing, policy)?;
     }

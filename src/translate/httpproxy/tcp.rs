@@ -22,19 +22,32 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(9001);
 /// The longest chain of includes.
 const DEEPEST: usize = 64;
 
-/// Where connections of a root's host go; `None` where it has no `tcpproxy`.
+/// Where connections of a host go.
+#[derive(Clone, Debug)]
+pub enum Connections {
+    /// Nobody says: its requests are served.
+    Unsaid,
+    /// To a child that says nothing of connections, so that none is taken.
+    Nowhere,
+    /// A child says it wrong, and is told: the host is ended.
+    Wrong,
+    /// There.
+    To(Forwarding),
+}
+
+/// Where connections of a root's host go.
 ///
 /// # Errors
 ///
-/// What ends the host.
-pub fn forwarding(
+/// What is wrong with the root, and ends the host.
+pub fn connections(
     context: &mut Context<'_>,
     root: &HttpProxy,
     written: &Written,
     termination: Option<&Termination>,
-) -> Result<Option<Forwarding>, Fault> {
+) -> Result<Connections, Fault> {
     let Some(tcp) = &root.tcp_proxy else {
-        return Ok(None);
+        return Ok(Connections::Unsaid);
     };
     match termination {
         None => {
@@ -102,7 +115,7 @@ fn follow(
     proxy: &HttpProxy,
     tcp: &TcpProxy,
     visited: &mut Vec<NamespacedName>,
-) -> Result<Option<Forwarding>, Fault> {
+) -> Result<Connections, Fault> {
     match (tcp.services.is_empty(), &tcp.include) {
         (true, None) => {
             let message = "either services or inclusion must be specified";
@@ -112,7 +125,7 @@ fn follow(
             let message = "cannot specify services and include in the same httpproxy";
             Err(Fault::new(condition::TCP_SERVICES_AND_INCLUDE, message))
         }
-        (false, None) => services(context, proxy, tcp).map(Some),
+        (false, None) => services(context, proxy, tcp).map(Connections::To),
         (true, Some((name, namespace))) => {
             let own = &proxy.metadata.name.namespace;
             let namespace = match namespace.is_empty() {
@@ -125,11 +138,12 @@ fn follow(
     }
 }
 
+/// What is wrong with the child is told on the child.
 fn included(
     context: &mut Context<'_>,
     name: NamespacedName,
     visited: &mut Vec<NamespacedName>,
-) -> Result<Option<Forwarding>, Fault> {
+) -> Result<Connections, Fault> {
     let Some(child) = context.input.reader.http_proxy(&name) else {
         let message = format!("include {name} not found");
         return Err(Fault::new(condition::TCP_INCLUDE_NOT_FOUND, message));
@@ -148,13 +162,14 @@ fn included(
         name: name.clone(),
     });
     visited.push(name);
-    match &child.tcp_proxy {
-        None => {
-            let message = "either services or inclusion must be specified";
-            Err(Fault::new(condition::TCP_NOTHING_DEFINED, message))
-        }
-        Some(tcp) => follow(context, child, tcp, visited),
-    }
+    let Some(tcp) = &child.tcp_proxy else {
+        return Ok(Connections::Nowhere);
+    };
+    follow(context, child, tcp, visited).or_else(|fault| {
+        let child = child.reference();
+        context.faults.error(&child, "spec.tcpproxy", fault);
+        Ok(Connections::Wrong)
+    })
 }
 
 fn services(
@@ -178,6 +193,7 @@ fn services(
     let asked = Asked {
         load_balancing: balancing.load_balancing,
         health_check: health_check.map(tcp_health_check).transpose()?,
+        of_connections: true,
         ..Asked::default()
     };
     let sum = tcp.services.iter().map(|service| service.weight.max(0));
