@@ -241,6 +241,7 @@ fn others() -> Vec<Value> {
         external("extlocal", "localhost"),
         delegation("web", "web", "hp"),
         delegation("ca", "ca", "*"),
+        delegation("ca2", "ca2", "*"),
         delegation("fallback", "fallback", "*"),
     ]
 }
@@ -309,6 +310,7 @@ fn secrets(ca: &Authority, ca2: &Authority) -> Vec<Value> {
         secret("hp", "zeros", OPAQUE, &[("ca.crt", &zero_certificate)]),
         secret("hp", "zerolist", OPAQUE, &[("crl.pem", &zero_list)]),
         // Of the same name as one of hp, and another authority.
+        secret("certs", "ca2", OPAQUE, &[("ca.crt", &ca_pem)]),
         secret("team1", "ca", OPAQUE, &[("ca.crt", &ca2_pem)]),
     ]
 }
