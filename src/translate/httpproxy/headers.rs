@@ -44,6 +44,13 @@ impl Headers {
             || name == "host" && self.host.is_some()
     }
 
+    /// Takes out of another policy what this one removes, and does not set itself.
+    pub fn unset(&self, literal: &mut HeaderModifier, dynamic: &mut Vec<HeaderChange>) {
+        let is_removed = |name: &str| self.literal.remove.contains(name) && !self.sets(name);
+        literal.set.retain(|name, _| !is_removed(name));
+        dynamic.retain(|change| !is_removed(change.name()));
+    }
+
     /// With what another policy says, where this one says nothing.
     pub fn add(&mut self, other: Self) {
         let literal = other.literal.set.into_iter();

@@ -23,7 +23,7 @@ use super::filters;
 use super::global_rate_limit::{Global, global};
 use super::headers::{Headers, Of, Own, headers};
 use super::rewrite::rewrite;
-use super::services::{Asked, Backends, backends, remove_before_shares};
+use super::services::{Asked, Backends, backends, unset_in_shares};
 
 /// Contour leaves Envoy's own limit to routes that say none.
 const RESPONSE_TIMEOUT: Duration = Duration::from_secs(15);
@@ -187,8 +187,12 @@ impl Made {
         self.responses = Headers::default();
     }
 
-    /// What a route's only service says, where the route says nothing: the route's wins.
-    fn add_service(&mut self, [requests, responses]: [Headers; 2]) {
+    /// What a route's only service says, where the route says nothing: the route's wins, be it set or removed.
+    fn add_service(&mut self, [mut requests, mut responses]: [Headers; 2]) {
+        self.requests
+            .unset(&mut requests.literal, &mut requests.dynamic);
+        self.responses
+            .unset(&mut responses.literal, &mut responses.dynamic);
         self.requests.add(requests);
         self.responses.add(responses);
     }
@@ -280,8 +284,7 @@ fn forward(
     if let Some(own) = own {
         made.add_service(own);
     }
-    let headers = [&mut made.requests, &mut made.responses];
-    remove_before_shares(context, headers, &mut shares)?;
+    unset_in_shares([&made.requests, &made.responses], &mut shares);
     // Contour translates it always; only by HTTP/2 is there anybody who would understand it.
     made.filters.grpc_web = speaks_http2;
     // What a service says of a cookie's attribute counts before what the route says.

@@ -1,13 +1,12 @@
 //! The services of a route as shares, mirrors and clusters.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::model::{
-    BackendOptions, ClusterSettings, CookieRewrite, Fraction, HeaderChange, HeaderModifier,
-    HealthCheck, LoadBalancing, Mirror, Percent, ServerName, SlowStart, UpstreamProtocol,
-    UpstreamTls, Verification, WeightedCluster,
+    BackendOptions, ClusterSettings, CookieRewrite, Fraction, HeaderModifier, HealthCheck,
+    LoadBalancing, Mirror, Percent, ServerName, SlowStart, UpstreamProtocol, UpstreamTls,
+    Verification, WeightedCluster,
 };
 use crate::objects::http_proxy::{HttpProxy, Service, SlowStartPolicy, UpstreamValidation};
 use crate::objects::{NamespacedName, ServiceBackendPort, ServiceType};
@@ -153,53 +152,24 @@ fn under(own: [Headers; 2], operators: [Headers; 2], is_alone: bool) -> [Headers
     merged
 }
 
-/// What a route removes is removed before a share of it sets that, as where there is one service: what is set is not removed.
-/// Envoy would do what the share says first.
-///
-/// # Errors
-///
-/// Where all that the shares would then remove is more than one object may come to.
-pub fn remove_before_shares(
-    context: &mut Context<'_>,
-    [requests, responses]: [&mut Headers; 2],
-    shares: &mut [WeightedCluster],
-) -> Result<(), Fault> {
-    let (requests, responses) = (&mut requests.literal.remove, &mut responses.literal.remove);
-    remove_in_shares(context, requests, shares, |it| {
-        (&mut it.request_headers, &it.added_request_headers)
-    })?;
-    remove_in_shares(context, responses, shares, |it| {
-        (&mut it.response_headers, &it.added_response_headers)
-    })
-}
-
-fn remove_in_shares(
-    context: &mut Context<'_>,
-    removed: &mut BTreeSet<Arc<str>>,
-    shares: &mut [WeightedCluster],
-    of: fn(&mut BackendOptions) -> (&mut HeaderModifier, &[HeaderChange]),
-) -> Result<(), Fault> {
-    let mut set = BTreeSet::new();
-    for options in shares.iter_mut().filter_map(|share| share.options.as_mut()) {
-        let (literal, dynamic) = of(options);
-        let named = literal.set.keys().map(|name| &**name);
-        let named = named.chain(dynamic.iter().map(HeaderChange::name));
-        set.extend(named.filter_map(|name| removed.get(name).cloned()));
-    }
-    let each = budget::headers(set.iter().map(|name| name.len()));
-    let count = u64::try_from(shares.len()).unwrap_or(u64::MAX);
-    context.account.pay_ahead(each.saturating_mul(count))?;
-    removed.retain(|name| !set.contains(name));
+/// What a route removes no share of it sets: as in Contour, whose Envoy does what the route says last.
+pub fn unset_in_shares([requests, responses]: [&Headers; 2], shares: &mut [WeightedCluster]) {
     for share in shares {
-        for name in &set {
-            let (literal, dynamic) = of(share.options.get_or_insert_default());
-            let is_set = dynamic.iter().any(|change| change.name() == &**name);
-            if !is_set && !literal.set.contains_key(name) {
-                literal.remove.insert(name.clone());
-            }
+        let Some(options) = &mut share.options else {
+            continue;
+        };
+        requests.unset(
+            &mut options.request_headers,
+            &mut options.added_request_headers,
+        );
+        responses.unset(
+            &mut options.response_headers,
+            &mut options.added_response_headers,
+        );
+        if **options == BackendOptions::default() {
+            share.options = None;
         }
     }
-    Ok(())
 }
 
 fn is_http2(context: &Context<'_>, cluster: &Arc<str>) -> bool {
