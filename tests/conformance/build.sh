@@ -28,7 +28,8 @@ fi
 # Built aside and renamed as a whole: a build that was cut off never looks like a finished one.
 mkdir -p "$cache"
 aside=$(mktemp -d "$cache/conformance-$hash.XXXXXX")
-trap 'chmod -R u+w "$aside" 2>/dev/null; rm -rf "$aside"' EXIT
+# No other command in it: one that fails would be what the whole script ends with.
+trap 'rm -rf "$aside"' EXIT
 chmod 755 "$aside"
 
 export CGO_ENABLED=0
