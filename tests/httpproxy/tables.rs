@@ -40,6 +40,7 @@ pub(crate) const TABLES: &[(&str, &str)] = &[
     ("services", include_str!("rows/services.txt")),
     ("tcpproxy", include_str!("rows/tcpproxy.txt")),
     ("tls", include_str!("rows/tls.txt")),
+    ("wrong-guards", include_str!("rows/wrong-guards.txt")),
 ];
 /// With `--allow-external-names` and a trusted hop.
 pub(crate) const EXTERNAL_NAMES: &str = include_str!("rows/external-names.txt");
@@ -121,9 +122,6 @@ pub(crate) const OF_ALL_FLAGS: &[&str] = &[
 /// With a client certificate for endpoints that is not there.
 pub(crate) const CLIENT_CERTIFICATE_MISSING: &str =
     include_str!("rows/client-certificate-missing.txt");
-/// Its flags.
-pub(crate) const CLIENT_CERTIFICATE_MISSING_FLAGS: &[&str] =
-    &["--tls-envoy-client-certificate", "hp/nosuch"];
 /// With a rate limit service, and a fallback certificate.
 pub(crate) const OPERATOR: &str = include_str!("rows/operator.txt");
 /// Its flags.
