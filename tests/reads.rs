@@ -5,6 +5,8 @@
 
 #[path = "reads/gateways.rs"]
 mod gateways;
+#[path = "reads/http_proxies.rs"]
+mod http_proxies;
 
 use std::sync::Arc;
 
