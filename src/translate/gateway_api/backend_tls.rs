@@ -53,6 +53,10 @@ pub fn of_port(
     service: &NamespacedName,
     port: &Arc<str>,
 ) -> Option<NamespacedName> {
+    // Most Services have none, and then nothing is derived for them but this.
+    if !input.reader.is_policed(service) {
+        return None;
+    }
     let own = input.policy(service, Some(port));
     match &*own {
         Some(own) => Some(own.clone()),
