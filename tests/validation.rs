@@ -37,10 +37,7 @@ fn rows() -> Vec<(Kind, Row)> {
 }
 
 fn reason(object: &Object) -> Option<&str> {
-    match object {
-        Object::Invalid(invalid) => Some(&invalid.reason),
-        _ => None,
-    }
+    object.wrong()
 }
 
 /// Differences of spelling that nobody minds.
