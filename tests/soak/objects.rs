@@ -5,6 +5,7 @@
 //! `ISOBATH_SOAK=1` takes a million of them instead of the ordinary number; `ISOBATH_SEED` another sequence.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::thread;
 
 use envoy_types::pb::envoy::config::cluster::v3::Cluster;
@@ -14,8 +15,8 @@ use envoy_types::pb::envoy::config::listener::v3::Listener;
 use envoy_types::pb::envoy::config::route::v3::{RouteConfiguration, ScopedRouteConfiguration};
 use envoy_types::pb::envoy::extensions::transport_sockets::tls::v3::Secret;
 use isobath::build::{Builder, Config};
-use isobath::facts::{ClassSelection, class_of_proxy};
-use isobath::objects::{Event, Kind, Object, ObjectRef, Rules, decode_versioned};
+use isobath::facts::{ClassSelection, Objects, class_of_proxy};
+use isobath::objects::{Event, IngressClass, Kind, Object, ObjectRef, Rules, decode_versioned};
 use isobath::translate::{HostOwnership, Options, reason};
 use isobath::xds::{Resource, ResourceType, Snapshot};
 use prost::Message;
@@ -59,12 +60,16 @@ impl Drop for Guard<'_> {
     }
 }
 
+fn selection(seed: u64) -> ClassSelection {
+    ClassSelection {
+        name: None,
+        manifests: seed.is_multiple_of(2),
+    }
+}
+
 pub(crate) fn builder(seed: u64) -> Builder {
     Builder::new(Config {
-        classes: ClassSelection {
-            name: None,
-            manifests: seed.is_multiple_of(2),
-        },
+        classes: selection(seed),
         ..Config::of_manifests(Options {
             allow_external_names: seed % 4 < 2,
             host_ownership: if seed % 3 == 1 {
@@ -85,6 +90,8 @@ fn run(seed: u64, objects: usize) -> Count {
     let mut count = Count::default();
     // Which objects the next build has to call wrong, and which not.
     let mut told = BTreeMap::new();
+    let selection = selection(seed);
+    let mut classes = Objects::<IngressClass>::default();
     for index in 0..objects {
         let (kind, json, is_broken) = generator.object();
         let guard = Guard {
@@ -113,26 +120,26 @@ fn run(seed: u64, objects: usize) -> Count {
                     count.accepted += 1;
                 }
                 let reference = decoded.object.reference();
+                if kind == Kind::IngressClass {
+                    classes.remove(&reference.name);
+                }
                 if generator.below(20) == 0 {
-                    told.insert(reference.clone(), false);
+                    told.insert(reference.clone(), Wanted::Told(false));
                     builder.apply(Event::Delete(reference));
                 } else {
-                    // A guard that is wrong is kept with its class: of another one nothing is told.
-                    match &decoded.object {
-                        Object::HttpProxy(proxy)
-                            if proxy.wrong.is_some() && class_of_proxy(proxy).is_some() =>
-                        {
-                            told.remove(&reference);
-                        }
-                        object => _ = told.insert(reference, object.wrong().is_some()),
+                    if let Object::IngressClass(class) = &decoded.object {
+                        classes.insert(class.clone());
                     }
+                    told.insert(reference, Wanted::of(&decoded.object));
                     builder.apply(Event::Apply(decoded.object));
                 }
             }
         }
         if generator.below(8) == 0 {
             builder.build();
-            check_told(&builder, &std::mem::take(&mut told));
+            let told = std::mem::take(&mut told).into_iter();
+            let told = told.map(|(it, wanted)| (it, wanted.is_told(&selection, &classes)));
+            check_told(&builder, &told.collect());
         }
         if index % 250 == 249 || index + 1 == objects {
             builder.build();
@@ -142,6 +149,31 @@ fn run(seed: u64, objects: usize) -> Count {
         drop(guard);
     }
     count
+}
+
+/// Whether an object is to be told as wrong as a whole.
+enum Wanted {
+    Told(bool),
+    /// A guard that is wrong is kept with its class: it is told where that is served.
+    ByClass(Option<Arc<str>>),
+}
+
+impl Wanted {
+    fn of(object: &Object) -> Self {
+        match object {
+            Object::HttpProxy(proxy) if proxy.wrong.is_some() => {
+                Self::ByClass(class_of_proxy(proxy).map(|class| class.as_ref().into()))
+            }
+            object => Self::Told(object.wrong().is_some()),
+        }
+    }
+
+    fn is_told(&self, selection: &ClassSelection, classes: &Objects<IngressClass>) -> bool {
+        match self {
+            Self::Told(is_told) => *is_told,
+            Self::ByClass(class) => selection.serves_http_proxy(class.as_deref(), classes),
+        }
+    }
 }
 
 /// An object that is wrong as a whole is told as that, and one that is not, is not.
