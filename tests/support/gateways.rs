@@ -433,7 +433,7 @@ pub fn backend_tls_policy() -> impl Strategy<Value = Object> {
                 Object::BackendTlsPolicy(Arc::new(BackendTlsPolicy {
                     metadata,
                     generation,
-                    targets: targets.into(),
+                    targets: targets.into_iter().collect(),
                     validation: match is_wrong {
                         true => Err("it is wrong".into()),
                         false => Ok(BackendValidation {
