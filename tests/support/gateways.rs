@@ -38,6 +38,17 @@ pub fn namespace() -> impl Strategy<Value = Object> {
     })
 }
 
+/// The class that most Gateways are of, as ours.
+pub fn own_class() -> Object {
+    Object::GatewayClass(Arc::new(GatewayClass {
+        metadata: metadata("", "isobath", "", None, &[]),
+        generation: 0,
+        controller: CONTROLLER.into(),
+        parameters: None,
+        status: Arc::default(),
+    }))
+}
+
 pub fn gateway_class() -> impl Strategy<Value = Object> {
     (
         select(&["isobath", "other"][..]),
