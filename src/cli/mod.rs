@@ -3,7 +3,7 @@
 //! | exit code | meaning |
 //! |---|---|
 //! | 0 | an orderly end: asked for by a signal, or the command's work is done |
-//! | 1 | fatal: a task ended, and the last log line names it and the cause |
+//! | 1 | fatal: a task ended, and the last log line names it and the cause; `check`: something is wrong with the manifests |
 //! | 2 | a flag, an environment variable or a file is wrong: one sentence on standard error |
 //! | 3 | `migrate`: settings that no flag carries on |
 //! | 134 | a panic (SIGABRT); the last log line has its message |
@@ -12,6 +12,7 @@
 //! `Args`; this module only lists them.
 
 pub mod bootstrap;
+pub mod check;
 pub mod config;
 mod control_plane;
 pub mod drain;
@@ -70,6 +71,8 @@ pub enum Command {
     Supervise(supervise::Args),
     /// Copy this program to where another container finds it.
     Install(install::Args),
+    /// Say what is wrong with manifests before they are applied.
+    Check(Box<check::Args>),
     /// Print the flags that go on with another controller's configuration.
     Migrate(migrate::Args),
     /// Print the version.
@@ -152,6 +155,7 @@ pub fn run(cli: Cli) -> ExitCode {
         }),
         Command::Supervise(args) => block_on(async { Ok(supervise::run(&args).await?.into()) }),
         Command::Install(args) => install::run(&args).map(|()| ExitCode::SUCCESS),
+        Command::Check(args) => check::run(&args).map(ExitCode::from),
         Command::Migrate(args) => migrate::run(&args).map(ExitCode::from),
         Command::Version => {
             println!("isobath {}", env!("CARGO_PKG_VERSION"));

@@ -7,6 +7,9 @@ use std::fmt;
 /// Exit code: a task ended.
 pub const FATAL: u8 = 1;
 
+/// Exit code: `isobath check` has found something, as linters say it.
+pub const FINDINGS: u8 = 1;
+
 /// Exit code: a flag, an environment variable or a file is wrong.
 pub const USAGE: u8 = 2;
 

@@ -13,12 +13,13 @@ use crate::golden;
 use crate::manifest::deploy;
 
 /// Those of an installation first.
-const COMMANDS: [&str; 8] = [
+const COMMANDS: [&str; 9] = [
     "serve",
     "bootstrap",
     "drain",
     "supervise",
     "install",
+    "check",
     "migrate",
     "xds",
     "run",

@@ -74,6 +74,33 @@ impl Path {
         Self(steps)
     }
 
+    /// The path of a field as problems of objects name it: `metadata.annotations[a.b/c]`, `spec.rules[0].host`.
+    pub(super) fn of_field(text: &str) -> Self {
+        let mut steps = Vec::new();
+        let mut rest = text;
+        while !rest.is_empty() {
+            if let Some(inside) = rest.strip_prefix('[') {
+                let (step, after) = inside.split_once(']').unwrap_or((inside, ""));
+                steps.push(match step.parse() {
+                    Ok(index) => Step::Index(index),
+                    Err(_) => Step::Key(step.to_owned()),
+                });
+                rest = after;
+                continue;
+            }
+            rest = rest.strip_prefix('.').unwrap_or(rest);
+            let end = rest.find(['.', '[']).unwrap_or(rest.len());
+            if end > 0 {
+                steps.push(Step::Key(rest[..end].to_owned()));
+            } else if !rest.starts_with('[') {
+                // Two dots: no path has them, and what follows is none.
+                break;
+            }
+            rest = &rest[end..];
+        }
+        Self(steps)
+    }
+
     /// The path that a sentence about a field begins with: `spec.rules[0].host: …`.
     pub(super) fn of_sentence(text: &str) -> Option<Self> {
         let (path, _) = text.split_once(": ")?;
@@ -287,6 +314,35 @@ pub(super) fn nearest<'a>(word: &str, words: impl Iterator<Item = &'a str>) -> O
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn fields_have_paths() {
+        let key = |name: &str| Step::Key(name.to_owned());
+        for (text, expected) in [
+            ("", vec![]),
+            ("spec", vec![key("spec")]),
+            (
+                "spec.rules[0].http.paths[12]",
+                vec![
+                    key("spec"),
+                    key("rules"),
+                    Step::Index(0),
+                    key("http"),
+                    key("paths"),
+                    Step::Index(12),
+                ],
+            ),
+            (
+                "metadata.annotations[isobath.dev/a.b]",
+                vec![key("metadata"), key("annotations"), key("isobath.dev/a.b")],
+            ),
+            ("a[0][1]", vec![key("a"), Step::Index(0), Step::Index(1)]),
+            ("a..b", vec![key("a")]),
+            ("a[", vec![key("a"), key("")]),
+        ] {
+            assert_eq!(Path::of_field(text).0, expected, "{text}");
+        }
+    }
 
     #[test]
     fn sentences_begin_with_paths() {

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use imbl::OrdMap;
 
-use super::problem::{MEANWHILE, Origin, Problem};
+use super::problem::{MEANWHILE, Origin, Problem, rule};
 use super::spans::Place;
 use crate::objects::{Event, Kind, Object, ObjectRef};
 
@@ -231,7 +231,12 @@ impl Merge {
             .filter_map(|path| {
                 let (_, place) = self.files.get(path)?.content.objects.get(reference)?;
                 let reason = format!("{reference} is also in {}, which wins", winner.display());
-                Some(Problem::in_file(path, *place, reason))
+                Some(Problem::in_file(
+                    path,
+                    *place,
+                    rule::OBJECT_REPEATED,
+                    reason,
+                ))
             })
             .collect()
     }

@@ -26,8 +26,8 @@ use crate::objects::Kind;
 pub struct Documents {
     /// The objects of kinds that Isobath reads, in the order of the file.
     pub objects: Vec<Document>,
-    /// `apiVersion` and `kind` of the other ones, with the line of the document of the first of each.
-    pub others: BTreeMap<(String, String), u64>,
+    /// `apiVersion` and `kind` of the other ones, with the lines of their documents.
+    pub others: BTreeMap<(String, String), Vec<u64>>,
     /// What is no object of Kubernetes, with the line and one sentence for the first of it.
     pub skipped: Option<(u64, String)>,
 }
@@ -45,6 +45,9 @@ pub struct Document {
     /// Fields that its kind does not have.
     pub(super) unknown: Vec<UnknownField>,
 }
+
+/// Where an object begins: the line of its document, and from there to the object.
+pub(super) type Anchor = (u64, Vec<Step>);
 
 /// Why a text is no manifest.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -72,6 +75,11 @@ impl Document {
     pub(super) fn place(&self, spans: &Spans, path: &[Step]) -> Place {
         let place = spans.place(self.line, self.steps.iter().chain(path));
         place.unwrap_or((self.line, 1))
+    }
+
+    /// Where it begins, to find places in it later.
+    pub(super) fn anchor(&self) -> Anchor {
+        (self.line, self.steps.clone())
     }
 
     /// Whether it is an item of a list, so that its own place has to be looked up.
@@ -180,7 +188,8 @@ impl Documents {
         }
         let known = of_name(&kind).filter(|known| known.api_version() == api_version);
         let Some(known) = known else {
-            self.others.entry((api_version, kind)).or_insert(line);
+            let lines = self.others.entry((api_version, kind)).or_default();
+            lines.push(line);
             return Ok(());
         };
         let unknown = super::unknown_fields::unknown(known, &mut object);

@@ -16,8 +16,28 @@ pub struct Problem {
     pub path: PathBuf,
     /// Line and column, counted from 1, where there is a place.
     pub place: Option<(u64, u64)>,
+    /// Which of a few things it is: a word in CamelCase.
+    pub rule: &'static str,
     /// One sentence.
     pub reason: String,
+}
+
+/// What a problem of a file is.
+pub mod rule {
+    /// The file or the directory can't be read.
+    pub const FILE_NOT_READABLE: &str = "FileNotReadable";
+    /// A text that is meant for us can't be parsed, or an object in it has no name.
+    pub const MANIFEST_NOT_VALID: &str = "ManifestNotValid";
+    /// An object has a field that its kind does not have.
+    pub const FIELD_UNKNOWN: &str = "FieldUnknown";
+    /// An object is written more than once.
+    pub const OBJECT_REPEATED: &str = "ObjectRepeated";
+    /// A kind that is read, of an `apiVersion` that is not, or a kind that is nearly spelt so.
+    pub const API_VERSION_NOT_READ: &str = "APIVersionNotRead";
+    /// A kind that is not read, though one may expect it.
+    pub const KIND_NOT_READ: &str = "KindNotRead";
+    /// What is no object of Kubernetes.
+    pub const PASSED_OVER: &str = "PassedOver";
 }
 
 impl Problem {
@@ -26,20 +46,28 @@ impl Problem {
         Self {
             path: path.to_owned(),
             place: None,
+            rule: rule::FILE_NOT_READABLE,
             reason: reason.into(),
         }
     }
 
     /// A problem of a place in the file.
     pub(super) fn at(path: &Path, error: ParseError) -> Self {
-        Self::in_file(path, (error.line, error.column), error.reason)
+        let place = (error.line, error.column);
+        Self::in_file(path, place, rule::MANIFEST_NOT_VALID, error.reason)
     }
 
     /// A problem of a place in the file.
-    pub(super) fn in_file(path: &Path, place: (u64, u64), reason: impl Into<String>) -> Self {
+    pub(super) fn in_file(
+        path: &Path,
+        place: (u64, u64),
+        rule: &'static str,
+        reason: impl Into<String>,
+    ) -> Self {
         Self {
             path: path.to_owned(),
             place: Some(place),
+            rule,
             reason: reason.into(),
         }
     }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use imbl::OrdMap;
 use tokio::time::Instant;
 
-use super::content::{self, Notices};
+use super::content::{self, Extent, Notices};
 use super::file::{self, Unread};
 use super::foreign;
 use super::merge::Merge;
@@ -88,7 +88,7 @@ impl Reader {
             let path = root.to_owned();
             ManifestError::Unwatchable { path, cause }
         })?;
-        let tree = Tree::new(root.to_owned(), watcher);
+        let tree = Tree::new(root.to_owned(), Some(watcher));
         Ok(Self::with_tree(Some(tree), timeouts))
     }
 
@@ -330,7 +330,7 @@ impl Reader {
 
     /// Takes in a file's text.
     fn take(&mut self, path: &Path, text: &str) -> Vec<Event> {
-        match content::of(path, text, &mut self.notices) {
+        match content::of(path, text, Extent::First, &mut self.notices) {
             Ok(content) if content.is_foreign && self.merge.has_objects(path) => {
                 // Whoever edits a manifest has it in this state for a moment.
                 let reason = content

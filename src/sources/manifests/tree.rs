@@ -54,7 +54,8 @@ pub(super) struct Tree {
     root: PathBuf,
     /// What the root and its parent were at the last walk.
     standing: Standing,
-    watcher: RecommendedWatcher,
+    /// `None` for a tree that is looked at once.
+    watcher: Option<RecommendedWatcher>,
     /// Each watched directory: another one can take its path.
     watched: BTreeMap<PathBuf, Identity>,
     /// The path that each is watched under. The kernel has one watch per directory, whatever the path.
@@ -91,7 +92,7 @@ struct Walk {
 }
 
 impl Tree {
-    pub(super) fn new(root: PathBuf, watcher: RecommendedWatcher) -> Self {
+    pub(super) fn new(root: PathBuf, watcher: Option<RecommendedWatcher>) -> Self {
         Self {
             root,
             standing: Standing::default(),
@@ -298,7 +299,11 @@ impl Tree {
         if self.paths.contains_key(&identity) {
             return Ok(identity);
         }
-        match self.watcher.watch(directory, RecursiveMode::NonRecursive) {
+        let watched = match &mut self.watcher {
+            Some(watcher) => watcher.watch(directory, RecursiveMode::NonRecursive),
+            None => Ok(()),
+        };
+        match watched {
             Ok(()) => {
                 self.watched.insert(directory.to_owned(), identity);
                 self.paths.insert(identity, directory.to_owned());
@@ -315,8 +320,10 @@ impl Tree {
     fn unwatch(&mut self, directory: &Path) {
         if let Some(identity) = self.watched.remove(directory) {
             self.paths.remove(&identity);
-            // The kernel may have dropped it already, with the directory.
-            let _ = self.watcher.unwatch(directory);
+            if let Some(watcher) = &mut self.watcher {
+                // The kernel may have dropped it already, with the directory.
+                let _ = watcher.unwatch(directory);
+            }
         }
     }
 }

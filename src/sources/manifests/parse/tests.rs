@@ -74,20 +74,20 @@ fn documents_and_lists() {
 
 #[test]
 fn other_objects_are_named() {
-    let text = "apiVersion: apps/v1\nkind: Deployment\n---\napiVersion: extensions/v1beta1\nkind: Ingress\n---\napiVersion: v1\nkind: PodList\n";
+    let text = "apiVersion: apps/v1\nkind: Deployment\n---\napiVersion: extensions/v1beta1\nkind: Ingress\n---\napiVersion: v1\nkind: PodList\n---\napiVersion: apps/v1\nkind: Deployment\n";
     let documents = parse_documents(Path::new("a.yaml"), text).unwrap();
     assert!(documents.objects.is_empty());
     let others: Vec<_> = documents
         .others
         .iter()
-        .map(|((v, k), line)| format!("{line} {v} {k}"))
+        .map(|((v, k), lines)| format!("{lines:?} {v} {k}"))
         .collect();
     assert_eq!(
         others,
         [
-            "1 apps/v1 Deployment",
-            "4 extensions/v1beta1 Ingress",
-            "7 v1 PodList"
+            "[1, 10] apps/v1 Deployment",
+            "[4] extensions/v1beta1 Ingress",
+            "[7] v1 PodList"
         ]
     );
 }
