@@ -9,8 +9,6 @@ mod gates;
 mod languages;
 #[path = "support/objects.rs"]
 mod objects;
-#[path = "builder/policies.rs"]
-mod policies;
 #[path = "support/rehearsed.rs"]
 mod rehearsed;
 #[path = "builder/trust.rs"]
@@ -22,17 +20,11 @@ use std::sync::Arc;
 use gates::{GATE, Gates};
 use isobath::build::{Builder, Config};
 use isobath::model::Cidr;
-use isobath::objects::http_proxy::{
-    AuthorizationServer, ExtensionServiceReference, HeaderValue, HeadersPolicy,
-};
-use isobath::objects::{Event, Kind, NamespacedName, Object, ObjectRef, decode};
-use isobath::translate::{
-    GatewayOptions, HeaderPolicies, HostOwnership, HttpProxyOptions, Options, RateLimitService,
-};
+use isobath::objects::{Event, Kind, Object, ObjectRef, decode};
+use isobath::translate::{GatewayOptions, HostOwnership, Options};
 use isobath::xds::{ResourceType, Snapshot};
 use objects::{
-    HOSTS, NAMESPACES, SECRETS, SERVICES, cases, history_of, history_of_gateways,
-    history_of_proxies, metadata, replay, secret, take_in,
+    HOSTS, NAMESPACES, SECRETS, SERVICES, cases, history_of, metadata, replay, secret, take_in,
 };
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -47,44 +39,6 @@ fn with_gateways() -> Options {
         },
         ..Options::default()
     }
-}
-
-/// What an operator may say of HTTPProxies: nothing, or whom to ask, who counts, and what is done to headers.
-fn operator() -> impl Strategy<Value = Arc<HttpProxyOptions>> {
-    let name = |name: &str| NamespacedName::new(NAMESPACES[1], name);
-    let header = HeaderValue {
-        name: "x-a".into(),
-        value: "%REQ(x-b)% of %CONTOUR_SERVICE_NAME%".into(),
-    };
-    let everything = HttpProxyOptions {
-        fallback_certificate: Some(name(SECRETS[0])),
-        headers: HeaderPolicies {
-            requests: HeadersPolicy {
-                set: [header].into(),
-                remove: ["x-b".into()].into(),
-            },
-            apply_to_ingress: true,
-            ..HeaderPolicies::default()
-        },
-        global_authorization: Some(AuthorizationServer {
-            extension_ref: ExtensionServiceReference {
-                namespace: NAMESPACES[1].into(),
-                name: "authz".into(),
-                ..ExtensionServiceReference::default()
-            },
-            ..AuthorizationServer::default()
-        }),
-        rate_limit_service: Some(RateLimitService {
-            extension: name("limits"),
-            domain: "all".into(),
-            fail_open: false,
-            enable_x_ratelimit_headers: true,
-            enable_resource_exhausted_code: false,
-            default_policy: None,
-        }),
-        ..HttpProxyOptions::default()
-    };
-    select(vec![Arc::default(), Arc::new(everything)])
 }
 
 fn builder(options: Options) -> Builder {
@@ -163,11 +117,7 @@ fn history() -> impl Strategy<Value = Vec<(Event, bool)>> {
         2 => gate(),
         1 => config_map(),
     ];
-    prop_oneof![
-        2 => history_of(object.boxed()),
-        1 => history_of_proxies(),
-        1 => history_of_gateways(),
-    ]
+    history_of(object.boxed())
 }
 
 fn dump(snapshot: &Snapshot) -> Vec<(ResourceType, Arc<str>, Arc<str>, bytes::Bytes)> {
@@ -256,9 +206,8 @@ proptest! {
         shuffle in any::<prop::sample::Index>(),
         allow_external_names in any::<bool>(),
         host_ownership in select(&[HostOwnership::Shared, HostOwnership::Namespace][..]),
-        http_proxy in operator(),
     ) {
-        let options = Options { allow_external_names, host_ownership, http_proxy, ..with_gateways() };
+        let options = Options { allow_external_names, host_ownership, ..with_gateways() };
         check(&history, shuffle, &options)?;
     }
 }
@@ -290,9 +239,8 @@ proptest! {
     fn no_unit_is_made_for_nothing(
         history in history(),
         host_ownership in select(&[HostOwnership::Shared, HostOwnership::Namespace][..]),
-        http_proxy in operator(),
     ) {
-        let options = Options { host_ownership, http_proxy, allow_external_names: true, ..with_gateways() };
+        let options = Options { host_ownership, ..with_gateways() };
         let mut builder = builder(options).with_audit();
         for event in one_by_one(history) {
             builder.apply(event.clone());

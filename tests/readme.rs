@@ -4,14 +4,22 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use isobath::envoy::client_headers::{CLAIMS, Unless};
-use isobath::translate::{INGRESS_ANNOTATIONS, SERVICE_ANNOTATIONS};
+use isobath::translate::{
+    INGRESS_ANNOTATIONS, NGINX_ALIASES, NGINX_ANNOTATIONS, NginxVerdict, SERVICE_ANNOTATIONS,
+};
+
+#[path = "support/golden.rs"]
+mod golden;
+
+fn path() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")
+}
 
 fn readme() -> String {
-    let readme = Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md");
-    fs::read_to_string(readme).unwrap()
+    fs::read_to_string(path()).unwrap()
 }
 
 /// What stands between back-ticks.
@@ -60,4 +68,68 @@ fn removed_headers_are_those_that_are_removed() {
         }
     }
     assert_eq!(told, BTreeMap::from(CLAIMS));
+}
+
+/// What the table of ingress-nginx's annotations says, in words.
+fn of_nginx() -> String {
+    let names = |is: fn(NginxVerdict) -> bool| {
+        let all = NGINX_ANNOTATIONS.iter().filter(|it| is(it.verdict));
+        let names = all.map(|it| match it.is_guard {
+            true => format!("**`{}`**", it.name),
+            false => format!("`{}`", it.name),
+        });
+        names.collect::<Vec<_>>().join(", ")
+    };
+    let mut by_text: Vec<(&str, Vec<String>, bool)> = Vec::new();
+    for it in &NGINX_ANNOTATIONS {
+        let (text, is_refused) = match it.verdict {
+            NginxVerdict::Near(text) => (text, false),
+            NginxVerdict::Refused(text) => (text, true),
+            _ => continue,
+        };
+        let name = match it.is_guard {
+            true => format!("**`{}`**", it.name),
+            false => format!("`{}`", it.name),
+        };
+        match by_text.iter_mut().find(|(other, ..)| *other == text) {
+            Some((_, names, _)) => names.push(name),
+            None => by_text.push((text, vec![name], is_refused)),
+        }
+    }
+    let rows = |wanted: bool| -> String {
+        let rows = by_text
+            .iter()
+            .filter(|(.., is_refused)| *is_refused == wanted);
+        rows.map(|(text, names, _)| format!("| {} | {text} |\n", names.join(", ")))
+            .collect()
+    };
+    let aliases = NGINX_ALIASES.map(|(old, new)| format!("`{old}` is `{new}`"));
+    format!(
+        "Guards are in bold. {}.\n\nAs there: {}.\n\nNearly as there:\n\n| annotation | what differs |\n|---|---|\n{}\nNot needed by Envoy: {}.\n\n\
+         Never:\n\n| annotation | why |\n|---|---|\n{}\nNot supported yet: {}.\n",
+        aliases.join(", "),
+        names(|it| it == NginxVerdict::Exact),
+        rows(false),
+        names(|it| it == NginxVerdict::NoOp),
+        rows(true),
+        names(|it| it == NginxVerdict::NotYet),
+    )
+}
+
+#[test]
+fn annotations_of_ingress_nginx_are_those_of_its_table() {
+    const BEGIN: &str = "<!-- made by tests/readme.rs -->\n";
+    const END: &str = "<!-- end -->";
+    let readme = readme();
+    let (before, rest) = readme.split_once(BEGIN).unwrap();
+    let (found, after) = rest.split_once(END).unwrap();
+    let wanted = of_nginx();
+    if golden::updates() {
+        fs::write(path(), format!("{before}{BEGIN}{wanted}{END}{after}")).unwrap();
+        return;
+    }
+    assert!(
+        found == wanted,
+        "not what the table says (UPDATE_GOLDEN=1 writes it):\n{wanted}"
+    );
 }

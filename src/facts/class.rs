@@ -22,6 +22,22 @@ pub struct ClassSelection {
     pub manifests: bool,
 }
 
+/// What the annotations of an Ingress mean.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Dialect {
+    /// Isobath's own and Contour's.
+    #[default]
+    Own,
+    /// Those of ingress-nginx besides.
+    IngressNginx,
+}
+
+/// The annotation by which an IngressClass asks for a dialect, and what it says then.
+const DIALECT: (&str, &str) = ("isobath.dev/dialect", "ingress-nginx");
+
+/// The class whose name alone asks for ingress-nginx's dialect, where it is the one that is served.
+const NGINX: &str = "nginx";
+
 /// The class that is served as Contour serves it, which has no IngressClass.
 const CONTOUR: &str = "contour";
 
@@ -78,6 +94,27 @@ impl ClassSelection {
 }
 
 impl ClassSelection {
+    /// What the annotations of Ingresses of this class mean, which is one that is served: its IngressClass asks for it, or
+    /// `--ingress-class nginx`.
+    #[must_use]
+    pub fn dialect(&self, class: Option<&str>, classes: &Objects<IngressClass>) -> Dialect {
+        let asks =
+            |class: &Arc<IngressClass>| class.metadata.annotation(DIALECT.0) == Some(DIALECT.1);
+        let is_chosen = |name: &str| self.name.as_deref().is_none_or(|chosen| chosen == name);
+        let is_asked = self.name.as_deref() == Some(NGINX)
+            || match class {
+                Some(class) => classes.find("", class).is_some_and(asks),
+                None => classes.iter().any(|class| {
+                    let is_ours = &*class.controller == CONTROLLER && class.is_default;
+                    is_ours && is_chosen(&class.metadata.name.name) && asks(class)
+                }),
+            };
+        match is_asked {
+            true => Dialect::IngressNginx,
+            false => Dialect::Own,
+        }
+    }
+
     /// Whether HTTPProxies of this class are served, given all IngressClasses. With a name only those that name it. Without
     /// one those of an IngressClass of ours, as Ingresses, and besides those that name no class, or `contour`: these a
     /// Contour serves that is told of none.
@@ -107,10 +144,16 @@ impl Indexed for IngressClass {
             .iter()
             .flat_map(|class| store.by_class.get(class).cloned())
             .collect();
-        let ingresses: Vec<(Arc<Ingress>, bool)> = concerned
+        let ingresses: Vec<(Arc<Ingress>, bool, Dialect)> = concerned
             .iter()
             .filter_map(|name| store.ingress(name))
-            .map(|ingress| (ingress.clone(), store.serves(ingress)))
+            .map(|ingress| {
+                (
+                    ingress.clone(),
+                    store.serves(ingress),
+                    store.dialect(ingress),
+                )
+            })
             .collect();
         let proxies: BTreeSet<NamespacedName> = classes
             .iter()
@@ -130,9 +173,13 @@ impl Indexed for IngressClass {
                 store.serve_http_proxy(old, new, changes);
             }
         }
-        for (ingress, was_served) in ingresses {
+        for (ingress, was_served, dialect) in ingresses {
             let is_served = store.serves(&ingress);
             if was_served == is_served {
+                if is_served && store.dialect(&ingress) != dialect {
+                    changes.object::<Ingress>(&ingress.metadata.name);
+                    store.speak_otherwise(&ingress, changes);
+                }
                 continue;
             }
             changes.object::<Ingress>(&ingress.metadata.name);
@@ -140,6 +187,83 @@ impl Indexed for IngressClass {
                 true => store.serve(None, Some(&ingress), changes),
                 false => store.serve(Some(&ingress), None, changes),
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::objects::{Annotations, Event, Object};
+
+    fn class(name: &str, dialect: Option<&str>, is_default: bool) -> Object {
+        let dialect = dialect.map(|value| (DIALECT.0.into(), Arc::from(value)));
+        Object::IngressClass(Arc::new(IngressClass {
+            metadata: Metadata {
+                name: NamespacedName::new("", name),
+                uid: "".into(),
+                created: None,
+                annotations: Annotations::from_iter(dialect),
+            },
+            controller: CONTROLLER.into(),
+            is_default,
+        }))
+    }
+
+    #[test]
+    fn a_class_asks_for_a_dialect() {
+        for (chosen, asked, is_default, class_name, expected) in [
+            (
+                None,
+                Some("ingress-nginx"),
+                false,
+                Some("web"),
+                Dialect::IngressNginx,
+            ),
+            (None, Some("contour"), false, Some("web"), Dialect::Own),
+            (None, None, false, Some("web"), Dialect::Own),
+            (None, Some("ingress-nginx"), false, None, Dialect::Own),
+            (
+                None,
+                Some("ingress-nginx"),
+                true,
+                None,
+                Dialect::IngressNginx,
+            ),
+            (
+                None,
+                Some("ingress-nginx"),
+                true,
+                Some("other"),
+                Dialect::Own,
+            ),
+            (
+                Some("nginx"),
+                None,
+                false,
+                Some("nginx"),
+                Dialect::IngressNginx,
+            ),
+            (
+                Some("other"),
+                Some("ingress-nginx"),
+                true,
+                None,
+                Dialect::Own,
+            ),
+        ] {
+            let mut store = Store::new(ClassSelection {
+                name: chosen.map(Arc::from),
+                manifests: false,
+            });
+            let object = class("web", asked, is_default);
+            store.apply(Event::Apply(object), &mut Changes::unread());
+            let classes = store.tables.of::<IngressClass>();
+            let found = store.selection.dialect(class_name, classes);
+            assert_eq!(
+                found, expected,
+                "{chosen:?} {asked:?} {is_default} {class_name:?}"
+            );
         }
     }
 }

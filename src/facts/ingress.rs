@@ -151,6 +151,13 @@ impl Store {
             note_ingress(name, old, new, changes);
         }
     }
+
+    /// Notes that the annotations of a served Ingress mean something else.
+    pub(super) fn speak_otherwise(&self, ingress: &Ingress, changes: &mut Changes) {
+        let name = &ingress.metadata.name;
+        changes.fact(Fact::Ingress(name));
+        changes.fact(Fact::IngressHead(name));
+    }
 }
 
 /// The facts of a served Ingress that differ from what they were when it was `old`.

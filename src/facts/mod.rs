@@ -40,7 +40,7 @@ use std::sync::Arc;
 use foldhash::fast::RandomState;
 
 pub use changes::Changes;
-pub use class::{ClassSelection, DEFAULT_CLASS, class_of, class_of_proxy};
+pub use class::{ClassSelection, DEFAULT_CLASS, Dialect, class_of, class_of_proxy};
 pub use fact::FactId;
 pub use index::Index;
 pub use ingress::{hosts, secret_reference, services};
@@ -192,6 +192,14 @@ impl Store {
     pub fn serves(&self, ingress: &Ingress) -> bool {
         let classes = self.tables.of::<IngressClass>();
         self.selection.serves(class_of(ingress).as_deref(), classes)
+    }
+
+    /// What the annotations of an Ingress mean that is served.
+    #[must_use]
+    pub fn dialect(&self, ingress: &Ingress) -> Dialect {
+        let classes = self.tables.of::<IngressClass>();
+        self.selection
+            .dialect(class_of(ingress).as_deref(), classes)
     }
 
     /// One Ingress, served or not.

@@ -13,7 +13,7 @@ use crate::objects::{
 };
 
 use super::fact::{Fact, FactId};
-use super::{Store, secret_reference};
+use super::{Dialect, Store, secret_reference};
 
 /// What one unit has read.
 #[derive(Debug, Default)]
@@ -374,6 +374,13 @@ impl<'a> ServedIngress<'a> {
     pub fn metadata(self) -> &'a Metadata {
         self.read_head();
         &self.ingress.metadata
+    }
+
+    /// What its annotations mean.
+    #[must_use]
+    pub fn dialect(self) -> Dialect {
+        self.read_head();
+        self.reader.store.dialect(self.ingress)
     }
 
     /// Its default back end.

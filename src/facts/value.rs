@@ -24,11 +24,11 @@ impl Store {
             Fact::Claimed(host) => text(&self.names_host(host)),
             Fact::Ingress(name) => {
                 let ingress = self.ingress(name).filter(|ingress| self.serves(ingress));
-                text(&ingress.map(|ingress| ingress.spec()))
+                text(&ingress.map(|ingress| (ingress.spec(), self.dialect(ingress))))
             }
             Fact::IngressHead(name) => {
                 let ingress = self.ingress(name).filter(|ingress| self.serves(ingress));
-                text(&ingress.map(|ingress| Head::new(ingress)))
+                text(&ingress.map(|ingress| (Head::new(ingress), self.dialect(ingress))))
             }
             Fact::IngressAt(name, host) => {
                 let ingress = self.ingress(name).filter(|ingress| self.serves(ingress));

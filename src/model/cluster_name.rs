@@ -40,8 +40,11 @@ impl ClusterSettings {
             is_first: true,
         };
         name.protocol(*protocol);
-        if protocol.is_tls() {
-            name.tls(tls);
+        match protocol {
+            UpstreamProtocol::Http1 | UpstreamProtocol::H2c | UpstreamProtocol::Udp => {}
+            UpstreamProtocol::Tls | UpstreamProtocol::H2 | UpstreamProtocol::TcpOverTls => {
+                name.tls(tls);
+            }
         }
         name.balancing(load_balancing);
         match discovery {

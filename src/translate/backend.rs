@@ -34,6 +34,44 @@ pub fn resolve(
     namespace: &Arc<str>,
     backend: &IngressBackend,
 ) -> Result<ResolvedBackend, (&'static str, String)> {
+    let (service, FoundPort { port, policy, .. }) = find(input, namespace, backend)?;
+    Ok(ResolvedBackend {
+        cluster: cluster_name(service, port.port, &policy),
+        port: ClusterSource::Port(BackendPort {
+            service: service.metadata.name.clone(),
+            port: port.port,
+            settings: None,
+        }),
+        hash_source_ip: policy.hash_source_ip,
+    })
+}
+
+/// The same with settings that the Ingress changes.
+///
+/// # Errors
+///
+/// As [`resolve`].
+pub fn resolve_with(
+    input: Input<'_>,
+    namespace: &Arc<str>,
+    backend: &IngressBackend,
+    change: impl FnOnce(ClusterSettings) -> ClusterSettings,
+) -> Result<ResolvedBackend, (&'static str, String)> {
+    let (service, FoundPort { port, policy, .. }) = find(input, namespace, backend)?;
+    let settings = change(settings(&policy));
+    let (cluster, port) = with_settings(service, port.port, &policy, settings);
+    Ok(ResolvedBackend {
+        cluster,
+        port,
+        hash_source_ip: policy.hash_source_ip,
+    })
+}
+
+fn find<'a>(
+    input: Input<'a>,
+    namespace: &Arc<str>,
+    backend: &IngressBackend,
+) -> Result<(&'a Service, FoundPort<'a>), (&'static str, String)> {
     let (name, port) = match backend {
         IngressBackend::Service { name, port } => (name, port),
         IngressBackend::Resource { kind, name } => {
@@ -51,7 +89,7 @@ pub fn resolve(
     let Some(service) = input.reader.service(&name) else {
         return Err(not_there(input, name));
     };
-    let Some(FoundPort { port, policy, .. }) = find_port(input, service, port) else {
+    let Some(found) = find_port(input, service, port) else {
         let message = match port {
             ServiceBackendPort::Name(port) => format!("Service {name} has no port named {port}"),
             ServiceBackendPort::Number(port) => format!("Service {name} has no port {port}"),
@@ -66,15 +104,7 @@ pub fn resolve(
             (reason::EXTERNAL_NAME_NOT_ALLOWED, message)
         })?;
     }
-    Ok(ResolvedBackend {
-        cluster: cluster_name(service, port.port, &policy),
-        port: ClusterSource::Port(BackendPort {
-            service: name,
-            port: port.port,
-            settings: None,
-        }),
-        hash_source_ip: policy.hash_source_ip,
-    })
+    Ok((service, found))
 }
 
 /// The cluster of one port of a Service with these settings, which are those of the Service ([`settings`]) as a route changes
@@ -141,9 +171,13 @@ pub fn cluster(input: Input<'_>, backend: &BackendPort) -> Option<Cluster> {
 
 /// With the certificate that the operator shows endpoints, while there is one.
 fn with_certificate(input: Input<'_>, mut settings: ClusterSettings) -> ClusterSettings {
+    let is_tls = matches!(
+        settings.protocol,
+        UpstreamProtocol::Tls | UpstreamProtocol::H2 | UpstreamProtocol::TcpOverTls
+    );
     let ours = input.options.upstream.client_certificate.as_ref();
     if let Some(secret) = ours
-        && settings.protocol.is_tls()
+        && is_tls
         && settings.tls.client_certificate.is_none()
         && input.reader.certificate_names(secret).is_ok()
     {

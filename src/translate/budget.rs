@@ -19,6 +19,7 @@ mod unit;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
+use crate::facts::Dialect;
 use crate::model::{
     Cors, Expansion, Forwarding, MAX_PROGRAM, PathMatch, PathRewrite, QueryPredicate, Redirect,
     Route, RouteAction, RouteMatch, paths,
@@ -34,6 +35,7 @@ use unit::{
     of_rewrite, text_cost,
 };
 
+use super::nginx::{self, Location};
 use super::path;
 use super::policy::{IngressPolicy, ingress_policy};
 
@@ -56,9 +58,6 @@ const ENTRY: u64 = 100;
 
 /// A share of what is forwarded.
 const SHARE: u64 = 400;
-
-/// A cluster of Envoy's with one endpoint and its statistics: 10,000 of them, with a route each, take 574 MiB more than 1,000.
-pub const CLUSTER: u64 = 64_000;
 
 /// What forwarding costs for one host: a filter chain, and its back ends.
 pub fn forwarding(forwarding: &Forwarding) -> u64 {
@@ -83,8 +82,8 @@ pub struct Account {
 
 impl Account {
     /// Reads an Ingress. Bounded by its bytes.
-    pub fn of(ingress: &Ingress) -> Self {
-        let (policy, _) = ingress_policy(&ingress.metadata);
+    pub fn of(ingress: &Ingress, dialect: Dialect) -> Self {
+        let (policy, _) = ingress_policy(&ingress.metadata, dialect);
         let mut meter = Meter::new(ingress);
         let (_, _, account) = meter.ingress(ingress, &policy);
         account
@@ -115,10 +114,15 @@ impl Account {
 /// and of the TLS entries the first ones stay, as written.
 #[must_use]
 pub fn within_budget(ingress: Arc<Ingress>) -> Arc<Ingress> {
-    if is_small(&ingress) {
+    if !nginx::has_some(&ingress.metadata) && is_small(&ingress) {
         return ingress;
     }
-    let policy = ingress_policy(&ingress.metadata).0;
+    // Its class is not known here. What it says in the dialect of ingress-nginx counts, whether that is asked for or not.
+    let dialect = match nginx::has_some(&ingress.metadata) {
+        true => Dialect::IngressNginx,
+        false => Dialect::Own,
+    };
+    let policy = ingress_policy(&ingress.metadata, dialect).0;
     let (rules, tls, _) = Meter::new(&ingress).ingress(&ingress, &policy);
     let (paths, hosts) = (count_paths(&rules), count_hosts(&tls));
     let (all_paths, all_hosts) = (count_paths(&ingress.rules), count_hosts(&ingress.tls));
@@ -408,7 +412,19 @@ fn virtual_host(host: &str) -> u64 {
 
 /// What a path costs, whether it can be served or is told of.
 fn path_cost(path: &IngressPath, repeated: &Repeated) -> u64 {
-    let (expression, routes) = path::path_match(path).map_or((0, 1), |matched| {
+    let matched = match &repeated.nginx {
+        None => path::path_match(path),
+        Some(said) => {
+            let text = text_cost(path.path.len());
+            let matched = nginx::path_match(path, &said.policy);
+            let expression =
+                matched.map_or(0, |matched| matched.expression().map_or(0, expression));
+            // It stands in what it matches, and in what is replaced.
+            let each = 2 * expression + text;
+            return said.cost + repeated.cost + said.routes.saturating_mul(each);
+        }
+    };
+    let (expression, routes) = matched.map_or((0, 1), |matched| {
         let expression = matched.expression().map_or(0, expression);
         (expression, paths(&matched, repeated.rewrite.as_ref()))
     });
@@ -424,6 +440,27 @@ fn expression_of(path: &PathMatch) -> u64 {
 struct Repeated {
     cost: u64,
     rewrite: Option<PathRewrite>,
+    nginx: Option<OfNginx>,
+}
+
+/// What a path comes to by ingress-nginx's annotations.
+struct OfNginx {
+    policy: Box<nginx::Policy>,
+    /// So many routes.
+    routes: u64,
+    /// What they cost, but for their paths.
+    cost: u64,
+}
+
+impl OfNginx {
+    fn of(policy: &nginx::Policy) -> Self {
+        let routes = Location::sample(policy);
+        Self {
+            policy: Box::new(policy.clone()),
+            routes: as_cost(routes.len()),
+            cost: routes.iter().map(route).fold(0, u64::saturating_add),
+        }
+    }
 }
 
 impl Repeated {
@@ -432,6 +469,7 @@ impl Repeated {
         Self {
             cost: text_cost(repeated(policy)),
             rewrite: rewrite.map(PathRewrite::ReplacePrefix),
+            nginx: policy.nginx.as_deref().map(OfNginx::of),
         }
     }
 }

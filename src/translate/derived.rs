@@ -285,7 +285,9 @@ impl<'a> Input<'a> {
     pub(super) fn account(self, name: &NamespacedName) -> Arc<Account> {
         self.derive(&self.memo.accounts, name, Derived::Account, |input| {
             let ingress = input.reader.served_ingress(name);
-            ingress.map_or_else(Account::default, |ingress| Account::of(ingress.whole()))
+            ingress.map_or_else(Account::default, |ingress| {
+                Account::of(ingress.whole(), ingress.dialect())
+            })
         })
     }
 

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use crate::facts::ServedIngress;
-use crate::model::{HeaderModifier, PathMatch, Redirect, Route, RouteAction, RouteMatch};
+use crate::model::{HeaderModifier, Host, PathMatch, Redirect, Route, RouteAction, RouteMatch};
 use crate::objects::{Field, FieldRef};
 
+use super::nginx::{self, CanaryBackend, Location};
 use super::order::Ordered;
 use super::path;
 use super::policy::IngressPolicy;
@@ -21,6 +22,25 @@ pub struct Entry<'a> {
     /// The field of the Ingress.
     pub field: Field,
     pub action: RouteAction,
+    /// What only ingress-nginx's annotations make of it.
+    pub nginx: Nginx,
+}
+
+/// What ingress-nginx's annotations make of a path.
+#[derive(Default)]
+pub struct Nginx {
+    /// The path as it is written.
+    pub written: Arc<str>,
+    /// The Host that the back end sees, where it is not the client's.
+    pub host: Option<Arc<str>>,
+    /// The cluster of requests by TLS, where that is another one.
+    pub by_tls: Option<Arc<str>>,
+    /// Who gets a part of the requests.
+    pub canary: Option<CanaryBackend>,
+    /// Whether its host is closed by an annotation.
+    pub is_closed: bool,
+    /// Whether its expression has the place of a prefix of its length.
+    pub is_by_length: bool,
 }
 
 impl Entry<'_> {
@@ -60,6 +80,57 @@ impl Entry<'_> {
         })
     }
 
+    /// Its routes by TLS.
+    pub fn by_tls(&self) -> Vec<Route> {
+        match self.location(None) {
+            None => vec![self.served()],
+            Some(location) => location.routes(true),
+        }
+    }
+
+    /// Its routes in clear, on a host of which an entry of `tls` is about, of the namespace of this rank.
+    pub fn by_http(
+        &self,
+        host: &Host,
+        tls_of: Option<usize>,
+        https_port: Option<u16>,
+    ) -> Vec<Route> {
+        if let Some(route) = self.in_clear(https_port) {
+            return vec![route];
+        }
+        let policy = self.policy.nginx.as_deref().filter(|_| !self.is_acme());
+        let has_tls = tls_of.is_some_and(|owner| owner <= self.owner);
+        let redirect = policy.and_then(|policy| nginx::to_https(policy, host, has_tls, https_port));
+        match self.location(redirect) {
+            None => vec![self.served()],
+            Some(location) => location.routes(false),
+        }
+    }
+
+    fn location(&self, to_https: Option<Redirect>) -> Option<Location<'_>> {
+        let policy = self.policy.nginx.as_deref()?;
+        Some(Location {
+            policy,
+            served: self.served_as(self.nginx.host.as_ref()),
+            path: &self.nginx.written,
+            by_tls: self.nginx.by_tls.as_ref(),
+            canary: self.nginx.canary.as_ref(),
+            is_closed: self.nginx.is_closed || policy.closes(self.is_acme()),
+            to_https,
+        })
+    }
+
+    fn served_as(&self, host: Option<&Arc<str>>) -> Route {
+        let mut route = self.served();
+        if let Some(host) = host {
+            route
+                .request_headers
+                .set
+                .insert("host".into(), host.clone());
+        }
+        route
+    }
+
     pub fn served(&self) -> Route {
         Route {
             matches: RouteMatch::path(self.path.clone()),
@@ -83,5 +154,9 @@ impl Ordered for Entry<'_> {
 
     fn is_default(&self) -> bool {
         self.is_default
+    }
+
+    fn is_expression(&self) -> bool {
+        self.path.expression().is_some() && !self.nginx.is_by_length
     }
 }

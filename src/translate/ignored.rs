@@ -2,8 +2,9 @@
 
 use super::finding::{Finding, more};
 use super::policy::INGRESS_ANNOTATIONS;
-use super::reason;
 use super::service_policy::SERVICE_ANNOTATIONS;
+use super::{nginx, reason};
+use crate::facts::Dialect;
 use crate::objects::{Field, Ingress, IngressPath, Metadata, PathType, is_of_other_controller};
 
 /// Whose annotations can only be meant for us.
@@ -17,15 +18,19 @@ const OURS: [&str; 4] = [
 /// So many misspelt annotations are named, and searched for what is meant: a search costs some microseconds.
 const NAMED: usize = 3;
 
-/// Of an Ingress.
-pub fn of_ingress(ingress: &Ingress) -> Vec<Finding> {
+/// Of an Ingress in this dialect.
+pub fn of_ingress(ingress: &Ingress, dialect: Dialect) -> Vec<Finding> {
     let mut told = unknown(
         &ingress.metadata,
         &INGRESS_ANNOTATIONS,
         (&SERVICE_ANNOTATIONS, "a Service"),
     );
     let keys = ingress.metadata.annotations.iter().map(|(key, _)| key);
-    let mut others = keys.filter(|key| is_of_other_controller(key));
+    if dialect == Dialect::Own {
+        told.extend(nginx::without_dialect(&ingress.metadata));
+    }
+    let is_others = |key: &&str| is_of_other_controller(key) && !key.starts_with(nginx::PREFIX);
+    let mut others = keys.filter(is_others);
     if let Some(first) = others.next() {
         let message = format!(
             "annotation {first}{} is another controller's and has no effect; the README lists those that have",
@@ -34,7 +39,7 @@ pub fn of_ingress(ingress: &Ingress) -> Vec<Finding> {
         let field = Field::Annotation(first.into());
         told.push((field, reason::ANNOTATION_UNKNOWN, message));
     }
-    told.extend(unlikely(ingress));
+    told.extend(unlikely(ingress, dialect));
     told
 }
 
@@ -94,7 +99,11 @@ fn meant<'a>(key: &str, known: &[&'a str]) -> Option<&'a str> {
 }
 
 /// Paths with a `*` that is taken literally: with other controllers it is a wildcard.
-fn unlikely(ingress: &Ingress) -> Option<Finding> {
+fn unlikely(ingress: &Ingress, dialect: Dialect) -> Option<Finding> {
+    // There a star is an expression's, or told as what can't be one.
+    if dialect == Dialect::IngressNginx {
+        return None;
+    }
     let paths = places(ingress);
     let mut unlikely = paths.filter(|(_, _, path)| is_unlikely(path));
     let (rule, path, first) = unlikely.next()?;

@@ -26,6 +26,7 @@ mod ignored;
 mod ingress;
 mod language;
 mod languages;
+mod nginx;
 mod object;
 mod operator;
 mod order;
@@ -57,6 +58,10 @@ pub use httpproxy::{
 };
 pub use language::Language;
 pub use languages::Languages;
+pub use nginx::{
+    ALIASES as NGINX_ALIASES, ANNOTATIONS as NGINX_ANNOTATIONS, Annotation as NginxAnnotation,
+    PREFIX as NGINX_PREFIX, Scope as NginxScope, Verdict as NginxVerdict,
+};
 pub use operator::{TlsOptions, UpstreamOptions};
 pub use ownership::HostOwnership;
 pub use policy::INGRESS_ANNOTATIONS;
@@ -310,6 +315,10 @@ pub mod reason {
     pub const APP_PROTOCOL_NOT_SUPPORTED: &str = "AppProtocolNotSupported";
     /// An annotation has no effect: it is misspelt, on the wrong kind of object, or another controller's.
     pub const ANNOTATION_UNKNOWN: &str = "AnnotationUnknown";
+    /// An annotation of another controller has no effect, though its class asks for its language.
+    pub const ANNOTATION_NOT_SUPPORTED: &str = "AnnotationNotSupported";
+    /// An annotation that keeps requests out can't be honoured, so none is let in.
+    pub const ROUTE_CLOSED: &str = "RouteClosed";
     /// A path can hardly mean what it says.
     pub const PATH_UNLIKELY: &str = "PathUnlikely";
     /// An annotation's value is ignored.

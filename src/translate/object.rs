@@ -43,7 +43,7 @@ fn ingress_problems(
     let mut report = |field, reason, message: String| {
         problems.push(problem(object, (field, reason, message)));
     };
-    for (field, reason, message) in ignored::of_ingress(ingress) {
+    for (field, reason, message) in ignored::of_ingress(ingress, served.dialect()) {
         report(field, reason, message);
     }
     if let Some(left_out) = &ingress.left_out {

@@ -29,6 +29,11 @@ pub trait Ordered {
     fn owner(&self) -> usize;
     /// Whether it is a default back end.
     fn is_default(&self) -> bool;
+    /// Whether it stands among the expressions. One that does not has the place of a prefix of its length: that is for hosts of
+    /// one owner only.
+    fn is_expression(&self) -> bool {
+        self.path().expression().is_some()
+    }
 }
 
 /// An expression that would come earlier if all paths were of one owner.
@@ -45,7 +50,7 @@ pub struct Deferred {
 pub fn arrange<T: Ordered>(routes: &mut Vec<T>) -> Vec<Deferred> {
     let (mut expressions, mut texts): (Vec<T>, Vec<T>) = std::mem::take(routes)
         .into_iter()
-        .partition(|route| route.path().expression().is_some());
+        .partition(|route| route.is_expression());
     texts.sort_by(|a, b| {
         let place = |route: &T| (route.is_default(), class(route.path()));
         place(a)

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
+use crate::facts::Dialect;
 use crate::model::{HeaderModifier, Redirect, RetryPolicy, TlsSettings};
 use crate::objects::{Field, Kind, Metadata, Problem};
 
-use super::{annotation, reason, source};
+use super::{annotation, nginx, reason, source};
 
 /// What an Ingress decides for all of its routes. A wrong value counts as a missing one, so the routes stay.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -28,6 +29,8 @@ pub struct IngressPolicy {
     pub request_headers: HeaderModifier,
     /// `isobath.dev/response-headers`.
     pub response_headers: HeaderModifier,
+    /// Those of ingress-nginx, where the class asks for them.
+    pub nginx: Option<Box<nginx::Policy>>,
 }
 
 impl Default for IngressPolicy {
@@ -43,7 +46,16 @@ impl Default for IngressPolicy {
             redirect: None,
             request_headers: HeaderModifier::default(),
             response_headers: HeaderModifier::default(),
+            nginx: None,
         }
+    }
+}
+
+impl IngressPolicy {
+    /// Whether the Ingress brings no paths, and takes a part of the requests of another's.
+    pub fn is_canary(&self) -> bool {
+        let nginx = self.nginx.as_ref();
+        nginx.is_some_and(|nginx| nginx.canary.is_some())
     }
 }
 
@@ -69,9 +81,9 @@ pub const INGRESS_ANNOTATIONS: [&str; 17] = [
     "projectcontour.io/websocket-routes",
 ];
 
-/// Reads the annotations of an Ingress.
+/// Reads the annotations of an Ingress, which mean what its dialect says.
 #[must_use]
-pub fn ingress_policy(metadata: &Metadata) -> (IngressPolicy, Vec<Problem>) {
+pub fn ingress_policy(metadata: &Metadata, dialect: Dialect) -> (IngressPolicy, Vec<Problem>) {
     let mut reader = Reader {
         metadata,
         problems: Vec::new(),
@@ -101,6 +113,7 @@ pub fn ingress_policy(metadata: &Metadata) -> (IngressPolicy, Vec<Problem>) {
         response_headers: reader
             .read("isobath.dev/response-headers", annotation::headers)
             .unwrap_or_default(),
+        nginx: reader.nginx(dialect),
     };
     (policy, reader.problems)
 }
@@ -121,6 +134,15 @@ impl Reader<'_> {
                 None
             }
         }
+    }
+
+    fn nginx(&mut self, dialect: Dialect) -> Option<Box<nginx::Policy>> {
+        if dialect == Dialect::Own {
+            return None;
+        }
+        let (policy, problems) = nginx::Policy::read(self.metadata);
+        self.problems.extend(problems);
+        Some(Box::new(policy))
     }
 
     fn retry(&mut self) -> Option<RetryPolicy> {

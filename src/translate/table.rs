@@ -1,22 +1,26 @@
 //! The routes of one host while they are gathered from the Ingresses that name it: who has which path, in which order they
 //! are tried, and who is told of what.
 
+mod dialect;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::facts::ServedIngress;
 use crate::model::{
-    Forward, Host, PathMatch, PathRewrite, RouteAction, Scheme, VirtualHost, WeightedCluster,
+    FieldRef, Forward, Host, PathMatch, PathRewrite, Redirect, Route, RouteAction, Scheme,
+    VirtualHost, WeightedCluster,
 };
 use crate::objects::{
     Field, IngressBackend, IngressPath, IngressRule, PathType, Problem, as_place,
 };
 
-use super::entry::Entry;
+use super::backend::ResolvedBackend;
+use super::entry::{Entry, Nginx};
 use super::order::{self, Deferred};
 use super::policy::IngressPolicy;
 use super::reading::Reading;
-use super::{ClusterSource, Input, backend, path, reason};
+use super::{ClusterSource, Input, backend, nginx, path, reason};
 
 /// By which scheme the requests of a table were asked.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -36,6 +40,11 @@ pub struct Table<'a> {
     entries: Vec<Entry<'a>>,
     /// Who has a path, for the message to the one who comes too late.
     taken: BTreeMap<PathMatch, ServedIngress<'a>>,
+    /// The rank of the oldest namespace of which an entry of `tls` is about the host, where a dialect wants to know. It is to
+    /// those of younger ones too, and not to older ones.
+    tls_of: Option<usize>,
+    /// Where `/` leads, before all paths.
+    app_root: Option<(Redirect, FieldRef)>,
     pub clusters: BTreeMap<Arc<str>, ClusterSource>,
     pub problems: Vec<Problem>,
 }
@@ -48,6 +57,8 @@ impl<'a> Table<'a> {
             is_named: false,
             entries: Vec::new(),
             taken: BTreeMap::new(),
+            tls_of: None,
+            app_root: None,
             clusters: BTreeMap::new(),
             problems: Vec::new(),
         }
@@ -59,7 +70,12 @@ impl<'a> Table<'a> {
             .iter()
             .map(|ingress| Reading::of(self.input, *ingress).policy.clone())
             .collect();
-        for (&ingress, policy) in ingresses.iter().zip(&policies) {
+        // A canary brings no path and no host.
+        let merged = || {
+            let all = ingresses.iter().copied().zip(&policies);
+            all.filter(|(_, policy)| !policy.is_canary())
+        };
+        for (ingress, policy) in merged() {
             let (is_named, paths) = paths_of(self.input, ingress, &self.host);
             self.is_named |= is_named;
             for (field, path) in paths {
@@ -67,24 +83,31 @@ impl<'a> Table<'a> {
             }
         }
         // Default backends last, so that no default of an older Ingress hides a path of a younger one.
-        for (&ingress, policy) in ingresses.iter().zip(&policies) {
+        // With ingress-nginx one beside rules for hosts is not for hosts that nobody names.
+        let is_of_hosts = |ingress: ServedIngress<'_>, policy: &IngressPolicy| {
+            self.host.is_any() && policy.nginx.is_some() && ingress.has_ruled_host()
+        };
+        let defaults: Vec<_> = merged()
+            .filter(|(ingress, policy)| !is_of_hosts(*ingress, policy))
+            .collect();
+        for (ingress, policy) in defaults {
             if let Some(backend) = ingress.default_backend() {
                 self.is_named = true;
                 self.add_default(ingress, policy, backend);
             }
         }
+        if policies.iter().any(|policy| policy.nginx.is_some()) {
+            self.merge_dialect(ingresses, &policies);
+        }
         self.rank_owners(ingresses);
+        self.close_hosts(ingresses, &policies);
         let deferred = order::arrange(&mut self.entries);
         self.report_deferred(&deferred);
     }
 
     /// Namespaces by the oldest Ingress of each, which is the first in the order of age.
     fn rank_owners(&mut self, ingresses: &[ServedIngress<'a>]) {
-        let mut ranks: BTreeMap<&str, usize> = BTreeMap::new();
-        for ingress in ingresses {
-            let rank = ranks.len();
-            ranks.entry(&ingress.name().namespace).or_insert(rank);
-        }
+        let ranks = ranks(ingresses);
         for entry in &mut self.entries {
             let namespace = &*entry.ingress.name().namespace;
             entry.owner = ranks.get(namespace).copied().unwrap_or_default();
@@ -135,7 +158,11 @@ impl<'a> Table<'a> {
         field: Field,
         path: &IngressPath,
     ) {
-        let matched = match path::path_match(path) {
+        let matched = match &policy.nginx {
+            None => path::path_match(path),
+            Some(nginx) => nginx::path_match(path, nginx),
+        };
+        let matched = match matched {
             Ok(matched) => matched,
             Err(why) => {
                 let message = format!(
@@ -158,7 +185,7 @@ impl<'a> Table<'a> {
             return;
         }
         self.taken.insert(matched.clone(), ingress);
-        self.push(ingress, policy, (field, matched), &path.backend);
+        self.push(ingress, policy, (field, matched, &path.path), &path.backend);
     }
 
     /// The Ingress that has the path already. In another namespace also one that has the same text with a wider type: the
@@ -184,7 +211,8 @@ impl<'a> Table<'a> {
         match self.taken.get(&root) {
             None => {
                 self.taken.insert(root.clone(), ingress);
-                self.push(ingress, policy, (Field::DefaultBackend, root), backend);
+                let place = (Field::DefaultBackend, root, &"/".into());
+                self.push(ingress, policy, place, backend);
             }
             Some(winner) if winner.name() == ingress.name() => {}
             Some(winner) => {
@@ -207,14 +235,21 @@ impl<'a> Table<'a> {
         &mut self,
         ingress: ServedIngress<'a>,
         policy: &Arc<IngressPolicy>,
-        (field, path): (Field, PathMatch),
+        (field, path, written): (Field, PathMatch, &Arc<str>),
         backend: &IngressBackend,
     ) {
         let is_acme = path::is_acme_challenge(&path);
-        let action = match &policy.redirect {
+        let mut action = match &policy.redirect {
             Some(redirect) if !is_acme => RouteAction::Redirect(redirect.clone()),
             _ => self.forward(ingress, policy, (&field, &path), is_acme, backend),
         };
+        let mut nginx = Nginx::default();
+        if let Some(said) = &policy.nginx {
+            nginx.by_tls = self.by_tls(ingress, said, backend);
+            nginx.written = written.clone();
+            nginx.host = said.upstream.host(&ingress.name().namespace, backend);
+            self.rewrite(ingress, (&field, &path, written), said, &mut action);
+        }
         self.entries.push(Entry {
             path,
             is_default: field == Field::DefaultBackend,
@@ -223,7 +258,36 @@ impl<'a> Table<'a> {
             ingress,
             field,
             action,
+            nginx,
         });
+    }
+
+    /// The cluster of a back end. What keeps it from being one is told.
+    fn resolve(
+        &mut self,
+        ingress: ServedIngress<'_>,
+        policy: &IngressPolicy,
+        field: &Field,
+        backend: &IngressBackend,
+    ) -> Option<ResolvedBackend> {
+        let namespace = &ingress.name().namespace;
+        let resolved = match &policy.nginx {
+            None => backend::resolve(self.input, namespace, backend),
+            Some(nginx) => backend::resolve_with(self.input, namespace, backend, |base| {
+                nginx.upstream.settings(base, false)
+            }),
+        };
+        match resolved {
+            Ok(resolved) => {
+                self.clusters
+                    .insert(resolved.cluster.clone(), resolved.port.clone());
+                Some(resolved)
+            }
+            Err((reason, message)) => {
+                self.report(ingress, field.clone(), reason, message);
+                None
+            }
+        }
     }
 
     fn forward(
@@ -234,26 +298,13 @@ impl<'a> Table<'a> {
         is_acme: bool,
         backend: &IngressBackend,
     ) -> RouteAction {
-        let namespace = &ingress.name().namespace;
-        let (backends, hash_source_ip) = match backend::resolve(self.input, namespace, backend) {
-            Ok(resolved) => {
-                self.clusters
-                    .insert(resolved.cluster.clone(), resolved.port);
-                let backend = WeightedCluster::new(resolved.cluster, 1);
-                (vec![backend], resolved.hash_source_ip)
-            }
-            Err((reason, message)) => {
-                self.report(ingress, field.clone(), reason, message);
-                (Vec::new(), false)
-            }
-        };
+        let resolved = self.resolve(ingress, policy, field, backend);
+        let hash_source_ip = resolved.as_ref().is_some_and(|it| it.hash_source_ip);
+        let backends = resolved.map(|it| WeightedCluster::new(it.cluster, 1));
         let rewrite = policy.rewrite_prefix.clone().filter(|_| !is_acme);
         RouteAction::Forward(Forward {
-            backends,
-            service: match backend {
-                IngressBackend::Service { name, .. } => Some(name.clone()),
-                IngressBackend::Resource { .. } | IngressBackend::Missing => None,
-            },
+            backends: backends.into_iter().collect(),
+            service: service_of(backend),
             timeout: policy.timeout,
             retry: policy.retry.clone().map(Box::new),
             rewrite: rewrite.and_then(|prefix| match path {
@@ -276,6 +327,7 @@ impl<'a> Table<'a> {
         };
         let entries = self.entries.iter();
         if asked != Asked::ByHttps
+            && self.app_root.is_none()
             && let Some(first) = self.entries.first()
             && entries.clone().all(Entry::only_redirects_http)
         {
@@ -289,26 +341,32 @@ impl<'a> Table<'a> {
             }
             return host;
         }
-        let routes = match asked {
-            Asked::ByHttps => entries.map(Entry::served).collect(),
+        let mut routes: Vec<Route> = match asked {
+            Asked::ByHttps => entries.flat_map(Entry::by_tls).collect(),
             Asked::ByHttp => {
                 // What no route takes is 404 anyway.
                 let end = entries.clone().rposition(|entry| !entry.is_closed());
                 entries
                     .take(end.map_or(0, |at| at + 1))
-                    .map(|entry| entry.in_clear(https_port).unwrap_or_else(|| entry.served()))
+                    .flat_map(|entry| entry.by_http(&self.host, self.tls_of, https_port))
                     .collect()
             }
             Asked::IsTold => entries
                 .flat_map(|entry| {
-                    let in_clear = entry.in_clear(https_port).map(|mut route| {
+                    let is_other = entry.policy.nginx.is_some();
+                    let in_clear = match is_other {
+                        true => entry.by_http(&self.host, self.tls_of, https_port),
+                        false => entry.in_clear(https_port).into_iter().collect(),
+                    };
+                    let in_clear = in_clear.into_iter().map(|mut route| {
                         route.matches.scheme = Some(Scheme::Http);
                         route
                     });
-                    in_clear.into_iter().chain([entry.served()])
+                    in_clear.chain(entry.by_tls())
                 })
                 .collect(),
         };
+        routes.splice(..0, self.to_app_root());
         VirtualHost {
             host: self.host.clone(),
             routes,
@@ -359,6 +417,24 @@ impl<'a> Table<'a> {
     ) {
         let problem = Problem::new(ingress.field(field), reason, message);
         self.problems.push(problem);
+    }
+}
+
+/// The namespaces that name a host, each with its rank by age.
+fn ranks<'a>(ingresses: &[ServedIngress<'a>]) -> BTreeMap<&'a str, usize> {
+    let mut ranks: BTreeMap<&str, usize> = BTreeMap::new();
+    for ingress in ingresses {
+        let rank = ranks.len();
+        ranks.entry(&ingress.name().namespace).or_insert(rank);
+    }
+    ranks
+}
+
+/// The Service that a back end names.
+fn service_of(backend: &IngressBackend) -> Option<Arc<str>> {
+    match backend {
+        IngressBackend::Service { name, .. } => Some(name.clone()),
+        IngressBackend::Resource { .. } | IngressBackend::Missing => None,
     }
 }
 

@@ -18,6 +18,7 @@ mod asker;
 mod conditions;
 mod echo;
 mod extensions;
+mod ingress_nginx;
 mod moving;
 mod notation;
 mod rig;

@@ -13,6 +13,10 @@
 //! their own names. `rewrite(FROM=TO, =TO)`, `requestHeaders(set A=1, B=2; remove C)` and `responseHeaders(…)` are
 //! short for three that are long. What stands in braces or brackets is YAML; what stands in quotes is not split.
 //!
+//! An Ingress in the dialect of ingress-nginx is `nginx [NAME][@NAMESPACE]: {ANNOTATIONS}; E /x > SERVICE; tls SECRET [HOST]`, with the
+//! names of the annotations without their prefix and the row's before its own, `E`, `P` or `I` for the type of a path, `host HOST` for another one, `default SERVICE`,
+//! and `-` for no paths.
+//!
 //! Other objects are `extension NAME: SERVICES FIELDS`, `ingress: PATH > SERVICE; tls SECRET`, `secret NAME: OTHER` (with
 //! what another one of the rig has), and `object: {YAML}`.
 
@@ -31,6 +35,14 @@ pub(crate) fn object(line: &str, row: &str, host: &str) -> Value {
         "root" => http_proxy(metadata, &body, Some(host)),
         "child" => http_proxy(metadata, &body, None),
         "ingress" => ingress(metadata, &body, host),
+        "nginx" => {
+            let mut metadata = metadata;
+            // A row's own, whatever others call theirs.
+            if name != row {
+                metadata["name"] = format!("{row}-{name}").into();
+            }
+            nginx(metadata, &body, host)
+        }
         "extension" => {
             let mut spec = Map::new();
             services_and_fields(&mut spec, &tokens(&body));
@@ -109,6 +121,70 @@ fn ingress(metadata: Value, body: &str, host: &str) -> Value {
         json!({"host": host, "http": {"paths": paths}}),
     );
     typed("networking.k8s.io/v1", "Ingress", metadata, spec)
+}
+
+fn nginx(mut metadata: Value, body: &str, host: &str) -> Value {
+    let backend = |service: &str| {
+        let (name, port) = service.split_once(':').unwrap_or((service, "80"));
+        json!({"service": {"name": name, "port": {"number": port.parse::<u16>().unwrap()}}})
+    };
+    let mut spec = Map::new();
+    let mut paths = Vec::new();
+    let mut of = Some(host.to_owned());
+    for segment in split(body, ';') {
+        let segment = segment.trim();
+        match tokens(segment)[..] {
+            [] | ["-"] => {}
+            _ if segment.starts_with('{') => {
+                let Value::Object(said) = yaml(segment) else {
+                    panic!("no annotations: {segment}");
+                };
+                for (name, value) in said {
+                    let name = format!("nginx.ingress.kubernetes.io/{name}");
+                    let value = value
+                        .as_str()
+                        .map_or_else(|| value.to_string(), str::to_owned);
+                    metadata["annotations"][name] = value.into();
+                }
+            }
+            ["host", "*"] => of = None,
+            ["host", host] => of = Some(host.to_owned()),
+            ["default", service] => {
+                spec.insert("defaultBackend".to_owned(), backend(service));
+            }
+            ["tls", secret] => push(&mut spec, "tls", tls(secret, host)),
+            ["tls", secret, host] => push(&mut spec, "tls", tls(secret, host)),
+            [kind, path, ">", service] => {
+                let kind = match kind {
+                    "E" => "Exact",
+                    "P" => "Prefix",
+                    _ => "ImplementationSpecific",
+                };
+                let backend = backend(service);
+                let path = unquoted(path);
+                paths.push(json!({"path": path, "pathType": kind, "backend": backend}));
+            }
+            _ => panic!("no part of an Ingress: {segment}"),
+        }
+    }
+    let mut rule = json!({});
+    if let Some(host) = of {
+        rule["host"] = host.into();
+    }
+    if !paths.is_empty() {
+        rule["http"] = json!({"paths": paths});
+    }
+    if rule != json!({}) && !(spec.contains_key("defaultBackend") && rule.get("http").is_none()) {
+        push(&mut spec, "rules", rule);
+    }
+    typed("networking.k8s.io/v1", "Ingress", metadata, spec)
+}
+
+fn tls(secret: &str, host: &str) -> Value {
+    match secret {
+        "-" => json!({"hosts": [host]}),
+        _ => json!({"hosts": [host], "secretName": secret}),
+    }
 }
 
 fn include(words: &[&str]) -> Value {
@@ -352,6 +428,10 @@ fn lines_are_objects() {
     check(
         "ingress: /i > b; tls web",
         "{tls: [{hosts: [row.test], secretName: web}], rules: [{host: row.test, http: {paths: [{path: /i, pathType: Prefix, backend: {service: {name: b, port: {number: 80}}}}]}}]}",
+    );
+    check(
+        r#"nginx: {use-regex: "true"}; I "/a;b" > b:81; P / > a; tls web; tls - x.test; default c"#,
+        "{defaultBackend: {service: {name: c, port: {number: 80}}}, tls: [{hosts: [row.test], secretName: web}, {hosts: [x.test]}], rules: [{host: row.test, http: {paths: [{path: /a;b, pathType: ImplementationSpecific, backend: {service: {name: b, port: {number: 81}}}}, {path: /, pathType: Prefix, backend: {service: {name: a, port: {number: 80}}}}]}}]}",
     );
     check("object: {kind: Service, x: [1]}", "{kind: Service, x: [1]}");
 }

@@ -166,7 +166,7 @@ pub(crate) fn rows(text: &str) -> Vec<Row> {
                 row.steps
                     .push(Step::Remove(kind.to_owned(), name.to_owned()));
             }
-            "root" | "child" | "ingress" | "extension" | "secret" | "object"
+            "root" | "child" | "ingress" | "nginx" | "extension" | "secret" | "object"
                 if !line.contains(" -> ") =>
             {
                 row.objects.push(line.clone());
@@ -250,7 +250,7 @@ fn request(words: &[&str], text: &str) -> (Request, usize) {
                 request.headers.extend(headers.map(owned));
             }
             ("TLS1.2" | "TLS1.3", "") => request.version = Some((*word).to_owned()),
-            ("GET" | "HEAD" | "POST" | "PUT" | "OPTIONS", "") => {
+            ("GET" | "HEAD" | "POST" | "PUT" | "OPTIONS" | "TRACE", "") => {
                 request.method = (*word).to_owned();
             }
             ("host", host) => request.host = Some(host.to_owned()),

@@ -20,7 +20,7 @@ use crate::tables::{
 use crate::verdict::Verdicts;
 
 /// A world with the objects of these rows. `more` is appended to Envoy's bootstrap.
-async fn world(rig: Rig, rows: &[Row], flags: &[&'static str], more: &str) -> World {
+pub(crate) async fn world(rig: Rig, rows: &[Row], flags: &[&'static str], more: &str) -> World {
     let mut isobath = Isobath::prepare(flags);
     let shared: String = rig
         .objects

@@ -47,6 +47,13 @@ const PATHS: &[&str] = &[
     "/^",
 ];
 const VALUES: &[&str] = &[
+    "ingress-nginx",
+    "/$1",
+    "https://b.test/$2",
+    "10.0.0.0/8,bad",
+    "cookie",
+    "HTTPS",
+    "off",
     "true",
     "false",
     "5xx,reset",
@@ -324,9 +331,13 @@ impl Generator {
 
     fn metadata(&mut self, kind: Kind) -> Value {
         let annotations: &[&str] = match kind {
+            Kind::Ingress if self.random.percent(50) => NGINX,
             Kind::Ingress => &INGRESS_ANNOTATIONS,
             Kind::Service => &SERVICE_ANNOTATIONS,
-            Kind::IngressClass => &["ingressclass.kubernetes.io/is-default-class"],
+            Kind::IngressClass => &[
+                "ingressclass.kubernetes.io/is-default-class",
+                "isobath.dev/dialect",
+            ],
             _ => &["example.com/any"],
         };
         let mut metadata = json!({"name": self.text(NAMES), "namespace": self.text(NAMESPACES)});
@@ -502,3 +513,35 @@ impl Generator {
         }))}})
     }
 }
+
+/// Those of ingress-nginx that do something to routes.
+const NGINX: &[&str] = &[
+    "nginx.ingress.kubernetes.io/affinity",
+    "nginx.ingress.kubernetes.io/affinity-mode",
+    "nginx.ingress.kubernetes.io/allowlist-source-range",
+    "nginx.ingress.kubernetes.io/app-root",
+    "nginx.ingress.kubernetes.io/auth-tls-secret",
+    "nginx.ingress.kubernetes.io/auth-url",
+    "nginx.ingress.kubernetes.io/backend-protocol",
+    "nginx.ingress.kubernetes.io/canary",
+    "nginx.ingress.kubernetes.io/canary-by-cookie",
+    "nginx.ingress.kubernetes.io/canary-by-header",
+    "nginx.ingress.kubernetes.io/canary-weight",
+    "nginx.ingress.kubernetes.io/cors-allow-origin",
+    "nginx.ingress.kubernetes.io/custom-headers",
+    "nginx.ingress.kubernetes.io/denylist-source-range",
+    "nginx.ingress.kubernetes.io/enable-cors",
+    "nginx.ingress.kubernetes.io/force-ssl-redirect",
+    "nginx.ingress.kubernetes.io/limit-connections",
+    "nginx.ingress.kubernetes.io/limit-rps",
+    "nginx.ingress.kubernetes.io/permanent-redirect",
+    "nginx.ingress.kubernetes.io/proxy-body-size",
+    "nginx.ingress.kubernetes.io/proxy-next-upstream",
+    "nginx.ingress.kubernetes.io/proxy-next-upstream-tries",
+    "nginx.ingress.kubernetes.io/proxy-read-timeout",
+    "nginx.ingress.kubernetes.io/rewrite-target",
+    "nginx.ingress.kubernetes.io/ssl-redirect",
+    "nginx.ingress.kubernetes.io/upstream-hash-by",
+    "nginx.ingress.kubernetes.io/upstream-vhost",
+    "nginx.ingress.kubernetes.io/use-regex",
+];

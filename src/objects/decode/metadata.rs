@@ -196,11 +196,17 @@ impl MetadataWire<'_> {
         ];
         /// What cert-manager writes on its solvers for ingress-nginx: everybody is let in, as without it.
         const EVERYBODY: &str = "0.0.0.0/0,::/0";
+        /// Of an Ingress, as its class may ask for them. Snippets are never read, and long.
+        const OF_INGRESSES: &str = "nginx.ingress.kubernetes.io/";
+        const SNIPPET: &str = "-snippet";
         let kept = |key: &str| KEPT.iter().any(|prefix| key.starts_with(prefix));
         let entries = self.annotations.others.iter().filter_map(
             |(key, value)| -> Option<(Arc<str>, Arc<str>)> {
                 let value = value.as_str();
-                if kept(key) {
+                let is_read = kind == Kind::Ingress
+                    && key.starts_with(OF_INGRESSES)
+                    && !key.ends_with(SNIPPET);
+                if kept(key) || (is_read && value != EVERYBODY) {
                     return Some((Arc::from(&**key), Arc::from(value)));
                 }
                 // Of another controller's the name is enough to tell that it has no effect.

@@ -80,7 +80,7 @@ fn ingress() {
             ("ingress.kubernetes.io/force-ssl-redirect", "true"),
             ("isobath.dev/redirect", "x"),
             ("kubernetes.io/ingress.class", "a"),
-            ("nginx.ingress.kubernetes.io/rewrite-target", ""),
+            ("nginx.ingress.kubernetes.io/rewrite-target", "/$1"),
             ("projectcontour.io/empty", ""),
             ("projectcontour.io/num-retries", "3"),
         ]

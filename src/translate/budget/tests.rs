@@ -75,7 +75,7 @@ fn ingress(
 }
 
 fn account(ingress: &Ingress) -> Account {
-    Account::of(ingress)
+    Account::of(ingress, Dialect::Own)
 }
 
 #[test]
@@ -444,4 +444,57 @@ fn a_path_of_two_routes_costs_both() {
     };
     let (one, two) = (left("/to"), left("/"));
     assert!(one >= two + 100 * ROUTE, "{one} {two}");
+}
+
+/// What annotations make of a path is paid by the object that has them, be it many routes.
+#[test]
+fn paths_of_ingress_nginx_pay_for_all_their_routes() {
+    let key = |name: &str| format!("{}{name}", nginx::PREFIX);
+    let cost = |annotations: &[(&str, &str)]| {
+        let annotations: Vec<(String, &str)> = annotations
+            .iter()
+            .map(|(name, value)| (key(name), *value))
+            .collect();
+        let annotations: Vec<(&str, &str)> = annotations
+            .iter()
+            .map(|(name, value)| (&**name, *value))
+            .collect();
+        let left = |count| {
+            let rule = rule("a.test".to_owned(), plain(count));
+            let ingress = ingress(&annotations, [], [rule]);
+            let account = Account::of(&ingress, Dialect::IngressNginx);
+            BASE + FACTOR * bytes(&ingress) - account.left
+        };
+        left(2) - left(1)
+    };
+    let simple = cost(&[]);
+    assert!(simple > ROUTE, "{simple}");
+    for (annotations, times) in [
+        (&[("enable-cors", "true")][..], 2),
+        (
+            &[
+                ("enable-cors", "true"),
+                ("cors-allow-origin", "https://a.test"),
+            ],
+            3,
+        ),
+        (&[("proxy-next-upstream", "http_503")], 2),
+        (
+            &[
+                ("canary", "true"),
+                ("canary-by-header", "a"),
+                ("canary-by-cookie", "b"),
+            ],
+            20,
+        ),
+    ] {
+        let found = cost(annotations);
+        assert!(found > times * ROUTE, "{annotations:?}: {found}");
+        assert!(found > simple, "{annotations:?}: {found}");
+    }
+    let many = rule("a.test".to_owned(), plain(40_000));
+    let name = key("enable-cors");
+    let cut = within_budget(ingress(&[(&name, "true")], [], [many.clone()]));
+    assert!(cut.left_out.is_some());
+    assert!(within_budget(ingress(&[], [], [many])).left_out.is_none());
 }

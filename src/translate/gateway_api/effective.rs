@@ -30,7 +30,7 @@ pub struct EffectiveListener {
     pub certificates: Box<[NamespacedName]>,
     /// What clients have to show.
     pub clients: Option<ClientCertificates>,
-    /// What back ends are shown that are spoken to by TLS of ours.
+    /// What back ends are shown.
     pub shown: Shown,
     /// Why it is not served at all.
     pub fault: Option<Fault>,

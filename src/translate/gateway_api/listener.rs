@@ -63,7 +63,7 @@ fn effective(
         Some(Protocol::Https) => of_gateway.frontends.at(listener.port),
         _ => &Frontend::default(),
     };
-    faults.extend(frontend.references.clone());
+    faults.extend(frontend.references.iter().cloned());
     EffectiveListener {
         parent: parent.clone(),
         name: listener.name.clone(),
@@ -74,11 +74,7 @@ fn effective(
         namespaces: listener.allowed_routes.namespaces.clone(),
         certificates: served,
         clients: frontend.clients.clone(),
-        shown: match protocol {
-            Some(Protocol::Http | Protocol::Https | Protocol::Tls) => of_gateway.shown.clone(),
-            // Nothing is said of how a back end is spoken to.
-            Some(Protocol::Passthrough | Protocol::Tcp | Protocol::Udp) | None => Shown::Operators,
-        },
+        shown: of_gateway.shown.clone(),
         fault: fault(listener, protocol).or_else(|| frontend.fault.clone()),
         is_conflicted: false,
         is_late: false,

@@ -117,10 +117,11 @@ impl Language for GatewayApiLanguage {
                 match status::route_fault(input, object, &attachment) {
                     None => {
                         let mut claims = attachment.claims();
-                        for shown in attachment.shown() {
-                            let rules = input.route_rules(object, &shown);
-                            claims.extend(rules.reached(input, &attachment));
-                        }
+                        claims.extend(
+                            input
+                                .route_rules(object, &Shown::default())
+                                .reached(input, &attachment),
+                        );
                         claims
                     }
                     Some(_) => BTreeSet::new(),

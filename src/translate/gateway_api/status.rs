@@ -1,6 +1,5 @@
 //! The conditions that objects are to have, to the letter of the specification. They carry no time.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::model::cut;
@@ -313,19 +312,16 @@ fn of_listener(input: Input<'_>, listener: &EffectiveListener, at: &Place) -> Li
 
 /// What keeps a route from being served, wherever it is attached.
 pub fn route_fault(input: Input<'_>, object: &ObjectRef, attachment: &Attachment) -> Option<Fault> {
-    let mut most = 0;
-    for shown in attachment.shown() {
-        let rules = input.route_rules(object, &shown);
-        if let Some(fault) = &rules.unserved {
-            return Some(fault.clone());
-        }
-        let services = rules.services.iter();
-        let policed = services.filter(|service| input.reader.is_policed(service));
-        let ways = attachment.speaking().len().saturating_mul(policed.count());
-        let ways = budget::entries(ways);
-        most = most.max(rules.at(attachment.hosts()).saturating_add(ways));
+    let rules = input.route_rules(object, &Shown::default());
+    if let Some(fault) = &rules.unserved {
+        return Some(fault.clone());
     }
-    (most > budget::BASE).then(|| {
+    let services = rules.services.iter();
+    let policed = services.filter(|service| input.reader.is_policed(service));
+    let ways = attachment.speaking().len().saturating_mul(policed.count());
+    let ways = budget::entries(ways);
+    let cost = rules.at(attachment.hosts()).saturating_add(ways);
+    (cost > budget::BASE).then(|| {
         let message = format!(
             "its rules at all of its hostnames and listeners are not served: {}",
             budget::EXCEEDED
@@ -338,21 +334,17 @@ pub fn route_fault(input: Input<'_>, object: &ObjectRef, attachment: &Attachment
 pub fn of_route(input: Input<'_>, object: &ObjectRef) -> Option<WantedStatus> {
     let head = input.reader.route_head(object)?;
     let attachment = input.attachment(object);
+    let rules = input.route_rules(object, &Shown::default());
     let own = route_fault(input, object, &attachment);
-    let read = |shown: &Shown| input.route_rules(object, shown);
-    let everywhere = attachment.shown();
     let parents = attachment.parents.iter().filter_map(|parent| {
-        let here: BTreeSet<Shown> = parent.shown().collect();
-        let mut rules: Vec<_> = here.iter().map(read).collect();
-        if rules.is_empty() {
-            // Where it is not attached it is nothing of another parent's that its references can't be used.
-            rules.extend(everywhere.first().map(read));
-        }
-        let told = rules.iter().find_map(|it| it.told.as_ref());
-        let references = rules.iter().find_map(|it| it.references_fault.as_ref());
         let mut conditions = Conditions::of(head.generation);
         let fault = parent.fault.as_ref().or(own.as_ref());
-        conditions.holds("Accepted", fault, &with("It is attached", told));
+        conditions.holds(
+            "Accepted",
+            fault,
+            &with("It is attached", rules.told.as_ref()),
+        );
+        let references = rules.references_fault.as_ref();
         conditions.holds("ResolvedRefs", references, "All references can be used");
         Some(ParentStatus {
             parent: head.parents.get(parent.at)?.clone(),
@@ -435,18 +427,10 @@ pub fn problems(input: Input<'_>, object: &ObjectRef) -> Vec<Problem> {
             }
             let parents = attachment.parents.iter().filter_map(|it| it.fault.clone());
             let own = route_fault(input, object, &attachment);
-            let mut faults: Vec<Fault> = parents.chain(own).collect();
-            for shown in attachment.shown() {
-                let rules = input.route_rules(object, &shown);
-                let others = [&rules.references_fault, &rules.told].into_iter().flatten();
-                for fault in others {
-                    // What is wrong whatever is shown is wrong once.
-                    if !faults.contains(fault) {
-                        faults.push(fault.clone());
-                    }
-                }
-            }
-            faults
+            let rules = input.route_rules(object, &Shown::default());
+            let others = [&rules.references_fault, &rules.told];
+            let others = others.into_iter().flatten().cloned();
+            parents.chain(own).chain(others).collect()
         }
         Kind::BackendTlsPolicy => of_policy_alone(input, object),
         _ => Vec::new(),

@@ -1,0 +1,378 @@
+//! The table of ingress-nginx's annotations: all 136, by their names behind the prefix.
+//!
+//! It says what becomes of each. README, problems and tests are made from it or compared with it.
+
+/// What the names begin with.
+pub const PREFIX: &str = "nginx.ingress.kubernetes.io/";
+
+/// One annotation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Annotation {
+    /// Its name, without [`PREFIX`].
+    pub name: &'static str,
+    /// What becomes of it.
+    pub verdict: Verdict,
+    /// For what it holds with ingress-nginx.
+    pub scope: Scope,
+    /// Whether it keeps requests out. One that can't be honoured closes the routes: 503.
+    pub is_guard: bool,
+}
+
+/// What becomes of an annotation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// It means what it means with ingress-nginx.
+    Exact,
+    /// It means nearly that; the text says what differs.
+    Near(&'static str),
+    /// Envoy needs no such setting.
+    NoOp,
+    /// It never takes effect; the text says why.
+    Refused(&'static str),
+    /// It is not built.
+    NotYet,
+}
+
+/// For what an annotation holds with ingress-nginx.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// The paths of the Ingress.
+    Location,
+    /// The whole host, whoever else has paths there.
+    Server,
+    /// The Service, whoever else sends requests to it. Here the paths of the Ingress.
+    Upstream,
+}
+
+use Scope::{Location, Server, Upstream};
+use Verdict::{Exact, Near, NoOp, NotYet, Refused};
+
+const fn of(name: &'static str, scope: Scope, verdict: Verdict) -> Annotation {
+    Annotation {
+        name,
+        verdict,
+        scope,
+        is_guard: false,
+    }
+}
+
+const fn guard(name: &'static str, scope: Scope, verdict: Verdict) -> Annotation {
+    Annotation {
+        name,
+        verdict,
+        scope,
+        is_guard: true,
+    }
+}
+
+const BUFFERS: Verdict = NoOp;
+const SNIPPET: Verdict =
+    Refused("no text of an object becomes a part of the proxy's configuration");
+const WAF: Verdict = Refused("there is no web application firewall");
+const FASTCGI: Verdict = Refused("Envoy does not speak FastCGI");
+const OF_SERVICE: &str =
+    "it holds for the paths of the Ingress, and not for all that send to the Service";
+const AUTHORIZER: Verdict = NotYet;
+
+/// All of them, by what they are about.
+pub const ANNOTATIONS: [Annotation; 136] = [
+    // Paths, rewriting, redirects.
+    of(
+        "use-regex",
+        Location,
+        Near(
+            "expressions are RE2's, and only paths of type ImplementationSpecific of this Ingress become some, and Prefix ones that look like one",
+        ),
+    ),
+    of(
+        "rewrite-target",
+        Location,
+        Near("%2F in a path stays as it is"),
+    ),
+    of("app-root", Server, Exact),
+    of(
+        "ssl-redirect",
+        Location,
+        Near("a slash at the end of the path stays"),
+    ),
+    of(
+        "force-ssl-redirect",
+        Location,
+        Near("a slash at the end of the path stays"),
+    ),
+    of("preserve-trailing-slash", Location, Exact),
+    of("use-port-in-redirects", Location, Exact),
+    of("permanent-redirect", Location, Exact),
+    of("permanent-redirect-code", Location, Exact),
+    of("temporal-redirect", Location, Exact),
+    of("temporal-redirect-code", Location, Exact),
+    of("relative-redirects", Location, Exact),
+    of("from-to-www-redirect", Server, NotYet),
+    of("server-alias", Server, NotYet),
+    of("x-forwarded-prefix", Location, Near("it is literal text")),
+    // Time-outs, bodies, buffers, retries.
+    of("proxy-connect-timeout", Location, Exact),
+    of(
+        "proxy-read-timeout",
+        Location,
+        Near("a stream ends where both directions are silent for so long"),
+    ),
+    of(
+        "proxy-send-timeout",
+        Location,
+        Near("a stream ends where both directions are silent for so long"),
+    ),
+    of("proxy-body-size", Location, Exact),
+    of("client-body-buffer-size", Location, BUFFERS),
+    of(
+        "proxy-request-buffering",
+        Location,
+        Near("bodies stream to the back end, whatever it says"),
+    ),
+    of("proxy-buffering", Location, BUFFERS),
+    of("proxy-buffer-size", Location, BUFFERS),
+    of("proxy-buffers-number", Location, BUFFERS),
+    of("proxy-busy-buffers-size", Location, BUFFERS),
+    of("proxy-max-temp-file-size", Location, BUFFERS),
+    of(
+        "proxy-http-version",
+        Location,
+        Near("back ends are spoken to in HTTP/1.1"),
+    ),
+    of(
+        "proxy-next-upstream",
+        Location,
+        Near("what the back end has not seen is always tried again, unless it is off"),
+    ),
+    of(
+        "proxy-next-upstream-tries",
+        Location,
+        Near("0 is ten tries"),
+    ),
+    of("proxy-next-upstream-timeout", Location, NotYet),
+    // Headers.
+    of(
+        "upstream-vhost",
+        Location,
+        Near("of nginx's variables it may have $service_name, $namespace and $service_port"),
+    ),
+    guard(
+        "custom-headers",
+        Location,
+        Refused(
+            "no header is allowed for it; ingress-nginx answers 503 too, where its ConfigMap allows none",
+        ),
+    ),
+    of(
+        "connection-proxy-header",
+        Location,
+        Near("close ends a connection to a back end after each request"),
+    ),
+    of("proxy-redirect-from", Location, NotYet),
+    of("proxy-redirect-to", Location, NotYet),
+    of("proxy-cookie-path", Location, NotYet),
+    of("proxy-cookie-domain", Location, NotYet),
+    of("http2-push-preload", Location, NoOp),
+    // TLS of clients.
+    of("ssl-passthrough", Server, NotYet),
+    of("ssl-ciphers", Server, NotYet),
+    of("ssl-prefer-server-ciphers", Server, NotYet),
+    guard("auth-tls-secret", Server, NotYet),
+    of("auth-tls-verify-client", Server, NotYet),
+    of("auth-tls-verify-depth", Server, NotYet),
+    of("auth-tls-error-page", Server, NotYet),
+    of("auth-tls-pass-certificate-to-upstream", Server, NotYet),
+    guard("auth-tls-match-cn", Server, NotYet),
+    // TLS of back ends, and protocols.
+    of("backend-protocol", Location, Near("FCGI is refused")),
+    guard("proxy-ssl-secret", Server, NotYet),
+    of("proxy-ssl-verify", Server, NotYet),
+    of("proxy-ssl-verify-depth", Server, NotYet),
+    of("proxy-ssl-name", Server, NotYet),
+    of("proxy-ssl-server-name", Server, NotYet),
+    of("proxy-ssl-protocols", Server, NotYet),
+    of("proxy-ssl-ciphers", Server, NotYet),
+    of("service-upstream", Upstream, NotYet),
+    of("fastcgi-index", Location, FASTCGI),
+    of("fastcgi-params-configmap", Location, FASTCGI),
+    // Balancing, sessions, canaries, mirrors.
+    of(
+        "load-balance",
+        Upstream,
+        Near("ewma is the endpoint with fewer requests of two"),
+    ),
+    of(
+        "upstream-hash-by",
+        Upstream,
+        Near("another endpoint has another share of the texts"),
+    ),
+    of(
+        "upstream-hash-by-subset",
+        Upstream,
+        Near("all endpoints are one subset"),
+    ),
+    of(
+        "upstream-hash-by-subset-size",
+        Upstream,
+        Near("all endpoints are one subset"),
+    ),
+    of("affinity", Upstream, Near(OF_SERVICE)),
+    of(
+        "affinity-mode",
+        Upstream,
+        Near("a persistent cookie tells the address of the endpoint"),
+    ),
+    of(
+        "affinity-canary-behavior",
+        Upstream,
+        Near("the rules of a canary always decide, as with legacy"),
+    ),
+    of("session-cookie-name", Upstream, Exact),
+    of("session-cookie-path", Upstream, Exact),
+    of("session-cookie-domain", Upstream, Exact),
+    of("session-cookie-samesite", Upstream, Exact),
+    of(
+        "session-cookie-conditional-samesite-none",
+        Upstream,
+        Near("browsers of before 2020 get SameSite=None too"),
+    ),
+    of("session-cookie-secure", Upstream, Exact),
+    of("session-cookie-max-age", Upstream, Exact),
+    of(
+        "session-cookie-expires",
+        Upstream,
+        Near("the cookie has Max-Age and no Expires"),
+    ),
+    of(
+        "session-cookie-change-on-failure",
+        Upstream,
+        Near("a session always moves on where its endpoint fails"),
+    ),
+    of("canary", Upstream, Near(OF_SERVICE)),
+    of("canary-weight", Upstream, Exact),
+    of(
+        "canary-weight-total",
+        Upstream,
+        Near("a total below 100 is what it says"),
+    ),
+    of("canary-by-header", Upstream, Exact),
+    of("canary-by-header-value", Upstream, Exact),
+    of(
+        "canary-by-header-pattern",
+        Upstream,
+        Near("the expression is RE2's"),
+    ),
+    of("canary-by-cookie", Upstream, Exact),
+    of("mirror-target", Location, NotYet),
+    of("mirror-host", Location, NotYet),
+    of("mirror-request-body", Location, NotYet),
+    // Access: addresses, other origins, limits.
+    guard("allowlist-source-range", Location, Exact),
+    guard("denylist-source-range", Location, Exact),
+    of("enable-cors", Location, Exact),
+    of(
+        "cors-allow-origin",
+        Location,
+        Near("an origin is the whole of it, and not its end"),
+    ),
+    of("cors-allow-credentials", Location, Exact),
+    of("cors-allow-methods", Location, Exact),
+    of("cors-allow-headers", Location, Exact),
+    of("cors-expose-headers", Location, Exact),
+    of("cors-max-age", Location, Exact),
+    guard(
+        "limit-rps",
+        Location,
+        Near("each path of the Ingress counts by itself"),
+    ),
+    guard(
+        "limit-rpm",
+        Location,
+        Near("each path of the Ingress counts by itself"),
+    ),
+    of("limit-burst-multiplier", Location, Exact),
+    guard(
+        "limit-connections",
+        Location,
+        Refused("Envoy does not count the requests under way of a client"),
+    ),
+    of("limit-allowlist", Location, NotYet),
+    of("limit-rate", Location, NotYet),
+    of("limit-rate-after", Location, NotYet),
+    // Authentication.
+    guard("auth-type", Location, AUTHORIZER),
+    of("auth-secret", Location, AUTHORIZER),
+    of("auth-secret-type", Location, AUTHORIZER),
+    of("auth-realm", Location, AUTHORIZER),
+    guard("auth-url", Location, AUTHORIZER),
+    of("auth-method", Location, AUTHORIZER),
+    of("auth-signin", Location, AUTHORIZER),
+    of("auth-signin-redirect-param", Location, AUTHORIZER),
+    of("auth-response-headers", Location, AUTHORIZER),
+    of("auth-proxy-set-headers", Location, AUTHORIZER),
+    of("auth-request-redirect", Location, AUTHORIZER),
+    of("auth-always-set-cookie", Location, AUTHORIZER),
+    of("auth-cache-key", Location, AUTHORIZER),
+    of("auth-cache-duration", Location, AUTHORIZER),
+    of("auth-keepalive", Location, NoOp),
+    of("auth-keepalive-share-vars", Location, NoOp),
+    of("auth-keepalive-requests", Location, NoOp),
+    of("auth-keepalive-timeout", Location, NoOp),
+    of(
+        "enable-global-auth",
+        Location,
+        Near("there is no authentication for all that it could turn off"),
+    ),
+    of("satisfy", Location, AUTHORIZER),
+    // Errors, logs, traces, firewalls, snippets.
+    of("custom-http-errors", Location, NotYet),
+    of("default-backend", Location, NotYet),
+    of("disable-proxy-intercept-errors", Location, NotYet),
+    of("enable-access-log", Location, Exact),
+    of("enable-rewrite-log", Location, NoOp),
+    of("enable-opentelemetry", Location, NotYet),
+    of("opentelemetry-trust-incoming-span", Location, NotYet),
+    of("opentelemetry-operation-name", Location, NotYet),
+    guard("enable-modsecurity", Location, WAF),
+    of("enable-owasp-core-rules", Location, WAF),
+    of("modsecurity-transaction-id", Location, WAF),
+    of("configuration-snippet", Location, SNIPPET),
+    of("server-snippet", Server, SNIPPET),
+    of("stream-snippet", Server, SNIPPET),
+    of("auth-snippet", Location, SNIPPET),
+    of("modsecurity-snippet", Location, SNIPPET),
+];
+
+/// Older names of some.
+pub const ALIASES: [(&str, &str); 2] = [
+    ("whitelist-source-range", "allowlist-source-range"),
+    ("limit-whitelist", "limit-allowlist"),
+];
+
+/// The entry of a name, or of what it is an older name of.
+pub fn find(name: &str) -> Option<&'static Annotation> {
+    let mut aliases = ALIASES.iter();
+    let name = aliases
+        .find(|(old, _)| *old == name)
+        .map_or(name, |(_, new)| new);
+    ANNOTATIONS.iter().find(|it| it.name == name)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn each_is_there_once() {
+        let names: BTreeSet<&str> = ANNOTATIONS.iter().map(|it| it.name).collect();
+        assert_eq!(names.len(), ANNOTATIONS.len());
+        assert_eq!(
+            find("whitelist-source-range"),
+            find("allowlist-source-range")
+        );
+        assert_eq!(find("proxy-buffer-numbers"), None);
+        assert!(find("limit-whitelist").is_some());
+    }
+}

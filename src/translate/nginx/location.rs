@@ -1,0 +1,277 @@
+//! One path of a host, as the routes that it is.
+//!
+//! nginx asks in this order: preflights, redirects, the redirect to HTTPS, limits, addresses, the body's size. What comes before
+//! another thing here stands before it as a route, or among the filters of one.
+
+use std::sync::Arc;
+
+use crate::model::{
+    Conditions, DynamicValue, Filters, Forward, HeaderChange, HeaderMode, HeaderModifier,
+    HeaderPart, Host, PathMatch, PathRewrite, Redirect, Route, RouteAction, RouteMatch,
+    WeightedCluster,
+};
+use crate::objects::{Field, FieldRef, Kind, ObjectRef};
+
+use super::canary::CanaryBackend;
+use super::policy::Policy;
+use super::redirect;
+
+/// One path.
+pub struct Location<'a> {
+    /// What its Ingress says.
+    pub policy: &'a Policy,
+    /// What it matches, and where its requests go.
+    pub served: Route,
+    /// The path as it is written.
+    pub path: &'a str,
+    /// The cluster of requests by TLS, where that is another one.
+    pub by_tls: Option<&'a Arc<str>>,
+    /// Who gets a part of its requests.
+    pub canary: Option<&'a CanaryBackend>,
+    /// Whether it answers 503 and nothing else.
+    pub is_closed: bool,
+    /// Where plain HTTP is redirected to.
+    pub to_https: Option<Redirect>,
+}
+
+/// What HTTPS tells browsers unless it is turned off: a year, with all names below.
+const HSTS: u64 = 31_536_000;
+
+impl Location<'_> {
+    /// The routes that it is, by TLS or in clear.
+    #[must_use]
+    pub fn routes(&self, by_tls: bool) -> Vec<Route> {
+        let to_https = self.to_https.as_ref().filter(|_| !by_tls);
+        if self.is_closed {
+            let action = match to_https {
+                Some(redirect) => RouteAction::Redirect(redirect.clone()),
+                None => RouteAction::status(503),
+            };
+            return vec![self.answer(action, Vec::new())];
+        }
+        let mut told: Vec<HeaderChange> = Vec::new();
+        if by_tls {
+            let hsts = HeaderChange::strict_transport_security(HSTS, true, false);
+            told.push(hsts);
+        }
+        let routes = if let Some(redirection) = &self.policy.redirect {
+            let location = redirection.location.iter().cloned();
+            let told = told.iter().cloned().chain(location).collect();
+            vec![self.answer(redirection.action.clone(), told)]
+        } else if let Some(redirect) = to_https {
+            vec![self.answer(RouteAction::Redirect(redirect.clone()), told.clone())]
+        } else {
+            self.served(by_tls, &told)
+        };
+        self.with_cors(routes, &told)
+    }
+
+    /// The routes that a path of this policy is at most, whatever the path is and wherever it leads: what its object pays for.
+    #[must_use]
+    pub fn sample(policy: &Policy) -> Vec<Route> {
+        let source = ObjectRef::new(Kind::Ingress, "", "");
+        let served = Route {
+            matches: RouteMatch::path(PathMatch::PathPrefix("/".into())),
+            action: RouteAction::Forward(Forward {
+                backends: vec![WeightedCluster::new("", 1)],
+                rewrite: policy.rewrite.clone().map(PathRewrite::ReplaceFullPath),
+                ..Forward::default()
+            }),
+            request_headers: HeaderModifier::default(),
+            response_headers: HeaderModifier::default(),
+            filters: None,
+            source: FieldRef::new(source, Field::Whole),
+        };
+        // What a canary brings stands in the routes of another Ingress, as often as that says.
+        let canary = policy.canary.as_ref().map(|canary| CanaryBackend {
+            cluster: "".into(),
+            service: None,
+            canary: canary.clone(),
+        });
+        let times = if canary.is_some() { 4 } else { 1 };
+        let location = Location {
+            policy,
+            served,
+            path: "/",
+            by_tls: None,
+            canary: canary.as_ref(),
+            is_closed: false,
+            to_https: None,
+        };
+        let routes = location.routes(true);
+        std::iter::repeat_n(routes, times).flatten().collect()
+    }
+
+    /// An answer before which nobody is asked.
+    fn answer(&self, action: RouteAction, told: Vec<HeaderChange>) -> Route {
+        let filters = Filters {
+            is_not_logged: !self.policy.is_logged,
+            response_headers: told,
+            ..Filters::default()
+        };
+        Route {
+            matches: self.served.matches.clone(),
+            action,
+            request_headers: HeaderModifier::default(),
+            response_headers: HeaderModifier::default(),
+            filters: boxed(filters),
+            source: self.served.source.clone(),
+        }
+    }
+
+    /// What answers where nothing else has.
+    fn served(&self, by_tls: bool, told: &[HeaderChange]) -> Vec<Route> {
+        let filters = Filters {
+            is_not_logged: !self.policy.is_logged,
+            local_rate_limits: self.policy.limits.clone(),
+            addresses: self.policy.addresses.clone(),
+            response_headers: told.to_vec(),
+            ..Filters::default()
+        };
+        match &self.served.action {
+            RouteAction::Redirect(_) => vec![Route {
+                filters: boxed(Filters {
+                    local_rate_limits: Vec::new(),
+                    addresses: None,
+                    ..filters
+                }),
+                ..self.served.clone()
+            }],
+            RouteAction::DirectResponse(_) => vec![Route {
+                filters: boxed(filters),
+                ..self.served.clone()
+            }],
+            RouteAction::Forward(forward) => self.forwarded(forward, filters, by_tls),
+        }
+    }
+
+    fn forwarded(&self, forward: &Forward, filters: Filters, by_tls: bool) -> Vec<Route> {
+        let filters = Filters {
+            max_body: self.policy.max_body,
+            request_headers: self.request_headers(),
+            ..filters
+        };
+        let upstream = &self.policy.upstream;
+        let mut main = forward.clone();
+        if let (true, Some(cluster), Some(first)) = (by_tls, self.by_tls, main.backends.first_mut())
+        {
+            first.cluster = cluster.clone();
+        }
+        upstream.put_on(&mut main, self.path, by_tls);
+        let mut ways = Vec::new();
+        if let Some(backend) = self.canary.filter(|_| !main.backends.is_empty()) {
+            let canary = Forward {
+                backends: vec![WeightedCluster::new(backend.cluster.clone(), 1)],
+                service: backend.service.clone(),
+                ..main.clone()
+            };
+            for (conditions, is_canary) in backend.canary.conditions() {
+                let way = if is_canary { &canary } else { &main };
+                ways.push((conditions, way.clone()));
+            }
+            let rest = backend.canary.total - backend.canary.weight;
+            main.backends
+                .iter_mut()
+                .for_each(|share| share.weight = rest);
+            let share = WeightedCluster::new(backend.cluster.clone(), backend.canary.weight);
+            main.backends.push(share);
+            main.backends.retain(|share| share.weight > 0);
+        }
+        ways.push((Conditions::default(), main));
+        let mut routes = Vec::new();
+        for (conditions, forward) in ways {
+            for (more, retry) in upstream.retries() {
+                let forward = Forward {
+                    retry: Some(Box::new(retry)),
+                    ..forward.clone()
+                };
+                let route = Route {
+                    action: RouteAction::Forward(forward),
+                    filters: boxed(filters.clone()),
+                    ..self.served.clone()
+                };
+                routes.push(asked(asked(route, &conditions), &more));
+            }
+        }
+        routes
+    }
+
+    /// What back ends are told, besides what all of them are.
+    fn request_headers(&self) -> Vec<HeaderChange> {
+        let said = |name: &str, value: DynamicValue| {
+            HeaderChange::new(name, vec![HeaderPart::Value(value)], HeaderMode::Set).ok()
+        };
+        let is_rewritten =
+            matches!(&self.served.action, RouteAction::Forward(to) if to.rewrite.is_some());
+        let prefix = self.policy.forwarded_prefix.as_ref();
+        let prefix = prefix.filter(|_| is_rewritten);
+        let prefix = prefix
+            .and_then(|it| HeaderChange::literal("x-forwarded-prefix", it, HeaderMode::Set).ok());
+        [
+            said("x-real-ip", DynamicValue::ClientAddress),
+            said("x-forwarded-scheme", DynamicValue::Scheme),
+            said("x-scheme", DynamicValue::Scheme),
+            prefix,
+        ]
+        .into_iter()
+        .flatten()
+        .collect()
+    }
+
+    /// The same with what other origins are told, where they may use it.
+    fn with_cors(&self, routes: Vec<Route>, told: &[HeaderChange]) -> Vec<Route> {
+        let Some(cors) = &self.policy.cors else {
+            return routes;
+        };
+        let mut all = Vec::new();
+        if let Some(preflight) = cors.preflight() {
+            let told = told.iter().chain(&cors.headers).cloned().collect();
+            let route = self.answer(RouteAction::status(204), told);
+            all.push(asked(route, &preflight));
+        }
+        let with_headers = |mut route: Route| {
+            let filters = route.filters.get_or_insert_default();
+            filters
+                .response_headers
+                .extend(cors.headers.iter().cloned());
+            route
+        };
+        match cors.condition() {
+            None => all.extend(routes.into_iter().map(with_headers)),
+            Some(origin) => {
+                let conditions = Conditions {
+                    headers: vec![origin],
+                    ..Conditions::default()
+                };
+                let allowed = routes.iter().cloned().map(with_headers);
+                all.extend(allowed.map(|route| asked(route, &conditions)));
+                all.extend(routes);
+            }
+        }
+        all
+    }
+}
+
+/// The redirect to HTTPS that a location of this policy is, on a host with or without a certificate.
+#[must_use]
+pub fn to_https(
+    policy: &Policy,
+    host: &Host,
+    has_tls: bool,
+    port: Option<u16>,
+) -> Option<Redirect> {
+    let is_asked = policy.force_ssl_redirect || (policy.ssl_redirect && has_tls);
+    is_asked.then(|| redirect::to_https(host, port))
+}
+
+fn boxed(filters: Filters) -> Option<Box<Filters>> {
+    (filters != Filters::default()).then(|| Box::new(filters))
+}
+
+/// The same, of which more is asked.
+fn asked(mut route: Route, more: &Conditions) -> Route {
+    let mut conditions = route.matches.conditions.take().unwrap_or_default();
+    conditions.headers.extend(more.headers.iter().cloned());
+    route.matches = route.matches.and(*conditions);
+    route
+}

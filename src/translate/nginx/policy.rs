@@ -1,0 +1,288 @@
+//! What the annotations of one Ingress say, in ingress-nginx's dialect.
+
+use std::num::NonZeroU64;
+use std::sync::Arc;
+
+use crate::model::{AddressRules, LocalRateLimit};
+use crate::objects::{Metadata, Problem};
+
+use super::canary::{self, Canary};
+use super::cors::{self, CrossOrigin};
+use super::limits;
+use super::reader::{Closed, Reader};
+use super::redirect::{self, Redirection};
+use super::upstream::{self, Upstream};
+use super::value;
+
+/// What an Ingress decides for all of its paths.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Policy {
+    /// Which routes are closed.
+    pub closed: Closed,
+    /// Whether all routes of its hosts are, whoever else has some there.
+    pub closes_hosts: bool,
+    /// `use-regex`.
+    pub use_regex: bool,
+    /// `rewrite-target`.
+    pub rewrite: Option<Arc<str>>,
+    /// `x-forwarded-prefix`.
+    pub forwarded_prefix: Option<Arc<str>>,
+    /// `permanent-redirect`, `temporal-redirect`.
+    pub redirect: Option<Redirection>,
+    /// `ssl-redirect`: to HTTPS, where the host has a certificate.
+    pub ssl_redirect: bool,
+    /// `force-ssl-redirect`: to HTTPS in any case.
+    pub force_ssl_redirect: bool,
+    /// `app-root`.
+    pub app_root: Option<Arc<str>>,
+    /// `proxy-body-size`; none for no limit.
+    pub max_body: Option<NonZeroU64>,
+    /// `allowlist-source-range`, `denylist-source-range`.
+    pub addresses: Option<AddressRules>,
+    /// `limit-rps`, `limit-rpm`.
+    pub limits: Vec<LocalRateLimit>,
+    /// `enable-cors` and its family.
+    pub cors: Option<CrossOrigin>,
+    /// `canary` and its family: the Ingress brings no path of its own.
+    pub canary: Option<Canary>,
+    /// `enable-access-log`.
+    pub is_logged: bool,
+    /// How back ends are spoken to.
+    pub upstream: Upstream,
+}
+
+impl Policy {
+    /// Reads the annotations of an Ingress.
+    #[must_use]
+    pub fn read(metadata: &Metadata) -> (Self, Vec<Problem>) {
+        let mut reader = Reader::new(metadata);
+        let reader = &mut reader;
+        let allow = match reader.get("allowlist-source-range") {
+            Some(_) => "allowlist-source-range",
+            None => "whitelist-source-range",
+        };
+        let policy = Self {
+            closed: Closed::No,
+            closes_hosts: closes_hosts(reader),
+            use_regex: reader.boolean("use-regex").unwrap_or(false),
+            rewrite: reader.read("rewrite-target", value::path_with_groups),
+            forwarded_prefix: reader.read("x-forwarded-prefix", forwarded_prefix),
+            redirect: redirect::read(reader),
+            ssl_redirect: reader.boolean("ssl-redirect").unwrap_or(true),
+            force_ssl_redirect: reader.boolean("force-ssl-redirect").unwrap_or(false),
+            app_root: reader.read("app-root", redirect::app_root),
+            max_body: reader
+                .read("proxy-body-size", value::size)
+                .unwrap_or(NonZeroU64::new(1 << 20)),
+            addresses: limits::addresses(reader, allow),
+            limits: limits::rates(reader),
+            cors: cors::read(reader),
+            canary: canary::read(reader),
+            is_logged: reader.boolean("enable-access-log").unwrap_or(true),
+            upstream: upstream::read(reader),
+        };
+        let _ = reader.boolean("preserve-trailing-slash");
+        let _ = reader.boolean("use-port-in-redirects");
+        authentication(reader);
+        reader.rest(&[
+            "allowlist-source-range",
+            "whitelist-source-range",
+            "denylist-source-range",
+            "limit-rps",
+            "limit-rpm",
+            "auth-type",
+            "auth-url",
+            "auth-tls-secret",
+        ]);
+        let closed = reader.closed;
+        let problems = std::mem::take(&mut reader.problems);
+        (Self { closed, ..policy }, problems)
+    }
+
+    /// Whether a location of its answers 503.
+    #[must_use]
+    pub fn closes(&self, is_challenge: bool) -> bool {
+        match self.closed {
+            Closed::No => false,
+            Closed::ButChallenges => !is_challenge,
+            Closed::All => true,
+        }
+    }
+}
+
+fn forwarded_prefix(text: &str) -> Result<Arc<str>, String> {
+    match value::path_with_groups(text)? {
+        literal if !literal.contains('$') => Ok(literal),
+        _ => Err("has a $, and is literal text here".into()),
+    }
+}
+
+/// Until somebody is there to ask: what is behind authentication stays closed. An empty `auth-url` lets everybody in with
+/// ingress-nginx, which nobody means.
+fn authentication(reader: &mut Reader<'_>) {
+    const WHY: &str = "Isobath does not support authentication by annotations yet";
+    if reader.get("auth-type").is_some() {
+        reader.close("auth-type", Closed::ButChallenges, WHY);
+    }
+    if reader.is_there("auth-url") {
+        let why = match reader.get("auth-url") {
+            Some(_) => WHY,
+            None => "it is empty",
+        };
+        reader.close("auth-url", Closed::ButChallenges, why);
+    }
+}
+
+/// A client certificate is asked for by the host, and so holds for the paths of all Ingresses that name it.
+fn closes_hosts(reader: &mut Reader<'_>) -> bool {
+    const NAME: &str = "auth-tls-secret";
+    let words = ["on", "off", "optional", "optional_no_ca"];
+    let asked = reader.read("auth-tls-verify-client", |text| value::word(text, &words));
+    if reader.get(NAME).is_none() {
+        return false;
+    }
+    let why = "Isobath does not support client certificates by annotations yet";
+    if asked == Some("off") {
+        reader.without_effect(NAME, why);
+        return false;
+    }
+    reader.close(NAME, Closed::All, why);
+    true
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use proptest::prelude::*;
+    use proptest::sample::select;
+
+    use super::super::annotations::{ALIASES, ANNOTATIONS, Annotation, PREFIX, Verdict};
+    use super::super::location::Location;
+    use super::*;
+    use crate::objects::{Annotations, NamespacedName};
+    use crate::translate::reason;
+
+    fn read(annotations: &[(&str, &str)]) -> (Policy, Vec<Problem>) {
+        let annotations = annotations
+            .iter()
+            .map(|(name, value)| (format!("{PREFIX}{name}").into(), Arc::from(*value)));
+        let metadata = Metadata {
+            name: NamespacedName::new("shop", "web"),
+            uid: "".into(),
+            created: None,
+            annotations: Annotations::from_iter(annotations),
+        };
+        Policy::read(&metadata)
+    }
+
+    /// Each guard closes its routes where its value is none, and tells it.
+    #[test]
+    fn no_guard_opens() {
+        let guards = ANNOTATIONS.iter().filter(|it| it.is_guard);
+        let aliases = ALIASES.iter().filter_map(|(old, new)| {
+            let is_guard = |it: &&Annotation| it.name == *new && it.is_guard;
+            ANNOTATIONS.iter().find(is_guard).map(|_| *old)
+        });
+        let names: Vec<&str> = guards.map(|it| it.name).chain(aliases).collect();
+        assert!(names.len() > 10, "{names:?}");
+        for name in names {
+            for value in ["no value; of any", "\u{e4}", "1.5", "10.0.0.0/8, bad"] {
+                let (policy, problems) = read(&[(name, value)]);
+                assert_ne!(policy.closed, Closed::No, "{name}: {value}");
+                let is_told = |it: &Problem| it.reason == reason::ROUTE_CLOSED;
+                assert!(problems.iter().any(is_told), "{name}: {problems:?}");
+            }
+        }
+    }
+
+    /// Nothing is dropped in silence: what takes no effect is told by name.
+    #[test]
+    fn what_has_no_effect_is_told() {
+        for it in &ANNOTATIONS {
+            if matches!(it.verdict, Verdict::Refused(_) | Verdict::NotYet) {
+                let (_, problems) = read(&[(it.name, "value")]);
+                let is_told = |problem: &Problem| problem.message.contains(it.name);
+                assert!(problems.iter().any(is_told), "{}", it.name);
+            }
+        }
+        let (_, problems) = read(&[("proxy-buffer-numbers", "4")]);
+        assert_eq!(problems.len(), 1);
+    }
+
+    /// Of these names there is a reader for each, which sees a wrong value.
+    #[test]
+    fn a_wrong_value_is_told() {
+        for it in &ANNOTATIONS {
+            if matches!(it.verdict, Verdict::Exact | Verdict::Near(_)) {
+                let unread = [
+                    "affinity-canary-behavior",
+                    "enable-global-auth",
+                    "session-cookie-change-on-failure",
+                    "session-cookie-conditional-samesite-none",
+                    "upstream-hash-by-subset",
+                    "upstream-hash-by-subset-size",
+                ];
+                let (_, problems) = read(&[(it.name, "no value; of \u{e4}")]);
+                assert_eq!(
+                    problems.is_empty(),
+                    unread.contains(&it.name),
+                    "{}",
+                    it.name
+                );
+            }
+        }
+    }
+
+    fn value() -> impl Strategy<Value = String> {
+        const KNOWN: &[&str] = &[
+            "true",
+            "false",
+            "1",
+            "0",
+            "-1",
+            "5",
+            "99999999999",
+            "8m",
+            "/",
+            "/$1",
+            "/$1$2$name",
+            "https://a.test/$1",
+            "10.0.0.0/8",
+            "cookie",
+            "GRPC",
+            "error http_503",
+            "a, b",
+            "*",
+            "https://*.a.test",
+            "$request_uri",
+            "never",
+            "^a(b|c)$",
+            "(",
+            "X-A",
+        ];
+        prop_oneof![
+            4 => select(KNOWN).prop_map(str::to_owned),
+            1 => any::<String>(),
+            1 => "[ -~]{0,40}",
+        ]
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, cases: 200, ..ProptestConfig::default() })]
+
+        /// Whatever is written, it comes to routes, few of them, and to problems that can be told.
+        #[test]
+        fn any_values_are_read(
+            said in prop::collection::vec((select(&ANNOTATIONS[..]), value()), 0..12),
+        ) {
+            let said: Vec<(&str, &str)> = said.iter().map(|(it, value)| (it.name, &**value)).collect();
+            let (policy, problems) = read(&said);
+            let routes = Location::sample(&policy);
+            prop_assert!((1..=200).contains(&routes.len()), "{}", routes.len());
+            for problem in problems {
+                prop_assert!(problem.message.len() < 20_000);
+            }
+        }
+    }
+}

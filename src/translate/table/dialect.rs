@@ -1,0 +1,262 @@
+//! What ingress-nginx's annotations do to the routes of others on a host, or to all of it.
+//!
+//! - A canary brings no path. Its Service takes a part of the requests of the same path, of the same type, of another Ingress of its
+//!   namespace; the oldest canary of a path does.
+//! - Paths that nobody names are answered by what the oldest Ingress says of them, as if it had the path `/` without a back end:
+//!   its redirects lead on, its guards keep out, and what is left is 404.
+//! - `app-root` of any Ingress of the oldest namespace leads `/` elsewhere, before all paths.
+//! - An entry of `tls` has plain HTTP redirected on all paths of its host, but for those of older namespaces.
+//! - Where one asks for client certificates, which are the whole host's, and can't have them, all of the host's paths are
+//!   closed: those of namespaces that named the host first are not.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::facts::ServedIngress;
+use crate::model::{FieldRef, HeaderModifier, PathMatch, Route, RouteAction, RouteMatch};
+use crate::objects::{Field, IngressBackend, IngressPath, Problem};
+use crate::translate::entry::{Entry, Nginx};
+use crate::translate::nginx::{self, CanaryBackend, Rewritten};
+use crate::translate::policy::IngressPolicy;
+use crate::translate::{backend, reason};
+
+use super::{Table, paths_of, ranks, service_of};
+
+impl<'a> Table<'a> {
+    pub(super) fn merge_dialect(
+        &mut self,
+        ingresses: &[ServedIngress<'a>],
+        policies: &[Arc<IngressPolicy>],
+    ) {
+        let ranks = ranks(ingresses);
+        let rank = |ingress: &ServedIngress<'_>| ranks.get(&*ingress.name().namespace).copied();
+        let with_tls = ingresses.iter().filter(|ingress| self.has_tls(**ingress));
+        self.tls_of = with_tls.filter_map(rank).min();
+        let all = || ingresses.iter().copied().zip(policies);
+        self.attach_canaries(all().filter(|(_, policy)| policy.is_canary()));
+        let mut main = all().filter(|(_, policy)| !policy.is_canary());
+        self.app_root = main.clone().find_map(|(ingress, policy)| {
+            // What is before all paths of a host is its owner's.
+            if rank(&ingress) != Some(0) {
+                return None;
+            }
+            let path = policy.nginx.as_ref()?.app_root.as_ref()?;
+            let source = ingress.field(Field::Host(self.host.shared()));
+            Some((nginx::to_app_root(path), source))
+        });
+        if let Some((ingress, policy)) = main.next() {
+            self.add_implicit(ingress, policy);
+        }
+        let namespaces = |entry: &Entry<'_>| entry.ingress.name().namespace.clone();
+        let mut owners = self.entries.iter().map(namespaces);
+        let first = owners.next();
+        if owners.all(|owner| Some(owner) == first) {
+            for entry in self.entries.iter_mut() {
+                entry.nginx.is_by_length = entry.policy.nginx.is_some();
+            }
+        }
+    }
+
+    /// The path that every host has with ingress-nginx.
+    fn add_implicit(&mut self, ingress: ServedIngress<'a>, policy: &Arc<IngressPolicy>) {
+        let root = PathMatch::PathPrefix("/".into());
+        let Some(nginx) = policy.nginx.as_ref() else {
+            return;
+        };
+        if self.host.is_any() || !self.is_named || self.taken.contains_key(&root) {
+            return;
+        }
+        let action = match nginx::rewrite("/", &root, nginx) {
+            Ok(Some(Rewritten::Elsewhere(redirect))) => RouteAction::Redirect(redirect),
+            _ => RouteAction::status(404),
+        };
+        self.entries.push(Entry {
+            path: root,
+            is_default: true,
+            owner: 0,
+            policy: policy.clone(),
+            ingress,
+            field: Field::Host(self.host.shared()),
+            action,
+            nginx: Nginx {
+                written: "/".into(),
+                ..Nginx::default()
+            },
+        });
+    }
+
+    fn attach_canaries<'b>(
+        &mut self,
+        canaries: impl Iterator<Item = (ServedIngress<'a>, &'b Arc<IngressPolicy>)>,
+    ) {
+        let mut places: Option<BTreeMap<PathMatch, usize>> = None;
+        for (ingress, policy) in canaries {
+            let places = places.get_or_insert_with(|| {
+                let entries = self.entries.iter().enumerate();
+                entries
+                    .map(|(at, entry)| (entry.path.clone(), at))
+                    .collect()
+            });
+            for (field, path) in paths_of(self.input, ingress, &self.host).1 {
+                let place = policy
+                    .nginx
+                    .as_ref()
+                    .and_then(|nginx| nginx::path_match(path, nginx).ok())
+                    .and_then(|matched| places.get(&matched).copied());
+                self.attach(ingress, policy, (field, path), place);
+            }
+        }
+    }
+
+    fn attach(
+        &mut self,
+        ingress: ServedIngress<'a>,
+        policy: &Arc<IngressPolicy>,
+        (field, path): (Field, &IngressPath),
+        place: Option<usize>,
+    ) {
+        let main = place.and_then(|place| self.entries.get(place));
+        let why = match main {
+            None => Some("no other Ingress has this path with this type".to_owned()),
+            Some(main) => {
+                let of = main.ingress.name();
+                if main.policy.nginx.is_none() || of.namespace != ingress.name().namespace {
+                    Some(format!(
+                        "Ingress {of} has the path, in another namespace or of another class"
+                    ))
+                } else if main.nginx.canary.is_some() {
+                    Some(format!("the path of Ingress {of} has an older canary"))
+                } else {
+                    None
+                }
+            }
+        };
+        if let Some(why) = why {
+            let message = format!(
+                "the canary for path {:?} of host {} gets no requests: {why}",
+                path.path, self.host
+            );
+            self.report(ingress, field, reason::PATH_CONFLICT, message);
+            return;
+        }
+        let (Some(place), Some(main)) = (place, main) else {
+            return;
+        };
+        let main = main.policy.clone();
+        let Some(resolved) = self.resolve(ingress, &main, &field, &path.backend) else {
+            return;
+        };
+        let canary = policy.nginx.as_ref().and_then(|it| it.canary.clone());
+        if let (Some(canary), Some(entry)) = (canary, self.entries.get_mut(place)) {
+            entry.nginx.canary = Some(CanaryBackend {
+                cluster: resolved.cluster,
+                service: service_of(&path.backend),
+                canary,
+            });
+        }
+    }
+
+    /// The cluster of requests by TLS, where that is another one than that of those in clear.
+    pub(super) fn by_tls(
+        &mut self,
+        ingress: ServedIngress<'_>,
+        nginx: &nginx::Policy,
+        backend: &IngressBackend,
+    ) -> Option<Arc<str>> {
+        if !nginx.upstream.is_by_scheme() {
+            return None;
+        }
+        let namespace = &ingress.name().namespace;
+        let change = |base| nginx.upstream.settings(base, true);
+        // What is wrong with it is told already.
+        let resolved = backend::resolve_with(self.input, namespace, backend, change).ok()?;
+        self.clusters
+            .insert(resolved.cluster.clone(), resolved.port);
+        Some(resolved.cluster)
+    }
+
+    /// Puts in the path that the back end sees, or the redirect that stands in its place.
+    pub(super) fn rewrite(
+        &mut self,
+        ingress: ServedIngress<'_>,
+        (field, matched, written): (&Field, &PathMatch, &str),
+        nginx: &nginx::Policy,
+        action: &mut RouteAction,
+    ) {
+        let RouteAction::Forward(forward) = action else {
+            return;
+        };
+        match nginx::rewrite(written, matched, nginx) {
+            Ok(None) => {}
+            Ok(Some(Rewritten::Path(rewrite))) => forward.rewrite = Some(rewrite),
+            Ok(Some(Rewritten::Elsewhere(redirect))) => *action = RouteAction::Redirect(redirect),
+            Err(why) => {
+                let message = format!(
+                    "annotation {}rewrite-target is ignored for path {written:?} of host {}: {why}",
+                    nginx::PREFIX,
+                    self.host
+                );
+                self.report(
+                    ingress,
+                    field.clone(),
+                    reason::ANNOTATION_NOT_VALID,
+                    message,
+                );
+            }
+        }
+    }
+
+    /// Closes the paths of a host whose clients can't be asked for certificates.
+    pub(super) fn close_hosts(
+        &mut self,
+        ingresses: &[ServedIngress<'a>],
+        policies: &[Arc<IngressPolicy>],
+    ) {
+        let closes =
+            |policy: &IngressPolicy| policy.nginx.as_ref().is_some_and(|it| it.closes_hosts);
+        let mut all = ingresses.iter().zip(policies);
+        let Some((by, _)) = all.find(|(_, policy)| closes(policy)) else {
+            return;
+        };
+        let mut entries = self.entries.iter();
+        let of_namespace =
+            |entry: &&Entry<'_>| entry.ingress.name().namespace == by.name().namespace;
+        let Some(owner) = entries.find(of_namespace).map(|entry| entry.owner) else {
+            return;
+        };
+        let mut told: Vec<FieldRef> = Vec::new();
+        for entry in &mut self.entries {
+            if entry.owner < owner || entry.policy.nginx.is_none() {
+                continue;
+            }
+            entry.nginx.is_closed = true;
+            let source = entry.ingress.field(Field::Host(self.host.shared()));
+            if entry.ingress.name() != by.name() && !told.contains(&source) {
+                told.push(source);
+            }
+        }
+        for source in told {
+            let message = format!(
+                "the routes of host {} are closed (503): Ingress {} asks for client certificates, which hold for all of a host",
+                self.host,
+                by.name()
+            );
+            self.problems
+                .push(Problem::new(source, reason::ROUTE_CLOSED, message));
+        }
+        self.app_root = None;
+    }
+
+    /// The route that leads `/` elsewhere.
+    pub(super) fn to_app_root(&self) -> Option<Route> {
+        let (redirect, source) = self.app_root.as_ref()?;
+        Some(Route {
+            matches: RouteMatch::path(PathMatch::Exact("/".into())),
+            action: RouteAction::Redirect(redirect.clone()),
+            request_headers: HeaderModifier::default(),
+            response_headers: HeaderModifier::default(),
+            filters: None,
+            source: source.clone(),
+        })
+    }
+}
