@@ -21,7 +21,7 @@ use gates::{GATE, Gates};
 use isobath::build::{Builder, Config};
 use isobath::model::Cidr;
 use isobath::objects::{Event, Kind, Object, ObjectRef, decode};
-use isobath::translate::{GatewayOptions, HostOwnership, Options};
+use isobath::translate::{FleetPorts, GatewayOptions, HostOwnership, Options, PodPort, Transport};
 use isobath::xds::{ResourceType, Snapshot};
 use objects::{
     HOSTS, NAMESPACES, SECRETS, SERVICES, cases, history_of, metadata, replay, secret, take_in,
@@ -31,11 +31,21 @@ use proptest::sample::select;
 use rehearsed::{CONFIG_MAP, OUTLET, Outlets};
 use serde_json::json;
 
-/// Where Gateways can have addresses.
-fn with_gateways() -> Options {
+/// Where Gateways can have addresses, or are reached by the ports of the fleet: two where Ingresses are, and others.
+fn with_gateways(have_addresses: bool) -> Options {
+    let addresses = have_addresses.then(|| Cidr::new("127.9.0.0/16").unwrap());
+    let other = |port| PodPort::Other(([0, 0, 0, 0], port).into());
+    let ports = [
+        ((80, Transport::Tcp), PodPort::Http),
+        ((443, Transport::Tcp), PodPort::Https),
+        ((81, Transport::Tcp), other(9081)),
+        ((82, Transport::Tcp), other(9082)),
+        ((80, Transport::Udp), other(9080)),
+    ];
     Options {
         gateway: GatewayOptions {
-            addresses: [Cidr::new("127.9.0.0/16").unwrap()].into(),
+            addresses: addresses.into_iter().collect(),
+            ports: FleetPorts::new(ports),
         },
         ..Options::default()
     }
@@ -206,8 +216,10 @@ proptest! {
         shuffle in any::<prop::sample::Index>(),
         allow_external_names in any::<bool>(),
         host_ownership in select(&[HostOwnership::Shared, HostOwnership::Namespace][..]),
+        have_addresses in any::<bool>(),
     ) {
-        let options = Options { allow_external_names, host_ownership, ..with_gateways() };
+        let gateways = with_gateways(have_addresses);
+        let options = Options { allow_external_names, host_ownership, ..gateways };
         check(&history, shuffle, &options)?;
     }
 }
@@ -239,8 +251,9 @@ proptest! {
     fn no_unit_is_made_for_nothing(
         history in history(),
         host_ownership in select(&[HostOwnership::Shared, HostOwnership::Namespace][..]),
+        have_addresses in any::<bool>(),
     ) {
-        let options = Options { host_ownership, ..with_gateways() };
+        let options = Options { host_ownership, ..with_gateways(have_addresses) };
         let mut builder = builder(options).with_audit();
         for event in one_by_one(history) {
             builder.apply(event.clone());
@@ -271,7 +284,7 @@ proptest! {
             .into_iter()
             .map(|(secret, build)| (Event::Apply(secret), build));
         let history: Vec<_> = [(Event::Apply(ingress), true)].into_iter().chain(rotations).collect();
-        check(&history, shuffle, &with_gateways())?;
+        check(&history, shuffle, &with_gateways(true))?;
     }
 }
 

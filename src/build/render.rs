@@ -88,6 +88,8 @@ pub struct RenderedHttps {
     pub secrets: BTreeSet<SecretKey>,
     /// Its virtual host.
     pub virtual_host: (Arc<str>, Part),
+    /// Whether a wildcard stands for names of any depth.
+    pub any_depth: bool,
     /// What it is served with for clients that ask for no name.
     pub fallback: Option<Box<Fallback>>,
 }
@@ -227,6 +229,7 @@ impl Renderer<'_> {
             ),
             secrets: SecretKey::of_server(&unit.secrets, &unit.server),
             server: unit.server,
+            any_depth,
             fallback: unit.fallback,
         }
     }

@@ -1,5 +1,6 @@
 //! A listener for TLS, its tables and their scopes while they are kept up to date.
 
+mod depth;
 mod hostnames;
 mod nameless;
 
@@ -48,9 +49,11 @@ pub struct TlsListener {
     below: Index<Host, Host>,
     /// Wildcard → the hosts below it that it must not answer for, though they are none of `hosts`.
     closed_below: Index<Host, Host>,
-    /// The hosts of `closed_below` whose connections are refused, as a wildcard above them is served. The value is the table
-    /// with the part that answers 421 for the host: that of the wildcard one label above it, if that one is served.
-    closed: BTreeMap<Host, Option<Arc<str>>>,
+    /// The hosts of `closed_below` whose connections are refused, as a wildcard above them is served. The value are the tables
+    /// with the part that answers 421 for the host ([`Self::answering`]).
+    closed: BTreeMap<Host, Box<[Arc<str>]>>,
+    /// Those of `hosts` that stand for names of any depth.
+    deep: BTreeSet<Host>,
     /// Hosts whose connections are forwarded.
     forwarded: BTreeMap<Host, ForwardedHost>,
     /// How many servers and forwarded hosts use a certificate or a trust bundle.
@@ -114,6 +117,7 @@ impl TlsListener {
             below: Index::default(),
             closed_below: Index::default(),
             closed: BTreeMap::new(),
+            deep: BTreeSet::new(),
             forwarded: BTreeMap::new(),
             secrets: BTreeMap::new(),
             touched_secrets: BTreeSet::new(),
@@ -254,9 +258,14 @@ impl TlsListener {
             self.open(host);
         }
         let old = self.hosts.remove(host);
+        let was_deep = self.deep.remove(host);
         if let Some(unit) = unit {
+            if unit.any_depth && host.is_wildcard() {
+                self.deep.insert(host.clone());
+            }
             self.enter(host, unit, old.as_ref());
         }
+        let is_deep = self.deep.contains(host);
         if let Some(old) = &old {
             self.leave(host, old);
         }
@@ -278,7 +287,12 @@ impl TlsListener {
             for name in scope::names(&self.name, host) {
                 self.touched_scopes.insert(name, server.clone());
             }
-            let below: Vec<Host> = self.below.get(host).cloned().collect();
+        }
+        if before != server || was_deep != is_deep {
+            let below: Vec<Host> = match (was_deep || is_deep) && !self.has_hostnames() {
+                true => self.deep_below(host),
+                false => self.below.get(host).cloned().collect(),
+            };
             for host in below {
                 self.follow(&host);
             }
@@ -299,8 +313,9 @@ impl TlsListener {
             is_refused |= self.hosts.contains_key(&wildcard);
             self.closed_below.insert(wildcard, host.clone());
         }
-        let table = self.misdirect(host, None).map(|(server, _)| server);
-        self.refuse(host, is_refused.then_some(table));
+        let parts = self.misdirect(host, None).into_iter();
+        let tables = parts.map(|(server, _)| server).collect();
+        self.refuse(host, is_refused.then_some(tables));
     }
 
     /// The host is not closed any more.
@@ -311,18 +326,17 @@ impl TlsListener {
         self.refuse(host, None);
     }
 
-    /// The wildcards that would answer for a host that is not there. Where hosts are served by hostname one of them stands for
-    /// all names.
+    /// The wildcards that would answer for a host that is not there; one may stand for all names.
     fn above(&self, host: &Host) -> Vec<Host> {
-        let every = Some(Host::any()).filter(|any| self.has_hostnames() && any != host);
+        let every = Some(Host::any()).filter(|any| any != host);
         host.wildcards_above().chain(every).collect()
     }
 
-    /// Whether connections for the host are refused, and the table that has its part.
-    fn refuse(&mut self, host: &Host, refused: Option<Option<Arc<str>>>) {
+    /// Whether connections for the host are refused, and the tables that have its part.
+    fn refuse(&mut self, host: &Host, refused: Option<Box<[Arc<str>]>>) {
         let old = self.closed.remove(host);
         if old == refused {
-            self.closed.extend(old.map(|table| (host.clone(), table)));
+            self.closed.extend(old.map(|tables| (host.clone(), tables)));
             return;
         }
         // The name of one that is forwarded leads to its chain.
@@ -338,12 +352,12 @@ impl TlsListener {
                 None => self.remove_chain(&key),
             }
         }
-        let table = refused.iter().flatten().next();
-        if let Some(old) = old.flatten().filter(|old| Some(old) != table) {
-            self.remove_parts(&[(old, self.key(host))], &[]);
-        }
+        let tables = refused.as_deref().unwrap_or_default();
+        let old = old.iter().flatten().filter(|old| !tables.contains(old));
+        let old: Vec<_> = old.map(|old| (old.clone(), self.key(host))).collect();
+        self.remove_parts(&old, &[]);
         self.closed
-            .extend(refused.map(|table| (host.clone(), table)));
+            .extend(refused.map(|tables| (host.clone(), tables)));
     }
 
     /// The wildcard above the host is of another server than before.
@@ -509,19 +523,12 @@ impl TlsListener {
         }
     }
 
-    /// Answers 421 for the host in the table of the wildcard above it, where that is another server's than its own; but not
+    /// Answers 421 for the host in the tables of the wildcards above it, where these are other servers' than its own; but not
     /// on connections that were opened for this very host.
-    fn misdirect(
-        &mut self,
-        host: &Host,
-        server: Option<&Arc<str>>,
-    ) -> Option<(Arc<str>, Arc<str>)> {
-        if self.has_hostnames() {
-            return None;
-        }
-        let above = &self.hosts.get(&host.covering_wildcard()?)?.server;
-        if Some(above) == server {
-            return None;
+    fn misdirect(&mut self, host: &Host, server: Option<&Arc<str>>) -> Vec<(Arc<str>, Arc<str>)> {
+        let above = self.answering(host, server);
+        if above.is_empty() {
+            return Vec::new();
         }
         let key = self.key(host);
         let own = server.and_then(|server| self.servers.get(server)?.table.get(&key));
@@ -529,11 +536,17 @@ impl TlsListener {
             Some(part) => part,
             None => route::misdirected(host).1,
         };
-        let table = &mut self.servers.get_mut(above)?.table;
-        if replace(table, None, Some((key.clone(), part))) {
-            self.touched_tables.insert(above.clone());
+        let mut parts = Vec::new();
+        for above in above {
+            let Some(table) = self.servers.get_mut(&above).map(|it| &mut it.table) else {
+                continue;
+            };
+            if replace(table, None, Some((key.clone(), part.clone()))) {
+                self.touched_tables.insert(above.clone());
+            }
+            parts.push((above, key.clone()));
         }
-        Some((above.clone(), key))
+        parts
     }
 
     /// Removes what the host was before; `self.hosts` already has what it is now, if anything.

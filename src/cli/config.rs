@@ -16,7 +16,7 @@ use crate::process::exit_code::UsageError;
 use crate::process::listen_address::listen_address;
 use crate::translate::{HostOwnership, Options, check_http_proxy_options};
 
-use super::gateway_api::GatewayArgs;
+use super::gateway_api::{BuiltIn, GatewayArgs};
 use super::http_proxy::HttpProxyArgs;
 use super::tls::TlsArgs;
 use super::traces::TracingArgs;
@@ -46,7 +46,7 @@ pub struct Args {
     /// What HTTPProxies may say.
     #[command(flatten)]
     pub http_proxy: HttpProxyArgs,
-    /// Which addresses Gateways may have.
+    /// How Gateways are reached.
     #[command(flatten)]
     pub gateway: GatewayArgs,
     /// Where Envoy listens for HTTP; `*` is every address, of both families where the kernel has IPv6.
@@ -492,8 +492,31 @@ impl Args {
     pub fn check(&self) -> Result<(), UsageError> {
         let checked = self.tls.check().and_then(|()| self.upstream.check());
         let checked = checked.and_then(|()| self.edge.check());
+        let checked = checked.and_then(|()| self.gateway.check(self.built_in()));
         let checked = checked.and_then(|()| check_http_proxy_options(&self.http_proxy.options()));
         checked.map_err(UsageError::new)
+    }
+
+    /// Where Envoy listens for Ingresses.
+    const fn built_in(&self) -> BuiltIn {
+        BuiltIn {
+            http: self.envoy_http_address,
+            https: self.envoy_https_address,
+            has_http3: self.edge.envoy_http3,
+        }
+    }
+
+    /// Where Envoy listens over TCP, with the flags that say where.
+    #[must_use]
+    pub fn ports_of_envoy(&self) -> Vec<(&'static str, SocketAddr)> {
+        let own = [
+            ("--envoy-http-address", self.envoy_http_address),
+            ("--envoy-https-address", self.envoy_https_address),
+            ("--envoy-stats-address", self.envoy_stats_address),
+        ];
+        let others = self.gateway.others(self.built_in()).into_iter();
+        let others = others.map(|address| ("--envoy-ports", address));
+        own.into_iter().chain(others).collect()
     }
 
     /// The core's configuration; `manifests` says whether objects come from files.
@@ -511,7 +534,7 @@ impl Args {
                     Ownership::Shared => HostOwnership::Shared,
                     Ownership::Namespace => HostOwnership::Namespace,
                 },
-                gateway: self.gateway.options(),
+                gateway: self.gateway.options(self.built_in()),
                 http_proxy: Arc::new(self.http_proxy.options()),
                 https_port: self.edge.envoy_https_redirect_to,
                 own_sockets: Arc::default(),

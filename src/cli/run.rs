@@ -52,7 +52,7 @@ pub struct Run {
     /// What HTTPProxies may say.
     #[command(flatten)]
     pub http_proxy: HttpProxyArgs,
-    /// Which addresses Gateways may have.
+    /// How Gateways are reached.
     #[command(flatten)]
     pub gateway: GatewayArgs,
     /// What TLS of clients may use.
@@ -149,6 +149,9 @@ pub async fn run(args: Run) -> anyhow::Result<()> {
         ("--admin-address", args.admin_address),
     ])?;
     let place = Place::prepare(&args.run, args.of_cluster())?;
+    let core = args.core(&place);
+    core.check()?;
+    distinct(&core.ports_of_envoy())?;
     let mut supervisor = Supervisor::new();
     supervisor.add_signals(supervisor::TERMINAL)?;
     let xds = xds_server(&place);
@@ -159,8 +162,6 @@ pub async fn run(args: Run) -> anyhow::Result<()> {
     let mut plane = ControlPlane::bind(&xds, &pages).await?;
     let admin_address = plane.admin_address()?;
 
-    let core = args.core(&place);
-    core.check()?;
     let source = args.source(&place);
     let source = Source::open(&source, core.ingress_class.as_deref());
     let Some(source) = supervisor.before(source).await else {

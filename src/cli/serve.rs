@@ -46,11 +46,7 @@ pub struct Serve {
 impl Serve {
     /// What listens in this pod, with the flags that say where. Beside one Envoy that is Envoy's as well.
     fn listeners(&self) -> Vec<(&'static str, SocketAddr)> {
-        let mut listeners = vec![
-            ("--envoy-http-address", self.core.envoy_http_address),
-            ("--envoy-https-address", self.core.envoy_https_address),
-            ("--envoy-stats-address", self.core.envoy_stats_address),
-        ];
+        let mut listeners = self.core.ports_of_envoy();
         if matches!(self.xds.xds_address, xds::Address::Unix(_)) {
             listeners.push(("--admin-address", self.admin.admin_address));
             listeners.push(("--metrics-address", self.admin.metrics_address));

@@ -26,7 +26,7 @@ pub use announcement::Announcement;
 use kept::{Kept, service_of};
 pub use made::MADE;
 use made::{made_for_unknown_hosts, made_metadata, made_slice};
-use secret_names::{proxy_host, proxy_secret, tls_hosts};
+use secret_names::{gateway_hosts, proxy_host, proxy_secret, tls_hosts};
 
 /// Makes what is missing.
 pub trait StandIn {
@@ -110,7 +110,7 @@ impl<S: StandIn> EventFilter<S> {
             }
         }
         let mut deleted_is_made_again = false;
-        let name_secrets = [Kind::Ingress, Kind::HttpProxy, Kind::Secret];
+        let name_secrets = [Kind::Ingress, Kind::HttpProxy, Kind::Gateway, Kind::Secret];
         if name_secrets.into_iter().all(|kind| self.is_listed(kind)) {
             for secret in &touched.secrets {
                 self.make_secret(secret, &mut before, &mut after);
@@ -173,7 +173,9 @@ impl<S: StandIn> EventFilter<S> {
             .filter(|proxy| proxy_secret(proxy).as_ref() == Some(name))
             .filter(|proxy| self.serves_proxy(proxy))
             .filter_map(|proxy| proxy_host(proxy));
-        of_ingresses.chain(of_proxies).collect()
+        let gateways = self.kept.gateways.values();
+        let of_gateways = gateways.flat_map(|gateway| gateway_hosts(gateway, name));
+        of_ingresses.chain(of_proxies).chain(of_gateways).collect()
     }
 
     /// Brings the made slices of one Service up to date. Where a `--backend` takes a port, the Service's own slices
@@ -248,14 +250,17 @@ impl<S: StandIn> EventFilter<S> {
         }
     }
 
-    /// Whoever asks for a host that nobody serves is told which hosts there are, unless an Ingress is for every host.
+    /// Whoever asks for a host that nobody serves is told which hosts there are, unless an Ingress, or a route of a Gateway, is for
+    /// every host.
     fn make_for_unknown_hosts(&mut self, before: &mut Vec<Event>, after: &mut Vec<Event>) {
         let is_for_every_host = |ingress: &Arc<Ingress>| {
             let is_any = ingress.default_backend.is_some()
                 || ingress.rules.iter().any(|rule| rule.host.is_none());
             is_any && self.serves(ingress)
         };
-        let wanted = self.is_complete() && !self.kept.ingresses.values().any(is_for_every_host);
+        let mut ingresses = self.kept.ingresses.values();
+        let is_served = ingresses.any(is_for_every_host) || !self.kept.hostless.is_empty();
+        let wanted = self.is_complete() && !is_served;
         if wanted && self.made_for_unknown_hosts.is_empty() {
             let address = self.stand_in.unknown_host();
             self.made_for_unknown_hosts = made_for_unknown_hosts(address, &self.selection);

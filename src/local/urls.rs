@@ -46,7 +46,7 @@ impl View<'_> {
             }
         }
         if text.is_empty() {
-            text.push_str("  no Ingress and no HTTPProxy has a route\n");
+            text.push_str("  no Ingress, HTTPProxy or HTTPRoute has a route\n");
         }
         let missing = missing::lines(self.statuses, self.locate, self.ingress_class, &shown);
         if !missing.is_empty() {

@@ -85,6 +85,8 @@ pub struct WantedStatus {
     pub status: gateway_api::Status,
     /// How many addresses a Gateway is still to be given. They stand in its status before anybody binds them.
     pub wanted_addresses: u32,
+    /// Whether a Gateway is reached as Ingresses are, so that its addresses are those that are published on them.
+    pub has_fleet_addresses: bool,
 }
 
 /// The problems of one object.

@@ -20,13 +20,14 @@ use serde_json::json;
 use tokio::time::Instant;
 use tracing::debug;
 
+use super::address::Addresses;
 use super::settle::{Action, Memory};
 use super::writer::Subject;
 use super::writes::CALL_LIMIT;
 use crate::model::Cidr;
 use crate::model::verdict::{GatewayApiFacts, Statuses};
-use crate::objects::gateway_api::Status;
-use crate::objects::{Kind, NamespacedName, ObjectRef};
+use crate::objects::gateway_api::{ConditionStatus, Status, StatusCondition};
+use crate::objects::{Kind, LoadBalancerAddress, NamespacedName, ObjectRef};
 use crate::status::api_call::{Failure, within};
 
 /// How often a write is tried again at once that another came before.
@@ -53,7 +54,48 @@ pub(super) struct GatewayApi {
     ranges: Box<[Cidr]>,
     /// What this term has given, until the watch brings it.
     given: BTreeMap<NamespacedName, Box<[IpAddr]>>,
+    fleet: Fleet,
     written: Memory<Arc<Status>>,
+}
+
+/// The addresses of Gateways that are reached as Ingresses are.
+#[derive(Debug, Default)]
+struct Fleet {
+    /// As they are published on Ingresses.
+    addresses: Addresses,
+    /// Whether some are still to come, from a load balancer.
+    is_awaited: bool,
+}
+
+/// The most addresses that the status of a Gateway has room for.
+const MOST_ADDRESSES: usize = 16;
+
+impl Fleet {
+    /// Enters them into the status of a Gateway. What was seen there stays while nothing better is known.
+    fn enter(&self, wanted: &mut Status, seen: &Status) {
+        let Some(addresses) = &self.addresses else {
+            wanted.addresses = seen.addresses.clone();
+            if self.is_awaited && wanted.addresses.is_empty() {
+                await_address(&mut wanted.conditions);
+            }
+            return;
+        };
+        let addresses = addresses.iter().map(|address| match address {
+            LoadBalancerAddress::Ip(ip) => ("IPAddress".into(), ip.clone()),
+            LoadBalancerAddress::Hostname(name) => ("Hostname".into(), name.clone()),
+        });
+        wanted.addresses = addresses.take(MOST_ADDRESSES).collect();
+    }
+}
+
+/// Nobody can reach what has no address yet.
+fn await_address(conditions: &mut [StatusCondition]) {
+    let mut programmed = conditions.iter_mut().filter(|it| &*it.kind == "Programmed");
+    if let Some(condition) = programmed.find(|it| it.status == ConditionStatus::True) {
+        condition.status = ConditionStatus::False;
+        condition.reason = "AddressNotAssigned".into();
+        condition.message = "the Service of --envoy-service has no address yet".into();
+    }
 }
 
 /// What calls are made with.
@@ -64,12 +106,17 @@ pub(super) struct Calls {
 }
 
 impl GatewayApi {
-    /// `ranges` has the addresses that Gateways are given.
-    pub(super) fn new(kind: Kind, client: Client, ranges: Box<[Cidr]>) -> Self {
+    /// `ranges` has the addresses that Gateways are given; `is_awaited` says whether a load balancer is to have those that they
+    /// share with Ingresses.
+    pub(super) fn new(kind: Kind, client: Client, ranges: Box<[Cidr]>, is_awaited: bool) -> Self {
         Self {
             calls: Calls { kind, client },
             ranges,
             given: BTreeMap::new(),
+            fleet: Fleet {
+                addresses: None,
+                is_awaited,
+            },
             written: Memory::default(),
         }
     }
@@ -123,17 +170,25 @@ impl Subject for GatewayApi {
             .collect()
     }
 
+    fn publishes(&mut self, addresses: &Addresses) -> bool {
+        self.fleet.addresses.clone_from(addresses);
+        self.calls.kind == Kind::Gateway
+    }
+
     fn decide(
         &mut self,
         name: &NamespacedName,
         facts: &GatewayApiFacts,
         now: Instant,
     ) -> Action<Arc<Status>> {
-        let Some(wanted) = &facts.wanted else {
+        let Some(of_object) = &facts.wanted else {
             self.written.forget(name);
             return Action::Nothing;
         };
-        let mut wanted = fitting(&wanted.status, facts.room);
+        let mut wanted = fitting(&of_object.status, facts.room);
+        if of_object.has_fleet_addresses {
+            self.fleet.enter(&mut wanted, &facts.seen);
+        }
         if let Some(given) = self.given.get(name) {
             let given = given
                 .iter()
@@ -375,10 +430,78 @@ mod tests {
             wanted: Some(Arc::new(WantedStatus {
                 status,
                 wanted_addresses,
+                has_fleet_addresses: false,
             })),
             room: None,
             seen: Arc::default(),
         }
+    }
+
+    /// Those of Ingresses, as many as there is room for; until they are known what was there stays, and a Gateway that waits for a
+    /// load balancer and has never had one is not programmed.
+    #[test]
+    fn addresses_of_the_fleet_are_those_of_ingresses() {
+        let seen = |addresses: &[&str]| Status {
+            addresses: addresses
+                .iter()
+                .map(|it| ("IPAddress".into(), Arc::from(*it)))
+                .collect(),
+            ..Status::default()
+        };
+        let programmed = StatusCondition {
+            kind: "Programmed".into(),
+            status: ConditionStatus::True,
+            reason: "Programmed".into(),
+            message: "".into(),
+            observed_generation: 1,
+        };
+        let many = (0..20).map(|at| LoadBalancerAddress::Ip(format!("192.0.2.{at:02}").into()));
+        let many: Arc<[_]> = many.collect();
+        let one: Arc<[_]> = [LoadBalancerAddress::Hostname("lb.test".into())].into();
+        for (addresses, is_awaited, has, expected, is_programmed) in [
+            (Some(one), true, seen(&[]), vec!["Hostname lb.test"], true),
+            (None, true, seen(&[]), vec![], false),
+            (None, false, seen(&[]), vec![], true),
+            (
+                None,
+                true,
+                seen(&["192.0.2.1"]),
+                vec!["IPAddress 192.0.2.1"],
+                true,
+            ),
+        ] {
+            let mut wanted = Status {
+                conditions: [programmed.clone()].into(),
+                ..Status::default()
+            };
+            let fleet = Fleet {
+                addresses,
+                is_awaited,
+            };
+            fleet.enter(&mut wanted, &has);
+            let found = wanted.addresses.iter();
+            let found: Vec<String> = found
+                .map(|(kind, value)| format!("{kind} {value}"))
+                .collect();
+            assert_eq!(found, expected, "{fleet:?}");
+            let condition = &wanted.conditions[0];
+            let expected = match is_programmed {
+                true => (ConditionStatus::True, "Programmed"),
+                false => (ConditionStatus::False, "AddressNotAssigned"),
+            };
+            assert_eq!(
+                (condition.status, &*condition.reason),
+                expected,
+                "{fleet:?}"
+            );
+        }
+        let mut wanted = Status::default();
+        let fleet = Fleet {
+            addresses: Some(many),
+            is_awaited: false,
+        };
+        fleet.enter(&mut wanted, &Status::default());
+        assert_eq!(wanted.addresses.len(), MOST_ADDRESSES);
     }
 
     #[test]

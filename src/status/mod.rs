@@ -123,7 +123,8 @@ impl Writer {
         });
         let mut gateway_api = gateway_api::KINDS.map(|kind| {
             let ranges = self.gateway_addresses.clone();
-            let of_kind = gateway_api::GatewayApi::new(kind, client.clone(), ranges);
+            let is_awaited = matches!(self.source, address::Source::Service(_));
+            let of_kind = gateway_api::GatewayApi::new(kind, client.clone(), ranges, is_awaited);
             writer::Writer::new(of_kind, &self.metrics, unwritten.clone())
         });
         let events = self.events.run(statuses.clone(), refusals, told);

@@ -352,7 +352,7 @@ fn see(all: &mut Statuses, kind: Kind) {
                         conditions: [condition].into(),
                         ..Status::default()
                     },
-                    wanted_addresses: 0,
+                    ..WantedStatus::default()
                 })),
                 room: None,
                 seen: Arc::default(),

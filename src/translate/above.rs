@@ -140,7 +140,11 @@ pub fn on_http(input: Input<'_>, host: &Host) -> OnHttp {
     let is_served = |claim: &ObjectRef| owner.as_ref().is_none_or(|it| *it == claim.name.namespace);
     let claimants = input.reader.claimants(&Front::Fleet, host);
     let mut claimants = claimants.iter().filter(|claim| is_served(claim));
-    if claimants.any(|claim| claim.kind != Kind::Ingress) {
+    // Where an Ingress is the oldest, what is neither one nor merges with them has lost, and takes nothing away.
+    let is_of_others = claimants
+        .next()
+        .is_some_and(|claim| claim.kind != Kind::Ingress);
+    if is_of_others || claimants.any(|claim| claim.kind == Kind::HttpProxy) {
         return OnHttp::Others;
     }
     let mut ingresses = Claims::of(input, host).ingresses.into_iter();

@@ -51,7 +51,7 @@ pub use cluster_source::{BackendPort, ClusterSource, NamedBackend};
 pub use clusters::{cluster, endpoints};
 pub use condition::Found;
 pub use derived::{Derived, Made, Memo};
-pub use gateway_api::GatewayOptions;
+pub use gateway_api::{FleetPorts, GatewayOptions, PodPort, Transport};
 pub use host::host;
 pub use httpproxy::{
     HeaderPolicies, HttpProxyOptions, RateLimitService, check as check_http_proxy_options,

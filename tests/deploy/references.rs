@@ -180,3 +180,51 @@ fn certificates_of_cert_manager_are_the_mounted_ones() {
     }
     assert_eq!(mounted, 2);
 }
+
+/// By which ports outside Envoy is reached: those of Services, and of hosts. What Isobath takes for granted where no flag says
+/// otherwise, a Gateway's listener on 80 or 443 relies on.
+#[test]
+fn ports_outside_are_those_of_listeners() {
+    let mut found = 0;
+    for overlay in OVERLAYS {
+        let objects = rendered(overlay);
+        let workloads = workloads(&objects);
+        let containers = workloads.iter().flat_map(|workload| workload.containers());
+        let envoy = containers.filter(|container| container["name"] == "envoy");
+        let ports: Vec<&Value> = envoy.flat_map(|it| list(&it["ports"])).collect();
+        let has_flag = objects
+            .iter()
+            .any(|it| it.to_string().contains("ISOBATH_ENVOY_PORTS"));
+        assert!(!has_flag, "{overlay}: this test has to read the flag");
+        // Whoever uses the host's network has no other ports than the pod's: what is in front says how they are reached.
+        let is_host_network = objects
+            .iter()
+            .any(|it| it.to_string().contains("\"hostNetwork\":true"));
+        let services = of_kind(&objects, "Service");
+        let of_services = services
+            .into_iter()
+            .filter(|service| service["metadata"]["name"] == "isobath-envoy")
+            .flat_map(|service| list(&service["spec"]["ports"]))
+            .map(|port| (port["port"].clone(), port["targetPort"].clone()));
+        let of_hosts = ports
+            .iter()
+            .filter(|port| !is_host_network && port["hostPort"].is_u64());
+        let of_hosts = of_hosts.map(|port| (port["hostPort"].clone(), port["name"].clone()));
+        for (outside, name) in of_services.chain(of_hosts) {
+            let port = ports.iter().find(|port| port["name"] == name);
+            let pod = port.unwrap_or_else(|| panic!("{overlay}: {name}"))["containerPort"].as_u64();
+            let expected = match name.as_str().unwrap() {
+                "http" => (80, 8080),
+                "https" => (443, 8443),
+                _ => continue,
+            };
+            assert_eq!(
+                (outside.as_u64(), pod),
+                (Some(expected.0), Some(expected.1)),
+                "{overlay}"
+            );
+            found += 1;
+        }
+    }
+    assert!(found >= 8, "{found}");
+}

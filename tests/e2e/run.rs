@@ -345,3 +345,58 @@ async fn what_a_person_can_put_right_is_one_sentence() {
     // File and line, as compilers name them.
     assert!(output.contains("wrong.yaml:"), "{output}");
 }
+
+/// A Gateway that asks for no address is on the same ports as Ingresses, beside them, with a certificate where its Secret is missing.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_gateway_shares_the_ports_of_ingresses() {
+    const GATEWAY: &str = r#"
+apiVersion: gateway.networking.k8s.io/v1
+kind: GatewayClass
+metadata: {name: isobath}
+spec: {controllerName: isobath.dev/gateway-controller}
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: Gateway
+metadata: {name: edge}
+spec:
+  gatewayClassName: isobath
+  listeners:
+    - {name: web, port: 80, protocol: HTTP}
+    - {name: secure, port: 443, protocol: HTTPS, tls: {certificateRefs: [{name: missing}]}}
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: {name: routed}
+spec:
+  parentRefs: [{name: edge, sectionName: secure}]
+  hostnames: [routed.localhost]
+  rules: [{backendRefs: [{name: web, port: 80}]}]
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: {name: redirect}
+spec:
+  parentRefs: [{name: edge, sectionName: web}]
+  hostnames: [routed.localhost]
+  rules: [{filters: [{type: RequestRedirect, requestRedirect: {scheme: https, statusCode: 301}}]}]
+"#;
+    let manifests = tempfile::tempdir().unwrap();
+    let path = manifests.path();
+    fs::write(path.join("gateway.yaml"), GATEWAY).unwrap();
+    let ingress = site("web", "web.localhost", "web:80");
+    write(path, "ingress.yaml", &[service("web"), ingress]);
+    let mut run = Run::start(&[path.to_str().unwrap()]);
+    let urls = run.curl_urls().await;
+    for host in ["routed.localhost", "web.localhost"] {
+        assert!(urls.iter().any(|url| url.contains(host)), "{urls:?}");
+    }
+    for url in &urls {
+        let answer = follow(url).await.unwrap();
+        assert_eq!(answer.status, 200, "{url}: {}", answer.text());
+    }
+    let http = run.http.address();
+    let host = format!("routed.localhost:{}", http.port());
+    let answer = client::get(http, Version::H1, None, &host, "/x").await;
+    let location = format!("https://routed.localhost:{}/x", run.https.address().port());
+    assert!(answer.unwrap().header("location") == location);
+}

@@ -21,7 +21,7 @@ use crate::port::Port;
 use crate::proxy::{Proxy, envoy};
 use crate::upstream_tls::{self, BOTH, Shown};
 
-fn object(kind: Kind, name: &str, spec: &Value) -> Object {
+pub fn object(kind: Kind, name: &str, spec: &Value) -> Object {
     let namespace = kind.is_namespaced().then_some("default");
     let object = json!({"metadata": {"name": name, "namespace": namespace}, "spec": spec});
     let object = decode(kind, &object.to_string()).unwrap();
@@ -30,7 +30,7 @@ fn object(kind: Kind, name: &str, spec: &Value) -> Object {
 }
 
 /// A Secret with a certificate and its key.
-fn secret(name: &str, chain: Arc<str>, key: PrivateKeyPem) -> Object {
+pub fn secret(name: &str, chain: Arc<str>, key: PrivateKeyPem) -> Object {
     Object::Secret(Arc::new(Secret {
         metadata: Metadata {
             name: NamespacedName::new("default", name),
@@ -52,6 +52,34 @@ fn secret(name: &str, chain: Arc<str>, key: PrivateKeyPem) -> Object {
     }))
 }
 
+/// The one endpoint of a Service. Decoded it would be refused, as its address is one of this machine's.
+pub fn slice(service: &str, address: SocketAddr) -> Object {
+    let endpoint = Endpoint {
+        address: address.ip(),
+        ready: true,
+        serving: true,
+        terminating: false,
+        zone: None,
+    };
+    let port = EndpointPort {
+        name: "".into(),
+        port: Some(address.port()),
+    };
+    Object::EndpointSlice(Arc::new(EndpointSlice {
+        metadata: Metadata {
+            name: NamespacedName::new("default", service),
+            uid: "".into(),
+            created: None,
+            annotations: Annotations::default(),
+        },
+        service: Some(service.into()),
+        address_type: AddressType::V4,
+        ports: [port].into(),
+        udp_ports: [].into(),
+        endpoints: [endpoint].into(),
+    }))
+}
+
 /// What all tests of this file listen on. Their ports are held until they end.
 const ADDRESS: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 9);
 
@@ -67,6 +95,7 @@ impl Plane {
         let mut settings = Config::of_manifests(Options {
             gateway: GatewayOptions {
                 addresses: [Cidr::new("127.0.0.0/8").unwrap()].into(),
+                ..GatewayOptions::default()
             },
             ..Options::default()
         });
@@ -91,32 +120,7 @@ impl Plane {
     fn service(&mut self, name: &str, address: SocketAddr) {
         let ports = json!({"ports": [{"port": 80}]});
         self.apply(object(Kind::Service, name, &ports));
-        let metadata = Metadata {
-            name: NamespacedName::new("default", name),
-            uid: "".into(),
-            created: None,
-            annotations: Annotations::default(),
-        };
-        let endpoint = Endpoint {
-            address: address.ip(),
-            ready: true,
-            serving: true,
-            terminating: false,
-            zone: None,
-        };
-        let port = EndpointPort {
-            name: "".into(),
-            port: Some(address.port()),
-        };
-        // Decoded it would be refused, as its address is one of this machine's.
-        self.apply(Object::EndpointSlice(Arc::new(EndpointSlice {
-            metadata,
-            service: Some(name.into()),
-            address_type: AddressType::V4,
-            ports: [port].into(),
-            udp_ports: [].into(),
-            endpoints: [endpoint].into(),
-        })));
+        self.apply(slice(name, address));
     }
 
     /// A ConfigMap with an authority.

@@ -27,8 +27,8 @@ const HOSTS: [&str; 6] = [
     "deep.a.example.com",
 ];
 
-/// No, closed, three servers, one of which is not for QUIC, two fallbacks, and two back ends for what is passed through, and
-/// one for what comes out of TLS.
+/// No, closed, three servers, one of which is for any depth and one not for QUIC, two fallbacks, one of them for any depth, and two back
+/// ends for what is passed through, and one for what comes out of TLS.
 const STATES: usize = 10;
 
 fn served(host: &Host, state: usize) -> Served {
@@ -50,6 +50,7 @@ fn served(host: &Host, state: usize) -> Served {
                     &*state.to_string(),
                 ))]),
                 virtual_host: route::virtual_host(&routes, TLS),
+                any_depth: [3, 5].contains(&state),
                 fallback: by_fallback.map(|name| {
                     Box::new(Fallback {
                         server: tls_server(&name, &[&name]),

@@ -110,6 +110,7 @@ impl Declared {
             server: tls_server("web/shared", &["web/shared"]),
             secrets: BTreeSet::from([shared()]),
             virtual_host: route::virtual_host(&routes, TLS),
+            any_depth: false,
             fallback: None,
         });
         let tls = self.listeners.tls(&Self::name(number)).unwrap();

@@ -31,6 +31,7 @@ mod expansions;
 mod features;
 mod filter_cases;
 mod fixture;
+mod fleet_ports;
 mod forwarded_addresses;
 mod forwarded_certificates;
 mod gateways;

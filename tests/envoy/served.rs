@@ -128,6 +128,7 @@ pub fn rendered(host: &VirtualHost, server: &TlsServer) -> RenderedHttps {
         server: server.clone(),
         secrets: SecretKey::of_server(&certificates(server), server),
         virtual_host: route::virtual_host(host, TLS),
+        any_depth: false,
         fallback: None,
     }
 }

@@ -10,8 +10,11 @@ use isobath::facts::{Changes, ClassSelection, Log, Store};
 use isobath::model::{Alpn, Application, Cidr, Claimable, Forwarding, TlsVersion};
 use isobath::objects::gateway_api::{Status, StatusCondition};
 use isobath::objects::http_proxy::{AuthorizationServer, ExtensionServiceReference};
-use isobath::objects::{Event, ObjectRef};
-use isobath::translate::{GatewayOptions, HttpProxyOptions, Input, Languages, Memo, Options};
+use isobath::objects::{Event, Kind, ObjectRef};
+use isobath::translate::{
+    FleetPorts, GatewayOptions, HttpProxyOptions, Input, Languages, Memo, Options, PodPort,
+    Transport,
+};
 use serde_json::{Value, json};
 
 use crate::http_proxies::virtual_host;
@@ -20,14 +23,39 @@ fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/gateway_api")
 }
 
-/// What the operator decides; in the case of its name more than the addresses.
+/// The ports of the fleet: two for Ingresses, and others.
+fn ports() -> FleetPorts {
+    let other = |port| PodPort::Other(([0, 0, 0, 0], port).into());
+    let tcp = [
+        (80, PodPort::Http),
+        (443, PodPort::Https),
+        (9000, other(9001)),
+        (9443, other(9444)),
+    ];
+    let tcp = tcp.map(|(port, pod)| ((port, Transport::Tcp), pod));
+    let udp = ((53, Transport::Udp), other(5353));
+    FleetPorts::new(tcp.into_iter().chain([udp]))
+}
+
+/// Whether Gateways are reached as Ingresses are, which are in these cases as well.
+fn is_of_fleet(case: &Path) -> bool {
+    let name = case.file_name().unwrap().to_str().unwrap();
+    name.starts_with("fleet")
+}
+
+/// What the operator decides: addresses for Gateways, or in the cases of this name none; in the case of its name more.
 fn options(case: &Path) -> Options {
+    let addresses = (!is_of_fleet(case)).then(|| Cidr::new("127.9.0.0/16").unwrap());
     let mut options = Options {
         gateway: GatewayOptions {
-            addresses: [Cidr::new("127.9.0.0/16").unwrap()].into(),
+            addresses: addresses.into_iter().collect(),
+            ports: ports(),
         },
         ..Options::default()
     };
+    if case.ends_with("fleet-redirects.yaml") {
+        options.https_port = Some(8443);
+    }
     if case.ends_with("operator.yaml") {
         options.tls.versions.minimum = TlsVersion::V1_3;
         options.tls.alpn = Alpn::Http1;
@@ -48,9 +76,12 @@ fn options(case: &Path) -> Options {
 }
 
 /// What the objects of a file come to.
-fn translated(text: &str, options: &Options) -> String {
+fn translated(text: &str, options: &Options, manifests: bool) -> String {
     let documents: Vec<Value> = serde_saphyr::from_multiple(text).unwrap();
-    let mut store = Store::new(ClassSelection::default());
+    let mut store = Store::new(ClassSelection {
+        name: None,
+        manifests,
+    });
     let mut changes = Changes::unread();
     for document in &documents {
         store.apply(Event::Apply(crate::object(document)), &mut changes);
@@ -90,11 +121,14 @@ fn translated(text: &str, options: &Options) -> String {
             continue;
         };
         let unit = languages.host(input, front, host);
-        assert!(unit.any_depth);
+        let claims = input.reader().claimants(front, host);
+        let is_of_ingress = |it: &ObjectRef| it.kind == Kind::Ingress;
+        assert_eq!(unit.any_depth, !claims.first().is_some_and(is_of_ingress));
         let at = front.in_clear().unwrap();
         if let Some(http) = &unit.http {
             virtual_host(&mut text, at, http);
         }
+        let at = front.by_tls().unwrap();
         if let Some(https) = &unit.https {
             let at = format!("{at} with {}", https.server.name);
             virtual_host(&mut text, &at, &https.virtual_host);
@@ -184,7 +218,11 @@ fn conditions(text: &mut String, indent: &str, conditions: &[StatusCondition]) {
 }
 
 fn check(case: &Path) {
-    let got = translated(&fs::read_to_string(case).unwrap(), &options(case));
+    let got = translated(
+        &fs::read_to_string(case).unwrap(),
+        &options(case),
+        is_of_fleet(case),
+    );
     let output = case.with_extension("txt");
     if crate::golden::updates() {
         fs::write(&output, got).unwrap();
@@ -256,7 +294,7 @@ fn what_a_rule_multiplies_is_paid_before() {
                    "spec": {"parentRefs": [{"name": "edge"}], "hostnames": ["a.test"], "rules": [rule]}}),
         ];
         let text = objects.map(|object| object.to_string()).join("\n---\n");
-        let got = translated(&text, &options(Path::new("large.yaml")));
+        let got = translated(&text, &options(Path::new("large.yaml")), false);
         let told = "Accepted False UnsupportedValue: its rules are not served: it would be more than one object may come to";
         let rules = text.len();
         assert_eq!(!got.contains(told), is_served, "{rules} bytes");
@@ -317,7 +355,11 @@ fn authorities_of_clients_are_bounded() {
             .map(|number| authority.replace("{name: ca}", &format!("{{name: ca-{number}}}")));
         all.extend(maps);
         all.push(gateway.to_string());
-        let got = translated(&all.join("\n---\n"), &options(Path::new("many.yaml")));
+        let got = translated(
+            &all.join("\n---\n"),
+            &options(Path::new("many.yaml")),
+            false,
+        );
         assert!(got.contains(told), "{ports} ports: {got}");
     }
 }

@@ -14,6 +14,7 @@ fn of_gateways() -> Options {
     Options {
         gateway: GatewayOptions {
             addresses: [Cidr::new("127.9.0.0/16").unwrap()].into(),
+            ..GatewayOptions::default()
         },
         ..Options::default()
     }

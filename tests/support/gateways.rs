@@ -123,7 +123,7 @@ pub fn listener_set() -> impl Strategy<Value = Object> {
 
 fn listener() -> impl Strategy<Value = Listener> {
     let name = select(&["one", "two", "three"][..]);
-    let protocol = prop_oneof![4 => Just(("HTTP", 80)), 4 => Just(("HTTPS", 443)), 1 => Just(("HTTP", 443)), 1 => Just(("TCP", 80)), 2 => Just(("TCP", 81)), 2 => Just(("TLS", 443)), 1 => Just(("UDP", 80))];
+    let protocol = prop_oneof![4 => Just(("HTTP", 80)), 4 => Just(("HTTPS", 443)), 1 => Just(("HTTP", 443)), 1 => Just(("TCP", 80)), 2 => Just(("TCP", 81)), 1 => Just(("HTTPS", 82)), 1 => Just(("HTTP", 82)), 2 => Just(("TLS", 443)), 1 => Just(("UDP", 80))];
     let secrets = prop::collection::vec(reference("Secret", &SECRETS), 0..3);
     let namespaces = namespaces();
     let kinds = prop::option::weighted(

@@ -7,12 +7,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::facts::Objects;
+use crate::objects::gateway_api::RouteHead;
 use crate::objects::{
-    EndpointSlice, Event, HttpProxy, Ingress, IngressClass, Kind, NamespacedName, Object,
+    EndpointSlice, Event, Gateway, HttpProxy, Ingress, IngressClass, Kind, NamespacedName, Object,
     ObjectRef, Service,
 };
 
-use super::secret_names::{proxy_secret, tls_secrets};
+use super::secret_names::{gateway_secrets, proxy_secret, tls_secrets};
 
 /// The objects of the kinds for which something is stood in, and the names of Secrets.
 #[derive(Debug, Default)]
@@ -22,6 +23,9 @@ pub(super) struct Kept {
     pub(super) slices: BTreeMap<NamespacedName, Arc<EndpointSlice>>,
     pub(super) ingresses: BTreeMap<NamespacedName, Arc<Ingress>>,
     pub(super) http_proxies: BTreeMap<NamespacedName, Arc<HttpProxy>>,
+    pub(super) gateways: BTreeMap<NamespacedName, Arc<Gateway>>,
+    /// The routes of the Gateway API that are for every host.
+    pub(super) hostless: BTreeSet<ObjectRef>,
     pub(super) secrets: BTreeSet<NamespacedName>,
 }
 
@@ -81,13 +85,16 @@ impl Kept {
                 classes.map(|class| class.metadata.name.clone()).collect()
             }
             Kind::HttpProxy => self.http_proxies.keys().cloned().collect(),
+            Kind::Gateway => self.gateways.keys().cloned().collect(),
+            Kind::HttpRoute | Kind::GrpcRoute => {
+                let hostless = self.hostless.iter();
+                let of_kind = hostless.filter(|route| route.kind == kind);
+                of_kind.map(|route| route.name.clone()).collect()
+            }
             Kind::TlsCertificateDelegation
             | Kind::ExtensionService
             | Kind::GatewayClass
-            | Kind::Gateway
             | Kind::ListenerSet
-            | Kind::HttpRoute
-            | Kind::GrpcRoute
             | Kind::TlsRoute
             | Kind::TcpRoute
             | Kind::UdpRoute
@@ -102,7 +109,7 @@ impl Kept {
     fn put(&mut self, object: &Object, touched: &mut Touched) {
         let reference = object.reference();
         self.remove(&reference, touched);
-        let name = reference.name;
+        let name = reference.name.clone();
         match object {
             Object::Service(service) => {
                 self.services.insert(name.clone(), service.clone());
@@ -129,13 +136,16 @@ impl Kept {
                 self.classes.insert(class.clone());
                 touched.secrets.extend(self.all_secrets());
             }
+            Object::Gateway(gateway) => {
+                touched.secrets.extend(gateway_secrets(gateway));
+                self.gateways.insert(name, gateway.clone());
+            }
+            Object::HttpRoute(route) => self.put_route(reference, &route.head),
+            Object::GrpcRoute(route) => self.put_route(reference, &route.head),
             Object::TlsCertificateDelegation(_)
             | Object::ExtensionService(_)
             | Object::GatewayClass(_)
-            | Object::Gateway(_)
             | Object::ListenerSet(_)
-            | Object::HttpRoute(_)
-            | Object::GrpcRoute(_)
             | Object::TlsRoute(_)
             | Object::TcpRoute(_)
             | Object::UdpRoute(_)
@@ -181,13 +191,16 @@ impl Kept {
                     touched.secrets.extend(self.all_secrets());
                 }
             }
+            Kind::Gateway => {
+                if let Some(gateway) = self.gateways.remove(name) {
+                    touched.secrets.extend(gateway_secrets(&gateway));
+                }
+            }
+            Kind::HttpRoute | Kind::GrpcRoute => _ = self.hostless.remove(reference),
             Kind::TlsCertificateDelegation
             | Kind::ExtensionService
             | Kind::GatewayClass
-            | Kind::Gateway
             | Kind::ListenerSet
-            | Kind::HttpRoute
-            | Kind::GrpcRoute
             | Kind::TlsRoute
             | Kind::TcpRoute
             | Kind::UdpRoute
@@ -199,13 +212,21 @@ impl Kept {
         }
     }
 
-    /// The Secrets that Ingresses and HTTPProxies name, served or not.
+    fn put_route(&mut self, route: ObjectRef, head: &RouteHead) {
+        if head.hostnames.is_empty() && !head.parents.is_empty() {
+            self.hostless.insert(route);
+        }
+    }
+
+    /// The Secrets that Ingresses, HTTPProxies and Gateways name, served or not.
     fn all_secrets(&self) -> Vec<NamespacedName> {
         let ingresses = self.ingresses.values();
         let of_ingresses = ingresses.flat_map(|ingress| tls_secrets(ingress));
         let proxies = self.http_proxies.values();
         let of_proxies = proxies.filter_map(|proxy| proxy_secret(proxy));
-        of_ingresses.chain(of_proxies).collect()
+        let gateways = self.gateways.values();
+        let of_gateways = gateways.flat_map(|gateway| gateway_secrets(gateway));
+        of_ingresses.chain(of_proxies).chain(of_gateways).collect()
     }
 }
 

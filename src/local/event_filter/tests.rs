@@ -7,6 +7,7 @@ use crate::objects::{
 
 use super::*;
 
+mod gateways;
 mod http_proxies;
 
 /// Echo backends at 127.0.0.1, the Service's port + 10,000; certificates whose chain is the list of hosts.
@@ -210,6 +211,7 @@ fn check(backends: &[&str], steps: Vec<(Event, &[&str])>) -> EventFilter<Fake> {
     let mut filter = of_manifests(backends);
     // There are none, unless a step brings some.
     filter.apply(replace(Kind::HttpProxy, vec![]));
+    filter.apply(replace(Kind::Gateway, vec![]));
     for (number, (event, expected)) in steps.into_iter().enumerate() {
         assert_eq!(lines(&filter.apply(event)), expected, "step {number}");
     }

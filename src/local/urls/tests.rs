@@ -117,7 +117,7 @@ fn certificate(name: &str, hosts: &[&str]) -> String {
 
 #[test]
 fn every_host_has_a_url_and_a_curl_line() {
-    check("", &["no Ingress and no HTTPProxy has a route"]);
+    check("", &["no Ingress, HTTPProxy or HTTPRoute has a route"]);
     let shop = ingress(
         "web",
         &[
@@ -321,7 +321,7 @@ fn each_missing_host_has_its_reason() {
     check(
         &format!("{nginx}{WEB}"),
         &[
-            "no Ingress and no HTTPProxy has a route",
+            "no Ingress, HTTPProxy or HTTPRoute has a route",
             "Not served:",
             "a.localhost, b.localhost: Ingress default/there (a.yaml:3:1): class nginx is not ours: `--ingress-class nginx` serves that one instead",
         ],
@@ -330,7 +330,7 @@ fn each_missing_host_has_its_reason() {
         &format!("{nginx}{WEB}"),
         Some("other"),
         &[
-            "no Ingress and no HTTPProxy has a route",
+            "no Ingress, HTTPProxy or HTTPRoute has a route",
             "Not served:",
             "a.localhost, b.localhost: Ingress default/there (a.yaml:3:1): class nginx is not the one of `--ingress-class other`",
         ],
@@ -355,7 +355,7 @@ fn each_missing_host_has_its_reason() {
     check(
         &format!("{closed}{WEB}"),
         &[
-            "no Ingress and no HTTPProxy has a route",
+            "no Ingress, HTTPProxy or HTTPRoute has a route",
             "Not served:",
             "a.localhost: Ingress default/closed: kubernetes.io/ingress.allow-http is \"false\", and no entry of spec.tls names a Secret: add one, or take the annotation away",
         ],
@@ -369,7 +369,7 @@ fn each_missing_host_has_its_reason() {
     check(
         &format!("{lost}{WEB}"),
         &[
-            "no Ingress and no HTTPProxy has a route",
+            "no Ingress, HTTPProxy or HTTPRoute has a route",
             "Not served:",
             "a.localhost: Ingress default/lost: kubernetes.io/ingress.allow-http is \"false\", and there is no HTTPS; Secret default/lost of type kubernetes.io/tls does not exist",
         ],
@@ -473,7 +473,7 @@ fn http_proxies_are_shown_too() {
     check(
         &format!("{other}{unread}{WEB}"),
         &[
-            "no Ingress and no HTTPProxy has a route",
+            "no Ingress, HTTPProxy or HTTPRoute has a route",
             "Not served:",
             "HTTPProxy default/there (a.yaml:3:1): its class is not ours: `--ingress-class` names the one that is served",
             r#"HTTPProxy default/unread: spec.virtualhost.fqdn: Invalid value: "UPPER": spec.virtualhost.fqdn in body should match '^(\*\.)?[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$'"#,

@@ -1,10 +1,9 @@
 //! To which listeners a route is attached, and for which names.
 
 use std::collections::BTreeSet;
-use std::net::IpAddr;
 use std::sync::Arc;
 
-use crate::model::{Claimable, Front, Host};
+use crate::model::{Claimable, Host};
 use crate::objects::gateway_api::{GROUP, ParentReference, RouteHead, RouteNamespaces};
 use crate::objects::{Kind, NamespacedName, ObjectRef};
 use crate::translate::Input;
@@ -12,7 +11,7 @@ use crate::translate::Input;
 use super::effective::{BoundListener, EffectiveListener, Protocol};
 use super::fault::Fault;
 use super::hostname;
-use super::listener::bind_name;
+use super::place::{Place, Reach, claimed_listener};
 
 /// How many pairs of a listener and a hostname are looked at for one route: twice as many as an HTTPRoute can have by the schemas,
 /// with 32 parents of 64 listeners each and 16 hostnames. A TLSRoute, which may have 1024 hostnames, comes to as many at the 64
@@ -46,7 +45,7 @@ pub struct AttachedTo {
     pub parent: ObjectRef,
     /// The listener's name there.
     pub listener: Arc<str>,
-    /// The names of the model's listeners where it is served; none where it is not.
+    /// The names of the places where it is served ([`Place`]); none where it is not.
     pub binds: Box<[Arc<str>]>,
     /// The names that both are for.
     pub hosts: Box<[Host]>,
@@ -72,18 +71,22 @@ impl Attachment {
     }
 
     /// What it claims: its names where it is served, and a place among the routes of each listener.
-    pub fn claims(&self) -> BTreeSet<Claimable> {
+    pub fn claims(&self, input: Input<'_>) -> BTreeSet<Claimable> {
         let listeners = self.parents.iter().flat_map(|parent| &parent.listeners);
         let mut claims = BTreeSet::new();
         for listener in listeners {
             let (parent, name) = (listener.parent.clone(), listener.listener.clone());
             claims.insert(Claimable::Attached(parent, name));
             for bind in &listener.binds {
+                let place = Place::parse(bind);
+                let Some(front) = place.and_then(|it| it.front(&input.options.gateway.ports))
+                else {
+                    continue;
+                };
                 if listener.is_opaque {
-                    claims.insert(Claimable::Listener(bind.clone()));
+                    claims.extend(claimed_listener(&front));
                     continue;
                 }
-                let front = Front::Listener(bind.clone());
                 let hosts = listener.hosts.iter();
                 claims.extend(hosts.map(|host| Claimable::Host(front.clone(), host.clone())));
             }
@@ -183,7 +186,7 @@ fn attach(
             kind: Kind::Gateway,
             name: gateway.clone(),
         };
-        attached_to(gateway, &found.addresses, listener, head)
+        attached_to(gateway, &found.reach, listener, head)
     });
     let listeners: Box<[AttachedTo]> = attached.collect();
     if listeners.is_empty() {
@@ -203,19 +206,20 @@ fn attach(
 /// `None` where the two have no name in common.
 fn attached_to(
     gateway: ObjectRef,
-    addresses: &[IpAddr],
+    reach: &Reach,
     listener: &EffectiveListener,
     head: &RouteHead,
 ) -> Option<AttachedTo> {
     let hosts = common_hosts(&listener.hostname, &head.hostnames);
-    let served = addresses.iter().filter(|_| listener.fault.is_none());
+    let places = match &listener.fault {
+        None => reach.places(&gateway.name, (listener.port, listener.transport())),
+        Some(_) => Vec::new(),
+    };
     (!hosts.is_empty()).then(|| AttachedTo {
         gateway,
         parent: listener.parent.clone(),
         listener: listener.name.clone(),
-        binds: served
-            .map(|address| bind_name(*address, (listener.port, listener.transport())))
-            .collect(),
+        binds: places.iter().map(Place::name).collect(),
         hosts: hosts.into_iter().collect(),
         is_opaque: listener.protocol.is_some_and(Protocol::is_opaque),
         passes_through: listener.protocol == Some(Protocol::Passthrough),

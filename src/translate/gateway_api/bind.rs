@@ -3,23 +3,25 @@
 //! A listener that is not accepted keeps its names: else those of a wider one would be served with what belongs to another,
 //! which may have asked for more than that one does. They are closed while anything is served on the port.
 
-use std::net::{IpAddr, SocketAddr};
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
-use crate::model::{Application, Host, Listener};
+use crate::model::{Application, Host, Listener, Spoken};
 use crate::objects::ObjectRef;
-use crate::translate::{Input, ListenerUnit};
+use crate::translate::{ClusterSource, Input, ListenerUnit};
 
 use super::attachment::hostname_for;
 use super::context::Carries;
 use super::effective::{BoundListener, EffectiveListener, Protocol, Transport};
 use super::hostname;
+use super::place::{Place, Reach};
 use super::shown::Shown;
 
-/// What is at an address and port. The name of the model's listener says which these are.
+/// What a Gateway has at a place: at an address and port of its own, or at a port of the fleet.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Bind {
-    /// Where it is; `None` where no Gateway has it.
+    /// Its address; `None` where no Gateway has it, and at a port of the fleet.
     pub address: Option<SocketAddr>,
     /// What is spoken there; of TLS any that ends it or not.
     pub protocol: Option<Protocol>,
@@ -31,15 +33,24 @@ pub struct Bind {
 impl Bind {
     /// Finds what is there.
     pub fn of(input: Input<'_>, name: &str) -> Self {
-        let Some((address, transport)) = address_of(name) else {
+        let Some(place) = Place::parse(name) else {
             return Self::default();
         };
-        let gateways = input.reader.gateways_at(address.ip()).into_iter();
-        let mut gateways = gateways.map(|name| input.gateway(&name));
-        let Some(gateway) = gateways.find(|it| it.addresses.contains(&address.ip())) else {
+        let (gateway, address, bind) = match place {
+            Place::Address(at, transport) => {
+                let gateways = input.reader.gateways_at(at.ip()).into_iter();
+                let mut gateways = gateways.map(|name| input.gateway(&name));
+                let gateway = gateways.find(|it| it.reach.addresses().contains(&at.ip()));
+                (gateway, Some(at), (at.port(), transport))
+            }
+            Place::Fleet(name, port) => {
+                let gateway = Some(input.gateway(&name)).filter(|it| it.reach == Reach::Fleet);
+                (gateway, None, port)
+            }
+        };
+        let Some(gateway) = gateway else {
             return Self::default();
         };
-        let bind = (address.port(), transport);
         let Some(accepted) = gateway.at(bind).find(|it| it.fault.is_none()) else {
             return Self::default();
         };
@@ -57,7 +68,7 @@ impl Bind {
         });
         listeners.dedup_by(|one, before| one.hostname == before.hostname);
         Self {
-            address: Some(address),
+            address,
             protocol: accepted.protocol,
             listeners: listeners
                 .into_iter()
@@ -78,17 +89,19 @@ impl Bind {
         listeners.find(|it| it.hostname == *hostname)
     }
 
-    /// The listener as it is served. `claims`: who claims it, oldest first.
-    pub fn unit(&self, input: Input<'_>, name: &Arc<str>, claims: &[ObjectRef]) -> ListenerUnit {
-        let (Some(address), Some(protocol)) = (self.address, self.protocol) else {
-            return ListenerUnit::default();
-        };
-        let mut unit = ListenerUnit::default();
-        let application = match protocol {
-            Protocol::Http => Application::Http,
+    /// What is spoken there, and where connections go of which nothing is told apart. `name`: that of the place; `claims`: who
+    /// claims it, oldest first.
+    pub fn application(
+        &self,
+        input: Input<'_>,
+        name: &str,
+        claims: &[ObjectRef],
+    ) -> Option<(Application, BTreeMap<Arc<str>, ClusterSource>)> {
+        let protocol = self.protocol?;
+        let (application, clusters) = match protocol {
+            Protocol::Http => (Application::Http, BTreeMap::new()),
             Protocol::Https | Protocol::Passthrough | Protocol::Tls => {
-                unit.hostnames = Some(self.hostnames().into());
-                Application::Tls
+                (Application::Tls, BTreeMap::new())
             }
             Protocol::Tcp | Protocol::Udp => {
                 let rules = self.listeners.first().and_then(|listener| {
@@ -97,19 +110,34 @@ impl Bind {
                 });
                 let rules = rules.unwrap_or_default();
                 let forwarding = rules.forwarding.clone();
-                unit.clusters = rules.clusters_of(&forwarding);
-                match protocol.transport() {
+                let clusters = rules.clusters_of(&forwarding);
+                let application = match protocol.transport() {
                     Transport::Tcp => Application::Tcp(forwarding),
                     Transport::Udp => Application::Udp(forwarding),
-                }
+                };
+                (application, clusters)
             }
         };
-        unit.listener = Some(Listener {
-            name: name.clone(),
-            address,
-            application,
-        });
-        unit
+        Some((application, clusters))
+    }
+
+    /// The listener as it is served at an address of its own. `claims`: who claims it, oldest first.
+    pub fn unit(&self, input: Input<'_>, name: &Arc<str>, claims: &[ObjectRef]) -> ListenerUnit {
+        let made = self.application(input, name, claims);
+        let (Some(address), Some((application, clusters))) = (self.address, made) else {
+            return ListenerUnit::default();
+        };
+        let is_by_name = application.spoken() == Spoken::Tls;
+        ListenerUnit {
+            hostnames: is_by_name.then(|| self.hostnames().into()),
+            listener: Some(Listener {
+                name: name.clone(),
+                address,
+                application,
+            }),
+            clusters,
+            problems: Vec::new(),
+        }
     }
 }
 
@@ -142,45 +170,4 @@ pub fn opaque_route<'a>(
         let hostname = head.and_then(|head| hostname_for(head, host));
         hostname.as_ref().map(hostname::rank)
     })
-}
-
-/// The address and port that the name of a listener says, and what carries it.
-fn address_of(name: &str) -> Option<(SocketAddr, Transport)> {
-    let (rest, transport) = name.strip_prefix("gw/")?.rsplit_once('/')?;
-    let transport = match transport {
-        "tcp" => Transport::Tcp,
-        "udp" => Transport::Udp,
-        _ => return None,
-    };
-    let (address, port) = rest.split_once('/')?;
-    let address: IpAddr = address.parse().ok()?;
-    Some((SocketAddr::new(address, port.parse().ok()?), transport))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::super::listener::bind_name;
-    use super::*;
-
-    #[test]
-    fn a_name_says_its_address() {
-        for (address, expected) in [
-            ("127.9.0.1:80", "gw/127.9.0.1/80/tcp"),
-            ("[2001:db8::1]:8443", "gw/2001:db8::1/8443/tcp"),
-            ("127.9.0.1:53", "gw/127.9.0.1/53/udp"),
-        ] {
-            let address: Option<SocketAddr> = address.parse().ok();
-            let transport = match expected.ends_with("udp") {
-                true => Transport::Udp,
-                false => Transport::Tcp,
-            };
-            let name = address.map(|it| bind_name(it.ip(), (it.port(), transport)));
-            assert_eq!(name.as_deref(), Some(expected));
-            assert!(Listener::is_name(expected));
-            assert_eq!(address_of(expected), address.map(|it| (it, transport)));
-        }
-        for other in ["http", "gw/", "gw/a/80/tcp", "gw/127.0.0.1/80/quic"] {
-            assert_eq!(address_of(other), None);
-        }
-    }
 }

@@ -1,8 +1,9 @@
 //! A listener as it is served, with what is wrong with it: data, whoever makes it.
 
+use std::fmt;
 use std::sync::Arc;
 
-use crate::model::{ClientCertificates, Host};
+use crate::model::{ClientCertificates, Host, Spoken};
 use crate::objects::gateway_api::RouteNamespaces;
 use crate::objects::{Field, FieldRef, Kind, NamespacedName, ObjectRef};
 
@@ -127,6 +128,15 @@ impl Protocol {
         matches!(self, Self::Https | Self::Tls)
     }
 
+    /// What its hosts have to know.
+    pub const fn spoken(self) -> Spoken {
+        match self {
+            Self::Http => Spoken::Http,
+            Self::Https | Self::Passthrough | Self::Tls => Spoken::Tls,
+            Self::Tcp | Self::Udp => Spoken::Opaque,
+        }
+    }
+
     /// Whether nothing tells its hosts apart: all of it goes to one route.
     pub const fn is_opaque(self) -> bool {
         matches!(self, Self::Tcp | Self::Udp)
@@ -138,6 +148,26 @@ impl Protocol {
             Self::Udp => Transport::Udp,
             _ => Transport::Tcp,
         }
+    }
+}
+
+impl Transport {
+    /// It by its name, as in the name of a place.
+    pub fn parse(name: &str) -> Option<Self> {
+        match name {
+            "tcp" => Some(Self::Tcp),
+            "udp" => Some(Self::Udp),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for Transport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Tcp => "tcp",
+            Self::Udp => "udp",
+        })
     }
 }
 

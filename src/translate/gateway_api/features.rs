@@ -1,5 +1,8 @@
 //! What a GatewayClass says that it supports: what is served, and nothing else.
 
+use super::effective::Transport;
+use super::options::GatewayOptions;
+
 /// The names of features, sorted.
 pub const FEATURES: [&str; 49] = [
     "BackendTLSPolicy",
@@ -53,6 +56,18 @@ pub const FEATURES: [&str; 49] = [
     "UDPRoute",
 ];
 
+/// Whether a feature is served as the operator has it: some need addresses for Gateways.
+pub fn is_served(feature: &str, options: &GatewayOptions) -> bool {
+    let has_addresses = !options.addresses.is_empty();
+    match feature {
+        "GatewayStaticAddresses" => has_addresses,
+        "GatewayPort8080" => {
+            has_addresses || options.ports.pod_port((8080, Transport::Tcp)).is_some()
+        }
+        _ => true,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
@@ -62,6 +77,19 @@ mod tests {
     #[test]
     fn names_are_sorted_as_the_api_server_wants_them() {
         assert!(FEATURES.is_sorted());
+    }
+
+    #[test]
+    fn what_needs_addresses_is_not_told_without_them() {
+        let with = GatewayOptions {
+            addresses: [crate::model::Cidr::new("192.0.2.0/28").unwrap()].into(),
+            ..GatewayOptions::default()
+        };
+        let without = GatewayOptions::default();
+        let missing = FEATURES.into_iter().filter(|it| !is_served(it, &without));
+        let missing: Vec<&str> = missing.collect();
+        assert_eq!(missing, ["GatewayPort8080", "GatewayStaticAddresses"]);
+        assert!(FEATURES.into_iter().all(|it| is_served(it, &with)));
     }
 
     /// What the README's table says is served is what a GatewayClass says is supported.

@@ -1,13 +1,14 @@
 //! What a Gateway comes to by itself: its addresses, and its listeners with what is wrong with each.
 //!
-//! Each Gateway has addresses of its own, and so never shares a port with another one: of two that name an address the one has it
+//! A Gateway has addresses of its own, and then shares no port with another one: of two that name an address the one has it
 //! that had it before, and else the older. An address that is given by the holder of the lease stands in the Gateway's status before anybody binds it.
+//! One that asks for none, where there are none to be given, is reached as Ingresses are ([`super::fleet`]).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
-use crate::model::{Claimable, Front};
-use crate::objects::gateway_api::{CONTROLLER, Gateway, RouteNamespaces};
+use crate::model::Claimable;
+use crate::objects::gateway_api::{CONTROLLER, Gateway, GatewayAddress, RouteNamespaces};
 use crate::objects::{Kind, NamespacedName, ObjectRef};
 use crate::translate::Input;
 
@@ -15,7 +16,9 @@ use super::conflicts;
 use super::effective::{EffectiveListener, Transport};
 use super::fault::Fault;
 use super::frontend::{Frontends, has_insecure_fallback};
-use super::listener::{OfGateway, bind_name, listeners};
+use super::listener::{OfGateway, listeners};
+use super::place::{Reach, claimed_listener};
+use super::ports::check_ports;
 use super::shown::{Shown, shown};
 
 /// What a Gateway comes to by itself. Nothing for one that is not ours.
@@ -25,8 +28,8 @@ pub struct EffectiveGateway {
     pub is_ours: bool,
     /// What is wrong with it as a whole, so that nothing of it is served.
     pub fault: Option<Fault>,
-    /// The addresses that are its own.
-    pub addresses: Box<[IpAddr]>,
+    /// How it is reached.
+    pub reach: Reach,
     /// Why it has not all addresses that it asks for.
     pub address_fault: Option<Fault>,
     /// How many addresses it is still to be given.
@@ -75,6 +78,9 @@ impl EffectiveGateway {
         if made.fault.is_none() {
             made.find_addresses(input, gateway);
         }
+        if made.reach == Reach::Fleet {
+            check_ports(input, &mut made.listeners);
+        }
         made
     }
 
@@ -100,21 +106,22 @@ impl EffectiveGateway {
         attached.count()
     }
 
-    /// The addresses and ports that it listens on, and the hostnames of its listeners there.
-    pub fn claims(&self) -> BTreeSet<Claimable> {
+    /// The addresses and ports that it listens on, and the hostnames of its listeners there. On a port that others share a listener
+    /// for every name has none by itself: those have the names that their routes say.
+    pub fn claims(&self, input: Input<'_>, name: &NamespacedName) -> BTreeSet<Claimable> {
         let mut claims = BTreeSet::new();
         for bind in self.binds.keys().copied() {
             if !self.at(bind).any(|it| it.fault.is_none()) {
                 continue;
             }
-            for address in &self.addresses {
-                let name = bind_name(*address, bind);
-                let front = Front::Listener(name.clone());
-                claims.insert(Claimable::Listener(name));
-                claims.extend(self.naming(bind).map(|listener| {
-                    let hostname = listener.hostname.clone();
-                    Claimable::Host(front.clone(), hostname)
-                }));
+            for place in self.reach.places(name, bind) {
+                let Some(front) = place.front(&input.options.gateway.ports) else {
+                    continue;
+                };
+                let hostnames = self.naming(bind).map(|listener| &listener.hostname);
+                let named = hostnames.filter(|hostname| !place.is_shared() || !hostname.is_any());
+                claims.extend(named.map(|it| Claimable::Host(front.clone(), it.clone())));
+                claims.extend(claimed_listener(&front));
             }
         }
         claims
@@ -134,7 +141,7 @@ impl EffectiveGateway {
     /// Whether everything of it that could be served is, at some address.
     pub fn is_programmed(&self) -> bool {
         self.fault.is_none()
-            && !self.addresses.is_empty()
+            && self.reach.is_somewhere()
             && self.address_fault.is_none()
             && self.own().iter().any(EffectiveListener::is_programmed)
     }
@@ -180,9 +187,9 @@ impl EffectiveGateway {
 
     fn find_addresses(&mut self, input: Input<'_>, gateway: &Gateway) {
         let name = &gateway.metadata.name;
-        if input.options.gateway.addresses.is_empty() {
-            let message = "no Gateway has an address here: start Isobath with --gateway-addresses";
-            self.address_fault = Some(Fault::new("AddressNotAssigned", message));
+        let asks_for = |it: &GatewayAddress| !it.value.is_empty();
+        if input.options.gateway.addresses.is_empty() && !gateway.addresses.iter().any(asks_for) {
+            self.reach = Reach::Fleet;
             return;
         }
         let mut addresses = Vec::new();
@@ -215,7 +222,9 @@ impl EffectiveGateway {
             self.address_fault = Some(Fault::new("AddressNotAssigned", message));
         }
         self.wanted_addresses = wanted;
-        self.addresses = addresses.into();
+        if !addresses.is_empty() {
+            self.reach = Reach::Addresses(addresses.into());
+        }
     }
 }
 
@@ -288,6 +297,11 @@ fn usable(input: Input<'_>, name: &NamespacedName, value: &str) -> Result<IpAddr
     let address: IpAddr = value
         .parse()
         .map_err(|_| format!("{value:?} is no address"))?;
+    if input.options.gateway.addresses.is_empty() {
+        return Err(format!(
+            "no Gateway has an address of its own here: start Isobath with --gateway-addresses, or leave {address} out of spec.addresses to be reached as Ingresses are"
+        ));
+    }
     if !input.options.gateway.has(address) {
         return Err(format!(
             "{address} is none of the addresses of --gateway-addresses"

@@ -1,14 +1,12 @@
 //! One listener of a Gateway, its own or one that a ListenerSet brings. What it asks for that is not served closes it, and says
 //! so.
 
-use std::sync::Arc;
-
 use crate::objects::gateway_api::{GROUP, Listener, RouteGroupKind, RouteNamespaces};
 use crate::objects::{Kind, ObjectRef};
 use crate::translate::Input;
 
 use super::certificates::certificates;
-use super::effective::{EffectiveListener, Protocol, Transport};
+use super::effective::{EffectiveListener, Protocol};
 use super::fault::{Fault, first_of};
 use super::frontend::{Frontend, Frontends};
 use super::hostname;
@@ -140,13 +138,4 @@ fn fault(listener: &Listener, protocol: Option<Protocol>) -> Option<Fault> {
         return Some(Fault::new("UnsupportedValue", message));
     }
     None
-}
-
-/// The name of the listener of the model for an address and a port.
-pub fn bind_name(address: std::net::IpAddr, (port, transport): (u16, Transport)) -> Arc<str> {
-    let transport = match transport {
-        Transport::Tcp => "tcp",
-        Transport::Udp => "udp",
-    };
-    format!("gw/{address}/{port}/{transport}").into()
 }

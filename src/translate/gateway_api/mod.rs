@@ -4,19 +4,20 @@
 //! | unit | reads | comes to |
 //! |---|---|---|
 //! | [`gateway`]: a Gateway | its class, Secrets, ConfigMaps, grants, who else names its addresses | its addresses and listeners, with what is wrong |
-//! | [`bind`]: an address and port | the Gateway that has the address | the listeners there, by their hostnames |
+//! | [`bind`]: a place ([`place`]) | the Gateway that has it | the listeners there, by their hostnames |
 //! | [`backend_tls`]: a policy | its ConfigMaps | how the Services that it is about are spoken to |
 //! | [`rules`]: a route | Services with their policies, grants | its routes and clusters, for each certificate that is shown to back ends |
 //! | [`parent`]: a Gateway or a ListenerSet | the Gateway | the listeners that it brings |
 //! | [`attachment`]: a route | its parents, labels of its namespace | the listeners that it is attached to, and for which names |
-//! | [`virtual_host`]: a host at an address and port | what is there, and the routes that are attached there for it or for a name that covers it | a virtual host |
+//! | [`virtual_host`]: a host at a place | what is there, and the routes that are attached there for it or for a name that covers it | a virtual host |
 //!
 //! A Gateway claims its addresses and ports and the hostnames of its listeners; a route claims the names that it has in common with
-//! each. How many routes are attached to a listener is counted by their claims.
+//! each. How many routes are attached to a listener is counted by their claims. A place is an address and port of a Gateway's own, or
+//! what a Gateway has at a port of the fleet, where others are as well ([`fleet`]).
 //!
 //! # Decided where the specification leaves it open
 //!
-//! - Each Gateway has addresses of its own ([`GatewayOptions::addresses`]). Of two that name one it is whose status has it, and else the older's.
+//! - A Gateway has addresses of its own ([`GatewayOptions::addresses`]), or is reached as Ingresses are. Of two that name an address it is whose status has it, and else the older's.
 //! - Two listeners of one Gateway that can't stand beside each other are both not served. One of a ListenerSet that comes too late
 //!   has nothing on the port.
 //! - A route of a ListenerSet that is not accepted has no matching parent.
@@ -33,8 +34,7 @@
 //!
 //! # Not built yet
 //!
-//! Gateways that share the fleet's addresses and ports or have a Service of their own; the Service that carries
-//! the labels of a Gateway's infrastructure.
+//! Gateways that have a Service of their own; the Service that carries the labels of a Gateway's infrastructure.
 
 mod ancestors;
 mod attachment;
@@ -50,6 +50,7 @@ mod duration;
 mod effective;
 mod fault;
 mod features;
+mod fleet;
 mod forwarded;
 mod frontend;
 mod gateway;
@@ -60,6 +61,8 @@ mod listener;
 mod matches;
 mod options;
 mod parent;
+mod place;
+mod ports;
 mod rules;
 mod shown;
 mod status;
@@ -78,15 +81,15 @@ use super::{HostUnit, Input, ListenerUnit};
 pub use attachment::Attachment;
 pub use backend_tls::{BackendTls, Policies};
 pub use bind::Bind;
-pub use effective::BoundListener;
+pub use effective::{BoundListener, Transport};
 pub use gateway::EffectiveGateway;
 pub use hostname::covers;
-pub use options::GatewayOptions;
+pub use options::{FleetPorts, GatewayOptions, PodPort};
 pub use parent::EffectiveParent;
 pub use rules::RouteRules;
 pub use shown::Shown;
 
-/// Gateways and their routes, at addresses of their own.
+/// Gateways and their routes.
 #[derive(Debug)]
 pub struct GatewayApiLanguage;
 
@@ -107,7 +110,7 @@ impl Language for GatewayApiLanguage {
 
     fn claims(&self, input: Input<'_>, object: &ObjectRef) -> BTreeSet<Claimable> {
         match object.kind {
-            Kind::Gateway => input.gateway(&object.name).claims(),
+            Kind::Gateway => input.gateway(&object.name).claims(input, &object.name),
             Kind::HttpRoute
             | Kind::GrpcRoute
             | Kind::TlsRoute
@@ -116,7 +119,7 @@ impl Language for GatewayApiLanguage {
                 let attachment = input.attachment(object);
                 match status::route_fault(input, object, &attachment) {
                     None => {
-                        let mut claims = attachment.claims();
+                        let mut claims = attachment.claims(input);
                         claims.extend(
                             input
                                 .route_rules(object, &Shown::default())
@@ -132,11 +135,17 @@ impl Language for GatewayApiLanguage {
     }
 
     fn listener(&self, input: Input<'_>, name: &Arc<str>, claims: &[ObjectRef]) -> ListenerUnit {
-        input.bind(name).unit(input, name, claims)
+        let of_fleet = fleet::listener(input, name, claims);
+        of_fleet.unwrap_or_else(|| input.bind(name).unit(input, name, claims))
     }
 
-    fn host(&self, input: Input<'_>, front: &Front, host: &Host, _: &[ObjectRef]) -> HostUnit {
-        virtual_host::host(input, front, host)
+    fn host(&self, input: Input<'_>, front: &Front, host: &Host, claims: &[ObjectRef]) -> HostUnit {
+        match front {
+            Front::Listener(name) if !FleetPorts::is_name(name) => {
+                virtual_host::host(input, (front, name), host)
+            }
+            _ => fleet::host(input, front, host, claims),
+        }
     }
 
     fn problems(&self, input: Input<'_>, object: &ObjectRef) -> Vec<Problem> {

@@ -1,12 +1,11 @@
 //! What routes may be attached to: a Gateway, or a ListenerSet of one.
 
-use std::net::IpAddr;
-
 use crate::objects::{Kind, NamespacedName, ObjectRef};
 use crate::translate::Input;
 
 use super::effective::EffectiveListener;
 use super::fault::Fault;
+use super::place::Reach;
 
 /// A parent with the listeners that it brings. What other parents of the Gateway bring is nothing to its routes.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
@@ -15,8 +14,8 @@ pub struct EffectiveParent {
     pub gateway: Option<NamespacedName>,
     /// Why none of its listeners is there.
     pub fault: Option<Fault>,
-    /// The addresses of the Gateway.
-    pub addresses: Box<[IpAddr]>,
+    /// How the Gateway is reached.
+    pub reach: Reach,
     /// Its listeners, as written.
     pub listeners: Box<[EffectiveListener]>,
 }
@@ -42,7 +41,7 @@ impl EffectiveParent {
         let mut made = Self {
             gateway: Some(name),
             fault: None,
-            addresses: gateway.addresses.clone(),
+            reach: gateway.reach.clone(),
             listeners: Box::default(),
         };
         if parent.kind == Kind::Gateway {

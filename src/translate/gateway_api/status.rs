@@ -15,9 +15,11 @@ use super::ancestors::{Ancestor, ancestors};
 use super::attachment::Attachment;
 use super::effective::{EffectiveListener, Protocol};
 use super::fault::Fault;
-use super::features::FEATURES;
+use super::features::{FEATURES, is_served};
+use super::fleet;
 use super::gateway::EffectiveGateway;
 use super::parent::EffectiveParent;
+use super::place::Reach;
 use super::shown::Shown;
 
 /// Conditions about one generation of an object.
@@ -73,20 +75,22 @@ pub fn of_class(input: Input<'_>, object: &ObjectRef) -> Option<WantedStatus> {
         Fault::new("InvalidParameters", message)
     });
     conditions.holds("Accepted", fault.as_ref(), "Its Gateways are served");
-    let features = FEATURES.iter().map(|name| Arc::from(*name));
+    let served = FEATURES.into_iter();
+    let served = served.filter(|name| is_served(name, &input.options.gateway));
+    let features = served.map(Arc::from);
     Some(WantedStatus {
         status: Status {
             conditions: conditions.sorted(),
             features: features.collect(),
             ..Status::default()
         },
-        wanted_addresses: 0,
+        ..WantedStatus::default()
     })
 }
 
 /// The status of a Gateway; `None` for one of another class.
 pub fn of_gateway(input: Input<'_>, object: &ObjectRef) -> Option<WantedStatus> {
-    let gateway = input.gateway(&object.name);
+    let gateway = fleet::gateway(input, &object.name);
     if !gateway.is_ours {
         return None;
     }
@@ -135,12 +139,12 @@ pub fn of_gateway(input: Input<'_>, object: &ObjectRef) -> Option<WantedStatus> 
     }
     let at = Place {
         is_accepted: gateway.fault.is_none(),
-        has_address: !gateway.addresses.is_empty(),
+        has_address: gateway.reach.is_somewhere(),
         generation,
     };
     let listeners = gateway.own().iter();
     let listeners = listeners.map(|it| of_listener(input, it, &at));
-    let addresses = gateway.addresses.iter();
+    let addresses = gateway.reach.addresses().iter();
     let addresses = addresses.map(|it| ("IPAddress".into(), it.to_string().into()));
     Some(WantedStatus {
         status: Status {
@@ -151,17 +155,18 @@ pub fn of_gateway(input: Input<'_>, object: &ObjectRef) -> Option<WantedStatus> 
             ..Status::default()
         },
         wanted_addresses: gateway.wanted_addresses,
+        has_fleet_addresses: gateway.reach == Reach::Fleet,
     })
 }
 
 /// The status of a ListenerSet; `None` for one whose Gateway is not ours.
 pub fn of_listener_set(input: Input<'_>, object: &ObjectRef) -> Option<WantedStatus> {
-    let parent = input.parent(object);
+    let parent = fleet::parent(input, object);
     parent.gateway.as_ref()?;
     let generation = input.reader.listener_set(&object.name)?.generation;
     let mut conditions = Conditions::of(generation);
     let (accepted, programmed) = match of_set(&parent) {
-        Ok((reason, message)) if parent.addresses.is_empty() => {
+        Ok((reason, message)) if !parent.reach.is_somewhere() => {
             let fault = Fault::new("Pending", "its Gateway has no address");
             (Ok((reason, message)), Some(fault))
         }
@@ -181,7 +186,7 @@ pub fn of_listener_set(input: Input<'_>, object: &ObjectRef) -> Option<WantedSta
     );
     let at = Place {
         is_accepted: true,
-        has_address: !parent.addresses.is_empty(),
+        has_address: parent.reach.is_somewhere(),
         generation,
     };
     let listeners = parent.listeners.iter();
@@ -192,7 +197,7 @@ pub fn of_listener_set(input: Input<'_>, object: &ObjectRef) -> Option<WantedSta
             listeners: listeners.collect(),
             ..Status::default()
         },
-        wanted_addresses: 0,
+        ..WantedStatus::default()
     })
 }
 
@@ -359,7 +364,7 @@ pub fn of_route(input: Input<'_>, object: &ObjectRef) -> Option<WantedStatus> {
             parents: parents.into(),
             ..Status::default()
         },
-        wanted_addresses: 0,
+        ..WantedStatus::default()
     })
 }
 
@@ -392,7 +397,7 @@ pub fn of_policy(input: Input<'_>, object: &ObjectRef) -> Option<WantedStatus> {
             parents: parents.collect(),
             ..Status::default()
         },
-        wanted_addresses: 0,
+        ..WantedStatus::default()
     })
 }
 
@@ -400,7 +405,7 @@ pub fn of_policy(input: Input<'_>, object: &ObjectRef) -> Option<WantedStatus> {
 pub fn problems(input: Input<'_>, object: &ObjectRef) -> Vec<Problem> {
     let faults: Vec<Fault> = match object.kind {
         Kind::Gateway => {
-            let gateway = input.gateway(&object.name);
+            let gateway = fleet::gateway(input, &object.name);
             let own = [
                 &gateway.fault,
                 &gateway.address_fault,
@@ -416,7 +421,7 @@ pub fn problems(input: Input<'_>, object: &ObjectRef) -> Vec<Problem> {
             own.filter(is_told).chain(of_listeners).collect()
         }
         Kind::ListenerSet => {
-            let parent = input.parent(object);
+            let parent = fleet::parent(input, object);
             let own = parent.fault.iter().cloned();
             own.chain(of_listeners(&parent.listeners)).collect()
         }

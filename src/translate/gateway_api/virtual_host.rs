@@ -18,7 +18,7 @@ use crate::translate::{HostUnit, HttpsHost, Input, budget, httpproxy, reason};
 use super::attachment::hostname_for;
 use super::effective::{BoundListener, Protocol};
 use super::shown::Shown;
-use super::{forwarded, hostname};
+use super::{forwarded, hostname, place};
 
 /// A route with its rank.
 struct Entry {
@@ -41,11 +41,8 @@ impl Ranked for Entry {
     }
 }
 
-/// A host on the listener of a front.
-pub fn host(input: Input<'_>, front: &Front, host: &Host) -> HostUnit {
-    let Front::Listener(name) = front else {
-        return HostUnit::default();
-    };
+/// A host at a place, whose hosts are on a front.
+pub fn host(input: Input<'_>, (front, name): (&Front, &Arc<str>), host: &Host) -> HostUnit {
     let mut unit = HostUnit {
         any_depth: true,
         ..HostUnit::default()
@@ -68,7 +65,7 @@ pub fn host(input: Input<'_>, front: &Front, host: &Host) -> HostUnit {
         forwarded::forward(input, (front, name), listener, host, &mut unit);
         return unit;
     }
-    let Some(routes) = routes(input, name, listener, host, &mut unit) else {
+    let Some(routes) = routes(input, (front, name), listener, host, &mut unit) else {
         return unit;
     };
     let virtual_host = virtual_host(host.clone(), routes);
@@ -132,12 +129,11 @@ fn https(input: Input<'_>, listener: &BoundListener, virtual_host: VirtualHost) 
 /// The routes that are attached to the listener for a host; `None` where none of them names it, and neither does the listener.
 fn routes(
     input: Input<'_>,
-    name: &Arc<str>,
+    (front, name): (&Front, &Arc<str>),
     listener: &BoundListener,
     host: &Host,
     unit: &mut HostUnit,
 ) -> Option<Vec<Route>> {
-    let front = Front::Listener(name.clone());
     let mut seen = BTreeSet::new();
     let mut entries = Vec::new();
     let mut own: Vec<ObjectRef> = Vec::new();
@@ -145,7 +141,7 @@ fn routes(
     // Nothing is attached for more than the listener is for.
     let covering = hostname::covering(host).into_iter();
     for covering in covering.take_while(|it| hostname::covers(&listener.hostname, it)) {
-        for route in input.reader.claimants(&front, &covering) {
+        for route in input.reader.claimants(front, &covering) {
             let is_route = matches!(route.kind, Kind::HttpRoute | Kind::GrpcRoute);
             if !is_route || !seen.insert(route.clone()) {
                 continue;
@@ -165,7 +161,7 @@ fn routes(
                 copied = copied.saturating_add(rules.cost);
                 if copied > allowance {
                     tell_left_out(host, &own, &mut unit.problems);
-                    return Some(finish(input, listener, entries, unit));
+                    return Some(finish(input, (name, listener), entries, unit));
                 }
             }
             add(input, (&route, &listener.shown), host, &mut entries);
@@ -174,7 +170,7 @@ fn routes(
             return None;
         }
     }
-    Some(finish(input, listener, entries, unit))
+    Some(finish(input, (name, listener), entries, unit))
 }
 
 fn tell_left_out(host: &Host, own: &[ObjectRef], problems: &mut Vec<Problem>) {
@@ -216,14 +212,17 @@ fn add(
 
 fn finish(
     input: Input<'_>,
-    listener: &BoundListener,
+    (name, listener): (&str, &BoundListener),
     mut entries: Vec<Entry>,
     unit: &mut HostUnit,
 ) -> Vec<Route> {
     gateway_api(&mut entries);
+    // Where clients reach the fleet's HTTPS, as the operator says; at an address of its own the listener's port is what they use.
+    let is_shared = place::Place::parse(name).is_some_and(|place| place.is_shared());
+    let https_port = input.options.https_port.filter(|_| is_shared);
     let routes: Vec<Route> = entries
         .into_iter()
-        .map(|entry| on_listener(entry.route, listener))
+        .map(|entry| on_listener(entry.route, listener, https_port))
         .collect();
     let objects: BTreeSet<&ObjectRef> = routes.iter().map(|it| &it.source.object).collect();
     for object in objects {
@@ -239,7 +238,7 @@ fn finish(
 
 /// A redirect without a port leads to that of its scheme, or where it names none to the listener's. What a scheme has by itself is
 /// left out.
-fn on_listener(mut route: Route, listener: &BoundListener) -> Route {
+fn on_listener(mut route: Route, listener: &BoundListener, https_port: Option<u16>) -> Route {
     let RouteAction::Redirect(redirect) = &mut route.action else {
         return route;
     };
@@ -253,6 +252,7 @@ fn on_listener(mut route: Route, listener: &BoundListener) -> Route {
     };
     let scheme = redirect.scheme.unwrap_or(own);
     let port = redirect.port.unwrap_or(match redirect.scheme {
+        Some("https") => https_port.unwrap_or(443),
         Some(scheme) => usual(scheme),
         None => listener.port,
     });

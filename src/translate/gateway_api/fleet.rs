@@ -1,0 +1,264 @@
+//! The fleet's own ports, which Gateways share with each other and with Ingresses.
+//!
+//! Which port outside is which port of the pod, the operator says ([`super::FleetPorts`]). The two where Ingresses are have their hosts on
+//! [`Front::Fleet`], each other one on a front of its own.
+//!
+//! - **A host belongs to one Gateway on each port**: to that through which its oldest claim comes. Claims are a route's, for the
+//!   names that it has in common with a listener, and a Gateway's, for the hostname of a listener. What other Gateways have for the
+//!   host is not served, and who asks for it is told. Of a route that claims a host through several the first of its parents counts.
+//! - **Within a Gateway** listeners are isolated from each other as at an address of its own: routes of other Gateways are never
+//!   looked at, not even for the names of a wildcard above.
+//! - A listener for every name claims none: else the first Gateway without a hostname would have the port for itself. By TLS it is
+//!   there for the names that its routes say, and a request for another one on such a connection is misdirected (421).
+//! - Which language a host is in, [`crate::translate::Languages`] has decided before anything here is asked.
+//! - **A port where no Ingress is** speaks what the oldest Gateway there speaks; those that speak something else are told.
+
+use std::sync::Arc;
+
+use crate::model::{Front, Host, Listener, Spoken};
+use crate::objects::{Kind, NamespacedName, ObjectRef, Problem};
+use crate::translate::{HostUnit, Input, ListenerUnit, condition};
+
+use super::effective::{EffectiveListener, Protocol, Transport};
+use super::fault::Fault;
+use super::gateway::EffectiveGateway;
+use super::options::{PodPort, listener_port};
+use super::parent::EffectiveParent;
+use super::place::{Place, Reach};
+use super::virtual_host;
+
+/// A host on a front of the fleet.
+pub fn host(input: Input<'_>, front: &Front, host: &Host, claims: &[ObjectRef]) -> HostUnit {
+    let mut unit = HostUnit {
+        any_depth: true,
+        ..HostUnit::default()
+    };
+    for (port, pod) in input.options.gateway.ports.on(front) {
+        let Some(holder) = tell_holder(input, (port, host), claims, &mut unit.problems) else {
+            continue;
+        };
+        let place = Place::Fleet(holder, port).name();
+        let part = virtual_host::host(input, (front, &place), host);
+        let spoken = match (pod, front) {
+            (PodPort::Http, _) => Some(Spoken::Http),
+            (PodPort::Https, _) => Some(Spoken::Tls),
+            (PodPort::Other(_), Front::Listener(name)) => input.reader.spoken(name),
+            (PodPort::Other(_), Front::Fleet) => None,
+        };
+        add(&mut unit, spoken, part);
+    }
+    unit
+}
+
+/// Adds what a host is at one port, as far as that is what is spoken there. What is in clear is nothing to a port for TLS, and the
+/// other way round.
+fn add(unit: &mut HostUnit, spoken: Option<Spoken>, part: HostUnit) {
+    let is_served = match spoken {
+        Some(Spoken::Http) => part.http.is_some(),
+        Some(Spoken::Tls) => part.https.is_some() || part.is_forwarded(),
+        _ => false,
+    };
+    match spoken {
+        Some(Spoken::Http) => unit.http = part.http,
+        Some(Spoken::Tls) => {
+            unit.https = part.https;
+            unit.passthrough = part.passthrough;
+            unit.tcp = part.tcp;
+            unit.is_closed = part.is_closed;
+        }
+        _ => {}
+    }
+    if is_served {
+        unit.clusters.extend(part.clusters);
+    }
+    unit.reached.extend(part.reached);
+    unit.problems.extend(part.problems);
+}
+
+/// The Gateway that has a host at a port; who claims it through another one is told.
+fn tell_holder(
+    input: Input<'_>,
+    (port, host): ((u16, Transport), &Host),
+    claims: &[ObjectRef],
+    problems: &mut Vec<Problem>,
+) -> Option<NamespacedName> {
+    let mut holder = None;
+    for claim in claims {
+        let through = through(input, claim, port, host);
+        let holder = match &holder {
+            None => match through.into_iter().next() {
+                None => continue,
+                Some(first) => {
+                    holder = Some(first);
+                    continue;
+                }
+            },
+            Some(holder) => holder,
+        };
+        if !through.is_empty() && !through.contains(holder) {
+            let message = format!(
+                "host {host} on port {} belongs to Gateway {holder}, through which it was named first: nothing that this object says of it there is served",
+                port.0
+            );
+            problems.push(condition::host_conflict(claim, message));
+        }
+    }
+    holder
+}
+
+/// The Gateway that has a host at a port.
+fn holder(
+    input: Input<'_>,
+    port: (u16, Transport),
+    host: &Host,
+    claims: &[ObjectRef],
+) -> Option<NamespacedName> {
+    let mut claims = claims.iter();
+    claims.find_map(|claim| through(input, claim, port, host).into_iter().next())
+}
+
+/// The Gateways through which an object claims a host at a port, as the object names them.
+fn through(
+    input: Input<'_>,
+    claim: &ObjectRef,
+    port: (u16, Transport),
+    host: &Host,
+) -> Vec<NamespacedName> {
+    let place = |gateway: &NamespacedName| Place::Fleet(gateway.clone(), port).name();
+    match claim.kind {
+        Kind::Gateway => {
+            let hostname = input.hostname_of(&place(&claim.name), host);
+            let has = hostname.as_ref().as_ref() == Some(host);
+            has.then(|| claim.name.clone()).into_iter().collect()
+        }
+        Kind::HttpRoute | Kind::GrpcRoute | Kind::TlsRoute => {
+            let attachment = input.attachment(claim);
+            let parents = attachment.parents.iter();
+            let listeners = parents.flat_map(|parent| &parent.listeners);
+            let has = listeners.filter(|it| {
+                it.hosts.contains(host) && it.binds.contains(&place(&it.gateway.name))
+            });
+            has.map(|it| it.gateway.name.clone()).collect()
+        }
+        _ => Vec::new(),
+    }
+}
+
+/// The listener at a port of the fleet where no Ingress is. `claims`: who claims it, oldest first.
+pub fn listener(input: Input<'_>, name: &Arc<str>, claims: &[ObjectRef]) -> Option<ListenerUnit> {
+    let port = listener_port(name)?;
+    let pod = input.options.gateway.ports.pod_port(port);
+    let Some(PodPort::Other(address)) = pod else {
+        return Some(ListenerUnit::default());
+    };
+    let place = owner_of(claims).map(|gateway| Place::Fleet(gateway.clone(), port).name());
+    let made = place.and_then(|place| input.bind(&place).application(input, &place, claims));
+    let Some((application, clusters)) = made else {
+        return Some(ListenerUnit::default());
+    };
+    Some(ListenerUnit {
+        listener: Some(Listener {
+            name: name.clone(),
+            address,
+            application,
+        }),
+        hostnames: None,
+        clusters,
+        problems: Vec::new(),
+    })
+}
+
+/// The Gateway that says what is spoken on a port.
+fn owner_of(claims: &[ObjectRef]) -> Option<&NamespacedName> {
+    let mut gateways = claims.iter().filter(|claim| claim.kind == Kind::Gateway);
+    gateways.next().map(|gateway| &gateway.name)
+}
+
+/// A Gateway as it is once whoever shares its ports has been asked: some listeners are not served, as another one has the port, or
+/// the one host that they are for.
+pub fn gateway(input: Input<'_>, name: &NamespacedName) -> Arc<EffectiveGateway> {
+    let gateway = input.gateway(name);
+    match gateway.reach {
+        Reach::Fleet => Arc::new(EffectiveGateway {
+            listeners: settled(input, name, &gateway.listeners),
+            ..EffectiveGateway::clone(&gateway)
+        }),
+        Reach::Nowhere | Reach::Addresses(_) => gateway,
+    }
+}
+
+/// The same of what a ListenerSet, or a Gateway, brings.
+pub fn parent(input: Input<'_>, object: &ObjectRef) -> Arc<EffectiveParent> {
+    let parent = input.parent(object);
+    match (&parent.reach, &parent.gateway) {
+        (Reach::Fleet, Some(gateway)) => Arc::new(EffectiveParent {
+            listeners: settled(input, gateway, &parent.listeners),
+            ..EffectiveParent::clone(&parent)
+        }),
+        _ => parent,
+    }
+}
+
+fn settled(
+    input: Input<'_>,
+    gateway: &NamespacedName,
+    listeners: &[EffectiveListener],
+) -> Box<[EffectiveListener]> {
+    let mut all: Box<[EffectiveListener]> = listeners.into();
+    for listener in all.iter_mut().filter(|it| it.fault.is_none()) {
+        if let Some(fault) = conflict(input, gateway, listener) {
+            listener.fault = Some(fault);
+            listener.is_conflicted = true;
+        }
+    }
+    all
+}
+
+fn conflict(
+    input: Input<'_>,
+    gateway: &NamespacedName,
+    listener: &EffectiveListener,
+) -> Option<Fault> {
+    let protocol = listener.protocol?;
+    let port = (listener.port, protocol.transport());
+    let front = input.options.gateway.ports.front(port)?;
+    if let Front::Listener(name) = &front {
+        let claims = input.reader.claimants_of_listener(name);
+        let owner = owner_of(&claims).filter(|owner| *owner != gateway);
+        if let Some(owner) = owner {
+            let place = Place::Fleet(owner.clone(), port).name();
+            let spoken = input.bind(&place).protocol.map(Protocol::spoken);
+            if spoken != Some(protocol.spoken()) || protocol.is_opaque() {
+                let reason = match spoken {
+                    Some(Spoken::Opaque) if protocol.is_opaque() => "HostnameConflict",
+                    _ => "ProtocolConflict",
+                };
+                let message = format!(
+                    "port {} is that of Gateway {owner}, which was there before it: choose another port of --envoy-ports",
+                    listener.port
+                );
+                return Some(Fault::new(reason, message));
+            }
+        }
+    }
+    if protocol.is_opaque() || listener.hostname.is_wildcard() {
+        return None;
+    }
+    let claims = input.reader.claimants(&front, &listener.hostname);
+    let message = |winner: &dyn std::fmt::Display| {
+        let message = format!(
+            "host {} on port {} belongs to {winner}, which named it first",
+            listener.hostname, listener.port
+        );
+        Fault::new("HostnameConflict", message)
+    };
+    match claims.first() {
+        Some(first) if matches!(first.kind, Kind::Ingress | Kind::HttpProxy) => {
+            Some(message(first))
+        }
+        _ => {
+            let holder = holder(input, port, &listener.hostname, &claims)?;
+            (holder != *gateway).then(|| message(&format!("Gateway {holder}")))
+        }
+    }
+}

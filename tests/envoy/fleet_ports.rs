@@ -1,0 +1,255 @@
+//! Gateways and Ingresses on the same ports of a real Envoy: each request belongs to whoever has its host.
+
+use isobath::build::{Builder, Config};
+use isobath::objects::*;
+use isobath::translate::Options;
+use isobath::xds::ResourceType;
+use serde_json::{Value, json};
+
+use crate::ads::Resources;
+use crate::backend;
+use crate::client::{exchange, plain, request, tls};
+use crate::eventually::eventually;
+use crate::fixture::{certificate, config};
+use crate::gateways::{object, secret, slice};
+use crate::proxy::{Proxy, envoy};
+
+struct Plane(Builder);
+
+impl Plane {
+    /// The class, a Secret `cert`, and a Service `a` with an endpoint.
+    async fn new() -> Self {
+        let mut settings = Config::of_manifests(Options::default());
+        settings.listeners = config();
+        let mut plane = Self(Builder::new(settings));
+        let class = json!({"controllerName": "isobath.dev/gateway-controller"});
+        plane.apply(object(Kind::GatewayClass, "isobath", &class));
+        let made = certificate("default/cert", &["*.org"]);
+        plane.apply(secret("cert", made.chain, made.key));
+        let ports = json!({"ports": [{"port": 80}]});
+        plane.apply(object(Kind::Service, "a", &ports));
+        plane.apply(slice("a", backend::start("a").await));
+        plane
+    }
+
+    fn apply(&mut self, object: Object) {
+        self.0.apply(Event::Apply(object));
+    }
+
+    fn delete(&mut self, kind: Kind, name: &str) {
+        let name = NamespacedName::new("default", name);
+        self.0.apply(Event::Delete(ObjectRef { kind, name }));
+    }
+
+    /// A Gateway of that name, with listeners by TLS and in clear for each hostname; the blank one is for all names.
+    fn gateway(&mut self, name: &str, hostnames: &[&str]) {
+        let of = |at: usize, hostname: &str, (protocol, port): (&str, u16)| {
+            let mut listener = json!({
+                "name": format!("{}-{at}", protocol.to_ascii_lowercase()),
+                "port": port, "protocol": protocol,
+            });
+            if !hostname.is_empty() {
+                listener["hostname"] = json!(hostname);
+            }
+            if protocol == "HTTPS" {
+                listener["tls"] = json!({"certificateRefs": [{"name": "cert"}]});
+            }
+            listener
+        };
+        let all = hostnames.iter().enumerate();
+        let listeners: Vec<Value> = all
+            .flat_map(|(at, it)| [("HTTPS", 443), ("HTTP", 80)].map(|of_port| of(at, it, of_port)))
+            .collect();
+        let spec = json!({"gatewayClassName": "isobath", "listeners": listeners});
+        self.apply(object(Kind::Gateway, name, &spec));
+    }
+
+    fn route(&mut self, name: &str, gateway: &str, hostnames: &[&str], path: &str) {
+        let spec = json!({
+            "parentRefs": [{"name": gateway}],
+            "hostnames": hostnames,
+            "rules": [{"matches": [{"path": {"value": path}}], "backendRefs": [{"name": "a", "port": 80}]}],
+        });
+        self.apply(object(Kind::HttpRoute, name, &spec));
+    }
+
+    fn ingress(&mut self, name: &str, host: &str, path: &str, has_tls: bool) {
+        let backend = json!({"service": {"name": "a", "port": {"number": 80}}});
+        let paths = json!([{"path": path, "pathType": "Prefix", "backend": backend}]);
+        let tls = json!([{"hosts": [host], "secretName": "cert"}]);
+        let spec = json!({
+            "rules": [{"host": host, "http": {"paths": paths}}],
+            "tls": if has_tls { tls } else { json!([]) },
+        });
+        self.apply(object(Kind::Ingress, name, &spec));
+    }
+
+    fn resources(&mut self) -> Resources {
+        self.0.build();
+        let mut all = Resources::new();
+        for of in ResourceType::ALL {
+            for (name, resource) in self.0.snapshot().resources(of) {
+                all.insert((of, name.to_string()), resource.bytes());
+            }
+        }
+        all
+    }
+}
+
+/// The status of a request for a host, on a connection for a name where one is said; none where that is refused.
+async fn ask(proxy: &Proxy, name: Option<&str>, host: &str, path: &str) -> Option<u16> {
+    let asked = request("GET", host, path, &[]);
+    let Some(name) = name else {
+        return Some(plain(proxy.http, &asked).await.status);
+    };
+    let mut stream = tls(proxy.https, Some(name), "http/1.1").await.ok()?;
+    Some(exchange(&mut stream, &asked).await.status)
+}
+
+type Row = (
+    Option<&'static str>,
+    &'static str,
+    &'static str,
+    Option<u16>,
+);
+
+async fn check(proxy: &Proxy, what: &str, rows: &[Row]) {
+    for (name, host, path, expected) in rows {
+        let what = format!("{what}: {host}{path} on a connection for {name:?}");
+        eventually(&what, async || match ask(proxy, *name, host, path).await {
+            got if got == *expected => Ok(()),
+            got => Err(format!("{got:?}")),
+        })
+        .await;
+    }
+}
+
+/// Hosts of an Ingress and of two Gateways, exact ones below wildcards of any depth and below every name. None answers for
+/// another's: not in clear, not by TLS, and not over a connection for another one.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_host_is_that_of_one_family_on_a_shared_port() {
+    let Some(envoy) = envoy() else { return };
+    let mut plane = Plane::new().await;
+    plane.ingress("deep", "ingress.deep.org", "/ingress", true);
+    plane.gateway("one", &["*.org", ""]);
+    plane.gateway("two", &["", "through.deep.org"]);
+    plane.route("wide", "one", &["*.org"], "/wide");
+    plane.route("two", "two", &["two.deep.org"], "/two");
+    let proxy = Proxy::start(&envoy, plane.resources()).await;
+    let of_three: &[Row] = &[
+        (None, "x.org", "/wide", Some(200)),
+        (None, "a.b.c.org", "/wide", Some(200)),
+        (None, "ingress.deep.org", "/ingress", Some(200)),
+        (None, "ingress.deep.org", "/wide", Some(404)),
+        (None, "two.deep.org", "/two", Some(200)),
+        (None, "two.deep.org", "/wide", Some(404)),
+        (None, "unknown.test", "/wide", Some(404)),
+        (Some("x.org"), "x.org", "/wide", Some(200)),
+        (Some("a.b.c.org"), "a.b.c.org", "/wide", Some(200)),
+        (
+            Some("ingress.deep.org"),
+            "ingress.deep.org",
+            "/ingress",
+            Some(200),
+        ),
+        (Some("two.deep.org"), "two.deep.org", "/two", Some(200)),
+        (Some("two.deep.org"), "two.deep.org", "/wide", Some(404)),
+        // Over connections for others.
+        (Some("x.org"), "ingress.deep.org", "/wide", Some(421)),
+        (Some("x.org"), "two.deep.org", "/wide", Some(421)),
+        (Some("x.org"), "unknown.test", "/wide", Some(421)),
+        (Some("ingress.deep.org"), "x.org", "/ingress", Some(421)),
+        (
+            Some("two.deep.org"),
+            "ingress.deep.org",
+            "/ingress",
+            Some(421),
+        ),
+        (Some("unknown.test"), "unknown.test", "/wide", None),
+    ];
+    check(&proxy, "three", of_three).await;
+
+    // Every name is somebody's now: what is another's is none the less not his.
+    plane.route("every", "two", &[], "/");
+    let all = plane.resources();
+    proxy.replace(|now| *now = all);
+    let rows: &[Row] = &[
+        (None, "unknown.test", "/x", Some(200)),
+        (Some("unknown.test"), "unknown.test", "/x", Some(200)),
+        (Some("unknown.test"), "ingress.deep.org", "/x", Some(421)),
+        (Some("unknown.test"), "two.deep.org", "/two", Some(200)),
+        (Some("unknown.test"), "x.org", "/wide", Some(421)),
+        (Some("x.org"), "unknown.test", "/wide", Some(421)),
+        // Its own name, and what covers it of its own Gateway.
+        (None, "two.deep.org", "/wide", Some(200)),
+        (None, "ingress.deep.org", "/wide", Some(404)),
+        (
+            Some("ingress.deep.org"),
+            "ingress.deep.org",
+            "/wide",
+            Some(404),
+        ),
+    ];
+    check(&proxy, "every name", rows).await;
+
+    // The next owner takes over, and gives it back.
+    plane.delete(Kind::Ingress, "deep");
+    let all = plane.resources();
+    proxy.replace(|now| *now = all);
+    let rows: &[Row] = &[
+        (None, "ingress.deep.org", "/wide", Some(200)),
+        (Some("x.org"), "ingress.deep.org", "/wide", Some(200)),
+        (
+            Some("ingress.deep.org"),
+            "ingress.deep.org",
+            "/wide",
+            Some(200),
+        ),
+        (Some("unknown.test"), "ingress.deep.org", "/wide", Some(421)),
+    ];
+    check(&proxy, "without the Ingress", rows).await;
+    plane.ingress("deep", "ingress.deep.org", "/ingress", true);
+    plane.delete(Kind::HttpRoute, "every");
+    let all = plane.resources();
+    proxy.replace(|now| *now = all);
+    check(&proxy, "three again", of_three).await;
+    assert_eq!(proxy.refusals(), Vec::<String>::new());
+}
+
+/// A name whose connections are passed through is nobody's who ends TLS for a wildcard above it.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_passed_through_is_misdirected_elsewhere() {
+    let Some(envoy) = envoy() else { return };
+    let mut plane = Plane::new().await;
+    plane.gateway("one", &["*.org"]);
+    plane.route("wide", "one", &[], "/");
+    let through = json!({
+        "name": "through", "port": 443, "protocol": "TLS", "hostname": "through.deep.org",
+        "tls": {"mode": "Passthrough"},
+    });
+    let spec = json!({"gatewayClassName": "isobath", "listeners": [through]});
+    plane.apply(object(Kind::Gateway, "two", &spec));
+    let spec = json!({
+        "parentRefs": [{"name": "two"}], "hostnames": ["through.deep.org"],
+        "rules": [{"backendRefs": [{"name": "a", "port": 80}]}],
+    });
+    plane.apply(object(Kind::TlsRoute, "through", &spec));
+    let proxy = Proxy::start(&envoy, plane.resources()).await;
+    let rows: &[Row] = &[
+        (Some("x.deep.org"), "x.deep.org", "/", Some(200)),
+        (Some("x.deep.org"), "through.deep.org", "/", Some(421)),
+        // Its back end speaks no TLS.
+        (Some("through.deep.org"), "through.deep.org", "/", None),
+    ];
+    check(&proxy, "passed through", rows).await;
+    plane.delete(Kind::TlsRoute, "through");
+    let all = plane.resources();
+    proxy.replace(|now| *now = all);
+    let rows: &[Row] = &[
+        // The listener keeps its name, and has nothing for it.
+        (Some("x.deep.org"), "through.deep.org", "/", Some(421)),
+        (Some("through.deep.org"), "through.deep.org", "/", None),
+    ];
+    check(&proxy, "without its route", rows).await;
+    assert_eq!(proxy.refusals(), Vec::<String>::new());
+}
