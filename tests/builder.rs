@@ -9,6 +9,8 @@ mod gates;
 mod languages;
 #[path = "support/objects.rs"]
 mod objects;
+#[path = "builder/policies.rs"]
+mod policies;
 #[path = "support/rehearsed.rs"]
 mod rehearsed;
 #[path = "builder/trust.rs"]
@@ -20,11 +22,18 @@ use std::sync::Arc;
 use gates::{GATE, Gates};
 use isobath::build::{Builder, Config};
 use isobath::model::Cidr;
-use isobath::objects::{Event, Kind, Object, ObjectRef, decode};
-use isobath::translate::{FleetPorts, GatewayOptions, HostOwnership, Options, PodPort, Transport};
+use isobath::objects::http_proxy::{
+    AuthorizationServer, ExtensionServiceReference, HeaderValue, HeadersPolicy,
+};
+use isobath::objects::{Event, Kind, NamespacedName, Object, ObjectRef, decode};
+use isobath::translate::{
+    FleetPorts, GatewayOptions, HeaderPolicies, HostOwnership, HttpProxyOptions, Options, PodPort,
+    RateLimitService, Transport,
+};
 use isobath::xds::{ResourceType, Snapshot};
 use objects::{
-    HOSTS, NAMESPACES, SECRETS, SERVICES, cases, history_of, metadata, replay, secret, take_in,
+    HOSTS, NAMESPACES, SECRETS, SERVICES, cases, history_of, history_of_gateways,
+    history_of_proxies, metadata, replay, secret, take_in,
 };
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -49,6 +58,44 @@ fn with_gateways(have_addresses: bool) -> Options {
         },
         ..Options::default()
     }
+}
+
+/// What an operator may say of HTTPProxies: nothing, or whom to ask, who counts, and what is done to headers.
+fn operator() -> impl Strategy<Value = Arc<HttpProxyOptions>> {
+    let name = |name: &str| NamespacedName::new(NAMESPACES[1], name);
+    let header = HeaderValue {
+        name: "x-a".into(),
+        value: "%REQ(x-b)% of %CONTOUR_SERVICE_NAME%".into(),
+    };
+    let everything = HttpProxyOptions {
+        fallback_certificate: Some(name(SECRETS[0])),
+        headers: HeaderPolicies {
+            requests: HeadersPolicy {
+                set: [header].into(),
+                remove: ["x-b".into()].into(),
+            },
+            apply_to_ingress: true,
+            ..HeaderPolicies::default()
+        },
+        global_authorization: Some(AuthorizationServer {
+            extension_ref: ExtensionServiceReference {
+                namespace: NAMESPACES[1].into(),
+                name: "authz".into(),
+                ..ExtensionServiceReference::default()
+            },
+            ..AuthorizationServer::default()
+        }),
+        rate_limit_service: Some(RateLimitService {
+            extension: name("limits"),
+            domain: "all".into(),
+            fail_open: false,
+            enable_x_ratelimit_headers: true,
+            enable_resource_exhausted_code: false,
+            default_policy: None,
+        }),
+        ..HttpProxyOptions::default()
+    };
+    select(vec![Arc::default(), Arc::new(everything)])
 }
 
 fn builder(options: Options) -> Builder {
@@ -127,7 +174,11 @@ fn history() -> impl Strategy<Value = Vec<(Event, bool)>> {
         2 => gate(),
         1 => config_map(),
     ];
-    history_of(object.boxed())
+    prop_oneof![
+        2 => history_of(object.boxed()),
+        1 => history_of_proxies(),
+        1 => history_of_gateways(),
+    ]
 }
 
 fn dump(snapshot: &Snapshot) -> Vec<(ResourceType, Arc<str>, Arc<str>, bytes::Bytes)> {
@@ -216,10 +267,11 @@ proptest! {
         shuffle in any::<prop::sample::Index>(),
         allow_external_names in any::<bool>(),
         host_ownership in select(&[HostOwnership::Shared, HostOwnership::Namespace][..]),
+        http_proxy in operator(),
         have_addresses in any::<bool>(),
     ) {
         let gateways = with_gateways(have_addresses);
-        let options = Options { allow_external_names, host_ownership, ..gateways };
+        let options = Options { allow_external_names, host_ownership, http_proxy, ..gateways };
         check(&history, shuffle, &options)?;
     }
 }
@@ -251,9 +303,11 @@ proptest! {
     fn no_unit_is_made_for_nothing(
         history in history(),
         host_ownership in select(&[HostOwnership::Shared, HostOwnership::Namespace][..]),
+        http_proxy in operator(),
         have_addresses in any::<bool>(),
     ) {
-        let options = Options { host_ownership, ..with_gateways(have_addresses) };
+        let gateways = with_gateways(have_addresses);
+        let options = Options { host_ownership, http_proxy, allow_external_names: true, ..gateways };
         let mut builder = builder(options).with_audit();
         for event in one_by_one(history) {
             builder.apply(event.clone());

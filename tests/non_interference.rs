@@ -1,9 +1,13 @@
 //! One tenant can't touch another: whatever is added in one namespace, the units of another come out the same,
 //! but for the hosts that both name, where the stated rules decide: `tests/soak/tenants.rs` holds those to them.
 //! Where hosts belong to namespaces, also these come out the same.
+//!
+//! Here units of Ingresses; `non_interference/languages.rs` has all languages, through to the bytes.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
+#[path = "non_interference/languages.rs"]
+mod languages;
 #[path = "support/objects.rs"]
 mod objects;
 

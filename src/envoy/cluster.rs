@@ -23,7 +23,7 @@ use super::endpoint::{lb_endpoint, socket_endpoint};
 use super::health_check::{health_check, outlier_detection};
 use super::listener::BUFFER_LIMIT;
 use super::load_balancing::load_balancing;
-use super::upstream_transport::{is_tls, secrets, transport_socket};
+use super::upstream_transport::{secrets, transport_socket};
 use crate::model::{
     self, CircuitBreakers, Cluster, ClusterSettings, Discovery, RetryBudget, ServerName,
     SocketPath, UpstreamProtocol,
@@ -249,7 +249,7 @@ fn protocol_options(settings: &ClusterSettings) -> HashMap<String, Any> {
 /// for each apart.
 fn by_request_host(settings: &ClusterSettings) -> Option<core::UpstreamHttpProtocolOptions> {
     let tls = &settings.tls;
-    let is_asked = tls.server_name == ServerName::RequestHost && is_tls(settings.protocol);
+    let is_asked = tls.server_name == ServerName::RequestHost && settings.protocol.is_tls();
     is_asked.then(|| core::UpstreamHttpProtocolOptions {
         auto_sni: true,
         auto_san_validation: tls

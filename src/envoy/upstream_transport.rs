@@ -97,19 +97,10 @@ fn server_name(hostname: &str) -> String {
     }
 }
 
-/// Whether TLS is spoken.
-pub(super) const fn is_tls(protocol: UpstreamProtocol) -> bool {
-    match protocol {
-        UpstreamProtocol::Http1 | UpstreamProtocol::H2c | UpstreamProtocol::Udp => false,
-        UpstreamProtocol::Tls | UpstreamProtocol::H2 | UpstreamProtocol::TcpOverTls => true,
-    }
-}
-
 /// The secrets that it needs.
 pub(super) fn secrets(settings: &ClusterSettings) -> impl Iterator<Item = &Arc<str>> {
-    let tls = is_tls(settings.protocol)
-        .then_some(&settings.tls)
-        .into_iter();
+    let is_tls = settings.protocol.is_tls();
+    let tls = is_tls.then_some(&settings.tls).into_iter();
     tls.flat_map(|tls| {
         let authorities = tls.verification.iter().map(|it| &it.authorities);
         let bundles = authorities.filter_map(|authorities| match authorities {

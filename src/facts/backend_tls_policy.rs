@@ -34,7 +34,7 @@ impl Indexed for BackendTlsPolicy {
             changes.fact(Fact::BackendTlsPolicy(name));
         }
         let place = |it: &Self| (it.metadata.seniority(), it.targets.clone());
-        if !both.is_some_and(|(old, new)| place(old) == place(new)) {
+        if both.is_none_or(|(old, new)| place(old) != place(new)) {
             for service in left.union(&named) {
                 changes.fact(Fact::BackendTlsPolicies(service));
             }

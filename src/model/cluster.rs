@@ -161,6 +161,17 @@ pub enum UpstreamProtocol {
     Udp,
 }
 
+impl UpstreamProtocol {
+    /// Whether TLS is spoken.
+    #[must_use]
+    pub const fn is_tls(self) -> bool {
+        match self {
+            Self::Http1 | Self::H2c | Self::Udp => false,
+            Self::Tls | Self::H2 | Self::TcpOverTls => true,
+        }
+    }
+}
+
 /// Limits per cluster, `None` for one that nobody reaches.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct CircuitBreakers {

@@ -40,11 +40,8 @@ impl ClusterSettings {
             is_first: true,
         };
         name.protocol(*protocol);
-        match protocol {
-            UpstreamProtocol::Http1 | UpstreamProtocol::H2c | UpstreamProtocol::Udp => {}
-            UpstreamProtocol::Tls | UpstreamProtocol::H2 | UpstreamProtocol::TcpOverTls => {
-                name.tls(tls);
-            }
+        if protocol.is_tls() {
+            name.tls(tls);
         }
         name.balancing(load_balancing);
         match discovery {

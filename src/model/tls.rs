@@ -3,6 +3,8 @@
 use std::fmt::{Display, Write as _};
 use std::sync::Arc;
 
+use xxhash_rust::xxh3::xxh3_128;
+
 use crate::objects::FieldRef;
 use crate::objects::private_key::{KeyAlgorithm, PrivateKeyPem};
 
@@ -112,6 +114,10 @@ impl TlsServer {
     }
 }
 
+/// So long is the longest name of a bundle that is of one Secret with the revocations of another one. What is longer is told by its
+/// hash: such a list is a Gateway's, whose servers are told apart by their listeners, so that nobody gains by two that are alike.
+const MOST_SPELT: usize = 700;
+
 /// A name, and what comes before its next setting.
 struct Name(String, char);
 
@@ -144,7 +150,14 @@ impl Name {
         else {
             return;
         };
-        self.add("authorities", escaped(authorities));
+        // Every host of the server has its name, and a list may have thirty-two ConfigMaps.
+        match authorities.len() <= MOST_SPELT {
+            true => self.add("authorities", escaped(authorities)),
+            false => self.add(
+                "authorities",
+                format_args!("{:032x}", xxh3_128(authorities.as_bytes())),
+            ),
+        }
         if let Some(depth) = max_depth {
             self.add("max-depth", depth);
         }

@@ -401,6 +401,17 @@ mod tests {
         let merged = merge::merged(Kind::BackendTlsPolicy, &current, &fitting, &now);
         let ancestors = merged["ancestors"].as_array().unwrap();
         assert_eq!((ancestors.len(), &ancestors[..3]), (16, &others[..]));
+        // One more has come since: what is ours is cut, though there seemed to be room, and what is others' stays.
+        let more: Vec<_> = ["a", "b", "c", "d"].map(entry).into();
+        let cut = merge::merged(
+            Kind::BackendTlsPolicy,
+            &json!({ "ancestors": more }),
+            &fitting,
+            &now,
+        );
+        let cut = cut["ancestors"].as_array().unwrap();
+        assert_eq!((cut.len(), &cut[..4]), (16, &more[..]));
+        assert_eq!(cut[4..], ancestors[3..15]);
         let policy = json!({
             "metadata": {"name": "a", "namespace": "b"},
             "spec": {"targetRefs": [{"group": "", "kind": "Service", "name": "a"}],
@@ -430,7 +441,7 @@ mod tests {
             wanted: Some(Arc::new(WantedStatus {
                 status,
                 wanted_addresses,
-                ..WantedStatus::default()
+                has_fleet_addresses: false,
             })),
             room: None,
             seen: Arc::default(),

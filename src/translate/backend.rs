@@ -171,13 +171,9 @@ pub fn cluster(input: Input<'_>, backend: &BackendPort) -> Option<Cluster> {
 
 /// With the certificate that the operator shows endpoints, while there is one.
 fn with_certificate(input: Input<'_>, mut settings: ClusterSettings) -> ClusterSettings {
-    let is_tls = matches!(
-        settings.protocol,
-        UpstreamProtocol::Tls | UpstreamProtocol::H2 | UpstreamProtocol::TcpOverTls
-    );
     let ours = input.options.upstream.client_certificate.as_ref();
     if let Some(secret) = ours
-        && is_tls
+        && settings.protocol.is_tls()
         && settings.tls.client_certificate.is_none()
         && input.reader.certificate_names(secret).is_ok()
     {

@@ -301,6 +301,41 @@ fn routes_of_origins_are_paid() {
     assert_eq!(unit.http.map(|http| http.routes.len()), Some(1));
 }
 
+/// A cluster that is there for one route alone is paid, and one that many share but once.
+#[test]
+fn clusters_of_its_own_are_paid() {
+    let routes = |count: usize, own: bool| {
+        let route = |index: usize| {
+            let path = format!("/{}", if own { index } else { 0 });
+            route(json!({
+                "conditions": [{"prefix": format!("/{index}")}],
+                "healthCheckPolicy": {"path": path},
+            }))
+        };
+        let routes: Vec<Value> = (0..count).map(route).collect();
+        [proxy("root", json!({"routes": routes}))]
+    };
+    is_refused("checks of its own", &routes(1400, true));
+    for (own, clusters) in [(false, 1), (true, 700)] {
+        let count = if own { clusters } else { 1400 };
+        let unit = unit(&routes(count, own));
+        assert!(unit.problems.is_empty(), "{:?}", unit.problems.first());
+        assert_eq!(unit.clusters.len(), clusters);
+    }
+    let providers: Vec<Value> = (0..1400)
+        .map(|index| {
+            let uri = format!("https://{index}.test/keys");
+            json!({"name": format!("p{index}"), "remoteJWKS": {"uri": uri}})
+        })
+        .collect();
+    let host = json!({"tls": {"secretName": "web"}, "jwtProviders": providers});
+    let of_keys = proxy(
+        "root",
+        json!({"virtualhost": host, "routes": [route(json!({}))]}),
+    );
+    is_refused("keys from many hosts", &[of_keys]);
+}
+
 /// What is read is paid with what is made of it, and not besides.
 #[test]
 fn a_long_list_of_routes_is_served() {

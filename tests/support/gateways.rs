@@ -38,6 +38,17 @@ pub fn namespace() -> impl Strategy<Value = Object> {
     })
 }
 
+/// The class that most Gateways are of, as ours.
+pub fn own_class() -> Object {
+    Object::GatewayClass(Arc::new(GatewayClass {
+        metadata: metadata("", "isobath", "", None, &[]),
+        generation: 0,
+        controller: CONTROLLER.into(),
+        parameters: None,
+        status: Arc::default(),
+    }))
+}
+
 pub fn gateway_class() -> impl Strategy<Value = Object> {
     (
         select(&["isobath", "other"][..]),
@@ -433,7 +444,7 @@ pub fn backend_tls_policy() -> impl Strategy<Value = Object> {
                 Object::BackendTlsPolicy(Arc::new(BackendTlsPolicy {
                     metadata,
                     generation,
-                    targets: targets.into(),
+                    targets: targets.into_iter().collect(),
                     validation: match is_wrong {
                         true => Err("it is wrong".into()),
                         false => Ok(BackendValidation {

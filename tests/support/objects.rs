@@ -2,20 +2,26 @@
 
 #![allow(dead_code, reason = "each test binary uses its part")]
 
-use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
+#[path = "extension_services.rs"]
+mod extension_services;
 #[path = "gateways.rs"]
 mod gateways;
+#[path = "histories.rs"]
+mod histories;
 #[path = "http_proxies.rs"]
 mod http_proxies;
 
+use extension_services::extension_service;
 use gateways::{
     backend_tls_policy, gateway, gateway_class, grpc_route, http_route, listener_set, namespace,
     reference_grant, tcp_route, tls_route, udp_route,
 };
-use http_proxies::{extension_service, http_proxy};
+#[allow(unused_imports, reason = "each test binary uses its part")]
+pub use histories::{history_of, history_of_gateways, history_of_proxies, replay, take_in};
+use http_proxies::http_proxy;
 use isobath::objects::*;
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -482,103 +488,6 @@ pub fn of_kind(kind: Kind) -> impl Strategy<Value = Object> {
 pub fn object() -> impl Strategy<Value = Object> {
     let kinds = Kind::ALL.map(|kind| (weight(kind), of_kind(kind).boxed()));
     prop::strategy::Union::new_weighted(kinds.to_vec())
-}
-
-fn list() -> impl Strategy<Value = (Kind, Vec<Object>)> {
-    select(&Kind::ALL[..])
-        .prop_flat_map(|kind| (Just(kind), prop::collection::vec(of_kind(kind), 0..4)))
-}
-
-/// One event, which touches some objects or replaces a kind's.
-fn event(object: BoxedStrategy<Object>) -> impl Strategy<Value = Event> {
-    prop_oneof![
-        6 => object.clone().prop_map(Event::Apply),
-        2 => object.prop_map(|object| Event::Delete(object.reference())),
-        1 => (list(), prop::option::of(select(&NAMESPACES[..])))
-            .prop_map(|((kind, objects), namespace)| Event::Replace {
-                kind,
-                namespace: namespace.map(Arc::from),
-                objects: objects
-                    .into_iter()
-                    .filter(|object| namespace.is_none_or(|namespace| &*object.reference().name.namespace == namespace))
-                    .collect(),
-            }),
-    ]
-}
-
-/// A step of a history: an event or several at once, and whether the builder builds after it.
-fn step(object: BoxedStrategy<Object>) -> impl Strategy<Value = (Event, bool)> {
-    let event = prop_oneof![
-        8 => event(object.clone()),
-        1 => prop::collection::vec(event(object), 0..4).prop_map(Event::Batch),
-    ];
-    (event, any::<bool>())
-}
-
-/// The object as it is created anew under its name: nothing but its identity is another one.
-fn created_anew(object: &Object) -> Object {
-    let mut object = object.clone();
-    if let Some(metadata) = object.metadata_mut() {
-        metadata.uid = format!("after {}", metadata.uid).into();
-    }
-    object
-}
-
-/// Steps one after another. Among them are objects that are created anew while everything else is as it was.
-pub fn history() -> impl Strategy<Value = Vec<(Event, bool)>> {
-    history_of(object().boxed())
-}
-
-/// The same with these objects.
-pub fn history_of(object: BoxedStrategy<Object>) -> impl Strategy<Value = Vec<(Event, bool)>> {
-    let steps = prop_oneof![
-        8 => step(object.clone()).prop_map(|step| vec![step]),
-        1 => object.prop_map(|object| {
-            let anew = created_anew(&object);
-            vec![(Event::Apply(object), true), (Event::Apply(anew), true)]
-        }),
-    ];
-    prop::collection::vec(steps, 1..14).prop_map(|steps| steps.concat())
-}
-
-/// What the events come to, by the plainest means.
-pub fn replay(events: &[(Event, bool)]) -> BTreeMap<ObjectRef, Object> {
-    let mut objects = BTreeMap::new();
-    for (event, _) in events {
-        take_in(&mut objects, event.clone());
-    }
-    objects
-}
-
-/// Takes one event in.
-pub fn take_in(objects: &mut BTreeMap<ObjectRef, Object>, event: Event) {
-    match event {
-        Event::Apply(object) => {
-            objects.insert(object.reference(), object);
-        }
-        Event::Delete(reference) => {
-            objects.remove(&reference);
-        }
-        Event::Replace {
-            kind,
-            namespace,
-            objects: listed,
-        } => {
-            objects.retain(|reference, _| {
-                reference.kind != kind
-                    || namespace
-                        .as_ref()
-                        .is_some_and(|ns| *ns != reference.name.namespace)
-            });
-            let listed = listed.into_iter();
-            objects.extend(listed.map(|object| (object.reference(), object)));
-        }
-        Event::Batch(events) => {
-            for event in events {
-                take_in(objects, event);
-            }
-        }
-    }
 }
 
 /// Another number of cases comes from proptest's own environment variable.

@@ -88,6 +88,30 @@ fn servers() -> impl Strategy<Value = TlsServer> {
     )
 }
 
+/// Every host of a server has its name: it does not grow with the list of those who vouch for clients, and tells lists apart.
+#[test]
+fn a_long_list_of_authorities_is_told_by_its_hash() {
+    let lists = ["a", "b"].map(|last| format!("authorities/{}{last}", "x".repeat(10_000)));
+    let names = lists.map(|list| {
+        let clients = ClientCertificates {
+            is_required: true,
+            verification: Some(ClientVerification {
+                authorities: list.into(),
+                max_depth: None,
+                only_leaf_revocations: false,
+                accepts_untrusted: false,
+            }),
+            forwarded: None,
+        };
+        let parameters = TlsParameters::default();
+        let clients = Some(Box::new(clients));
+        let certificates = vec!["ns/a".into()];
+        TlsServer::new(certificates, parameters, Alpn::default(), clients, source()).name
+    });
+    assert!(names.iter().all(|name| name.len() < 100), "{names:?}");
+    assert_ne!(names[0], names[1]);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 30, ..ProptestConfig::default() })]
 

@@ -1,5 +1,6 @@
 //! BackendTLSPolicy: that a Service is spoken to by TLS, and whom its endpoints have to be.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
@@ -14,7 +15,7 @@ pub struct BackendTlsPolicy {
     /// `metadata.generation`.
     pub generation: i64,
     /// `spec.targetRefs`: of a policy that is wrong as a whole those that can be read.
-    pub targets: Box<[PolicyTarget]>,
+    pub targets: BTreeSet<PolicyTarget>,
     /// `spec.validation`, or of a policy that is wrong as a whole one sentence on what is wrong. It stays in the place of the
     /// policy: without it the Services that it is about would be spoken to in clear.
     pub validation: Result<BackendValidation, Arc<str>>,
@@ -27,7 +28,7 @@ pub struct BackendTlsPolicy {
 }
 
 /// `spec.targetRefs[]`.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PolicyTarget {
     /// `group`.
     pub group: Arc<str>,
@@ -62,6 +63,17 @@ pub enum AltName {
 }
 
 impl PolicyTarget {
+    /// All ports of a Service, or the one of this name.
+    #[must_use]
+    pub fn of_service(name: Arc<str>, section_name: Option<Arc<str>>) -> Self {
+        Self {
+            group: "".into(),
+            kind: "Service".into(),
+            name,
+            section_name,
+        }
+    }
+
     /// The name of the Service that it is about, if it is one.
     #[must_use]
     pub fn service(&self) -> Option<&Arc<str>> {
@@ -70,14 +82,19 @@ impl PolicyTarget {
 }
 
 impl BackendTlsPolicy {
+    /// What it says of a Service of its namespace. The other targets are not looked at.
+    pub fn of_service<'a>(&'a self, service: &Arc<str>) -> impl Iterator<Item = &'a PolicyTarget> {
+        let first = PolicyTarget::of_service(service.clone(), None);
+        let rest = self.targets.range(first..);
+        let service = service.clone();
+        rest.take_while(move |target| target.service() == Some(&service))
+    }
+
     /// Whether it is about a port of a Service of its namespace by the port's name, or for `None` about all of its ports.
     #[must_use]
     pub fn targets(&self, service: &str, port: Option<&str>) -> bool {
-        let is_it = |target: &PolicyTarget| {
-            let named = target.service();
-            named.is_some_and(|name| **name == *service) && target.section_name.as_deref() == port
-        };
-        self.targets.iter().any(is_it)
+        let target = PolicyTarget::of_service(service.into(), port.map(Arc::from));
+        self.targets.contains(&target)
     }
 
     /// All of it but the status.

@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 
 use crate::objects::Kind;
 use crate::objects::gateway_api::{
-    CONTROLLER, ListenerStatus, ParentReference, Status, StatusCondition,
+    CONTROLLER, ListenerStatus, MOST_ANCESTORS, ParentReference, Status, StatusCondition,
 };
 
 /// The status with what is wanted, in the place of what was ours. Lists of others' entries keep their order, and a condition its
@@ -41,7 +41,10 @@ pub(super) fn merged(kind: Kind, current: &Value, wanted: &Status, now: &jiff::T
             put_listeners(&mut status, wanted, now);
         }
         Kind::BackendTlsPolicy => {
-            let ancestors = parents(&entries(&status, LISTS[1].0), LISTS[1].1, wanted, now);
+            let mut ancestors = parents(&entries(&status, LISTS[1].0), LISTS[1].1, wanted, now);
+            // Another controller may have taken a place since the watch told of the room. What was there stands first, so that
+            // none of its is left out.
+            ancestors.truncate(MOST_ANCESTORS);
             status.insert(LISTS[1].0.to_owned(), ancestors.into());
         }
         _ => {

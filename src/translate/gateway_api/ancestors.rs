@@ -50,10 +50,22 @@ pub fn ancestors(input: Input<'_>, policy: &BackendTlsPolicy) -> Vec<Ancestor> {
         let through = ways.iter().filter(|(of, _)| of.contains(gateway));
         Ancestor {
             gateway: gateway.clone(),
-            fault: fault(through.flat_map(|(_, held)| held)),
+            fault: fault(through.flat_map(|(_, held)| held))
+                .or_else(|| not_spoken_to(input, &gateway.name)),
         }
     });
     ancestors.collect()
+}
+
+/// Why nobody is spoken to by TLS through a Gateway, whatever a policy says.
+fn not_spoken_to(input: Input<'_>, gateway: &NamespacedName) -> Option<Fault> {
+    let gateway_of = input.gateway(gateway);
+    gateway_of.client_certificate_fault.as_ref().map(|_| {
+        let message = format!(
+            "no Service is spoken to by TLS through Gateway {gateway}: its spec.tls.backend.clientCertificateRef can't be used"
+        );
+        Fault::new("Invalid", message)
+    })
 }
 
 /// What becomes of the targets of a policy that are of one Service.

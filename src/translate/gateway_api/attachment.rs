@@ -12,6 +12,7 @@ use super::effective::{BoundListener, EffectiveListener, Protocol};
 use super::fault::Fault;
 use super::hostname;
 use super::place::{Place, Reach, claimed_listener};
+use super::shown::Shown;
 
 /// How many pairs of a listener and a hostname are looked at for one route: twice as many as an HTTPRoute can have by the schemas,
 /// with 32 parents of 64 listeners each and 16 hostnames. A TLSRoute, which may have 1024 hostnames, comes to as many at the 64
@@ -53,6 +54,8 @@ pub struct AttachedTo {
     pub is_opaque: bool,
     /// Whether TLS goes through there as it is, so that nothing can be said of how a back end is spoken to.
     pub passes_through: bool,
+    /// What back ends are shown there.
+    pub shown: Shown,
 }
 
 impl Attachment {
@@ -101,6 +104,20 @@ impl Attachment {
         speaking.map(|it| &it.gateway).collect()
     }
 
+    /// What its back ends are shown, wherever it is attached: its rules are read once for each. Of a route that is attached nowhere
+    /// they are read all the same.
+    pub fn shown(&self) -> BTreeSet<Shown> {
+        let shown: BTreeSet<Shown> = self
+            .parents
+            .iter()
+            .flat_map(ParentAttachment::shown)
+            .collect();
+        match shown.is_empty() {
+            true => BTreeSet::from([Shown::default()]),
+            false => shown,
+        }
+    }
+
     /// How many hosts it is served for.
     pub fn hosts(&self) -> u64 {
         let listeners = self.parents.iter().flat_map(|parent| &parent.listeners);
@@ -119,6 +136,13 @@ impl Attachment {
                 && it.binds.iter().any(|name| **name == *bind)
         });
         of_listener.any(|it| it.hosts.iter().any(|common| hostname::covers(common, host)))
+    }
+}
+
+impl ParentAttachment {
+    /// What back ends are shown through this parent.
+    pub fn shown(&self) -> impl Iterator<Item = Shown> {
+        self.listeners.iter().map(|it| it.shown.clone())
     }
 }
 
@@ -154,6 +178,16 @@ fn attach(
             .is_none_or(|name| *name == it.name);
         is_named && parent.port.is_none_or(|port| port == it.port)
     };
+    let too_many = || {
+        let message =
+            format!("its hostnames at the listeners of its parents are more than {MOST_PAIRS}");
+        Some(not_attached(Fault::new("UnsupportedValue", message)))
+    };
+    // Files have as many listeners and parents as they like.
+    let Some(rest) = left.checked_sub(found.listeners.len()) else {
+        return too_many();
+    };
+    *left = rest;
     let meant: Vec<_> = found.listeners.iter().filter(is_meant).collect();
     if meant.is_empty() {
         let message = match &found.fault {
@@ -164,9 +198,7 @@ fn attach(
     }
     let pairs = meant.len().saturating_mul(head.hostnames.len().max(1));
     let Some(rest) = left.checked_sub(pairs) else {
-        let message =
-            format!("its hostnames at the listeners of its parents are more than {MOST_PAIRS}");
-        return Some(not_attached(Fault::new("UnsupportedValue", message)));
+        return too_many();
     };
     *left = rest;
     let allows = |it: &&EffectiveListener| {
@@ -223,6 +255,7 @@ fn attached_to(
         hosts: hosts.into_iter().collect(),
         is_opaque: listener.protocol.is_some_and(Protocol::is_opaque),
         passes_through: listener.protocol == Some(Protocol::Passthrough),
+        shown: listener.shown.clone(),
     })
 }
 

@@ -21,9 +21,7 @@ impl Policies {
     pub fn of(input: Input<'_>, service: &NamespacedName) -> Self {
         let mut held = BTreeMap::new();
         for policy in input.reader.backend_tls_policies(service) {
-            let targets = policy.targets.iter();
-            let about = targets.filter(|it| it.service() == Some(&service.name));
-            for target in about {
+            for target in policy.of_service(&service.name) {
                 let section = target.section_name.clone();
                 held.entry(section)
                     .or_insert_with(|| policy.metadata.name.clone());

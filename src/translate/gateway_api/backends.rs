@@ -211,16 +211,13 @@ fn cluster(made: &mut Made<'_>, wanted: &BackendRef) -> Result<Target, Option<Fa
             _ => UpstreamProtocol::Tls,
         };
     }
-    let is_tls = matches!(
-        settings.protocol,
-        UpstreamProtocol::Tls | UpstreamProtocol::H2 | UpstreamProtocol::TcpOverTls
-    );
-    match made.shown {
-        Shown::Certificate(secret) if is_tls => {
+    if settings.protocol.is_tls() {
+        if let Some(fault) = made.shown.fault(&service.metadata.name, port.port) {
+            return Err(Some(fault));
+        }
+        if let Shown::Certificate(secret) = made.shown {
             settings.tls.client_certificate = Some(secret.to_string().into());
         }
-        Shown::Unusable if is_tls => return Err(None),
-        _ => {}
     }
     let (cluster, source) = backend::with_settings(service, port.port, &policy, settings);
     made.clusters.insert(cluster.clone(), source);

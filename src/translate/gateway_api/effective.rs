@@ -31,7 +31,7 @@ pub struct EffectiveListener {
     pub certificates: Box<[NamespacedName]>,
     /// What clients have to show.
     pub clients: Option<ClientCertificates>,
-    /// What back ends are shown.
+    /// What back ends are shown that are spoken to by TLS of ours.
     pub shown: Shown,
     /// Why it is not served at all.
     pub fault: Option<Fault>,

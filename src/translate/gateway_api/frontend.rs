@@ -25,7 +25,7 @@ pub struct Frontend {
     /// Why nothing of its HTTPS listeners can be served.
     pub fault: Option<Fault>,
     /// What is wrong with its references.
-    pub references: Vec<Fault>,
+    pub references: Option<Fault>,
 }
 
 /// What clients have to show, of all ports. Each list of references is read once, however many listeners it is for.
@@ -104,10 +104,10 @@ fn frontend(
             references.push(fault);
         }
     }
-    let closed = |message: String, references| Frontend {
+    let closed = |message: String, references: &[Fault]| Frontend {
         clients: None,
         fault: Some(Fault::new("NoValidCACertificate", message)),
-        references,
+        references: first_of(references).err(),
     };
     let Some((authorities, pieces)) = usable.bundle() else {
         let message = match first_of(&references) {
@@ -117,10 +117,10 @@ fn frontend(
             ),
             Ok(()) => "no authorities vouch for clients".to_owned(),
         };
-        return closed(message, references);
+        return closed(message, &references);
     };
     if let Err(message) = bundles.pay(&authorities, pieces) {
-        return closed(message, references);
+        return closed(message, &references);
     }
     let is_insecure = validation.mode == FrontendValidation::AllowInsecureFallback;
     Frontend {
@@ -135,7 +135,7 @@ fn frontend(
             forwarded: None,
         }),
         fault: None,
-        references,
+        references: first_of(&references).err(),
     }
 }
 

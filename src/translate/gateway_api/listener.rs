@@ -61,7 +61,7 @@ fn effective(
         Some(Protocol::Https) => of_gateway.frontends.at(listener.port),
         _ => &Frontend::default(),
     };
-    faults.extend(frontend.references.iter().cloned());
+    faults.extend(frontend.references.clone());
     EffectiveListener {
         parent: parent.clone(),
         name: listener.name.clone(),
@@ -72,7 +72,11 @@ fn effective(
         namespaces: listener.allowed_routes.namespaces.clone(),
         certificates: served,
         clients: frontend.clients.clone(),
-        shown: of_gateway.shown.clone(),
+        shown: match protocol {
+            Some(Protocol::Http | Protocol::Https | Protocol::Tls) => of_gateway.shown.clone(),
+            // Nothing is said of how a back end is spoken to.
+            Some(Protocol::Passthrough | Protocol::Tcp | Protocol::Udp) | None => Shown::Operators,
+        },
         fault: fault(listener, protocol).or_else(|| frontend.fault.clone()),
         is_conflicted: false,
         is_late: false,

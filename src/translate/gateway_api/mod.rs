@@ -34,7 +34,7 @@
 //!
 //! # Not built yet
 //!
-//! Gateways that are reached by a Service of their own.
+//! Gateways that have a Service of their own; the Service that carries the labels of a Gateway's infrastructure.
 
 mod ancestors;
 mod attachment;
@@ -57,7 +57,6 @@ mod gateway;
 mod grants;
 mod headers;
 mod hostname;
-mod infrastructure;
 mod listener;
 mod matches;
 mod options;
@@ -121,11 +120,10 @@ impl Language for GatewayApiLanguage {
                 match status::route_fault(input, object, &attachment) {
                     None => {
                         let mut claims = attachment.claims(input);
-                        claims.extend(
-                            input
-                                .route_rules(object, &Shown::default())
-                                .reached(input, &attachment),
-                        );
+                        for shown in attachment.shown() {
+                            let rules = input.route_rules(object, &shown);
+                            claims.extend(rules.reached(input, &attachment));
+                        }
                         claims
                     }
                     Some(_) => BTreeSet::new(),

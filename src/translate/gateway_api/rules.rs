@@ -79,7 +79,7 @@ impl RouteRules {
         hosts.saturating_mul(self.cost.saturating_add(budget::host()))
     }
 
-    /// Reads a route, of which back ends are shown this.
+    /// Reads a route, whose back ends are shown this.
     pub fn of(input: Input<'_>, route: &ObjectRef, shown: &Shown) -> Self {
         let mut made = Made {
             input,
@@ -146,11 +146,13 @@ impl Made<'_> {
             });
         let backends = self.input.reader.opaque_backends(self.route);
         let through = forwarding(&mut self, backends);
-        let references_fault = first_of(&self.references).err();
+        let mut references_fault = first_of(&self.references).err();
         let mut ended = Forwarding::default();
         if self.route.kind == Kind::TlsRoute {
             self.carries = Carries::Ended;
+            self.references.clear();
             ended = forwarding(&mut self, backends);
+            references_fault = references_fault.or_else(|| first_of(&self.references).err());
         }
         RouteRules {
             cost: budget::forwarding(&through),

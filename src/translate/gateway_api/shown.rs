@@ -15,9 +15,25 @@ pub enum Shown {
     Operators,
     /// The certificate of this Secret.
     Certificate(NamespacedName),
-    /// One that can't be used: no back end is spoken to by TLS, rather than as somebody else.
-    Unusable,
+    /// One of this Gateway that can't be used: no back end is spoken to by TLS, rather than as somebody else.
+    Unusable(NamespacedName),
 }
+
+impl Shown {
+    /// Why a port of a Service is not spoken to by TLS, if it is not.
+    pub fn fault(&self, service: &NamespacedName, port: u16) -> Option<Fault> {
+        let Self::Unusable(gateway) = self else {
+            return None;
+        };
+        let message = format!(
+            "port {port} of Service {service} is to be spoken to by TLS, and is not: spec.tls.backend.clientCertificateRef of Gateway {gateway} can't be used"
+        );
+        Some(Fault::new(INVALID, message))
+    }
+}
+
+/// The reason of a Gateway whose certificate for back ends can't be used, and of what is closed for it.
+const INVALID: &str = "InvalidClientCertificateRef";
 
 /// What back ends of a Gateway are shown, and what is wrong with it.
 pub fn shown(input: Input<'_>, gateway: &Gateway) -> (Shown, Option<Fault>) {
@@ -30,13 +46,14 @@ pub fn shown(input: Input<'_>, gateway: &Gateway) -> (Shown, Option<Fault>) {
         Err(fault) => {
             let reason = match fault.reason {
                 "RefNotPermitted" => fault.reason,
-                _ => "InvalidClientCertificateRef",
+                _ => INVALID,
             };
             let message = format!(
                 "back ends are not spoken to by TLS, as the certificate that they are to be shown can't be used: {}",
                 fault.message
             );
-            (Shown::Unusable, Some(Fault::new(reason, message)))
+            let gateway = gateway.metadata.name.clone();
+            (Shown::Unusable(gateway), Some(Fault::new(reason, message)))
         }
     }
 }

@@ -1,5 +1,6 @@
 //! The conditions that objects are to have, to the letter of the specification. They carry no time.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::model::cut;
@@ -18,7 +19,6 @@ use super::fault::Fault;
 use super::features::{FEATURES, is_served};
 use super::fleet;
 use super::gateway::EffectiveGateway;
-use super::infrastructure::infrastructure;
 use super::parent::EffectiveParent;
 use super::place::Reach;
 use super::shown::Shown;
@@ -95,12 +95,12 @@ pub fn of_gateway(input: Input<'_>, object: &ObjectRef) -> Option<WantedStatus> 
     if !gateway.is_ours {
         return None;
     }
-    let written = input.reader.gateway(&object.name)?;
-    let generation = written.generation;
+    let generation = input.reader.gateway(&object.name)?.generation;
     let mut conditions = Conditions::of(generation);
     let (accepted, message) = match accepted(&gateway) {
         Ok((reason, message)) => {
-            conditions.set("Accepted", ConditionStatus::True, reason, message);
+            let message = with(message, gateway.told.as_ref());
+            conditions.set("Accepted", ConditionStatus::True, reason, &message);
             (true, "")
         }
         Err(fault) => {
@@ -157,7 +157,6 @@ pub fn of_gateway(input: Input<'_>, object: &ObjectRef) -> Option<WantedStatus> 
         },
         wanted_addresses: gateway.wanted_addresses,
         has_fleet_addresses: gateway.reach == Reach::Fleet,
-        infrastructure: accepted.then(|| Arc::new(infrastructure(input, written))),
     })
 }
 
@@ -319,16 +318,19 @@ fn of_listener(input: Input<'_>, listener: &EffectiveListener, at: &Place) -> Li
 
 /// What keeps a route from being served, wherever it is attached.
 pub fn route_fault(input: Input<'_>, object: &ObjectRef, attachment: &Attachment) -> Option<Fault> {
-    let rules = input.route_rules(object, &Shown::default());
-    if let Some(fault) = &rules.unserved {
-        return Some(fault.clone());
+    let mut most = 0;
+    for shown in attachment.shown() {
+        let rules = input.route_rules(object, &shown);
+        if let Some(fault) = &rules.unserved {
+            return Some(fault.clone());
+        }
+        let services = rules.services.iter();
+        let policed = services.filter(|service| input.reader.is_policed(service));
+        let ways = attachment.speaking().len().saturating_mul(policed.count());
+        let ways = budget::entries(ways);
+        most = most.max(rules.at(attachment.hosts()).saturating_add(ways));
     }
-    let services = rules.services.iter();
-    let policed = services.filter(|service| input.reader.is_policed(service));
-    let ways = attachment.speaking().len().saturating_mul(policed.count());
-    let ways = budget::entries(ways);
-    let cost = rules.at(attachment.hosts()).saturating_add(ways);
-    (cost > budget::BASE).then(|| {
+    (most > budget::BASE).then(|| {
         let message = format!(
             "its rules at all of its hostnames and listeners are not served: {}",
             budget::EXCEEDED
@@ -341,17 +343,21 @@ pub fn route_fault(input: Input<'_>, object: &ObjectRef, attachment: &Attachment
 pub fn of_route(input: Input<'_>, object: &ObjectRef) -> Option<WantedStatus> {
     let head = input.reader.route_head(object)?;
     let attachment = input.attachment(object);
-    let rules = input.route_rules(object, &Shown::default());
     let own = route_fault(input, object, &attachment);
+    let read = |shown: &Shown| input.route_rules(object, shown);
+    let everywhere = attachment.shown();
     let parents = attachment.parents.iter().filter_map(|parent| {
+        let here: BTreeSet<Shown> = parent.shown().collect();
+        let mut rules: Vec<_> = here.iter().map(read).collect();
+        if rules.is_empty() {
+            // Where it is not attached it is nothing of another parent's that its references can't be used.
+            rules.extend(everywhere.first().map(read));
+        }
+        let told = rules.iter().find_map(|it| it.told.as_ref());
+        let references = rules.iter().find_map(|it| it.references_fault.as_ref());
         let mut conditions = Conditions::of(head.generation);
         let fault = parent.fault.as_ref().or(own.as_ref());
-        conditions.holds(
-            "Accepted",
-            fault,
-            &with("It is attached", rules.told.as_ref()),
-        );
-        let references = rules.references_fault.as_ref();
+        conditions.holds("Accepted", fault, &with("It is attached", told));
         conditions.holds("ResolvedRefs", references, "All references can be used");
         Some(ParentStatus {
             parent: head.parents.get(parent.at)?.clone(),
@@ -412,6 +418,7 @@ pub fn problems(input: Input<'_>, object: &ObjectRef) -> Vec<Problem> {
                 &gateway.fault,
                 &gateway.address_fault,
                 &gateway.client_certificate_fault,
+                &gateway.told,
             ];
             let of_listeners = of_listeners(gateway.own());
             let own = own.into_iter().flatten().cloned();
@@ -433,10 +440,18 @@ pub fn problems(input: Input<'_>, object: &ObjectRef) -> Vec<Problem> {
             }
             let parents = attachment.parents.iter().filter_map(|it| it.fault.clone());
             let own = route_fault(input, object, &attachment);
-            let rules = input.route_rules(object, &Shown::default());
-            let others = [&rules.references_fault, &rules.told];
-            let others = others.into_iter().flatten().cloned();
-            parents.chain(own).chain(others).collect()
+            let mut faults: Vec<Fault> = parents.chain(own).collect();
+            for shown in attachment.shown() {
+                let rules = input.route_rules(object, &shown);
+                let others = [&rules.references_fault, &rules.told].into_iter().flatten();
+                for fault in others {
+                    // What is wrong whatever is shown is wrong once.
+                    if !faults.contains(fault) {
+                        faults.push(fault.clone());
+                    }
+                }
+            }
+            faults
         }
         Kind::BackendTlsPolicy => of_policy_alone(input, object),
         _ => Vec::new(),

@@ -18,6 +18,8 @@ pub struct Context<'a> {
     pub faults: Faults,
     /// The clusters that routes name.
     pub clusters: BTreeMap<Arc<str>, ClusterSource>,
+    /// The ports that have one of them.
+    ports: BTreeSet<(NamespacedName, u16)>,
     /// What is spoken to them.
     pub protocols: BTreeMap<Arc<str>, UpstreamProtocol>,
     /// The HTTPProxies that the host's routes come through.
@@ -34,6 +36,7 @@ impl<'a> Context<'a> {
             input,
             faults: Faults(Vec::new()),
             clusters: BTreeMap::new(),
+            ports: BTreeSet::new(),
             protocols: BTreeMap::new(),
             reached: BTreeSet::new(),
             account: Account {
@@ -41,6 +44,26 @@ impl<'a> Context<'a> {
                 ahead: 0,
                 routes: 0,
             },
+        }
+    }
+
+    /// Pays for a cluster that is about to be named: of a port of a Service, or else of a name. The first of a port is its
+    /// Service's, which is an object of its own; each one more has settings that this host alone asks for.
+    ///
+    /// # Errors
+    ///
+    /// As [`Account::pay`].
+    pub fn pay_cluster(
+        &mut self,
+        cluster: &Arc<str>,
+        port: Option<(NamespacedName, u16)>,
+    ) -> Result<(), Fault> {
+        if self.clusters.contains_key(cluster) {
+            return Ok(());
+        }
+        match port.is_some_and(|port| self.ports.insert(port)) {
+            true => Ok(()),
+            false => self.account.pay(budget::CLUSTER),
         }
     }
 

@@ -182,6 +182,7 @@ fn keys(
     let keys = RemoteKeys::new(cluster.clone(), &jwks.uri, timeout, kept);
     let keys = keys.map_err(|why| uri(&why))?;
     let source = ClusterSource::Name(Arc::new(backend));
+    context.pay_cluster(&cluster, None)?;
     context.clusters.insert(cluster, source);
     Ok(keys)
 }

@@ -296,6 +296,7 @@ fn cluster(
         settings.load_balancing = slowly(settings.load_balancing, policy)?;
     }
     let (cluster, backend) = backend::with_settings(object, port.port, &policy, settings);
+    context.pay_cluster(&cluster, Some((name, port.port)))?;
     context.protocols.insert(cluster.clone(), protocol);
     context.clusters.insert(cluster.clone(), backend);
     Ok(Ok(cluster))

@@ -4,6 +4,8 @@
 use std::fmt::Write as _;
 use std::sync::Arc;
 
+use super::proxies;
+
 use isobath::objects::private_key::KeyAlgorithm;
 use isobath::objects::{
     Kind, Metadata, NamespacedName, Object, PrivateKeyPem, Rules, Secret, TlsCertificate,
@@ -65,8 +67,8 @@ pub struct Shape {
     pub objects: Vec<Object>,
     /// Of them all, as JSON.
     pub bytes: usize,
-    /// The largest of the tenant's Ingresses, which has the host [`OWN`] or nothing.
-    pub ingress: String,
+    /// The largest of the tenant's objects, and of which kind it is.
+    pub largest: (Kind, String),
 }
 
 /// A host of the tenant that every Ingress has as the first.
@@ -77,11 +79,11 @@ pub const NEIGHBOUR: &str = "shop.neighbour.test";
 const OWN_RULE: &str = r#"{"host":"own.m.test","http":{"paths":[{"path":"/","pathType":"Prefix","backend":{"service":{"name":"web","port":{"number":80}}}}]}}"#;
 
 /// Elements of a list, with commas, until they have so many bytes.
-fn elements(bytes: usize, element: impl Fn(usize) -> String) -> String {
+pub fn elements(bytes: usize, element: impl Fn(usize) -> String) -> String {
     at_most(usize::MAX, bytes, element)
 }
 
-fn at_most(count: usize, bytes: usize, element: impl Fn(usize) -> String) -> String {
+pub fn at_most(count: usize, bytes: usize, element: impl Fn(usize) -> String) -> String {
     let mut text = String::new();
     for index in 0..count {
         let next = element(index);
@@ -155,7 +157,7 @@ fn ingress(name: &str, lists: &[(List, usize)]) -> String {
     )
 }
 
-fn decoded(kind: Kind, text: &str) -> Object {
+pub fn decoded(kind: Kind, text: &str) -> Object {
     let object = decode_versioned(kind, text, Rules::Stored).unwrap().object;
     assert!(!matches!(object, Object::Invalid(_)), "{object:?}");
     object
@@ -173,12 +175,12 @@ fn shape(name: String, ingress: String, others: Vec<(Kind, String)>) -> Shape {
                 secret("tenant", "tls", KeyAlgorithm::Ecdsa, ["own.m.test".into()]),
             ])
             .collect(),
-        ingress,
+        largest: (Kind::Ingress, ingress),
     }
 }
 
 /// A Secret as decoding makes it. What it makes of keys has tests of its own.
-fn secret(
+pub fn secret(
     namespace: &str,
     name: &str,
     key_algorithm: KeyAlgorithm,
@@ -229,6 +231,11 @@ pub fn neighbour() -> Vec<Object> {
 
 /// How many cases there are.
 pub fn count() -> usize {
+    pairs().len() + OTHERS.len() + proxies::SHAPES.len()
+}
+
+/// How many of them are of Ingresses; those of HTTPProxies come after them.
+pub fn of_ingresses() -> usize {
     pairs().len() + OTHERS.len()
 }
 
@@ -246,7 +253,11 @@ pub fn at(index: usize, bytes: usize) -> Shape {
             let name = format!("{one:?} x {other:?}");
             shape(name, ingress("product", lists), Vec::new())
         }
-        None => OTHERS[index - pairs.len()](bytes),
+        None => {
+            let mut others = OTHERS.iter().chain(proxies::SHAPES);
+            let make = others.nth(index - pairs.len());
+            make.expect("one of count()")(bytes)
+        }
     }
 }
 
@@ -263,7 +274,7 @@ fn pairs() -> Vec<(List, List)> {
     pairs
 }
 
-type Make = fn(usize) -> Shape;
+pub type Make = fn(usize) -> Shape;
 
 /// Lists of several objects that meet.
 const OTHERS: &[Make] = &[

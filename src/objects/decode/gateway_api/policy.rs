@@ -2,6 +2,7 @@
 //!
 //! It is a guard: one that is wrong as a whole is kept with the targets that can be read of it, so that they are closed.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use serde::Deserialize;
@@ -85,7 +86,9 @@ impl<'a> Wire<'a> for BackendTlsPolicyWire<'a> {
         Ok(Object::BackendTlsPolicy(Arc::new(BackendTlsPolicy {
             metadata,
             generation: self.metadata.0.generation(),
-            targets: each_of(at.of("targetRefs"), targets, target)?,
+            targets: each_of(at.of("targetRefs"), targets, target)?
+                .into_iter()
+                .collect(),
             validation: Ok(validation(at.of("validation"), said)?),
             option: pairs(&spec.options).first().map(|(key, _)| key.clone()),
             others: others(self.status.as_ref()),
@@ -97,7 +100,7 @@ impl<'a> Wire<'a> for BackendTlsPolicyWire<'a> {
     fn closed(json: &'a str, reference: &ObjectRef, reason: &str) -> Option<Object> {
         let object: Value = serde_json::from_str(json).ok()?;
         let targets = object["spec"]["targetRefs"].as_array()?.iter();
-        let targets: Box<[PolicyTarget]> = targets.filter_map(perhaps_target).collect();
+        let targets: BTreeSet<PolicyTarget> = targets.filter_map(perhaps_target).collect();
         if targets.is_empty() {
             return None;
         }
