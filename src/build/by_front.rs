@@ -34,6 +34,11 @@ impl<T> ByFront<T> {
         hosts.insert(host.clone(), kept);
     }
 
+    /// The hosts of a front.
+    pub fn hosts(&self, front: &Front) -> impl Iterator<Item = &Host> {
+        self.0.get(front).into_iter().flat_map(BTreeMap::keys)
+    }
+
     /// Makes its maps as small as they can be.
     pub fn pack(&mut self) {
         for hosts in self.0.values_mut() {

@@ -11,6 +11,7 @@ mod chains;
 mod claims;
 mod clusters;
 pub mod controller;
+pub mod explain;
 mod fallback;
 mod hosts;
 pub mod http;

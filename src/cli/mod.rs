@@ -16,6 +16,7 @@ pub mod check;
 pub mod config;
 mod control_plane;
 pub mod drain;
+pub mod explain;
 pub mod gateway_api;
 pub mod http_proxy;
 pub mod install;
@@ -73,6 +74,8 @@ pub enum Command {
     Install(install::Args),
     /// Say what is wrong with manifests before they are applied.
     Check(Box<check::Args>),
+    /// Say who answers a URL, and why.
+    Explain(Box<explain::Args>),
     /// Print the flags that go on with another controller's configuration.
     Migrate(migrate::Args),
     /// Print the version.
@@ -156,6 +159,7 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Supervise(args) => block_on(async { Ok(supervise::run(&args).await?.into()) }),
         Command::Install(args) => install::run(&args).map(|()| ExitCode::SUCCESS),
         Command::Check(args) => check::run(&args).map(ExitCode::from),
+        Command::Explain(args) => explain::run(&args).map(|()| ExitCode::SUCCESS),
         Command::Migrate(args) => migrate::run(&args).map(ExitCode::from),
         Command::Version => {
             println!("isobath {}", env!("CARGO_PKG_VERSION"));

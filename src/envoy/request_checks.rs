@@ -29,6 +29,12 @@ const METHODS: [&str; 2] = ["TRACE", "TRACK"];
 /// A name, an address, or nothing (HTTP/1.0), and a port. Underscores are in no DNS name, and in use.
 const HOST: &str = r"[A-Za-z0-9._-]*(:[0-9]*)?|\[[0-9A-Fa-f:.]*\](:[0-9]*)?";
 
+/// Whether a Host is one.
+pub(super) fn is_host(host: &str) -> bool {
+    let whole = regex::bytes::Regex::new(&format!(r"\A(?:{HOST})\z"));
+    whole.is_ok_and(|whole| whole.is_match(host.as_bytes()))
+}
+
 /// A path with a semicolon before its query. `%3B` begins no parameter.
 const PARAMETERS: &str = r"[^?]*;.*";
 

@@ -58,12 +58,33 @@ impl Expression {
     /// Whether it matches the whole of this text.
     #[must_use]
     pub fn matches(&self, text: &str) -> bool {
-        regex::bytes::RegexBuilder::new(&format!(r"\A(?:{})\z", self.text))
+        self.takes(&format!(r"\A(?:{})\z", self.text), text)
+    }
+
+    /// Whether it matches this text from its beginning on, whatever follows.
+    #[must_use]
+    pub fn matches_beginning(&self, text: &str) -> bool {
+        self.takes(&format!(r"\A(?:{})", self.text), text)
+    }
+
+    fn takes(&self, expression: &str, text: &str) -> bool {
+        // Whoever asks guards something: what can't be told is taken to match.
+        self.compile(expression)
+            .is_none_or(|compiled| compiled.is_match(text.as_bytes()))
+    }
+
+    /// What finds it within a text.
+    #[must_use]
+    pub fn compiled(&self) -> Option<regex::bytes::Regex> {
+        self.compile(&self.text)
+    }
+
+    fn compile(&self, expression: &str) -> Option<regex::bytes::Regex> {
+        regex::bytes::RegexBuilder::new(expression)
             .case_insensitive(self.ignores_case)
             .unicode(false)
             .build()
-            // Whoever asks guards something: what can't be told is taken to match.
-            .map_or(true, |compiled| compiled.is_match(text.as_bytes()))
+            .ok()
     }
 
     /// How many groups it has.

@@ -1,4 +1,4 @@
-//! `isobath check`: `cases/NAME/` has manifests, `cases/NAME.txt` what is printed of them and the exit code.
+//! `isobath check`, and `isobath explain` of the same: `cases/NAME/` has manifests, `cases/NAME.txt` what is printed of them and the exit code.
 //! `UPDATE_GOLDEN=1` writes the second anew.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
@@ -176,4 +176,85 @@ fn flags_of_the_control_plane_count() {
     let (after, said, _) = output("gateway", &[&["."], &flags[..]].concat());
     assert_eq!(said, "");
     assert!(before.contains("AddressNotAssigned") && !after.contains("AddressNotAssigned"));
+}
+
+/// One text of each kind of answer, as people read it; that it is true is shown by `tests/e2e/explain.rs`.
+#[test]
+fn urls_are_explained() {
+    const ASKED: &[(&str, &[&str])] = &[
+        (
+            "explained",
+            &[
+                "http://a.example/api/v1?q=1",
+                "http://a.example/other",
+                "http://a.example/a%2Fb",
+            ],
+        ),
+        (
+            "explained",
+            &[
+                "https://A.example:443//api/../api/",
+                "https://b.example/",
+                "http://a.exampel/",
+            ],
+        ),
+        (
+            "explained",
+            &[
+                "http://proxy.example/x",
+                "http://proxy.example/old/y?z",
+                "http://proxy.example/both",
+            ],
+        ),
+        (
+            "explained",
+            &[
+                "http://proxy.example/admin",
+                "-X",
+                "DELETE",
+                "-H",
+                "X-Team: blue",
+            ],
+        ),
+        ("secret", &["https://a.example/", "http://a.example/"]),
+        ("mixed", &["http://shop.example/cart"]),
+    ];
+    let mut found = String::new();
+    for (case, arguments) in ASKED {
+        let output = Command::new(env!("CARGO_BIN_EXE_isobath"))
+            .args(["explain", "--manifests", "."])
+            .args(*arguments)
+            .current_dir(cases().join(case))
+            .output()
+            .unwrap();
+        let [out, said] = [output.stdout, output.stderr].map(|it| String::from_utf8(it).unwrap());
+        assert!(output.status.success(), "{arguments:?}: {said}");
+        assert!(!out.contains("TOP-SECRET"), "{out}");
+        let typed = arguments.join(" ");
+        found.push_str(&format!(
+            "$ isobath explain --manifests {case} {typed}\n{out}\n"
+        ));
+    }
+    compare("explained.said", &found);
+}
+
+#[test]
+fn what_is_no_question_is_a_mistake_of_whoever_asks() {
+    for arguments in [
+        &["ftp://a"][..],
+        &["a.example"],
+        &["http://"],
+        &["http://me@a.example/"],
+        &["http://a.example", "-H", "nothing"],
+        &[],
+    ] {
+        let output = Command::new(env!("CARGO_BIN_EXE_isobath"))
+            .args(["explain", "--manifests", "."])
+            .args(arguments)
+            .current_dir(cases().join("clean"))
+            .output()
+            .unwrap();
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}");
+        assert_eq!(String::from_utf8(output.stderr).unwrap().lines().count(), 1);
+    }
 }

@@ -13,13 +13,14 @@ use crate::golden;
 use crate::manifest::deploy;
 
 /// Those of an installation first.
-const COMMANDS: [&str; 9] = [
+const COMMANDS: [&str; 10] = [
     "serve",
     "bootstrap",
     "drain",
     "supervise",
     "install",
     "check",
+    "explain",
     "migrate",
     "xds",
     "run",

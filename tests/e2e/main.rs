@@ -17,6 +17,7 @@ mod certificates;
 mod changes;
 mod check;
 mod edge;
+mod explain;
 mod expressions;
 mod external_names;
 mod harness;
