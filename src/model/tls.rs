@@ -52,6 +52,18 @@ impl TlsServer {
         server
     }
 
+    /// The same that asks this of clients.
+    #[must_use]
+    pub fn asking(self, clients: Box<ClientCertificates>) -> Self {
+        Self::new(
+            self.certificates,
+            self.parameters,
+            self.alpn,
+            Some(clients),
+            self.source,
+        )
+    }
+
     /// The same for one listener of several that share a port: those never share a server, whatever their certificates are.
     #[must_use]
     pub fn of_listener(mut self, listener: &str) -> Self {

@@ -121,6 +121,7 @@ pub fn answering(input: Input<'_>, host: &Host) -> Option<Host> {
 pub fn source(input: Input<'_>, host: &Host) -> Source {
     let mut table = Table::new(input, host);
     table.merge(&Claims::of(input, host).ingresses);
+    table.close_copies();
     let routes = table.virtual_host(Asked::ByHttps).routes;
     let is_copied = host.is_any() && input.options.host_ownership == HostOwnership::Namespace;
     let http = is_copied.then(|| table.virtual_host(Asked::ByHttp).routes);

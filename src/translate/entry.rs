@@ -6,7 +6,7 @@ use crate::facts::ServedIngress;
 use crate::model::{HeaderModifier, Host, PathMatch, Redirect, Route, RouteAction, RouteMatch};
 use crate::objects::{Field, FieldRef};
 
-use super::nginx::{self, CanaryBackend, Location};
+use super::nginx::{self, CanaryBackend, ClientTls, Location};
 use super::order::Ordered;
 use super::path;
 use super::policy::IngressPolicy;
@@ -35,6 +35,8 @@ pub struct Nginx {
     pub host: Option<Arc<str>>,
     /// The cluster of requests by TLS, where that is another one.
     pub by_tls: Option<Arc<str>>,
+    /// What clients of the host have to show by TLS.
+    pub clients: Option<Arc<ClientTls>>,
     /// Who gets a part of the requests.
     pub canary: Option<CanaryBackend>,
     /// Whether its host is closed by an annotation.
@@ -101,9 +103,19 @@ impl Entry<'_> {
         let policy = self.policy.nginx.as_deref().filter(|_| !self.is_acme());
         let has_tls = tls_of.is_some_and(|owner| owner <= self.owner);
         let redirect = policy.and_then(|policy| nginx::to_https(policy, host, has_tls, https_port));
+        // Nobody has shown anything there.
+        let clients = self.nginx.clients.as_ref();
+        let is_closed = clients.is_some_and(|it| it.is_required) && !self.is_acme();
         match self.location(redirect) {
             None => vec![self.served()],
-            Some(location) => location.routes(false),
+            Some(location) => {
+                let is_closed = location.is_closed || is_closed;
+                Location {
+                    is_closed,
+                    ..location
+                }
+                .routes(false)
+            }
         }
     }
 
@@ -114,6 +126,7 @@ impl Entry<'_> {
             served: self.served_as(self.nginx.host.as_ref()),
             path: &self.nginx.written,
             by_tls: self.nginx.by_tls.as_ref(),
+            clients: self.nginx.clients.as_deref(),
             canary: self.nginx.canary.as_ref(),
             is_closed: self.nginx.is_closed || policy.closes(self.is_acme()),
             to_https,

@@ -54,6 +54,7 @@ pub fn host(input: Input<'_>, host: &Host) -> HostUnit {
         table.report_redirects_to_nowhere(&mut problems);
     }
     let is_closed = choice.is_none() && !host.is_any() && is_owned(input);
+    let clients = table.clients.clone();
     let of_host = |routes: Vec<Route>| VirtualHost {
         host: host.clone(),
         routes,
@@ -66,13 +67,19 @@ pub fn host(input: Input<'_>, host: &Host) -> HostUnit {
         (Some(http), https, table.clusters)
     } else {
         let (http, source) = taken_over(input, host, ingresses, choice.is_some(), &mut problems);
-        let https = choice.is_some().then(|| of_host(source.routes.clone()));
+        let https = choice.is_some().then(|| VirtualHost {
+            client_check: clients.as_ref().and_then(|clients| clients.check()),
+            ..of_host(source.routes.clone())
+        });
         (http.map(of_host), https, source.clusters.clone())
     };
     let used: BTreeSet<Arc<str>> = http.iter().chain(&https).flat_map(clusters_of).collect();
     clusters.retain(|name, _| used.contains(name));
     let https = choice.zip(https).map(|(choice, virtual_host)| HttpsHost {
-        server: choice.server,
+        server: match clients {
+            None => choice.server,
+            Some(clients) => choice.server.asking(clients),
+        },
         secrets: choice.secrets,
         source: choice.source,
         virtual_host,

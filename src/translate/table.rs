@@ -8,8 +8,8 @@ use std::sync::Arc;
 
 use crate::facts::ServedIngress;
 use crate::model::{
-    FieldRef, Forward, Host, PathMatch, PathRewrite, Redirect, Route, RouteAction, Scheme,
-    VirtualHost, WeightedCluster,
+    ClientCertificates, FieldRef, Forward, Host, PathMatch, PathRewrite, Redirect, Route,
+    RouteAction, Scheme, VirtualHost, WeightedCluster,
 };
 use crate::objects::{
     Field, IngressBackend, IngressPath, IngressRule, PathType, Problem, as_place,
@@ -45,6 +45,8 @@ pub struct Table<'a> {
     tls_of: Option<usize>,
     /// Where `/` leads, before all paths.
     app_root: Option<(Redirect, FieldRef)>,
+    /// What clients have to show by TLS.
+    pub clients: Option<Box<ClientCertificates>>,
     pub clusters: BTreeMap<Arc<str>, ClusterSource>,
     pub problems: Vec<Problem>,
 }
@@ -59,6 +61,7 @@ impl<'a> Table<'a> {
             taken: BTreeMap::new(),
             tls_of: None,
             app_root: None,
+            clients: None,
             clusters: BTreeMap::new(),
             problems: Vec::new(),
         }
@@ -100,7 +103,7 @@ impl<'a> Table<'a> {
             self.merge_dialect(ingresses, &policies);
         }
         self.rank_owners(ingresses);
-        self.close_hosts(ingresses, &policies);
+        self.guard_hosts(ingresses, &policies);
         let deferred = order::arrange(&mut self.entries);
         self.report_deferred(&deferred);
     }
@@ -273,9 +276,12 @@ impl<'a> Table<'a> {
         let namespace = &ingress.name().namespace;
         let resolved = match &policy.nginx {
             None => backend::resolve(self.input, namespace, backend),
-            Some(nginx) => backend::resolve_with(self.input, namespace, backend, |base| {
-                nginx.upstream.settings(base, false)
-            }),
+            Some(nginx) => {
+                let shown = self.shown(ingress, nginx)?;
+                backend::resolve_with(self.input, namespace, backend, |base| {
+                    nginx.upstream.settings(base, false, shown)
+                })
+            }
         };
         match resolved {
             Ok(resolved) => {
@@ -367,10 +373,11 @@ impl<'a> Table<'a> {
                 .collect(),
         };
         routes.splice(..0, self.to_app_root());
+        let clients = self.clients.as_ref().filter(|_| asked != Asked::ByHttp);
         VirtualHost {
             host: self.host.clone(),
             routes,
-            client_check: None,
+            client_check: clients.and_then(|clients| clients.check()),
             filters: None,
         }
     }

@@ -10,7 +10,7 @@ use std::cmp::Ordering;
 use std::collections::BTreeSet;
 
 use crate::model::order;
-use crate::model::{PathMatch, Route, RouteMatch, VirtualHost};
+use crate::model::{PathMatch, Route, RouteAction, RouteMatch, VirtualHost};
 use crate::objects::{ObjectRef, Problem};
 use crate::translate::{HostUnit, HttpsHost, reason};
 
@@ -24,6 +24,8 @@ pub fn merge(served: &mut Served, mut ingress: HostUnit) {
         served.unit.problems.append(&mut problems);
         return;
     }
+    let mut closed = close_guarded(served, &mut ingress);
+    served.unit.problems.append(&mut closed);
     let policies = &served.policies;
     if let Some(http) = ingress.http {
         let put_on = |route| policies.of_ingress(route);
@@ -58,6 +60,39 @@ pub fn merge(served: &mut Served, mut ingress: HostUnit) {
         });
     }
     served.unit.clusters.append(&mut ingress.clusters);
+}
+
+/// Closes routes of Ingresses that are guarded by what the HTTPProxy has another of: a route has one list of addresses, and a host
+/// asks clients for certificates in one way.
+fn close_guarded(served: &Served, ingress: &mut HostUnit) -> Vec<Problem> {
+    let has_addresses = served.policies.addresses().is_some();
+    let is_asked = |https: &HttpsHost| https.server.clients.is_some();
+    let is_lost = served.unit.https.is_some() && ingress.https.as_ref().is_some_and(is_asked);
+    let by_tls = ingress
+        .https
+        .iter_mut()
+        .map(|it| (&mut it.virtual_host, is_lost));
+    let hosts = ingress
+        .http
+        .iter_mut()
+        .map(|host| (host, false))
+        .chain(by_tls);
+    let mut owners = BTreeSet::new();
+    for (host, is_lost) in hosts {
+        for route in &mut host.routes {
+            let filters = route.filters.as_ref();
+            let is_listed = filters.is_some_and(|it| it.addresses.is_some());
+            if is_lost || (has_addresses && is_listed) {
+                owners.insert(route.source.object.clone());
+                route.action = RouteAction::status(503);
+            }
+        }
+    }
+    let message = "its routes on the host of an HTTPProxy are closed (503): that guards them in its own way by addresses or client certificates, and only one of two can be";
+    owners
+        .into_iter()
+        .map(|owner| Problem::new(owner, reason::ROUTE_CLOSED, message))
+        .collect()
 }
 
 /// What the HTTPProxy asks of all routes is put on those of Ingresses, too: where that is more than one object may come to, these

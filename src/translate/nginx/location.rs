@@ -15,6 +15,7 @@ use crate::objects::{Field, FieldRef, Kind, ObjectRef};
 use super::canary::CanaryBackend;
 use super::policy::Policy;
 use super::redirect;
+use super::tls::ClientTls;
 
 /// One path.
 pub struct Location<'a> {
@@ -26,6 +27,8 @@ pub struct Location<'a> {
     pub path: &'a str,
     /// The cluster of requests by TLS, where that is another one.
     pub by_tls: Option<&'a Arc<str>>,
+    /// What clients of its host by TLS have shown.
+    pub clients: Option<&'a ClientTls>,
     /// Who gets a part of its requests.
     pub canary: Option<&'a CanaryBackend>,
     /// Whether it answers 503 and nothing else.
@@ -94,6 +97,7 @@ impl Location<'_> {
             served,
             path: "/",
             by_tls: None,
+            clients: policy.clients.as_ref(),
             canary: canary.as_ref(),
             is_closed: false,
             to_https: None,
@@ -148,7 +152,7 @@ impl Location<'_> {
     fn forwarded(&self, forward: &Forward, filters: Filters, by_tls: bool) -> Vec<Route> {
         let filters = Filters {
             max_body: self.policy.max_body,
-            request_headers: self.request_headers(),
+            request_headers: self.request_headers(by_tls),
             ..filters
         };
         let upstream = &self.policy.upstream;
@@ -197,10 +201,12 @@ impl Location<'_> {
     }
 
     /// What back ends are told, besides what all of them are.
-    fn request_headers(&self) -> Vec<HeaderChange> {
+    fn request_headers(&self, by_tls: bool) -> Vec<HeaderChange> {
         let said = |name: &str, value: DynamicValue| {
             HeaderChange::new(name, vec![HeaderPart::Value(value)], HeaderMode::Set).ok()
         };
+        let clients = self.clients.filter(|_| by_tls).map(ClientTls::headers);
+        let clients = clients.unwrap_or_default();
         let is_rewritten =
             matches!(&self.served.action, RouteAction::Forward(to) if to.rewrite.is_some());
         let prefix = self.policy.forwarded_prefix.as_ref();
@@ -215,6 +221,7 @@ impl Location<'_> {
         ]
         .into_iter()
         .flatten()
+        .chain(clients)
         .collect()
     }
 

@@ -4,13 +4,15 @@ use std::num::NonZeroU64;
 use std::sync::Arc;
 
 use crate::model::{AddressRules, LocalRateLimit};
-use crate::objects::{Metadata, Problem};
+use crate::objects::{Field, Metadata, Problem};
+use crate::translate::reason;
 
 use super::canary::{self, Canary};
 use super::cors::{self, CrossOrigin};
 use super::limits;
 use super::reader::{Closed, Reader};
 use super::redirect::{self, Redirection};
+use super::tls::{self, ClientTls};
 use super::upstream::{self, Upstream};
 use super::value;
 
@@ -21,6 +23,8 @@ pub struct Policy {
     pub closed: Closed,
     /// Whether all routes of its hosts are, whoever else has some there.
     pub closes_hosts: bool,
+    /// `auth-tls-secret` and its family.
+    pub clients: Option<ClientTls>,
     /// `use-regex`.
     pub use_regex: bool,
     /// `rewrite-target`.
@@ -63,7 +67,8 @@ impl Policy {
         };
         let policy = Self {
             closed: Closed::No,
-            closes_hosts: closes_hosts(reader),
+            closes_hosts: false,
+            clients: tls::of_clients(reader),
             use_regex: reader.boolean("use-regex").unwrap_or(false),
             rewrite: reader.read("rewrite-target", value::path_with_groups),
             forwarded_prefix: reader.read("x-forwarded-prefix", forwarded_prefix),
@@ -93,10 +98,25 @@ impl Policy {
             "auth-type",
             "auth-url",
             "auth-tls-secret",
+            "auth-tls-match-cn",
+            "proxy-ssl-secret",
         ]);
+        // What clients have to show is the host's to ask, and so holds for the paths of all Ingresses that name it.
+        let is_asked = |problem: &Problem| match &problem.source.field {
+            Field::Annotation(key) => {
+                problem.reason == reason::ROUTE_CLOSED && key.contains("/auth-tls-")
+            }
+            _ => false,
+        };
+        let closes_hosts = reader.problems.iter().any(is_asked);
         let closed = reader.closed;
         let problems = std::mem::take(&mut reader.problems);
-        (Self { closed, ..policy }, problems)
+        let policy = Self {
+            closed,
+            closes_hosts,
+            ..policy
+        };
+        (policy, problems)
     }
 
     /// Whether a location of its answers 503.
@@ -133,23 +153,6 @@ fn authentication(reader: &mut Reader<'_>) {
     }
 }
 
-/// A client certificate is asked for by the host, and so holds for the paths of all Ingresses that name it.
-fn closes_hosts(reader: &mut Reader<'_>) -> bool {
-    const NAME: &str = "auth-tls-secret";
-    let words = ["on", "off", "optional", "optional_no_ca"];
-    let asked = reader.read("auth-tls-verify-client", |text| value::word(text, &words));
-    if reader.get(NAME).is_none() {
-        return false;
-    }
-    let why = "Isobath does not support client certificates by annotations yet";
-    if asked == Some("off") {
-        reader.without_effect(NAME, why);
-        return false;
-    }
-    reader.close(NAME, Closed::All, why);
-    true
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
@@ -161,7 +164,6 @@ mod tests {
     use super::super::location::Location;
     use super::*;
     use crate::objects::{Annotations, NamespacedName};
-    use crate::translate::reason;
 
     fn read(annotations: &[(&str, &str)]) -> (Policy, Vec<Problem>) {
         let annotations = annotations

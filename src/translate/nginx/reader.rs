@@ -36,6 +36,11 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// The namespace of the Ingress.
+    pub fn namespace(&self) -> &'a str {
+        &self.metadata.name.namespace
+    }
+
     /// The value of one. An empty one is none, as with ingress-nginx.
     pub fn get(&self, name: &str) -> Option<&'a str> {
         let value = self.metadata.annotation(&format!("{PREFIX}{name}"))?.trim();

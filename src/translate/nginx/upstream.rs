@@ -6,14 +6,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::model::{
-    ClusterSettings, Conditions, Expression, Forward, ForwardOptions, HashCookie, HashKey,
-    HashPolicy, HeaderMatch, HeaderName, HeaderPredicate, LoadBalancing, RetryPolicy,
-    SessionCookie, SessionKey, SessionPersistence, SetCookie, StringMatch, TextMatch,
-    UpstreamProtocol,
+    AttributeRewrite, ClusterSettings, Conditions, CookieRewrite, CookieRewrites, Expression,
+    Forward, ForwardOptions, HashCookie, HashKey, HashPolicy, HeaderMatch, HeaderName,
+    HeaderPredicate, LoadBalancing, RetryPolicy, SessionCookie, SessionKey, SessionPersistence,
+    SetCookie, StringMatch, TextMatch, UpstreamProtocol,
 };
 use crate::objects::{IngressBackend, ServiceBackendPort};
 
 use super::reader::{Closed, Reader};
+use super::tls::{self, BackendTls, Shown};
 use super::value;
 
 /// What an Ingress says of its back ends.
@@ -30,6 +31,9 @@ pub struct Upstream {
     least_request: bool,
     hash: Vec<HashPolicy>,
     session: Option<Session>,
+    /// `proxy-ssl-secret` and its family.
+    pub tls: Option<BackendTls>,
+    cookies: CookieRewrites,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -91,7 +95,35 @@ pub fn read(reader: &mut Reader<'_>) -> Upstream {
         least_request: balancing == Some("ewma"),
         hash: reader.read("upstream-hash-by", hash).unwrap_or_default(),
         session: session(reader),
+        tls: tls::of_back_ends(reader),
+        cookies: cookies(reader),
     }
+}
+
+/// `proxy-cookie-path` and `proxy-cookie-domain`: what an application says of its own, and what it is outside.
+fn cookies(reader: &mut Reader<'_>) -> CookieRewrites {
+    let pair = |text: &str| match text.split_whitespace().collect::<Vec<_>>()[..] {
+        ["off"] => Ok(None),
+        [from, to] => Ok(Some(AttributeRewrite::Replace {
+            from: value::url(from)?,
+            to: value::url(to)?,
+        })),
+        _ => Err(r#"must be "off", or what it is and what it is to be"#.to_owned()),
+    };
+    let path = reader.read("proxy-cookie-path", |text| {
+        let rewrite = pair(text)?;
+        rewrite
+            .map(|rewrite| CookieRewrite::of_all().path(rewrite))
+            .transpose()
+    });
+    let domain = reader.read("proxy-cookie-domain", |text| {
+        let rewrite = pair(text)?;
+        rewrite
+            .map(|rewrite| CookieRewrite::of_all().domain(rewrite))
+            .transpose()
+    });
+    let all = [path.flatten(), domain.flatten()];
+    CookieRewrites::new(all.into_iter().flatten().collect()).unwrap_or_default()
 }
 
 fn protocol(reader: &mut Reader<'_>) -> Option<Protocol> {
@@ -254,7 +286,7 @@ impl Session {
 impl Upstream {
     /// The settings of a cluster: those of its Service, as the Ingress changes them.
     #[must_use]
-    pub fn settings(&self, base: ClusterSettings, by_tls: bool) -> ClusterSettings {
+    pub fn settings(&self, base: ClusterSettings, by_tls: bool, shown: Shown) -> ClusterSettings {
         let is_hashed =
             !self.hash.is_empty() || self.session.as_ref().is_some_and(|it| !it.is_persistent);
         ClusterSettings {
@@ -270,6 +302,10 @@ impl Upstream {
                     LoadBalancing::LeastRequest(slow)
                 }
                 other => other,
+            },
+            tls: match &self.tls {
+                Some(tls) => tls.settings(shown),
+                None => base.tls,
             },
             connect_timeout: Some(self.connect_timeout),
             // Shorter than most back ends keep a connection.
@@ -316,6 +352,7 @@ impl Upstream {
         let options = forward.options.get_or_insert_default();
         let options: &mut ForwardOptions = options;
         options.idle_timeout = Some(self.read_timeout.max(self.send_timeout));
+        options.cookie_rewrites = self.cookies.clone();
         if !self.hash.is_empty() {
             options.hash_policies.clone_from(&self.hash);
         }

@@ -6,8 +6,8 @@
 //!   its redirects lead on, its guards keep out, and what is left is 404.
 //! - `app-root` of any Ingress of the oldest namespace leads `/` elsewhere, before all paths.
 //! - An entry of `tls` has plain HTTP redirected on all paths of its host, but for those of older namespaces.
-//! - Where one asks for client certificates, which are the whole host's, and can't have them, all of the host's paths are
-//!   closed: those of namespaces that named the host first are not.
+//! - Where one asks for client certificates, they are asked for by the whole host. Where they can't be, all of its paths are
+//!   closed, but for those of namespaces that named the host first.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use crate::facts::ServedIngress;
 use crate::model::{FieldRef, HeaderModifier, PathMatch, Route, RouteAction, RouteMatch};
 use crate::objects::{Field, IngressBackend, IngressPath, Problem};
 use crate::translate::entry::{Entry, Nginx};
-use crate::translate::nginx::{self, CanaryBackend, Rewritten};
+use crate::translate::nginx::{self, CanaryBackend, Rewritten, Shown};
 use crate::translate::policy::IngressPolicy;
 use crate::translate::{backend, reason};
 
@@ -167,7 +167,8 @@ impl<'a> Table<'a> {
             return None;
         }
         let namespace = &ingress.name().namespace;
-        let change = |base| nginx.upstream.settings(base, true);
+        let shown = self.shown(ingress, nginx)?;
+        let change = |base| nginx.upstream.settings(base, true, shown);
         // What is wrong with it is told already.
         let resolved = backend::resolve_with(self.input, namespace, backend, change).ok()?;
         self.clusters
@@ -206,22 +207,88 @@ impl<'a> Table<'a> {
         }
     }
 
-    /// Closes the paths of a host whose clients can't be asked for certificates.
-    pub(super) fn close_hosts(
+    /// What the back ends of an Ingress are shown by TLS; none where they may not be sent anything.
+    pub(super) fn shown(
+        &mut self,
+        ingress: ServedIngress<'_>,
+        nginx: &nginx::Policy,
+    ) -> Option<Shown> {
+        let Some(tls) = &nginx.upstream.tls else {
+            return Some(Shown::default());
+        };
+        match tls.check(self.input) {
+            Ok(shown) => Some(shown),
+            Err(why) => {
+                self.report_closed(ingress, "proxy-ssl-secret", &why);
+                None
+            }
+        }
+    }
+
+    fn report_closed(&mut self, ingress: ServedIngress<'_>, name: &str, why: &str) {
+        let key = format!("{}{name}", nginx::PREFIX);
+        let message = format!(
+            "the routes of host {} are closed (503): annotation {key} guards them, and {why}",
+            self.host
+        );
+        let field = Field::Annotation(key.into());
+        self.report(ingress, field, reason::ROUTE_CLOSED, message);
+    }
+
+    /// Asks clients of the host for certificates, where one of its Ingresses does. Where that can't be, closes its paths.
+    pub(super) fn guard_hosts(
         &mut self,
         ingresses: &[ServedIngress<'a>],
         policies: &[Arc<IngressPolicy>],
     ) {
-        let closes =
-            |policy: &IngressPolicy| policy.nginx.as_ref().is_some_and(|it| it.closes_hosts);
-        let mut all = ingresses.iter().zip(policies);
-        let Some((by, _)) = all.find(|(_, policy)| closes(policy)) else {
+        let asks = |policy: &IngressPolicy| {
+            let nginx = policy.nginx.as_ref().filter(|it| it.canary.is_none());
+            nginx.is_some_and(|it| it.closes_hosts || it.clients.is_some())
+        };
+        let mut all = ingresses.iter().copied().zip(policies);
+        let Some((by, policy)) = all.find(|(_, policy)| asks(policy)) else {
             return;
         };
-        let mut entries = self.entries.iter();
-        let of_namespace =
-            |entry: &&Entry<'_>| entry.ingress.name().namespace == by.name().namespace;
-        let Some(owner) = entries.find(of_namespace).map(|entry| entry.owner) else {
+        let nginx = policy.nginx.as_ref().filter(|it| !it.closes_hosts);
+        let Some(clients) = nginx.and_then(|it| it.clients.as_ref()) else {
+            self.close_host(ingresses, by);
+            return;
+        };
+        let first = ingresses.first();
+        let certificates = match first {
+            Some(first) if first.name().namespace != by.name().namespace => {
+                Err("the host belongs to an older namespace".to_owned())
+            }
+            _ => clients.certificates(self.input),
+        };
+        match certificates {
+            Err(why) => {
+                self.report_closed(by, "auth-tls-secret", &why);
+                self.close_host(ingresses, by);
+            }
+            Ok(certificates) => {
+                self.clients = Some(Box::new(certificates));
+                let clients = Arc::new(clients.clone());
+                for entry in &mut self.entries {
+                    entry.nginx.clients = Some(clients.clone());
+                }
+            }
+        }
+    }
+
+    /// Closes the paths that others take over, where clients here have to show what theirs do not.
+    pub fn close_copies(&mut self) {
+        if self.clients.as_ref().is_some_and(|it| it.is_required) {
+            for entry in &mut self.entries {
+                entry.nginx.is_closed = true;
+            }
+        }
+    }
+
+    /// Closes the paths of a host whose clients can't be asked for certificates, but for those of older namespaces.
+    fn close_host(&mut self, ingresses: &[ServedIngress<'a>], by: ServedIngress<'a>) {
+        let ranks = ranks(ingresses);
+        let Some(owner) = ranks.get(&*by.name().namespace).copied() else {
             return;
         };
         let mut told: Vec<FieldRef> = Vec::new();
@@ -231,7 +298,7 @@ impl<'a> Table<'a> {
             }
             entry.nginx.is_closed = true;
             let source = entry.ingress.field(Field::Host(self.host.shared()));
-            if entry.ingress.name() != by.name() && !told.contains(&source) {
+            if entry.ingress.name() != by.name() && told.last() != Some(&source) {
                 told.push(source);
             }
         }
@@ -244,7 +311,9 @@ impl<'a> Table<'a> {
             self.problems
                 .push(Problem::new(source, reason::ROUTE_CLOSED, message));
         }
-        self.app_root = None;
+        if owner == 0 {
+            self.app_root = None;
+        }
     }
 
     /// The route that leads `/` elsewhere.

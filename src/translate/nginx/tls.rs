@@ -1,0 +1,240 @@
+//! TLS: to back ends (`proxy-ssl-…`), and what clients of a host have to show (`auth-tls-…`).
+
+use std::collections::BTreeSet;
+
+use crate::model::{
+    Authorities, ClientCertificates, ClientVerification, DynamicValue, HeaderChange, HeaderMode,
+    HeaderPart, ServerName, SubjectAltName, TlsParameters, TlsSettings, TlsVersion, UpstreamTls,
+    Verification,
+};
+use crate::objects::NamespacedName;
+use crate::translate::{Input, TrustBundleKey};
+
+use super::reader::{Closed, Reader};
+use super::value;
+
+/// How TLS is spoken to back ends.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct BackendTls {
+    /// Whose certificate is shown to them, and who vouches for theirs.
+    pub secret: NamespacedName,
+    /// Whom they have to be; none takes their word for it.
+    name: Option<SubjectAltName>,
+    server_name: ServerName,
+    versions: TlsSettings,
+}
+
+/// What clients of a host have to show.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct ClientTls {
+    /// Who vouches for them.
+    pub secret: NamespacedName,
+    /// Whether they have to show anything.
+    pub is_required: bool,
+    accepts_untrusted: bool,
+    depth: u32,
+    is_told: bool,
+}
+
+/// The Secret that an annotation names: of the namespace of its Ingress, and no other.
+fn secret(text: &str, namespace: &str) -> Result<NamespacedName, String> {
+    let name = value::basic(text)?;
+    match name.split_once('/') {
+        Some((of, name)) if of == namespace && !name.is_empty() && !name.contains('/') => {
+            Ok(NamespacedName::new(of, name))
+        }
+        _ => Err(format!("must be {namespace}/ and the name of a Secret")),
+    }
+}
+
+/// Reads `proxy-ssl-secret`, without which the others of its family are ignored.
+pub fn of_back_ends(reader: &mut Reader<'_>) -> Option<BackendTls> {
+    let namespace = reader.namespace();
+    let secret = reader.guard("proxy-ssl-secret", |text| secret(text, namespace));
+    let switch = ["on", "off"];
+    let verify = reader.read("proxy-ssl-verify", |text| value::word(text, &switch));
+    let server_name = reader.read("proxy-ssl-server-name", |text| value::word(text, &switch));
+    let name = reader.read("proxy-ssl-name", |text| {
+        let name = value::basic(text)?;
+        SubjectAltName::dns(&name).map(|_| name)
+    });
+    let versions = reader.read("proxy-ssl-protocols", protocols);
+    if !reader.is_there("proxy-ssl-secret") {
+        for name in [
+            "proxy-ssl-verify",
+            "proxy-ssl-name",
+            "proxy-ssl-server-name",
+        ] {
+            if reader.get(name).is_some() {
+                reader.without_effect(name, "there is no proxy-ssl-secret");
+            }
+        }
+    }
+    let depth = reader.read("proxy-ssl-verify-depth", value::count);
+    if verify == Some("on") && depth.is_some_and(|depth| depth > 0) {
+        reader.without_effect(
+            "proxy-ssl-verify-depth",
+            "as many certificates may stand between as there are",
+        );
+    }
+    let secret = secret?;
+    // What ingress-nginx calls every upstream: whoever verifies without a name verifies this one, in vain.
+    let said = name.unwrap_or_else(|| "upstream_balancer".into());
+    let name = match verify {
+        Some("on") => SubjectAltName::dns(&said).ok(),
+        _ => None,
+    };
+    Some(BackendTls {
+        secret,
+        name,
+        server_name: match server_name {
+            Some("on") => ServerName::new(&said).unwrap_or_default(),
+            _ => ServerName::Discovered,
+        },
+        versions: versions.unwrap_or(TlsSettings {
+            minimum: TlsVersion::V1_2,
+            maximum: TlsVersion::V1_2,
+        }),
+    })
+}
+
+/// Versions of TLS that are safe.
+fn protocols(text: &str) -> Result<TlsSettings, String> {
+    let mut versions = BTreeSet::new();
+    for word in text.split_whitespace() {
+        match value::word(word, &["TLSv1", "TLSv1.1", "TLSv1.2", "TLSv1.3"])? {
+            "TLSv1.2" => _ = versions.insert(TlsVersion::V1_2),
+            "TLSv1.3" => _ = versions.insert(TlsVersion::V1_3),
+            _ => {}
+        }
+    }
+    match (versions.first(), versions.last()) {
+        (Some(minimum), Some(maximum)) => Ok(TlsSettings {
+            minimum: *minimum,
+            maximum: *maximum,
+        }),
+        _ => Err("must have TLSv1.2 or TLSv1.3".into()),
+    }
+}
+
+impl BackendTls {
+    /// What its Secret is good for.
+    ///
+    /// # Errors
+    ///
+    /// One sentence where it lacks what is asked of it: nothing may be sent to the back end then.
+    pub fn check(&self, input: Input<'_>) -> Result<Shown, String> {
+        let reader = input.reader();
+        let has_certificate = reader.certificate_names(&self.secret).is_ok();
+        let has_authorities = reader.authorities(&self.secret).is_ok();
+        if self.name.is_some() && !has_authorities {
+            let secret = &self.secret;
+            return Err(format!("Secret {secret} has no ca.crt that can be used"));
+        }
+        if !has_certificate && !has_authorities {
+            let secret = &self.secret;
+            return Err(format!(
+                "Secret {secret} does not exist, or has neither certificate nor ca.crt"
+            ));
+        }
+        Ok(Shown(has_certificate))
+    }
+
+    /// As settings of a cluster.
+    pub fn settings(&self, Shown(has_certificate): Shown) -> UpstreamTls {
+        let verification = self.name.as_ref().map(|name| Verification {
+            authorities: Authorities::Bundle(TrustBundleKey::of_secret(self.secret.clone()).name()),
+            names: BTreeSet::from([name.clone()]),
+        });
+        UpstreamTls {
+            verification,
+            server_name: self.server_name.clone(),
+            client_certificate: has_certificate.then(|| self.secret.to_string().into()),
+            parameters: TlsParameters {
+                versions: self.versions,
+                ..TlsParameters::default()
+            },
+        }
+    }
+}
+
+/// Whether back ends are shown a certificate.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Shown(bool);
+
+/// Reads `auth-tls-secret`, without which the others of its family are ignored.
+pub fn of_clients(reader: &mut Reader<'_>) -> Option<ClientTls> {
+    const NAME: &str = "auth-tls-secret";
+    let namespace = reader.namespace();
+    let words = ["on", "off", "optional", "optional_no_ca"];
+    let asked = reader.read("auth-tls-verify-client", |text| value::word(text, &words));
+    let depth = reader.read("auth-tls-verify-depth", value::count);
+    let is_told = reader.boolean("auth-tls-pass-certificate-to-upstream");
+    // With ingress-nginx an Ingress may name any Secret there is; here it is its own namespace's.
+    let secret = reader.guard(NAME, |text| secret(text, namespace))?;
+    if asked == Some("off") {
+        return None;
+    }
+    if reader.get("auth-tls-match-cn").is_some() {
+        reader.close(
+            "auth-tls-match-cn",
+            Closed::All,
+            "Isobath does not support it yet",
+        );
+    }
+    Some(ClientTls {
+        secret,
+        is_required: matches!(asked, None | Some("on")),
+        accepts_untrusted: asked == Some("optional_no_ca"),
+        depth: depth.filter(|depth| *depth > 0).unwrap_or(1),
+        is_told: is_told.unwrap_or(false),
+    })
+}
+
+impl ClientTls {
+    /// What is asked of clients.
+    ///
+    /// # Errors
+    ///
+    /// One sentence where nobody can vouch for them.
+    pub fn certificates(&self, input: Input<'_>) -> Result<ClientCertificates, String> {
+        let secret = &self.secret;
+        if input.reader().authorities(secret).is_err() {
+            return Err(format!(
+                "Secret {secret} does not exist, or has no ca.crt that can be used"
+            ));
+        }
+        Ok(ClientCertificates {
+            is_required: self.is_required,
+            verification: Some(ClientVerification {
+                authorities: TrustBundleKey::of_secret(secret.clone()).name(),
+                max_depth: Some(self.depth),
+                only_leaf_revocations: false,
+                accepts_untrusted: self.accepts_untrusted,
+            }),
+            forwarded: None,
+        })
+    }
+
+    /// What back ends are told of a client by TLS. What a client says of itself there is removed from every request.
+    pub fn headers(&self) -> Vec<HeaderChange> {
+        let said = |name: &str, value: DynamicValue| {
+            HeaderChange::new(name, vec![HeaderPart::Value(value)], HeaderMode::Set).ok()
+        };
+        let verified = self
+            .is_required
+            .then(|| HeaderChange::literal("ssl-client-verify", "SUCCESS", HeaderMode::Set).ok());
+        let certificate = self
+            .is_told
+            .then(|| said("ssl-client-cert", DynamicValue::ClientCertificate));
+        [
+            verified.flatten(),
+            said("ssl-client-subject-dn", DynamicValue::ClientSubject),
+            said("ssl-client-issuer-dn", DynamicValue::ClientIssuer),
+            certificate.flatten(),
+        ]
+        .into_iter()
+        .flatten()
+        .collect()
+    }
+}
