@@ -251,6 +251,7 @@ impl<'a> Table<'a> {
             nginx.by_tls = self.by_tls(ingress, said, backend);
             nginx.written = written.clone();
             nginx.host = said.upstream.host(&ingress.name().namespace, backend);
+            self.mirror(ingress, said, &mut action);
             self.rewrite(ingress, (&field, &path, written), said, &mut action);
         }
         self.entries.push(Entry {

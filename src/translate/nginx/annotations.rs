@@ -285,9 +285,17 @@ pub const ANNOTATIONS: [Annotation; 136] = [
         Near("the expression is RE2's"),
     ),
     of("canary-by-cookie", Upstream, Exact),
-    of("mirror-target", Location, NotYet),
+    of(
+        "mirror-target",
+        Location,
+        Near("it is a Service of the Ingress's namespace, and copies have the path of the request"),
+    ),
     of("mirror-host", Location, NotYet),
-    of("mirror-request-body", Location, NotYet),
+    of(
+        "mirror-request-body",
+        Location,
+        Near("a copy always has the body of the request"),
+    ),
     // Access: addresses, other origins, limits.
     guard("allowlist-source-range", Location, Exact),
     guard("denylist-source-range", Location, Exact),
@@ -352,7 +360,11 @@ pub const ANNOTATIONS: [Annotation; 136] = [
     of("disable-proxy-intercept-errors", Location, NotYet),
     of("enable-access-log", Location, Exact),
     of("enable-rewrite-log", Location, NoOp),
-    of("enable-opentelemetry", Location, NotYet),
+    of(
+        "enable-opentelemetry",
+        Location,
+        Near("false is off, and how many are traced otherwise is the operator's"),
+    ),
     of("opentelemetry-trust-incoming-span", Location, NotYet),
     of("opentelemetry-operation-name", Location, NotYet),
     guard("enable-modsecurity", Location, WAF),

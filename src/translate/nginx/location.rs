@@ -6,9 +6,9 @@
 use std::sync::Arc;
 
 use crate::model::{
-    Conditions, DynamicValue, Filters, Forward, HeaderChange, HeaderMode, HeaderModifier,
-    HeaderPart, Host, PathMatch, PathRewrite, Redirect, Route, RouteAction, RouteMatch,
-    WeightedCluster,
+    Conditions, DynamicValue, Filters, Forward, ForwardOptions, Fraction, HeaderChange, HeaderMode,
+    HeaderModifier, HeaderPart, Host, Mirror, PathMatch, PathRewrite, Redirect, Route, RouteAction,
+    RouteMatch, RouteTracing, WeightedCluster,
 };
 use crate::objects::{Field, FieldRef, Kind, ObjectRef};
 
@@ -78,6 +78,15 @@ impl Location<'_> {
             action: RouteAction::Forward(Forward {
                 backends: vec![WeightedCluster::new("", 1)],
                 rewrite: policy.rewrite.clone().map(PathRewrite::ReplaceFullPath),
+                options: policy.mirror.as_ref().map(|_| {
+                    Box::new(ForwardOptions {
+                        mirrors: vec![Mirror {
+                            cluster: "".into(),
+                            fraction: Fraction::ALL,
+                        }],
+                        ..ForwardOptions::default()
+                    })
+                }),
                 ..Forward::default()
             }),
             request_headers: HeaderModifier::default(),
@@ -152,6 +161,10 @@ impl Location<'_> {
     fn forwarded(&self, forward: &Forward, filters: Filters, by_tls: bool) -> Vec<Route> {
         let filters = Filters {
             max_body: self.policy.max_body,
+            tracing: (self.policy.is_traced == Some(false)).then(|| RouteTracing {
+                sampling: Fraction::NONE,
+                tags: Vec::new(),
+            }),
             request_headers: self.request_headers(by_tls),
             ..filters
         };

@@ -12,6 +12,7 @@ mod canary;
 mod cors;
 mod limits;
 mod location;
+mod mirror;
 mod path;
 mod policy;
 mod reader;

@@ -10,6 +10,7 @@ use crate::translate::reason;
 use super::canary::{self, Canary};
 use super::cors::{self, CrossOrigin};
 use super::limits;
+use super::mirror::{self, MirrorTarget};
 use super::reader::{Closed, Reader};
 use super::redirect::{self, Redirection};
 use super::tls::{self, ClientTls};
@@ -51,6 +52,10 @@ pub struct Policy {
     pub canary: Option<Canary>,
     /// `enable-access-log`.
     pub is_logged: bool,
+    /// `enable-opentelemetry`; none leaves it to the operator.
+    pub is_traced: Option<bool>,
+    /// `mirror-target`.
+    pub mirror: Option<MirrorTarget>,
     /// How back ends are spoken to.
     pub upstream: Upstream,
 }
@@ -84,6 +89,8 @@ impl Policy {
             cors: cors::read(reader),
             canary: canary::read(reader),
             is_logged: reader.boolean("enable-access-log").unwrap_or(true),
+            is_traced: reader.boolean("enable-opentelemetry"),
+            mirror: mirror::read(reader),
             upstream: upstream::read(reader),
         };
         let _ = reader.boolean("preserve-trailing-slash");
@@ -98,7 +105,6 @@ impl Policy {
             "auth-type",
             "auth-url",
             "auth-tls-secret",
-            "auth-tls-match-cn",
             "proxy-ssl-secret",
         ]);
         // What clients have to show is the host's to ask, and so holds for the paths of all Ingresses that name it.

@@ -10,7 +10,7 @@ use crate::model::{
 use crate::objects::NamespacedName;
 use crate::translate::{Input, TrustBundleKey};
 
-use super::reader::{Closed, Reader};
+use super::reader::Reader;
 use super::value;
 
 /// How TLS is spoken to back ends.
@@ -174,13 +174,6 @@ pub fn of_clients(reader: &mut Reader<'_>) -> Option<ClientTls> {
     let secret = reader.guard(NAME, |text| secret(text, namespace))?;
     if asked == Some("off") {
         return None;
-    }
-    if reader.get("auth-tls-match-cn").is_some() {
-        reader.close(
-            "auth-tls-match-cn",
-            Closed::All,
-            "Isobath does not support it yet",
-        );
     }
     Some(ClientTls {
         secret,

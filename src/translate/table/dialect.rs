@@ -13,7 +13,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::facts::ServedIngress;
-use crate::model::{FieldRef, HeaderModifier, PathMatch, Route, RouteAction, RouteMatch};
+use crate::model::{
+    FieldRef, Fraction, HeaderModifier, Mirror, PathMatch, Route, RouteAction, RouteMatch,
+};
 use crate::objects::{Field, IngressBackend, IngressPath, Problem};
 use crate::translate::entry::{Entry, Nginx};
 use crate::translate::nginx::{self, CanaryBackend, Rewritten, Shown};
@@ -174,6 +176,36 @@ impl<'a> Table<'a> {
         self.clusters
             .insert(resolved.cluster.clone(), resolved.port);
         Some(resolved.cluster)
+    }
+
+    /// Puts in who gets copies.
+    pub(super) fn mirror(
+        &mut self,
+        ingress: ServedIngress<'_>,
+        nginx: &nginx::Policy,
+        action: &mut RouteAction,
+    ) {
+        let (RouteAction::Forward(forward), Some(target)) = (action, &nginx.mirror) else {
+            return;
+        };
+        let namespace = &ingress.name().namespace;
+        let change = |base| target.settings(base);
+        match backend::resolve_with(self.input, namespace, &target.backend(), change) {
+            Ok(resolved) => {
+                self.clusters
+                    .insert(resolved.cluster.clone(), resolved.port);
+                let options = forward.options.get_or_insert_default();
+                options.mirrors.push(Mirror {
+                    cluster: resolved.cluster,
+                    fraction: Fraction::ALL,
+                });
+            }
+            Err((reason, message)) => {
+                let key = format!("{}mirror-target", nginx::PREFIX);
+                let message = format!("annotation {key} has no effect: {message}");
+                self.report(ingress, Field::Annotation(key.into()), reason, message);
+            }
+        }
     }
 
     /// Puts in the path that the back end sees, or the redirect that stands in its place.
