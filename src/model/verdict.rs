@@ -87,6 +87,31 @@ pub struct WantedStatus {
     pub wanted_addresses: u32,
     /// Whether a Gateway is reached as Ingresses are, so that its addresses are those that are published on them.
     pub has_fleet_addresses: bool,
+    /// What the Service of a Gateway is to bear.
+    pub infrastructure: Option<Arc<Infrastructure>>,
+}
+
+/// A Service that bears what a Gateway says of its infrastructure.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Infrastructure {
+    /// The name of the Service, in the Gateway's namespace.
+    pub service: Arc<str>,
+    /// Its labels, sorted.
+    pub labels: Box<[(Arc<str>, Arc<str>)]>,
+    /// Its annotations, sorted.
+    pub annotations: Box<[(Arc<str>, Arc<str>)]>,
+    /// Whether there is a Service of the name.
+    pub is_there: bool,
+}
+
+impl Infrastructure {
+    /// Whether the Service would be the same.
+    #[must_use]
+    pub fn says_as(&self, other: &Self) -> bool {
+        self.service == other.service
+            && self.labels == other.labels
+            && self.annotations == other.annotations
+    }
 }
 
 /// The problems of one object.

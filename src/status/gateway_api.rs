@@ -441,7 +441,7 @@ mod tests {
             wanted: Some(Arc::new(WantedStatus {
                 status,
                 wanted_addresses,
-                has_fleet_addresses: false,
+                ..WantedStatus::default()
             })),
             room: None,
             seen: Arc::default(),

@@ -18,6 +18,7 @@ mod event;
 mod event_spec;
 mod expiry;
 mod gateway_api;
+mod infrastructure;
 mod ingress;
 pub mod lease;
 mod metrics;
@@ -127,6 +128,8 @@ impl Writer {
             let of_kind = gateway_api::GatewayApi::new(kind, client.clone(), ranges, is_awaited);
             writer::Writer::new(of_kind, &self.metrics, unwritten.clone())
         });
+        let services = infrastructure::Services::new(client.clone(), manager.clone());
+        let mut services = writer::Writer::new(services, &self.metrics, unwritten.clone());
         let events = self.events.run(statuses.clone(), refusals, told);
         async move {
             let of_conditions = conditions.iter_mut();
@@ -136,8 +139,16 @@ impl Writer {
             let of_gateway_api = of_gateway_api.map(|it| it.run(statuses.clone(), known.clone()));
             let of_gateway_api = futures::future::join_all(of_gateway_api);
             let of_ingresses = ingresses.run(statuses.clone(), known.clone());
-            let written =
-                async { tokio::join!(of_ingresses, of_conditions, of_gateway_api, events) };
+            let of_services = services.run(statuses.clone(), known.clone());
+            let written = async {
+                tokio::join!(
+                    of_ingresses,
+                    of_conditions,
+                    of_gateway_api,
+                    of_services,
+                    events
+                )
+            };
             tokio::select! {
                 () = follow => {}
                 _ = written => {}

@@ -48,8 +48,16 @@ pub(super) trait Subject {
     /// What to ask who reads of another controller that writes, too.
     const RIVAL: &str = "does it serve the same class?";
 
+    /// Whether it is a status, of which the owner is told where the API server does not take it.
+    const IS_STATUS: bool = true;
+
     /// It.
     fn kind(&self) -> Kind;
+
+    /// What is done, for the log.
+    fn activity(&self) -> String {
+        format!("writing the status of {}", self.kind().plural())
+    }
 
     /// What is known of all objects, those of other kinds perhaps included.
     fn of(&self, statuses: &Statuses) -> OrdMap<Self::Key, Self::Facts>;
@@ -134,9 +142,8 @@ impl<S: Subject> Writer<S> {
     ) -> Self {
         let pace = Pace::new(PER_SECOND, 2 * PER_SECOND);
         let results = metrics.status_writes.clone();
-        let activity = format!("writing the status of {}", subject.kind().plural());
         Self {
-            writes: Writes::new(activity, pace, results),
+            writes: Writes::new(subject.activity(), pace, results),
             subject,
             metrics: metrics.clone(),
             unwritten,
@@ -248,7 +255,7 @@ impl<S: Subject> Writer<S> {
                 self.writes.went_well(&name, result, now);
                 self.written(&name);
                 if is_there && let Some(times) = self.subject.wrote(&name, &facts, &write, now) {
-                    if times == 3 {
+                    if times == 3 && S::IS_STATUS {
                         let object = self.object(&name);
                         warn!(%object, "another controller keeps writing its status: {}", S::RIVAL);
                     }
@@ -275,6 +282,10 @@ impl<S: Subject> Writer<S> {
     /// The API server does not take the status of an object: its owner is told, and the log once.
     fn tell(&self, name: &NamespacedName, uid: &Arc<str>, failure: &Failure) {
         let object = self.object(name);
+        if !S::IS_STATUS {
+            warn!(%object, error = %failure, "the API server does not take its Service");
+            return;
+        }
         let help = match failure.is_too_large() {
             true => ": it has no room left for one, so make several of it",
             false => "",
@@ -300,6 +311,9 @@ impl<S: Subject> Writer<S> {
 
     /// There is nothing left to be written to an object.
     fn written(&self, name: &NamespacedName) {
+        if !S::IS_STATUS {
+            return;
+        }
         let object = self.object(name);
         self.unwritten
             .send_if_modified(|unwritten| unwritten.remove(&object).is_some());

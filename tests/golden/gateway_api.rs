@@ -156,6 +156,16 @@ fn translated(text: &str, options: &Options, manifests: bool) -> String {
         if let Some(wanted) = languages.object_status(input, object) {
             let _ = writeln!(text, "{object}");
             status(&mut text, &wanted.status);
+            let bears = wanted.infrastructure.as_ref();
+            if let Some(it) = bears.filter(|it| !it.labels.is_empty() || !it.annotations.is_empty())
+            {
+                let (labels, annotations) = (&it.labels, &it.annotations);
+                let _ = writeln!(
+                    text,
+                    "  Service {} with {labels:?} and {annotations:?}",
+                    it.service
+                );
+            }
             if wanted.wanted_addresses > 0 {
                 let _ = writeln!(text, "  wants {} addresses", wanted.wanted_addresses);
             }

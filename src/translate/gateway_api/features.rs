@@ -4,7 +4,7 @@ use super::effective::Transport;
 use super::options::GatewayOptions;
 
 /// The names of features, sorted.
-pub const FEATURES: [&str; 49] = [
+pub const FEATURES: [&str; 50] = [
     "BackendTLSPolicy",
     "BackendTLSPolicySANValidation",
     "GRPCRoute",
@@ -17,6 +17,7 @@ pub const FEATURES: [&str; 49] = [
     "GatewayFrontendClientCertificateValidationInsecureFallback",
     "GatewayHTTPListenerIsolation",
     "GatewayHTTPSListenerDetectMisdirectedRequests",
+    "GatewayInfrastructure",
     "GatewayPort8080",
     "GatewayRouteHostnameIntersectionPrecedence",
     "GatewayStaticAddresses",

@@ -46,8 +46,6 @@ pub struct EffectiveGateway {
     pub client_certificate_fault: Option<Fault>,
     /// Whether clients are let in that nobody vouches for, at whatever port.
     pub has_insecure_fallback: bool,
-    /// What is not as it says, and keeps nothing from being served.
-    pub told: Option<Fault>,
 }
 
 /// What a ListenerSet comes to at its Gateway.
@@ -71,7 +69,6 @@ impl EffectiveGateway {
             fault: fault(input, gateway),
             client_certificate_fault,
             has_insecure_fallback: has_insecure_fallback(gateway),
-            told: told(gateway),
             ..Self::default()
         };
         made.find_listeners(input, gateway, shown);
@@ -333,14 +330,4 @@ fn may_have(gateway: &Gateway, address: IpAddr) -> bool {
     let mut named = gateway.addresses.iter().map(|it| &it.value);
     gateway.addresses.is_empty()
         || named.any(|value| value.is_empty() || value.parse() == Ok(address))
-}
-
-/// What of a Gateway has no effect here.
-fn told(gateway: &Gateway) -> Option<Fault> {
-    let infrastructure = &gateway.infrastructure;
-    let is_said = !infrastructure.labels.is_empty() || !infrastructure.annotations.is_empty();
-    is_said.then(|| {
-        let message = "spec.infrastructure has labels or annotations, which nothing bears: no object is made for a Gateway";
-        Fault::new("UnsupportedValue", message)
-    })
 }

@@ -34,7 +34,7 @@
 //!
 //! # Not built yet
 //!
-//! Gateways that have a Service of their own; the Service that carries the labels of a Gateway's infrastructure.
+//! Gateways that are reached by a Service of their own.
 
 mod ancestors;
 mod attachment;
@@ -57,6 +57,7 @@ mod gateway;
 mod grants;
 mod headers;
 mod hostname;
+mod infrastructure;
 mod listener;
 mod matches;
 mod options;

@@ -19,6 +19,7 @@ use super::fault::Fault;
 use super::features::{FEATURES, is_served};
 use super::fleet;
 use super::gateway::EffectiveGateway;
+use super::infrastructure::infrastructure;
 use super::parent::EffectiveParent;
 use super::place::Reach;
 use super::shown::Shown;
@@ -95,12 +96,12 @@ pub fn of_gateway(input: Input<'_>, object: &ObjectRef) -> Option<WantedStatus> 
     if !gateway.is_ours {
         return None;
     }
-    let generation = input.reader.gateway(&object.name)?.generation;
+    let written = input.reader.gateway(&object.name)?;
+    let generation = written.generation;
     let mut conditions = Conditions::of(generation);
     let (accepted, message) = match accepted(&gateway) {
         Ok((reason, message)) => {
-            let message = with(message, gateway.told.as_ref());
-            conditions.set("Accepted", ConditionStatus::True, reason, &message);
+            conditions.set("Accepted", ConditionStatus::True, reason, message);
             (true, "")
         }
         Err(fault) => {
@@ -157,6 +158,7 @@ pub fn of_gateway(input: Input<'_>, object: &ObjectRef) -> Option<WantedStatus> 
         },
         wanted_addresses: gateway.wanted_addresses,
         has_fleet_addresses: gateway.reach == Reach::Fleet,
+        infrastructure: accepted.then(|| Arc::new(infrastructure(input, written))),
     })
 }
 
@@ -418,7 +420,6 @@ pub fn problems(input: Input<'_>, object: &ObjectRef) -> Vec<Problem> {
                 &gateway.fault,
                 &gateway.address_fault,
                 &gateway.client_certificate_fault,
-                &gateway.told,
             ];
             let of_listeners = of_listeners(gateway.own());
             let own = own.into_iter().flatten().cloned();
