@@ -62,6 +62,9 @@ test: $(ENVOY_READY) ## Run every test, with a real Envoy and a real Kubernetes 
 	conformance="$$(tests/conformance/build.sh)" || \
 		echo "### The Gateway API's suite is NOT RUN, or FAILS where CI=true (see above)." >&2; \
 	if [ -n "$$conformance" ]; then export ISOBATH_TEST_CONFORMANCE="$$conformance"; fi; \
+	helm="$$(tests/helm/build.sh)" || \
+		echo '### The chart is NOT RENDERED, or its tests FAIL where CI=true (see above).' >&2; \
+	if [ -n "$$helm" ]; then export ISOBATH_TEST_HELM="$$helm"; fi; \
 	export ISOBATH_TEST_ENVOY="$(ENVOY_PATH)"; \
 	set -x; cargo test --locked
 

@@ -35,7 +35,7 @@ fn run(script: &Path, folder: &Path, arguments: &[&str]) -> (String, bool) {
 #[test]
 fn each_ends_well_where_nothing_was_built() {
     let tests = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests");
-    for name in ["conformance", "contour", "control-plane", "promql"] {
+    for name in ["conformance", "contour", "control-plane", "helm", "promql"] {
         let folder = tempfile::tempdir().unwrap();
         let folder = folder.path();
         let go = folder.join("go");

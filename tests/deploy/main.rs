@@ -17,6 +17,7 @@ mod certificates;
 mod command_line;
 #[path = "../support/golden.rs"]
 mod golden;
+mod helm;
 mod http3;
 mod image;
 mod kubelet;

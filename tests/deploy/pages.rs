@@ -99,7 +99,7 @@ const RUN: [(&str, &str); 21] = [
 const FORWARD: &str = "kubectl -n isobath port-forward POD 6060";
 
 /// Commands that are a part of one only, or none of ours; the reason stands beside.
-const NAMED: [&str; 16] = [
+const NAMED: [&str; 18] = [
     // What is meant is typed elsewhere on the page.
     "kubectl apply",
     "kubectl port-forward",
@@ -120,13 +120,18 @@ const NAMED: [&str; 16] = [
     "kubectl apply -k deploy/gateway-api",
     // The conformance suite asks its Gateways by address.
     "curl --connect-to HOST:443:ADDRESS:443 https://HOST/",
+    // Of whatever chart the reader has.
+    "helm template",
+    // The tests of the chart install it.
+    "helm install isobath deploy/helm/isobath --namespace isobath --create-namespace --set mode=hostport",
     // A protocol, as an example of one.
     "kubectl exec",
 ];
 
 /// Programs that a command begins with.
-const PROGRAMS: [&str; 9] = [
+const PROGRAMS: [&str; 10] = [
     "kubectl",
+    "helm",
     "curl",
     "sh",
     "isobath",
