@@ -14,8 +14,8 @@ pub(super) fn to_add(modifier: &HeaderModifier) -> Vec<core::HeaderValueOption> 
     modifier
         .set
         .iter()
-        .filter(|(name, _)| is_ordinary(name))
-        .map(|(name, value)| set(name, value))
+        .filter(|(name, _)| is_ordinary(name.as_str()))
+        .map(|(name, value)| set(name.as_str(), value))
         .collect()
 }
 
@@ -126,8 +126,8 @@ pub(super) fn to_remove(modifier: &HeaderModifier) -> Vec<String> {
     modifier
         .remove
         .iter()
-        .filter(|name| is_ordinary(name))
-        .map(|name| name.to_string())
+        .filter(|name| is_ordinary(name.as_str()))
+        .map(HeaderName::to_string)
         .collect()
 }
 

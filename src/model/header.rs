@@ -1,5 +1,6 @@
 //! Names of headers, and changes of them.
 
+use std::borrow::Borrow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
@@ -37,6 +38,12 @@ impl HeaderName {
             return Ok(Self(name.into()));
         }
         Self::new(name)
+    }
+
+    /// The Host.
+    #[must_use]
+    pub fn host() -> Self {
+        Self("host".into())
     }
 
     /// The pseudo header that is the method.
@@ -102,6 +109,13 @@ pub fn check_host(text: &str) -> Result<(), String> {
     match text.bytes().all(|byte| byte.is_ascii_graphic()) && text.len() <= LONGEST {
         true => Ok(()),
         false => Err(format!("{text:?} is no Host")),
+    }
+}
+
+/// It is looked up by its text, which it is compared as.
+impl Borrow<str> for HeaderName {
+    fn borrow(&self) -> &str {
+        &self.0
     }
 }
 
@@ -185,13 +199,64 @@ fn private(name: &HeaderName) -> String {
     format!("{name} is the proxy's own")
 }
 
-/// Changes of headers. Names are lower-case; values are literal text, never a format.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+/// Changes of headers: literal text, never a format.
+#[derive(Clone, Default, PartialEq, Eq, Hash)]
 pub struct HeaderModifier {
     /// Headers that are replaced or added.
-    pub set: BTreeMap<Arc<str>, Arc<str>>,
+    pub set: BTreeMap<HeaderName, HeaderValue>,
     /// Headers that are removed.
-    pub remove: BTreeSet<Arc<str>>,
+    pub remove: BTreeSet<HeaderName>,
+}
+
+/// Names and values as what they are: text.
+impl fmt::Debug for HeaderModifier {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let set = self.set.iter();
+        let set: BTreeMap<&str, &str> =
+            set.map(|(name, value)| (name.as_str(), &**value)).collect();
+        let remove: BTreeSet<&str> = self.remove.iter().map(HeaderName::as_str).collect();
+        f.debug_struct("HeaderModifier")
+            .field("set", &set)
+            .field("remove", &remove)
+            .finish()
+    }
+}
+
+/// A literal value that Envoy takes: at most 16 KiB, with `%` counted twice, and no control character but the tab.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct HeaderValue(Arc<str>);
+
+impl HeaderValue {
+    /// The value of this header.
+    ///
+    /// # Errors
+    ///
+    /// One sentence where Envoy would refuse it, and with it the whole table.
+    pub fn new(name: &HeaderName, text: impl Into<Arc<str>>) -> Result<Self, String> {
+        let text = text.into();
+        check_literal(name, &text)?;
+        Ok(Self(text))
+    }
+
+    /// The value.
+    #[must_use]
+    pub const fn text(&self) -> &Arc<str> {
+        &self.0
+    }
+}
+
+impl fmt::Display for HeaderValue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::ops::Deref for HeaderValue {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        &self.0
+    }
 }
 
 #[cfg(test)]
@@ -242,6 +307,23 @@ mod tests {
             (&"a".repeat(262), false),
         ] {
             assert_eq!(check_host(text).is_ok(), is_host, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn values_are_what_envoy_takes() {
+        let name = HeaderName::new("x-a").unwrap();
+        for (value, is_taken) in [
+            (String::new(), true),
+            ("a\tb".to_owned(), true),
+            ("a\nb".to_owned(), false),
+            ("x".repeat(MAX_VALUE), true),
+            ("x".repeat(MAX_VALUE + 1), false),
+            ("%".repeat(MAX_VALUE / 2), true),
+            ("%".repeat(MAX_VALUE / 2 + 1), false),
+        ] {
+            let made = HeaderValue::new(&name, value.clone());
+            assert_eq!(made.is_ok(), is_taken, "{} bytes", value.len());
         }
     }
 

@@ -55,7 +55,7 @@ pub use filters::{
     TokenSource, Unanswered,
 };
 pub use front::{Claimable, Front};
-pub use header::{HeaderModifier, HeaderName, check_host};
+pub use header::{HeaderModifier, HeaderName, HeaderValue, check_host};
 pub use health::{HealthCheck, HttpQuestion, OutlierDetection, Question};
 pub use host::Host;
 pub use listener::{Application, Forwarding, Http3, Listener, Share, Spoken};

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::model::{HeaderModifier, HeaderName, PathRewrite, Redirect, TlsVersion};
+use crate::model::{HeaderModifier, HeaderName, HeaderValue, PathRewrite, Redirect, TlsVersion};
 
 /// Longest value of any annotation that is looked at, in bytes.
 const MAX_VALUE: usize = 4096;
@@ -189,7 +189,9 @@ pub fn headers(value: &str) -> Result<HeaderModifier, String> {
         if value.is_empty() {
             modifier.remove.insert(name);
         } else {
-            modifier.set.insert(name, value.into());
+            let value =
+                HeaderValue::new(&name, value).map_err(|why| format!("is refused: {why}"))?;
+            modifier.set.insert(name, value);
         }
     }
     match modifier.set.len() + modifier.remove.len() {
@@ -199,21 +201,15 @@ pub fn headers(value: &str) -> Result<HeaderModifier, String> {
     }
 }
 
-fn header_name(name: &str) -> Result<Arc<str>, String> {
+fn header_name(name: &str) -> Result<HeaderName, String> {
     // RFC 9110, section 5.6.2: a token. A colon in front would be a pseudo-header.
-    let is_token = !name.is_empty()
-        && name
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte));
-    if !is_token {
-        return Err("must have header names of RFC 9110 tokens only".into());
-    }
-    let name = name.to_ascii_lowercase();
-    let is_private = name.starts_with("x-envoy-") || name.starts_with(HeaderName::PRIVATE);
-    if RESERVED_HEADERS.contains(&&*name) || is_private {
+    let name = HeaderName::new(name);
+    let name = name.map_err(|_| "must have header names of RFC 9110 tokens only")?;
+    let is_private = name.as_str().starts_with("x-envoy-") || name.is_private();
+    if RESERVED_HEADERS.contains(&name.as_str()) || is_private {
         return Err(format!("must not change {name}"));
     }
-    Ok(name.into())
+    Ok(name)
 }
 
 /// `[STATUS ]TARGET`: the status is 301, 302 (where it is missing), 303, 307 or 308; the target is

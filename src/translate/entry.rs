@@ -3,7 +3,10 @@
 use std::sync::Arc;
 
 use crate::facts::ServedIngress;
-use crate::model::{HeaderModifier, Host, PathMatch, Redirect, Route, RouteAction, RouteMatch};
+use crate::model::{
+    HeaderModifier, HeaderName, HeaderValue, Host, PathMatch, Redirect, Route, RouteAction,
+    RouteMatch,
+};
 use crate::objects::{Field, FieldRef};
 
 use super::nginx::{self, CanaryBackend, ClientTls, Location};
@@ -32,7 +35,7 @@ pub struct Nginx {
     /// The path as it is written.
     pub written: Arc<str>,
     /// The Host that the back end sees, where it is not the client's.
-    pub host: Option<Arc<str>>,
+    pub host: Option<HeaderValue>,
     /// The cluster of requests by TLS, where that is another one.
     pub by_tls: Option<Arc<str>>,
     /// What clients of the host have to show by TLS.
@@ -133,13 +136,11 @@ impl Entry<'_> {
         })
     }
 
-    fn served_as(&self, host: Option<&Arc<str>>) -> Route {
+    fn served_as(&self, host: Option<&HeaderValue>) -> Route {
         let mut route = self.served();
         if let Some(host) = host {
-            route
-                .request_headers
-                .set
-                .insert("host".into(), host.clone());
+            let set = &mut route.request_headers.set;
+            set.insert(HeaderName::host(), host.clone());
         }
         route
     }

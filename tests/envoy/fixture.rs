@@ -12,8 +12,8 @@ use isobath::envoy::{
 };
 use isobath::model::{
     Alpn, Certificate, ClientCertificates, Cluster, ClusterSettings, Discovery, EndpointAddress,
-    Expression, Forward, HeaderMatch, HeaderModifier, HeaderName, HeaderPredicate, Host,
-    LoadAssignment, PathMatch, QueryMatch, QueryPredicate, Route, RouteAction, RouteMatch,
+    Expression, Forward, HeaderMatch, HeaderModifier, HeaderName, HeaderPredicate, HeaderValue,
+    Host, LoadAssignment, PathMatch, QueryMatch, QueryPredicate, Route, RouteAction, RouteMatch,
     StringMatch, TextMatch, TlsParameters, TlsServer, TrustBundle, Validity, VirtualHost,
     WeightedCluster,
 };
@@ -64,12 +64,15 @@ pub fn route(path: PathMatch, action: RouteAction) -> Route {
 
 /// Changes of headers: what is set, and what is removed.
 pub fn modifier(set: &[(&str, &str)], removed: &[&str]) -> HeaderModifier {
-    let set = set.iter();
+    let name = |text: &str| HeaderName::of_request(text).unwrap();
+    let set = set.iter().map(|(text, value)| {
+        let name = name(text);
+        let value = HeaderValue::new(&name, *value).unwrap();
+        (name, value)
+    });
     HeaderModifier {
-        set: set
-            .map(|(name, value)| ((*name).into(), (*value).into()))
-            .collect(),
-        remove: removed.iter().map(|name| (*name).into()).collect(),
+        set: set.collect(),
+        remove: removed.iter().map(|text| name(text)).collect(),
     }
 }
 

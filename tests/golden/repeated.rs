@@ -22,8 +22,8 @@ fn repeated(route: &Route) -> usize {
     };
     let of_headers = |headers: &HeaderModifier| -> usize {
         let set = headers.set.iter();
-        let removed = headers.remove.iter().map(|name| name.len());
-        set.map(|(name, value)| name.len() + value.len())
+        let removed = headers.remove.iter().map(|name| name.as_str().len());
+        set.map(|(name, value)| name.as_str().len() + value.len())
             .chain(removed)
             .sum()
     };

@@ -10,9 +10,9 @@ use crate::model::{
     Connect, CookieRewrite, CookieRewrites, Cors, Descriptor, DescriptorEntry, DirectResponse,
     DynamicValue, ErrorPages, Filters, Forward, ForwardOptions, Fraction, GlobalRateLimit,
     GrpcAuthorizer, HashKey, HashPolicy, HeaderChange, HeaderMode, HeaderModifier, HeaderName,
-    HeaderPart, HostRewrite, InternalRedirects, JwtRequirement, LocalRateLimit, Mirror, Origins,
-    Page, Refused, RefusedStatus, RequestKey, RouteTracing, SessionKey, SessionPersistence,
-    Upgrade, WeightedCluster,
+    HeaderPart, HeaderValue, HostRewrite, InternalRedirects, JwtRequirement, LocalRateLimit,
+    Mirror, Origins, Page, Refused, RefusedStatus, RequestKey, RouteTracing, SessionKey,
+    SessionPersistence, Upgrade, WeightedCluster,
 };
 use crate::objects::{
     Annotations, Kind, Metadata, NamespacedName, ObjectRef, PathType, ServiceBackendPort,
@@ -365,7 +365,9 @@ fn counted(wait: Duration) -> GlobalRateLimit {
 fn what_is_rendered_more_than_once_costs_as_often() {
     let long = |mut it: Route| {
         let value = "a".repeat(10_000);
-        it.response_headers.set.insert("x-a".into(), value.into());
+        let name = HeaderName::new("x-a").unwrap();
+        let value = HeaderValue::new(&name, value).unwrap();
+        it.response_headers.set.insert(name, value);
         it
     };
     let text = text_cost(10_000);

@@ -25,8 +25,8 @@ pub fn expression(expression: &Expression) -> u64 {
 
 pub fn of_headers(headers: &HeaderModifier) -> usize {
     let set = headers.set.iter();
-    let set = set.map(|(name, value)| name.len() + value.len());
-    let each = set.chain(headers.remove.iter().map(|name| name.len()));
+    let set = set.map(|(name, value)| name.as_str().len() + value.len());
+    let each = set.chain(headers.remove.iter().map(|name| name.as_str().len()));
     each.map(|text| text + HEADER as usize).sum()
 }
 

@@ -124,8 +124,7 @@ fn own(made: &mut Made<'_>, filters: &[Filter]) -> Result<Option<Own>, Unserved>
             Filter::UrlRewrite(_) if options.rewrite.is_some() => return Err(twice("URLRewrite")),
             Filter::UrlRewrite(wanted) => {
                 if let Some(name) = &wanted.hostname {
-                    let host = &mut options.request_headers.set;
-                    host.insert("host".into(), name.clone());
+                    options.request_headers.set_host(name)?;
                 }
                 options.rewrite = wanted.path.as_ref().map(rewrite).transpose()?;
             }

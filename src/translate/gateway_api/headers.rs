@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crate::model::{HeaderChange, HeaderMode, HeaderModifier, HeaderName, check_host};
+use crate::model::{HeaderChange, HeaderMode, HeaderModifier, HeaderName, HeaderValue, check_host};
 use crate::objects::gateway_api as api;
 use crate::translate::budget;
 
@@ -13,11 +13,11 @@ use super::context::Unserved;
 #[derive(Clone, Debug, Default)]
 pub struct Changes {
     /// Headers that are replaced or added.
-    pub set: BTreeMap<Arc<str>, Arc<str>>,
+    set: BTreeMap<HeaderName, HeaderValue>,
     /// Headers that are there besides those of their name.
-    add: BTreeMap<Arc<str>, Arc<str>>,
+    add: BTreeMap<HeaderName, HeaderValue>,
     /// Headers that are removed.
-    remove: BTreeSet<Arc<str>>,
+    remove: BTreeSet<HeaderName>,
 }
 
 impl Changes {
@@ -35,16 +35,14 @@ impl Changes {
     pub fn of(filter: &api::HeaderModifier) -> Result<Self, Unserved> {
         let mut changes = Self::default();
         for it in &filter.set {
-            let name = checked(&it.name, &it.value)?;
-            let value = it.value.clone();
+            let (name, value) = checked(&it.name, &it.value)?;
             changes.set.entry(name).or_insert(value);
         }
         for it in &filter.add {
-            let name = checked(&it.name, &it.value)?;
-            if &*name == "host" {
+            let (name, value) = checked(&it.name, &it.value)?;
+            if name.as_str() == "host" {
                 return Err(Unserved("a Host can be set, and not added".to_owned()));
             }
-            let value = it.value.clone();
             changes.add.entry(name).or_insert(value);
         }
         for name in &filter.remove {
@@ -52,11 +50,22 @@ impl Changes {
             if name.as_str() == "host" {
                 return Err(Unserved("a Host can be set, and not removed".to_owned()));
             }
-            changes.remove.insert(name.as_str().into());
+            changes.remove.insert(name);
         }
         let set = &changes.set;
         changes.remove.retain(|name| !set.contains_key(name));
         Ok(changes)
+    }
+
+    /// Sets the Host that back ends see.
+    ///
+    /// # Errors
+    ///
+    /// Where it is none.
+    pub fn set_host(&mut self, host: &Arc<str>) -> Result<(), Unserved> {
+        let (name, value) = checked("host", host)?;
+        self.set.insert(name, value);
+        Ok(())
     }
 
     /// These, and after them others: what the later say of a header holds.
@@ -78,14 +87,15 @@ impl Changes {
     /// What they cost a share that has them.
     pub fn cost(&self) -> u64 {
         let values = self.set.iter().chain(&self.add);
-        let values = values.map(|(name, value)| name.len() + value.len());
-        budget::headers(values.chain(self.remove.iter().map(|name| name.len())))
+        let values = values.map(|(name, value)| name.as_str().len() + value.len());
+        budget::headers(values.chain(self.remove.iter().map(|name| name.as_str().len())))
     }
 
     /// As the model has them: what is literal alone, and what is added.
     pub fn into_model(self) -> Result<(HeaderModifier, Vec<HeaderChange>), Unserved> {
         let added = self.add.iter();
-        let added = added.map(|(name, value)| HeaderChange::literal(name, value, HeaderMode::Add));
+        let added =
+            added.map(|(name, value)| HeaderChange::literal(name.as_str(), value, HeaderMode::Add));
         let added: Result<_, String> = added.collect();
         let modifier = HeaderModifier {
             set: self.set,
@@ -95,14 +105,15 @@ impl Changes {
     }
 }
 
-/// The name in lower case, of a header that Envoy would send with this value.
-fn checked(name: &str, value: &str) -> Result<Arc<str>, Unserved> {
+/// A header that Envoy would send with this value.
+fn checked(name: &str, value: &Arc<str>) -> Result<(HeaderName, HeaderValue), Unserved> {
     let name = self::name(name)?;
     match name.as_str() {
         "host" => check_host(value).map_err(Unserved)?,
         other => _ = HeaderChange::literal(other, value, HeaderMode::Set).map_err(Unserved)?,
     }
-    Ok(name.as_str().into())
+    let value = HeaderValue::new(&name, value.clone()).map_err(Unserved)?;
+    Ok((name, value))
 }
 
 /// The name of a header that a route may change.

@@ -288,8 +288,7 @@ impl Made<'_> {
             Filter::UrlRewrite(wanted) => {
                 done.is_rewritten = true;
                 if let Some(name) = &wanted.hostname {
-                    let set = &mut done.request_headers.set;
-                    set.insert("host".into(), name.clone());
+                    done.request_headers.set_host(name)?;
                 }
                 done.rewrite = wanted.path.as_ref().map(rewrite).transpose()?;
             }

@@ -8,8 +8,8 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::model::{
-    DynamicValue, HeaderChange, HeaderMode, HeaderModifier, HeaderName, HeaderPart, HostRewrite,
-    PlainName, check_host,
+    DynamicValue, HeaderChange, HeaderMode, HeaderModifier, HeaderName, HeaderPart, HeaderValue,
+    HostRewrite, PlainName, check_host,
 };
 use crate::objects::http_proxy::HeadersPolicy;
 
@@ -44,17 +44,25 @@ impl Headers {
             || name == "host" && self.host.is_some()
     }
 
+    /// The Host that back ends see, where that is text.
+    #[must_use]
+    pub fn host(&self) -> Option<&Arc<str>> {
+        self.literal.set.get("host").map(HeaderValue::text)
+    }
+
     /// Takes out of another policy what this one removes, and does not set itself.
     pub fn unset(&self, literal: &mut HeaderModifier, dynamic: &mut Vec<HeaderChange>) {
         let is_removed = |name: &str| self.literal.remove.contains(name) && !self.sets(name);
-        literal.set.retain(|name, _| !is_removed(name));
+        literal.set.retain(|name, _| !is_removed(name.as_str()));
         dynamic.retain(|change| !is_removed(change.name()));
     }
 
     /// With what another policy says, where this one says nothing.
     pub fn add(&mut self, other: Self) {
         let literal = other.literal.set.into_iter();
-        let literal: Vec<_> = literal.filter(|(name, _)| !self.sets(name)).collect();
+        let literal: Vec<_> = literal
+            .filter(|(name, _)| !self.sets(name.as_str()))
+            .collect();
         let dynamic = other.dynamic.into_iter();
         let dynamic: Vec<_> = dynamic.filter(|change| !self.sets(change.name())).collect();
         if !self.sets("host") {
@@ -129,7 +137,8 @@ pub fn headers(
             Some(text) => {
                 // Checked as the change that it would be.
                 HeaderChange::literal(name.as_str(), &text, HeaderMode::Set).map_err(fault)?;
-                headers.literal.set.insert(name.as_str().into(), text);
+                let value = HeaderValue::new(&name, text).map_err(fault)?;
+                headers.literal.set.insert(name, value);
             }
             None => {
                 let change = HeaderChange::new(name.as_str(), parts, HeaderMode::Set);
@@ -150,7 +159,7 @@ pub fn headers(
             return Err(fault(message));
         }
         name.check_framing().map_err(fault)?;
-        if !headers.literal.remove.insert(name.as_str().into()) {
+        if !headers.literal.remove.insert(name) {
             return Err(fault(format!(
                 "duplicate header removal: {:?} on {}",
                 canonical(removed),
@@ -177,7 +186,9 @@ fn set_host(headers: &mut Headers, value: &str, own: Own<'_>) -> Result<(), Stri
     };
     check_host(&text)?;
     if !text.is_empty() {
-        headers.literal.set.insert("host".into(), text);
+        let name = HeaderName::host();
+        let value = HeaderValue::new(&name, text)?;
+        headers.literal.set.insert(name, value);
     }
     Ok(())
 }

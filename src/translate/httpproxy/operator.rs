@@ -186,7 +186,7 @@ fn add_headers(input: Input<'_>, route: &mut Route) {
         let changes = ours.dynamic.into_iter();
         dynamic.extend(changes.filter(|change| !is_set(said, change.name())));
         for (name, value) in ours.literal.set {
-            if !is_set(said, &name) {
+            if !is_set(said, name.as_str()) {
                 said.set.insert(name, value);
             }
         }

@@ -270,7 +270,7 @@ fn forward(
         load_balancing: balancing.load_balancing,
         health_check: health_check.map(http_health_check).transpose()?,
         idle_connection: timeouts.idle_connection,
-        host: made.requests.literal.set.get("host").cloned(),
+        host: made.requests.host().cloned(),
         of_connections: false,
     };
     let Backends {

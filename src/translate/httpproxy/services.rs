@@ -315,7 +315,7 @@ fn upstream_tls(
     let verification = validation
         .map(|validation| verification(context, proxy, &place, validation))
         .transpose()?;
-    let host = requests.literal.set.get("host").or(asked.host.as_ref());
+    let host = requests.host().or(asked.host.as_ref());
     // What is no DNS name is no server name; the Host is sent all the same.
     let server_name = host.and_then(|host| ServerName::new(without_port(host)).ok());
     Ok(UpstreamTls {

@@ -8,8 +8,8 @@ use std::time::Duration;
 use crate::model::{
     AttributeRewrite, ClusterSettings, Conditions, CookieRewrite, CookieRewrites, Expression,
     Forward, ForwardOptions, HashCookie, HashKey, HashPolicy, HeaderMatch, HeaderName,
-    HeaderPredicate, LoadBalancing, RetryPolicy, SessionCookie, SessionKey, SessionPersistence,
-    SetCookie, StringMatch, TextMatch, UpstreamProtocol,
+    HeaderPredicate, HeaderValue, LoadBalancing, RetryPolicy, SessionCookie, SessionKey,
+    SessionPersistence, SetCookie, StringMatch, TextMatch, UpstreamProtocol,
 };
 use crate::objects::{IngressBackend, ServiceBackendPort};
 
@@ -326,7 +326,7 @@ impl Upstream {
 
     /// The Host that a back end sees; none for the client's.
     #[must_use]
-    pub fn host(&self, namespace: &str, backend: &IngressBackend) -> Option<Arc<str>> {
+    pub fn host(&self, namespace: &str, backend: &IngressBackend) -> Option<HeaderValue> {
         let (name, port) = match backend {
             IngressBackend::Service { name, port } => (&**name, port),
             IngressBackend::Resource { .. } | IngressBackend::Missing => {
@@ -340,9 +340,10 @@ impl Upstream {
         };
         let host = expand(self.host.as_deref()?, &[name, namespace, &port]);
         // What would be no Host goes without the names: then the back end is asked for what nobody serves.
-        match crate::model::check_host(&host) {
-            Ok(()) => Some(host.into()),
-            Err(_) => Some(name.into()),
+        let checked = crate::model::check_host(&host);
+        match checked.and_then(|()| HeaderValue::new(&HeaderName::host(), host)) {
+            Ok(host) => Some(host),
+            Err(_) => HeaderValue::new(&HeaderName::host(), name).ok(),
         }
     }
 
