@@ -64,7 +64,7 @@ impl Attachment {
         let Some(head) = input.reader.route_head(route) else {
             return Self::default();
         };
-        let mut left = MOST_PAIRS;
+        let mut left = Pairs(MOST_PAIRS);
         let parents = head.parents.iter().enumerate();
         let parents =
             parents.filter_map(|(at, parent)| attach(input, route, head, (at, parent), &mut left));
@@ -146,13 +146,27 @@ impl ParentAttachment {
     }
 }
 
+/// How many pairs of a listener and a hostname may still be looked at.
+struct Pairs(usize);
+
+impl Pairs {
+    fn pay(&mut self, pairs: usize) -> Result<(), Fault> {
+        self.0 = self.0.checked_sub(pairs).ok_or_else(|| {
+            let message =
+                format!("its hostnames at the listeners of its parents are more than {MOST_PAIRS}");
+            Fault::new("UnsupportedValue", message)
+        })?;
+        Ok(())
+    }
+}
+
 /// `None` where the parent is not ours.
 fn attach(
     input: Input<'_>,
     route: &ObjectRef,
     head: &RouteHead,
     (at, parent): (usize, &ParentReference),
-    left: &mut usize,
+    left: &mut Pairs,
 ) -> Option<ParentAttachment> {
     let kind = match &*parent.kind {
         "Gateway" if &*parent.group == GROUP => Kind::Gateway,
@@ -178,16 +192,10 @@ fn attach(
             .is_none_or(|name| *name == it.name);
         is_named && parent.port.is_none_or(|port| port == it.port)
     };
-    let too_many = || {
-        let message =
-            format!("its hostnames at the listeners of its parents are more than {MOST_PAIRS}");
-        Some(not_attached(Fault::new("UnsupportedValue", message)))
-    };
     // Files have as many listeners and parents as they like.
-    let Some(rest) = left.checked_sub(found.listeners.len()) else {
-        return too_many();
-    };
-    *left = rest;
+    if let Err(fault) = left.pay(found.listeners.len()) {
+        return Some(not_attached(fault));
+    }
     let meant: Vec<_> = found.listeners.iter().filter(is_meant).collect();
     if meant.is_empty() {
         let message = match &found.fault {
@@ -197,10 +205,9 @@ fn attach(
         return Some(not_attached(Fault::new("NoMatchingParent", message)));
     }
     let pairs = meant.len().saturating_mul(head.hostnames.len().max(1));
-    let Some(rest) = left.checked_sub(pairs) else {
-        return too_many();
-    };
-    *left = rest;
+    if let Err(fault) = left.pay(pairs) {
+        return Some(not_attached(fault));
+    }
     let allows = |it: &&EffectiveListener| {
         it.kinds.contains(&route.kind) && allows_namespace(input, it, &route.name.namespace)
     };
