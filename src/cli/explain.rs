@@ -20,7 +20,7 @@ use super::config;
 #[derive(Clone, Debug, clap::Args)]
 #[group(skip)]
 pub struct Args {
-    /// What is asked for: http://HOST[:PORT]/PATH or https://…
+    /// What is asked for, such as http://a.example:8080/path?query, or by https.
     #[arg(value_name = "URL", required = true)]
     pub urls: Vec<String>,
     /// The method of the request.

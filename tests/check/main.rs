@@ -172,10 +172,10 @@ fn standard_input_is_read() {
 #[test]
 fn flags_of_the_control_plane_count() {
     let (before, _, _) = output("gateway", &["."]);
-    let flags = ["--gateway-addresses", "10.0.0.1"];
+    let flags = ["--envoy-ports", "80=8080,443=8443,8080=8081"];
     let (after, said, _) = output("gateway", &[&["."], &flags[..]].concat());
     assert_eq!(said, "");
-    assert!(before.contains("AddressNotAssigned") && !after.contains("AddressNotAssigned"));
+    assert!(before.contains("PortUnavailable") && !after.contains("PortUnavailable"));
 }
 
 /// One text of each kind of answer, as people read it; that it is true is shown by `tests/e2e/explain.rs`.
