@@ -129,12 +129,21 @@ pub fn enter_gateway_api(
 
 /// That an object says nothing of a host that is another's.
 pub fn host_conflict(loser: &ObjectRef, message: String) -> Problem {
-    let problem = Problem::new(loser.clone(), reason::HOST_CONFLICT, message);
-    match has_conditions(loser.kind) {
+    of_host(loser, message, false)
+}
+
+/// That others say something of a host that is this object's, which is valid all the same.
+pub fn host_kept(owner: &ObjectRef, message: String) -> Problem {
+    of_host(owner, message, true)
+}
+
+fn of_host(object: &ObjectRef, message: String, is_warning: bool) -> Problem {
+    let problem = Problem::new(object.clone(), reason::HOST_CONFLICT, message);
+    match has_conditions(object.kind) {
         false => problem,
         true => problem.of_condition(Condition {
             condition_type: "VirtualHostError",
-            is_warning: false,
+            is_warning,
         }),
     }
 }

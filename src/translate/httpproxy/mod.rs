@@ -70,7 +70,8 @@ use std::collections::BTreeSet;
 use crate::model::{Claimable, Front, Host};
 use crate::objects::{Kind, ObjectRef, Problem};
 
-use super::condition::host_conflict;
+use super::condition::{host_conflict, host_kept};
+use super::finding::more;
 use super::language::Language;
 use super::{HostUnit, Input, host};
 
@@ -153,7 +154,7 @@ fn host_unit(input: Input<'_>, host: &Host, claims: &[ObjectRef]) -> HostUnit {
     };
     let roots = claims.iter().filter(|claim| claim.kind == Kind::HttpProxy);
     let (owned, lost): (Vec<_>, Vec<_>) = roots.partition(is_owned);
-    tell_lost(&mut context, host, lost.into_iter());
+    tell_lost(&mut context, host, claims, &lost);
     tell_duplicates(&mut context, host, &owned);
     let ingresses = || host::host(input, host);
     let root = owned
@@ -168,7 +169,7 @@ fn host_unit(input: Input<'_>, host: &Host, claims: &[ObjectRef]) -> HostUnit {
     let of_ingresses = claims.iter().filter(|claim| claim.kind == Kind::Ingress);
     let (owned_ingresses, lost_ingresses): (Vec<_>, Vec<_>) = of_ingresses.partition(is_owned);
     if root.wrong.is_some() {
-        tell_lost(&mut context, host, lost_ingresses.into_iter());
+        tell_lost(&mut context, host, claims, &lost_ingresses);
         return HostUnit {
             is_closed: true,
             problems: context.faults.0,
@@ -205,7 +206,7 @@ fn host_unit(input: Input<'_>, host: &Host, claims: &[ObjectRef]) -> HostUnit {
         }
     };
     if !is_told {
-        tell_lost(&mut context, host, lost_ingresses.into_iter());
+        tell_lost(&mut context, host, claims, &lost_ingresses);
     }
     unit.clusters.append(&mut context.clusters);
     unit.reached = context.reached;
@@ -214,18 +215,22 @@ fn host_unit(input: Input<'_>, host: &Host, claims: &[ObjectRef]) -> HostUnit {
     unit
 }
 
-/// What loses to the namespace that has the host.
-fn tell_lost<'a>(
-    context: &mut Context<'_>,
-    host: &Host,
-    losers: impl Iterator<Item = &'a ObjectRef>,
-) {
-    for loser in losers {
+/// What loses to the namespace that has the host: each is told of the oldest claim, and that one of the first of them.
+fn tell_lost(context: &mut Context<'_>, host: &Host, claims: &[ObjectRef], lost: &[&ObjectRef]) {
+    let (Some(owner), Some(first)) = (claims.first(), lost.first()) else {
+        return;
+    };
+    for loser in lost {
         let message = format!(
-            "host {host} belongs to another namespace, which named it first: nothing that this object says of it is served"
+            "host {host} belongs to the namespace of {owner}, which named it first: nothing that this object says of it is served"
         );
         context.faults.0.push(host_conflict(loser, message));
     }
+    let message = format!(
+        "host {host} belongs to this namespace: nothing is served that {first}{} of another namespace says of it",
+        more(lost.len() - 1)
+    );
+    context.faults.0.push(host_kept(owner, message));
 }
 
 /// The oldest root is served.
