@@ -46,7 +46,7 @@ impl Asker<'_> {
                 let copies = self.rig.shared.requests(backend, &host);
                 all.push(Seen::word(&copies.to_string()));
             }
-            Question::Status(..) | Question::Extension(_) => return None,
+            Question::Status(..) | Question::Extension(_) | Question::Envoy(..) => return None,
         }
         Some(all)
     }

@@ -14,7 +14,8 @@
 //!
 //! An ask is `[METHOD] [https] [h2] PATH [host=HOST] [sni=NAME|none] [cert=NAME] [TLS1.2] [websocket] [body=BYTES] [xTIMES]`
 //! with `[name: value]` for each header (`[token KEY CLAIMS]` is for a token), `tcp 'TEXT' [xTIMES]` for bytes over TLS, `status [NAME][@NAMESPACE]` for what is said
-//! of an HTTPProxy, `extension NAME` of an ExtensionService, `copies BACKEND` for how many requests of the host it got.
+//! of an HTTPProxy, `extension NAME` of an ExtensionService, `copies BACKEND` for how many requests of the host it got, `envoy LIST
+//! EXPRESSION` for what Envoy itself says that it has, of a list of its `/config_dump` with that name: for what no request shows.
 //!
 //! An answer begins with a status (`ERR`: no connection, or no answer; `TCP`: bytes) and maybe the back end; or is one word
 //! about all answers of an ask that is made often: `same`, `spread`, `shares a=80 b=20`, `only a`, `all a b`. Behind it
@@ -86,6 +87,9 @@ pub(crate) enum Question {
     Extension(String),
     /// How many requests of the row's host this back end got.
     Copies(String),
+    /// What Envoy has under names that this expression matches, of this list.
+    #[allow(dead_code, reason = "what Contour's Envoy has is under other names")]
+    Envoy(String, String),
 }
 
 /// A request.
@@ -209,6 +213,7 @@ fn question(text: &str, row: &str) -> Question {
         }
         ["extension", name] => Question::Extension(name.to_owned()),
         ["copies", name] => Question::Copies(name.to_owned()),
+        ["envoy", list, name] => Question::Envoy(list.to_owned(), name.to_owned()),
         ["tcp", text] => Question::Tcp(unquoted(text), 1),
         ["tcp", text, times] => Question::Tcp(unquoted(text), times[1..].parse().unwrap()),
         _ => {

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use futures::StreamExt as _;
 use serde_json::Value;
 
-use crate::answers::{Told, compare, compare_told};
+use crate::answers::{Seen, Told, compare, compare_told};
 use crate::asker::Asker;
 use crate::rig::{Rig, objects};
 use crate::row::{Ask, Question, Row, Step};
@@ -132,6 +132,10 @@ impl Run<'_> {
         let told = match &ask.question {
             Question::Status(name, namespace) => self.told("HTTPProxy", namespace, name),
             Question::Extension(name) => self.told("ExtensionService", "hp", name),
+            Question::Envoy(list, name) => {
+                let has = self.envoy_has(list, name).await;
+                return compare(&ask.answer, &[has]);
+            }
             question => {
                 let asker = Asker {
                     rig: &self.world.rig,
@@ -144,6 +148,23 @@ impl Run<'_> {
             }
         };
         compare_told(&ask.answer, &told)
+    }
+
+    /// What Envoy has of this list, as one line of JSON; 404 for nothing.
+    async fn envoy_has(&self, list: &str, name: &str) -> Seen {
+        let page = format!("/config_dump?resource={list}&name_regex={name}");
+        let page = match self.world.stand.envoy.get(&page).await {
+            Ok(page) => page,
+            Err(why) => return Seen::error(format!("{why:#}")),
+        };
+        let dump: Value = serde_json::from_str(&page).unwrap_or_default();
+        let has = &dump["configs"];
+        let mut seen = match has.as_array().is_some_and(|has| !has.is_empty()) {
+            true => Seen::word("200"),
+            false => Seen::word("404"),
+        };
+        seen.values.insert("body".to_owned(), has.to_string());
+        seen
     }
 
     fn told(&self, kind: &str, namespace: &str, name: &str) -> Told {

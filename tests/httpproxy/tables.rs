@@ -45,8 +45,13 @@ pub(crate) const TABLES: &[(&str, &str)] = &[
 /// With `--allow-external-names` and a trusted hop.
 pub(crate) const EXTERNAL_NAMES: &str = include_str!("rows/external-names.txt");
 /// Its flags.
-pub(crate) const EXTERNAL_NAMES_FLAGS: &[&str] =
-    &["--allow-external-names", "--envoy-trusted-hops", "1"];
+pub(crate) const EXTERNAL_NAMES_FLAGS: &[&str] = &[
+    "--allow-external-names",
+    "--envoy-trusted-hops",
+    "1",
+    "--envoy-dns-lookup-family",
+    "v4",
+];
 /// With authorization for all, and more that Contour's operator may configure.
 pub(crate) const CONFIGURED: &str = include_str!("rows/configured.txt");
 /// Its flags.
@@ -113,6 +118,8 @@ pub(crate) const OF_ALL_FLAGS: &[&str] = &[
     "X-Service=%CONTOUR_SERVICE_NAME%",
     "--policy-request-headers-set",
     "X-From=%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT%",
+    "--policy-request-headers-set",
+    "X-Mixed=%REQ(x-q)% of %CONTOUR_SERVICE_NAME%",
     "--policy-request-headers-remove",
     "X-Drop",
     "--policy-response-headers-set",

@@ -95,6 +95,8 @@ async fn walk(side: &Side, row: &Row, is_peer: bool) -> Vec<Asked> {
                 side.cluster.remove(&found.expect("it is there")).await;
                 has_changed = true;
             }
+            // What Envoy has under our names nobody else has.
+            Step::Ask(ask) if matches!(ask.question, Question::Envoy(..)) => {}
             Step::Ask(ask) if is_asked(ask.now) => {
                 let (outcome, is) = side.ask(row, ask, has_changed).await;
                 asked.push(Asked {
