@@ -25,7 +25,7 @@ const VICTIM: &str = "west";
 
 fn store(objects: &[Object]) -> Store {
     let mut store = Store::new(ClassSelection {
-        name: None,
+        names: Default::default(),
         manifests: true,
     });
     let mut changes = Changes::unread();

@@ -70,7 +70,7 @@ impl Config {
         let any = |port| ([0, 0, 0, 0], port).into();
         Self {
             classes: ClassSelection {
-                name: None,
+                names: Arc::default(),
                 manifests: true,
             },
             options,

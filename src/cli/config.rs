@@ -27,10 +27,15 @@ use super::upstream::UpstreamArgs;
 #[group(skip)]
 #[command(next_help_heading = "Ingress")]
 pub struct Args {
-    /// Serve Ingresses of this class only, by name; without it, of every IngressClass whose controller is
+    /// Serve Ingresses of these classes only (comma-separated); without it, of every IngressClass whose controller is
     /// isobath.dev/ingress-controller.
-    #[arg(long, env = "ISOBATH_INGRESS_CLASS", value_name = "NAME")]
-    pub ingress_class: Option<String>,
+    #[arg(
+        long,
+        env = "ISOBATH_INGRESS_CLASS",
+        value_name = "NAMES",
+        value_delimiter = ','
+    )]
+    pub ingress_class: Vec<String>,
     /// Serve Services of type ExternalName. Whoever may write one decides where requests go.
     #[arg(long, env = "ISOBATH_ALLOW_EXTERNAL_NAMES")]
     pub allow_external_names: bool,
@@ -525,7 +530,11 @@ impl Args {
         let edge = self.edge.edge();
         Config {
             classes: ClassSelection {
-                name: self.ingress_class.as_deref().map(Arc::from),
+                names: self
+                    .ingress_class
+                    .iter()
+                    .map(|name| (**name).into())
+                    .collect(),
                 manifests,
             },
             options: Options {

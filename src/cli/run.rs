@@ -35,9 +35,14 @@ pub struct Run {
     /// A cluster to read instead of the directory.
     #[command(flatten)]
     pub kubernetes: sources::kubernetes::Args,
-    /// Serve Ingresses of this class only, by name
-    #[arg(long, env = "ISOBATH_INGRESS_CLASS", value_name = "NAME")]
-    pub ingress_class: Option<String>,
+    /// Serve Ingresses of these classes only (comma-separated)
+    #[arg(
+        long,
+        env = "ISOBATH_INGRESS_CLASS",
+        value_name = "NAMES",
+        value_delimiter = ','
+    )]
+    pub ingress_class: Vec<String>,
     /// Serve Services of type ExternalName
     #[arg(long, env = "ISOBATH_ALLOW_EXTERNAL_NAMES")]
     pub allow_external_names: bool,
@@ -163,7 +168,7 @@ pub async fn run(args: Run) -> anyhow::Result<()> {
     let admin_address = plane.admin_address()?;
 
     let source = args.source(&place);
-    let source = Source::open(&source, core.ingress_class.as_deref());
+    let source = Source::open(&source, !core.ingress_class.is_empty());
     let Some(source) = supervisor.before(source).await else {
         return supervisor.run().await;
     };
@@ -200,7 +205,10 @@ pub async fn run(args: Run) -> anyhow::Result<()> {
         envoy_admin: place.admin_socket(),
         xds: place.xds_socket(),
         example: place.manifests.clone().filter(|_| place.is_example),
-        ingress_class: args.ingress_class.clone(),
+        ingress_class: match args.ingress_class.is_empty() {
+            true => None,
+            false => Some(args.ingress_class.join(",")),
+        },
     };
     let tell = terminal::tell(run, outputs.clone(), plane.refused(), locate, urls);
     supervisor.add("terminal", |mut stop| async move {

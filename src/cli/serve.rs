@@ -81,7 +81,7 @@ pub async fn serve(args: Serve) -> anyhow::Result<()> {
     let mut supervisor = Supervisor::new();
     supervisor.add_signals(supervisor::STOP)?;
     let mut plane = ControlPlane::bind(&args.xds, &args.admin).await?;
-    let source = Source::open(&args.source, args.core.ingress_class.as_deref());
+    let source = Source::open(&args.source, !args.core.ingress_class.is_empty());
     let Some(source) = supervisor.before(source).await else {
         return supervisor.run().await;
     };

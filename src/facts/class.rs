@@ -15,8 +15,9 @@ pub const DEFAULT_CLASS: &str = "isobath";
 /// How an Ingress or HTTPProxy comes to be ours.
 #[derive(Clone, Debug, Default)]
 pub struct ClassSelection {
-    /// `--ingress-class`: this name and no other, whether an IngressClass of that name exists or not.
-    pub name: Option<Arc<str>>,
+    /// `--ingress-class`: these names and no other, whether IngressClasses of these names exist or not. None for whatever is of an
+    /// IngressClass of ours.
+    pub names: Arc<[Arc<str>]>,
     /// Manifests instead of an API server: nobody fills in a default class, so an Ingress without a class is
     /// ours, and an IngressClass `isobath` is taken for granted where none of ours is given.
     pub manifests: bool,
@@ -35,7 +36,7 @@ pub enum Dialect {
 /// The annotation by which an IngressClass asks for a dialect, and what it says then.
 const DIALECT: (&str, &str) = ("isobath.dev/dialect", "ingress-nginx");
 
-/// The class whose name alone asks for ingress-nginx's dialect, where it is the one that is served.
+/// The class whose name alone asks for ingress-nginx's dialect, where it is one of those that are served.
 const NGINX: &str = "nginx";
 
 /// The class that is served as Contour serves it, which has no IngressClass.
@@ -67,6 +68,10 @@ fn named(metadata: &Metadata, field: Option<&Arc<str>>) -> Option<Arc<str>> {
 }
 
 impl ClassSelection {
+    fn names(&self, class: &str) -> bool {
+        self.names.iter().any(|name| **name == *class)
+    }
+
     /// Whether Ingresses of this class are served, given all IngressClasses.
     #[must_use]
     pub fn serves(&self, class: Option<&str>, classes: &Objects<IngressClass>) -> bool {
@@ -75,13 +80,12 @@ impl ClassSelection {
             // Those that are older than the default class: the API server gives the others their class.
             let is_default = |class: &Arc<IngressClass>| {
                 let name = &class.metadata.name.name;
-                let is_chosen = self.name.as_ref().is_none_or(|chosen| chosen == name);
-                ours(class) && class.is_default && is_chosen
+                ours(class) && class.is_default && (self.names.is_empty() || self.names(name))
             };
             return self.manifests || classes.iter().any(is_default);
         };
-        if let Some(name) = &self.name {
-            return class == &**name;
+        if !self.names.is_empty() {
+            return self.names(class);
         }
         match classes.find("", class) {
             Some(class) => ours(class),
@@ -100,8 +104,12 @@ impl ClassSelection {
     pub fn dialect(&self, class: Option<&str>, classes: &Objects<IngressClass>) -> Dialect {
         let asks =
             |class: &Arc<IngressClass>| class.metadata.annotation(DIALECT.0) == Some(DIALECT.1);
-        let is_chosen = |name: &str| self.name.as_deref().is_none_or(|chosen| chosen == name);
-        let is_asked = self.name.as_deref() == Some(NGINX)
+        let is_chosen = |name: &str| self.names.is_empty() || self.names(name);
+        let is_named = match class {
+            Some(class) => class == NGINX && self.names(NGINX),
+            None => matches!(&*self.names, [only] if **only == *NGINX),
+        };
+        let is_asked = is_named
             || match class {
                 Some(class) => classes.find("", class).is_some_and(asks),
                 None => classes.iter().any(|class| {
@@ -115,15 +123,15 @@ impl ClassSelection {
         }
     }
 
-    /// Whether HTTPProxies of this class are served, given all IngressClasses. With a name only those that name it. Without
-    /// one those of an IngressClass of ours, as Ingresses, and besides those that name no class, or `contour`: these a
+    /// Whether HTTPProxies of this class are served, given all IngressClasses. With names only those that name one of them. Without
+    /// any those of an IngressClass of ours, as Ingresses, and besides those that name no class, or `contour`: these a
     /// Contour serves that is told of none.
     #[must_use]
     pub fn serves_http_proxy(&self, class: Option<&str>, classes: &Objects<IngressClass>) -> bool {
-        match (&self.name, class) {
-            (Some(name), class) => class == Some(&**name),
-            (None, None | Some(CONTOUR)) => true,
-            (None, Some(class)) => self.serves(Some(class), classes),
+        match (self.names.is_empty(), class) {
+            (false, class) => class.is_some_and(|class| self.names(class)),
+            (true, None | Some(CONTOUR)) => true,
+            (true, Some(class)) => self.serves(Some(class), classes),
         }
     }
 }
@@ -253,7 +261,7 @@ mod tests {
             ),
         ] {
             let mut store = Store::new(ClassSelection {
-                name: chosen.map(Arc::from),
+                names: chosen.into_iter().map(Arc::from).collect(),
                 manifests: false,
             });
             let object = class("web", asked, is_default);
@@ -263,6 +271,22 @@ mod tests {
             assert_eq!(
                 found, expected,
                 "{chosen:?} {asked:?} {is_default} {class_name:?}"
+            );
+        }
+        let several = ClassSelection {
+            names: ["edge".into(), "nginx".into()].into(),
+            manifests: false,
+        };
+        let classes = Objects::default();
+        for (class_name, expected) in [
+            ("edge", Dialect::Own),
+            ("nginx", Dialect::IngressNginx),
+            ("other", Dialect::Own),
+        ] {
+            assert_eq!(several.dialect(Some(class_name), &classes), expected);
+            assert_eq!(
+                several.serves(Some(class_name), &classes),
+                class_name != "other"
             );
         }
     }

@@ -15,7 +15,7 @@ use super::event_filter::MADE;
 /// So many hosts of one Ingress are named in one line.
 const NAMED: usize = 5;
 /// What is said of an HTTPProxy that is not ours.
-const OTHER_CLASS: &str = "its class is not ours: `--ingress-class` names the one that is served";
+const OTHER_CLASS: &str = "its class is not ours: `--ingress-class` names those that are served";
 
 /// What Ingresses of ours ask for a host.
 #[derive(Debug, Default)]
@@ -150,7 +150,7 @@ fn why(ingress: &Ingress, problems: &[Problem]) -> String {
 fn class(ingress: &Ingress, chosen: Option<&str>) -> String {
     match (class_of(ingress), chosen) {
         (Some(class), Some(chosen)) => {
-            format!("class {class} is not the one of `--ingress-class {chosen}`")
+            format!("class {class} is none of `--ingress-class {chosen}`")
         }
         (Some(class), None) => {
             format!("class {class} is not ours: `--ingress-class {class}` serves that one instead")

@@ -45,19 +45,19 @@ pub enum Source {
 }
 
 impl Source {
-    /// Opens the source that the flags name. With `ingress_class`, classes are matched by that name alone.
+    /// Opens the source that the flags name. Where `classes_are_named`, they are matched by their names alone.
     ///
     /// # Errors
     ///
     /// A file that can't be parsed, a directory or a configuration that can't be read ([`UsageError`]); an API
     /// server that can't be asked.
-    pub async fn open(args: &Args, ingress_class: Option<&str>) -> anyhow::Result<Self> {
+    pub async fn open(args: &Args, classes_are_named: bool) -> anyhow::Result<Self> {
         if let Some(directory) = &args.manifests {
             let manifests =
                 Manifests::load(directory).map_err(|error| UsageError::new(error.to_string()))?;
             return Ok(Self::Manifests(Box::new(manifests)));
         }
-        match Kubernetes::connect(&args.kubernetes, ingress_class).await {
+        match Kubernetes::connect(&args.kubernetes, classes_are_named).await {
             Ok(source) => Ok(Self::Kubernetes(Box::new(source))),
             Err(ConnectError::Configuration(error)) => {
                 Err(UsageError::new(error.to_string()).into())

@@ -79,7 +79,7 @@ fn options(case: &Path) -> Options {
 fn translated(text: &str, options: &Options, manifests: bool) -> String {
     let documents: Vec<Value> = serde_saphyr::from_multiple(text).unwrap();
     let mut store = Store::new(ClassSelection {
-        name: None,
+        names: Default::default(),
         manifests,
     });
     let mut changes = Changes::unread();

@@ -54,7 +54,7 @@ fn options_of(flags: &Value) -> Options {
 fn translated(text: &str) -> String {
     let documents: Vec<Value> = serde_saphyr::from_multiple(text).unwrap();
     let mut store = Store::new(ClassSelection {
-        name: None,
+        names: Default::default(),
         manifests: true,
     });
     let mut changes = Changes::unread();

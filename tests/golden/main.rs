@@ -92,7 +92,7 @@ fn check(input: &Path) -> usize {
     let documents: Vec<Value> = serde_saphyr::from_multiple(&text)
         .unwrap_or_else(|error| panic!("{}: {error}", input.display()));
     let mut selection = ClassSelection {
-        name: None,
+        names: Default::default(),
         manifests: true,
     };
     let mut options = Options::default();
@@ -101,7 +101,8 @@ fn check(input: &Path) -> usize {
     for document in &documents {
         if let Some(flags) = document.get("flags") {
             selection.manifests = flags["manifests"].as_bool().unwrap_or(true);
-            selection.name = flags["ingress-class"].as_str().map(Arc::from);
+            let names = flags["ingress-class"].as_str().into_iter();
+            selection.names = names.flat_map(|it| it.split(',')).map(Arc::from).collect();
             options.allow_external_names = flags["allow-external-names"].as_bool().unwrap_or(false);
             if flags["host-ownership"] == "namespace" {
                 options.host_ownership = HostOwnership::Namespace;

@@ -44,7 +44,7 @@ fn translated(annotations: Value, rules: Value, tls: Value) -> (usize, bool) {
         "spec": {"rules": rules, "tls": tls},
     });
     let selection = ClassSelection {
-        name: None,
+        names: Default::default(),
         manifests: true,
     };
     let mut store = Store::new(selection);

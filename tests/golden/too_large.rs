@@ -30,7 +30,7 @@ fn unit_with(proxies: &[Value], headers: HeaderPolicies) -> HostUnit {
         }),
     ];
     let mut store = Store::new(ClassSelection {
-        name: None,
+        names: Default::default(),
         manifests: true,
     });
     let mut changes = Changes::unread();

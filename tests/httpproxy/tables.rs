@@ -141,14 +141,14 @@ pub(crate) const OPERATOR_FLAGS: &[&str] = &[
     "--tls-fallback-certificate",
     "certs/fallback",
 ];
-/// With a root namespace, a class, and `--disable-permit-insecure`.
+/// With a root namespace, two classes, and `--disable-permit-insecure`.
 pub(crate) const ROOT_NAMESPACES: &str = include_str!("rows/root-namespaces.txt");
 /// Its flags.
 pub(crate) const ROOT_NAMESPACES_FLAGS: &[&str] = &[
     "--root-namespaces",
     "team1",
     "--ingress-class",
-    "pub",
+    "pub,priv",
     "--disable-permit-insecure",
 ];
 

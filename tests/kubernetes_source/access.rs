@@ -46,7 +46,7 @@ async fn a_missing_rule() {
         let user = format!("without-{plural}");
         rig.plane.grant(&user, &rules(&granted));
         granted_by_now(&rig.plane, &user, None, &granted).await;
-        let source = Kubernetes::connect(&args(rig.plane.kubeconfig(&user)), None)
+        let source = Kubernetes::connect(&args(rig.plane.kubeconfig(&user)), false)
             .await
             .unwrap();
         let (error, mirror) = Run::start(source).end().await;
@@ -88,7 +88,7 @@ async fn namespaced_roles() {
     drop(run);
 
     // Without a name for the class, classes are read, and those are the cluster's.
-    let all = Kubernetes::connect(&args, None).await.unwrap();
+    let all = Kubernetes::connect(&args, false).await.unwrap();
     let (error, _) = Run::start(all).end().await;
     let text = error.to_string();
     assert!(

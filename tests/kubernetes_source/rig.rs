@@ -172,7 +172,7 @@ pub(crate) async fn source(args: &Args) -> Kubernetes {
 }
 
 pub(crate) async fn try_source(args: &Args) -> Result<Kubernetes, ConnectError> {
-    let source = Kubernetes::connect(args, Some("edge")).await?;
+    let source = Kubernetes::connect(args, true).await?;
     Ok(source.with_timing(WatchTiming {
         watch: Duration::from_secs(1),
         watch_spread: Duration::ZERO,

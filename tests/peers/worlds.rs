@@ -299,7 +299,7 @@ fn both_keep_roots_in_their_namespaces() {
                 "--root-namespaces",
                 "team1",
                 "--ingress-class-name",
-                "pub",
+                "pub,priv",
                 "--kubernetes-client-qps",
                 "500",
                 "--kubernetes-client-burst",

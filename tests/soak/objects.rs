@@ -62,7 +62,7 @@ impl Drop for Guard<'_> {
 
 fn selection(seed: u64) -> ClassSelection {
     ClassSelection {
-        name: None,
+        names: std::sync::Arc::default(),
         manifests: seed.is_multiple_of(2),
     }
 }

@@ -105,7 +105,7 @@ impl Found<'_> {
 impl Tables {
     fn new(objects: &[Object], host_ownership: HostOwnership) -> Self {
         let mut store = Store::new(ClassSelection {
-            name: None,
+            names: Arc::default(),
             manifests: true,
         });
         let mut changes = Changes::unread();

@@ -67,14 +67,7 @@ pub const SETTINGS: &[Row] = &[
         Is::Lost("there is no listener for health checks that ends under load"),
     ),
     // What objects mean.
-    (
-        "",
-        "ingress.classNames",
-        Is::Only(
-            "--ingress-class",
-            "one class is served, and no more: --ingress-class",
-        ),
-    ),
+    ("", "ingress.classNames", Is::List("--ingress-class")),
     (
         "ingress-status-address",
         "ingress.statusAddress",

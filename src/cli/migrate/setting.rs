@@ -39,8 +39,6 @@ pub enum Is {
     Tags(&'static str),
     /// A flag with the same words by commas.
     List(&'static str),
-    /// A flag with one word, where there is one.
-    Only(&'static str, &'static str),
     /// A flag with cipher suites. Those of a group that leaves the choice to the client come one after the other.
     Ciphers(&'static str),
     /// A flag with `NAMESPACE/NAME`, as the setting has it or as two of its own.
@@ -78,7 +76,6 @@ impl Is {
             | Self::Percent(flag)
             | Self::Tags(flag)
             | Self::List(flag)
-            | Self::Only(flag, _)
             | Self::Ciphers(flag)
             | Self::Name(flag)
             | Self::Pairs(flag)
@@ -132,9 +129,6 @@ impl Is {
                 }
                 _ => report.note(node.line, setting, Weight::Wrong, "it is a list of tags"),
             },
-            Self::Only(_, several) if matches!(&node.says, Says::List(items) if items.len() > 1) => {
-                report.note(node.line, setting, Weight::Lost, several);
-            }
             Self::LogText(flag) => {
                 let text = node.word().unwrap_or_default().trim_end();
                 let read = AccessLog::text(text).map(|_| text.to_owned());
@@ -179,7 +173,6 @@ impl Is {
             },
             Self::Length(flag) => one(flag, at_least(word()?)?),
             Self::List(flag) => one(flag, &list(node)?.join(",")),
-            Self::Only(flag, _) => one(flag, &list(node)?.join(",")),
             Self::Ciphers(flag) => ciphers(flag, node),
             Self::Name(flag) => one(flag, &name(node)?),
             Self::Pairs(flag) => match &node.says {

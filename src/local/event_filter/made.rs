@@ -58,12 +58,12 @@ pub(super) fn made_for_unknown_hosts(
         is_default: false,
     };
     // In manifests an Ingress needs no class, and one more class of ours would take the place of the assumed one.
-    let class_name = match (&selection.name, selection.manifests) {
+    let class_name = match (selection.names.first(), selection.manifests) {
         (Some(name), _) => Some(name.clone()),
         (None, true) => None,
         (None, false) => Some(class.metadata.name.name.clone()),
     };
-    let needs_class = selection.name.is_none() && !selection.manifests;
+    let needs_class = selection.names.is_empty() && !selection.manifests;
     let port = ServicePort {
         at: 0,
         name: "".into(),

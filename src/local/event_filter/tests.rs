@@ -194,7 +194,7 @@ fn lines(events: &[Event]) -> Vec<String> {
 
 fn of_manifests(backends: Vec<Backend>) -> EventFilter<Fake> {
     let selection = ClassSelection {
-        name: None,
+        names: Arc::default(),
         manifests: true,
     };
     EventFilter::new(
@@ -545,7 +545,7 @@ fn nothing_stands_in_for_what_is_not_served() {
 fn unknown_hosts_are_told_in_a_cluster_too() {
     for (name, expected) in [(None, Some("isobath-run")), (Some("mine"), Some("mine"))] {
         let selection = ClassSelection {
-            name: name.map(Arc::from),
+            names: name.into_iter().map(Arc::from).collect(),
             manifests: false,
         };
         let lists = [

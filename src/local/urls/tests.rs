@@ -16,7 +16,7 @@ fn list(text: &str, ingress_class: Option<&str>) -> String {
     let https = "127.0.0.1:443".parse().unwrap();
     let config = build::Config {
         classes: crate::facts::ClassSelection {
-            name: ingress_class.map(Arc::from),
+            names: ingress_class.into_iter().map(Arc::from).collect(),
             manifests: true,
         },
         options: crate::translate::Options::default(),
@@ -332,7 +332,7 @@ fn each_missing_host_has_its_reason() {
         &[
             "no Ingress, HTTPProxy or HTTPRoute has a route",
             "Not served:",
-            "a.localhost, b.localhost: Ingress default/there (a.yaml:3:1): class nginx is not the one of `--ingress-class other`",
+            "a.localhost, b.localhost: Ingress default/there (a.yaml:3:1): class nginx is none of `--ingress-class other`",
         ],
     );
     // Another Ingress serves one of them.
@@ -391,7 +391,7 @@ fn the_next_snapshot_is_read_like_the_first() {
     let snapshot = |text: &str| {
         let mut builder = Builder::new(build::Config {
             classes: crate::facts::ClassSelection {
-                name: None,
+                names: Arc::default(),
                 manifests: true,
             },
             options: crate::translate::Options::default(),
@@ -475,7 +475,7 @@ fn http_proxies_are_shown_too() {
         &[
             "no Ingress, HTTPProxy or HTTPRoute has a route",
             "Not served:",
-            "HTTPProxy default/there (a.yaml:3:1): its class is not ours: `--ingress-class` names the one that is served",
+            "HTTPProxy default/there (a.yaml:3:1): its class is not ours: `--ingress-class` names those that are served",
             r#"HTTPProxy default/unread: spec.virtualhost.fqdn: Invalid value: "UPPER": spec.virtualhost.fqdn in body should match '^(\*\.)?[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$'"#,
         ],
     );

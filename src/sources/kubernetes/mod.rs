@@ -71,16 +71,16 @@ pub struct Kubernetes {
 
 impl Kubernetes {
     /// Reads the configuration and asks the API server which kinds it has of those that are custom resources.
-    /// With `ingress_class`, classes are matched by that name and IngressClass is not watched, so that
+    /// Where `classes_are_named`, they are matched by these names and IngressClass is not watched, so that
     /// namespaced Roles are enough.
     ///
     /// # Errors
     ///
     /// [`ConnectError::Configuration`] where no usable configuration is found (exit 2),
     /// [`ConnectError::Discovery`] where the API server can't be asked.
-    pub async fn connect(args: &Args, ingress_class: Option<&str>) -> Result<Self, ConnectError> {
+    pub async fn connect(args: &Args, classes_are_named: bool) -> Result<Self, ConnectError> {
         let (client, server) = client::connect_to(args).await?;
-        let connected = Self::with_client(client, args, ingress_class).await;
+        let connected = Self::with_client(client, args, classes_are_named).await;
         match connected {
             Ok(source) => Ok(Self {
                 server: Some(server),
@@ -102,7 +102,7 @@ impl Kubernetes {
     pub async fn with_client(
         client: kube::Client,
         args: &Args,
-        ingress_class: Option<&str>,
+        classes_are_named: bool,
     ) -> Result<Self, ConnectError> {
         let metrics = Metrics::default();
         let custom = Kind::ALL.into_iter().filter(|kind| kind.is_custom());
@@ -123,7 +123,7 @@ impl Kubernetes {
                 false => &mut watched,
             };
             match kind {
-                Kind::IngressClass if ingress_class.is_some() => {}
+                Kind::IngressClass if classes_are_named => {}
                 // Classes and the labels of namespaces are the cluster's, which a Role can't let anybody read.
                 kind if kind.is_of_gateway_api() && !namespaces.is_empty() => {}
                 kind if kind.is_namespaced() && !namespaces.is_empty() => {

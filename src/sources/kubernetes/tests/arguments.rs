@@ -102,7 +102,7 @@ async fn watched() {
         ),
     ] {
         let client = answering(discovered.0, discovered.1);
-        let source = Kubernetes::with_client(client, &args(flags).unwrap(), class)
+        let source = Kubernetes::with_client(client, &args(flags).unwrap(), class.is_some())
             .await
             .unwrap();
         let watched: Vec<_> = source
@@ -117,7 +117,7 @@ async fn watched() {
     }
     for (status, end) in [(401, "Unauthorized"), (503, "Service Unavailable")] {
         let client = answering(status, "");
-        let error = Kubernetes::with_client(client, &args(&[]).unwrap(), None)
+        let error = Kubernetes::with_client(client, &args(&[]).unwrap(), false)
             .await
             .map(|_| ())
             .unwrap_err()
