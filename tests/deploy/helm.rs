@@ -81,13 +81,14 @@ fn sorted(mut all: Vec<Value>) -> Vec<Value> {
 fn the_chart_has_the_manifests() {
     for name in OVERLAYS.into_iter().chain(APART) {
         let path = chart().join(format!("files/{name}.yaml"));
-        let now = match OVERLAYS.contains(&name) {
-            true => read(format!("deploy/rendered/{name}.yaml")),
-            false => format!(
-                "# Made of deploy/{name} by `kubectl kustomize`; change it there.\n{}",
-                kustomize(name)
-            ),
+        let folder = match OVERLAYS.contains(&name) {
+            true => format!("overlays/{name}"),
+            false => name.to_owned(),
         };
+        let now = format!(
+            "# Made of deploy/{folder} by `kubectl kustomize`; change it there.\n{}",
+            kustomize(&folder)
+        );
         if golden::updates() {
             fs::write(&path, now).unwrap();
             continue;
@@ -371,6 +372,30 @@ fn values_say_what_there_is() {
         let made = made.unwrap();
         let found = made.iter().filter(|object| object["kind"] == kind).count();
         assert_eq!(found, expected, "{values:?}: {kind}");
+    }
+}
+
+/// A watched namespace is the one that is named, whatever the manifests' own is called.
+#[test]
+fn rights_are_where_objects_are_watched() {
+    let values = ["mode=namespaced", "watchNamespaces={isobath,edge}"];
+    let Some(helm) = helm() else {
+        return;
+    };
+    let chart = chart();
+    let mut arguments = vec!["template", "isobath", chart.to_str().unwrap(), "-n", "edge"];
+    for value in values {
+        arguments.extend(["--set", value]);
+    }
+    let made = objects(&run(helm, &arguments).unwrap());
+    for kind in ["Role", "RoleBinding"] {
+        let watched = made.iter().filter(|object| {
+            object["kind"] == kind && object["metadata"]["name"] == "isobath-watched"
+        });
+        let namespaces: Vec<_> = watched
+            .map(|it| it["metadata"]["namespace"].clone())
+            .collect();
+        assert_eq!(namespaces, ["isobath", "edge"], "{kind}");
     }
 }
 

@@ -103,8 +103,6 @@ fn a_watched_namespace_gets_the_rights_of_the_whole_cluster() {
         rule["apiGroups"][0] == "gateway.networking.k8s.io"
             || rule["resources"][0] == "namespaces"
             || rule["resources"][0] == "configmaps"
-            // Services are written for Gateways alone.
-            || rule["resources"][0] == "services" && rule["verbs"][0] != "list"
     };
     let all = rules.as_array_mut().unwrap();
     all.retain(|rule| !is_for_gateways(rule));

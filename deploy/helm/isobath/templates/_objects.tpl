@@ -11,7 +11,9 @@ The named templates below change the objects that they are given, and print noth
 
 {{/* Whatever is in the manifests' own namespace is in the release's. */}}
 {{- define "isobath.namespace" -}}
-{{- if eq (.object.metadata.namespace | default "") "isobath" -}}
+{{- if .namespace -}}
+{{- $_ := set .object.metadata "namespace" .namespace -}}
+{{- else if eq (.object.metadata.namespace | default "") "isobath" -}}
 {{- $_ := set .object.metadata "namespace" .root.Release.Namespace -}}
 {{- end -}}
 {{- range .object.subjects -}}
@@ -161,9 +163,7 @@ The named templates below change the objects that they are given, and print noth
 {{- if eq "true" (include "isobath.isWanted" (dict "root" $root "object" $object)) -}}
 {{- if and (eq $root.Values.mode "namespaced") (eq ($object.metadata.namespace | default "") "default") -}}
 {{- range $root.Values.watchNamespaces -}}
-{{- $copy := deepCopy $object -}}
-{{- $_ := set $copy.metadata "namespace" . -}}
-{{ include "isobath.object" (dict "root" $root "object" $copy) }}
+{{ include "isobath.object" (dict "root" $root "object" (deepCopy $object) "namespace" .) }}
 {{- end -}}
 {{- else -}}
 {{ include "isobath.object" (dict "root" $root "object" $object) }}
