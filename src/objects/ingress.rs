@@ -101,7 +101,7 @@ pub enum PathType {
 }
 
 /// `IngressBackend`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum IngressBackend {
     /// `service`.
     Service {

@@ -310,8 +310,11 @@ impl Meter {
         policy: &IngressPolicy,
     ) -> (Vec<IngressRule>, Vec<IngressTls>, Account) {
         let repeated = Repeated::of(policy);
+        // The root of each host, which nobody has to say.
+        let implicit = repeated.nginx.as_ref();
+        let implicit = implicit.map_or(0, |said| said.cost + repeated.cost);
         let default = match &ingress.default_backend {
-            Some(_) => ROUTE + repeated.cost,
+            Some(_) => ROUTE + repeated.cost + implicit,
             None => 0,
         };
         let reserved = self.left / 2;
@@ -319,7 +322,7 @@ impl Meter {
         let (tls, named) = self.tls(ingress, default);
         self.left += reserved;
         let is_any = tls.iter().any(|tls| tls.hosts.is_empty());
-        let each_host = default + if is_any { TLS_HOST } else { 0 };
+        let each_host = default.max(implicit) + if is_any { TLS_HOST } else { 0 };
         let (rules, ruled) = self.rules(ingress, each_host, &repeated);
         let hostless = rules.iter().filter(|rule| rule.host.is_none());
         let account = Account {
@@ -378,6 +381,9 @@ impl Meter {
         repeated: &Repeated,
     ) -> (Vec<IngressRule>, HashSet<&'a str>) {
         let mut hosts = HashSet::new();
+        let mut backends: HashSet<&IngressBackend> = HashSet::new();
+        let clusters = repeated.nginx.as_ref();
+        let clusters = clusters.map_or(0, |said| as_cost(said.policy.upstream.own_clusters()));
         let mut rules = Vec::with_capacity(ingress.rules.len());
         for rule in &ingress.rules {
             let host = rule.host.as_deref();
@@ -388,7 +394,13 @@ impl Meter {
             }
             let paths = rule.paths.iter();
             let paths: Box<[_]> = paths
-                .take_while(|path| self.take(path_cost(path, repeated)))
+                .take_while(|path| {
+                    let own = match backends.insert(&path.backend) {
+                        true => clusters.saturating_mul(CLUSTER),
+                        false => 0,
+                    };
+                    self.take(path_cost(path, repeated).saturating_add(own))
+                })
                 .cloned()
                 .collect();
             let is_whole = paths.len() == rule.paths.len();

@@ -500,3 +500,38 @@ fn paths_of_ingress_nginx_pay_for_all_their_routes() {
     assert!(cut.left_out.is_some());
     assert!(within_budget(ingress(&[], [], [many])).left_out.is_none());
 }
+
+/// The root that every host has is paid, and so is a cluster that no other Ingress need have.
+#[test]
+fn what_ingress_nginx_adds_to_hosts_and_ports_is_paid() {
+    let nets = (0..256).map(|index| format!("10.0.{index}.0/24"));
+    let nets = nets.collect::<Vec<_>>().join(",");
+    let key = |name: &str| format!("{}{name}", nginx::PREFIX);
+    let hosts = || (0..2000).map(|index| rule(format!("h{index}.test"), Box::default()));
+    for (name, value, is_cut) in [
+        ("enable-access-log", "true", false),
+        ("whitelist-source-range", &*nets, true),
+    ] {
+        let cut = within_budget(ingress(&[(&key(name), value)], [], hosts()));
+        assert_eq!(cut.left_out.is_some(), is_cut, "{name}");
+    }
+    let ports = |count: u16| {
+        let mut all = plain(count.into());
+        for (path, number) in all.iter_mut().zip(1..) {
+            path.backend = IngressBackend::Service {
+                name: "w".into(),
+                port: ServiceBackendPort::Number(number),
+            };
+        }
+        rule("a.test".to_owned(), all)
+    };
+    for (name, value, count, is_cut) in [
+        ("enable-access-log", "true", 1800, false),
+        ("proxy-connect-timeout", "7", 900, false),
+        ("proxy-connect-timeout", "7", 1800, true),
+        ("backend-protocol", "AUTO_HTTP", 900, true),
+    ] {
+        let cut = within_budget(ingress(&[(&key(name), value)], [], [ports(count)]));
+        assert_eq!(cut.left_out.is_some(), is_cut, "{name}: {value}, {count}");
+    }
+}

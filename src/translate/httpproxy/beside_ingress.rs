@@ -142,10 +142,18 @@ fn merged(
         .iter()
         .map(|route| comparable(&route.matches))
         .collect();
-    let theirs = theirs
-        .into_iter()
-        .filter(|route| !taken.contains(&comparable(&route.matches)))
-        .map(put_on);
+    // An Ingress says a path, whatever else its routes ask for that come of annotations: a path that the HTTPProxy has for all
+    // requests is its own for all of them.
+    let whole: BTreeSet<PathMatch> = taken
+        .iter()
+        .filter(|matches| matches.scheme.is_none() && matches.conditions.is_none())
+        .map(|matches| matches.path.clone())
+        .collect();
+    let is_left = |route: &Route| {
+        let matches = comparable(&route.matches);
+        !taken.contains(&matches) && !whole.contains(&matches.path)
+    };
+    let theirs = theirs.into_iter().filter(is_left).map(put_on);
     let mut mine = std::mem::take(&mut host.routes).into_iter().peekable();
     for route in theirs {
         let is_first = |next: &Route| {

@@ -17,6 +17,9 @@ use super::reader::{Closed, Reader};
 use super::tls::{self, BackendTls, Shown};
 use super::value;
 
+/// `proxy-connect-timeout` where it is not said.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
 /// What an Ingress says of its back ends.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Upstream {
@@ -69,7 +72,7 @@ pub fn read(reader: &mut Reader<'_>) -> Upstream {
         let said = reader.read(name, value::seconds);
         said.unwrap_or(Duration::from_secs(default))
     };
-    let connect_timeout = seconds("proxy-connect-timeout", 5);
+    let connect_timeout = seconds("proxy-connect-timeout", CONNECT_TIMEOUT.as_secs());
     let read_timeout = seconds("proxy-read-timeout", 60);
     let send_timeout = seconds("proxy-send-timeout", 60);
     let _ = reader.read("proxy-http-version", |text| {
@@ -315,6 +318,22 @@ impl Upstream {
                 false => base.max_requests_per_connection,
             },
             ..base
+        }
+    }
+
+    /// How many clusters a back end has that no other Ingress need have: none where nothing is said of how it is spoken to.
+    #[must_use]
+    pub fn own_clusters(&self) -> usize {
+        let plain = self.connect_timeout == CONNECT_TIMEOUT
+            && self.protocol.is_none()
+            && !self.closes_connections
+            && !self.least_request
+            && self.hash.is_empty()
+            && self.session.is_none()
+            && self.tls.is_none();
+        match plain {
+            true => 0,
+            false => 1 + usize::from(self.is_by_scheme()),
         }
     }
 
