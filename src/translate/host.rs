@@ -11,7 +11,8 @@
 //! - A host that an Ingress names under `tls` only takes that Ingress's rules without a host: they hold for all
 //!   of its hosts. A default backend comes last on every host that its Ingress names, and on `*`.
 //! - HTTPS serves what HTTP serves, less the redirects. A host with a certificate and no routes of its own takes over
-//!   those that answer for it on HTTP ([`super::above`]): the wildcard's above it, or those of rules without a host.
+//!   those that answer for it on HTTP ([`super::above`]): the wildcard's above it, or those of rules without a host. Where clients
+//!   can't be asked for what its own Ingresses ask of them, those answer 503.
 //! - A host that only redirects to HTTPS redirects every path, those that HTTPS answers 404 included.
 //! - Where a proxy in front says by which scheme a client asked, that takes the place of the listener: both have the
 //!   same routes, and those that are for one scheme say so.
@@ -25,7 +26,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::facts::ServedIngress;
-use crate::model::{Host, Route, VirtualHost};
+use crate::model::{HeaderModifier, Host, Route, RouteAction, VirtualHost};
 use crate::objects::Problem;
 
 use super::above::{self, Source};
@@ -67,11 +68,16 @@ pub fn host(input: Input<'_>, host: &Host) -> HostUnit {
         (Some(http), https, table.clusters)
     } else {
         let (http, source) = taken_over(input, host, ingresses, choice.is_some(), &mut problems);
+        // A guard that its own Ingress puts on the host, and that can't be honoured.
+        let answered = |routes: Vec<Route>| match table.is_closed {
+            true => of_host(routes.into_iter().map(closed).collect()),
+            false => of_host(routes),
+        };
         let https = choice.is_some().then(|| VirtualHost {
             client_check: clients.as_ref().and_then(|clients| clients.check()),
-            ..of_host(source.routes.clone())
+            ..answered(source.routes.clone())
         });
-        (http.map(of_host), https, source.clusters.clone())
+        (http.map(answered), https, source.clusters.clone())
     };
     let used: BTreeSet<Arc<str>> = http.iter().chain(&https).flat_map(clusters_of).collect();
     clusters.retain(|name, _| used.contains(name));
@@ -95,6 +101,17 @@ pub fn host(input: Input<'_>, host: &Host) -> HostUnit {
     };
     httpproxy::on_ingress(input, &mut unit);
     unit
+}
+
+/// The same, that nobody gets through.
+fn closed(route: Route) -> Route {
+    Route {
+        action: RouteAction::status(503),
+        request_headers: HeaderModifier::default(),
+        response_headers: HeaderModifier::default(),
+        filters: None,
+        ..route
+    }
 }
 
 fn is_owned(input: Input<'_>) -> bool {

@@ -45,6 +45,9 @@ pub struct Table<'a> {
     tls_of: Option<usize>,
     /// Where `/` leads, before all paths.
     app_root: Option<(Redirect, FieldRef)>,
+    /// Whether its oldest namespace asks clients for what they can't be asked: then nothing is served here, be it taken over from
+    /// another host.
+    pub is_closed: bool,
     /// What clients have to show by TLS.
     pub clients: Option<Box<ClientCertificates>>,
     pub clusters: BTreeMap<Arc<str>, ClusterSource>,
@@ -61,6 +64,7 @@ impl<'a> Table<'a> {
             taken: BTreeMap::new(),
             tls_of: None,
             app_root: None,
+            is_closed: false,
             clients: None,
             clusters: BTreeMap::new(),
             problems: Vec::new(),

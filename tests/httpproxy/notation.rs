@@ -14,8 +14,8 @@
 //! short for three that are long. What stands in braces or brackets is YAML; what stands in quotes is not split.
 //!
 //! An Ingress in the dialect of ingress-nginx is `nginx [NAME][@NAMESPACE]: {ANNOTATIONS}; E /x > SERVICE; tls SECRET [HOST]`, with the
-//! names of the annotations without their prefix and the row's before its own, `E`, `P` or `I` for the type of a path, `host HOST` for another one, `default SERVICE`,
-//! and `-` for no paths.
+//! names of the annotations without their prefix (one with a `/` has its own) and the row's before its own, `E`, `P` or `I` for the
+//! type of a path, `host HOST` for another one, `default SERVICE`, `class NAME`, `created TIME`, and `-` for no paths.
 //!
 //! Other objects are `extension NAME: SERVICES FIELDS`, `ingress: PATH > SERVICE; tls SECRET`, `secret NAME: OTHER` (with
 //! what another one of the rig has), and `object: {YAML}`.
@@ -140,7 +140,10 @@ fn nginx(mut metadata: Value, body: &str, host: &str) -> Value {
                     panic!("no annotations: {segment}");
                 };
                 for (name, value) in said {
-                    let name = format!("nginx.ingress.kubernetes.io/{name}");
+                    let name = match name.contains('/') {
+                        true => name,
+                        false => format!("nginx.ingress.kubernetes.io/{name}"),
+                    };
                     let value = value
                         .as_str()
                         .map_or_else(|| value.to_string(), str::to_owned);
@@ -149,6 +152,8 @@ fn nginx(mut metadata: Value, body: &str, host: &str) -> Value {
             }
             ["host", "*"] => of = None,
             ["host", host] => of = Some(host.to_owned()),
+            ["class", name] => drop(spec.insert("ingressClassName".to_owned(), name.into())),
+            ["created", time] => metadata["creationTimestamp"] = time.into(),
             ["default", service] => {
                 spec.insert("defaultBackend".to_owned(), backend(service));
             }

@@ -185,6 +185,16 @@ pub fn of_clients(reader: &mut Reader<'_>) -> Option<ClientTls> {
 }
 
 impl ClientTls {
+    /// Whether both ask clients for the same, whatever back ends are told of it.
+    #[must_use]
+    pub fn asks_the_same(&self, other: &Self) -> bool {
+        let is_told = other.is_told;
+        Self {
+            is_told,
+            ..self.clone()
+        } == *other
+    }
+
     /// What is asked of clients.
     ///
     /// # Errors

@@ -6,19 +6,20 @@
 //!   its redirects lead on, its guards keep out, and what is left is 404.
 //! - `app-root` of any Ingress of the oldest namespace leads `/` elsewhere, before all paths.
 //! - An entry of `tls` has plain HTTP redirected on all paths of its host, but for those of older namespaces.
-//! - Where one asks for client certificates, they are asked for by the whole host. Where they can't be, all of its paths are
-//!   closed, but for those of namespaces that named the host first.
+//! - Where one of the oldest namespace asks for client certificates, they are asked for by the whole host: as the oldest that asks
+//!   has it. Where they can't be, all of its paths are closed. Another Ingress of that namespace that asks for something else has
+//!   its own paths closed; where one of another namespace asks, those of its namespace are.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::facts::ServedIngress;
 use crate::model::{
     FieldRef, Fraction, HeaderModifier, Mirror, PathMatch, Route, RouteAction, RouteMatch,
 };
-use crate::objects::{Field, IngressBackend, IngressPath, Problem};
+use crate::objects::{Field, IngressBackend, IngressPath, NamespacedName, Problem};
 use crate::translate::entry::{Entry, Nginx};
-use crate::translate::nginx::{self, CanaryBackend, Rewritten, Shown};
+use crate::translate::nginx::{self, CanaryBackend, ClientTls, Rewritten, Shown};
 use crate::translate::policy::IngressPolicy;
 use crate::translate::{backend, reason};
 
@@ -267,45 +268,95 @@ impl<'a> Table<'a> {
         self.report(ingress, field, reason::ROUTE_CLOSED, message);
     }
 
-    /// Asks clients of the host for certificates, where one of its Ingresses does. Where that can't be, closes its paths.
+    /// Asks clients of the host for certificates, where an Ingress of its oldest namespace does: the oldest that does decides for all
+    /// of the host. Where that can't be, closes its paths. What others ask besides can't be: their own paths are closed.
     pub(super) fn guard_hosts(
         &mut self,
         ingresses: &[ServedIngress<'a>],
         policies: &[Arc<IngressPolicy>],
     ) {
-        let asks = |policy: &IngressPolicy| {
-            let nginx = policy.nginx.as_ref().filter(|it| it.canary.is_none());
-            nginx.is_some_and(|it| it.closes_hosts || it.clients.is_some())
-        };
-        let mut all = ingresses.iter().copied().zip(policies);
-        let Some((by, policy)) = all.find(|(_, policy)| asks(policy)) else {
-            return;
-        };
-        let nginx = policy.nginx.as_ref().filter(|it| !it.closes_hosts);
-        let Some(clients) = nginx.and_then(|it| it.clients.as_ref()) else {
-            self.close_host(ingresses, by);
-            return;
-        };
-        let first = ingresses.first();
-        let certificates = match first {
-            Some(first) if first.name().namespace != by.name().namespace => {
-                Err("the host belongs to an older namespace".to_owned())
-            }
-            _ => clients.certificates(self.input),
-        };
-        match certificates {
-            Err(why) => {
-                self.report_closed(by, "auth-tls-secret", &why);
-                self.close_host(ingresses, by);
-            }
-            Ok(certificates) => {
-                self.clients = Some(Box::new(certificates));
-                let clients = Arc::new(clients.clone());
-                for entry in &mut self.entries {
-                    entry.nginx.clients = Some(clients.clone());
+        let ranks = ranks(ingresses);
+        let all = ingresses.iter().copied().zip(policies);
+        let asking = all.filter_map(|(by, policy)| {
+            let nginx = policy.nginx.as_deref().filter(|it| it.canary.is_none())?;
+            // None where what it asks can't be, which is told already.
+            let clients = nginx.clients.as_ref().filter(|_| !nginx.closes_hosts);
+            let rank = ranks.get(&*by.name().namespace).copied()?;
+            (nginx.closes_hosts || clients.is_some()).then_some((rank, by, clients))
+        });
+        let (of_owner, of_others): (Vec<_>, Vec<_>) = asking.partition(|(rank, ..)| *rank == 0);
+        // By rank, and by name: whose paths are closed.
+        let mut namespaces: BTreeMap<usize, ServedIngress<'a>> = BTreeMap::new();
+        let mut single: BTreeSet<&NamespacedName> = BTreeSet::new();
+        if let Some((first, others)) = of_owner.split_first() {
+            let (_, by, asked) = *first;
+            match self.ask_clients(by, asked) {
+                None => drop(namespaces.insert(0, by)),
+                Some(chosen) => {
+                    for (_, other, asked) in others {
+                        if asked.is_some_and(|it| !self.is_asked_of_all(*other, it, (by, chosen))) {
+                            single.insert(other.name());
+                        }
+                    }
                 }
             }
         }
+        for (rank, by, asked) in of_others {
+            if asked.is_some() {
+                let why = "the host belongs to an older namespace";
+                self.report_closed(by, "auth-tls-secret", why);
+            }
+            namespaces.entry(rank).or_insert(by);
+        }
+        self.close_paths(&namespaces, &single);
+    }
+
+    /// Asks clients for what an Ingress of the owner asks; none where that can't be.
+    fn ask_clients<'b>(
+        &mut self,
+        by: ServedIngress<'_>,
+        asked: Option<&'b ClientTls>,
+    ) -> Option<&'b ClientTls> {
+        let asked = asked?;
+        match asked.certificates(self.input) {
+            Err(why) => {
+                self.report_closed(by, "auth-tls-secret", &why);
+                None
+            }
+            Ok(certificates) => {
+                self.clients = Some(Box::new(certificates));
+                let clients = Arc::new(asked.clone());
+                for entry in &mut self.entries {
+                    entry.nginx.clients = Some(clients.clone());
+                }
+                Some(asked)
+            }
+        }
+    }
+
+    /// Whether what an Ingress asks is what all clients of the host are asked. What differs is told.
+    fn is_asked_of_all(
+        &mut self,
+        ingress: ServedIngress<'_>,
+        asked: &ClientTls,
+        (by, chosen): (ServedIngress<'_>, &ClientTls),
+    ) -> bool {
+        let of = by.name();
+        if !asked.asks_the_same(chosen) {
+            let why = format!("Ingress {of} asks clients of the host for something else");
+            self.report_closed(ingress, "auth-tls-secret", &why);
+            return false;
+        }
+        if asked != chosen {
+            let key = format!("{}auth-tls-pass-certificate-to-upstream", nginx::PREFIX);
+            let message = format!(
+                "annotation {key} has no effect on host {}: Ingress {of} decides for all of it",
+                self.host
+            );
+            let field = Field::Annotation(key.into());
+            self.report(ingress, field, reason::HOST_CONFLICT, message);
+        }
+        true
     }
 
     /// Closes the paths that others take over, where clients here have to show what theirs do not.
@@ -317,34 +368,39 @@ impl<'a> Table<'a> {
         }
     }
 
-    /// Closes the paths of a host whose clients can't be asked for certificates, but for those of older namespaces.
-    fn close_host(&mut self, ingresses: &[ServedIngress<'a>], by: ServedIngress<'a>) {
-        let ranks = ranks(ingresses);
-        let Some(owner) = ranks.get(&*by.name().namespace).copied() else {
-            return;
-        };
-        let mut told: Vec<FieldRef> = Vec::new();
+    /// Closes the paths of namespaces, by their rank, of which an Ingress asks clients for what they can't be asked, and those of
+    /// single Ingresses. What the oldest namespace asks is asked for all of the host.
+    fn close_paths(
+        &mut self,
+        namespaces: &BTreeMap<usize, ServedIngress<'a>>,
+        single: &BTreeSet<&NamespacedName>,
+    ) {
+        self.is_closed = namespaces.contains_key(&0);
+        if self.is_closed {
+            self.app_root = None;
+        }
+        let mut told: Vec<(FieldRef, &NamespacedName)> = Vec::new();
         for entry in &mut self.entries {
-            if entry.owner < owner || entry.policy.nginx.is_none() {
+            if entry.policy.nginx.is_none() {
                 continue;
             }
-            entry.nginx.is_closed = true;
+            let by = namespaces.get(&0).or_else(|| namespaces.get(&entry.owner));
+            entry.nginx.is_closed |= by.is_some() || single.contains(entry.ingress.name());
+            let Some(by) = by.filter(|by| by.name() != entry.ingress.name()) else {
+                continue;
+            };
             let source = entry.ingress.field(Field::Host(self.host.shared()));
-            if entry.ingress.name() != by.name() && told.last() != Some(&source) {
-                told.push(source);
+            if told.last().is_none_or(|(last, _)| *last != source) {
+                told.push((source, by.name()));
             }
         }
-        for source in told {
+        for (source, by) in told {
             let message = format!(
-                "the routes of host {} are closed (503): Ingress {} asks for client certificates, which hold for all of a host",
-                self.host,
-                by.name()
+                "the routes of host {} are closed (503): Ingress {by} asks for client certificates, which hold for all of a host",
+                self.host
             );
             self.problems
                 .push(Problem::new(source, reason::ROUTE_CLOSED, message));
-        }
-        if owner == 0 {
-            self.app_root = None;
         }
     }
 
