@@ -88,6 +88,10 @@ impl Entry<'_> {
     /// Its routes by TLS.
     pub fn by_tls(&self) -> Vec<Route> {
         match self.location(None) {
+            None if self.nginx.is_closed => vec![Route {
+                action: RouteAction::status(503),
+                ..self.served()
+            }],
             None => vec![self.served()],
             Some(location) => location.routes(true),
         }

@@ -336,6 +336,8 @@ impl<'a> Table<'a> {
             true => Asked::IsTold,
             false => listener,
         };
+        let clients = self.clients.as_ref().filter(|_| asked != Asked::ByHttp);
+        let client_check = clients.and_then(|clients| clients.check());
         let entries = self.entries.iter();
         if asked != Asked::ByHttps
             && self.app_root.is_none()
@@ -348,7 +350,8 @@ impl<'a> Table<'a> {
                 for route in &mut host.routes {
                     route.matches.scheme = Some(Scheme::Http);
                 }
-                host.routes.extend(entries.map(Entry::served));
+                host.routes.extend(entries.flat_map(Entry::by_tls));
+                host.client_check = client_check;
             }
             return host;
         }
@@ -378,11 +381,10 @@ impl<'a> Table<'a> {
                 .collect(),
         };
         routes.splice(..0, self.to_app_root());
-        let clients = self.clients.as_ref().filter(|_| asked != Asked::ByHttp);
         VirtualHost {
             host: self.host.clone(),
             routes,
-            client_check: clients.and_then(|clients| clients.check()),
+            client_check,
             filters: None,
         }
     }

@@ -21,3 +21,12 @@ async fn ingresses_speak_the_dialect_of_ingress_nginx() {
         .collect();
     world.check(&asked).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ingresses_speak_the_dialect_behind_a_proxy() {
+    let rows = rows(include_str!("rows/ingress-nginx-told.txt"));
+    let rig = Rig::start(Ipv4Addr::LOCALHOST).await;
+    let flags = ["--ingress-class", "nginx,own", "--envoy-trusted-hops", "1"];
+    let world = world(rig, &rows, &flags, "").await;
+    world.check(&rows).await;
+}
