@@ -523,28 +523,30 @@ impl TlsListener {
         }
     }
 
-    /// Answers 421 for the host in the tables of the wildcards above it, where these are other servers' than its own; but not
-    /// on connections that were opened for this very host.
+    /// Answers 421 for the host in the tables of the wildcards above it, where these are other servers' than its own. In that of the
+    /// wildcard right above it, connections that were opened for this very host have its routes. The others have no copy of
+    /// these: wildcards of any depth may be as many as the host has labels.
     fn misdirect(&mut self, host: &Host, server: Option<&Arc<str>>) -> Vec<(Arc<str>, Arc<str>)> {
-        let above = self.answering(host, server);
-        if above.is_empty() {
+        let answering = self.answering(host, server);
+        if answering.is_empty() {
             return Vec::new();
         }
         let key = self.key(host);
-        let own = server.and_then(|server| self.servers.get(server)?.table.get(&key));
-        let part = match own.and_then(|own| route::for_own_name(host, own)) {
-            Some(part) => part,
-            None => route::misdirected(host).1,
-        };
         let mut parts = Vec::new();
-        for above in above {
-            let Some(table) = self.servers.get_mut(&above).map(|it| &mut it.table) else {
+        for above in answering {
+            let own = server.filter(|_| above.is_nearest);
+            let own = own.and_then(|server| self.servers.get(server)?.table.get(&key));
+            let part = match own.and_then(|own| route::for_own_name(host, own)) {
+                Some(part) => part,
+                None => route::misdirected(host).1,
+            };
+            let Some(server) = self.servers.get_mut(&above.table) else {
                 continue;
             };
-            if replace(table, None, Some((key.clone(), part.clone()))) {
-                self.touched_tables.insert(above.clone());
+            if replace(&mut server.table, None, Some((key.clone(), part))) {
+                self.touched_tables.insert(above.table.clone());
             }
-            parts.push((above, key.clone()));
+            parts.push((above.table, key.clone()));
         }
         parts
     }

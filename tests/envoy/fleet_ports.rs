@@ -253,3 +253,28 @@ async fn what_is_passed_through_is_misdirected_elsewhere() {
     check(&proxy, "without its route", rows).await;
     assert_eq!(proxy.refusals(), Vec::<String>::new());
 }
+
+/// Wildcards of any depth may be as many as a host has labels: its routes are in its own tables and in that of the wildcard right
+/// above it. In those further up it has an answer of a few bytes.
+#[test]
+fn routes_of_a_host_are_not_copied_for_each_wildcard_above_it() {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let mut plane = runtime.block_on(Plane::new());
+    let wildcards = ["*.c.d.e.org", "*.d.e.org", "*.e.org", "*.org", "*.x.org"];
+    plane.gateway("wide", &wildcards);
+    plane.route("wide", "wide", &wildcards, "/wide");
+    plane.gateway("every", &[""]);
+    plane.route("every", "every", &[], "/every");
+    plane.gateway("deep", &["b.c.d.e.org"]);
+    plane.route("deep", "deep", &["b.c.d.e.org"], "/only-deep");
+    let all = plane.resources();
+    let with = |text: &str| {
+        let tables = all.iter().filter(|((of, _), _)| *of == ResourceType::Route);
+        let has = tables.filter(|(_, it)| it.windows(text.len()).any(|at| at == text.as_bytes()));
+        has.map(|((_, name), _)| name.as_str()).collect::<Vec<_>>()
+    };
+    // In clear, by TLS, and in the table of *.c.d.e.org.
+    assert_eq!(with("/only-deep").len(), 3, "{:?}", with("/only-deep"));
+    // There and in those of *.d.e.org, *.e.org, *.org and of every name.
+    assert_eq!(with("b.c.d.e.org").len(), 7, "{:?}", with("b.c.d.e.org"));
+}

@@ -10,21 +10,36 @@ use std::sync::Arc;
 use super::TlsListener;
 use crate::model::Host;
 
+/// A table in which a host of another server would be found.
+pub(super) struct Answering {
+    /// Its server.
+    pub(super) table: Arc<str>,
+    /// Whether it is that of the wildcard right above the host.
+    pub(super) is_nearest: bool,
+}
+
 impl TlsListener {
     /// The servers of other hosts in whose tables the host would be found, if it is none of `server`'s.
-    pub(super) fn answering(&self, host: &Host, server: Option<&Arc<str>>) -> Vec<Arc<str>> {
+    pub(super) fn answering(&self, host: &Host, server: Option<&Arc<str>>) -> Vec<Answering> {
         if self.has_hostnames() {
             return Vec::new();
         }
-        let mut above: BTreeSet<Host> = host.covering_wildcard().into_iter().collect();
+        let server_of = |wildcard: &Host| Some(self.hosts.get(wildcard)?.server.clone());
+        let nearest = host.covering_wildcard();
+        let nearest = nearest.as_ref().and_then(server_of);
+        let mut servers: BTreeSet<Arc<str>> = nearest.iter().cloned().collect();
         if !self.deep.is_empty() {
-            let deep = self.above(host).into_iter();
-            above.extend(deep.filter(|it| self.deep.contains(it)));
+            let mut deep = self.above(host);
+            deep.retain(|it| self.deep.contains(it));
+            servers.extend(deep.iter().filter_map(server_of));
         }
-        let served = above.iter().filter_map(|it| self.hosts.get(it));
-        let servers: BTreeSet<Arc<str>> = served.map(|it| it.server.clone()).collect();
-        let others = servers.into_iter();
-        others.filter(|other| Some(other) != server).collect()
+        let others = servers.into_iter().filter(|other| Some(other) != server);
+        others
+            .map(|table| Answering {
+                is_nearest: Some(&table) == nearest.as_ref(),
+                table,
+            })
+            .collect()
     }
 
     /// The hosts below a wildcard, however deep.
