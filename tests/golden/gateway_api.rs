@@ -373,3 +373,43 @@ fn authorities_of_clients_are_bounded() {
         assert!(got.contains(told), "{ports} ports: {got}");
     }
 }
+
+/// Which Gateway a host comes through is asked for each host of a route: listeners that are served nowhere are nothing to it, and
+/// of the others the list of hosts is not gone through. Measured as CPU of this thread, as a ratio.
+#[test]
+fn hosts_of_a_route_pay_for_no_listener_that_is_nowhere() {
+    let cost = |hosts: usize, dead: u16| {
+        let hostnames: Vec<String> = (0..hosts).map(|host| format!("h{host}.test")).collect();
+        let ports = std::iter::once(80).chain(10_000..10_000 + dead);
+        let listeners: Vec<Value> = ports
+            .map(|port| json!({"name": format!("l{port}"), "port": port, "protocol": "HTTP"}))
+            .collect();
+        let backends = json!([{"name": "a", "port": 80}]);
+        let objects = [
+            json!({"kind": "GatewayClass", "metadata": {"name": "isobath"},
+                   "spec": {"controllerName": "isobath.dev/gateway-controller"}}),
+            json!({"kind": "Service", "metadata": {"name": "a"}, "spec": {"ports": [{"port": 80}]}}),
+            json!({"kind": "Gateway", "metadata": {"name": "edge"},
+                   "spec": {"gatewayClassName": "isobath", "listeners": listeners}}),
+            json!({"kind": "HTTPRoute", "metadata": {"name": "web"}, "spec": {
+                "parentRefs": [{"name": "edge"}], "hostnames": hostnames, "rules": [{"backendRefs": backends}]}}),
+        ];
+        let text = objects.map(|object| object.to_string()).join("\n---\n");
+        let options = options(Path::new("fleet.yaml"));
+        let before = cpu();
+        let got = translated(&text, &options, true);
+        let cost = cpu() - before;
+        let last = hosts - 1;
+        assert!(got.contains(&format!("http h{last}.test\n")), "{got}");
+        cost
+    };
+    let (alone, among) = (cost(1000, 0), cost(1000, 60));
+    let times = among as f64 / alone as f64;
+    assert!(times < 3.0, "{times} times as much among 60 listeners");
+}
+
+/// Nanoseconds of CPU that this thread has had.
+fn cpu() -> u64 {
+    let text = fs::read_to_string("/proc/thread-self/schedstat").unwrap();
+    text.split(' ').next().unwrap().parse().unwrap()
+}

@@ -48,7 +48,7 @@ pub struct AttachedTo {
     pub listener: Arc<str>,
     /// The names of the places where it is served ([`Place`]); none where it is not.
     pub binds: Box<[Arc<str>]>,
-    /// The names that both are for.
+    /// The names that both are for, sorted.
     pub hosts: Box<[Host]>,
     /// Whether no names are told apart there.
     pub is_opaque: bool,

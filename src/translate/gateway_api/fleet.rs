@@ -34,39 +34,50 @@ pub fn host(input: Input<'_>, front: &Front, host: &Host, claims: &[ObjectRef]) 
         ..HostUnit::default()
     };
     for (port, pod) in input.options.gateway.ports.on(front) {
-        let Some(holder) = tell_holder(input, (port, host), claims, &mut unit.problems) else {
-            continue;
-        };
-        let place = Place::Fleet(holder, port).name();
-        let part = virtual_host::host(input, (front, &place), host);
         let spoken = match (pod, front) {
             (PodPort::Http, _) => Some(Spoken::Http),
             (PodPort::Https, _) => Some(Spoken::Tls),
             (PodPort::Other(_), Front::Listener(name)) => input.reader.spoken(name),
             (PodPort::Other(_), Front::Fleet) => None,
         };
-        add(&mut unit, spoken, part);
+        let Some(port) = spoken.map(|spoken| SharedPort { port, spoken }) else {
+            continue;
+        };
+        let Some(holder) = tell_holder(input, (port, host), claims, &mut unit.problems) else {
+            continue;
+        };
+        let place = Place::Fleet(holder, port.port).name();
+        let part = virtual_host::host(input, (front, &place), host);
+        add(&mut unit, port.spoken, part);
     }
     unit
 }
 
+/// A port outside.
+#[derive(Clone, Copy)]
+struct SharedPort {
+    port: (u16, Transport),
+    /// What is spoken there, whoever asks for something else.
+    spoken: Spoken,
+}
+
 /// Adds what a host is at one port, as far as that is what is spoken there. What is in clear is nothing to a port for TLS, and the
 /// other way round.
-fn add(unit: &mut HostUnit, spoken: Option<Spoken>, part: HostUnit) {
+fn add(unit: &mut HostUnit, spoken: Spoken, part: HostUnit) {
     let is_served = match spoken {
-        Some(Spoken::Http) => part.http.is_some(),
-        Some(Spoken::Tls) => part.https.is_some() || part.is_forwarded(),
-        _ => false,
+        Spoken::Http => part.http.is_some(),
+        Spoken::Tls => part.https.is_some() || part.is_forwarded(),
+        Spoken::Opaque => false,
     };
     match spoken {
-        Some(Spoken::Http) => unit.http = part.http,
-        Some(Spoken::Tls) => {
+        Spoken::Http => unit.http = part.http,
+        Spoken::Tls => {
             unit.https = part.https;
             unit.passthrough = part.passthrough;
             unit.tcp = part.tcp;
             unit.is_closed = part.is_closed;
         }
-        _ => {}
+        Spoken::Opaque => {}
     }
     if is_served {
         unit.clusters.extend(part.clusters);
@@ -78,7 +89,7 @@ fn add(unit: &mut HostUnit, spoken: Option<Spoken>, part: HostUnit) {
 /// The Gateway that has a host at a port; who claims it through another one is told.
 fn tell_holder(
     input: Input<'_>,
-    (port, host): ((u16, Transport), &Host),
+    (port, host): (SharedPort, &Host),
     claims: &[ObjectRef],
     problems: &mut Vec<Problem>,
 ) -> Option<NamespacedName> {
@@ -98,7 +109,7 @@ fn tell_holder(
         if !through.is_empty() && !through.contains(holder) {
             let message = format!(
                 "host {host} on port {} belongs to Gateway {holder}, through which it was named first: nothing that this object says of it there is served",
-                port.0
+                port.port.0
             );
             problems.push(condition::host_conflict(claim, message));
         }
@@ -109,7 +120,7 @@ fn tell_holder(
 /// The Gateway that has a host at a port.
 fn holder(
     input: Input<'_>,
-    port: (u16, Transport),
+    port: SharedPort,
     host: &Host,
     claims: &[ObjectRef],
 ) -> Option<NamespacedName> {
@@ -117,26 +128,35 @@ fn holder(
     claims.find_map(|claim| through(input, claim, port, host).into_iter().next())
 }
 
-/// The Gateways through which an object claims a host at a port, as the object names them.
+/// The Gateways through which an object claims a host at a port, as the object names them. One that asks for something else than
+/// what is spoken there has lost the port, with all its hosts.
 fn through(
     input: Input<'_>,
     claim: &ObjectRef,
-    port: (u16, Transport),
+    SharedPort { port, spoken }: SharedPort,
     host: &Host,
 ) -> Vec<NamespacedName> {
     let place = |gateway: &NamespacedName| Place::Fleet(gateway.clone(), port).name();
+    let speaks =
+        |place: &Arc<str>| input.bind(place).protocol.map(Protocol::spoken) == Some(spoken);
     match claim.kind {
         Kind::Gateway => {
-            let hostname = input.hostname_of(&place(&claim.name), host);
-            let has = hostname.as_ref().as_ref() == Some(host);
+            let place = place(&claim.name);
+            let hostname = input.hostname_of(&place, host);
+            let has = hostname.as_ref().as_ref() == Some(host) && speaks(&place);
             has.then(|| claim.name.clone()).into_iter().collect()
         }
         Kind::HttpRoute | Kind::GrpcRoute | Kind::TlsRoute => {
             let attachment = input.attachment(claim);
             let parents = attachment.parents.iter();
             let listeners = parents.flat_map(|parent| &parent.listeners);
+            // This is asked for each of its hosts: nothing here may be as long as the list of them.
             let has = listeners.filter(|it| {
-                it.hosts.contains(host) && it.binds.contains(&place(&it.gateway.name))
+                if it.binds.is_empty() || it.hosts.binary_search(host).is_err() {
+                    return false;
+                }
+                let place = place(&it.gateway.name);
+                it.binds.contains(&place) && speaks(&place)
             });
             has.map(|it| it.gateway.name.clone()).collect()
         }
@@ -257,6 +277,8 @@ fn conflict(
             Some(message(first))
         }
         _ => {
+            let spoken = protocol.spoken();
+            let port = SharedPort { port, spoken };
             let holder = holder(input, port, &listener.hostname, &claims)?;
             (holder != *gateway).then(|| message(&format!("Gateway {holder}")))
         }
