@@ -76,7 +76,7 @@ fn answers(objects: &[Object]) -> impl Fn(&Host) -> bool {
 }
 
 proptest! {
-    #![proptest_config(cases(100_000))]
+    #![proptest_config(cases(30_000))]
 
     #[test]
     fn a_namespace_can_not_touch_another(
@@ -113,7 +113,7 @@ proptest! {
 }
 
 proptest! {
-    #![proptest_config(cases(50_000))]
+    #![proptest_config(cases(20_000))]
 
     /// Where hosts belong to namespaces, whatever the other one has: paths, expressions, challenges, wildcards, certificates,
     /// default back ends, rules without a host, annotations.

@@ -245,7 +245,7 @@ fn check(
 
 fn run(ownership: HostOwnership) -> (Compared, usize) {
     let compared = Compared::default();
-    let config = cases(4000);
+    let config = cases(2000);
     let count = config.cases as usize;
     let mut runner = TestRunner::new(config);
     let checked = runner.run(&world(), |all| check(all, ownership, &compared));
