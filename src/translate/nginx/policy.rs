@@ -7,6 +7,7 @@ use crate::model::{AddressRules, LocalRateLimit};
 use crate::objects::{Field, Metadata, Problem};
 use crate::translate::reason;
 
+use super::annotations;
 use super::canary::{self, Canary};
 use super::cors::{self, CrossOrigin};
 use super::limits;
@@ -115,14 +116,18 @@ impl Policy {
             _ => false,
         };
         let closes_hosts = reader.problems.iter().any(is_asked);
-        let closed = reader.closed;
-        let problems = std::mem::take(&mut reader.problems);
-        let policy = Self {
-            closed,
-            closes_hosts,
-            ..policy
+        let policy = match policy.canary {
+            Some(_) => {
+                of_canary(reader);
+                policy
+            }
+            None => Self {
+                closed: reader.closed,
+                closes_hosts,
+                ..policy
+            },
         };
-        (policy, problems)
+        (policy, std::mem::take(&mut reader.problems))
     }
 
     /// Whether a location of its answers 503.
@@ -133,6 +138,18 @@ impl Policy {
             Closed::ButChallenges => !is_challenge,
             Closed::All => true,
         }
+    }
+}
+
+/// A canary closes nothing: it has no routes, and those of which it takes a part are guarded by what their own Ingress says. Its own
+/// guards are told, be they right or wrong.
+fn of_canary(reader: &mut Reader<'_>) {
+    let is_own = |problem: &Problem| problem.reason != reason::ROUTE_CLOSED;
+    reader.problems.retain(is_own);
+    let is_guard = |name: &&str| annotations::find(name).is_some_and(|it| it.is_guard);
+    for name in reader.names().into_iter().filter(is_guard) {
+        let why = "the Ingress is a canary, and its requests are kept out by what the Ingress says whose path they have";
+        reader.without_effect(name, why);
     }
 }
 
@@ -200,6 +217,38 @@ mod tests {
                 assert_ne!(policy.closed, Closed::No, "{name}: {value}");
                 let is_told = |it: &Problem| it.reason == reason::ROUTE_CLOSED;
                 assert!(problems.iter().any(is_told), "{name}: {problems:?}");
+            }
+            // Of these such a value is one by which they are off.
+            let is_off = [
+                "limit-rps",
+                "limit-rpm",
+                "limit-connections",
+                "enable-modsecurity",
+            ];
+            for value in ["0", "f"] {
+                let (policy, _) = read(&[(name, value)]);
+                let is_open = policy.closed == Closed::No;
+                assert!(!is_open || is_off.contains(&name), "{name}: {value}");
+            }
+        }
+    }
+
+    /// Nobody looks at what a canary closes, so it must not be told so.
+    #[test]
+    fn guards_of_a_canary_are_told_to_have_no_effect() {
+        let guards = ANNOTATIONS.iter().filter(|it| it.is_guard);
+        for name in guards.map(|it| it.name).chain(["whitelist-source-range"]) {
+            for value in ["10.0.0.0/8", "no value; of any"] {
+                let (policy, problems) = read(&[("canary", "true"), (name, value)]);
+                assert_eq!(policy.closed, Closed::No, "{name}: {value}");
+                assert!(!policy.closes_hosts, "{name}: {value}");
+                let told = problems.iter().filter(|it| it.message.contains(name));
+                let reasons: Vec<&str> = told.map(|it| it.reason).collect();
+                assert_eq!(
+                    reasons,
+                    [reason::ANNOTATION_NOT_SUPPORTED],
+                    "{name}: {value}"
+                );
             }
         }
     }

@@ -14,6 +14,9 @@ pub struct Reader<'a> {
     pub closed: Closed,
 }
 
+/// Guards that say by a value like `false` that they are not meant. To any other such a value is one as the next.
+const SWITCHES: [&str; 2] = ["enable-modsecurity", "limit-connections"];
+
 /// Which routes of an Ingress answer 503, as a guard of theirs can't be honoured.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Closed {
@@ -45,6 +48,13 @@ impl<'a> Reader<'a> {
     pub fn get(&self, name: &str) -> Option<&'a str> {
         let value = self.metadata.annotation(&format!("{PREFIX}{name}"))?.trim();
         (!value.is_empty()).then_some(value)
+    }
+
+    /// The names of all.
+    pub fn names(&self) -> Vec<&'a str> {
+        let keys = self.metadata.annotations.iter();
+        keys.filter_map(|(key, _)| key.strip_prefix(PREFIX))
+            .collect()
     }
 
     /// Whether it is there, be it empty.
@@ -119,10 +129,7 @@ impl<'a> Reader<'a> {
     /// Tells of those that never take effect, that are not built, and that are none. Guards among them close the routes;
     /// `is_read` are guards that have been looked at.
     pub fn rest(&mut self, is_read: &[&str]) {
-        let keys = self.metadata.annotations.iter();
-        let names: Vec<&'a str> = keys
-            .filter_map(|(key, _)| key.strip_prefix(PREFIX))
-            .collect();
+        let names = self.names();
         let mut unknown = names
             .iter()
             .filter(|name| annotations::find(name).is_none());
@@ -146,7 +153,8 @@ impl<'a> Reader<'a> {
             match self.get(name) {
                 None if !name.ends_with("-snippet") => {}
                 Some(value) if found.is_guard => {
-                    if value::boolean(value) != Ok(false) {
+                    let is_off = SWITCHES.contains(&name) && value::boolean(value) == Ok(false);
+                    if !is_off {
                         self.close(name, Closed::All, why);
                     }
                 }
