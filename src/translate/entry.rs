@@ -7,7 +7,7 @@ use crate::model::{
     HeaderModifier, HeaderName, HeaderValue, Host, PathMatch, Redirect, Route, RouteAction,
     RouteMatch,
 };
-use crate::objects::{Field, FieldRef};
+use crate::objects::{Field, FieldRef, PathType};
 
 use super::nginx::{self, CanaryBackend, ClientTls, Location};
 use super::order::Ordered;
@@ -34,6 +34,8 @@ pub struct Entry<'a> {
 pub struct Nginx {
     /// The path as it is written.
     pub written: Arc<str>,
+    /// Its type; none where nobody writes the path.
+    pub path_type: Option<PathType>,
     /// The Host that the back end sees, where it is not the client's.
     pub host: Option<HeaderValue>,
     /// The cluster of requests by TLS, where that is another one.

@@ -192,7 +192,8 @@ impl<'a> Table<'a> {
             return;
         }
         self.taken.insert(matched.clone(), ingress);
-        self.push(ingress, policy, (field, matched, &path.path), &path.backend);
+        let written = (&path.path, path.path_type);
+        self.push(ingress, policy, (field, matched, written), &path.backend);
     }
 
     /// The Ingress that has the path already. In another namespace also one that has the same text with a wider type: the
@@ -218,7 +219,8 @@ impl<'a> Table<'a> {
         match self.taken.get(&root) {
             None => {
                 self.taken.insert(root.clone(), ingress);
-                let place = (Field::DefaultBackend, root, &"/".into());
+                let written = (&"/".into(), PathType::Prefix);
+                let place = (Field::DefaultBackend, root, written);
                 self.push(ingress, policy, place, backend);
             }
             Some(winner) if winner.name() == ingress.name() => {}
@@ -242,7 +244,7 @@ impl<'a> Table<'a> {
         &mut self,
         ingress: ServedIngress<'a>,
         policy: &Arc<IngressPolicy>,
-        (field, path, written): (Field, PathMatch, &Arc<str>),
+        (field, path, (written, path_type)): (Field, PathMatch, (&Arc<str>, PathType)),
         backend: &IngressBackend,
     ) {
         let is_acme = path::is_acme_challenge(&path);
@@ -250,10 +252,13 @@ impl<'a> Table<'a> {
             Some(redirect) if !is_acme => RouteAction::Redirect(redirect.clone()),
             _ => self.forward(ingress, policy, (&field, &path), is_acme, backend),
         };
-        let mut nginx = Nginx::default();
+        let mut nginx = Nginx {
+            written: written.clone(),
+            path_type: Some(path_type),
+            ..Nginx::default()
+        };
         if let Some(said) = &policy.nginx {
             nginx.by_tls = self.by_tls(ingress, said, backend);
-            nginx.written = written.clone();
             nginx.host = said.upstream.host(&ingress.name().namespace, backend);
             self.mirror(ingress, said, &mut action);
             self.rewrite(ingress, (&field, &path, written), said, &mut action);

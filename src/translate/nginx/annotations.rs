@@ -72,6 +72,7 @@ const WAF: Verdict = Refused("there is no web application firewall");
 const FASTCGI: Verdict = Refused("Envoy does not speak FastCGI");
 const OF_SERVICE: &str =
     "it holds for the paths of the Ingress, and not for all that send to the Service";
+const COUNTED: &str = "each path of the Ingress counts by itself, and of its requests those in clear, those by TLS, those of an allowed origin, and those that a header or cookie decides to send to a canary, or to keep from one";
 const AUTHORIZER: Verdict = NotYet;
 
 /// All of them, by what they are about.
@@ -142,7 +143,9 @@ pub const ANNOTATIONS: [Annotation; 136] = [
     of(
         "proxy-next-upstream",
         Location,
-        Near("what the back end has not seen is always tried again, unless it is off"),
+        Near(
+            "what the back end has not seen is always tried again, unless it is off; beside limit-rps or limit-rpm only non_idempotent tries anything else again",
+        ),
     ),
     of(
         "proxy-next-upstream-tries",
@@ -310,16 +313,8 @@ pub const ANNOTATIONS: [Annotation; 136] = [
     of("cors-allow-headers", Location, Exact),
     of("cors-expose-headers", Location, Exact),
     of("cors-max-age", Location, Exact),
-    guard(
-        "limit-rps",
-        Location,
-        Near("each path of the Ingress counts by itself"),
-    ),
-    guard(
-        "limit-rpm",
-        Location,
-        Near("each path of the Ingress counts by itself"),
-    ),
+    guard("limit-rps", Location, Near(COUNTED)),
+    guard("limit-rpm", Location, Near(COUNTED)),
     of("limit-burst-multiplier", Location, Exact),
     guard(
         "limit-connections",

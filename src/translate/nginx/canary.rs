@@ -116,6 +116,8 @@ impl Canary {
 pub struct CanaryBackend {
     /// Its cluster.
     pub cluster: Arc<str>,
+    /// The cluster of requests by TLS, where that is another one.
+    pub by_tls: Option<Arc<str>>,
     /// Its name.
     pub service: Option<Arc<str>>,
     /// Which requests go there.

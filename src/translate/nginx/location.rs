@@ -97,6 +97,7 @@ impl Location<'_> {
         // What a canary brings stands in the routes of another Ingress, as often as that says.
         let canary = policy.canary.as_ref().map(|canary| CanaryBackend {
             cluster: "".into(),
+            by_tls: None,
             service: None,
             canary: canary.clone(),
         });
@@ -177,8 +178,10 @@ impl Location<'_> {
         upstream.put_on(&mut main, self.path, by_tls);
         let mut ways = Vec::new();
         if let Some(backend) = self.canary.filter(|_| !main.backends.is_empty()) {
+            let own = backend.by_tls.as_ref().filter(|_| by_tls);
+            let cluster = own.unwrap_or(&backend.cluster);
             let canary = Forward {
-                backends: vec![WeightedCluster::new(backend.cluster.clone(), 1)],
+                backends: vec![WeightedCluster::new(cluster.clone(), 1)],
                 service: backend.service.clone(),
                 ..main.clone()
             };
@@ -190,14 +193,19 @@ impl Location<'_> {
             main.backends
                 .iter_mut()
                 .for_each(|share| share.weight = rest);
-            let share = WeightedCluster::new(backend.cluster.clone(), backend.canary.weight);
+            let share = WeightedCluster::new(cluster.clone(), backend.canary.weight);
             main.backends.push(share);
             main.backends.retain(|share| share.weight > 0);
         }
         ways.push((Conditions::default(), main));
         let mut routes = Vec::new();
+        let mut retries = upstream.retries();
+        if !self.policy.limits.is_empty() {
+            // Each route counts by itself: a client would have as many requests again by another method.
+            retries.drain(..retries.len().saturating_sub(1));
+        }
         for (conditions, forward) in ways {
-            for (more, retry) in upstream.retries() {
+            for (more, retry) in retries.iter().cloned() {
                 let forward = Forward {
                     retry: Some(Box::new(retry)),
                     ..forward.clone()

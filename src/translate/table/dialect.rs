@@ -17,13 +17,16 @@ use crate::facts::ServedIngress;
 use crate::model::{
     FieldRef, Fraction, HeaderModifier, Mirror, PathMatch, Route, RouteAction, RouteMatch,
 };
-use crate::objects::{Field, IngressBackend, IngressPath, NamespacedName, Problem};
+use crate::objects::{Field, IngressBackend, IngressPath, NamespacedName, PathType, Problem};
 use crate::translate::entry::{Entry, Nginx};
 use crate::translate::nginx::{self, CanaryBackend, ClientTls, Rewritten, Shown};
 use crate::translate::policy::IngressPolicy;
 use crate::translate::{backend, reason};
 
 use super::{Table, paths_of, ranks, service_of};
+
+/// A path as it is written, and its type.
+type Written = (Arc<str>, Option<PathType>);
 
 impl<'a> Table<'a> {
     pub(super) fn merge_dialect(
@@ -92,20 +95,21 @@ impl<'a> Table<'a> {
         &mut self,
         canaries: impl Iterator<Item = (ServedIngress<'a>, &'b Arc<IngressPolicy>)>,
     ) {
-        let mut places: Option<BTreeMap<PathMatch, usize>> = None;
+        // By what is written: what the Ingress of a path makes of it, and its canary does not, is no matter.
+        let mut places: Option<BTreeMap<Written, usize>> = None;
         for (ingress, policy) in canaries {
             let places = places.get_or_insert_with(|| {
                 let entries = self.entries.iter().enumerate();
-                entries
-                    .map(|(at, entry)| (entry.path.clone(), at))
-                    .collect()
+                let mut places = BTreeMap::new();
+                for (at, entry) in entries {
+                    let written = (entry.nginx.written.clone(), entry.nginx.path_type);
+                    places.entry(written).or_insert(at);
+                }
+                places
             });
             for (field, path) in paths_of(self.input, ingress, &self.host).1 {
-                let place = policy
-                    .nginx
-                    .as_ref()
-                    .and_then(|nginx| nginx::path_match(path, nginx).ok())
-                    .and_then(|matched| places.get(&matched).copied());
+                let place = places.get(&(path.path.clone(), Some(path.path_type)));
+                let place = place.copied();
                 self.attach(ingress, policy, (field, path), place);
             }
         }
@@ -149,10 +153,13 @@ impl<'a> Table<'a> {
         let Some(resolved) = self.resolve(ingress, &main, &field, &path.backend) else {
             return;
         };
+        let said = main.nginx.as_deref();
+        let by_tls = said.and_then(|said| self.by_tls(ingress, said, &path.backend));
         let canary = policy.nginx.as_ref().and_then(|it| it.canary.clone());
         if let (Some(canary), Some(entry)) = (canary, self.entries.get_mut(place)) {
             entry.nginx.canary = Some(CanaryBackend {
                 cluster: resolved.cluster,
+                by_tls,
                 service: service_of(&path.backend),
                 canary,
             });
