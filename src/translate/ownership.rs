@@ -12,11 +12,11 @@
 use std::sync::Arc;
 
 use crate::facts::ServedIngress;
-use crate::model::{Front, Host};
+use crate::model::{Front, Host, VirtualHost};
 use crate::objects::{Field, Problem};
 
 use super::finding::more;
-use super::{Input, reason};
+use super::{HostUnit, Input, reason};
 
 /// Who may serve a host that several namespaces name.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -93,6 +93,26 @@ pub fn of(input: Input<'_>, host: &Host) -> Option<Arc<str>> {
     let claimants = input.reader.claimants(&Front::Fleet, host);
     let oldest = claimants.into_iter().next()?;
     Some(oldest.name.namespace)
+}
+
+/// Keeps a host from the wildcards of other namespaces where its owner has nothing for it: in clear, or by TLS. Below a wildcard of its
+/// owner's it is as that one says. For languages whose hosts leave one of the two to what is above; an Ingress's do not.
+pub fn close(input: Input<'_>, host: &Host, unit: &mut HostUnit) {
+    let Some(owner) = input.owner(host).filter(|_| !host.is_any()) else {
+        return;
+    };
+    let above = host.wildcards_above().chain([Host::any()]);
+    let above = above.filter(|above| above != host);
+    if above.filter_map(|above| input.owner(&above)).next() == Some(owner) {
+        return;
+    }
+    unit.http.get_or_insert_with(|| VirtualHost {
+        host: host.clone(),
+        routes: Vec::new(),
+        client_check: None,
+        filters: None,
+    });
+    unit.is_closed |= unit.https.is_none() && !unit.is_forwarded();
 }
 
 /// Whether what a host has may be taken over by another host: where hosts are shared always, else by its owner's hosts.

@@ -12,8 +12,8 @@ use isobath::objects::gateway_api::{Status, StatusCondition};
 use isobath::objects::http_proxy::{AuthorizationServer, ExtensionServiceReference};
 use isobath::objects::{Event, Kind, ObjectRef};
 use isobath::translate::{
-    FleetPorts, GatewayOptions, HttpProxyOptions, Input, Languages, Memo, Options, PodPort,
-    Transport,
+    FleetPorts, GatewayOptions, HostOwnership, HttpProxyOptions, Input, Languages, Memo, Options,
+    PodPort, Transport,
 };
 use serde_json::{Value, json};
 
@@ -55,6 +55,9 @@ fn options(case: &Path) -> Options {
     };
     if case.ends_with("fleet-redirects.yaml") {
         options.https_port = Some(8443);
+    }
+    if case.ends_with("fleet-ownership.yaml") {
+        options.host_ownership = HostOwnership::Namespace;
     }
     if case.ends_with("operator.yaml") {
         options.tls.versions.minimum = TlsVersion::V1_3;

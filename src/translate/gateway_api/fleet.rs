@@ -17,7 +17,7 @@ use std::sync::Arc;
 
 use crate::model::{Front, Host, Listener, Spoken};
 use crate::objects::{Kind, NamespacedName, ObjectRef, Problem};
-use crate::translate::{HostUnit, Input, ListenerUnit, condition};
+use crate::translate::{HostUnit, Input, ListenerUnit, condition, ownership};
 
 use super::effective::{EffectiveListener, Protocol, Transport};
 use super::fault::Fault;
@@ -49,6 +49,9 @@ pub fn host(input: Input<'_>, front: &Front, host: &Host, claims: &[ObjectRef]) 
         let place = Place::Fleet(holder, port.port).name();
         let part = virtual_host::host(input, (front, &place), host);
         add(&mut unit, port.spoken, part);
+    }
+    if *front == Front::Fleet {
+        ownership::close(input, host, &mut unit);
     }
     unit
 }

@@ -73,7 +73,7 @@ use crate::objects::{Kind, ObjectRef, Problem};
 use super::condition::{host_conflict, host_kept};
 use super::finding::more;
 use super::language::Language;
-use super::{HostUnit, Input, host};
+use super::{HostUnit, Input, host, ownership};
 
 pub use operator::{check, guard_host, on_ingress};
 pub use options::{HeaderPolicies, HttpProxyOptions, RateLimitService};
@@ -107,7 +107,9 @@ impl Language for HttpProxyLanguage {
     }
 
     fn host(&self, input: Input<'_>, _: &Front, host: &Host, claims: &[ObjectRef]) -> HostUnit {
-        host_unit(input, host, claims)
+        let mut unit = host_unit(input, host, claims);
+        ownership::close(input, host, &mut unit);
+        unit
     }
 
     fn problems(&self, input: Input<'_>, object: &ObjectRef) -> Vec<Problem> {
