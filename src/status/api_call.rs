@@ -29,6 +29,8 @@ pub enum Failure {
     TimedOut(Duration),
     /// The server could not be reached, or its answer not be read.
     Broken(String),
+    /// It was not made: what is there is somebody else's, as this says.
+    Declined(String),
 }
 
 impl Failure {
@@ -37,7 +39,7 @@ impl Failure {
     pub const fn code(&self) -> Option<u16> {
         match self {
             Self::Refused { code, .. } => Some(*code),
-            Self::TimedOut(_) | Self::Broken(_) => None,
+            Self::TimedOut(_) | Self::Broken(_) | Self::Declined(_) => None,
         }
     }
 
@@ -64,7 +66,7 @@ impl Failure {
             Self::Refused { code: 409, .. } => "conflict",
             Self::Refused { code: 429, .. } => "throttled",
             Self::Refused { code: 500.., .. } => "server_error",
-            Self::Refused { .. } => "refused",
+            Self::Refused { .. } | Self::Declined(_) => "refused",
             Self::TimedOut(_) => "timeout",
             Self::Broken(_) => "unreachable",
         }
@@ -76,7 +78,7 @@ impl fmt::Display for Failure {
         match self {
             Self::Refused { code, message, .. } => write!(f, "HTTP {code}: {message}"),
             Self::TimedOut(limit) => write!(f, "no answer within {} s", limit.as_secs_f32()),
-            Self::Broken(message) => f.write_str(message),
+            Self::Broken(message) | Self::Declined(message) => f.write_str(message),
         }
     }
 }

@@ -68,6 +68,11 @@ impl Subject for Services {
 
     const IS_STATUS: bool = false;
 
+    /// A Gateway's own status has another writer, which would take away what is told here.
+    fn told_as(&self) -> Kind {
+        Kind::Service
+    }
+
     fn kind(&self) -> Kind {
         Kind::Gateway
     }
@@ -140,11 +145,7 @@ impl Subject for Services {
                 "Service {}/{} is there and has no label {}={}",
                 name.namespace, wanted.service, MANAGED_BY.0, MANAGED_BY.1
             );
-            return Err(Failure::Refused {
-                code: 409,
-                message,
-                retry_after: None,
-            });
+            return Err(Failure::Declined(message));
         }
         let params = PatchParams::apply(&calls.field_manager).force();
         let patch = Patch::Apply(service(&name, &facts.uid, &wanted));

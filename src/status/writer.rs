@@ -24,11 +24,15 @@ use crate::model::verdict::{ObjectProblems, Statuses};
 use crate::objects::{Kind, NamespacedName, ObjectRef, Problem};
 use crate::status::api_call::Failure;
 
-/// The objects whose status the API server does not take, and why.
+/// The objects whose status the API server does not take, and why. What is told by [`Subject::told_as`] another kind is so under
+/// the object's name.
 pub(super) type Unwritten = OrdMap<ObjectRef, ObjectProblems>;
 
 /// The reason of the problem that such an object has.
 const NOT_WRITTEN: &str = "StatusNotWritten";
+
+/// The same, where it is the object's Service.
+const SERVICE_NOT_WRITTEN: &str = "ServiceNotWritten";
 
 /// Calls per second for each kind. client-go's 5 leave 1,500 Ingresses without address for 5 minutes; API servers defend
 /// themselves by 429, which is honoured.
@@ -48,11 +52,16 @@ pub(super) trait Subject {
     /// What to ask who reads of another controller that writes, too.
     const RIVAL: &str = "does it serve the same class?";
 
-    /// Whether it is a status, of which the owner is told where the API server does not take it.
+    /// Whether it is a status; else it is the Service of an object.
     const IS_STATUS: bool = true;
 
     /// It.
     fn kind(&self) -> Kind;
+
+    /// The kind among [`Unwritten`]: each that writes something for an object has another.
+    fn told_as(&self) -> Kind {
+        self.kind()
+    }
 
     /// What is done, for the log.
     fn activity(&self) -> String {
@@ -279,49 +288,65 @@ impl<S: Subject> Writer<S> {
         }
     }
 
-    /// The API server does not take the status of an object: its owner is told, and the log once.
+    /// The key among [`Unwritten`].
+    fn told_key(&self, name: &NamespacedName) -> ObjectRef {
+        ObjectRef {
+            kind: self.subject.told_as(),
+            name: name.clone(),
+        }
+    }
+
+    /// What is to be written of an object is not taken: its owner is told, and the log once.
     fn tell(&self, name: &NamespacedName, uid: &Arc<str>, failure: &Failure) {
         let object = self.object(name);
-        if !S::IS_STATUS {
-            warn!(%object, error = %failure, "the API server does not take its Service");
-            return;
-        }
+        let (reason, what) = match S::IS_STATUS {
+            true => (NOT_WRITTEN, "status"),
+            false => (SERVICE_NOT_WRITTEN, "Service"),
+        };
         let help = match failure.is_too_large() {
             true => ": it has no room left for one, so make several of it",
             false => "",
         };
-        let message = format!(
-            "the API server does not take the status of this {}{help} ({failure})",
-            object.kind
-        );
+        let message = match failure {
+            Failure::Declined(why) => {
+                format!("the {what} of this {} is not written: {why}", object.kind)
+            }
+            _ => format!(
+                "the API server does not take the {what} of this {}{help} ({failure})",
+                object.kind
+            ),
+        };
         let problems = ObjectProblems {
             uid: uid.clone(),
-            problems: [Problem::new(object.clone(), NOT_WRITTEN, message)].into(),
+            problems: [Problem::new(object.clone(), reason, message)].into(),
         };
+        let key = self.told_key(name);
         let is_news = self.unwritten.send_if_modified(|unwritten| {
-            let is_news = unwritten.get(&object) != Some(&problems);
-            unwritten.insert(object.clone(), problems);
+            let is_news = unwritten.get(&key) != Some(&problems);
+            unwritten.insert(key, problems);
             is_news
         });
         if is_news {
-            warn!(%object, error = %failure, "the API server does not take the status");
+            warn!(%object, error = %failure, "its {what} is not written");
         }
         self.count_unwritten();
     }
 
     /// There is nothing left to be written to an object.
     fn written(&self, name: &NamespacedName) {
-        if !S::IS_STATUS {
-            return;
-        }
-        let object = self.object(name);
+        let key = self.told_key(name);
         self.unwritten
-            .send_if_modified(|unwritten| unwritten.remove(&object).is_some());
+            .send_if_modified(|unwritten| unwritten.remove(&key).is_some());
         self.count_unwritten();
     }
 
     fn count_unwritten(&self) {
-        let count = self.unwritten.borrow().len();
+        let told = self.unwritten.borrow();
+        let is_status = |it: &&ObjectProblems| {
+            let mut problems = it.problems.iter();
+            problems.any(|problem| problem.reason == NOT_WRITTEN)
+        };
+        let count = told.values().filter(is_status).count();
         let count = i64::try_from(count).unwrap_or(i64::MAX);
         self.metrics.unwritten.set(count);
     }

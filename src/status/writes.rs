@@ -13,6 +13,7 @@
 //! | 408, 5xx, none in time | the object waits: webhooks and conversions fail for one object as often as for all |
 //! | 401, 429, no connection | everything waits: it is this client that is unwelcome, or nobody is there |
 //! | 413, or etcd's word for it as 500; any other 4xx | nothing: the same write will not be taken another time |
+//! | what is there is somebody else's | nothing, as with these |
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -183,6 +184,11 @@ impl Writes {
             Failure::Refused { code, message, .. } => (Some(*code), message.as_str()),
             Failure::TimedOut(_) => (Some(408), ""),
             Failure::Broken(_) => (None, ""),
+            Failure::Declined(_) => {
+                self.answered(now);
+                self.failing.remove(key);
+                return Fate::Final;
+            }
         };
         match code {
             None | Some(401 | 429) => {
