@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use bytes::{Buf, Bytes};
 use h3::client::SendRequest;
+use h3::error::{Code, StreamError};
 use h3_quinn::OpenStreams;
 use http::Request;
 use quinn::crypto::rustls::QuicClientConfig;
@@ -83,17 +84,19 @@ impl Client {
     }
 
     /// One request over a connection that may be told to end.
-    pub async fn try_send(
-        &mut self,
-        request: Request<()>,
-    ) -> Result<Answer, h3::error::StreamError> {
+    pub async fn try_send(&mut self, request: Request<()>) -> Result<Answer, StreamError> {
         let answer = tokio::time::timeout(PATIENCE, self.exchange(request)).await;
         answer.expect("no answer in time")
     }
 
-    async fn exchange(&mut self, request: Request<()>) -> Result<Answer, h3::error::StreamError> {
+    async fn exchange(&mut self, request: Request<()>) -> Result<Answer, StreamError> {
         let mut stream = self.requests.send_request(request).await?;
-        stream.finish().await?;
+        match stream.finish().await {
+            // The answer was whole before the request's end: Envoy asks for no more of that, and the answer counts all the same
+            // (RFC 9114, 4.1).
+            Err(StreamError::RemoteTerminate { code, .. }) if code == Code::H3_NO_ERROR => {}
+            ended => ended?,
+        }
         let response = stream.recv_response().await?;
         let mut body = Vec::new();
         while let Some(mut part) = stream.recv_data().await? {
