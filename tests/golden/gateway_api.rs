@@ -407,6 +407,8 @@ fn hosts_of_a_route_pay_for_no_listener_that_is_nowhere() {
         cost
     };
     let (alone, among) = (cost(1000, 0), cost(1000, 60));
+    let more = cost(4000, 0) as f64 / alone as f64;
+    assert!(more < 6.0, "{more} times as much for four times the hosts");
     let times = among as f64 / alone as f64;
     assert!(times < 3.0, "{times} times as much among 60 listeners");
 }

@@ -478,7 +478,7 @@ pub fn tls_route() -> impl Strategy<Value = Object> {
 
 pub fn tcp_route() -> impl Strategy<Value = Object> {
     (head(&["tcp", "more"]), route_head(), opaque()).prop_map(|(metadata, mut head, backends)| {
-        head.hostnames = Box::default();
+        head.hostnames = Hostnames::default();
         Object::TcpRoute(Arc::new(TcpRoute {
             metadata,
             head,
@@ -489,7 +489,7 @@ pub fn tcp_route() -> impl Strategy<Value = Object> {
 
 pub fn udp_route() -> impl Strategy<Value = Object> {
     (head(&["udp", "more"]), route_head(), opaque()).prop_map(|(metadata, mut head, backends)| {
-        head.hostnames = Box::default();
+        head.hostnames = Hostnames::default();
         Object::UdpRoute(Arc::new(UdpRoute {
             metadata,
             head,

@@ -22,9 +22,10 @@ pub use namespace::{LabelRequirement, LabelSelector, Namespace, SelectorOperator
 pub use policy::{AltName, BackendTlsPolicy, BackendValidation, PolicyTarget};
 pub use reference::{BackendRef, ObjectReference, ParametersReference, ParentReference};
 pub use route::{
-    CorsFilter, Filter, GrpcMatch, GrpcMethod, GrpcRoute, GrpcRule, HeaderModifier, HttpMatch,
-    HttpRoute, HttpRule, MirrorFilter, NameValue, PathMatch, PathModifier, RedirectFilter, Retry,
-    RouteHead, RuleBackend, TcpRoute, TlsRoute, UdpRoute, UrlRewriteFilter, ValueMatch,
+    CorsFilter, Filter, GrpcMatch, GrpcMethod, GrpcRoute, GrpcRule, HeaderModifier, Hostnames,
+    HttpMatch, HttpRoute, HttpRule, MirrorFilter, NameValue, PathMatch, PathModifier,
+    RedirectFilter, Retry, RouteHead, RuleBackend, TcpRoute, TlsRoute, UdpRoute, UrlRewriteFilter,
+    ValueMatch,
 };
 pub use status::{
     ConditionStatus, ListenerStatus, MOST_ANCESTORS, MOST_MESSAGE, ParentStatus, Status,

@@ -16,11 +16,49 @@ pub struct RouteHead {
     /// `spec.parentRefs`.
     pub parents: Box<[ParentReference]>,
     /// `spec.hostnames`.
-    pub hostnames: Box<[Arc<str>]>,
+    pub hostnames: Hostnames,
     /// Whether `spec.useDefaultGateways`, of the experimental channel, is other than `None`.
     pub uses_default_gateways: bool,
     /// What is ours of `status`.
     pub status: Arc<Status>,
+}
+
+/// Names, sorted and each once: one is found without a look at the others, of which a file may have thousands.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Hostnames(Box<[Arc<str>]>);
+
+impl Hostnames {
+    /// Whether there are none, which stands for all names.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// How many there are.
+    #[must_use]
+    pub const fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// All of them.
+    pub fn iter(&self) -> impl Iterator<Item = &Arc<str>> {
+        self.0.iter()
+    }
+
+    /// Whether this is one, by its own text.
+    #[must_use]
+    pub fn contains(&self, name: &str) -> bool {
+        self.0.binary_search_by(|it| (**it).cmp(name)).is_ok()
+    }
+}
+
+impl FromIterator<Arc<str>> for Hostnames {
+    fn from_iter<I: IntoIterator<Item = Arc<str>>>(names: I) -> Self {
+        let mut names: Vec<_> = names.into_iter().collect();
+        names.sort_unstable();
+        names.dedup();
+        Self(names.into())
+    }
 }
 
 impl RouteHead {

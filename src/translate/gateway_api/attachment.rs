@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::model::{Claimable, Host};
-use crate::objects::gateway_api::{GROUP, ParentReference, RouteHead, RouteNamespaces};
+use crate::objects::gateway_api::{GROUP, Hostnames, ParentReference, RouteHead, RouteNamespaces};
 use crate::objects::{Kind, NamespacedName, ObjectRef};
 use crate::translate::Input;
 
@@ -135,7 +135,13 @@ impl Attachment {
                 && it.listener == listener.name
                 && it.binds.iter().any(|name| **name == *bind)
         });
-        of_listener.any(|it| it.hosts.iter().any(|common| hostname::covers(common, host)))
+        let covering = hostname::covering(host);
+        // They are sorted, and hosts may be many.
+        of_listener.any(|it| {
+            covering
+                .iter()
+                .any(|name| it.hosts.binary_search(name).is_ok())
+        })
     }
 }
 
@@ -278,7 +284,7 @@ fn allows_namespace(input: Input<'_>, listener: &EffectiveListener, namespace: &
 }
 
 /// The names that a listener and a route are both for.
-fn common_hosts(listener: &Host, hostnames: &[Arc<str>]) -> BTreeSet<Host> {
+fn common_hosts(listener: &Host, hostnames: &Hostnames) -> BTreeSet<Host> {
     if hostnames.is_empty() {
         return BTreeSet::from([listener.clone()]);
     }
@@ -293,8 +299,6 @@ pub fn hostname_for(head: &RouteHead, host: &Host) -> Option<Host> {
     if head.hostnames.is_empty() {
         return Some(Host::any());
     }
-    let hostnames = head.hostnames.iter().map(|name| Host::new(name.clone()));
-    hostnames
-        .filter(|hostname| hostname::covers(hostname, host))
-        .min_by_key(|hostname| (hostname::rank(hostname), hostname.clone()))
+    let mut covering = hostname::covering(host).into_iter();
+    covering.find(|hostname| head.hostnames.contains(hostname.as_str()))
 }

@@ -94,7 +94,9 @@ impl<R> RouteWire<'_, R> {
             parents: each_of(at.of("parentRefs"), spec.parent_refs, parent)?,
             hostnames: each(at.of("hostnames"), spec.hostnames, |at, name| {
                 matching(at, Some(name), &WILDCARD_OR_HOST)
-            })?,
+            })?
+            .into_iter()
+            .collect(),
             uses_default_gateways: spec.use_default_gateways.is_some_and(is_default),
             status: status(self.status),
         };
