@@ -9,7 +9,7 @@
 
 mod merge;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -158,7 +158,7 @@ impl Subject for GatewayApi {
     }
 
     fn news(&mut self, all: &Seen) -> Vec<NamespacedName> {
-        if self.calls.kind != Kind::Gateway {
+        if self.calls.kind != Kind::Gateway || self.ranges.is_empty() {
             return Vec::new();
         }
         let before = std::mem::take(&mut self.given);
@@ -275,16 +275,21 @@ fn give<'a>(
             given.insert((*name).clone(), kept.clone());
         }
     }
+    let mut addresses = ranges.iter().flat_map(|range| range.hosts());
+    // What is too little for one is kept for the next, so that each address is looked at once.
+    let mut free: VecDeque<IpAddr> = VecDeque::new();
     for ((_, _, name), count) in waiting {
         if given.contains_key(name) {
             continue;
         }
         let count = usize::try_from(count).unwrap_or(usize::MAX);
-        let free = ranges.iter().flat_map(|range| range.hosts());
-        let free: Box<[IpAddr]> = free.filter(|it| !used.contains(it)).take(count).collect();
-        if free.len() == count {
-            used.extend(free.iter().copied());
-            given.insert(name.clone(), free);
+        while free.len() < count
+            && let Some(address) = addresses.find(|it| used.insert(*it))
+        {
+            free.push_back(address);
+        }
+        if free.len() >= count {
+            given.insert(name.clone(), free.drain(..count).collect());
         }
     }
     given

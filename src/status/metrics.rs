@@ -22,7 +22,7 @@ impl Metrics {
     pub fn register(&self, registry: &mut Registry) {
         registry.register(
             "status_writes",
-            "Writes of the status of Ingresses, HTTPProxies, ExtensionServices and the kinds of the Gateway API by result: ok, unchanged (there was nothing to write), or why not",
+            "Writes of the status of Ingresses, HTTPProxies, ExtensionServices and the kinds of the Gateway API, and of the Services of Gateways, by result: ok, unchanged (there was nothing to write), or why not",
             self.status_writes.clone(),
         );
         registry.register(

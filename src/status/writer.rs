@@ -328,16 +328,19 @@ impl<S: Subject> Writer<S> {
         });
         if is_news {
             warn!(%object, error = %failure, "its {what} is not written");
+            self.count_unwritten();
         }
-        self.count_unwritten();
     }
 
     /// There is nothing left to be written to an object.
     fn written(&self, name: &NamespacedName) {
         let key = self.told_key(name);
-        self.unwritten
+        let was_told = self
+            .unwritten
             .send_if_modified(|unwritten| unwritten.remove(&key).is_some());
-        self.count_unwritten();
+        if was_told {
+            self.count_unwritten();
+        }
     }
 
     fn count_unwritten(&self) {
