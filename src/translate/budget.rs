@@ -155,6 +155,15 @@ pub const fn host() -> u64 {
     TLS_HOST
 }
 
+/// As how many hosts one counts that is served by TLS: each wildcard above it that stands for names of any depth has a virtual host
+/// for it that answers 421, and there may be one for each of its labels. Names that people use have a few.
+pub fn depth(host: &str) -> u64 {
+    const USUAL: usize = 8;
+    let labels = host.bytes().filter(|byte| *byte == b'.').count() + 1;
+    let more = as_cost(labels.saturating_sub(USUAL));
+    1 + more.saturating_mul(HOST).div_ceil(TLS_HOST)
+}
+
 /// What so many entries of an index cost.
 pub fn entries(count: usize) -> u64 {
     ENTRY.saturating_mul(as_cost(count))
@@ -248,8 +257,9 @@ fn is_small(ingress: &Ingress) -> bool {
     });
     let hosts = ingress.tls.iter().map(|tls| tls.hosts.len()).sum::<usize>();
     let units = as_cost(ingress.rules.len() + ingress.tls.len() + hosts + 1);
-    // A header is at least three bytes of its annotation, and a path with another prefix may be two routes.
-    let each = ROUTE + LONGEST + TEXT * (HEADER / 2) * as_cost(annotations);
+    // A header is at least three bytes of its annotation, and a path with another prefix may be two routes, or have two clusters of
+    // its own.
+    let each = ROUTE + LONGEST + CLUSTER + TEXT * (HEADER / 2) * as_cost(annotations);
     let direct = (paths + units).saturating_mul(2 * each) + 2 * text_cost(texts);
     direct.saturating_add(units * (WILDCARD + TLS_HOST + COMBINATION)) <= BASE / 2
 }
@@ -331,7 +341,7 @@ impl Meter {
             hostless: hostless
                 .flat_map(|rule| &rule.paths)
                 .map(|path| path_cost(path, &repeated))
-                .fold(0, u64::saturating_add),
+                .fold(implicit, u64::saturating_add),
         };
         (rules, tls, account)
     }
@@ -349,8 +359,8 @@ impl Meter {
             }
             let secret = entry.secret_name.as_deref();
             let mut cost = |host: &'a str| match secrets.insert(host, secret) {
-                None if host.starts_with('*') => WILDCARD + default,
-                None => TLS_HOST + default,
+                None if host.starts_with('*') => WILDCARD + TLS_HOST * (depth(host) - 1) + default,
+                None => TLS_HOST.saturating_mul(depth(host)) + default,
                 Some(first) if first == secret => ENTRY,
                 Some(_) => COMBINATION,
             };
@@ -382,8 +392,12 @@ impl Meter {
     ) -> (Vec<IngressRule>, HashSet<&'a str>) {
         let mut hosts = HashSet::new();
         let mut backends: HashSet<&IngressBackend> = HashSet::new();
-        let clusters = repeated.nginx.as_ref();
-        let clusters = clusters.map_or(0, |said| as_cost(said.policy.upstream.own_clusters()));
+        let policy = repeated.nginx.as_ref().map(|said| &said.policy);
+        let is_canary = policy.is_some_and(|policy| policy.canary.is_some());
+        let clusters = match is_canary {
+            true => 2,
+            false => policy.map_or(0, |policy| as_cost(policy.upstream.own_clusters())),
+        };
         let mut rules = Vec::with_capacity(ingress.rules.len());
         for rule in &ingress.rules {
             let host = rule.host.as_deref();
@@ -395,7 +409,8 @@ impl Meter {
             let paths = rule.paths.iter();
             let paths: Box<[_]> = paths
                 .take_while(|path| {
-                    let own = match backends.insert(&path.backend) {
+                    // Those of a canary are spoken to as each path's own Ingress says.
+                    let own = match backends.insert(&path.backend) || is_canary {
                         true => clusters.saturating_mul(CLUSTER),
                         false => 0,
                     };

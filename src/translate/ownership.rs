@@ -101,9 +101,8 @@ pub fn close(input: Input<'_>, host: &Host, unit: &mut HostUnit) {
     let Some(owner) = input.owner(host).filter(|_| !host.is_any()) else {
         return;
     };
-    let above = host.wildcards_above().chain([Host::any()]);
-    let above = above.filter(|above| above != host);
-    if above.filter_map(|above| input.owner(&above)).next() == Some(owner) {
+    let mut above = host.wildcards_above().chain([Host::any()]);
+    if above.find_map(|above| input.owner(&above)) == Some(owner) {
         return;
     }
     unit.http.get_or_insert_with(|| VirtualHost {

@@ -530,8 +530,30 @@ fn what_ingress_nginx_adds_to_hosts_and_ports_is_paid() {
         ("proxy-connect-timeout", "7", 900, false),
         ("proxy-connect-timeout", "7", 1800, true),
         ("backend-protocol", "AUTO_HTTP", 900, true),
+        ("canary", "true", 300, false),
+        ("canary", "true", 900, true),
     ] {
         let cut = within_budget(ingress(&[(&key(name), value)], [], [ports(count)]));
         assert_eq!(cut.left_out.is_some(), is_cut, "{name}: {value}, {count}");
+    }
+}
+
+/// A name of many labels has as many wildcards above it, in whose tables it is misdirected.
+#[test]
+fn deep_names_pay_for_the_wildcards_above_them() {
+    for (labels, expected) in [(1, 1), (3, 1), (8, 1), (9, 2), (10, 2), (126, 60)] {
+        let host = vec!["a"; labels].join(".");
+        assert_eq!(depth(&host), expected, "{labels} labels");
+    }
+    let deep = |count: usize| {
+        let hosts = (0..count).map(|index| format!("{index}{}", ".a".repeat(120)).into());
+        IngressTls {
+            hosts: hosts.collect(),
+            secret_name: Some("tls".into()),
+        }
+    };
+    for (count, is_cut) in [(100, false), (1000, true)] {
+        let cut = within_budget(ingress(&[], [deep(count)], []));
+        assert_eq!(cut.left_out.is_some(), is_cut, "{count}");
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::model::{Claimable, Host};
 use crate::objects::gateway_api::{GROUP, Hostnames, ParentReference, RouteHead, RouteNamespaces};
 use crate::objects::{Kind, NamespacedName, ObjectRef};
-use crate::translate::Input;
+use crate::translate::{Input, budget};
 
 use super::effective::{BoundListener, EffectiveListener, Protocol};
 use super::fault::Fault;
@@ -24,6 +24,8 @@ const MOST_PAIRS: usize = 1 << 16;
 pub struct Attachment {
     /// Those that are ours, as written.
     pub parents: Box<[ParentAttachment]>,
+    /// How many hosts it is served for: those with many labels count as several ([`budget::depth`]). Each of them asks.
+    pub hosts: u64,
 }
 
 /// What one parent comes to.
@@ -68,8 +70,16 @@ impl Attachment {
         let parents = head.parents.iter().enumerate();
         let parents =
             parents.filter_map(|(at, parent)| attach(input, route, head, (at, parent), &mut left));
+        let parents: Box<[ParentAttachment]> = parents.collect();
+        let listeners = parents.iter().flat_map(|parent| &parent.listeners);
+        let hosts = listeners.filter(|it| !it.binds.is_empty()).map(|it| {
+            let hosts = it.hosts.iter().map(|host| budget::depth(host.as_str()));
+            let binds = u64::try_from(it.binds.len()).unwrap_or(u64::MAX);
+            binds.saturating_mul(hosts.sum())
+        });
         Self {
-            parents: parents.collect(),
+            hosts: hosts.fold(0, u64::saturating_add),
+            parents,
         }
     }
 
@@ -116,15 +126,6 @@ impl Attachment {
             true => BTreeSet::from([Shown::default()]),
             false => shown,
         }
-    }
-
-    /// How many hosts it is served for.
-    pub fn hosts(&self) -> u64 {
-        let listeners = self.parents.iter().flat_map(|parent| &parent.listeners);
-        let hosts = listeners.map(|it| it.binds.len().saturating_mul(it.hosts.len()));
-        hosts.fold(0, |sum, hosts| {
-            u64::try_from(hosts).map_or(u64::MAX, |hosts| hosts.saturating_add(sum))
-        })
     }
 
     /// Whether it is attached to a listener at a place for all the names that a hostname stands for.

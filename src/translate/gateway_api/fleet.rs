@@ -13,6 +13,7 @@
 //! - Which language a host is in, [`crate::translate::Languages`] has decided before anything here is asked.
 //! - **A port where no Ingress is** speaks what the oldest Gateway there speaks; those that speak something else are told.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::model::{Front, Host, Listener, Spoken};
@@ -228,8 +229,9 @@ fn settled(
     listeners: &[EffectiveListener],
 ) -> Box<[EffectiveListener]> {
     let mut all: Box<[EffectiveListener]> = listeners.into();
+    let mut owners = BTreeMap::new();
     for listener in all.iter_mut().filter(|it| it.fault.is_none()) {
-        if let Some(fault) = conflict(input, gateway, listener) {
+        if let Some(fault) = conflict(input, gateway, listener, &mut owners) {
             listener.fault = Some(fault);
             listener.is_conflicted = true;
         }
@@ -237,18 +239,23 @@ fn settled(
     all
 }
 
+/// The Gateways that say what is spoken on ports where no Ingress is. Who claims a port is asked once for all listeners there.
+type Owners = BTreeMap<(u16, Transport), Option<NamespacedName>>;
+
 fn conflict(
     input: Input<'_>,
     gateway: &NamespacedName,
     listener: &EffectiveListener,
+    owners: &mut Owners,
 ) -> Option<Fault> {
     let protocol = listener.protocol?;
     let port = (listener.port, protocol.transport());
     let front = input.options.gateway.ports.front(port)?;
     if let Front::Listener(name) = &front {
-        let claims = input.reader.claimants_of_listener(name);
-        let owner = owner_of(&claims).filter(|owner| *owner != gateway);
-        if let Some(owner) = owner {
+        let owner = owners
+            .entry(port)
+            .or_insert_with(|| owner_of(&input.reader.claimants_of_listener(name)).cloned());
+        if let Some(owner) = owner.as_ref().filter(|owner| *owner != gateway) {
             let place = Place::Fleet(owner.clone(), port).name();
             let spoken = input.bind(&place).protocol.map(Protocol::spoken);
             if spoken != Some(protocol.spoken()) || protocol.is_opaque() {

@@ -330,7 +330,7 @@ pub fn route_fault(input: Input<'_>, object: &ObjectRef, attachment: &Attachment
         let policed = services.filter(|service| input.reader.is_policed(service));
         let ways = attachment.speaking().len().saturating_mul(policed.count());
         let ways = budget::entries(ways);
-        most = most.max(rules.at(attachment.hosts()).saturating_add(ways));
+        most = most.max(rules.at(attachment.hosts).saturating_add(ways));
     }
     (most > budget::BASE).then(|| {
         let message = format!(

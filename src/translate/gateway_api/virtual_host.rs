@@ -151,7 +151,7 @@ fn routes(
                 continue;
             }
             let rules = input.route_rules(&route, &listener.shown);
-            let hosts = attachment.hosts().max(1);
+            let hosts = attachment.hosts.max(1);
             if covering == *host {
                 let left = budget::BASE.saturating_sub(rules.at(hosts));
                 allowance = allowance.max(left / hosts);

@@ -1,5 +1,6 @@
 //! What the annotations of one Ingress say, in ingress-nginx's dialect.
 
+use std::collections::BTreeSet;
 use std::num::NonZeroU64;
 use std::sync::Arc;
 
@@ -7,7 +8,7 @@ use crate::model::{AddressRules, LocalRateLimit};
 use crate::objects::{Field, Metadata, Problem};
 use crate::translate::reason;
 
-use super::annotations;
+use super::annotations::{self, PREFIX};
 use super::canary::{self, Canary};
 use super::cors::{self, CrossOrigin};
 use super::limits;
@@ -97,17 +98,7 @@ impl Policy {
         let _ = reader.boolean("preserve-trailing-slash");
         let _ = reader.boolean("use-port-in-redirects");
         authentication(reader);
-        reader.rest(&[
-            "allowlist-source-range",
-            "whitelist-source-range",
-            "denylist-source-range",
-            "limit-rps",
-            "limit-rpm",
-            "auth-type",
-            "auth-url",
-            "auth-tls-secret",
-            "proxy-ssl-secret",
-        ]);
+        reader.rest(&["auth-type", "auth-url"]);
         // What clients have to show is the host's to ask, and so holds for the paths of all Ingresses that name it.
         let is_asked = |problem: &Problem| match &problem.source.field {
             Field::Annotation(key) => {
@@ -144,10 +135,21 @@ impl Policy {
 /// A canary closes nothing: it has no routes, and those of which it takes a part are guarded by what their own Ingress says. Its own
 /// guards are told, be they right or wrong.
 fn of_canary(reader: &mut Reader<'_>) {
-    let is_own = |problem: &Problem| problem.reason != reason::ROUTE_CLOSED;
-    reader.problems.retain(is_own);
-    let is_guard = |name: &&str| annotations::find(name).is_some_and(|it| it.is_guard);
-    for name in reader.names().into_iter().filter(is_guard) {
+    let closes = |problem: &Problem| problem.reason == reason::ROUTE_CLOSED;
+    let closing: BTreeSet<String> = reader
+        .problems
+        .iter()
+        .filter(|problem| closes(problem))
+        .filter_map(|problem| match &problem.source.field {
+            Field::Annotation(key) => Some(key.strip_prefix(PREFIX)?.to_owned()),
+            _ => None,
+        })
+        .collect();
+    reader.problems.retain(|problem| !closes(problem));
+    let has_no_effect = |name: &&str| {
+        closing.contains(*name) || annotations::find(name).is_some_and(|it| it.is_guard)
+    };
+    for name in reader.names().into_iter().filter(has_no_effect) {
         let why = "the Ingress is a canary, and its requests are kept out by what the Ingress says whose path they have";
         reader.without_effect(name, why);
     }

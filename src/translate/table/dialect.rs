@@ -282,6 +282,9 @@ impl<'a> Table<'a> {
         ingresses: &[ServedIngress<'a>],
         policies: &[Arc<IngressPolicy>],
     ) {
+        if policies.iter().all(|policy| policy.nginx.is_none()) {
+            return;
+        }
         let ranks = ranks(ingresses);
         let all = ingresses.iter().copied().zip(policies);
         let asking = all.filter_map(|(by, policy)| {
