@@ -12,7 +12,7 @@ use crate::envoy::edge::Edge;
 use crate::envoy::request::{self, Admitted, Outcome, Request};
 use crate::facts::Log;
 use crate::model::{Filters, Front, Host, Route, RouteAction, VirtualHost};
-use crate::objects::{FieldRef, ObjectRef, Problem};
+use crate::objects::{FieldRef, ObjectRef, Problem, slips};
 use crate::translate::{self, HostUnit, HttpsHost, Input, Memo};
 
 use super::Builder;
@@ -279,12 +279,15 @@ impl Walk<'_> {
         let Some(virtual_host) = found.virtual_host() else {
             return told.envoy(404, "nothing serves the host", None);
         };
-        let routes = virtual_host.routes.len();
+        let routes = match virtual_host.routes.len() {
+            1 => "1 route".to_owned(),
+            count => format!("{count} routes"),
+        };
         let of_host = match found.host.as_str() == name {
             true => String::new(),
             false => format!(", which takes {name}"),
         };
-        let says = format!("{}{of_host}: {routes} routes", found.host);
+        let says = format!("{}{of_host}: {routes}", found.host);
         told.step("host", says, None);
         let labels = |host: &str| host.split('.').count();
         let is_too_deep = found.host.wildcard_suffix().is_some()
@@ -298,6 +301,16 @@ impl Walk<'_> {
         if virtual_host.client_check.is_some() {
             let says = "421 unless the client has shown its certificate";
             told.step("guard", says, None);
+        }
+        if let Some(filters) = &virtual_host.filters {
+            if !filters.local_rate_limits.is_empty() {
+                let says = "429 beyond the local rate limit of the host";
+                told.step("guard", says, None);
+            }
+            if filters.global_rate_limit.is_some() {
+                let says = "429 as the rate limit service says of the host";
+                told.step("guard", says, None);
+            }
         }
         let mut paths = Vec::new();
         for route in &virtual_host.routes {
@@ -358,6 +371,11 @@ impl Walk<'_> {
         }
         for name in &route.request_headers.remove {
             let says = format!("the request's header {name} is removed");
+            told.step("request", says, Some(&route.source));
+        }
+        let filters = route.filters.as_deref();
+        for change in filters.iter().flat_map(|it| &it.request_headers) {
+            let says = format!("the request's header {} is changed", change.name());
             told.step("request", says, Some(&route.source));
         }
         if let RouteAction::Forward(forward) = &route.action {
@@ -501,11 +519,9 @@ const SUGGESTED: usize = 3;
 
 /// Those of `words` that are spelt nearly like `word`, the nearest first.
 fn nearest(word: &str, words: impl IntoIterator<Item = String>) -> Vec<String> {
-    let distance = |other: &str| strsim::damerau_levenshtein(word, other);
+    let words = words.into_iter().filter(|other| other != word);
     let mut near: Vec<(usize, String)> = words
-        .into_iter()
-        .map(|other| (distance(&other), other))
-        .filter(|(distance, other)| (1..=2).contains(distance) && 2 * distance < other.len())
+        .filter_map(|other| Some((slips(word, &other)?, other)))
         .collect();
     near.sort();
     near.dedup();

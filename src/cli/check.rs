@@ -7,17 +7,14 @@
 mod finding;
 mod report;
 
-use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
-
-use anyhow::Context as _;
 
 use crate::build::Builder;
 use crate::process::exit_code::{FINDINGS, UsageError};
 use crate::process::threads::threads;
 use crate::sources::manifests::{Inspection, STANDARD_INPUT};
 
-use super::config;
+use super::{config, output};
 use finding::{Finding, Report, Severity};
 
 /// Flags of `isobath check`.
@@ -70,11 +67,8 @@ pub fn run(args: &Args) -> anyhow::Result<u8> {
         Output::Sarif => report::sarif(&report),
         Output::Github => report::github(&report),
     };
-    match io::stdout().lock().write_all(written.as_bytes()) {
-        // `isobath check DIR | head`: whoever reads has read enough, and the exit code is the same.
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {}
-        result => result.context("can't write the findings")?,
-    }
+    // Whether anybody reads it or not, the exit code is the same.
+    let _ = output::print(&written)?;
     let fails = |finding: &Finding| args.strict || finding.severity == Severity::Error;
     Ok(match report.findings.iter().any(fails) {
         true => FINDINGS,

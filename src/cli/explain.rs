@@ -4,7 +4,6 @@ use std::fmt::Write as _;
 use std::io::Write as _;
 use std::path::PathBuf;
 
-use anyhow::Context as _;
 use serde_json::{Value, json};
 
 use crate::build::Builder;
@@ -14,7 +13,7 @@ use crate::process::exit_code::UsageError;
 use crate::process::threads::threads;
 use crate::sources::manifests::Inspection;
 
-use super::config;
+use super::{config, output};
 
 /// Flags of `isobath explain`.
 #[derive(Clone, Debug, clap::Args)]
@@ -118,9 +117,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
             format!("{:#}\n", all.collect::<Value>())
         }
     };
-    let mut out = std::io::stdout().lock();
-    out.write_all(written.as_bytes())
-        .context("can't write the explanation")
+    output::print(&written).map(drop)
 }
 
 fn question(args: &Args, url: &str) -> Result<Question, String> {

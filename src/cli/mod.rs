@@ -21,6 +21,7 @@ pub mod gateway_api;
 pub mod http_proxy;
 pub mod install;
 pub mod migrate;
+mod output;
 pub mod run;
 pub mod serve;
 pub mod supervise;

@@ -3,7 +3,6 @@
 //! It speaks delta ADS, acknowledges everything and never refuses: it shows what an Envoy would be sent. Private keys
 //! are redacted before anything is printed (I10).
 
-use std::io::{self, ErrorKind, Write as _};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -22,6 +21,7 @@ use crate::xds::ResourceType;
 
 mod session;
 
+use super::output;
 use session::Session;
 
 /// How long to wait for a connection, and for an answer that must come at once.
@@ -110,11 +110,8 @@ pub async fn run(args: &Args) -> anyhow::Result<()> {
             bail!("the control plane ended the stream");
         };
         let (text, answers) = session.receive(response);
-        match io::stdout().lock().write_all(text.as_bytes()) {
-            Ok(()) => {}
-            // `isobath xds cds | head`
-            Err(error) if error.kind() == ErrorKind::BrokenPipe => return Ok(()),
-            Err(error) => return Err(error).context("can't write to standard output"),
+        if !output::print(&text)? {
+            return Ok(());
         }
         for answer in answers {
             // The stream may have ended; the next response says why.

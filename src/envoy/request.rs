@@ -49,7 +49,7 @@ pub fn admit(edge: &Edge, mut request: Request) -> Admitted {
             Underscores::Keep => {}
         }
     }
-    let refused = refused(edge, &request);
+    let refused = request_checks::answer(edge, &request.method, &request.host, &request.path);
     match request_path::seen(edge, &request.path) {
         SeenPath::Path(path) => request.path = path,
         // What is refused anyway has its own status on every answer of Envoy's.
@@ -81,20 +81,6 @@ pub fn admit(edge: &Edge, mut request: Request) -> Admitted {
         request.headers.push(proto);
     }
     Admitted::Request(request)
-}
-
-/// What [`super::request_checks`] refuses, whatever the route.
-fn refused(edge: &Edge, request: &Request) -> Option<(u16, &'static str)> {
-    if ["TRACE", "TRACK"].contains(&&*request.method) {
-        return Some((405, "this method is not served"));
-    }
-    if !request_checks::is_host(&request.host) {
-        return Some((400, "the Host is neither a name nor an address"));
-    }
-    let (path, _) = split(&request.path);
-    let rejects = edge.path_parameters == PathParameters::Reject;
-    let why = "a path with parameters (;) is not served (--envoy-path-parameters)";
-    (rejects && path.contains(';')).then_some((400, why))
 }
 
 const PROTO: &str = "x-forwarded-proto";

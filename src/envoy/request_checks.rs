@@ -26,23 +26,45 @@ use super::string_matcher::regex_matcher;
 
 const METHODS: [&str; 2] = ["TRACE", "TRACK"];
 
+/// What a request is answered, by what is wrong with it: the status, and the words.
+const METHOD_REFUSED: (u16, &str) = (405, "this method is not served");
+const HOST_REFUSED: (u16, &str) = (400, "the Host is neither a name nor an address");
+const PARAMETERS_REFUSED: (u16, &str) = (400, "a path with parameters (;) is not served");
+
 /// A name, an address, or nothing (HTTP/1.0), and a port. Underscores are in no DNS name, and in use.
 const HOST: &str = r"[A-Za-z0-9._-]*(:[0-9]*)?|\[[0-9A-Fa-f:.]*\](:[0-9]*)?";
 
-/// Whether a Host is one.
-pub(super) fn is_host(host: &str) -> bool {
-    let whole = regex::bytes::Regex::new(&format!(r"\A(?:{HOST})\z"));
-    whole.is_ok_and(|whole| whole.is_match(host.as_bytes()))
+/// What a request is answered, if it is refused: on paper what [`filter`] has Envoy do.
+pub(super) fn answer(
+    edge: &Edge,
+    method: &str,
+    host: &str,
+    path: &str,
+) -> Option<(u16, &'static str)> {
+    if METHODS.contains(&method) {
+        return Some(METHOD_REFUSED);
+    }
+    if !is_whole(HOST, host) {
+        return Some(HOST_REFUSED);
+    }
+    let rejects = edge.path_parameters == PathParameters::Reject;
+    (rejects && is_whole(PARAMETERS, path)).then_some(PARAMETERS_REFUSED)
+}
+
+/// Whether a text is one of an expression as a whole.
+fn is_whole(expression: &str, text: &str) -> bool {
+    let whole = regex::bytes::Regex::new(&format!(r"\A(?:{expression})\z"));
+    whole.is_ok_and(|whole| whole.is_match(text.as_bytes()))
 }
 
 /// A path with a semicolon before its query. `%3B` begins no parameter.
 const PARAMETERS: &str = r"[^?]*;.*";
 
 /// What is refused, with the status and the words of the answer.
-fn refused(edge: &Edge) -> impl Iterator<Item = (HeaderMatcher, u32, &'static str)> {
+fn refused(edge: &Edge) -> impl Iterator<Item = (HeaderMatcher, (u16, &'static str))> {
     let methods = METHODS.map(|method| {
         let header = exact_header(":method", method);
-        (header, 405, "this method is not served\n")
+        (header, METHOD_REFUSED)
     });
     let host = HeaderMatcher {
         name: ":authority".to_owned(),
@@ -52,7 +74,7 @@ fn refused(edge: &Edge) -> impl Iterator<Item = (HeaderMatcher, u32, &'static st
         invert_match: true,
         ..Default::default()
     };
-    let host = (host, 400, "the Host is neither a name nor an address\n");
+    let host = (host, HOST_REFUSED);
     let parameters = HeaderMatcher {
         name: ":path".to_owned(),
         header_match_specifier: Some(HeaderMatchSpecifier::StringMatch(regex_matcher(
@@ -60,11 +82,7 @@ fn refused(edge: &Edge) -> impl Iterator<Item = (HeaderMatcher, u32, &'static st
         ))),
         ..Default::default()
     };
-    let parameters = (
-        parameters,
-        400,
-        "a path with parameters (;) is not served\n",
-    );
+    let parameters = (parameters, PARAMETERS_REFUSED);
     let is_asked_for = edge.path_parameters == PathParameters::Reject;
     let parameters = is_asked_for.then_some(parameters);
     methods.into_iter().chain([host]).chain(parameters)
@@ -112,7 +130,7 @@ pub(super) fn refusal() -> hcm::HttpFilter {
 
 /// Gives what Envoy answers to them by itself their status and words.
 pub(super) fn answers(edge: &Edge) -> impl Iterator<Item = hcm::ResponseMapper> {
-    refused(edge).map(|(header, status, words)| {
+    refused(edge).map(|(header, (status, words))| {
         let header = accesslog::HeaderFilter {
             header: Some(header),
         };
@@ -120,9 +138,11 @@ pub(super) fn answers(edge: &Edge) -> impl Iterator<Item = hcm::ResponseMapper> 
             filter: Some(accesslog::AccessLogFilter {
                 filter_specifier: Some(FilterSpecifier::HeaderFilter(header)),
             }),
-            status_code: u32_value(status),
+            status_code: u32_value(status.into()),
             body: Some(core::DataSource {
-                specifier: Some(core::data_source::Specifier::InlineString(words.to_owned())),
+                specifier: Some(core::data_source::Specifier::InlineString(format!(
+                    "{words}\n"
+                ))),
                 ..Default::default()
             }),
             ..Default::default()

@@ -22,6 +22,7 @@ mod problem;
 mod reference;
 mod secret;
 mod service;
+mod spelling;
 mod untyped;
 mod validate;
 
@@ -49,5 +50,6 @@ pub use problem::{Condition, Problem};
 pub use reference::{NamespacedName, ObjectRef};
 pub use secret::{Secret, TlsCertificate};
 pub use service::{IpFamily, Service, ServicePort, ServiceType, SessionAffinity};
+pub use spelling::slips;
 pub use untyped::Untyped;
 pub use validate::Rules;

@@ -10,6 +10,8 @@ use serde::de::{Deserializer, IntoDeserializer, Visitor};
 use serde::forward_to_deserialize_any;
 use serde_json::{Error, Map, Value};
 
+use crate::objects::slips;
+
 /// What the fields are taken from, for messages.
 pub(super) const VERSION: &str = "Kubernetes 1.33";
 
@@ -298,15 +300,10 @@ fn instead(of: &str, key: &str, fields: &[&str]) -> Option<String> {
     nearest(key, fields.iter().copied()).map(|field| format!("perhaps {field}"))
 }
 
-/// The one of `words` that `word` is spelt nearly like: two slips at most, and less than half of it.
+/// The one of `words` that `word` is spelt nearly like.
 pub(super) fn nearest<'a>(word: &str, words: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    let lower = word.to_ascii_lowercase();
     words
-        .map(|candidate| {
-            let distance = strsim::damerau_levenshtein(&lower, &candidate.to_ascii_lowercase());
-            (distance, candidate)
-        })
-        .filter(|(distance, candidate)| *distance <= 2 && distance * 2 < candidate.len())
+        .filter_map(|candidate| Some((slips(word, candidate)?, candidate)))
         .min()
         .map(|(_, candidate)| candidate)
 }

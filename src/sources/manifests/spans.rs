@@ -29,7 +29,11 @@ impl Spans {
         line: u64,
         path: impl IntoIterator<Item = &'a Step>,
     ) -> Option<Place> {
-        let document = self.0.iter().find(|document| begin(document).0 == line)?;
+        // They stand in the order of the file.
+        let at = self
+            .0
+            .binary_search_by_key(&line, |document| begin(document).0);
+        let document = self.0.get(at.ok()?)?;
         let mut place = begin(document);
         let mut tree = &document.value;
         for step in path {
