@@ -66,6 +66,8 @@ pub(super) enum Fact<'a> {
     IngressAt(&'a NamespacedName, Option<&'a str>),
     /// A served HTTPProxy, all of it but its status.
     HttpProxy(&'a NamespacedName),
+    /// How many includes of an HTTPProxy there are in those of a namespace up to one of them: how often four can be doubled.
+    Includes(&'a NamespacedName, &'a NamespacedName),
     /// An ExtensionService, all of it but its status.
     ExtensionService(&'a NamespacedName),
     /// A GatewayClass, all of it but its status.
@@ -151,6 +153,7 @@ impl<'a> Fact<'a> {
             | Self::Claimants(_)
             | Self::Spoken(_)
             | Self::Claimed(_)
+            | Self::Includes(..)
             | Self::ServiceNamed(_)
             | Self::EndpointSlices(_)
             | Self::GatewaysAt(_)
@@ -240,6 +243,7 @@ mod tests {
             NamespacedName::new("shop", "web"),
             NamespacedName::new("shop", "other"),
         );
+        let third = NamespacedName::new("shop", "third");
         let host = Host::new("a.test");
         let of = |name| {
             [
@@ -248,6 +252,8 @@ mod tests {
                 (Fact::IngressAt(name, None), Some(Kind::Ingress)),
                 (Fact::IngressAt(name, Some("a.test")), Some(Kind::Ingress)),
                 (Fact::HttpProxy(name), Some(Kind::HttpProxy)),
+                (Fact::Includes(name, &third), None),
+                (Fact::Includes(&third, name), None),
                 (Fact::ExtensionService(name), Some(Kind::ExtensionService)),
                 (Fact::GatewayClass(name), Some(Kind::GatewayClass)),
                 (Fact::Gateway(name), Some(Kind::Gateway)),

@@ -1,4 +1,5 @@
-//! HTTPProxies in the store: one fact each, the class under which they are filed, and the Services that they name.
+//! HTTPProxies in the store: one fact each, the class under which they are filed, the Services that they name, and what they
+//! include.
 //!
 //! What they claim is found by units ([`super::claims`]), as it takes others to know it.
 
@@ -53,6 +54,12 @@ impl Indexed for HttpProxy {
 }
 
 impl Store {
+    /// How many includes of `child` there are in the namespace of `includer` from the oldest to that one.
+    pub(super) fn includes_until(&self, child: &NamespacedName, includer: &NamespacedName) -> u32 {
+        let age = self.http_proxy(includer).map(|it| it.metadata.seniority());
+        age.map_or(0, |age| self.includers.doublings(child, &age))
+    }
+
     /// Files a served HTTPProxy under what it names, in the place of what it named when it was `old`.
     pub(super) fn serve_http_proxy(
         &mut self,
@@ -69,5 +76,6 @@ impl Store {
             new.map(services).unwrap_or_default(),
         );
         self.named_services.replace(&left, &named, changes);
+        self.includers.replace(old, new, changes);
     }
 }

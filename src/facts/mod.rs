@@ -22,6 +22,7 @@ mod fact;
 mod gateway_api;
 mod host_index;
 mod http_proxy;
+mod includers;
 mod index;
 mod ingress;
 mod listener_set;
@@ -59,6 +60,7 @@ use crate::objects::{
 use claimed::Claimed;
 use delegated::Delegated;
 use host_index::HostIndex;
+use includers::Includers;
 use named_services::NamedServices;
 use objects::{Stored, Tables};
 
@@ -81,6 +83,8 @@ pub struct Store {
     by_class: Index<Option<Arc<str>>, NamespacedName>,
     /// The same of HTTPProxies.
     proxies_by_class: Index<Option<Arc<str>>, NamespacedName>,
+    /// HTTPProxy → the served HTTPProxies that include it.
+    includers: Includers,
     /// The Services that served Ingresses and HTTPProxies name as back ends.
     named_services: NamedServices,
     /// Service → its EndpointSlices.

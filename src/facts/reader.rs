@@ -207,6 +207,14 @@ impl<'a> Reader<'a> {
         self.store.serves_http_proxy(proxy).then_some(proxy)
     }
 
+    /// How many includes of `child` there are in the served HTTPProxies of a namespace, from the oldest to this one of them: how
+    /// often four can be doubled, so that few are none.
+    #[must_use]
+    pub fn includes_until(self, child: &NamespacedName, includer: &NamespacedName) -> u32 {
+        self.read(Fact::Includes(child, includer));
+        self.store.includes_until(child, includer)
+    }
+
     /// One ExtensionService.
     #[must_use]
     pub fn extension_service(self, name: &NamespacedName) -> Option<&'a Arc<ExtensionService>> {

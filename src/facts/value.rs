@@ -39,6 +39,7 @@ impl Store {
                 let served = proxy.filter(|proxy| self.serves_http_proxy(proxy));
                 text(&served.map(|proxy| proxy.spec()))
             }
+            Fact::Includes(child, includer) => text(&self.includes_until(child, includer)),
             Fact::ExtensionService(name) => {
                 text(&self.extension_service(name).map(|service| service.spec()))
             }

@@ -64,9 +64,28 @@ pub const CLUSTER: u64 = 64_000;
 
 /// What forwarding costs for one host: a filter chain, and its back ends.
 pub fn forwarding(forwarding: &Forwarding) -> u64 {
-    as_cost(forwarding.shares.len())
+    connections(forwarding.shares.len())
+}
+
+/// The same of so many back ends.
+pub fn connections(shares: usize) -> u64 {
+    as_cost(shares)
         .saturating_mul(SHARE)
         .saturating_add(COMBINATION)
+}
+
+/// The bytes of an include, with those of the object around it, at least.
+const INCLUDE_BYTES: u64 = 60;
+
+/// What one include of a child may come to, where four can be doubled so often before they are more than the includes of it up to this
+/// one in its namespace. All of them together come to as much as eight objects at most, so that a thousand hosts can have eighty routes
+/// of it; and what is made in vain for those that are left out is bounded too.
+pub const fn include(doublings: u32) -> u64 {
+    let share = match BASE.checked_shr(doublings) {
+        Some(share) => share,
+        None => 0,
+    };
+    share.saturating_add(FACTOR * INCLUDE_BYTES)
 }
 
 /// How a message ends that says what is left out.

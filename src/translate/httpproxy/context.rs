@@ -39,11 +39,7 @@ impl<'a> Context<'a> {
             ports: BTreeSet::new(),
             protocols: BTreeMap::new(),
             reached: BTreeSet::new(),
-            account: Account {
-                cost: 0,
-                ahead: 0,
-                routes: 0,
-            },
+            account: Account::NEW,
         }
     }
 
@@ -154,9 +150,11 @@ pub fn secret_reference(reference: &str, namespace: &Arc<str>) -> NamespacedName
 
 /// What the routes of a host come to, with what is read and told of them. It is paid before it is done: once it is too much,
 /// whatever comes after is too.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Account {
     cost: u64,
+    /// What it may be: of the whole object, or up to the end of what is included now.
+    limit: u64,
     /// What of it is paid of the route that is being made and will be in its cost.
     ahead: u64,
     /// How many routes there are.
@@ -164,6 +162,40 @@ pub struct Account {
 }
 
 impl Account {
+    const NEW: Self = Self {
+        cost: 0,
+        limit: budget::BASE,
+        ahead: 0,
+        routes: 0,
+    };
+
+    /// Until [`Self::widen`] no more than this may be added; returns what it takes to widen it again.
+    #[must_use]
+    pub fn narrow(&mut self, most: u64) -> Outer {
+        let outer = Outer {
+            limit: self.limit,
+            routes: self.routes,
+        };
+        self.limit = self.limit.min(self.cost.saturating_add(most));
+        outer
+    }
+
+    /// What was included is made, or can't be.
+    pub const fn widen(&mut self, outer: &Outer) {
+        self.limit = outer.limit;
+    }
+
+    /// Gives up what was begun since it was narrowed: whether it was too much for that, and is not for what is around it.
+    pub const fn give_up(&mut self, outer: &Outer) -> bool {
+        self.widen(outer);
+        if self.cost > self.limit {
+            return false;
+        }
+        self.ahead = 0;
+        self.routes = outer.routes;
+        true
+    }
+
     /// Pays for something.
     ///
     /// # Errors
@@ -171,7 +203,7 @@ impl Account {
     /// Where it would be more than one object may come to.
     pub fn pay(&mut self, cost: u64) -> Result<(), Fault> {
         self.cost = self.cost.saturating_add(cost);
-        within(self.cost, budget::BASE, self.routes)
+        within(self.cost, self.limit, self.routes)
     }
 
     /// Pays for a part of the next route.
@@ -193,6 +225,22 @@ impl Account {
         let ahead = std::mem::take(&mut self.ahead);
         self.pay(cost.saturating_sub(ahead))
     }
+}
+
+/// What was the limit of an [`Account`] before it was narrowed.
+#[derive(Debug)]
+pub struct Outer {
+    limit: u64,
+    routes: usize,
+}
+
+/// That what many HTTPProxies include of one would be too much, told on each that is left out.
+pub fn left_out(child: &NamespacedName, includer: &NamespacedName) -> Fault {
+    let namespace = &includer.namespace;
+    let message = format!(
+        "include {child} is left out: with what older HTTPProxies of namespace {namespace} include of it, it would be more than one child may come to"
+    );
+    Fault::new(condition::TOO_LARGE, message)
 }
 
 /// What a route comes to must be bounded before it is made.

@@ -9,11 +9,11 @@ use std::time::Duration;
 use crate::model::{Forwarding, Share, TcpServer, TlsServer};
 use crate::objects::http_proxy::{HttpProxy, TcpProxy, VirtualHost as Written};
 use crate::objects::{Field, FieldRef, Kind, NamespacedName, ObjectRef};
-use crate::translate::TcpHost;
+use crate::translate::{TcpHost, budget};
 
 use super::balancing::{balancing, tcp_health_check};
 use super::condition::{self, Fault};
-use super::context::Context;
+use super::context::{Context, left_out};
 use super::services::{Asked, cluster_of};
 use super::tls::{Here, Termination};
 
@@ -133,7 +133,7 @@ fn follow(
                 false => namespace,
             };
             let name = NamespacedName::new(namespace.clone(), name.clone());
-            included(context, name, visited)
+            included(context, proxy, name, visited)
         }
     }
 }
@@ -141,6 +141,7 @@ fn follow(
 /// What is wrong with the child is told on the child.
 fn included(
     context: &mut Context<'_>,
+    proxy: &HttpProxy,
     name: NamespacedName,
     visited: &mut Vec<NamespacedName>,
 ) -> Result<Connections, Fault> {
@@ -161,15 +162,33 @@ fn included(
         kind: Kind::HttpProxy,
         name: name.clone(),
     });
-    visited.push(name);
+    visited.push(name.clone());
     let Some(tcp) = &child.tcp_proxy else {
         return Ok(Connections::Nowhere);
     };
-    follow(context, child, tcp, visited).or_else(|fault| {
-        let child = child.reference();
-        context.faults.error(&child, "spec.tcpproxy", fault);
-        Ok(Connections::Wrong)
-    })
+    let including = &proxy.metadata.name;
+    let share = context.input.reader.includes_until(&name, including);
+    let outer = context.account.narrow(budget::include(share));
+    let found = follow(context, child, tcp, visited);
+    match found {
+        Err(fault) if fault.is_too_large() => {
+            if !context.account.give_up(&outer) {
+                return Err(fault);
+            }
+            let fault = left_out(&name, including);
+            let at = "spec.tcpproxy.include";
+            context.faults.error(&proxy.reference(), at, fault);
+            Ok(Connections::Wrong)
+        }
+        found => {
+            context.account.widen(&outer);
+            found.or_else(|fault| {
+                let child = child.reference();
+                context.faults.error(&child, "spec.tcpproxy", fault);
+                Ok(Connections::Wrong)
+            })
+        }
+    }
 }
 
 fn services(
@@ -196,6 +215,9 @@ fn services(
         of_connections: true,
         ..Asked::default()
     };
+    context
+        .account
+        .pay(budget::connections(tcp.services.len()))?;
     let sum = tcp.services.iter().map(|service| service.weight.max(0));
     let is_even = sum.sum::<i64>() == 0;
     let mut forwarding = Forwarding {

@@ -7,7 +7,8 @@
 //! Where an include leads nowhere its requests are answered 502 (in Contour at the wrong path, where the include is nested). Each
 //! include is made anew, so two of the next proxy in a chain of n come to 2^n routes: what a root comes to is counted before it is
 //! made, and is bounded as what any object comes to. So is what is read in vain, and what is told of it: a route that is wrong costs
-//! what is written of it, and each fault its text.
+//! what is written of it, and each fault its text. And so is what many proxies make of one child: those of a namespace have a share
+//! each of what it may come to with all of them, and the youngest, whose share is too small, are told that theirs is left out.
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
@@ -16,12 +17,12 @@ use std::sync::Arc;
 use crate::model::order::{self, Place, Ranked};
 use crate::model::{HeaderModifier, Host, Route, RouteAction, RouteMatch};
 use crate::objects::http_proxy::{HttpProxy, Include};
-use crate::objects::{Field, FieldRef, Kind, NamespacedName, ObjectRef};
+use crate::objects::{Field, FieldRef, NamespacedName};
 use crate::translate::budget;
 
 use super::condition::{self, Fault};
 use super::conditions::{Chain, check_include, include_key};
-use super::context::Context;
+use super::context::{Context, left_out};
 use super::route::{Entry, Replaced, place, route};
 use super::written;
 
@@ -192,13 +193,10 @@ impl Walk<'_, '_> {
                     format!("root httpproxy cannot include another root httpproxy ({name})");
                 Fault::new(condition::ROOT_INCLUDES_ROOT, message)
             }
-            Some(child) => {
-                self.context.reached.insert(ObjectRef {
-                    kind: Kind::HttpProxy,
-                    name,
-                });
-                return self.proxy(child, chain);
-            }
+            Some(child) => match self.child(proxy, child, chain)? {
+                Some(entries) => return Ok(entries),
+                None => left_out(&name, &proxy.metadata.name),
+            },
         };
         self.tell(proxy, at, fault)?;
         if include.conditions.is_empty() {
@@ -229,6 +227,33 @@ impl Walk<'_, '_> {
         };
         self.pay(budget::route(&entry.route))?;
         Ok(vec![entry])
+    }
+
+    /// What an included proxy comes to; `None` where its share of what may be made of the child is too small.
+    fn child(
+        &mut self,
+        proxy: &HttpProxy,
+        child: &HttpProxy,
+        chain: &Chain<'_>,
+    ) -> Result<Option<Vec<Entry>>, Fault> {
+        self.context.reached.insert(child.reference());
+        let reader = self.context.input.reader;
+        let share = reader.includes_until(&child.metadata.name, &proxy.metadata.name);
+        let outer = self.context.account.narrow(budget::include(share));
+        let told = self.context.faults.0.len();
+        let made = self.proxy(child, chain);
+        match made {
+            Err(fault) if fault.is_too_large() && self.context.account.give_up(&outer) => {
+                // Where it is included and served its faults are told.
+                self.context.faults.0.truncate(told);
+                self.told = self.told.min(told);
+                Ok(None)
+            }
+            made => {
+                self.context.account.widen(&outer);
+                made.map(Some)
+            }
+        }
     }
 
     fn tell(&mut self, proxy: &HttpProxy, at: &str, fault: Fault) -> Result<(), Fault> {

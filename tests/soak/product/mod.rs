@@ -6,6 +6,7 @@
 
 mod proxies;
 mod shapes;
+mod shared;
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -162,7 +163,7 @@ fn no_product_of_two_lists_is_more_than_one_object_may_come_to() {
     }
 }
 
-/// Each root has a budget: what many roots make of one child is theirs together, and is not bounded by the child's bytes.
+/// Each root has a budget; what many roots make of one child is bounded in `shared`.
 #[test]
 fn nothing_multiplies_in_an_http_proxy() {
     let rows = rows(shapes::of_ingresses()..shapes::count());
