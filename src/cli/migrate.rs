@@ -8,6 +8,8 @@ mod contour;
 mod document;
 mod report;
 mod setting;
+mod settings;
+mod taken;
 
 use std::fs;
 use std::io::{self, Read as _, Write as _};
@@ -17,9 +19,10 @@ use anyhow::Context as _;
 
 use crate::process::exit_code::{LOST, UsageError};
 
-pub use contour::{SETTINGS, contour};
+pub use contour::contour;
 pub use report::{Note, Report, Weight};
 pub use setting::Is;
+pub use settings::SETTINGS;
 
 /// Flags of `isobath migrate`.
 #[derive(Clone, Debug, clap::Args)]

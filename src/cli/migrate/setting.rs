@@ -7,6 +7,7 @@ use crate::process::duration::duration;
 use super::super::traces;
 use super::document::{Node, Says};
 use super::report::{Report, Weight};
+use super::taken::taken;
 
 /// The longest that is waited for an answer.
 const LONGEST: &str = "1h";
@@ -20,6 +21,8 @@ const LINE_BREAK: &str = "it has a line break, and no flag can";
 pub enum Is {
     /// A flag with the same value.
     Flag(&'static str),
+    /// A flag with the same number.
+    Number(&'static str),
     /// A flag without value, where it is true.
     Switch(&'static str),
     /// `--flag=false`, where it is true.
@@ -49,6 +52,8 @@ pub enum Is {
     Json(&'static str),
     /// A flag with another word for each.
     Words(&'static str, &'static [(&'static str, &'static str)]),
+    /// A flag with some of these words, by commas.
+    ListOf(&'static str, &'static [&'static str]),
     /// A flag with a line of the access log.
     LogText(&'static str),
     /// A flag with the fields of the access log.
@@ -67,6 +72,8 @@ impl Is {
     pub const fn flag(self) -> Option<&'static str> {
         match self {
             Self::Flag(flag)
+            | Self::Number(flag)
+            | Self::ListOf(flag, _)
             | Self::Switch(flag)
             | Self::Not(flag)
             | Self::Time(flag)
@@ -149,7 +156,14 @@ impl Is {
                 Ok(flags) if flags.iter().any(|flag| flag.contains('\n')) => {
                     report.note(node.line, setting, Weight::Wrong, LINE_BREAK);
                 }
-                Ok(flags) => report.flags.extend(flags),
+                Ok(flags) => {
+                    for flag in flags {
+                        match taken(&flag) {
+                            Ok(()) => report.flags.push(flag),
+                            Err(why) => report.note(node.line, setting, Weight::Lost, why),
+                        }
+                    }
+                }
                 Err(why) => report.note(node.line, setting, Weight::Wrong, why),
             },
         }
@@ -160,6 +174,24 @@ impl Is {
         let one = |flag: &str, value: &str| Ok(vec![format!("{flag}={value}")]);
         match self {
             Self::Flag(flag) => one(flag, word()?),
+            Self::Number(flag) => match word()? {
+                number if number.parse::<u32>().is_ok() => one(flag, number),
+                _ => Err("it is a number from 0 to 4294967295".to_owned()),
+            },
+            Self::ListOf(flag, words) => {
+                // Contour reads them in either case.
+                let said = list(node)?.into_iter().map(|word| {
+                    let mut known = words.iter();
+                    known.find(|known| known.eq_ignore_ascii_case(word))
+                });
+                match said.collect::<Option<Vec<_>>>() {
+                    Some(said) => {
+                        let said: Vec<&str> = said.into_iter().copied().collect();
+                        one(flag, &said.join(","))
+                    }
+                    None => Err(format!("it is of {}", words.join(", "))),
+                }
+            }
             Self::Switch(flag) => whether(node).map(|_| vec![flag.to_owned()]),
             Self::Not(flag) => whether(node).map(|_| vec![format!("{flag}=false")]),
             Self::Time(flag) | Self::Limit(flag) => match word()? {
