@@ -8,6 +8,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
+#[path = "../support/golden.rs"]
+mod golden;
 #[path = "../support/issuer.rs"]
 mod issuer;
 #[path = "../support/mod.rs"]
@@ -25,5 +27,6 @@ mod rig;
 mod row;
 mod run;
 mod tables;
+mod told;
 mod verdict;
 mod worlds;

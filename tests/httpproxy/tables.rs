@@ -152,6 +152,9 @@ pub(crate) const ROOT_NAMESPACES_FLAGS: &[&str] = &[
     "--disable-permit-insecure",
 ];
 
+/// For an Envoy that is started anew.
+pub(crate) const RESTARTED: &str = include_str!("rows/restarted.txt");
+
 /// All rows that there are.
 pub(crate) fn all() -> Vec<Row> {
     let mut all: Vec<Row> = TABLES.iter().flat_map(|(_, text)| rows(text)).collect();
@@ -161,6 +164,7 @@ pub(crate) fn all() -> Vec<Row> {
     all.extend(rows(CLIENT_CERTIFICATE_MISSING));
     all.extend(rows(OPERATOR));
     all.extend(rows(ROOT_NAMESPACES));
+    all.extend(rows(RESTARTED));
     all
 }
 

@@ -49,6 +49,28 @@ impl Verdicts {
         Self { builder, reached }
     }
 
+    /// Everything that is told of one: of which field, type and reason, and the text.
+    pub(crate) fn problems(&self, kind: &str, namespace: &str, name: &str) -> Vec<String> {
+        let found = Kind::ALL.into_iter().find(|it| it.name() == kind);
+        let reference = ObjectRef::new(found.unwrap(), namespace, name);
+        let problems = self.builder.statuses().problems.get(&reference);
+        let problems = problems.iter().flat_map(|it| it.problems.iter());
+        let text = |it: &isobath::objects::Problem| {
+            let of = match it.condition {
+                None => String::new(),
+                Some(of) if of.is_warning => format!("warning {}/", of.condition_type),
+                Some(of) => format!("{}/", of.condition_type),
+            };
+            let at = match &it.source.field {
+                isobath::objects::Field::Whole => String::new(),
+                isobath::objects::Field::At(at) => format!("{at} "),
+                other => format!("{other:?} "),
+            };
+            format!("{at}{of}{}: {}", it.reason, it.message)
+        };
+        problems.map(text).collect()
+    }
+
     /// What is told of one.
     pub(crate) fn of(&self, kind: &str, namespace: &str, name: &str) -> Told {
         let found = Kind::ALL.into_iter().find(|it| it.name() == kind);

@@ -15,9 +15,14 @@ use crate::support::resolver::Resolver;
 use crate::support::stand::{Stand, bootstrap};
 use crate::tables::{
     CLIENT_CERTIFICATE_MISSING, CONFIGURED, CONFIGURED_FLAGS, EXTERNAL_NAMES, EXTERNAL_NAMES_FLAGS,
-    OF_ALL, OF_ALL_FLAGS, OPERATOR, OPERATOR_FLAGS, ROOT_NAMESPACES, ROOT_NAMESPACES_FLAGS, TABLES,
+    OF_ALL, OF_ALL_FLAGS, OPERATOR, OPERATOR_FLAGS, RESTARTED, ROOT_NAMESPACES,
+    ROOT_NAMESPACES_FLAGS, TABLES,
 };
 use crate::verdict::Verdicts;
+
+/// The flags of the table with a client certificate that is missing.
+pub(crate) const CLIENT_CERTIFICATE_MISSING_FLAGS: &[&str] =
+    &["--tls-envoy-client-certificate", "hp/nosuch"];
 
 /// A world with the objects of these rows. `more` is appended to Envoy's bootstrap.
 pub(crate) async fn world(rig: Rig, rows: &[Row], flags: &[&'static str], more: &str) -> World {
@@ -122,8 +127,8 @@ async fn what_the_operator_says_of_all_holds() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_client_certificate_is_missing() {
     let rows = rows(CLIENT_CERTIFICATE_MISSING);
-    let flags = ["--tls-envoy-client-certificate", "hp/nosuch"];
-    let world = world(Rig::start(Ipv4Addr::LOCALHOST).await, &rows, &flags, "").await;
+    let rig = Rig::start(Ipv4Addr::LOCALHOST).await;
+    let world = world(rig, &rows, CLIENT_CERTIFICATE_MISSING_FLAGS, "").await;
     world.check(&rows).await;
 }
 
@@ -150,5 +155,36 @@ async fn roots_are_in_the_namespaces_of_roots() {
         "",
     )
     .await;
+    world.check(&rows).await;
+}
+
+/// What Envoy would refuse is there while it starts: it has all that others are to have.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_envoy_that_starts_has_what_is_not_refused() {
+    let rows = rows(RESTARTED);
+    let world = world(Rig::start(Ipv4Addr::LOCALHOST).await, &rows, &[], "").await;
+    world.check(&rows).await;
+    let World {
+        stand,
+        rig,
+        verdicts,
+        flags,
+    } = world;
+    let Stand { envoy, isobath } = stand;
+    envoy.kill().await;
+    let directory = isobath.directory();
+    let (path, admin) = (
+        directory.join("bootstrap.yaml"),
+        directory.join("admin.sock"),
+    );
+    let mut envoy = Envoy::start(&path, &admin, &directory.join("envoy-2.log"));
+    envoy.live().await;
+    let stand = Stand { envoy, isobath };
+    let world = World {
+        stand,
+        rig,
+        verdicts,
+        flags,
+    };
     world.check(&rows).await;
 }
