@@ -6,6 +6,7 @@
 //! | `traffic` | objects are created, changed and deleted with kubectl, and traffic follows |
 //! | `outage` | the API server is killed and comes back under traffic |
 //! | `endpoints` | the EndpointSlices of kube-controller-manager, from Services and Pods |
+//! | `http_proxies` | their definitions come later; orphans, and objects of another controller's class |
 //! | `rights` | each right taken away in turn |
 //! | `refusals` | what Envoy refuses is told on the Service or Secret that it was made from |
 //! | `starts` | starts with slow, paged lists, and an xDS client that can't wait |
@@ -32,6 +33,7 @@ mod fault_proxy;
 mod support;
 
 mod endpoints;
+mod http_proxies;
 mod installation;
 mod laptop;
 mod outage;
