@@ -25,6 +25,10 @@ TARGETS ?= decode manifests ingress products xds
 # The files of a change: make mutants FILES="src/translate/path.rs src/xds/removal.rs"
 FILES ?=
 
+# Of `make conformance`: how often it runs, and after how many seconds the control plane is killed each time.
+RUNS ?= 1
+KILL_EVERY ?=
+
 # Static binaries of these architectures: make build ARCHS=x86_64
 ARCHS ?= x86_64 aarch64
 # Name and platforms of the image: make push IMAGE=registry.example.com/isobath
@@ -82,11 +86,14 @@ soak: $(ENVOY_READY) ## Do a hundred times what `make test` does a few times, an
 	assets="$$(tests/control-plane/build.sh)" && \
 		ISOBATH_SOAK=1 ISOBATH_TEST_ENVOY="$(ENVOY_PATH)" KUBEBUILDER_ASSETS="$$assets" \
 		cargo test --locked --test cluster the_first_answer -- --nocapture
+	$(MAKE) conformance RUNS=3
+	$(MAKE) conformance KILL_EVERY=45
 
-conformance: $(ENVOY_READY) ## Run the Gateway API's own conformance suite (FLAGS=-run-test=HTTPRouteWeight: a part of it)
+conformance: $(ENVOY_READY) ## Run the Gateway API's own conformance suite (FLAGS=-run-test=HTTPRouteWeight, RUNS=3, KILL_EVERY=45)
 	assets="$$(tests/control-plane/build.sh)" && suite="$$(tests/conformance/build.sh)" && \
-		CI=true ISOBATH_TEST_ENVOY="$(ENVOY_PATH)" KUBEBUILDER_ASSETS="$$assets" ISOBATH_TEST_CONFORMANCE="$$suite" \
-		ISOBATH_CONFORMANCE_FLAGS="$(FLAGS)" cargo test --locked --test conformance -- --nocapture
+		export CI=true ISOBATH_TEST_ENVOY="$(ENVOY_PATH)" KUBEBUILDER_ASSETS="$$assets" ISOBATH_TEST_CONFORMANCE="$$suite" \
+		ISOBATH_CONFORMANCE_FLAGS="$(FLAGS)" ISOBATH_CONFORMANCE_KILL_EVERY="$(KILL_EVERY)" && \
+		for run in $$(seq $(RUNS)); do cargo test --locked --test conformance -- --nocapture || exit 1; done
 
 peers: $(ENVOY_READY) ## Ask the real Contour and Isobath the same, and print what differs (ARGS=figures: what changes cost both)
 	assets="$$(tests/control-plane/build.sh)" && contour="$$(tests/contour/build.sh)" && \

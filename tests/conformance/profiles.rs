@@ -3,6 +3,9 @@
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use tokio::time::interval_at;
 
 use crate::suite::Suite;
 use crate::support::isobath::Isobath;
@@ -18,6 +21,9 @@ const NOT_SERVED: &str = include_str!("not_served.txt");
 
 /// Flags of the suite instead of [`PROFILES`], as `-run-test=HTTPRouteWeight`.
 const FLAGS: &str = "ISOBATH_CONFORMANCE_FLAGS";
+
+/// The control plane is killed each time that so many seconds have passed, and started again at once.
+const KILL_EVERY: &str = "ISOBATH_CONFORMANCE_KILL_EVERY";
 
 /// Addresses of Gateways: of the loopback device, beside the API server's and the node's.
 const GATEWAYS: &str = "10.97.0.128/25";
@@ -42,7 +48,7 @@ fn the_suite_passes() {
             ],
         );
         isobath.restart().await;
-        let stand = Stand::on(isobath).await;
+        let mut stand = Stand::on(isobath).await;
 
         let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("conformance");
         std::fs::create_dir_all(&folder).unwrap();
@@ -53,9 +59,16 @@ fn the_suite_passes() {
         };
         let flags = [flags, implementation()].concat();
         let report = folder.join("report.yaml");
-        let verdict = suite.run(&world.admin(), &flags, &report).await;
+        let admin = world.admin();
+        let mut kills = 0;
+        let began = Instant::now();
+        let verdict = tokio::select! {
+            verdict = suite.run(&admin, &flags, &report) => verdict,
+            () = kill(&mut stand.isobath, &mut kills) => unreachable!("it kills for ever"),
+        };
         println!(
-            "{} passed, {} failed, {} skipped; the report is {}",
+            "{:.0?}, {kills} kills: {} passed, {} failed, {} skipped; the report is {}",
+            began.elapsed(),
             verdict.tests_passed(),
             verdict.failed.len(),
             verdict.skipped.len(),
@@ -78,6 +91,24 @@ fn the_suite_passes() {
         }
         drop(stand);
     });
+}
+
+/// Kills the control plane as often as [`KILL_EVERY`] says, and counts; never ends.
+async fn kill(isobath: &mut Isobath, kills: &mut usize) {
+    let Some(every) = std::env::var(KILL_EVERY)
+        .ok()
+        .filter(|every| !every.is_empty())
+    else {
+        return std::future::pending().await;
+    };
+    let every = Duration::from_secs(every.parse().expect("whole seconds"));
+    let mut ticks = interval_at(tokio::time::Instant::now() + every, every);
+    loop {
+        ticks.tick().await;
+        isobath.kill().await;
+        *kills += 1;
+        isobath.restart().await;
+    }
 }
 
 /// Who is reported.
