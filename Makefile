@@ -66,6 +66,9 @@ test: $(ENVOY_READY) ## Run every test, with a real Envoy and a real Kubernetes 
 	conformance="$$(tests/conformance/build.sh)" || \
 		echo "### The Gateway API's suite is NOT RUN, or FAILS where CI=true (see above)." >&2; \
 	if [ -n "$$conformance" ]; then export ISOBATH_TEST_CONFORMANCE="$$conformance"; fi; \
+	neighbours="$$(tests/neighbours/build.sh)" || \
+		echo '### cert-manager and external-dns are NOT RUN, or their test FAILS where CI=true (see above).' >&2; \
+	if [ -n "$$neighbours" ]; then export ISOBATH_TEST_NEIGHBOURS="$$neighbours"; fi; \
 	helm="$$(tests/helm/build.sh)" || \
 		echo '### The chart is NOT RENDERED, or its tests FAIL where CI=true (see above).' >&2; \
 	if [ -n "$$helm" ]; then export ISOBATH_TEST_HELM="$$helm"; fi; \
@@ -86,6 +89,11 @@ soak: $(ENVOY_READY) ## Do a hundred times what `make test` does a few times, an
 	assets="$$(tests/control-plane/build.sh)" && \
 		ISOBATH_SOAK=1 ISOBATH_TEST_ENVOY="$(ENVOY_PATH)" KUBEBUILDER_ASSETS="$$assets" \
 		cargo test --locked --test cluster the_first_answer -- --nocapture
+	assets="$$(tests/control-plane/build.sh)" && neighbours="$$(tests/neighbours/build.sh)" && \
+		suite="$$(tests/conformance/build.sh)" && \
+		CI=true ISOBATH_SOAK=1 ISOBATH_TEST_ENVOY="$(ENVOY_PATH)" KUBEBUILDER_ASSETS="$$assets" \
+		ISOBATH_TEST_NEIGHBOURS="$$neighbours" ISOBATH_TEST_CONFORMANCE="$$suite" \
+		cargo test --locked --test neighbours -- --nocapture
 	$(MAKE) conformance RUNS=3
 	$(MAKE) conformance KILL_EVERY=45
 

@@ -35,7 +35,15 @@ fn run(script: &Path, folder: &Path, arguments: &[&str]) -> (String, bool) {
 #[test]
 fn each_ends_well_where_nothing_was_built() {
     let tests = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests");
-    for name in ["conformance", "contour", "control-plane", "helm", "promql"] {
+    let all = [
+        "conformance",
+        "contour",
+        "control-plane",
+        "helm",
+        "neighbours",
+        "promql",
+    ];
+    for name in all {
         let folder = tempfile::tempdir().unwrap();
         let folder = folder.path();
         let go = folder.join("go");
@@ -46,6 +54,9 @@ fn each_ends_well_where_nothing_was_built() {
             fs::create_dir_all(&definitions).unwrap();
             fs::write(definitions.join("gateway.networking.x.yaml"), "a: 1\n").unwrap();
         }
+        let definitions = folder.join("module/deploy/crds");
+        fs::create_dir_all(&definitions).unwrap();
+        fs::write(definitions.join("cert-manager.io_x.yaml"), "a: 1\n").unwrap();
         let script = tests.join(name).join("build.sh");
         let (built, is_good) = run(&script, folder, &[]);
         assert!(is_good, "{name} fails, and prints {built:?}");

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
-use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use futures::{StreamExt as _, TryStreamExt as _};
@@ -17,7 +16,7 @@ use tokio::task::JoinHandle;
 
 use crate::control_plane::Authority;
 use crate::node::NodeServer;
-use crate::pod::{Files, Pod, files, make_bridge};
+use crate::pod::{Files, Pod, Program, files, make_bridge};
 use crate::pod_logs::{self, Logs};
 
 /// The name of its node.
@@ -38,7 +37,7 @@ impl Kubelet {
         client: Client,
         address: Ipv4Addr,
         authority: &Authority,
-        echo_basic: &Path,
+        program: Program,
     ) -> Self {
         make_bridge();
         let logs = Logs::default();
@@ -46,7 +45,7 @@ impl Kubelet {
         register(&client, &server).await;
         let running = Running {
             client,
-            echo_basic: echo_basic.to_owned(),
+            program,
             pods: BTreeMap::new(),
             started: 1,
             address,
@@ -109,7 +108,7 @@ type Key = (String, String);
 
 struct Running {
     client: Client,
-    echo_basic: PathBuf,
+    program: Program,
     pods: BTreeMap<Key, Pod>,
     /// How many pods there ever were; each has an address of its own.
     started: u16,
@@ -192,7 +191,7 @@ impl Running {
             return;
         };
         self.started += 1;
-        let started = Pod::start(&self.echo_basic, self.started, pod, &volumes);
+        let started = Pod::start(&self.program, self.started, pod, &volumes);
         self.logs.insert(key.clone(), started.lines());
         let probe = started.probe();
         self.pods.insert(key.clone(), started);

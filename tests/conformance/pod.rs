@@ -1,12 +1,13 @@
-//! A pod: a network namespace with the suite's echo server in it, which has no image here.
+//! A pod: a network namespace with one program in it, which stands for the image that is not here.
 //!
 //! Of a pod's specification it knows what the suite's manifests use: the environment of the first container, by value
-//! and by `metadata` of the pod, and Secrets and ConfigMaps as volumes.
+//! and by `metadata` of the pod, and Secrets and ConfigMaps as volumes; and what cert-manager's solvers do: arguments and
+//! a port.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -22,6 +23,45 @@ const GATEWAY: &str = "10.98.0.1/16";
 
 /// A line and when it was written.
 pub(crate) type Line = (Timestamp, String);
+
+/// What every pod runs, whatever its image.
+#[derive(Clone, Debug)]
+#[allow(dead_code, reason = "each test binary runs one of them")]
+pub(crate) enum Program {
+    /// The suite's echo server, which takes no arguments.
+    EchoBasic(PathBuf),
+    /// cert-manager's solver of challenges, which takes the container's.
+    AcmeSolver(PathBuf),
+}
+
+impl Program {
+    /// The words of its command.
+    fn command(&self, container: &core::Container) -> Vec<String> {
+        match self {
+            Self::EchoBasic(path) => vec![path.display().to_string()],
+            Self::AcmeSolver(path) => {
+                let own = [path.display().to_string(), "acmesolver".to_owned()];
+                let arguments = container.args.clone().unwrap_or_default();
+                own.into_iter().chain(arguments).collect()
+            }
+        }
+    }
+
+    /// The port that tells whether it runs.
+    fn port(
+        &self,
+        container: &core::Container,
+        environment: &BTreeMap<String, String>,
+    ) -> Option<u16> {
+        match self {
+            Self::EchoBasic(_) => port(environment),
+            Self::AcmeSolver(_) => {
+                let first = container.ports.iter().flatten().next();
+                first.and_then(|port| u16::try_from(port.container_port).ok())
+            }
+        }
+    }
+}
 
 /// A running pod; dropping it ends its process, and its network with it.
 pub(crate) struct Pod {
@@ -55,7 +95,7 @@ impl Pod {
     ///
     /// `volumes`: what its volumes have, by their names.
     pub(crate) fn start(
-        echo_basic: &Path,
+        program: &Program,
         number: u16,
         pod: &core::Pod,
         volumes: &BTreeMap<String, Files>,
@@ -66,12 +106,13 @@ impl Pod {
         let environment = environment(pod, &mount(pod, volumes, folder.path()));
         // The shell waits until its end of the cable is there, and becomes the server.
         let script = format!(
-            "echo here && read -r line && ip address add {address}/16 dev eth0 && ip link set lo up && \
-             ip link set eth0 up && exec {}",
-            echo_basic.display()
+            "exec 2>&1; echo here && read -r line && ip address add {address}/16 dev eth0 && ip link set lo up && \
+             ip link set eth0 up && exec \"$@\"",
         );
+        let container = &pod.spec.as_ref().unwrap().containers[0];
         let mut process = Command::new("unshare")
-            .args(["--net", "--", "sh", "-c", &format!("{script} 2>&1")])
+            .args(["--net", "--", "sh", "-c", &script, "sh"])
+            .args(program.command(container))
             .env_clear()
             .env("PATH", std::env::var_os("PATH").unwrap())
             .envs(&environment)
@@ -103,7 +144,7 @@ impl Pod {
             process,
             address,
             lines,
-            port: port(&environment),
+            port: program.port(container, &environment),
             _volumes: folder,
         }
     }

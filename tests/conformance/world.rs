@@ -8,6 +8,7 @@ use serde_json::json;
 
 use crate::control_plane::{ADMIN, ControlPlane};
 use crate::kubelet::Kubelet;
+use crate::pod::Program;
 use crate::suite::Suite;
 use crate::support::eventually::eventually;
 use crate::support::network::{address, alone};
@@ -39,7 +40,8 @@ impl World {
         plane.kubectl_wait(ADMIN, &line);
         plane.start_controller_manager();
         let client = plane.client(ADMIN).await;
-        let kubelet = Kubelet::start(client, NODE, plane.authority(), &suite.echo_basic()).await;
+        let echo = Program::EchoBasic(suite.echo_basic());
+        let kubelet = Kubelet::start(client, NODE, plane.authority(), echo).await;
         Some(Self {
             plane,
             _kubelet: kubelet,

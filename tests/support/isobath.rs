@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus};
 
@@ -35,6 +35,7 @@ pub(crate) struct Isobath {
     manifests: bool,
     environment: Vec<(String, String)>,
     every_address: bool,
+    well_known: Option<IpAddr>,
 }
 
 impl Isobath {
@@ -85,12 +86,19 @@ impl Isobath {
             manifests: true,
             environment: Vec::new(),
             every_address: false,
+            well_known: None,
         }
     }
 
     /// Listens on every address of the machine, as it does by default; ports only are the test's.
     pub(crate) fn on_every_address(mut self) -> Self {
         self.every_address = true;
+        self
+    }
+
+    /// Has Envoy serve where everybody looks for it: at ports 80 and 443 of an address that is the test's own.
+    pub(crate) fn on_well_known_ports(mut self, address: IpAddr) -> Self {
+        self.well_known = Some(address);
         self
     }
 
@@ -227,12 +235,14 @@ impl Isobath {
 
     /// Where Envoy is told to serve HTTP.
     pub(crate) fn http(&self) -> SocketAddr {
-        self.http.address()
+        let well_known = self.well_known.map(|address| (address, 80).into());
+        well_known.unwrap_or_else(|| self.http.address())
     }
 
     /// Where Envoy is told to serve HTTPS.
     pub(crate) fn https(&self) -> SocketAddr {
-        self.https.address()
+        let well_known = self.well_known.map(|address| (address, 443).into());
+        well_known.unwrap_or_else(|| self.https.address())
     }
 
     /// Where Envoy is told to serve its own `/ready` and metrics.
