@@ -22,6 +22,8 @@ ADMIN ?= 127.0.0.1:6060
 SECONDS ?= 30
 FLAMEGRAPH ?= target/flamegraph.svg
 TARGETS ?= decode manifests ingress products xds
+# Another profile of cargo for `make figures`: without optimisation across crates a build takes minutes less.
+PROFILE ?=
 # The files of a change: make mutants FILES="src/translate/path.rs src/xds/removal.rs"
 FILES ?=
 
@@ -97,6 +99,11 @@ soak: $(ENVOY_READY) ## Do a hundred times what `make test` does a few times, an
 	$(MAKE) conformance RUNS=3
 	$(MAKE) conformance KILL_EVERY=45
 
+# How long statuses take, on a real API server: the part of `make figures ARGS=gateway` that a stub can't show.
+STATUSES = assets="$$(tests/control-plane/build.sh)" && suite="$$(tests/conformance/build.sh)" && \
+	CI=true ISOBATH_SOAK=1 KUBEBUILDER_ASSETS="$$assets" ISOBATH_TEST_CONFORMANCE="$$suite" \
+	cargo test --locked $(if $(PROFILE),--profile $(PROFILE),--release) --test conformance statuses -- --nocapture
+
 conformance: $(ENVOY_READY) ## Run the Gateway API's own conformance suite (FLAGS=-run-test=HTTPRouteWeight, RUNS=3, KILL_EVERY=45)
 	assets="$$(tests/control-plane/build.sh)" && suite="$$(tests/conformance/build.sh)" && \
 		export CI=true ISOBATH_TEST_ENVOY="$(ENVOY_PATH)" KUBEBUILDER_ASSETS="$$assets" ISOBATH_TEST_CONFORMANCE="$$suite" \
@@ -154,7 +161,9 @@ bench: ## Measure what one change costs in the core
 	cargo bench --locked --bench core
 
 figures: $(ENVOY_READY) ## Measure the release binary beside the limit, with stub API server and real Envoy: under ten minutes
-	ISOBATH_TEST_ENVOY="$(ENVOY_PATH)" cargo bench --locked --bench figures -- --output "$(CURDIR)/target/figures" $(ARGS)
+	ISOBATH_TEST_ENVOY="$(ENVOY_PATH)" cargo bench --locked $(if $(PROFILE),--profile $(PROFILE)) --bench figures -- \
+		--output "$(CURDIR)/target/figures" $(ARGS)
+	$(if $(filter gateway,$(ARGS)),$(if $(findstring --at-most,$(ARGS)),,$(STATUSES)))
 
 envoy: $(ENVOY_READY) ## Set up the pinned Envoy and print its path
 	@echo "$(ENVOY_PATH)"

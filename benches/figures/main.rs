@@ -25,6 +25,7 @@ mod client;
 mod compare;
 mod download;
 mod envoy;
+mod gateway;
 mod load;
 mod null;
 mod objects;
@@ -94,6 +95,8 @@ enum Role {
     Envoy(envoy::Args),
     /// Measure the binary beside an older one, in turns
     Compare(compare::Args),
+    /// Measure what changes of HTTPRoutes cost, and what five times the routes add to it
+    Gateway(gateway::Args),
 }
 
 #[tokio::main]
@@ -102,7 +105,7 @@ async fn main() -> Result<()> {
     match cli.role {
         Some(Role::Null(args)) => return null::run(args).await,
         Some(Role::Download { api }) => return download::run(api).await,
-        Some(Role::Envoy(_) | Role::Compare(_)) | None => {}
+        Some(Role::Envoy(_) | Role::Compare(_) | Role::Gateway(_)) | None => {}
     }
     let wanted = |name: &str| cli.only.is_empty() || cli.only.iter().any(|only| only == name);
     let mut report = Report {
@@ -116,6 +119,10 @@ async fn main() -> Result<()> {
     if let Some(Role::Envoy(args)) = &cli.role {
         envoy::run(&mut report, cli.envoy.as_deref(), args).await?;
         return finish(&report, &cli.output.join("envoy"));
+    }
+    if let Some(Role::Gateway(args)) = &cli.role {
+        gateway::run(&mut report, args, &cli.isobath, cli.envoy.as_deref()).await?;
+        return finish(&report, &cli.output.join("gateway"));
     }
     let setup = Setup::new(cli.isobath.clone())?;
     if let Some(Role::Compare(args)) = &cli.role {

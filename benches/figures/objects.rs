@@ -14,15 +14,25 @@ pub enum Kind {
     Service,
     EndpointSlice,
     Secret,
+    GatewayClass,
+    Gateway,
+    HttpRoute,
+    ConfigMap,
+    Namespace,
 }
 
 impl Kind {
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 10] = [
         Self::IngressClass,
         Self::Ingress,
         Self::Service,
         Self::EndpointSlice,
         Self::Secret,
+        Self::GatewayClass,
+        Self::Gateway,
+        Self::HttpRoute,
+        Self::ConfigMap,
+        Self::Namespace,
     ];
 
     /// The path of its list over all namespaces.
@@ -33,6 +43,11 @@ impl Kind {
             Self::Service => "/api/v1/services",
             Self::EndpointSlice => "/apis/discovery.k8s.io/v1/endpointslices",
             Self::Secret => "/api/v1/secrets",
+            Self::GatewayClass => "/apis/gateway.networking.k8s.io/v1/gatewayclasses",
+            Self::Gateway => "/apis/gateway.networking.k8s.io/v1/gateways",
+            Self::HttpRoute => "/apis/gateway.networking.k8s.io/v1/httproutes",
+            Self::ConfigMap => "/api/v1/configmaps",
+            Self::Namespace => "/api/v1/namespaces",
         }
     }
 
@@ -43,6 +58,11 @@ impl Kind {
             Self::Service => "Service",
             Self::EndpointSlice => "EndpointSlice",
             Self::Secret => "Secret",
+            Self::GatewayClass => "GatewayClass",
+            Self::Gateway => "Gateway",
+            Self::HttpRoute => "HTTPRoute",
+            Self::ConfigMap => "ConfigMap",
+            Self::Namespace => "Namespace",
         }
     }
 
@@ -50,7 +70,8 @@ impl Kind {
         match self {
             Self::IngressClass | Self::Ingress => "networking.k8s.io/v1",
             Self::EndpointSlice => "discovery.k8s.io/v1",
-            Self::Service | Self::Secret => "v1",
+            Self::Service | Self::Secret | Self::ConfigMap | Self::Namespace => "v1",
+            Self::GatewayClass | Self::Gateway | Self::HttpRoute => "gateway.networking.k8s.io/v1",
         }
     }
 }
@@ -145,7 +166,7 @@ pub fn host_name(host: usize) -> String {
     format!("host-{host}.figures.example")
 }
 
-fn namespace(host: usize) -> String {
+pub fn namespace(host: usize) -> String {
     format!("team-{}", host / 100)
 }
 
@@ -314,7 +335,8 @@ pub fn touched(mut object: Object, serial: usize) -> Object {
     object
 }
 
-fn object(
+/// An object of a host, with all that others have written to it.
+pub fn object(
     kind: Kind,
     host: usize,
     name: String,

@@ -23,6 +23,8 @@ pub struct Setup {
     pub http: SocketAddr,
     pub https: SocketAddr,
     pub stats: SocketAddr,
+    /// More arguments of `isobath serve`.
+    pub arguments: &'static [&'static str],
 }
 
 impl Setup {
@@ -32,6 +34,7 @@ impl Setup {
             http: free_port()?,
             https: free_port()?,
             stats: free_port()?,
+            arguments: &[],
         })
     }
 }
@@ -115,7 +118,8 @@ pub fn isobath(
         .args(["--admin-address", &admin.to_string()])
         .args(["--envoy-http-address", &setup.http.to_string()])
         .args(["--envoy-https-address", &setup.https.to_string()])
-        .args(["--envoy-stats-address", &setup.stats.to_string()]);
+        .args(["--envoy-stats-address", &setup.stats.to_string()])
+        .args(setup.arguments);
     if source.iter().any(|argument| *argument == "--kubeconfig") {
         command.args(["--start-jitter", "0s"]);
     }

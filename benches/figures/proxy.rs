@@ -256,7 +256,7 @@ async fn take(record: &mut Option<(&mut Client, &mut Script)>) {
 }
 
 /// Asks until the answer is the wanted one. What is neither that, nor 200, nor 404 is an error.
-async fn wait_for(
+pub async fn wait_for(
     probe: &mut Probe,
     host: &str,
     wanted: impl Fn(u16, &[u8]) -> bool,

@@ -39,8 +39,10 @@ struct State {
     version: u64,
     streaming: bool,
     collections: BTreeMap<&'static str, Collection>,
-    /// Leases and Events, by path.
+    /// Leases, Events and what is said of kinds, by path.
     others: BTreeMap<String, Value>,
+    /// How often a status was written.
+    statuses: usize,
 }
 
 struct Collection {
@@ -63,6 +65,7 @@ impl Stub {
                 .map(|kind| (kind.path(), Collection::new(kind)))
                 .collect(),
             others: BTreeMap::new(),
+            statuses: 0,
         };
         for object in objects {
             let (_, bytes) = state.versioned(object.json);
@@ -126,6 +129,24 @@ impl Stub {
             }
         }
         stamp
+    }
+
+    /// Has it serve kinds of the Gateway API, as a server on which their definitions are installed.
+    pub fn install_gateway_api(&self) {
+        let group = "/apis/gateway.networking.k8s.io";
+        let kinds = ["gatewayclasses", "gateways", "httproutes"];
+        let resources = kinds.map(|name| json!({"name": name}));
+        let mut state = self.state.lock().unwrap();
+        let version = json!({"groupVersion": "gateway.networking.k8s.io/v1", "version": "v1"});
+        let versions = json!({"kind": "APIGroup", "versions": [version]});
+        state.others.insert(group.to_owned(), versions);
+        let resources = json!({"kind": "APIResourceList", "resources": resources});
+        state.others.insert(format!("{group}/v1"), resources);
+    }
+
+    /// How many statuses were written so far.
+    pub fn statuses(&self) -> usize {
+        self.state.lock().unwrap().statuses
     }
 
     /// How many watches are open.
@@ -226,6 +247,7 @@ impl State {
             return (404, status(404, "NotFound"));
         };
         object["status"] = patch["status"].clone();
+        self.statuses += 1;
         let (version, bytes) = self.versioned(object.clone());
         let line = line("MODIFIED", &bytes);
         if let Some(collection) = self.collections.get_mut(path.as_str()) {
@@ -393,9 +415,12 @@ async fn answer(
     })
 }
 
-/// The collection and the key of `…/namespaces/NAMESPACE/PLURAL/NAME`.
+/// The collection and the key of `…/namespaces/NAMESPACE/PLURAL/NAME`, or of `…/PLURAL/NAME`.
 fn address(path: &str) -> Option<(String, String)> {
-    let (root, rest) = path.split_once("/namespaces/")?;
+    let Some((root, rest)) = path.split_once("/namespaces/") else {
+        let (root, name) = path.rsplit_once('/')?;
+        return Some((root.to_owned(), name.to_owned()));
+    };
     let mut parts = rest.split('/');
     let (namespace, plural, name) = (parts.next()?, parts.next()?, parts.next()?);
     Some((format!("{root}/{plural}"), format!("{namespace}/{name}")))

@@ -20,7 +20,10 @@ use tokio_rustls::rustls::pki_types::pem::PemObject as _;
 use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
 use tokio_rustls::rustls::{ClientConfig, RootCertStore, crypto};
 
-/// A back end that says who it is.
+/// What a route may say of itself to back ends.
+pub const EDITION: &str = "x-edition";
+
+/// A back end that says who it is, and then what the route said of itself.
 pub struct Backend {
     pub address: SocketAddrV4,
     task: JoinHandle<()>,
@@ -39,8 +42,11 @@ impl Backend {
         let task = tokio::spawn(async move {
             while let Ok((connection, _)) = listener.accept().await {
                 tokio::spawn(async move {
-                    let service = hyper::service::service_fn(move |_| async move {
-                        let body = Full::new(Bytes::from_static(name.as_bytes()));
+                    let service = hyper::service::service_fn(move |request| async move {
+                        let request: http::Request<hyper::body::Incoming> = request;
+                        let edition = request.headers().get(EDITION);
+                        let edition = edition.map_or(&[][..], |edition| edition.as_bytes());
+                        let body = Full::new(Bytes::from([name.as_bytes(), edition].concat()));
                         Ok::<_, Infallible>(http::Response::new(body))
                     });
                     let _ = hyper::server::conn::http1::Builder::new()

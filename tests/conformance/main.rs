@@ -3,6 +3,7 @@
 //! | file | about |
 //! |---|---|
 //! | `profiles` | which tests of it have to pass |
+//! | `statuses` | how long it takes until each of many routes has its status |
 //! | `suite` | the suite: its test binary, its flags, what it says |
 //! | `world` | the cluster that they run in |
 //! | `kubelet` | binds pods to the one node and runs them |
@@ -26,5 +27,6 @@ mod kubelet;
 mod pod;
 mod pod_logs;
 mod profiles;
+mod statuses;
 mod suite;
 mod world;
