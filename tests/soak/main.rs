@@ -15,6 +15,7 @@ mod support;
 
 mod absences;
 mod additions;
+mod answers;
 mod config_dump;
 mod config_source;
 mod cycles;
@@ -29,6 +30,8 @@ mod names;
 mod objects;
 mod product;
 mod proxies;
+mod proxy_moves;
+mod proxy_tenants;
 mod random;
 mod refusals;
 mod rotations;

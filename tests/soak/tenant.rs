@@ -9,7 +9,7 @@ use crate::support::manifest::{self, Manifest};
 
 const HOSTS: [&str; 5] = ["a.test", "x.a.test", "*.a.test", "*.test", ""];
 
-const TEXTS: [&str; 9] = [
+pub const TEXTS: [&str; 9] = [
     "/",
     "/",
     "/a",
@@ -63,8 +63,12 @@ impl Pair {
     /// The same seed, the same pair.
     pub fn new(seed: usize) -> Self {
         let mut random = Random::new(seed as u64 + 1);
-        let old = tenant(&mut random, "old");
-        let new = tenant(&mut random, "new");
+        let [old, new] = ["old", "new"].map(|namespace| tenant(&mut random, namespace));
+        Self::of(old, new)
+    }
+
+    /// The objects of both.
+    pub fn of(old: Vec<Manifest>, new: Vec<Manifest>) -> Self {
         let objects = |manifests: &[Manifest]| manifests.iter().map(decoded).collect();
         Self {
             old: objects(&old),
@@ -79,11 +83,15 @@ impl Pair {
     }
 }
 
+/// Its kind.
+pub fn kind(manifest: &Manifest) -> Kind {
+    let name = manifest.0["kind"].as_str();
+    let found = Kind::ALL.into_iter().find(|kind| Some(kind.name()) == name);
+    found.expect("a kind that is watched")
+}
+
 fn decoded(manifest: &Manifest) -> Object {
-    let kind = match manifest.0["kind"].as_str() {
-        Some("Service") => Kind::Service,
-        _ => Kind::Ingress,
-    };
+    let kind = kind(manifest);
     let text = manifest.0.to_string();
     let object = decode_versioned(kind, &text, Rules::Stored).unwrap().object;
     assert!(!matches!(object, Object::Invalid(_)), "{object:?}");
@@ -98,13 +106,19 @@ fn tenant(random: &mut Random, namespace: &str) -> Vec<Manifest> {
     all
 }
 
-fn ingress(random: &mut Random, namespace: &str, number: usize) -> Manifest {
-    let mut ingress = manifest::ingress(&format!("i{number}")).namespace(namespace);
+/// With an age: those of `old` are older than those of `new`.
+pub fn aged(random: &mut Random, namespace: &str, object: Manifest) -> Manifest {
     let year = if namespace == "old" { 2020 } else { 2024 } + random.below(3);
     // An object without an age is younger than all that have one.
-    if namespace == "old" || random.percent(70) {
-        ingress = ingress.created(&format!("{year}-01-01T00:00:00Z"));
+    match namespace == "old" || random.percent(70) {
+        true => object.created(&format!("{year}-01-01T00:00:00Z")),
+        false => object,
     }
+}
+
+pub fn ingress(random: &mut Random, namespace: &str, number: usize) -> Manifest {
+    let ingress = manifest::ingress(&format!("i{number}")).namespace(namespace);
+    let mut ingress = aged(random, namespace, ingress);
     if random.percent(35) {
         let (key, value) = random.one(&ANNOTATIONS);
         ingress = ingress.annotate(key, value);

@@ -6,200 +6,20 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
-use isobath::facts::{Changes, ClassSelection, Log, Store, hosts};
-use isobath::model::{
-    HeaderModifier, Host, PathMatch, Redirect, Route, RouteAction, TlsServer, VirtualHost,
-};
-use isobath::objects::{Event, Kind, Object, Rules, decode_versioned};
-use isobath::translate::{self, HostOwnership, HostUnit, Input, Memo, Options};
+use isobath::facts::hosts;
+use isobath::model::{Host, PathMatch, Redirect, Route, RouteAction};
+use isobath::objects::{Kind, Object, Rules, decode_versioned};
+use isobath::translate::HostOwnership;
 
+use crate::answers::{Found, Question, Tables, questions};
 use crate::support::certificate::{Authority, Leaf};
 use crate::support::client::{Connection, Tls, Version};
 use crate::support::eventually::eventually;
 use crate::support::isobath::Isobath;
 use crate::support::manifest::Manifest;
 use crate::support::stand::{Stand, apps};
-use crate::tenant::{EXPRESSIONS, Pair};
+use crate::tenant::{Pair, kind};
 use crate::{figures, rounds};
-
-const HOSTS: [&str; 6] = [
-    "a.test",
-    "x.a.test",
-    "y.a.test",
-    "z.test",
-    "deep.x.a.test",
-    "other.example",
-];
-const PATHS: [&str; 11] = [
-    "/",
-    "/a",
-    "/a/",
-    "/a/b",
-    "/a/b/c",
-    "/ab",
-    "/b/b",
-    "/zzz",
-    "/.well-known/acme-challenge",
-    "/.well-known/acme-challenge/t",
-    "/.well-known/acme-challenge/u",
-];
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Question {
-    tls: bool,
-    host: &'static str,
-    path: &'static str,
-}
-
-fn questions() -> impl Iterator<Item = Question> {
-    [false, true].into_iter().flat_map(|tls| {
-        HOSTS.into_iter().flat_map(move |host| {
-            PATHS
-                .into_iter()
-                .map(move |path| Question { tls, host, path })
-        })
-    })
-}
-
-/// What objects come to.
-struct Tables(BTreeMap<Host, HostUnit>);
-
-/// How a request fares: on which host's routes, by which certificate, and by which route.
-#[derive(Clone, Copy, Debug)]
-struct Found<'a> {
-    /// Whose routes they are, those that a host with nothing but a certificate takes over included.
-    host: Option<&'a Host>,
-    /// Whose certificate it is.
-    certified: Option<&'a Host>,
-    server: Option<&'a TlsServer>,
-    route: Option<&'a Route>,
-    /// Where no route takes it; 0 is no connection.
-    status: u16,
-}
-
-impl Found<'_> {
-    /// All that the client and the back end see.
-    fn answer(&self) -> String {
-        match self.route {
-            // An answer of nobody's, be it a route's or for want of one.
-            Some(Route {
-                action: RouteAction::DirectResponse(answer),
-                request_headers,
-                response_headers,
-                ..
-            }) if [request_headers, response_headers]
-                .iter()
-                .all(|headers| **headers == HeaderModifier::default()) =>
-            {
-                format!("{:?} DirectResponse({})", self.server, answer.status())
-            }
-            Some(route) => format!(
-                "{:?} {:?} {:?} {:?}",
-                self.server, route.action, route.request_headers, route.response_headers
-            ),
-            None => format!("{:?} DirectResponse({})", self.server, self.status),
-        }
-    }
-}
-
-impl Tables {
-    fn new(objects: &[Object], host_ownership: HostOwnership) -> Self {
-        let mut store = Store::new(ClassSelection {
-            names: Arc::default(),
-            manifests: true,
-        });
-        let mut changes = Changes::unread();
-        for object in objects {
-            store.apply(Event::Apply(object.clone()), &mut changes);
-        }
-        let options = Options {
-            host_ownership,
-            ..Options::default()
-        };
-        let (memo, log) = (Memo::default(), Log::default());
-        let input = Input::new(&store, &options, &memo, &log);
-        let units = store
-            .hosts()
-            .map(|host| (host.clone(), translate::host(input, host)));
-        Self(units.collect())
-    }
-
-    /// The exact host, or the longest wildcard above it, of any depth, or the hosts that nobody names.
-    fn find(
-        &self,
-        name: &str,
-        is_served: impl Fn(&HostUnit) -> bool,
-    ) -> Option<(&Host, &HostUnit)> {
-        let parents = name
-            .match_indices('.')
-            .map(|(dot, _)| format!("*{}", &name[dot..]));
-        let mut names = std::iter::once(name.to_owned())
-            .chain(parents)
-            .chain(["*".to_owned()]);
-        names.find_map(|name| {
-            let found = self.0.get_key_value(&Host::new(name))?;
-            is_served(found.1).then_some(found)
-        })
-    }
-
-    fn ask(&self, question: Question) -> Found<'_> {
-        let http = self.find(question.host, |unit| unit.http.is_some());
-        // Where hosts belong to namespaces, one without a certificate is refused whatever is above it.
-        let https = self.find(question.host, |unit| unit.https.is_some() || unit.is_closed);
-        let https = https.filter(|(_, unit)| question.tls && !unit.is_closed);
-        let mut found = Found {
-            host: http.map(|(host, _)| host),
-            certified: https.map(|(host, _)| host),
-            server: None,
-            route: None,
-            status: if question.tls { 0 } else { 404 },
-        };
-        let Some((host, unit)) = (if question.tls { https } else { http }) else {
-            return found;
-        };
-        let table: &VirtualHost = match (&unit.https, &unit.http) {
-            (Some(https), _) if question.tls => {
-                found.server = Some(&https.server);
-                &https.virtual_host
-            }
-            (_, Some(http)) => http,
-            _ => return found,
-        };
-        let is_one_label = |wildcard: &str| {
-            let rest = question.host.split_once('.').map(|(_, rest)| rest);
-            rest == Some(&wildcard[2..])
-        };
-        if host.wildcard_suffix().is_some() && !is_one_label(host.as_str()) {
-            found.status = if question.tls { 421 } else { 404 };
-            return found;
-        }
-        found.status = 404;
-        found.route = table
-            .routes
-            .iter()
-            .find(|route| takes(&route.matches.path, question.path));
-        found
-    }
-}
-
-fn takes(path: &PathMatch, request: &str) -> bool {
-    match path {
-        PathMatch::Exact(text) => *request == **text,
-        PathMatch::StringPrefix(text) => request.starts_with(&**text),
-        PathMatch::PathPrefix(text) => {
-            let rest = request.strip_prefix(text.trim_end_matches('/'));
-            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-        }
-        PathMatch::Regex(expression) | PathMatch::RegexPrefix(expression) => {
-            let mut known = EXPRESSIONS.iter();
-            let (_, is_match) = known
-                .find(|(known, _)| *known == expression.as_str())
-                .expect("a known expression");
-            is_match(request)
-        }
-        PathMatch::Connect => false,
-    }
-}
 
 /// The objects with nothing but their paths: which of them takes a request, whatever is done with it then.
 fn bare(objects: &[Object]) -> Vec<Object> {
@@ -215,9 +35,37 @@ fn bare(objects: &[Object]) -> Vec<Object> {
     objects.iter().map(bare).collect()
 }
 
+/// Whether an object names a host.
+fn names(object: &Object, place: &Host) -> bool {
+    match object {
+        Object::Ingress(ingress) => hosts(ingress).contains(place),
+        Object::HttpProxy(proxy) => {
+            let host = proxy.virtual_host.as_ref();
+            host.is_some_and(|host| Host::new(host.fqdn.clone()) == *place)
+        }
+        _ => false,
+    }
+}
+
+/// Whether it is an Ingress's path that comes before a prefix of the HTTPProxy that is as long: an exact one, an expression, or whole
+/// segments.
+fn comes_before(taker: Option<&Route>, written: &PathMatch) -> bool {
+    let taker = taker.filter(|it| it.source.object.kind == Kind::Ingress);
+    match (taker.map(|it| &it.matches.path), written) {
+        (Some(PathMatch::PathPrefix(taker)), PathMatch::StringPrefix(written)) => {
+            taker.trim_end_matches('/').len() >= written.trim_end_matches('/').len()
+        }
+        (
+            Some(PathMatch::Exact(_) | PathMatch::Regex(_) | PathMatch::RegexPrefix(_)),
+            PathMatch::StringPrefix(_),
+        ) => true,
+        _ => false,
+    }
+}
+
 /// The exceptions that the README names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Kept {
+pub(crate) enum Kept {
     /// It is as before.
     Same,
     /// The younger one names a more specific host.
@@ -235,13 +83,9 @@ fn judge(
 ) -> Result<Kept, &'static str> {
     let places = |found: Found<'_>| [found.host.cloned(), found.certified.cloned()];
     if places(before) != places(after) {
-        let is_named = |object: &Object| match object {
-            Object::Ingress(ingress) => {
-                let named = hosts(ingress);
-                let mut places = places(after).into_iter().flatten();
-                places.any(|place| named.contains(&place))
-            }
-            _ => false,
+        let is_named = |object: &Object| {
+            let mut places = places(after).into_iter().flatten();
+            places.any(|place| names(object, &place))
         };
         return match new.iter().any(is_named) {
             true => Ok(Kept::OtherHost),
@@ -293,35 +137,53 @@ fn judge(
 
 /// The same where hosts belong to namespaces: all requests are the older one's that a host of its answers, be it with 404.
 fn judge_owned(
+    question: Question,
     before: Found<'_>,
     after: Found<'_>,
     old: &[Object],
     new: &[Object],
 ) -> Result<Kept, &'static str> {
-    if before.answer() == after.answer() {
+    // Over TLS for another name nothing is answered, nor without a connection.
+    let is_unanswered =
+        |found: Found<'_>| found.route.is_none() && [0, 421].contains(&found.status);
+    let are_unanswered = question.tls && is_unanswered(before) && is_unanswered(after);
+    if before.answer() == after.answer() || are_unanswered {
         return Ok(Kept::Same);
     }
-    let named = |objects: &[Object], place: &Host| {
-        objects.iter().any(|object| match object {
-            Object::Ingress(ingress) => hosts(ingress).contains(place),
-            _ => false,
-        })
+    let named =
+        |objects: &[Object], place: &Host| objects.iter().any(|object| names(object, place));
+    // One that cannot be served is closed, and hides what is above it as well.
+    let place = match question.tls {
+        true => before.certified,
+        false => before.host,
     };
-    let mut places = [after.host, after.certified].into_iter().flatten();
-    match places.any(|place| named(new, place) && !named(old, place)) {
+    let mut nearer = covering(question.host).take_while(|other| Some(other) != place);
+    match nearer.any(|other| named(new, &other) && !named(old, &other)) {
         true => Ok(Kept::OtherHost),
         false => Err("the older one's host answers otherwise"),
     }
+}
+
+/// The hosts that a name may be of, the most specific first.
+fn covering(name: &str) -> impl Iterator<Item = Host> + use<> {
+    let parents = name
+        .match_indices('.')
+        .map(|(dot, _)| format!("*{}", &name[dot..]));
+    let all: Vec<String> = std::iter::once(name.to_owned())
+        .chain(parents)
+        .chain(["*".to_owned()])
+        .collect();
+    all.into_iter().map(Host::new)
 }
 
 const NEW: &str = "new";
 
 /// What came of the older one's requests in many pairs.
 #[derive(Clone, Debug, Default)]
-struct Counts {
-    asked: usize,
-    of_older: usize,
-    kept: BTreeMap<Kept, usize>,
+pub(crate) struct Counts {
+    pub(crate) asked: usize,
+    pub(crate) of_older: usize,
+    pub(crate) kept: BTreeMap<Kept, usize>,
     wrong: Vec<String>,
 }
 
@@ -336,7 +198,7 @@ impl fmt::Display for Counts {
 }
 
 impl Counts {
-    fn add(&mut self, pair: &Pair, secrets: &[Object; 2], ownership: HostOwnership) {
+    pub(crate) fn add(&mut self, pair: &Pair, secrets: &[Object; 2], ownership: HostOwnership) {
         let old = [&pair.old[..], &secrets[..1]].concat();
         let new = [&pair.new[..], &secrets[1..]].concat();
         let before = Tables::new(&old, ownership);
@@ -352,7 +214,7 @@ impl Counts {
                 was.status != 0 && path.host == was.host && path.certified == was.certified
             });
             let judged = match route {
-                _ if is_owned && was.host.is_some() => judge_owned(was, is, &old, &new),
+                _ if is_owned && was.host.is_some() => judge_owned(question, was, is, &old, &new),
                 Some(route) if !is_owned => judge(route, was, is, &new),
                 _ => continue,
             };
@@ -372,8 +234,48 @@ impl Counts {
 }
 
 impl Counts {
+    /// The same of the requests on hosts that a root of the older one has, where hosts are shared.
+    pub(crate) fn add_rooted(&mut self, pair: &Pair, secrets: &[Object; 2]) {
+        let old = [&pair.old[..], &secrets[..1]].concat();
+        let new = [&pair.new[..], &secrets[1..]].concat();
+        let shared = HostOwnership::Shared;
+        let before = Tables::new(&old, shared);
+        let after = Tables::new(&[&old[..], &new[..]].concat(), shared);
+        let is_rooted = |found: Found<'_>| {
+            let roots = old.iter().filter(|it| matches!(it, Object::HttpProxy(_)));
+            found.host.is_some_and(|host| {
+                let mut roots = roots.clone();
+                roots.any(|root| names(root, host)) && found.certified.is_none_or(|it| it == host)
+            })
+        };
+        for question in questions() {
+            self.asked += 1;
+            let (was, is) = (before.ask(question), after.ask(question));
+            let of_proxy = |route: &&Route| route.source.object.kind == Kind::HttpProxy;
+            let Some(route) = was.route.filter(of_proxy).filter(|_| is_rooted(was)) else {
+                continue;
+            };
+            self.of_older += 1;
+            match judge(route, was, is, &new) {
+                Err(_) if comes_before(is.route, &route.matches.path) => {
+                    *self.kept.entry(Kept::MoreSpecific).or_default() += 1;
+                }
+                Ok(kept) => *self.kept.entry(kept).or_default() += 1,
+                Err(why) => self.wrong.push(format!(
+                    "{question:?}: {why}\nbefore {}\nafter {}\nwritten {:?}\n{}",
+                    was.answer(),
+                    is.answer(),
+                    route.matches.path,
+                    pair.text()
+                )),
+            }
+        }
+    }
+}
+
+impl Counts {
     /// The first few requests that the older one lost.
-    fn assert_kept(&self) {
+    pub(crate) fn assert_kept(&self) {
         let first: Vec<&str> = self.wrong.iter().take(5).map(String::as_str).collect();
         assert!(
             first.is_empty(),
@@ -392,13 +294,13 @@ fn decoded(kind: Kind, manifest: &Manifest) -> Object {
     object
 }
 
-fn leaves() -> [Leaf; 2] {
+pub(crate) fn leaves() -> [Leaf; 2] {
     let authority = Authority::new();
     let names = &["a.test", "*.a.test", "*.test"];
     [authority.leaf(names), authority.leaf(names)]
 }
 
-fn secrets(leaves: &[Leaf; 2]) -> [Object; 2] {
+pub(crate) fn secrets(leaves: &[Leaf; 2]) -> [Object; 2] {
     let [old, new] = leaves;
     [old.secret_in("old", "cert"), new.secret_in(NEW, "cert")]
         .map(|secret| decoded(Kind::Secret, &secret))
@@ -502,16 +404,34 @@ async fn heard(stand: &Stand, leaves: &[Leaf; 2], question: Question) -> String 
 
 #[tokio::test(flavor = "multi_thread")]
 async fn envoy_answers_as_the_matcher_says() {
-    answers_as_the_matcher_says(HostOwnership::Shared).await;
+    answers_as_the_matcher_says(
+        HostOwnership::Shared,
+        rounds(3, 200),
+        Some(Counts::default()),
+        Pair::new,
+    )
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn envoy_answers_as_the_matcher_says_where_hosts_are_owned() {
-    answers_as_the_matcher_says(HostOwnership::Namespace).await;
+    answers_as_the_matcher_says(
+        HostOwnership::Namespace,
+        rounds(3, 200),
+        Some(Counts::default()),
+        Pair::new,
+    )
+    .await;
 }
 
-async fn answers_as_the_matcher_says(ownership: HostOwnership) {
-    let pairs = rounds(3, 200);
+/// Has a real Envoy answer for so many pairs, with the older one's objects alone and with all. What the older one keeps is counted
+/// where that is asked for.
+pub(crate) async fn answers_as_the_matcher_says(
+    ownership: HostOwnership,
+    pairs: usize,
+    mut counts: Option<Counts>,
+    pair_of: impl Fn(usize) -> Pair,
+) {
     let leaves = leaves();
     let objects = secrets(&leaves);
     let (_backends, services) = apps(&["old", NEW]).await;
@@ -533,11 +453,12 @@ async fn answers_as_the_matcher_says(ownership: HostOwnership) {
     };
     let isobath = Isobath::start_with(&there, &["--host-ownership", mode]).await;
     let stand = Stand::on(isobath).await;
-    let mut counts = Counts::default();
     for seed in 0..pairs {
         // Others than those of the ordinary run.
-        let pair = Pair::new(1_000_000 + seed);
-        counts.add(&pair, &objects, ownership);
+        let pair = pair_of(1_000_000 + seed);
+        if let Some(counts) = &mut counts {
+            counts.add(&pair, &objects, ownership);
+        }
         for manifests in [&pair.manifests[..pair.old.len()], &pair.manifests[..]] {
             let tables = Tables::new(
                 &manifests
@@ -569,16 +490,13 @@ async fn answers_as_the_matcher_says(ownership: HostOwnership) {
             .await;
         }
     }
+    let said = counts.as_ref().map(|counts| format!(", {counts}"));
+    let said = said.unwrap_or_default();
     figures(
         "tenants",
-        format_args!("{pairs} pairs by Envoy, {mode}, {counts}"),
+        format_args!("{pairs} pairs by Envoy, {mode}{said}"),
     );
-    counts.assert_kept();
-}
-
-fn kind(manifest: &Manifest) -> Kind {
-    match manifest.0["kind"].as_str() {
-        Some("Service") => Kind::Service,
-        _ => Kind::Ingress,
+    if let Some(counts) = counts {
+        counts.assert_kept();
     }
 }
