@@ -20,8 +20,8 @@ const AT_ONCE: usize = 16;
 pub(crate) struct Cluster {
     pub(crate) plane: ControlPlane,
     client: kube::Client,
-    /// The class that is served, where it is not Contour's own.
-    pub(crate) class: Option<&'static str>,
+    /// The classes that are served, where they are not Contour's own.
+    pub(crate) classes: &'static [&'static str],
     /// What it refused, and why.
     refused: Mutex<BTreeMap<Reference, String>>,
 }
@@ -56,7 +56,7 @@ fn path((kind, namespace, name): &Reference) -> String {
 
 impl Cluster {
     /// `None`: the programs are missing and this is not CI.
-    pub(crate) async fn start(class: Option<&'static str>) -> Option<Self> {
+    pub(crate) async fn start(classes: &'static [&'static str]) -> Option<Self> {
         let plane = ControlPlane::start().await?;
         let definitions = crate::definitions::definitions()?;
         plane.kubectl(ADMIN, &["apply", "--server-side", "-f", "-"], &definitions);
@@ -72,7 +72,7 @@ impl Cluster {
         let this = Self {
             plane,
             client,
-            class,
+            classes,
             refused: Mutex::default(),
         };
         // It makes the class of what names none, for both: Contour serves that of its own name.
@@ -170,13 +170,20 @@ impl Cluster {
         }
     }
 
-    /// Whether an object is of the class that is served; ExtensionServices have none.
+    /// Whether an object is of a class that is served; ExtensionServices have none.
     pub(crate) fn serves(&self, object: &Value) -> bool {
-        let named = object["spec"]["ingressClassName"].as_str();
+        let annotations = &object["metadata"]["annotations"];
+        let older = [
+            "projectcontour.io/ingress.class",
+            "kubernetes.io/ingress.class",
+        ]
+        .map(|key| annotations[key].as_str());
+        let mut named = older.into_iter().flatten().filter(|it| !it.is_empty());
+        let named = named.next().or(object["spec"]["ingressClassName"].as_str());
         object["kind"] == "ExtensionService"
-            || match self.class {
-                None => matches!(named, None | Some("contour")),
-                Some(class) => named == Some(class),
+            || match (self.classes, named) {
+                ([], named) => matches!(named, None | Some("" | "contour")),
+                (classes, named) => named.is_some_and(|named| classes.contains(&named)),
             }
     }
 

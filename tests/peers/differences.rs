@@ -172,9 +172,12 @@ fn settle(values: &mut BTreeMap<String, String>) {
         match &**key {
             // A signature.
             "q:authorization" => *value = value.rsplit_once('.').map_or("", |it| it.0).to_owned(),
-            // The digest of a certificate.
+            // Each side has certificates of its own: of one, of its chain and of its digest it counts that they are there.
             "q:x-forwarded-client-cert" => {
-                let parts = value.split(';').filter(|it| !it.starts_with("Hash="));
+                let parts = value.split(';').map(|it| match it.split_once('=') {
+                    Some((name @ ("Hash" | "Cert" | "Chain"), _)) => name,
+                    _ => it,
+                });
                 *value = parts.collect::<Vec<_>>().join(";");
             }
             // An address of a back end, as a number; attributes come in any order.

@@ -153,7 +153,7 @@ fn figures_side_by_side() {
             configuration: json!({}),
             contour_flags: CONTOUR_FLAGS,
             names: &[],
-            class: None,
+            classes: &[],
             counts: true,
         };
         let sides = join(

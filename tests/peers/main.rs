@@ -1,7 +1,8 @@
 //! The same objects, the same requests, two controllers: Isobath, and the real Contour 1.33 out of its Go module.
 //!
 //! Each has an Envoy, back ends and an API server of its own. Both write the status of the same objects, and on one
-//! API server each would overwrite what the other says; what they say is compared here. The rows are those of
+//! API server each would overwrite what the other says; what they say is compared here. With a class each they share one, and an
+//! HTTPProxy goes from one to the other (`shared`). The rows are those of
 //! `tests/httpproxy`. What is answered is compared as a whole, not only by what a row asks for; so is what is said of every
 //! object. A difference is explained by a row of the README's table that the row names (`differs`), and by nothing else.
 //!
@@ -40,5 +41,6 @@ mod counted;
 mod differences;
 mod figures;
 mod run;
+mod shared;
 mod side;
 mod worlds;

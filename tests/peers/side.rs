@@ -48,6 +48,16 @@ pub(crate) enum Controller {
     Contour(Box<Contour>),
 }
 
+impl Controller {
+    /// Where it has Envoy listen.
+    pub(crate) fn http(&self) -> std::net::SocketAddr {
+        match self {
+            Self::Isobath(it) => it.http(),
+            Self::Contour(it) => it.http(),
+        }
+    }
+}
+
 /// How both are set up.
 pub(crate) struct Setup {
     /// Isobath's flags.
@@ -58,8 +68,8 @@ pub(crate) struct Setup {
     pub(crate) contour_flags: &'static [&'static str],
     /// Names that are looked up.
     pub(crate) names: &'static [&'static str],
-    /// The class that both are told of; without one both serve what has none, or `contour`.
-    pub(crate) class: Option<&'static str>,
+    /// The classes that both are told of; without any both serve what has none, or `contour`.
+    pub(crate) classes: &'static [&'static str],
     /// Whether what Envoy gets is counted.
     pub(crate) counts: bool,
 }
@@ -89,7 +99,7 @@ pub(crate) struct Side {
 impl Side {
     /// Starts one, with the objects that all rows share. `None`: programs are missing, and this is not CI.
     pub(crate) async fn start(name: Name, setup: &Setup) -> Option<Self> {
-        let cluster = Cluster::start(setup.class).await?;
+        let cluster = Cluster::start(setup.classes).await?;
         let last = if name == Name::Isobath { 2 } else { 3 };
         let rig = Rig::start(address(last)).await;
         cluster.apply_all(&rig.objects).await;
@@ -173,8 +183,8 @@ impl Side {
             }]},
         });
         let mut fence = fence;
-        if let Some(class) = self.cluster.class {
-            fence["spec"]["ingressClassName"] = class.into();
+        if let Some(class) = self.cluster.classes.first() {
+            fence["spec"]["ingressClassName"] = (*class).into();
         }
         self.cluster.apply(&fence).await;
         self.envoy.live().await;
@@ -203,10 +213,7 @@ impl Side {
     }
 
     pub(crate) fn http(&self) -> std::net::SocketAddr {
-        match &self.controller {
-            Controller::Isobath(it) => it.http(),
-            Controller::Contour(it) => it.http(),
-        }
+        self.controller.http()
     }
 
     fn https(&self) -> std::net::SocketAddr {
@@ -266,9 +273,10 @@ impl Side {
     }
 }
 
-type Started = (Controller, Envoy, Option<Counted>);
+/// A controller, its Envoy, and what counts the bytes between them.
+pub(crate) type Started = (Controller, Envoy, Option<Counted>);
 
-async fn isobath(kubeconfig: &Path, setup: &Setup, resolver: &Resolver) -> Started {
+pub(crate) async fn isobath(kubeconfig: &Path, setup: &Setup, resolver: &Resolver) -> Started {
     let pod = ["--pod-name", "isobath", "--pod-namespace", "isobath"];
     let flags = [
         &pod[..],
@@ -292,7 +300,7 @@ async fn isobath(kubeconfig: &Path, setup: &Setup, resolver: &Resolver) -> Start
     (Controller::Isobath(Box::new(isobath)), envoy, counted)
 }
 
-async fn contour(
+pub(crate) async fn contour(
     directory: &Path,
     kubeconfig: &Path,
     setup: &Setup,

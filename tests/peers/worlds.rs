@@ -104,13 +104,13 @@ fn table(name: &str) -> &'static str {
     found.expect("a table of that name").1
 }
 
-fn setup() -> Setup {
+pub(crate) fn setup() -> Setup {
     Setup {
         flags: &[],
         configuration: json!({}),
         contour_flags: CONTOUR_FLAGS,
         names: &["keys.example"],
-        class: None,
+        classes: &[],
         counts: false,
     }
 }
@@ -227,6 +227,7 @@ fn both_do_what_the_operator_says_of_all() {
                             "X-Global": "g", "X-Over": "global", "X-Ns": "%CONTOUR_NAMESPACE%",
                             "X-Service": "%CONTOUR_SERVICE_NAME%",
                             "X-From": "%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT%",
+                            "X-Mixed": "%REQ(x-q)% of %CONTOUR_SERVICE_NAME%",
                         },
                         "remove": ["X-Drop"],
                     },
@@ -305,7 +306,7 @@ fn both_keep_roots_in_their_namespaces() {
                 "--kubernetes-client-burst",
                 "1000",
             ],
-            class: Some("pub"),
+            classes: &["pub", "priv"],
             ..setup()
         };
         if let Some(pair) = Pair::start(&setup, &[ROOT_NAMESPACES], |_| Vec::new()).await {
