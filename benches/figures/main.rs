@@ -80,8 +80,8 @@ struct Cli {
     /// The Envoy to measure with
     #[arg(long, env = "ISOBATH_TEST_ENVOY")]
     envoy: Option<PathBuf>,
-    /// What cargo says to every bench
-    #[arg(long, hide = true)]
+    /// What cargo says to every bench, behind all else
+    #[arg(long, hide = true, global = true)]
     bench: bool,
 }
 
