@@ -67,6 +67,7 @@ fn service(host: usize) -> Object {
         udp_ports: [].into(),
         ip_families: Box::new([IpFamily::V4]),
         session_affinity: SessionAffinity::None,
+        cluster_ip: None,
         publish_not_ready_addresses: false,
         load_balancer: Arc::default(),
     }))

@@ -14,7 +14,7 @@ use crate::facts::ClassSelection;
 use crate::process::duration::duration;
 use crate::process::exit_code::UsageError;
 use crate::process::listen_address::listen_address;
-use crate::translate::{HostOwnership, Options, check_http_proxy_options};
+use crate::translate::{HostOwnership, NginxCompat, Options, check_http_proxy_options};
 
 use super::gateway_api::{BuiltIn, GatewayArgs};
 use super::http_proxy::HttpProxyArgs;
@@ -39,6 +39,15 @@ pub struct Args {
     /// Serve Services of type ExternalName. Whoever may write one decides where requests go.
     #[arg(long, env = "ISOBATH_ALLOW_EXTERNAL_NAMES")]
     pub allow_external_names: bool,
+    /// In the dialect of ingress-nginx: what is answered where its own answer is seldom what is meant. `strict` answers as it does,
+    /// `sane` as Kubernetes says; `isobath.dev/nginx-compat` of an Ingress counts before it.
+    #[arg(
+        long,
+        env = "ISOBATH_NGINX_COMPAT",
+        value_name = "MODE",
+        default_value = "sane"
+    )]
+    pub nginx_compat: Compat,
     /// Who may serve a host that several namespaces name: `shared` merges them, with `namespace` it belongs to the
     /// namespace of its oldest Ingress, and what others say of it is not served.
     #[arg(
@@ -341,6 +350,15 @@ pub enum Ownership {
     Namespace,
 }
 
+/// `--nginx-compat`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Compat {
+    /// What is meant.
+    Sane,
+    /// What ingress-nginx does.
+    Strict,
+}
+
 /// `--envoy-escaped-slashes`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum SlashAction {
@@ -550,6 +568,10 @@ impl Args {
                 scheme_is_told: edge.scheme_is_told(),
                 tls: self.tls.options(),
                 upstream: self.upstream.options(),
+                nginx_compat: match self.nginx_compat {
+                    Compat::Sane => NginxCompat::Sane,
+                    Compat::Strict => NginxCompat::Strict,
+                },
             },
             listeners: listener::Config {
                 http: self.envoy_http_address,

@@ -5,7 +5,7 @@
 //! | 0 | an orderly end: asked for by a signal, or the command's work is done |
 //! | 1 | fatal: a task ended, and the last log line names it and the cause; `check`: something is wrong with the manifests |
 //! | 2 | a flag, an environment variable or a file is wrong: one sentence on standard error |
-//! | 3 | `migrate`: settings that no flag carries on |
+//! | 3 | `migrate`: settings that no flag carries on, annotations without their effect, other answers |
 //! | 134 | a panic (SIGABRT); the last log line has its message |
 //!
 //! Every flag is also an environment variable, `ISOBATH_` and its name. Each part of the program brings its own
@@ -77,7 +77,7 @@ pub enum Command {
     Check(Box<check::Args>),
     /// Say who answers a URL, and why.
     Explain(Box<explain::Args>),
-    /// Print the flags that go on with another controller's configuration.
+    /// Say what becomes of another controller's configuration: flags for Contour's, a report for ingress-nginx's.
     Migrate(migrate::Args),
     /// Print the version.
     Version,

@@ -54,6 +54,14 @@ pub struct Run {
         default_value = "shared"
     )]
     pub host_ownership: config::Ownership,
+    /// In the dialect of ingress-nginx: answer as it does (`strict`), or as is meant (`sane`).
+    #[arg(
+        long,
+        env = "ISOBATH_NGINX_COMPAT",
+        value_name = "MODE",
+        default_value = "sane"
+    )]
+    pub nginx_compat: config::Compat,
     /// What HTTPProxies may say.
     #[command(flatten)]
     pub http_proxy: HttpProxyArgs,
@@ -89,6 +97,7 @@ impl Run {
         config::Args {
             ingress_class: self.ingress_class.clone(),
             allow_external_names: self.allow_external_names,
+            nginx_compat: self.nginx_compat,
             host_ownership: self.host_ownership,
             http_proxy: self.http_proxy.clone(),
             gateway: self.gateway.clone(),

@@ -162,7 +162,11 @@ fn share(to: &Forward, backend: &WeightedCluster) -> ClusterWeight {
     let of_route = to.options.iter().flat_map(|it| it.cookie_rewrites.iter());
     let cookies = match options.cookie_rewrites.is_empty() {
         true => None,
-        false => cookies::context(own.chain(of_route)),
+        false => {
+            let of_all = to.options.as_ref();
+            let location = of_all.and_then(|it| it.location_rewrite.as_ref());
+            cookies::context(own.chain(of_route), location)
+        }
     };
     ClusterWeight {
         typed_per_filter_config: cookies

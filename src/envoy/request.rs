@@ -160,6 +160,9 @@ pub fn mismatch(edge: &Edge, matches: &RouteMatch, request: &Request) -> Option<
     if matches.is_grpc() && !is_grpc(request) {
         return Some("it is no call of gRPC (content-type application/grpc)".to_owned());
     }
+    if matches.is_without_certificate() {
+        return Some("it is for clients that have shown no certificate".to_owned());
+    }
     let headers = matches.headers().iter();
     let header = headers.filter_map(|condition| header_mismatch(condition, request));
     let query = matches.query().iter();

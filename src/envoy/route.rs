@@ -9,7 +9,7 @@ use prost::Message as _;
 
 use super::direct_response::direct_response;
 use super::edge::{Edge, PathParameters};
-use super::encode::{encoded_part, nested, own_part, reference, u64_value};
+use super::encode::{bool_value, encoded_part, nested, own_part, reference, u64_value};
 use super::server_name::with_dot;
 use super::{
     cross_origin, filters, forward, header, http3, ingress_metrics, opentelemetry, path,
@@ -378,6 +378,13 @@ fn envoy_routes(route: &Route) -> impl Iterator<Item = pb::Route> {
             tracing: filters_of_route
                 .and_then(|it| it.tracing.as_ref())
                 .map(opentelemetry::of_route),
+            decorator: filters_of_route
+                .and_then(|it| it.operation.as_ref())
+                .map(|operation| pb::Decorator {
+                    operation: operation.to_string(),
+                    // No client and no back end is told.
+                    propagate: bool_value(false),
+                }),
             ..Default::default()
         })
     })

@@ -26,6 +26,9 @@ pub(super) fn route_match(matches: &RouteMatch, path: PathSpecifier) -> pb::Rout
             .collect(),
         query_parameters: matches.query().iter().map(query_parameter).collect(),
         grpc: matches.is_grpc().then(GrpcRouteMatchOptions::default),
+        tls_context: matches
+            .is_without_certificate()
+            .then(|| not_shown(ClientCheck::Validated)),
         ..Default::default()
     }
 }
@@ -56,18 +59,22 @@ pub(super) fn is_tunnel(matches: &pb::RouteMatch) -> bool {
 
 /// Every request of a connection that has not shown what it has to.
 pub(super) fn without_certificate(check: ClientCheck) -> pb::RouteMatch {
+    pb::RouteMatch {
+        tls_context: Some(not_shown(check)),
+        ..everything()
+    }
+}
+
+fn not_shown(check: ClientCheck) -> TlsContextMatchOptions {
     let no = bool_value(false);
     let (presented, validated) = match check {
         ClientCheck::Presented => (no, None),
         // Not shown is not validated either.
         ClientCheck::Validated => (None, no),
     };
-    pb::RouteMatch {
-        tls_context: Some(TlsContextMatchOptions {
-            presented,
-            validated,
-        }),
-        ..everything()
+    TlsContextMatchOptions {
+        presented,
+        validated,
     }
 }
 

@@ -84,13 +84,16 @@ impl Store {
 
     /// Whoever claims it, in whatever language, oldest first.
     pub(super) fn claimants(&self, claim: &Claimable) -> Vec<ObjectRef> {
-        let mut claimants: Vec<(Age, ObjectRef)> = self.claimed.claimants(claim).collect();
+        let claimed = self.claimed.claimants(claim);
+        let mut claimants: Vec<((bool, Age), ObjectRef)> = claimed
+            .map(|(age, object)| ((false, age), object))
+            .collect();
         if let Claimable::Host(Front::Fleet, host) = claim {
             let ingresses = self.by_host.get(host);
             claimants.extend(ingresses.filter_map(|name| {
-                let seniority = self.ingress(name)?.metadata.seniority();
+                let (is_other, seniority) = self.age_at(host, self.ingress(name)?);
                 let (kind, name) = (Kind::Ingress, name.clone());
-                Some(((seniority, kind), ObjectRef { kind, name }))
+                Some(((is_other, (seniority, kind)), ObjectRef { kind, name }))
             }));
         }
         claimants.sort();

@@ -184,16 +184,22 @@ impl Indexed for IngressClass {
         for (ingress, was_served, dialect) in ingresses {
             let is_served = store.serves(&ingress);
             if was_served == is_served {
-                if is_served && store.dialect(&ingress) != dialect {
+                let spoken = store.dialect(&ingress);
+                if is_served && spoken != dialect {
                     changes.object::<Ingress>(&ingress.metadata.name);
                     store.speak_otherwise(&ingress, changes);
+                    let (old, new) = ((&*ingress, dialect), (&*ingress, spoken));
+                    store.serve(Some(old), Some(new), changes);
                 }
                 continue;
             }
             changes.object::<Ingress>(&ingress.metadata.name);
             match is_served {
-                true => store.serve(None, Some(&ingress), changes),
-                false => store.serve(Some(&ingress), None, changes),
+                true => {
+                    let spoken = store.dialect(&ingress);
+                    store.serve(None, Some((&ingress, spoken)), changes);
+                }
+                false => store.serve(Some((&ingress, dialect)), None, changes),
             }
         }
     }

@@ -10,7 +10,7 @@ use super::changes::Changes;
 use super::class::class_of;
 use super::fact::{Fact, Head, by_host};
 use super::host_index::HostIndex;
-use super::{Indexed, Store};
+use super::{Dialect, Indexed, Store, other_names};
 
 /// The hosts that an Ingress names: those of its rules and of its TLS entries, and `*` for a default backend.
 #[must_use]
@@ -60,6 +60,9 @@ pub fn secret_reference(ingress: &Ingress, secret_name: &Arc<str>) -> Namespaced
     NamespacedName::new(namespace.clone(), secret_name.clone())
 }
 
+/// The order of claims: those of rules and TLS entries before those of other names, then the oldest.
+pub(super) type AgeAt = (bool, (bool, Option<jiff::Timestamp>, NamespacedName));
+
 impl Indexed for Ingress {
     fn replace(
         store: &mut Store,
@@ -81,8 +84,10 @@ impl Indexed for Ingress {
                     store.by_class.insert(class, name.clone());
                 }
             }
-            let old = old.filter(|old| store.serves(old));
-            let new = new.filter(|new| store.serves(new));
+            let served = |it: &&Self| store.serves(it);
+            let spoken = |it| (it, store.dialect(it));
+            let old = old.filter(served).map(spoken);
+            let new = new.filter(served).map(spoken);
             store.serve(old, new, changes);
         }
         store.tables.put(name, new);
@@ -90,29 +95,47 @@ impl Indexed for Ingress {
 }
 
 impl Store {
-    /// How many of the others that claim the host are older.
-    fn rank(&self, host: &Host, ingress: &Ingress) -> usize {
-        let age = ingress.metadata.seniority();
-        let others = self.by_host.get(host).filter(|name| **name != age.2);
+    /// How many of the others that claim the host come before an Ingress of this age.
+    fn rank(&self, host: &Host, age: &AgeAt) -> usize {
+        let others = self.by_host.get(host).filter(|name| **name != age.1.2);
         let others = others.filter_map(|name| self.ingress(name));
         others
-            .filter(|other| other.metadata.seniority() < age)
+            .filter(|other| self.age_at(host, other) < *age)
             .count()
             + self
                 .ages_of_others(host)
-                .iter()
-                .filter(|(other, _)| *other < age)
+                .into_iter()
+                .filter(|(other, _)| (false, other.clone()) < *age)
                 .count()
+    }
+
+    /// When the claim of a served Ingress on a host it names has its turn.
+    pub(super) fn age_at(&self, host: &Host, ingress: &Ingress) -> AgeAt {
+        let is_other = other_names::has_some(&ingress.metadata) && !self.is_named_by(ingress, host);
+        (is_other, ingress.metadata.seniority())
+    }
+
+    /// Whether a rule, a TLS entry or a default back end of a served Ingress is for the host.
+    pub(super) fn is_named_by(&self, ingress: &Ingress, host: &Host) -> bool {
+        host.is_any()
+            || self.rules_of(ingress, Some(host.as_str())).next().is_some()
+            || !self.tls_naming(ingress, host).is_empty()
     }
 
     /// Files a served Ingress under what it names, in the place of what it named when it was `old`. Most edits change no
     /// name, and then no index is looked into: in a large tree each look waits for keys that no cache holds.
     pub(super) fn serve(
         &mut self,
-        old: Option<&Ingress>,
-        new: Option<&Ingress>,
+        old: Option<(&Ingress, Dialect)>,
+        new: Option<(&Ingress, Dialect)>,
         changes: &mut Changes,
     ) {
+        let others = |served: Option<(&Ingress, Dialect)>| match served {
+            Some((ingress, Dialect::IngressNginx)) => other_names::of_ingress(ingress),
+            Some((_, Dialect::Own)) | None => BTreeSet::new(),
+        };
+        let (others_left, others_named) = (others(old), others(new));
+        let (old, new) = (old.map(|(old, _)| old), new.map(|(new, _)| new));
         let Some(name) = old.or(new).map(|ingress| &ingress.metadata.name) else {
             return;
         };
@@ -120,7 +143,9 @@ impl Store {
             Some(new) => self.host_indexes.insert(name.clone(), HostIndex::new(new)),
             None => self.host_indexes.remove(name),
         };
-        let (left, named) = (named_by(old, hosts), named_by(new, hosts));
+        let (own_left, own_named) = (named_by(old, hosts), named_by(new, hosts));
+        let left: BTreeSet<Host> = own_left.union(&others_left).cloned().collect();
+        let named: BTreeSet<Host> = own_named.union(&others_named).cloned().collect();
         for host in left.difference(&named) {
             if self.by_host.remove(host, name) {
                 changes.flip(Fact::Claimed(host));
@@ -131,11 +156,14 @@ impl Store {
                 changes.flip(Fact::Claimed(host));
             }
         }
-        let age = |ingress: &Ingress| ingress.metadata.seniority();
+        let age = |ingress: &Ingress, own: &BTreeSet<Host>, host| {
+            (!own.contains(host), ingress.metadata.seniority())
+        };
         for host in left.union(&named) {
             let is_same = match (old, new) {
                 (Some(old), Some(new)) if left.contains(host) && named.contains(host) => {
-                    age(old) == age(new) || self.rank(host, old) == self.rank(host, new)
+                    let (old, new) = (age(old, &own_left, host), age(new, &own_named, host));
+                    old == new || (old.0 == new.0 && self.rank(host, &old) == self.rank(host, &new))
                 }
                 _ => false,
             };

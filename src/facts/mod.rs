@@ -28,6 +28,7 @@ mod ingress;
 mod listener_set;
 mod named_services;
 mod objects;
+mod other_names;
 mod reader;
 mod secret;
 mod service;
@@ -46,6 +47,7 @@ pub use fact::FactId;
 pub use index::Index;
 pub use ingress::{hosts, secret_reference, services};
 pub use objects::Objects;
+pub use other_names::{FROM_TO_WWW, SERVER_ALIAS, aliases, of_ingress as other_names_of, of_www};
 pub use reader::{CertificateNames, Log, Reader, ServedIngress, Values};
 
 use crate::model::Host;
@@ -150,11 +152,11 @@ impl Store {
         }
     }
 
-    /// The served Ingresses that name the host, oldest first.
+    /// The served Ingresses that name the host, oldest first, those last that have it as another name.
     fn ingresses_of(&self, host: &Host) -> Vec<&Arc<Ingress>> {
         let names = self.by_host.get(host);
         let mut ingresses: Vec<_> = names.filter_map(|name| self.ingress(name)).collect();
-        ingresses.sort_by_cached_key(|ingress| ingress.metadata.seniority());
+        ingresses.sort_by_cached_key(|ingress| self.age_at(host, ingress));
         ingresses
     }
 

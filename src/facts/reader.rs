@@ -13,7 +13,7 @@ use crate::objects::{
 };
 
 use super::fact::{Fact, FactId};
-use super::{Dialect, Store, secret_reference};
+use super::{Dialect, Store, other_names, secret_reference};
 
 /// What one unit has read.
 #[derive(Debug, Default)]
@@ -112,7 +112,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// The served Ingresses that name the host, oldest first.
+    /// The served Ingresses that name the host, oldest first, those last that have it as another name.
     #[must_use]
     pub fn ingresses_of(self, host: &Host) -> Vec<ServedIngress<'a>> {
         self.read(Fact::Claims(&Front::Fleet, host));
@@ -143,7 +143,9 @@ impl<'a> Reader<'a> {
             return false;
         };
         let ingresses = self.store.ingresses_of(host).into_iter();
-        let ingress = ingresses.map(|ingress| ingress.metadata.seniority()).next();
+        let ages = ingresses.map(|ingress| self.store.age_at(host, ingress));
+        let mut own = ages.filter(|(is_other, _)| !is_other).map(|(_, age)| age);
+        let ingress = own.next();
         let merging = merging.into_iter().map(|(age, _)| age);
         let own = merging.chain(ingress).min();
         own.is_none_or(|own| oldest < own)
@@ -402,6 +404,24 @@ impl<'a> ServedIngress<'a> {
     pub fn rules(self, host: Option<&str>) -> impl Iterator<Item = &'a IngressRule> + use<'a> {
         self.read_at(host);
         self.reader.store.rules_of(self.ingress, host)
+    }
+
+    /// Whether it names the host as another name of one of its own, and in no other way.
+    #[must_use]
+    pub fn names_otherwise(self, host: &Host) -> bool {
+        self.read_head();
+        self.read_at(Some(host.as_str()));
+        self.reader.store.age_at(host, self.ingress).0
+    }
+
+    /// Whether it names the host as another name of one of its own, and by no rule.
+    #[must_use]
+    pub fn has_other_name(self, host: &Host) -> bool {
+        let is_asked = other_names::has_some(self.metadata());
+        is_asked
+            && self.dialect() == Dialect::IngressNginx
+            && !self.is_ruled(host)
+            && other_names::of_ingress(self.whole()).contains(host)
     }
 
     /// Whether a rule of it is for the host.

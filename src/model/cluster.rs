@@ -56,6 +56,8 @@ pub struct ClusterSettings {
     pub per_connection_buffer_limit: Option<u32>,
     /// Which of the addresses that DNS has for a name are used.
     pub dns_lookup_family: DnsLookupFamily,
+    /// Whether the one endpoint is the Service's own address, where it has one: its node's kernel balances then.
+    pub by_service_address: bool,
 }
 
 /// Which addresses are looked up.

@@ -34,6 +34,7 @@ impl ClusterSettings {
             max_requests_per_connection,
             per_connection_buffer_limit,
             dns_lookup_family,
+            by_service_address,
         } = self;
         let mut name = Name {
             text: base.to_string(),
@@ -73,6 +74,9 @@ impl ClusterSettings {
         }
         if *dns_lookup_family != DnsLookupFamily::default() {
             name.add("dns-lookup-family", dns_lookup_family.as_str());
+        }
+        if *by_service_address {
+            name.add("endpoint", "service");
         }
         name.text.into()
     }

@@ -66,7 +66,7 @@ pub use retry::{BackOff, RateLimitedBackOff, ResetFormat, RetryPolicy};
 pub use route::{Route, VirtualHost};
 pub use route_action::{
     BackendOptions, Connect, DirectResponse, Forward, ForwardOptions, Fraction, HostRewrite,
-    Mirror, Refused, RefusedStatus, RouteAction, Upgrade, WeightedCluster,
+    LocationRewrite, Mirror, Refused, RefusedStatus, RouteAction, Upgrade, WeightedCluster,
 };
 pub use route_match::{Conditions, GrpcName, PathMatch, RouteMatch, Scheme};
 pub use session::{SessionCookie, SessionKey, SessionPersistence};

@@ -34,14 +34,11 @@ impl VirtualHost {
     /// A host that redirects every request to HTTPS (see [`Redirect::to_https`]) and does nothing else.
     #[must_use]
     pub fn https_redirect(host: Host, source: FieldRef, port: Option<u16>) -> Self {
-        let redirect = Route {
-            matches: RouteMatch::path(PathMatch::PathPrefix("/".into())),
-            action: RouteAction::Redirect(Redirect::to_https(port)),
-            request_headers: HeaderModifier::default(),
-            response_headers: HeaderModifier::default(),
-            filters: None,
+        let redirect = Route::plain(
+            RouteMatch::path(PathMatch::PathPrefix("/".into())),
+            RouteAction::Redirect(Redirect::to_https(port)),
             source,
-        };
+        );
         Self {
             host,
             routes: vec![redirect],
@@ -80,6 +77,30 @@ pub struct Route {
 }
 
 impl Route {
+    /// One that asks nothing, and changes nothing.
+    #[must_use]
+    pub fn plain(matches: RouteMatch, action: RouteAction, source: FieldRef) -> Self {
+        Self {
+            matches,
+            action,
+            request_headers: HeaderModifier::default(),
+            response_headers: HeaderModifier::default(),
+            filters: None,
+            source,
+        }
+    }
+
+    /// The same requests, answered so and asked nothing.
+    #[must_use]
+    pub fn answered(self, action: RouteAction) -> Self {
+        Self::plain(self.matches, action, self.source)
+    }
+
+    /// Lets nobody through, for a guard that can't be honoured: 503.
+    pub fn close(&mut self) {
+        self.action = RouteAction::status(503);
+    }
+
     /// The clusters that requests, or questions about them, go to.
     pub fn clusters(&self) -> impl Iterator<Item = &Arc<str>> {
         let filters = self.filters.iter().flat_map(|filters| filters.clusters());

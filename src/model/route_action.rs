@@ -135,10 +135,54 @@ pub struct ForwardOptions {
     pub session: Option<SessionPersistence>,
     /// Changes of the cookies that back ends set.
     pub cookie_rewrites: CookieRewrites,
+    /// Where a back end leads clients to, if not where it says.
+    pub location_rewrite: Option<LocationRewrite>,
     /// Changes of protocol that are allowed or refused (403) on this route, whatever holds elsewhere.
     pub upgrades: BTreeMap<Upgrade, bool>,
     /// What becomes of requests for a tunnel on a route of [`super::PathMatch::Connect`]; `None` answers 403.
     pub connect: Option<Connect>,
+}
+
+/// What becomes of `Location`, and of the URL of `Refresh`, in answers, whoever of Envoy and the back end wrote them.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct LocationRewrite {
+    from: Arc<str>,
+    to: Arc<str>,
+}
+
+impl LocationRewrite {
+    /// Longest text.
+    pub const MAX: usize = 1024;
+
+    /// What begins with `from` begins with `to`.
+    ///
+    /// # Errors
+    ///
+    /// One sentence where it can't be a part of a URL, or is nothing to look for.
+    pub fn new(from: &str, to: &str) -> Result<Self, String> {
+        let is_sent = |text: &str| {
+            text.len() <= Self::MAX && text.bytes().all(|byte| matches!(byte, b'!'..=b'~'))
+        };
+        match !from.is_empty() && is_sent(from) && is_sent(to) {
+            true => Ok(Self {
+                from: from.into(),
+                to: to.into(),
+            }),
+            false => Err("is no beginning of a URL".into()),
+        }
+    }
+
+    /// What it begins with.
+    #[must_use]
+    pub fn from(&self) -> &str {
+        &self.from
+    }
+
+    /// What it is to begin with.
+    #[must_use]
+    pub fn to(&self) -> &str {
+        &self.to
+    }
 }
 
 /// What becomes of a request for a tunnel (`CONNECT a.example.com:443`). Its host is found by the name that it asks for, and

@@ -29,6 +29,9 @@ pub struct Conditions {
     pub query: Vec<QueryMatch>,
     /// Whether the content type must be one of gRPC.
     pub grpc: bool,
+    /// Whether the client must have shown no certificate that was verified, on a connection by TLS or in clear. With
+    /// [`super::ClientCertificates`] that let everybody in, what is asked so is asked before all other routes.
+    pub without_certificate: bool,
 }
 
 /// How a client asked, as `X-Forwarded-Proto` says it when the routes are tried.
@@ -101,6 +104,13 @@ impl RouteMatch {
         self.conditions
             .as_ref()
             .map_or(&[], |conditions| &conditions.query)
+    }
+
+    /// Whether it takes requests of clients that have shown no good certificate only.
+    #[must_use]
+    pub fn is_without_certificate(&self) -> bool {
+        let conditions = self.conditions.as_ref();
+        conditions.is_some_and(|conditions| conditions.without_certificate)
     }
 
     /// Whether it takes calls of gRPC only.

@@ -1,5 +1,6 @@
 //! `v1` Service.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::Metadata;
@@ -19,6 +20,8 @@ pub struct Service {
     pub ip_families: Box<[IpFamily]>,
     /// `spec.sessionAffinity`.
     pub session_affinity: SessionAffinity,
+    /// `spec.clusterIP`, where it is an address.
+    pub cluster_ip: Option<IpAddr>,
     /// `spec.publishNotReadyAddresses`.
     pub publish_not_ready_addresses: bool,
     /// `status.loadBalancer.ingress`, which the status writer copies for `--envoy-service`.

@@ -395,6 +395,19 @@ pub(super) fn endpoint_address(
     Err(invalid(path, value, why))
 }
 
+/// The address of a Service, where requests may be sent to it: the API server takes it from its own range, and a manifest may say
+/// anything.
+pub(super) fn service_address(value: &str, rules: Rules) -> Option<IpAddr> {
+    let address = value.parse::<IpAddr>().ok()?.to_canonical();
+    let is_near = match address {
+        IpAddr::V4(v4) => v4.is_link_local() || v4.is_broadcast(),
+        IpAddr::V6(v6) => v6.is_unicast_link_local(),
+    };
+    let is_own = address.is_loopback() && rules == Rules::Stored;
+    let is_none = address.is_unspecified() || address.is_multicast();
+    (!is_near && !is_own && !is_none).then_some(address)
+}
+
 /// `netutils.ParseIPSloppy`: leading zeros in IPv4 are decimal, and an IPv4-mapped address is an IPv4 one.
 pub(super) fn parse_ip_sloppy(value: &str) -> Option<IpAddr> {
     let Some((head, last)) = value.rsplit_once(':') else {

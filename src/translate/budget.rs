@@ -16,10 +16,10 @@ mod filters;
 mod forward;
 mod unit;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
-use crate::facts::Dialect;
+use crate::facts::{Dialect, other_names_of};
 use crate::model::{
     Cors, Expansion, Forwarding, MAX_PROGRAM, PathMatch, PathRewrite, QueryPredicate, Redirect,
     Route, RouteAction, RouteMatch, paths,
@@ -100,6 +100,8 @@ pub struct Account {
     hosts: u64,
     /// What the rules without a host cost for one of these.
     hostless: u64,
+    /// How many other names its hosts have.
+    names: u64,
 }
 
 impl Account {
@@ -121,9 +123,10 @@ impl Account {
         self.hostless.saturating_mul(self.hosts) <= self.left
     }
 
-    /// What each of these hosts may take over from others. All have the same share, so that none depends on another.
+    /// What each of these hosts may take over from others, and each other name of a host. All have the same share, so that none
+    /// depends on another.
     pub const fn share(&self) -> u64 {
-        match self.left.checked_div(self.hosts) {
+        match self.left.checked_div(self.hosts.saturating_add(self.names)) {
             Some(share) => share,
             None => 0,
         }
@@ -350,6 +353,14 @@ impl Meter {
         self.left -= reserved;
         let (tls, named) = self.tls(ingress, default);
         self.left += reserved;
+        let names = match &repeated.nginx {
+            Some(_) => other_names_of(ingress),
+            None => BTreeSet::new(),
+        };
+        for name in &names {
+            let name = name.as_str();
+            let _ = self.take(virtual_host(name) + TLS_HOST.saturating_mul(depth(name)));
+        }
         let is_any = tls.iter().any(|tls| tls.hosts.is_empty());
         let each_host = default.max(implicit) + if is_any { TLS_HOST } else { 0 };
         let (rules, ruled) = self.rules(ingress, each_host, &repeated);
@@ -357,6 +368,7 @@ impl Meter {
         let account = Account {
             left: self.left,
             hosts: as_cost(named.difference(&ruled).count()),
+            names: as_cost(names.len()),
             hostless: hostless
                 .flat_map(|rule| &rule.paths)
                 .map(|path| path_cost(path, &repeated))
@@ -415,7 +427,7 @@ impl Meter {
         let is_canary = policy.is_some_and(|policy| policy.canary.is_some());
         let clusters = match is_canary {
             true => 2,
-            false => policy.map_or(0, |policy| as_cost(policy.upstream.own_clusters())),
+            false => policy.map_or(0, |policy| as_cost(policy.own_clusters())),
         };
         let mut rules = Vec::with_capacity(ingress.rules.len());
         for rule in &ingress.rules {
@@ -465,7 +477,7 @@ fn path_cost(path: &IngressPath, repeated: &Repeated) -> u64 {
         None => path::path_match(path),
         Some(said) => {
             let text = text_cost(path.path.len());
-            let matched = nginx::path_match(path, &said.policy);
+            let matched = nginx::path_match(path, &said.policy, said.policy.is_strict());
             let expression =
                 matched.map_or(0, |matched| matched.expression().map_or(0, expression));
             // It stands in what it matches, and in what is replaced.

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::facts::{CertificateNames, ServedIngress};
-use crate::model::{Host, TlsServer, TlsSettings};
+use crate::model::{CipherSuite, Host, TlsServer, TlsSettings};
 use crate::objects::{Field, FieldRef, KeyAlgorithm, Kind, NamespacedName, Problem, as_place};
 
 use super::reading::Reading;
@@ -32,6 +32,7 @@ pub fn choose(
     problems: &mut Vec<Problem>,
 ) -> Option<Choice> {
     let mut chosen: Option<Choice> = None;
+    let suites = cipher_suites(input, ingresses);
     for &ingress in ingresses {
         let (secrets, field) = usable_secrets(input, host, ingress, problems);
         let Some(field) = field else {
@@ -39,7 +40,7 @@ pub fn choose(
         };
         let settings = Reading::of(input, ingress).policy.tls;
         let choice = Choice {
-            server: server(input, &secrets, settings),
+            server: server(input, &secrets, settings, &suites),
             secrets: secrets.into_values().collect(),
             source: ingress.field(field),
         };
@@ -57,6 +58,30 @@ pub fn choose(
         }
     }
     chosen
+}
+
+/// Whether each certificate of a choice names another host as well.
+pub fn covers(input: Input<'_>, choice: &Choice, host: &Host) -> bool {
+    let mut secrets = choice.secrets.iter();
+    secrets.all(|secret| {
+        let certificate = input.reader.certificate_names(secret);
+        certificate.is_ok_and(|certificate| names(certificate, host))
+    })
+}
+
+/// What ingress-nginx's annotations ask for all of a host: the oldest Ingress of its owner that says any.
+fn cipher_suites(input: Input<'_>, ingresses: &[ServedIngress<'_>]) -> Vec<CipherSuite> {
+    let owner = ingresses.first().map(|ingress| &ingress.name().namespace);
+    let own = ingresses
+        .iter()
+        .take_while(|ingress| Some(&ingress.name().namespace) == owner);
+    let asked = own.filter_map(|ingress| {
+        let reading = Reading::of(input, *ingress);
+        let nginx = reading.policy.nginx.as_ref()?;
+        let asks = nginx.canary.is_none() && !nginx.cipher_suites.is_empty();
+        asks.then(|| nginx.cipher_suites.clone())
+    });
+    asked.into_iter().next().unwrap_or_default()
 }
 
 /// The Secrets by kind of key, and the first entry that brings one. Of two with the same kind the first entry holds.
@@ -152,6 +177,7 @@ fn server(
     input: Input<'_>,
     secrets: &BTreeMap<KeyAlgorithm, NamespacedName>,
     settings: TlsSettings,
+    suites: &[CipherSuite],
 ) -> TlsServer {
     let mut certificates: Vec<Arc<str>> = secrets
         .values()
@@ -166,6 +192,7 @@ fn server(
     let options = &input.options.tls;
     let parameters = options.parameters(settings);
     let parameters = parameters.unwrap_or_else(|| options.of_any());
+    let parameters = options.narrowed(parameters, suites);
     let source = source(Kind::Secret, &first, Field::Data);
     TlsServer::new(certificates, parameters, options.alpn, None, source)
 }

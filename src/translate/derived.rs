@@ -29,11 +29,13 @@ use super::ownership::{self, HostOwnership};
 use super::reading::Reading;
 use super::service_policy::Ports;
 use super::stratum::Stratum;
-use super::{Input, above};
+use super::{Input, above, endpoints};
 
 /// What is derived from facts for several units, by its key. In the order of the strata.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Derived {
+    /// Whether a port of a Service has an endpoint.
+    HasEndpoints(NamespacedName, u16),
     /// What an Ingress comes to, and may come to.
     Account(NamespacedName),
     /// What all hosts of a long Ingress read of it.
@@ -85,7 +87,7 @@ impl Derived {
     #[must_use]
     pub const fn stratum(&self) -> Stratum {
         match self {
-            Self::Account(_) | Self::Reading(_) => Stratum::Ingress,
+            Self::HasEndpoints(..) | Self::Account(_) | Self::Reading(_) => Stratum::Ingress,
             Self::AffordsHostless(_) => Stratum::Allowed,
             Self::Policies(_) | Self::BackendTls(_) => Stratum::Police,
             Self::Policy(..) => Stratum::Hold,
@@ -110,6 +112,10 @@ impl Derived {
     pub fn value(&self, input: Input<'_>) -> FactId {
         let memo = input.memo;
         match self {
+            Self::HasEndpoints(service, port) => {
+                input.has_endpoints(service, *port);
+                memo.has_endpoints.hash(&(service.clone(), *port))
+            }
             Self::Account(name) => {
                 let _ = input.account(name);
                 memo.accounts.hash(name)
@@ -203,7 +209,8 @@ impl Derived {
                 let _ = input.listener_at(name, hostname);
                 memo.listeners_at.hash(&(name.clone(), hostname.clone()))
             }
-            Self::Account(_)
+            Self::HasEndpoints(..)
+            | Self::Account(_)
             | Self::Reading(_)
             | Self::AffordsHostless(_)
             | Self::HostnameOf(..)
@@ -219,6 +226,7 @@ impl Derived {
 /// The values of one build. Units on several threads share it.
 #[derive(Debug, Default)]
 pub struct Memo {
+    has_endpoints: Once<(NamespacedName, u16), bool>,
     accounts: Once<NamespacedName, Account>,
     readings: Once<NamespacedName, Reading>,
     affords_hostless: Once<NamespacedName, bool>,
@@ -250,6 +258,9 @@ impl Memo {
     #[must_use]
     pub fn into_made(self) -> Vec<Made> {
         let mut made = Vec::new();
+        self.has_endpoints.collect(&mut made, |(service, port)| {
+            Derived::HasEndpoints(service, port)
+        });
         self.accounts.collect(&mut made, Derived::Account);
         self.readings.collect(&mut made, Derived::Reading);
         self.affords_hostless
@@ -281,6 +292,15 @@ impl Memo {
 }
 
 impl<'a> Input<'a> {
+    /// Whether a port of a Service has an endpoint: of more of them, or other ones, whoever asks hears nothing.
+    pub(super) fn has_endpoints(self, service: &NamespacedName, port: u16) -> bool {
+        let key = (service.clone(), port);
+        let derived = |(service, port)| Derived::HasEndpoints(service, port);
+        *self.derive(&self.memo.has_endpoints, &key, derived, |input| {
+            endpoints::has_some(input, service, port)
+        })
+    }
+
     /// What an Ingress comes to; nothing where it is not served.
     pub(super) fn account(self, name: &NamespacedName) -> Arc<Account> {
         self.derive(&self.memo.accounts, name, Derived::Account, |input| {
@@ -548,41 +568,4 @@ impl<K, V> fmt::Debug for Once<K, V> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::facts::{ClassSelection, Store};
-    use crate::translate::Options;
-
-    /// A unit of this stratum asks for what another one comes to.
-    fn ask(stratum: Stratum, derived: &Derived) {
-        let store = Store::new(ClassSelection::default());
-        let (options, memo, log) = (Options::default(), Memo::default(), Log::default());
-        let input = Input {
-            stratum,
-            ..Input::new(&store, &options, &memo, &log)
-        };
-        let _ = derived.value(input);
-        assert_eq!(*log.into_reads(), [derived.fact()]);
-    }
-
-    #[test]
-    fn a_unit_reads_what_stands_below_it() {
-        let name = NamespacedName::new("a", "b");
-        ask(Stratum::Made, &Derived::Source(Host::any()));
-        ask(Stratum::Taker, &Derived::Source(Host::any()));
-        ask(Stratum::Own, &Derived::AffordsHostless(name.clone()));
-        ask(Stratum::Allowed, &Derived::Account(name));
-    }
-
-    #[test]
-    #[should_panic(expected = "does not stand below Offer")]
-    fn and_nothing_of_its_own_stratum() {
-        ask(Stratum::Offer, &Derived::Choice(Host::any()));
-    }
-
-    #[test]
-    #[should_panic(expected = "does not stand below Ingress")]
-    fn and_nothing_above_it() {
-        ask(Stratum::Ingress, &Derived::OnHttp(Host::any()));
-    }
-}
+mod tests;

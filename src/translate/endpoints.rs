@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use crate::model::{EndpointAddress, LoadAssignment};
 use crate::objects::{
-    AddressType, EndpointSlice, Field, FieldRef, IpFamily, Kind, Problem, Service,
-    ServiceBackendPort, ServicePort,
+    AddressType, EndpointSlice, Field, FieldRef, IpFamily, Kind, NamespacedName, Problem, Service,
+    ServiceBackendPort, ServicePort, ServiceType,
 };
 
 use super::service_policy::{FoundPort, find_backend_port, find_port};
@@ -50,6 +50,24 @@ pub fn endpoints(
     (assignment, problems.collect())
 }
 
+/// Whether a port of a Service has an endpoint. One that is found by its name in DNS counts as one.
+#[must_use]
+pub fn has_some(input: Input<'_>, service: &NamespacedName, port: u16) -> bool {
+    let Some(found) = input.reader.service(service) else {
+        return false;
+    };
+    if found.service_type != ServiceType::Endpoints {
+        return true;
+    }
+    let backend = BackendPort {
+        service: service.clone(),
+        port,
+        settings: None,
+    };
+    let assignment = load_assignment(input, &Arc::default(), &backend);
+    !assignment.localities.is_empty()
+}
+
 /// Whether an endpoint is a socket of the own pod. Whoever may write an EndpointSlice decides where Envoy connects, and Envoy
 /// must not show its clients the pages that are for the pod's network. (Loopback is refused when the slice is validated.)
 fn is_refused(options: &Options, endpoint: &EndpointAddress) -> bool {
@@ -72,6 +90,19 @@ fn load_assignment(input: Input<'_>, cluster: &Arc<str>, backend: &BackendPort) 
     let Some(FoundPort { port, .. }) = find_backend_port(input, service, backend) else {
         return assignment;
     };
+    let settings = backend.settings.as_ref();
+    let by_service_address = settings.is_some_and(|settings| settings.by_service_address);
+    if let Some(ip) = service.cluster_ip.filter(|_| by_service_address) {
+        let endpoint = EndpointAddress {
+            ip,
+            port: port.port,
+            health_port: None,
+            weight: None,
+        };
+        let of_no_zone = assignment.localities.entry("".into()).or_default();
+        of_no_zone.insert(endpoint);
+        return assignment;
+    }
     let slices: Vec<_> = input.reader.endpoint_slices(&backend.service).collect();
     if is_beyond(port, budget::ports(count(&slices))) {
         return assignment;

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use crate::facts::ServedIngress;
 use crate::model::{
-    HeaderModifier, HeaderName, HeaderValue, Host, PathMatch, Redirect, Route, RouteAction,
-    RouteMatch,
+    ErrorPages, HeaderChange, HeaderName, HeaderValue, Host, PathMatch, Redirect, Route,
+    RouteAction, RouteMatch,
 };
 use crate::objects::{Field, FieldRef, PathType};
 
@@ -44,6 +44,10 @@ pub struct Nginx {
     pub clients: Option<Arc<ClientTls>>,
     /// Who gets a part of the requests.
     pub canary: Option<CanaryBackend>,
+    /// What its back end is told besides, where that stands in the place of another.
+    pub told: Vec<HeaderChange>,
+    /// What is answered in the place of errors.
+    pub pages: Option<Box<ErrorPages>>,
     /// Whether its host is closed by an annotation.
     pub is_closed: bool,
     /// Whether its expression has the place of a prefix of its length.
@@ -78,13 +82,7 @@ impl Entry<'_> {
         } else {
             return None;
         };
-        Some(Route {
-            action,
-            request_headers: HeaderModifier::default(),
-            response_headers: HeaderModifier::default(),
-            filters: None,
-            ..self.served()
-        })
+        Some(self.served().answered(action))
     }
 
     /// Its routes by TLS.
@@ -137,6 +135,8 @@ impl Entry<'_> {
             by_tls: self.nginx.by_tls.as_ref(),
             clients: self.nginx.clients.as_deref(),
             canary: self.nginx.canary.as_ref(),
+            told: &self.nginx.told,
+            pages: self.nginx.pages.as_deref(),
             is_closed: self.nginx.is_closed || policy.closes(self.is_acme()),
             to_https,
         })

@@ -22,30 +22,44 @@
 //!   before the path, so those rules would have to be copied into the virtual host of every wildcard: one tenant's
 //!   thousand paths times another's thousand wildcards, in everybody's table.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::facts::ServedIngress;
-use crate::model::{HeaderModifier, Host, Route, RouteAction, VirtualHost};
+use crate::model::{Host, Route, RouteAction, VirtualHost};
 use crate::objects::Problem;
 
 use super::above::{self, Source};
 use super::ownership::{Claims, HostOwnership};
 use super::table::{Asked, Table};
-use super::{HostUnit, HttpsHost, Input, certificate, httpproxy, reason};
+use super::{
+    ClusterSource, HostUnit, HttpsHost, Input, certificate, httpproxy, other_name, reason,
+};
 
 /// Translates one host. A host that nobody names any more comes out empty.
 #[must_use]
 pub fn host(input: Input<'_>, host: &Host) -> HostUnit {
     let claims = Claims::of(input, host);
     let ingresses = &claims.ingresses;
-    if ingresses.is_empty() {
+    if ingresses.is_empty() && claims.otherwise.is_empty() {
         return HostUnit::default();
     }
     let mut table = Table::new(input, host);
     table.merge(ingresses);
     let mut problems = std::mem::take(&mut table.problems);
     claims.report(host, &mut problems);
+    if !table.is_named && !claims.otherwise.is_empty() {
+        let mut unit = other_name::host(input, host, &claims);
+        unit.problems.append(&mut problems);
+        httpproxy::on_ingress(input, &mut unit);
+        return unit;
+    }
+    for ingress in &claims.otherwise {
+        if let Some(winner) = ingresses.first() {
+            let why = format!("Ingress {} names it", winner.name());
+            problems.extend(other_name::lost(input, *ingress, host, &why));
+        }
+    }
     let choice = if host.is_any() {
         None
     } else {
@@ -54,32 +68,16 @@ pub fn host(input: Input<'_>, host: &Host) -> HostUnit {
     if choice.is_none() && !input.options.scheme_is_told {
         table.report_redirects_to_nowhere(&mut problems);
     }
-    let is_closed = choice.is_none() && !host.is_any() && is_owned(input);
+    let is_passed = table.passthrough.is_some();
+    let is_closed = choice.is_none() && !host.is_any() && is_owned(input) && !is_passed;
     let clients = table.clients.clone();
-    let of_host = |routes: Vec<Route>| VirtualHost {
-        host: host.clone(),
-        routes,
-        client_check: None,
-        filters: None,
-    };
-    let (http, https, mut clusters) = if table.is_named {
-        let http = table.virtual_host(Asked::ByHttp);
-        let https = choice.is_some().then(|| table.virtual_host(Asked::ByHttps));
-        (Some(http), https, table.clusters)
-    } else {
-        let (http, source) = taken_over(input, host, ingresses, choice.is_some(), &mut problems);
-        // A guard that its own Ingress puts on the host, and that can't be honoured.
-        let answered = |routes: Vec<Route>| match table.is_closed {
-            true => of_host(routes.into_iter().map(closed).collect()),
-            false => of_host(routes),
-        };
-        let https = choice.is_some().then(|| VirtualHost {
-            client_check: clients.as_ref().and_then(|clients| clients.check()),
-            ..answered(source.routes.clone())
-        });
-        (http.map(answered), https, source.clusters.clone())
-    };
-    let used: BTreeSet<Arc<str>> = http.iter().chain(&https).flat_map(clusters_of).collect();
+    let has_tls = choice.is_some();
+    let (http, https, mut clusters) = tables(input, &table, ingresses, has_tls, &mut problems);
+    let passed = table.passthrough.iter();
+    let passed = passed.flat_map(|(passed, _)| &passed.forwarding.shares);
+    let passed = passed.map(|share| share.cluster.clone());
+    let used = http.iter().chain(&https).flat_map(clusters_of);
+    let used: BTreeSet<Arc<str>> = used.chain(passed).collect();
     clusters.retain(|name, _| used.contains(name));
     let https = choice.zip(https).map(|(choice, virtual_host)| HttpsHost {
         server: match clients {
@@ -91,7 +89,14 @@ pub fn host(input: Input<'_>, host: &Host) -> HostUnit {
         virtual_host,
         fallback: None,
     });
+    let (passthrough, addresses) = match table.passthrough {
+        Some((passthrough, addresses)) => (Some(passthrough), addresses),
+        None => (None, None),
+    };
+    let https = https.filter(|_| passthrough.is_none());
     let mut unit = HostUnit {
+        passthrough,
+        addresses,
         http,
         https,
         is_closed,
@@ -103,15 +108,47 @@ pub fn host(input: Input<'_>, host: &Host) -> HostUnit {
     unit
 }
 
+/// What a host has in clear and by TLS, of its own or taken over, with the clusters of both.
+fn tables(
+    input: Input<'_>,
+    table: &Table<'_>,
+    ingresses: &[ServedIngress<'_>],
+    has_tls: bool,
+    problems: &mut Vec<Problem>,
+) -> (
+    Option<VirtualHost>,
+    Option<VirtualHost>,
+    BTreeMap<Arc<str>, ClusterSource>,
+) {
+    if table.is_named {
+        let http = table.virtual_host(Asked::ByHttp);
+        let https = has_tls.then(|| table.virtual_host(Asked::ByHttps));
+        return (Some(http), https, table.clusters.clone());
+    }
+    let host = table.name();
+    let of_host = |routes: Vec<Route>| VirtualHost {
+        host: host.clone(),
+        routes,
+        client_check: None,
+        filters: None,
+    };
+    let (http, source) = taken_over(input, host, ingresses, has_tls, problems);
+    // A guard that its own Ingress puts on the host, and that can't be honoured.
+    let answered = |routes: Vec<Route>| match table.is_closed || table.asks_on_routes {
+        true => of_host(routes.into_iter().map(closed).collect()),
+        false => of_host(routes),
+    };
+    let clients = table.clients.as_ref();
+    let https = has_tls.then(|| VirtualHost {
+        client_check: clients.and_then(|clients| clients.check()),
+        ..answered(source.routes.clone())
+    });
+    (http.map(answered), https, source.clusters.clone())
+}
+
 /// The same, that nobody gets through.
 fn closed(route: Route) -> Route {
-    Route {
-        action: RouteAction::status(503),
-        request_headers: HeaderModifier::default(),
-        response_headers: HeaderModifier::default(),
-        filters: None,
-        ..route
-    }
+    route.answered(RouteAction::status(503))
 }
 
 fn is_owned(input: Input<'_>) -> bool {

@@ -30,6 +30,7 @@ mod nginx;
 mod object;
 mod operator;
 mod order;
+mod other_name;
 mod outside_name;
 mod ownership;
 mod path;
@@ -60,7 +61,8 @@ pub use language::Language;
 pub use languages::Languages;
 pub use nginx::{
     ALIASES as NGINX_ALIASES, ANNOTATIONS as NGINX_ANNOTATIONS, Annotation as NginxAnnotation,
-    PREFIX as NGINX_PREFIX, Scope as NginxScope, Verdict as NginxVerdict,
+    Compat as NginxCompat, PREFIX as NGINX_PREFIX, Scope as NginxScope, Verdict as NginxVerdict,
+    differences as nginx_differences, find as find_nginx,
 };
 pub use operator::{TlsOptions, UpstreamOptions};
 pub use ownership::HostOwnership;
@@ -147,6 +149,8 @@ pub struct Options {
     pub tls: TlsOptions,
     /// How endpoints are spoken to, where objects do not say.
     pub upstream: UpstreamOptions,
+    /// What is answered where ingress-nginx's own answer is not what is meant, in its dialect.
+    pub nginx_compat: NginxCompat,
 }
 
 /// What one host comes to.
@@ -317,6 +321,8 @@ pub mod reason {
     pub const ANNOTATION_UNKNOWN: &str = "AnnotationUnknown";
     /// An annotation of another controller has no effect, though its class asks for its language.
     pub const ANNOTATION_NOT_SUPPORTED: &str = "AnnotationNotSupported";
+    /// ingress-nginx answers otherwise.
+    pub const NGINX_DIFFERS: &str = "NginxDiffers";
     /// An annotation that keeps requests out can't be honoured, so none is let in.
     pub const ROUTE_CLOSED: &str = "RouteClosed";
     /// A path can hardly mean what it says.

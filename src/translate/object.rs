@@ -9,7 +9,7 @@ use super::ignored;
 use super::reading::Reading;
 use super::service_policy::service_problems;
 use super::table::can_rewrite;
-use super::{Input, budget, reason};
+use super::{Input, budget, nginx, reason};
 
 /// The problems of a Service. Nothing is said of one that no Ingress names; and of most there is nothing to be said, so that
 /// nobody need remember that it was asked.
@@ -75,6 +75,11 @@ fn ingress_problems(
         );
         let field = Field::Host(Host::any().shared());
         report(field, reason::TOO_LARGE, message);
+    }
+    if let Some(nginx) = reading.policy.nginx.as_deref() {
+        for (field, message) in nginx::differences(ingress, nginx) {
+            report(field, reason::NGINX_DIFFERS, message);
+        }
     }
     let mut paths = ignored::places(ingress);
     if reading.policy.rewrite_prefix.is_some()

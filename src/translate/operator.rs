@@ -36,6 +36,21 @@ impl TlsOptions {
         })
     }
 
+    /// The same with these suites, or with those of them that the operator allows, where there are any.
+    #[must_use]
+    pub fn narrowed(&self, parameters: TlsParameters, asked: &[CipherSuite]) -> TlsParameters {
+        let is_allowed =
+            |it: &&CipherSuite| self.cipher_suites.is_empty() || self.cipher_suites.contains(it);
+        let suites: Vec<CipherSuite> = asked.iter().filter(is_allowed).copied().collect();
+        match suites.is_empty() {
+            true => parameters,
+            false => TlsParameters {
+                cipher_suites: suites,
+                ..parameters
+            },
+        }
+    }
+
     /// What a host gets that asks for nothing.
     #[must_use]
     pub fn of_any(&self) -> TlsParameters {

@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use crate::facts::ServedIngress;
 use crate::model::{Front, Host, VirtualHost};
-use crate::objects::{Field, Problem};
+use crate::objects::{Field, Kind, Problem};
 
 use super::finding::more;
 use super::{HostUnit, Input, reason};
@@ -35,6 +35,8 @@ pub struct Claims<'a> {
     pub ingresses: Vec<ServedIngress<'a>>,
     /// What loses to the host's owner.
     lost: Vec<ServedIngress<'a>>,
+    /// Who has it as another name of a host of its own, where nobody else names it in another language.
+    pub otherwise: Vec<ServedIngress<'a>>,
 }
 
 impl<'a> Claims<'a> {
@@ -46,19 +48,37 @@ impl<'a> Claims<'a> {
             return Self {
                 ingresses: Vec::new(),
                 lost: Vec::new(),
+                otherwise: Vec::new(),
             };
         }
         let owner = input.owner(host);
-        let (ingresses, lost) = claims.into_iter().partition(|ingress| {
+        let (mut ingresses, lost): (Vec<_>, Vec<_>) = claims.into_iter().partition(|ingress| {
             let namespace = &ingress.name().namespace;
             owner.as_ref().is_none_or(|owner| owner == namespace)
         });
-        Self { ingresses, lost }
+        let has_other_name = |ingress: &&ServedIngress<'_>| ingress.has_other_name(host);
+        let otherwise = ingresses.iter().filter(has_other_name).copied();
+        let mut otherwise: Vec<_> = otherwise.collect();
+        // Those that name it in no other way come last.
+        let own = ingresses.partition_point(|ingress| !ingress.names_otherwise(host));
+        ingresses.truncate(own);
+        if !otherwise.is_empty() {
+            let claimants = input.reader.claimants(&Front::Fleet, host);
+            if claimants.iter().any(|it| it.kind != Kind::Ingress) {
+                otherwise.clear();
+            }
+        }
+        Self {
+            ingresses,
+            lost,
+            otherwise,
+        }
     }
 
     /// Tells every loser, naming the winner, and the winner once.
     pub fn report(&self, host: &Host, problems: &mut Vec<Problem>) {
-        let (Some(winner), Some(first)) = (self.ingresses.first(), self.lost.first()) else {
+        let mut winners = self.ingresses.iter().chain(&self.otherwise);
+        let (Some(winner), Some(first)) = (winners.next(), self.lost.first()) else {
             return;
         };
         let named = named(host);

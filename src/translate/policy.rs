@@ -61,8 +61,9 @@ impl IngressPolicy {
 
 /// The annotations that translation reads. `projectcontour.io/websocket-routes` is accepted and has no
 /// effect, because every route takes WebSocket upgrades. The README's table is compared with this list.
-pub const INGRESS_ANNOTATIONS: [&str; 17] = [
+pub const INGRESS_ANNOTATIONS: [&str; 18] = [
     "ingress.kubernetes.io/force-ssl-redirect",
+    "isobath.dev/nginx-compat",
     "isobath.dev/redirect",
     "isobath.dev/request-headers",
     "isobath.dev/response-headers",
@@ -79,6 +80,15 @@ pub const INGRESS_ANNOTATIONS: [&str; 17] = [
     "projectcontour.io/tls-maximum-protocol-version",
     "projectcontour.io/tls-minimum-protocol-version",
     "projectcontour.io/websocket-routes",
+];
+
+/// What has no effect in the dialect of ingress-nginx, and what says it there.
+const WITHOUT_EFFECT: [(&str, &str); 5] = [
+    ("projectcontour.io/num-retries", "proxy-next-upstream-tries"),
+    ("projectcontour.io/per-try-timeout", "proxy-read-timeout"),
+    ("projectcontour.io/request-timeout", "proxy-read-timeout"),
+    ("projectcontour.io/response-timeout", "proxy-read-timeout"),
+    ("projectcontour.io/retry-on", "proxy-next-upstream"),
 ];
 
 /// Reads the annotations of an Ingress, which mean what its dialect says.
@@ -138,10 +148,27 @@ impl Reader<'_> {
 
     fn nginx(&mut self, dialect: Dialect) -> Option<Box<nginx::Policy>> {
         if dialect == Dialect::Own {
+            if self.metadata.annotation(nginx::COMPAT_ANNOTATION).is_some() {
+                let key = nginx::COMPAT_ANNOTATION;
+                let message = format!(
+                    "annotation {key} has no effect: the class of this Ingress does not ask for the dialect of ingress-nginx"
+                );
+                self.report(key, message);
+            }
             return None;
         }
-        let (policy, problems) = nginx::Policy::read(self.metadata);
+        let (mut policy, problems) = nginx::Policy::read(self.metadata);
         self.problems.extend(problems);
+        policy.compat = self.read(nginx::COMPAT_ANNOTATION, nginx::Compat::new);
+        for (key, instead) in WITHOUT_EFFECT {
+            if self.metadata.annotation(key).is_some() {
+                let message = format!(
+                    "annotation {key} has no effect: in the dialect of ingress-nginx {}{instead} says it",
+                    nginx::PREFIX
+                );
+                self.report(key, message);
+            }
+        }
         Some(Box::new(policy))
     }
 

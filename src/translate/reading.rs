@@ -33,7 +33,10 @@ impl Reading {
 
     /// Reads an Ingress, with what is wrong with its annotations and with the TLS entries that are about all of its rules.
     pub fn new(input: Input<'_>, ingress: ServedIngress<'_>) -> (Self, Vec<Problem>) {
-        let (policy, mut problems) = ingress_policy(ingress.metadata(), ingress.dialect());
+        let (mut policy, mut problems) = ingress_policy(ingress.metadata(), ingress.dialect());
+        if let Some(nginx) = &mut policy.nginx {
+            nginx.compat.get_or_insert(input.options.nginx_compat);
+        }
         let of_rules = secret::of_rules(input, ingress, &mut problems);
         let reading = Self {
             policy: Arc::new(policy),

@@ -2,14 +2,15 @@
 //! are tried, and who is told of what.
 
 mod dialect;
+mod substitute;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::facts::ServedIngress;
 use crate::model::{
-    ClientCertificates, FieldRef, Forward, Host, PathMatch, PathRewrite, Redirect, Route,
-    RouteAction, Scheme, VirtualHost, WeightedCluster,
+    AddressRules, ClientCertificates, FieldRef, Forward, Host, PathMatch, PathRewrite, Redirect,
+    Route, RouteAction, Scheme, VirtualHost, WeightedCluster,
 };
 use crate::objects::{
     Field, IngressBackend, IngressPath, IngressRule, PathType, Problem, as_place,
@@ -20,7 +21,7 @@ use super::entry::{Entry, Nginx};
 use super::order::{self, Deferred};
 use super::policy::IngressPolicy;
 use super::reading::Reading;
-use super::{ClusterSource, Input, backend, nginx, path, reason};
+use super::{ClusterSource, Input, Passthrough, backend, nginx, path, reason};
 
 /// By which scheme the requests of a table were asked.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -35,6 +36,10 @@ pub enum Asked {
 pub struct Table<'a> {
     input: Input<'a>,
     host: Host,
+    /// The name by which it is served, where that is another one.
+    alias: Option<Host>,
+    /// The namespaces of which an Ingress has all paths of the host be expressions, where it is strict.
+    spread: BTreeSet<Arc<str>>,
     /// Whether a rule, or a default backend, brings the host into being: TLS alone does not.
     pub is_named: bool,
     entries: Vec<Entry<'a>>,
@@ -48,8 +53,14 @@ pub struct Table<'a> {
     /// Whether its oldest namespace asks clients for what they can't be asked: then nothing is served here, be it taken over from
     /// another host.
     pub is_closed: bool,
+    /// Whether what clients have to show is asked on each of its routes, so that none that is taken over has it.
+    pub asks_on_routes: bool,
     /// What clients have to show by TLS.
     pub clients: Option<Box<ClientCertificates>>,
+    /// Where its connections by TLS go as they are, and from which addresses they are taken.
+    pub passthrough: Option<(Passthrough, Option<AddressRules>)>,
+    /// What clients are answered by TLS, before all paths, that have shown no good one.
+    error_page: Option<Route>,
     pub clusters: BTreeMap<Arc<str>, ClusterSource>,
     pub problems: Vec<Problem>,
 }
@@ -59,16 +70,32 @@ impl<'a> Table<'a> {
         Self {
             input,
             host: host.clone(),
+            alias: None,
+            spread: BTreeSet::new(),
             is_named: false,
             entries: Vec::new(),
             taken: BTreeMap::new(),
             tls_of: None,
             app_root: None,
             is_closed: false,
+            asks_on_routes: false,
             clients: None,
+            passthrough: None,
+            error_page: None,
             clusters: BTreeMap::new(),
             problems: Vec::new(),
         }
+    }
+
+    /// The same, served by another name.
+    pub fn served_as(mut self, name: &Host) -> Self {
+        self.alias = Some(name.clone());
+        self
+    }
+
+    /// The name by which it is served.
+    pub fn name(&self) -> &Host {
+        self.alias.as_ref().unwrap_or(&self.host)
     }
 
     /// Adds what Ingresses, oldest first, say of the host.
@@ -82,11 +109,32 @@ impl<'a> Table<'a> {
             let all = ingresses.iter().copied().zip(&policies);
             all.filter(|(_, policy)| !policy.is_canary())
         };
+        let strict = merged().filter(|(_, policy)| {
+            let nginx = policy.nginx.as_ref();
+            nginx.is_some_and(|nginx| nginx.is_strict())
+        });
+        for (ingress, policy) in strict {
+            let paths = paths_of(self.input, ingress, &self.host).1;
+            let paths = paths.into_iter().map(|(_, path)| path);
+            if policy
+                .nginx
+                .as_ref()
+                .is_some_and(|it| nginx::spreads(it, paths))
+            {
+                self.spread.insert(ingress.name().namespace.clone());
+            }
+        }
         for (ingress, policy) in merged() {
             let (is_named, paths) = paths_of(self.input, ingress, &self.host);
             self.is_named |= is_named;
             for (field, path) in paths {
                 self.add_path(ingress, policy, field, path);
+            }
+        }
+        // Whoever has such a path itself has come by now.
+        for (ingress, policy) in merged() {
+            if policy.nginx.as_ref().is_some_and(|it| it.is_strict()) {
+                self.lead_to_slashes(ingress, policy);
             }
         }
         // Default backends last, so that no default of an older Ingress hides a path of a younger one.
@@ -167,7 +215,10 @@ impl<'a> Table<'a> {
     ) {
         let matched = match &policy.nginx {
             None => path::path_match(path),
-            Some(nginx) => nginx::path_match(path, nginx),
+            Some(nginx) => {
+                let is_spread = self.spread.contains(&ingress.name().namespace);
+                nginx::path_match(path, nginx, is_spread && nginx.is_strict())
+            }
         };
         let matched = match matched {
             Ok(matched) => matched,
@@ -191,6 +242,13 @@ impl<'a> Table<'a> {
             self.report(ingress, field, reason::PATH_CONFLICT, message);
             return;
         }
+        let is_strict = policy.nginx.as_ref().is_some_and(|it| it.is_strict());
+        let matched = match matched {
+            PathMatch::PathPrefix(_) if is_strict && nginx::is_slashed(path) => {
+                PathMatch::StringPrefix(path.path.clone())
+            }
+            matched => matched,
+        };
         self.taken.insert(matched.clone(), ingress);
         let written = (&path.path, path.path_type);
         self.push(ingress, policy, (field, matched, written), &path.backend);
@@ -248,6 +306,9 @@ impl<'a> Table<'a> {
         backend: &IngressBackend,
     ) {
         let is_acme = path::is_acme_challenge(&path);
+        let substitute = self.substitute(ingress, policy, (&field, backend));
+        let (instead, told) = substitute.instead.unzip();
+        let backend = instead.as_ref().unwrap_or(backend);
         let mut action = match &policy.redirect {
             Some(redirect) if !is_acme => RouteAction::Redirect(redirect.clone()),
             _ => self.forward(ingress, policy, (&field, &path), is_acme, backend),
@@ -255,6 +316,8 @@ impl<'a> Table<'a> {
         let mut nginx = Nginx {
             written: written.clone(),
             path_type: Some(path_type),
+            told: told.unwrap_or_default(),
+            pages: substitute.pages,
             ..Nginx::default()
         };
         if let Some(said) = &policy.nginx {
@@ -350,12 +413,13 @@ impl<'a> Table<'a> {
             && entries.clone().all(Entry::only_redirects_http)
         {
             let source = first.source();
-            let mut host = VirtualHost::https_redirect(self.host.clone(), source, https_port);
+            let mut host = VirtualHost::https_redirect(self.name().clone(), source, https_port);
             if asked == Asked::IsTold {
                 for route in &mut host.routes {
                     route.matches.scheme = Some(Scheme::Http);
                 }
                 host.routes.extend(entries.flat_map(Entry::by_tls));
+                host.routes.splice(..0, self.to_error_page(asked));
                 host.client_check = client_check;
             }
             return host;
@@ -367,14 +431,14 @@ impl<'a> Table<'a> {
                 let end = entries.clone().rposition(|entry| !entry.is_closed());
                 entries
                     .take(end.map_or(0, |at| at + 1))
-                    .flat_map(|entry| entry.by_http(&self.host, self.tls_of, https_port))
+                    .flat_map(|entry| entry.by_http(self.name(), self.tls_of, https_port))
                     .collect()
             }
             Asked::IsTold => entries
                 .flat_map(|entry| {
                     let is_other = entry.policy.nginx.is_some();
                     let in_clear = match is_other {
-                        true => entry.by_http(&self.host, self.tls_of, https_port),
+                        true => entry.by_http(self.name(), self.tls_of, https_port),
                         false => entry.in_clear(https_port).into_iter().collect(),
                     };
                     let in_clear = in_clear.into_iter().map(|mut route| {
@@ -386,8 +450,9 @@ impl<'a> Table<'a> {
                 .collect(),
         };
         routes.splice(..0, self.to_app_root());
+        routes.splice(..0, self.to_error_page(asked));
         VirtualHost {
-            host: self.host.clone(),
+            host: self.name().clone(),
             routes,
             client_check,
             filters: None,

@@ -6,9 +6,9 @@ use std::time::Duration;
 use isobath::model::{
     BackOff, BackendOptions, Conditions, Connect, CrossScheme, DirectResponse, Expression, Forward,
     ForwardOptions, Fraction, GrpcName, HeaderMatch, HeaderName, HeaderPredicate, HostRewrite,
-    InternalRedirects, Mirror, PathMatch, PathRewrite, QueryPredicate, RateLimitedBackOff,
-    Redirect, Refused, RefusedStatus, ResetFormat, RetryPolicy, Route, RouteAction, RouteMatch,
-    StringMatch, Substitution, TextMatch, Upgrade, WeightedCluster,
+    InternalRedirects, LocationRewrite, Mirror, PathMatch, PathRewrite, QueryPredicate,
+    RateLimitedBackOff, Redirect, Refused, RefusedStatus, ResetFormat, RetryPolicy, Route,
+    RouteAction, RouteMatch, StringMatch, Substitution, TextMatch, Upgrade, WeightedCluster,
 };
 
 use crate::cluster_cases::hash_policies;
@@ -57,6 +57,7 @@ pub fn conditions() -> Vec<Route> {
         headers: headers.map(|value| header("X-Header", value)).collect(),
         query: queries.map(|value| query("parameter", value)).collect(),
         grpc: false,
+        without_certificate: false,
     };
     let method = Conditions {
         headers: vec![HeaderMatch::method("PROPFIND").unwrap()],
@@ -137,6 +138,7 @@ pub fn sending() -> Vec<Route> {
         session: None,
         internal_redirects: Some(internal),
         cookie_rewrites: rewrites(vec![full(), replaced()]),
+        location_rewrite: LocationRewrite::new("http://inner.test/", "/outer/").ok(),
         upgrades: BTreeMap::from([
             (Upgrade::websocket(), false),
             (Upgrade::new("SPDY/3.1").unwrap(), true),

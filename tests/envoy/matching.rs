@@ -393,6 +393,7 @@ async fn requests() {
                 query("r", QueryPredicate::Absent),
             ],
             grpc: false,
+            without_certificate: false,
         },
     ];
     let world = World::new().http(HOST, conditioned(conditions));

@@ -80,6 +80,7 @@ impl Plane {
             udp_ports: [].into(),
             ip_families: [].into(),
             session_affinity: SessionAffinity::None,
+            cluster_ip: None,
             publish_not_ready_addresses: false,
             load_balancer: Arc::default(),
         })));

@@ -455,6 +455,7 @@ fn matching() -> Vec<Route> {
         headers: headers.map(|value| header("x-header", value)).into(),
         query: parameters.map(|value| query("parameter", value)).into(),
         grpc: false,
+        without_certificate: false,
     };
     let conditions = RouteMatch {
         scheme: Some(Scheme::Https),

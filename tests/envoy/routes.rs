@@ -142,6 +142,7 @@ async fn conditions() {
             headers,
             query,
             grpc: false,
+            without_certificate: false,
         }),
         ..route(
             PathMatch::PathPrefix("/".into()),

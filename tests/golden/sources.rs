@@ -5,6 +5,13 @@ use isobath::objects::{Field, FieldRef, Kind};
 use isobath::translate::{self, Input, reason};
 use serde_json::Value;
 
+/// Where routes come from. A redirect of another name comes of an annotation.
+const OF_ROUTES: [&str; 3] = [
+    "spec.rules[",
+    "spec.defaultBackend",
+    "metadata.annotations[nginx.ingress.kubernetes.io/",
+];
+
 /// Checks the sources of everything that the objects come to; returns how many there are.
 pub fn check(documents: &[Value], store: &Store, input: Input<'_>, changes: &Changes) -> usize {
     let mut count = 0;
@@ -33,19 +40,11 @@ pub fn check(documents: &[Value], store: &Store, input: Input<'_>, changes: &Cha
     for host in store.hosts() {
         let unit = translate::host(input, host);
         for route in unit.http.iter().flat_map(|table| &table.routes) {
-            has(
-                "a route",
-                &route.source,
-                &["spec.rules[", "spec.defaultBackend"],
-            );
+            has("a route", &route.source, &OF_ROUTES);
         }
         if let Some(https) = &unit.https {
             for route in &https.virtual_host.routes {
-                has(
-                    "a route",
-                    &route.source,
-                    &["spec.rules[", "spec.defaultBackend"],
-                );
+                has("a route", &route.source, &OF_ROUTES);
             }
             has("a certificate's use", &https.source, &["spec.tls["]);
             has("a TLS server", &https.server.source, &["data"]);

@@ -73,6 +73,7 @@ fn services() -> impl Iterator<Item = Object> {
                 udp_ports: Box::default(),
                 ip_families: Box::default(),
                 session_affinity: SessionAffinity::None,
+                cluster_ip: None,
                 publish_not_ready_addresses: false,
                 load_balancer: Arc::default(),
             }))

@@ -135,6 +135,17 @@ pub fn ingress() -> impl Strategy<Value = Object> {
                 ),
                 ("nginx.ingress.kubernetes.io/auth-tls-secret", "east/ca"),
                 ("nginx.ingress.kubernetes.io/canary", "true"),
+                (
+                    "nginx.ingress.kubernetes.io/server-alias",
+                    "a.test,alias.test,*.wild.test",
+                ),
+                ("nginx.ingress.kubernetes.io/from-to-www-redirect", "true"),
+                ("nginx.ingress.kubernetes.io/default-backend", "web"),
+                ("nginx.ingress.kubernetes.io/custom-http-errors", "404,503"),
+                ("nginx.ingress.kubernetes.io/ssl-passthrough", "true"),
+                ("nginx.ingress.kubernetes.io/service-upstream", "true"),
+                ("nginx.ingress.kubernetes.io/auth-tls-match-cn", "CN=a"),
+                ("isobath.dev/nginx-compat", "strict"),
                 ("ingress.kubernetes.io/force-ssl-redirect", "true"),
                 ("kubernetes.io/ingress.allow-http", "false"),
                 ("projectcontour.io/tls-minimum-protocol-version", "1.3"),
@@ -237,6 +248,7 @@ pub fn service() -> impl Strategy<Value = Object> {
                     } else {
                         SessionAffinity::None
                     },
+                    cluster_ip: not_ready.then(|| std::net::IpAddr::from([10, 96, 0, 7])),
                     publish_not_ready_addresses: not_ready,
                     load_balancer: Arc::default(),
                 }))

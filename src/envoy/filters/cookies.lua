@@ -1,4 +1,4 @@
--- Changes what answers set as cookies. It is one script for all routes: what a route asks for is data, in the filter's
+-- Changes what answers set as cookies, and where they lead. It is one script for all routes: what a route asks for is data, in the filter's
 -- context, and no part of a program or of a pattern. Every step is linear in what the answer has.
 
 local function trim(text)
@@ -133,16 +133,29 @@ local function rewrite(cookie, all)
   return table.concat(out, "; ")
 end
 
-function envoy_on_response(handle)
-  local headers = handle:headers()
+-- What begins so begins otherwise; nil for what does not.
+local function led(value, said)
+  if value and value:sub(1, #said.from) == said.from then
+    return said.to .. value:sub(#said.from + 1)
+  end
+  return nil
+end
+
+local function lead(headers, said)
+  local location = led(headers:get("location"), said)
+  if location then
+    headers:replace("location", location)
+  end
+  local refresh = headers:get("refresh")
+  local _, last = (refresh or ""):lower():find("url=", 1, true)
+  local url = last and led(refresh:sub(last + 1), said)
+  if url then
+    headers:replace("refresh", refresh:sub(1, last) .. url)
+  end
+end
+
+local function change(headers, rules)
   local count = headers:getNumValues("set-cookie")
-  if count == 0 then
-    return
-  end
-  local rules = handle:filterContext():get("rules")
-  if not rules then
-    return
-  end
   local cookies, changed = {}, false
   for index = 0, count - 1 do
     local old = headers:getAtIndex("set-cookie", index)
@@ -156,5 +169,16 @@ function envoy_on_response(handle)
   headers:remove("set-cookie")
   for _, cookie in ipairs(cookies) do
     headers:add("set-cookie", cookie)
+  end
+end
+
+function envoy_on_response(handle)
+  local headers, context = handle:headers(), handle:filterContext()
+  local location, rules = context:get("location"), context:get("rules")
+  if location then
+    lead(headers, location)
+  end
+  if rules then
+    change(headers, rules)
   end
 end

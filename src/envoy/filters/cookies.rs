@@ -1,4 +1,4 @@
-//! Changes of cookies, by the one Lua filter of every manager.
+//! Changes of cookies, and of where answers lead, by the one Lua filter of every manager.
 //!
 //! Envoy's own changes of headers see all `Set-Cookie` of an answer as one value. So this is a script, always the same, and
 //! what a route or a share asks for is data that the script is given. A filter within a route's chain would be an
@@ -12,7 +12,7 @@ use prost::Name as _;
 
 use super::super::encode::{nested, struct_bytes};
 use super::super::http_filter;
-use crate::model::{AttributeRewrite, CookieRewrite};
+use crate::model::{AttributeRewrite, CookieRewrite, LocationRewrite};
 
 /// The name of the filter in every manager.
 pub(in crate::envoy) const NAME: &str = "isobath.cookies";
@@ -44,20 +44,31 @@ const LIST_VALUES: u32 = 1;
 /// What a route or a share tells the filter, where it tells anything. Encoded by hand, as the generated type is a hash map.
 pub(in crate::envoy) fn context<'a>(
     rewrites: impl IntoIterator<Item = &'a CookieRewrite>,
+    location: Option<&LocationRewrite>,
 ) -> Option<Any> {
     let mut rules = Vec::new();
     for rewrite in rewrites {
         let rule = nested(STRUCT_VALUE, &struct_bytes(&fields(rewrite)));
         rules.extend(nested(LIST_VALUES, &rule));
     }
-    if rules.is_empty() {
-        return None;
+    let location = location.map(|it| {
+        nested(
+            STRUCT_VALUE,
+            &struct_bytes(&[("from", it.from()), ("to", it.to())]),
+        )
+    });
+    let rules = (!rules.is_empty()).then(|| nested(LIST_VALUE, &rules));
+    let all = [("location", location), ("rules", rules)];
+    let mut said = Vec::new();
+    for (key, value) in all {
+        let Some(value) = value else { continue };
+        let mut entry = nested(MAP_KEY, key.as_bytes());
+        entry.extend(nested(MAP_VALUE, &value));
+        said.extend(nested(STRUCT_FIELDS, &entry));
     }
-    let mut entry = nested(MAP_KEY, b"rules");
-    entry.extend(nested(MAP_VALUE, &nested(LIST_VALUE, &rules)));
-    Some(Any {
+    (!said.is_empty()).then(|| Any {
         type_url: LuaPerRoute::type_url(),
-        value: nested(CONTEXT, &nested(STRUCT_FIELDS, &entry)),
+        value: nested(CONTEXT, &said),
     })
 }
 

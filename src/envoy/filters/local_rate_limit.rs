@@ -6,6 +6,7 @@ use envoy_types::pb::envoy::extensions::common::ratelimit::v3 as common;
 use envoy_types::pb::envoy::extensions::filters::http::local_ratelimit::v3 as pb;
 use envoy_types::pb::envoy::r#type::matcher::v3::AddressMatcher;
 use envoy_types::pb::envoy::r#type::v3::{HttpStatus, TokenBucket};
+use envoy_types::pb::xds::core::v3::CidrRange;
 use route::rate_limit::action::ActionSpecifier;
 use route::rate_limit::{Action, action};
 
@@ -13,7 +14,7 @@ use super::super::encode::{bool_value, duration, u32_value};
 use super::super::forward::fraction;
 use super::super::header;
 use super::super::http_filter::in_chain;
-use crate::model::{Fraction, LocalRateLimit, Rejection, RequestKey};
+use crate::model::{Cidr, Fraction, LocalRateLimit, Rejection, RequestKey};
 
 /// A filter for each.
 pub(super) fn filters(
@@ -43,24 +44,61 @@ fn filter(limit: &LocalRateLimit) -> pb::LocalRateLimit {
         filter_enforced: Some(fraction(Fraction::ALL)),
         ..Default::default()
     };
-    if limit.keys.is_empty() {
+    if limit.keys.is_empty() && limit.exempt.is_empty() {
         return all;
     }
+    // Who is exempt has nothing to be counted by.
+    let counted = (!limit.exempt.is_empty()).then(|| Action {
+        action_specifier: Some(outside(&limit.exempt)),
+    });
+    let as_counted = counted
+        .as_ref()
+        .map(|_| common::rate_limit_descriptor::Entry {
+            key: COUNTED.to_owned(),
+            value: COUNTED.to_owned(),
+        });
     pb::LocalRateLimit {
         // For those who lack a key: Envoy wants a bucket for them, and this one is never empty.
         token_bucket: Some(bucket(u32::MAX, u32::MAX)),
         always_consume_default_token_bucket: bool_value(false),
         rate_limits: vec![route::RateLimit {
-            actions: (0..).zip(&limit.keys).map(key).collect(),
+            actions: (0..).zip(&limit.keys).map(key).chain(counted).collect(),
             ..Default::default()
         }],
         descriptors: vec![common::LocalRateLimitDescriptor {
-            entries: (0..).zip(&limit.keys).map(entry).collect(),
+            entries: (0..)
+                .zip(&limit.keys)
+                .map(entry)
+                .chain(as_counted)
+                .collect(),
             token_bucket: Some(own),
             ..Default::default()
         }],
         max_dynamic_descriptors: u32_value(LocalRateLimit::MAX_KEPT),
         ..all
+    }
+}
+
+/// What is said of requests that are counted where some are not.
+const COUNTED: &str = "counted";
+
+/// Says it of all clients but these.
+fn outside(exempt: &[Cidr]) -> ActionSpecifier {
+    ActionSpecifier::RemoteAddressMatch(action::RemoteAddressMatch {
+        descriptor_key: COUNTED.to_owned(),
+        descriptor_value: COUNTED.to_owned(),
+        address_matcher: Some(AddressMatcher {
+            ranges: exempt.iter().map(range).collect(),
+            invert_match: true,
+        }),
+        ..Default::default()
+    })
+}
+
+fn range(range: &Cidr) -> CidrRange {
+    CidrRange {
+        address_prefix: range.address().to_string(),
+        prefix_len: u32_value(range.prefix().into()),
     }
 }
 

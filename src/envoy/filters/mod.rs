@@ -15,6 +15,7 @@
 
 pub(super) mod address;
 mod authorization;
+mod client_subject;
 mod compression;
 pub(super) mod cookies;
 mod cors;
@@ -93,7 +94,9 @@ pub(super) fn of_route(host: &VirtualHost, index: usize, route: &Route) -> Vec<u
     let has_host = host.filters.is_some();
     let limits = local_rate_limit::filters(&filters.local_rate_limits);
     let addresses = filters.addresses.as_ref().and_then(address::filter);
-    let access = chain(unlogged(filters).chain(limits).chain(addresses).collect());
+    let subject = filters.client_subject.as_ref().map(client_subject::filter);
+    let access = unlogged(filters).chain(subject).chain(limits);
+    let access = chain(access.chain(addresses).collect());
     let own = (has_host && filters.ignores_host).then(disabled);
     let counted = (has_host && filters.ignores_global_limit).then(disabled);
     let asked = filters.authorization.as_ref();
@@ -174,8 +177,10 @@ fn of_action(action: &RouteAction) -> Vec<u8> {
         return Vec::new();
     };
     let options = forward.options.iter();
-    let rewrites = options.flat_map(|it| it.cookie_rewrites.iter());
-    entries(ROUTE_CONFIGS, [(cookies::NAME, cookies::context(rewrites))])
+    let rewrites = options.clone().flat_map(|it| it.cookie_rewrites.iter());
+    let location = options.filter_map(|it| it.location_rewrite.as_ref()).next();
+    let context = cookies::context(rewrites, location);
+    entries(ROUTE_CONFIGS, [(cookies::NAME, context)])
 }
 
 /// `Route.typed_per_filter_config`, encoded, of what takes requests for a page of a route with these filters: whoever asked

@@ -78,6 +78,7 @@ pub(super) fn made_for_unknown_hosts(
         udp_ports: Box::default(),
         ip_families: Box::default(),
         session_affinity: SessionAffinity::None,
+        cluster_ip: None,
         publish_not_ready_addresses: false,
         load_balancer: Arc::default(),
     };

@@ -94,6 +94,7 @@ fn service(service: &str, ports: &[(&str, u16)]) -> Object {
         udp_ports: Box::default(),
         ip_families: Box::default(),
         session_affinity: SessionAffinity::None,
+        cluster_ip: None,
         publish_not_ready_addresses: false,
         load_balancer: Arc::default(),
     }))

@@ -125,12 +125,13 @@ fn settings() -> impl Strategy<Value = ClusterSettings> {
         (option::of(durations()), option::of(durations())),
         (option::of(health_check()), outlier_detection()),
         (0..3_u32, proxy_protocol),
-        (counts(), counts(), families),
+        (counts(), counts(), families, any::<bool>()),
         tls(),
     )
         .prop_map(
             |(how, times, health, (panic_threshold, proxy_protocol), of_connections, tls)| {
-                let (most, per_connection_buffer_limit, dns_lookup_family) = of_connections;
+                let (most, per_connection_buffer_limit, dns_lookup_family, by_service_address) =
+                    of_connections;
                 let (protocol, circuit_breakers, load_balancing) = how;
                 let (idle_timeout, connect_timeout) = times;
                 let (health_check, outlier_detection) = health;
@@ -156,6 +157,7 @@ fn settings() -> impl Strategy<Value = ClusterSettings> {
                     max_requests_per_connection: most.and_then(NonZeroU32::new),
                     per_connection_buffer_limit,
                     dns_lookup_family,
+                    by_service_address,
                 }
             },
         )

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::address::Cidr;
 use super::header_change::PlainName;
 use super::status::error_status;
 use crate::model::header::{HeaderName, check_literal};
@@ -21,6 +22,8 @@ pub struct LocalRateLimit {
     burst: u32,
     /// Who is counted apart: of no keys all are one. A request that lacks one of them is not counted.
     pub keys: Vec<RequestKey>,
+    /// Whose requests are not counted, by the client's address.
+    pub exempt: Vec<Cidr>,
     /// What is answered to those that are too many.
     pub rejection: Rejection,
 }
@@ -47,6 +50,7 @@ impl LocalRateLimit {
             per,
             burst,
             keys: Vec::new(),
+            exempt: Vec::new(),
             rejection: Rejection::default(),
         })
     }

@@ -18,6 +18,7 @@ mod status;
 use std::num::NonZeroU64;
 use std::sync::Arc;
 
+use crate::model::regex::Expression;
 use crate::model::trace::RouteTracing;
 
 pub use address::{AddressRules, AddressSource, Cidr};
@@ -42,12 +43,17 @@ pub struct Filters {
     pub is_not_logged: bool,
     /// How its requests are traced, where the operator has any traced.
     pub tracing: Option<RouteTracing>,
+    /// What the span of a request is called instead of its host, where it is traced.
+    pub operation: Option<Arc<str>>,
     /// Which pages of other origins may use the route. Preflights are answered here, as they bring no credentials.
     pub cors: Option<Cors>,
     /// How many requests the route takes; all of these are asked.
     pub local_rate_limits: Vec<LocalRateLimit>,
     /// From which addresses it takes any.
     pub addresses: Option<AddressRules>,
+    /// What the subject of the client's certificate must be like as a whole (RFC 2253); else the answer is 403. Who shows none
+    /// has an empty one.
+    pub client_subject: Option<Expression>,
     /// Whether the limits that Envoy itself counts for the host are not for this route.
     pub ignores_host: bool,
     /// Which token a request must bring. Where the host has nobody who issues one, no request passes.

@@ -66,7 +66,7 @@ impl<'a> Wire<'a> for ServiceWire<'a> {
     }
 
     /// `validateService`, on what is read of it, after the API server's defaults.
-    fn check(self, _: Rules) -> Result<Object, FieldError> {
+    fn check(self, rules: Rules) -> Result<Object, FieldError> {
         let metadata = self.metadata.0.check(Kind::Service)?;
         let spec = &self.spec.0;
         let service_type = match spec.service_type.as_str() {
@@ -110,6 +110,7 @@ impl<'a> Wire<'a> for ServiceWire<'a> {
             udp_ports,
             ip_families: ip_families.into(),
             session_affinity,
+            cluster_ip: validate::service_address(spec.cluster_ip.as_str(), rules),
             publish_not_ready_addresses: spec.publish_not_ready_addresses.0,
             load_balancer: self.status.0.addresses(),
         })))

@@ -18,9 +18,11 @@ pub fn of_filters(filters: &Filters) -> u64 {
     let Filters {
         is_not_logged,
         tracing,
+        operation,
         cors,
         local_rate_limits,
         addresses,
+        client_subject,
         ignores_host,
         jwt,
         max_body,
@@ -46,9 +48,13 @@ pub fn of_filters(filters: &Filters) -> u64 {
     let changes: u64 = changes.map(of_change).sum();
     few * FILTER
         + tracing.as_ref().map_or(0, of_tracing)
+        + of_texts(operation.as_deref())
         + cors.as_ref().map_or(0, of_cors)
         + limits
         + addresses.as_ref().map_or(0, of_addresses)
+        + client_subject.as_ref().map_or(0, |it| {
+            FILTER + MATCHER + text_cost(it.as_str().len()) + expression(it)
+        })
         + jwt.as_ref().map_or(0, of_requirement)
         + authorization.as_ref().map_or(0, of_authorization)
         + global_rate_limit.as_ref().map_or(0, of_global)
@@ -184,7 +190,10 @@ fn of_limit(limit: &LocalRateLimit) -> u64 {
     });
     // Each stands in the action and in the descriptor.
     let keys = 2 * of_texts(keys);
-    FILTER + keys + of_texts(headers.flat_map(|(name, value)| [name.as_str(), &**value]))
+    FILTER
+        + keys
+        + RANGE * as_cost(limit.exempt.len())
+        + of_texts(headers.flat_map(|(name, value)| [name.as_str(), &**value]))
 }
 
 fn of_global(limit: &GlobalRateLimit) -> u64 {

@@ -2,8 +2,8 @@
 
 use crate::model::{
     AttributeRewrite, BackendOptions, CookieRewrites, DirectResponse, ErrorPages, Forward,
-    ForwardOptions, HashKey, HealthCheck, HostRewrite, Mirror, Question, RetryPolicy, SessionKey,
-    SetCookie, WeightedCluster,
+    ForwardOptions, HashKey, HealthCheck, HostRewrite, LocationRewrite, Mirror, Question,
+    RetryPolicy, SessionKey, SetCookie, WeightedCluster,
 };
 
 use super::unit::{
@@ -48,7 +48,10 @@ pub fn of_forward(forward: &Forward) -> u64 {
 /// What the shares cost, in each route that has all of them.
 pub fn of_shares(forward: &Forward) -> u64 {
     let options = forward.options.as_ref();
-    let of_route = options.map_or(0, |options| of_cookies(&options.cookie_rewrites));
+    let of_route = options.map_or(0, |options| {
+        let location = options.location_rewrite.as_ref();
+        of_cookies(&options.cookie_rewrites) + location.map_or(0, of_location)
+    });
     let shares = forward.backends.iter().map(|share| {
         let WeightedCluster {
             cluster,
@@ -115,6 +118,7 @@ fn of_options(options: &ForwardOptions) -> u64 {
         internal_redirects,
         session,
         cookie_rewrites,
+        location_rewrite,
         upgrades,
         connect,
     } = options;
@@ -145,12 +149,17 @@ fn of_options(options: &ForwardOptions) -> u64 {
     let few = usize::from(refused.is_some()) + usize::from(connect.is_some());
     of_mirrors(mirrors)
         + of_cookies(cookie_rewrites)
+        + location_rewrite.as_ref().map_or(0, of_location)
         + hashed.sum::<u64>()
         + host
         + of_texts(upgrades.keys().map(|upgrade| upgrade.as_str()))
         + followed
         + session
         + NAME * as_cost(few)
+}
+
+fn of_location(rewrite: &LocationRewrite) -> u64 {
+    NAME + text_cost(rewrite.from().len() + rewrite.to().len())
 }
 
 fn of_cookie(name: &str, set: Option<&SetCookie>) -> u64 {

@@ -54,6 +54,7 @@ fn http_match(written: &api::HttpMatch) -> Result<RouteMatch, Unserved> {
         headers,
         query,
         grpc: false,
+        without_certificate: false,
     }))
 }
 
@@ -75,6 +76,7 @@ fn grpc_match(written: &api::GrpcMatch) -> Result<RouteMatch, Unserved> {
         headers,
         query: Vec::new(),
         grpc: true,
+        without_certificate: false,
     }))
 }
 

@@ -10,7 +10,7 @@ use std::cmp::Ordering;
 use std::collections::BTreeSet;
 
 use crate::model::order;
-use crate::model::{PathMatch, Route, RouteAction, RouteMatch, VirtualHost};
+use crate::model::{PathMatch, Route, RouteMatch, VirtualHost};
 use crate::objects::{ObjectRef, Problem};
 use crate::translate::{HostUnit, HttpsHost, reason};
 
@@ -84,7 +84,7 @@ fn close_guarded(served: &Served, ingress: &mut HostUnit) -> Vec<Problem> {
             let is_listed = filters.is_some_and(|it| it.addresses.is_some());
             if is_lost || (has_addresses && is_listed) {
                 owners.insert(route.source.object.clone());
-                route.action = RouteAction::status(503);
+                route.close();
             }
         }
     }

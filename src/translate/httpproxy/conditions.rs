@@ -99,6 +99,7 @@ impl<'a> Chain<'a> {
             headers,
             query,
             grpc: false,
+            without_certificate: false,
         }))
     }
 

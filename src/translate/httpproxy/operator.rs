@@ -150,7 +150,7 @@ fn guard(route: &mut Route, asked: Result<&Option<Asked>, &Fault>) {
                 route.filters.get_or_insert_default().authorization = Some(asked);
             }
         }
-        (Err(_), _) => route.action = RouteAction::status(503),
+        (Err(_), _) => route.close(),
     }
 }
 

@@ -383,7 +383,7 @@ fn ask_others(route: &mut Route, asked: &OfOthers) {
     match asked {
         OfOthers::Nothing => {}
         OfOthers::Asked(asked) => filters_of(route).authorization = Some((**asked).clone()),
-        OfOthers::Closed => route.action = RouteAction::status(503),
+        OfOthers::Closed => route.close(),
     }
 }
 

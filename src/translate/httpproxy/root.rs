@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use crate::model::{HeaderModifier, Host, PathMatch, Redirect, Route, RouteAction, VirtualHost};
+use crate::model::{Host, PathMatch, Redirect, RouteAction, VirtualHost};
 use crate::objects::Field;
 use crate::objects::http_proxy::{HttpProxy, VirtualHost as Written};
 use crate::translate::{HostUnit, HttpsHost, Options, Passthrough};
@@ -177,13 +177,8 @@ fn in_clear(
     let routes = entries.iter().map(|entry| match is_redirected(entry) {
         false => policies.in_clear(entry),
         true => {
-            let redirect = Route {
-                action: RouteAction::Redirect(Redirect::to_https(https_port)),
-                request_headers: HeaderModifier::default(),
-                response_headers: HeaderModifier::default(),
-                filters: None,
-                ..entry.route.clone()
-            };
+            let action = RouteAction::Redirect(Redirect::to_https(https_port));
+            let redirect = entry.route.clone().answered(action);
             policies.guard(redirect)
         }
     });

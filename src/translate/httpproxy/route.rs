@@ -303,6 +303,7 @@ fn forward(
         idle_timeout: timeouts.idle,
         internal_redirects: internal_redirects.map(followed).transpose()?,
         cookie_rewrites: cookies::all(cookies, condition::ROUTE_COOKIES)?,
+        location_rewrite: None,
         connect: None,
         // Contour allows WebSocket where a route asks for it, and nowhere else.
         upgrades: BTreeMap::from([(Upgrade::websocket(), route.enable_websockets)]),

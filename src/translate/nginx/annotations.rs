@@ -73,6 +73,9 @@ const FASTCGI: Verdict = Refused("Envoy does not speak FastCGI");
 const OF_SERVICE: &str =
     "it holds for the paths of the Ingress, and not for all that send to the Service";
 const COUNTED: &str = "each path of the Ingress counts by itself, and of its requests those in clear, those by TLS, those of an allowed origin, and those that a header or cookie decides to send to a canary, or to keep from one";
+const SHARED: Verdict = Refused(
+    "Envoy limits the bytes of a route, and not of an answer: all clients would share them",
+);
 const AUTHORIZER: Verdict = NotYet;
 
 /// All of them, by what they are about.
@@ -108,8 +111,20 @@ pub const ANNOTATIONS: [Annotation; 136] = [
     of("temporal-redirect", Location, Exact),
     of("temporal-redirect-code", Location, Exact),
     of("relative-redirects", Location, Exact),
-    of("from-to-www-redirect", Server, NotYet),
-    of("server-alias", Server, NotYet),
+    of(
+        "from-to-www-redirect",
+        Server,
+        Near(
+            "a slash at the end of the path stays, and no port is written; by TLS a certificate has to name both",
+        ),
+    ),
+    of(
+        "server-alias",
+        Server,
+        Near(
+            "an expression (~) is none; an alias has what the Ingress's namespace has on the host, and a wildcard stands for one label",
+        ),
+    ),
     of("x-forwarded-prefix", Location, Near("it is literal text")),
     // Time-outs, bodies, buffers, retries.
     of("proxy-connect-timeout", Location, Exact),
@@ -152,7 +167,13 @@ pub const ANNOTATIONS: [Annotation; 136] = [
         Location,
         Near("0 is ten tries"),
     ),
-    of("proxy-next-upstream-timeout", Location, NotYet),
+    of(
+        "proxy-next-upstream-timeout",
+        Location,
+        Near(
+            "it is so many tries as can begin until then, where each is silent for proxy-read-timeout",
+        ),
+    ),
     // Headers.
     of(
         "upstream-vhost",
@@ -171,8 +192,12 @@ pub const ANNOTATIONS: [Annotation; 136] = [
         Location,
         Near("close ends a connection to a back end after each request"),
     ),
-    of("proxy-redirect-from", Location, NotYet),
-    of("proxy-redirect-to", Location, NotYet),
+    of(
+        "proxy-redirect-from",
+        Location,
+        Near("a path stays one, and is not made a URL of this host"),
+    ),
+    of("proxy-redirect-to", Location, Exact),
     of(
         "proxy-cookie-path",
         Location,
@@ -185,9 +210,23 @@ pub const ANNOTATIONS: [Annotation; 136] = [
     ),
     of("http2-push-preload", Location, NoOp),
     // TLS of clients.
-    of("ssl-passthrough", Server, NotYet),
-    of("ssl-ciphers", Server, NotYet),
-    of("ssl-prefer-server-ciphers", Server, NotYet),
+    of(
+        "ssl-passthrough",
+        Server,
+        Near(
+            "it is for the path /, whatever the controller's flag was; what is asked of requests keeps it from taking effect, and addresses are asked for of connections",
+        ),
+    ),
+    of(
+        "ssl-ciphers",
+        Server,
+        Near("suites are those of TLS 1.2 that Envoy has, and the host's owner says them"),
+    ),
+    of(
+        "ssl-prefer-server-ciphers",
+        Server,
+        Near("the server's order always counts"),
+    ),
     guard(
         "auth-tls-secret",
         Server,
@@ -201,9 +240,17 @@ pub const ANNOTATIONS: [Annotation; 136] = [
         Near("where it is optional, back ends are not told ssl-client-verify"),
     ),
     of("auth-tls-verify-depth", Server, Exact),
-    of("auth-tls-error-page", Server, NotYet),
+    of(
+        "auth-tls-error-page",
+        Server,
+        Near("it is for those who show no certificate, or a bad one, where one is required"),
+    ),
     of("auth-tls-pass-certificate-to-upstream", Server, Exact),
-    guard("auth-tls-match-cn", Server, NotYet),
+    guard(
+        "auth-tls-match-cn",
+        Server,
+        Near("the expression is RE2's, and what redirects in clear does so"),
+    ),
     // TLS of back ends, and protocols.
     of("backend-protocol", Location, Near("FCGI is refused")),
     guard("proxy-ssl-secret", Server, Exact),
@@ -216,8 +263,12 @@ pub const ANNOTATIONS: [Annotation; 136] = [
     of("proxy-ssl-name", Server, Exact),
     of("proxy-ssl-server-name", Server, Exact),
     of("proxy-ssl-protocols", Server, Exact),
-    of("proxy-ssl-ciphers", Server, NotYet),
-    of("service-upstream", Upstream, NotYet),
+    of(
+        "proxy-ssl-ciphers",
+        Server,
+        Near("suites are those of TLS 1.2 that Envoy has"),
+    ),
+    of("service-upstream", Upstream, Near(OF_SERVICE)),
     of("fastcgi-index", Location, FASTCGI),
     of("fastcgi-params-configmap", Location, FASTCGI),
     // Balancing, sessions, canaries, mirrors.
@@ -293,7 +344,11 @@ pub const ANNOTATIONS: [Annotation; 136] = [
         Location,
         Near("it is a Service of the Ingress's namespace, and copies have the path of the request"),
     ),
-    of("mirror-host", Location, NotYet),
+    of(
+        "mirror-host",
+        Location,
+        Refused("a copy has the Host of the request"),
+    ),
     of(
         "mirror-request-body",
         Location,
@@ -321,9 +376,9 @@ pub const ANNOTATIONS: [Annotation; 136] = [
         Location,
         Refused("Envoy does not count the requests under way of a client"),
     ),
-    of("limit-allowlist", Location, NotYet),
-    of("limit-rate", Location, NotYet),
-    of("limit-rate-after", Location, NotYet),
+    of("limit-allowlist", Location, Exact),
+    of("limit-rate", Location, SHARED),
+    of("limit-rate-after", Location, SHARED),
     // Authentication.
     guard("auth-type", Location, AUTHORIZER),
     of("auth-secret", Location, AUTHORIZER),
@@ -350,9 +405,19 @@ pub const ANNOTATIONS: [Annotation; 136] = [
     ),
     of("satisfy", Location, AUTHORIZER),
     // Errors, logs, traces, firewalls, snippets.
-    of("custom-http-errors", Location, NotYet),
-    of("default-backend", Location, NotYet),
-    of("disable-proxy-intercept-errors", Location, NotYet),
+    of(
+        "custom-http-errors",
+        Location,
+        Near(
+            "an answer of a guard, or to a HEAD, stays as it is, and so do all without a default-backend; a back end that does not answer is 503",
+        ),
+    ),
+    of("default-backend", Location, Exact),
+    of(
+        "disable-proxy-intercept-errors",
+        Location,
+        Near("true leaves Envoy's own answers as they are, too"),
+    ),
     of("enable-access-log", Location, Exact),
     of("enable-rewrite-log", Location, NoOp),
     of(
@@ -360,8 +425,12 @@ pub const ANNOTATIONS: [Annotation; 136] = [
         Location,
         Near("false is off, and how many are traced otherwise is the operator's"),
     ),
-    of("opentelemetry-trust-incoming-span", Location, NotYet),
-    of("opentelemetry-operation-name", Location, NotYet),
+    of(
+        "opentelemetry-trust-incoming-span",
+        Location,
+        Near("false has no effect: whether traces of clients are followed is the operator's"),
+    ),
+    of("opentelemetry-operation-name", Location, Exact),
     guard("enable-modsecurity", Location, WAF),
     of("enable-owasp-core-rules", Location, WAF),
     of("modsecurity-transaction-id", Location, WAF),
@@ -379,6 +448,7 @@ pub const ALIASES: [(&str, &str); 2] = [
 ];
 
 /// The entry of a name, or of what it is an older name of.
+#[must_use]
 pub fn find(name: &str) -> Option<&'static Annotation> {
     let mut aliases = ALIASES.iter();
     let name = aliases

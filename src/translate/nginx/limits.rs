@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::model::{AddressRules, LocalRateLimit, Rejection, RequestKey};
+use crate::model::{AddressRules, Cidr, LocalRateLimit, Rejection, RequestKey};
 
 use super::reader::{Closed, Reader};
 use super::value;
@@ -24,6 +24,13 @@ pub fn addresses(reader: &mut Reader<'_>, allow: &str) -> Option<AddressRules> {
 pub fn rates(reader: &mut Reader<'_>) -> Vec<LocalRateLimit> {
     let multiplier = reader.read("limit-burst-multiplier", value::count);
     let multiplier = multiplier.unwrap_or(5);
+    let list = match reader.get("limit-allowlist") {
+        Some(_) => "limit-allowlist",
+        None => "limit-whitelist",
+    };
+    // Whose list is none is counted: that is the safe side.
+    let exempt = reader.read(list, value::addresses).unwrap_or_default();
+    let exempt: Vec<Cidr> = exempt.into_iter().map(|(_, range)| range).collect();
     let spans = [("limit-rps", 1), ("limit-rpm", 60)];
     let limits = spans.map(|(name, seconds)| {
         let rate = reader.guard(name, value::number)?;
@@ -31,7 +38,10 @@ pub fn rates(reader: &mut Reader<'_>) -> Vec<LocalRateLimit> {
         let rate = u32::try_from(rate.min(i64::from(u32::MAX))).ok();
         let rate = rate.filter(|rate| *rate > 0)?;
         match limit(rate, Duration::from_secs(seconds), multiplier) {
-            Ok(limit) => Some(limit),
+            Ok(mut limit) => {
+                limit.exempt.clone_from(&exempt);
+                Some(limit)
+            }
             Err(why) => {
                 reader.close(name, Closed::All, &why);
                 None

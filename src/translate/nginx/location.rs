@@ -6,13 +6,15 @@
 use std::sync::Arc;
 
 use crate::model::{
-    Conditions, DynamicValue, Filters, Forward, ForwardOptions, Fraction, HeaderChange, HeaderMode,
-    HeaderModifier, HeaderPart, Host, Mirror, PathMatch, PathRewrite, Redirect, Route, RouteAction,
-    RouteMatch, RouteTracing, WeightedCluster,
+    BackendPage, Conditions, DynamicValue, ErrorPages, Filters, Forward, ForwardOptions, Fraction,
+    HeaderChange, HeaderMode, HeaderModifier, HeaderPart, Host, Mirror, Page, PathMatch,
+    PathRewrite, Redirect, Route, RouteAction, RouteMatch, RouteTracing, WeightedCluster,
 };
 use crate::objects::{Field, FieldRef, Kind, ObjectRef};
 
 use super::canary::CanaryBackend;
+use super::compat;
+use super::errors::{self, Asker};
 use super::policy::Policy;
 use super::redirect;
 use super::tls::ClientTls;
@@ -31,6 +33,10 @@ pub struct Location<'a> {
     pub clients: Option<&'a ClientTls>,
     /// Who gets a part of its requests.
     pub canary: Option<&'a CanaryBackend>,
+    /// What its back end is told besides, where that is another one than it asks for.
+    pub told: &'a [HeaderChange],
+    /// What is answered in the place of errors.
+    pub pages: Option<&'a ErrorPages>,
     /// Whether it answers 503 and nothing else.
     pub is_closed: bool,
     /// Where plain HTTP is redirected to.
@@ -44,6 +50,19 @@ impl Location<'_> {
     /// The routes that it is, by TLS or in clear.
     #[must_use]
     pub fn routes(&self, by_tls: bool) -> Vec<Route> {
+        let mut routes = self.of_scheme(by_tls);
+        let subject = self.clients.filter(|_| by_tls);
+        if let Some(subject) = subject.and_then(|clients| clients.subject.as_ref()) {
+            // With nginx it is asked before everything else of the host.
+            for route in &mut routes {
+                let filters = route.filters.get_or_insert_default();
+                filters.client_subject = Some(subject.clone());
+            }
+        }
+        routes
+    }
+
+    fn of_scheme(&self, by_tls: bool) -> Vec<Route> {
         let to_https = self.to_https.as_ref().filter(|_| !by_tls);
         if self.is_closed {
             let action = match to_https {
@@ -62,20 +81,33 @@ impl Location<'_> {
             let told = told.iter().cloned().chain(location).collect();
             vec![self.answer(redirection.action.clone(), told)]
         } else if let Some(redirect) = to_https {
-            vec![self.answer(RouteAction::Redirect(redirect.clone()), told.clone())]
+            self.to_https(redirect, &told)
         } else {
             self.served(by_tls, &told)
         };
         self.with_cors(routes, &told)
     }
 
+    /// The redirect to HTTPS. ingress-nginx takes a slash off the end of what is asked for.
+    fn to_https(&self, redirect: &Redirect, told: &[HeaderChange]) -> Vec<Route> {
+        let route = |redirect: &Redirect| {
+            let action = RouteAction::Redirect(redirect.clone());
+            self.answer(action, told.to_vec())
+        };
+        let is_cut = self.policy.is_strict() && !self.policy.keeps_slash;
+        let cut = compat::without_slash(redirect).zip(compat::ends_with_slash());
+        let cut = cut.filter(|_| is_cut);
+        let cut = cut.map(|(cut, conditions)| asked(route(&cut), &conditions));
+        cut.into_iter().chain([route(redirect)]).collect()
+    }
+
     /// The routes that a path of this policy is at most, whatever the path is and wherever it leads: what its object pays for.
     #[must_use]
     pub fn sample(policy: &Policy) -> Vec<Route> {
         let source = ObjectRef::new(Kind::Ingress, "", "");
-        let served = Route {
-            matches: RouteMatch::path(PathMatch::PathPrefix("/".into())),
-            action: RouteAction::Forward(Forward {
+        let served = Route::plain(
+            RouteMatch::path(PathMatch::PathPrefix("/".into())),
+            RouteAction::Forward(Forward {
                 backends: vec![WeightedCluster::new("", 1)],
                 rewrite: policy.rewrite.clone().map(PathRewrite::ReplaceFullPath),
                 options: policy.mirror.as_ref().map(|_| {
@@ -89,11 +121,8 @@ impl Location<'_> {
                 }),
                 ..Forward::default()
             }),
-            request_headers: HeaderModifier::default(),
-            response_headers: HeaderModifier::default(),
-            filters: None,
-            source: FieldRef::new(source, Field::Whole),
-        };
+            FieldRef::new(source, Field::Whole),
+        );
         // What a canary brings stands in the routes of another Ingress, as often as that says.
         let canary = policy.canary.as_ref().map(|canary| CanaryBackend {
             cluster: "".into(),
@@ -101,7 +130,29 @@ impl Location<'_> {
             service: None,
             canary: canary.clone(),
         });
-        let times = if canary.is_some() { 4 } else { 1 };
+        let asker = Asker {
+            namespace: &"a".repeat(63),
+            ingress: &"a".repeat(253),
+            service: &"a".repeat(63),
+            port: "65535",
+        };
+        let has_default = policy.errors.default_backend.is_some();
+        let told = match has_default {
+            true => errors::told(&asker, false),
+            false => Vec::new(),
+        };
+        let mut pages = ErrorPages::default();
+        let page = Page::Backend(BackendPage {
+            to: Forward {
+                backends: vec![WeightedCluster::new("a".repeat(400), 1)],
+                rewrite: Some(PathRewrite::ReplaceFullPath("/".into())),
+                ..Forward::default()
+            },
+            keeps_status: false,
+            told: errors::told(&asker, true),
+        });
+        let has_pages = pages.add(&policy.errors.statuses, page).is_ok();
+        let times = if canary.is_some() { 4 } else { 1 } + usize::from(policy.is_strict());
         let location = Location {
             policy,
             served,
@@ -109,6 +160,8 @@ impl Location<'_> {
             by_tls: None,
             clients: policy.clients.as_ref(),
             canary: canary.as_ref(),
+            told: &told,
+            pages: has_pages.then_some(&pages),
             is_closed: false,
             to_https: None,
         };
@@ -166,6 +219,8 @@ impl Location<'_> {
                 sampling: Fraction::NONE,
                 tags: Vec::new(),
             }),
+            operation: self.policy.operation.clone(),
+            error_pages: self.pages.cloned(),
             request_headers: self.request_headers(by_tls),
             ..filters
         };
@@ -243,6 +298,7 @@ impl Location<'_> {
         .into_iter()
         .flatten()
         .chain(clients)
+        .chain(self.told.iter().cloned())
         .collect()
     }
 

@@ -9,10 +9,13 @@
 
 mod annotations;
 mod canary;
+mod compat;
 mod cors;
+mod errors;
 mod limits;
 mod location;
 mod mirror;
+mod mode;
 mod path;
 mod policy;
 mod reader;
@@ -22,9 +25,12 @@ mod told;
 mod upstream;
 mod value;
 
-pub use annotations::{ALIASES, ANNOTATIONS, Annotation, PREFIX, Scope, Verdict};
+pub use annotations::{ALIASES, ANNOTATIONS, Annotation, PREFIX, Scope, Verdict, find};
 pub use canary::CanaryBackend;
+pub use compat::{differences, ends_with_slash, is_slashed, spreads, without_slash};
+pub use errors::{Asker, told};
 pub use location::{Location, to_https};
+pub use mode::{ANNOTATION as COMPAT_ANNOTATION, Compat};
 pub use path::{Rewritten, path_match, rewrite};
 pub use policy::Policy;
 pub use redirect::to_app_root;

@@ -12,14 +12,19 @@ use crate::translate::path as own;
 
 use super::policy::Policy;
 
-/// What a path matches.
+/// What a path matches. `is_spread` is whether all paths of its host are expressions, as some strict Ingress has it.
 ///
 /// # Errors
 ///
 /// One sentence on why an expression can't be used, or why no request can have such a path.
-pub fn path_match(path: &IngressPath, policy: &Policy) -> Result<PathMatch, String> {
+pub fn path_match(
+    path: &IngressPath,
+    policy: &Policy,
+    is_spread: bool,
+) -> Result<PathMatch, String> {
     let is_rewritten = is_rewritten(&path.path, policy);
     let is_expression = match path.path_type {
+        _ if is_spread => true,
         PathType::Exact => false,
         PathType::ImplementationSpecific => policy.use_regex || is_rewritten,
         PathType::Prefix => is_rewritten || (policy.use_regex && looks_like_one(&path.path)),
@@ -45,7 +50,7 @@ fn looks_like_one(text: &str) -> bool {
 }
 
 /// Whether `rewrite-target` does anything to a path.
-fn is_rewritten(path: &str, policy: &Policy) -> bool {
+pub fn is_rewritten(path: &str, policy: &Policy) -> bool {
     policy
         .rewrite
         .as_ref()
@@ -228,7 +233,7 @@ mod tests {
             path_type: PathType::ImplementationSpecific,
             backend: IngressBackend::Missing,
         };
-        let matched = path_match(&said, &policy)?;
+        let matched = path_match(&said, &policy, false)?;
         rewrite(path, &matched, &policy)
     }
 

@@ -4,15 +4,18 @@ use std::collections::BTreeSet;
 use std::num::NonZeroU64;
 use std::sync::Arc;
 
-use crate::model::{AddressRules, LocalRateLimit};
+use crate::facts::aliases;
+use crate::model::{AddressRules, CipherSuite, Host, LocalRateLimit};
 use crate::objects::{Field, Metadata, Problem};
 use crate::translate::reason;
 
 use super::annotations::{self, PREFIX};
 use super::canary::{self, Canary};
 use super::cors::{self, CrossOrigin};
+use super::errors::{self, Errors};
 use super::limits;
 use super::mirror::{self, MirrorTarget};
+use super::mode::Compat;
 use super::reader::{Closed, Reader};
 use super::redirect::{self, Redirection};
 use super::tls::{self, ClientTls};
@@ -22,6 +25,10 @@ use super::value;
 /// What an Ingress decides for all of its paths.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Policy {
+    /// `isobath.dev/nginx-compat`; none until somebody says which.
+    pub compat: Option<Compat>,
+    /// `preserve-trailing-slash`.
+    pub keeps_slash: bool,
     /// Which routes are closed.
     pub closed: Closed,
     /// Whether all routes of its hosts are, whoever else has some there.
@@ -40,6 +47,10 @@ pub struct Policy {
     pub ssl_redirect: bool,
     /// `force-ssl-redirect`: to HTTPS in any case.
     pub force_ssl_redirect: bool,
+    /// `server-alias`.
+    pub aliases: Vec<Host>,
+    /// `from-to-www-redirect`.
+    pub to_www: bool,
     /// `app-root`.
     pub app_root: Option<Arc<str>>,
     /// `proxy-body-size`; none for no limit.
@@ -56,8 +67,16 @@ pub struct Policy {
     pub is_logged: bool,
     /// `enable-opentelemetry`; none leaves it to the operator.
     pub is_traced: Option<bool>,
+    /// `opentelemetry-operation-name`.
+    pub operation: Option<Arc<str>>,
+    /// `ssl-ciphers`.
+    pub cipher_suites: Vec<CipherSuite>,
     /// `mirror-target`.
     pub mirror: Option<MirrorTarget>,
+    /// `default-backend`, `custom-http-errors`.
+    pub errors: Errors,
+    /// `ssl-passthrough`.
+    pub passes_tls: bool,
     /// How back ends are spoken to.
     pub upstream: Upstream,
 }
@@ -73,6 +92,8 @@ impl Policy {
             None => "whitelist-source-range",
         };
         let policy = Self {
+            compat: None,
+            keeps_slash: reader.boolean("preserve-trailing-slash").unwrap_or(false),
             closed: Closed::No,
             closes_hosts: false,
             clients: tls::of_clients(reader),
@@ -82,6 +103,8 @@ impl Policy {
             redirect: redirect::read(reader),
             ssl_redirect: reader.boolean("ssl-redirect").unwrap_or(true),
             force_ssl_redirect: reader.boolean("force-ssl-redirect").unwrap_or(false),
+            aliases: reader.read("server-alias", aliases).unwrap_or_default(),
+            to_www: reader.boolean("from-to-www-redirect").unwrap_or(false),
             app_root: reader.read("app-root", redirect::app_root),
             max_body: reader
                 .read("proxy-body-size", value::size)
@@ -92,11 +115,18 @@ impl Policy {
             canary: canary::read(reader),
             is_logged: reader.boolean("enable-access-log").unwrap_or(true),
             is_traced: reader.boolean("enable-opentelemetry"),
+            operation: reader.read("opentelemetry-operation-name", operation),
+            cipher_suites: tls::of_hosts(reader),
             mirror: mirror::read(reader),
+            errors: errors::read(reader),
+            passes_tls: reader.boolean("ssl-passthrough").unwrap_or(false),
             upstream: upstream::read(reader),
         };
-        let _ = reader.boolean("preserve-trailing-slash");
         let _ = reader.boolean("use-port-in-redirects");
+        if reader.boolean("opentelemetry-trust-incoming-span") == Some(false) {
+            let why = "traces of clients are followed where proxies in front are trusted, as the operator says";
+            reader.without_effect("opentelemetry-trust-incoming-span", why);
+        }
         authentication(reader);
         reader.rest(&["auth-type", "auth-url"]);
         // What clients have to show is the host's to ask, and so holds for the paths of all Ingresses that name it.
@@ -119,6 +149,36 @@ impl Policy {
             },
         };
         (policy, std::mem::take(&mut reader.problems))
+    }
+
+    /// Whether it answers as ingress-nginx, whatever that is.
+    #[must_use]
+    pub fn is_strict(&self) -> bool {
+        self.compat == Some(Compat::Strict)
+    }
+
+    /// How many clusters its back ends have each that no other Ingress need have.
+    #[must_use]
+    pub fn own_clusters(&self) -> usize {
+        let each = self.upstream.own_clusters();
+        match self.errors.default_backend {
+            Some(_) => each + each.max(1),
+            None => each,
+        }
+    }
+
+    /// What is asked of requests that can't be asked of connections, but for addresses.
+    #[must_use]
+    pub fn asks_of_requests(&self) -> Option<&'static str> {
+        if self.closed != Closed::No {
+            Some("its routes are closed")
+        } else if self.clients.is_some() {
+            Some("clients are asked for certificates")
+        } else if !self.limits.is_empty() {
+            Some("requests are counted")
+        } else {
+            None
+        }
     }
 
     /// Whether a location of its answers 503.
@@ -152,6 +212,15 @@ fn of_canary(reader: &mut Reader<'_>) {
     for name in reader.names().into_iter().filter(has_no_effect) {
         let why = "the Ingress is a canary, and its requests are kept out by what the Ingress says whose path they have";
         reader.without_effect(name, why);
+    }
+}
+
+/// The name of a span.
+fn operation(text: &str) -> Result<Arc<str>, String> {
+    let is_name = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
+    match text.len() <= 256 && text.bytes().all(is_name) {
+        true => Ok(text.into()),
+        false => Err("must have letters, digits and -_ only, and 256 of them at most".into()),
     }
 }
 

@@ -53,7 +53,7 @@ fn absolute(text: &str) -> Result<Arc<str>, String> {
 }
 
 /// The path of the same host, or whatever is written, as it is written.
-fn redirection(to: &str, status: u16, is_relative: bool) -> Redirection {
+pub fn redirection(to: &str, status: u16, is_relative: bool) -> Redirection {
     if to.starts_with('/') && !is_relative && !to.contains('?') && STATUSES.contains(&status) {
         let redirect = Redirect {
             path: Some(PathRewrite::ReplaceFullPath(to.into())),

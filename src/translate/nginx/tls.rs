@@ -1,17 +1,21 @@
 //! TLS: to back ends (`proxy-ssl-…`), and what clients of a host have to show (`auth-tls-…`).
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use crate::model::{
-    Authorities, ClientCertificates, ClientVerification, DynamicValue, HeaderChange, HeaderMode,
-    HeaderPart, ServerName, SubjectAltName, TlsParameters, TlsSettings, TlsVersion, UpstreamTls,
-    Verification,
+    Authorities, CipherSuite, ClientCertificates, ClientVerification, DynamicValue, Expression,
+    HeaderChange, HeaderMode, HeaderPart, RouteAction, ServerName, SubjectAltName, TlsParameters,
+    TlsSettings, TlsVersion, UpstreamTls, Verification,
 };
 use crate::objects::NamespacedName;
 use crate::translate::{Input, TrustBundleKey};
 
-use super::reader::Reader;
+use super::annotations::PREFIX;
+use super::reader::{Closed, Reader};
+use super::redirect::{self, Redirection};
 use super::value;
+use crate::translate::reason;
 
 /// How TLS is spoken to back ends.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -22,6 +26,7 @@ pub struct BackendTls {
     name: Option<SubjectAltName>,
     server_name: ServerName,
     versions: TlsSettings,
+    cipher_suites: Vec<CipherSuite>,
 }
 
 /// What clients of a host have to show.
@@ -34,6 +39,10 @@ pub struct ClientTls {
     accepts_untrusted: bool,
     depth: u32,
     is_told: bool,
+    /// What the subject of a certificate has to be like.
+    pub subject: Option<Expression>,
+    /// Where clients are led that show no good one, in the place of a refusal.
+    error_page: Option<Arc<str>>,
 }
 
 /// The Secret that an annotation names: of the namespace of its Ingress, and no other.
@@ -59,6 +68,7 @@ pub fn of_back_ends(reader: &mut Reader<'_>) -> Option<BackendTls> {
         SubjectAltName::dns(&name).map(|_| name)
     });
     let versions = reader.read("proxy-ssl-protocols", protocols);
+    let cipher_suites = suites(reader, "proxy-ssl-ciphers");
     if !reader.is_there("proxy-ssl-secret") {
         for name in [
             "proxy-ssl-verify",
@@ -95,7 +105,31 @@ pub fn of_back_ends(reader: &mut Reader<'_>) -> Option<BackendTls> {
             minimum: TlsVersion::V1_2,
             maximum: TlsVersion::V1_2,
         }),
+        cipher_suites,
     })
+}
+
+/// Reads `ssl-ciphers`, which is about all clients of a host.
+pub fn of_hosts(reader: &mut Reader<'_>) -> Vec<CipherSuite> {
+    let prefers = reader.boolean("ssl-prefer-server-ciphers");
+    if prefers == Some(false) {
+        reader.without_effect("ssl-prefer-server-ciphers", "the server's order counts");
+    }
+    suites(reader, "ssl-ciphers")
+}
+
+/// Cipher suites. Those that Envoy lacks are counted.
+fn suites(reader: &mut Reader<'_>, name: &str) -> Vec<CipherSuite> {
+    let Some((suites, others)) = reader.read(name, value::cipher_suites) else {
+        return Vec::new();
+    };
+    if others > 0 {
+        let message = format!(
+            "annotation {PREFIX}{name} has {others} entries that are no cipher suites of TLS 1.2 that Envoy has, and they are left out"
+        );
+        reader.tell(name, reason::ANNOTATION_NOT_VALID, message);
+    }
+    suites
 }
 
 /// Versions of TLS that are safe.
@@ -129,7 +163,9 @@ impl BackendTls {
         let has_authorities = reader.authorities(&self.secret).is_ok();
         if self.name.is_some() && !has_authorities {
             let secret = &self.secret;
-            return Err(format!("Secret {secret} has no ca.crt that can be used"));
+            return Err(format!(
+                "Secret {secret} does not exist, or has no ca.crt that can be used"
+            ));
         }
         if !has_certificate && !has_authorities {
             let secret = &self.secret;
@@ -152,6 +188,7 @@ impl BackendTls {
             client_certificate: has_certificate.then(|| self.secret.to_string().into()),
             parameters: TlsParameters {
                 versions: self.versions,
+                cipher_suites: self.cipher_suites.clone(),
                 ..TlsParameters::default()
             },
         }
@@ -170,6 +207,14 @@ pub fn of_clients(reader: &mut Reader<'_>) -> Option<ClientTls> {
     let asked = reader.read("auth-tls-verify-client", |text| value::word(text, &words));
     let depth = reader.read("auth-tls-verify-depth", value::count);
     let is_told = reader.boolean("auth-tls-pass-certificate-to-upstream");
+    const SUBJECT: &str = "auth-tls-match-cn";
+    let subject = reader.guard(SUBJECT, subject);
+    let error_page = reader.read("auth-tls-error-page", error_page);
+    let is_asked = reader.get(NAME).is_some() && asked != Some("off");
+    if subject.is_some() && !is_asked {
+        let why = "no client is asked for a certificate";
+        reader.close(SUBJECT, Closed::All, why);
+    }
     // With ingress-nginx an Ingress may name any Secret there is; here it is its own namespace's.
     let secret = reader.guard(NAME, |text| secret(text, namespace))?;
     if asked == Some("off") {
@@ -181,7 +226,34 @@ pub fn of_clients(reader: &mut Reader<'_>) -> Option<ClientTls> {
         accepts_untrusted: asked == Some("optional_no_ca"),
         depth: depth.filter(|depth| *depth > 0).unwrap_or(1),
         is_told: is_told.unwrap_or(false),
+        subject,
+        error_page: error_page.filter(|_| {
+            let is_for = matches!(asked, None | Some("on"));
+            if !is_for {
+                let why = "clients need not show a certificate";
+                reader.without_effect("auth-tls-error-page", why);
+            }
+            is_for
+        }),
     })
+}
+
+/// A part of a subject, as nginx and Envoy write it (RFC 2253), found anywhere in it.
+fn subject(text: &str) -> Result<Expression, String> {
+    let text = value::expression(text)?;
+    match text.starts_with("CN=") {
+        true => Expression::new(format!(".*(?:{text}).*")),
+        false => Err("must begin with CN=".into()),
+    }
+}
+
+/// A page of any host, or a path of this one.
+fn error_page(text: &str) -> Result<Arc<str>, String> {
+    let url = value::url(text)?;
+    match url.starts_with('/') || url.starts_with("http://") || url.starts_with("https://") {
+        true => Ok(url),
+        false => Err("must be a URL of http or https, or a path".into()),
+    }
 }
 
 impl ClientTls {
@@ -207,16 +279,30 @@ impl ClientTls {
                 "Secret {secret} does not exist, or has no ca.crt that can be used"
             ));
         }
+        // Where there is a page for those who show none, they have to get as far as that.
+        let has_page = self.error_page().is_some();
         Ok(ClientCertificates {
-            is_required: self.is_required,
+            is_required: self.is_required && !has_page,
             verification: Some(ClientVerification {
                 authorities: TrustBundleKey::of_secret(secret.clone()).name(),
                 max_depth: Some(self.depth),
                 only_leaf_revocations: false,
-                accepts_untrusted: self.accepts_untrusted,
+                accepts_untrusted: self.accepts_untrusted || has_page,
             }),
             forwarded: None,
         })
+    }
+
+    fn error_page(&self) -> Option<&Arc<str>> {
+        self.error_page.as_ref().filter(|_| self.is_required)
+    }
+
+    /// What answers clients that show no good certificate, where they are not refused in the handshake.
+    #[must_use]
+    pub fn to_error_page(&self) -> Option<(RouteAction, Option<HeaderChange>)> {
+        let page = self.error_page()?;
+        let Redirection { action, location } = redirect::redirection(page, 302, false);
+        Some((action, location))
     }
 
     /// What back ends are told of a client by TLS. What a client says of itself there is removed from every request.

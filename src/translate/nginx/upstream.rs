@@ -8,8 +8,8 @@ use std::time::Duration;
 use crate::model::{
     AttributeRewrite, ClusterSettings, Conditions, CookieRewrite, CookieRewrites, Expression,
     Forward, ForwardOptions, HashCookie, HashKey, HashPolicy, HeaderMatch, HeaderName,
-    HeaderPredicate, HeaderValue, LoadBalancing, RetryPolicy, SessionCookie, SessionKey,
-    SessionPersistence, SetCookie, StringMatch, TextMatch, UpstreamProtocol,
+    HeaderPredicate, HeaderValue, LoadBalancing, LocationRewrite, RetryPolicy, SessionCookie,
+    SessionKey, SessionPersistence, SetCookie, StringMatch, TextMatch, UpstreamProtocol,
 };
 use crate::objects::{IngressBackend, ServiceBackendPort};
 
@@ -37,6 +37,10 @@ pub struct Upstream {
     /// `proxy-ssl-secret` and its family.
     pub tls: Option<BackendTls>,
     cookies: CookieRewrites,
+    /// `proxy-redirect-from`, `proxy-redirect-to`.
+    location: Option<LocationRewrite>,
+    /// `service-upstream`.
+    by_service_address: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -91,7 +95,7 @@ pub fn read(reader: &mut Reader<'_>) -> Upstream {
         connect_timeout,
         read_timeout,
         send_timeout,
-        retry: retry(reader),
+        retry: retry(reader, read_timeout),
         protocol: protocol(reader),
         host: reader.read("upstream-vhost", host),
         closes_connections: connection == Some("close"),
@@ -100,7 +104,36 @@ pub fn read(reader: &mut Reader<'_>) -> Upstream {
         session: session(reader),
         tls: tls::of_back_ends(reader),
         cookies: cookies(reader),
+        location: location(reader),
+        by_service_address: reader.boolean("service-upstream").unwrap_or(false),
     }
+}
+
+/// `proxy-redirect-from` and `-to`. What is `default` there does nothing, as back ends are asked for no path of their own.
+fn location(reader: &mut Reader<'_>) -> Option<LocationRewrite> {
+    let from = reader.read("proxy-redirect-from", value::url);
+    let to = reader.read("proxy-redirect-to", value::url);
+    let (from, to) = match (from, to) {
+        (Some(from), to) if matches!(&*from, "off" | "default") => {
+            if to.is_some_and(|to| &*to != "off") {
+                let why = format!("proxy-redirect-from is {from}");
+                reader.without_effect("proxy-redirect-to", &why);
+            }
+            return None;
+        }
+        (Some(from), Some(to)) if &*to != "off" => (from, to),
+        (Some(_), None) => {
+            reader.without_effect("proxy-redirect-from", "there is no proxy-redirect-to");
+            return None;
+        }
+        (None, Some(to)) if &*to != "off" => {
+            reader.without_effect("proxy-redirect-to", "there is no proxy-redirect-from");
+            return None;
+        }
+        _ => return None,
+    };
+    // Of its class of text what is short is one.
+    reader.read("proxy-redirect-from", |_| LocationRewrite::new(&from, &to))
 }
 
 /// `proxy-cookie-path` and `proxy-cookie-domain`: what an application says of its own, and what it is outside.
@@ -194,7 +227,7 @@ fn hash(text: &str) -> Result<Vec<HashPolicy>, String> {
     }
 }
 
-fn retry(reader: &mut Reader<'_>) -> Retry {
+fn retry(reader: &mut Reader<'_>, read_timeout: Duration) -> Retry {
     let words = reader.read("proxy-next-upstream", |text| {
         let words = text.split_whitespace().map(next_upstream);
         words.collect::<Result<Vec<_>, String>>()
@@ -205,6 +238,16 @@ fn retry(reader: &mut Reader<'_>) -> Retry {
         // Envoy wants a number.
         Some(0) => 9,
         tries => tries.unwrap_or(3).min(10) - 1,
+    };
+    // Envoy's own limit would cut the answer that is under way. So it is what can begin until then, where each try is as long
+    // silent as it may be.
+    let within = reader.read("proxy-next-upstream-timeout", value::count);
+    let again = match within.filter(|within| *within > 0) {
+        None => again,
+        Some(within) => {
+            let each = u32::try_from(read_timeout.as_secs()).unwrap_or(u32::MAX);
+            again.min(within.div_ceil(each.max(1)).saturating_sub(1))
+        }
     };
     let statuses = words.iter().filter_map(|word| match word {
         Next::Status(status) => Some(*status),
@@ -311,6 +354,7 @@ impl Upstream {
                 None => base.tls,
             },
             connect_timeout: Some(self.connect_timeout),
+            by_service_address: self.by_service_address,
             // Shorter than most back ends keep a connection.
             idle_timeout: base.idle_timeout.or(Some(Duration::from_secs(60))),
             max_requests_per_connection: match self.closes_connections {
@@ -330,11 +374,18 @@ impl Upstream {
             && !self.least_request
             && self.hash.is_empty()
             && self.session.is_none()
+            && !self.by_service_address
             && self.tls.is_none();
         match plain {
             true => 0,
             false => 1 + usize::from(self.is_by_scheme()),
         }
+    }
+
+    /// Whether requests go to the Service's own address, where it has one.
+    #[must_use]
+    pub const fn is_by_service_address(&self) -> bool {
+        self.by_service_address
     }
 
     /// Whether a request by TLS goes to another cluster than one in clear.
@@ -373,6 +424,7 @@ impl Upstream {
         let options: &mut ForwardOptions = options;
         options.idle_timeout = Some(self.read_timeout.max(self.send_timeout));
         options.cookie_rewrites = self.cookies.clone();
+        options.location_rewrite.clone_from(&self.location);
         if !self.hash.is_empty() {
             options.hash_policies.clone_from(&self.hash);
         }

@@ -6,7 +6,7 @@ use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::model::{AddressSource, Cidr};
+use crate::model::{AddressSource, Cidr, CipherSuite};
 
 /// Longest value that is looked at, in bytes.
 const MAX_VALUE: usize = 4096;
@@ -130,6 +130,28 @@ pub fn addresses(value: &str) -> Result<Vec<(AddressSource, Cidr)>, String> {
     ranges
         .collect::<Result<_, String>>()
         .map_err(|why| format!("has an entry that is none: {why}"))
+}
+
+/// Cipher suites of TLS 1.2, as OpenSSL lists them, and how many of the list Envoy does not have. Those of TLS 1.3 are not for
+/// this list to choose, there as here.
+pub fn cipher_suites(value: &str) -> Result<(Vec<CipherSuite>, usize), String> {
+    if !of_class(value, b":,-_+!@= ") {
+        return Err("must be names of cipher suites, by colon".into());
+    }
+    let words = value.split([':', ',', ' ']);
+    let words = words.filter(|word| !word.is_empty() && !word.starts_with("TLS_"));
+    let (mut suites, mut others) = (Vec::new(), 0);
+    for word in words.take(MAX_ENTRIES) {
+        match CipherSuite::new(word) {
+            Ok(suite) if suites.contains(&suite) => {}
+            Ok(suite) => suites.push(suite),
+            Err(_) => others += 1,
+        }
+    }
+    match suites.is_empty() {
+        true => Err("has no cipher suite of TLS 1.2 that Envoy has".into()),
+        false => Ok((suites, others)),
+    }
 }
 
 /// One of these words.

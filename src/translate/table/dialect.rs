@@ -15,15 +15,17 @@ use std::sync::Arc;
 
 use crate::facts::ServedIngress;
 use crate::model::{
-    FieldRef, Fraction, HeaderModifier, Mirror, PathMatch, Route, RouteAction, RouteMatch,
+    ClusterSettings, Conditions, FieldRef, Filters, Forwarding, Fraction, HeaderModifier, Mirror,
+    PathMatch, PathRewrite, Redirect, Route, RouteAction, RouteMatch, Scheme, Share,
+    UpstreamProtocol,
 };
 use crate::objects::{Field, IngressBackend, IngressPath, NamespacedName, PathType, Problem};
 use crate::translate::entry::{Entry, Nginx};
 use crate::translate::nginx::{self, CanaryBackend, ClientTls, Rewritten, Shown};
 use crate::translate::policy::IngressPolicy;
-use crate::translate::{backend, reason};
+use crate::translate::{Passthrough, backend, reason};
 
-use super::{Table, paths_of, ranks, service_of};
+use super::{Asked, Table, paths_of, ranks, service_of};
 
 /// A path as it is written, and its type.
 type Written = (Arc<str>, Option<PathType>);
@@ -50,6 +52,13 @@ impl<'a> Table<'a> {
             let source = ingress.field(Field::Host(self.host.shared()));
             Some((nginx::to_app_root(path), source))
         });
+        let passing = main.clone().find(|(ingress, policy)| {
+            let said = policy.nginx.as_deref().filter(|_| rank(ingress) == Some(0));
+            said.is_some_and(|said| said.passes_tls)
+        });
+        if let Some((ingress, policy)) = passing {
+            self.pass_through(ingress, policy);
+        }
         if let Some((ingress, policy)) = main.next() {
             self.add_implicit(ingress, policy);
         }
@@ -86,6 +95,115 @@ impl<'a> Table<'a> {
             action,
             nginx: Nginx {
                 written: "/".into(),
+                ..Nginx::default()
+            },
+        });
+    }
+
+    /// Has connections by TLS go to the back end of `/` as they are. What is asked of requests can't be asked of them.
+    fn pass_through(&mut self, ingress: ServedIngress<'a>, policy: &Arc<IngressPolicy>) {
+        let key = format!("{}ssl-passthrough", nginx::PREFIX);
+        let field = || Field::Annotation(key.clone().into());
+        let nginx = policy.nginx.as_deref();
+        let root = PathMatch::PathPrefix("/".into());
+        let owner = self.taken.get(&root).copied();
+        let own = owner.filter(|owner| owner.name() == ingress.name());
+        let paths = own.and_then(|own| {
+            let paths = paths_of(self.input, own, &self.host).1;
+            let mut paths = paths.into_iter().map(|(_, path)| path);
+            let written =
+                paths.find(|path| &*path.path == "/" && path.path_type != PathType::Exact);
+            written
+                .map(|path| path.backend.clone())
+                .or_else(|| own.default_backend().cloned())
+        });
+        let asked = nginx.and_then(nginx::Policy::asks_of_requests);
+        let why = match (&paths, asked) {
+            (_, Some(asked)) => Some(asked.to_owned()),
+            (None, None) => Some("this Ingress does not have the path /".to_owned()),
+            (Some(_), None) => None,
+        };
+        if let Some(why) = why {
+            let message = format!(
+                "annotation {key} has no effect on host {}: {why}",
+                self.host
+            );
+            self.report(ingress, field(), reason::ANNOTATION_NOT_SUPPORTED, message);
+            return;
+        }
+        let Some(backend) = paths else { return };
+        let namespace = &ingress.name().namespace;
+        // What comes by TLS is anything to the proxy.
+        let change = |base| ClusterSettings {
+            protocol: UpstreamProtocol::Http1,
+            ..base
+        };
+        let mut forwarding = Forwarding {
+            shares: Vec::new(),
+            refused: 0,
+            hash_source_ip: false,
+            idle_timeout: None,
+        };
+        match backend::resolve_with(self.input, namespace, &backend, change) {
+            Ok(resolved) => {
+                self.clusters
+                    .insert(resolved.cluster.clone(), resolved.port);
+                forwarding.shares.push(Share {
+                    cluster: resolved.cluster,
+                    weight: 1,
+                });
+            }
+            Err((reason, message)) => self.report(ingress, field(), reason, message),
+        }
+        let passthrough = Passthrough {
+            forwarding,
+            source: ingress.field(field()),
+        };
+        let addresses = nginx.and_then(|nginx| nginx.addresses.clone());
+        self.passthrough = Some((passthrough, addresses));
+    }
+
+    /// Leads paths to the same with a slash at their end, where nobody has them.
+    pub(super) fn lead_to_slashes(
+        &mut self,
+        ingress: ServedIngress<'a>,
+        policy: &Arc<IngressPolicy>,
+    ) {
+        for (field, path) in paths_of(self.input, ingress, &self.host).1 {
+            let slashed = PathMatch::StringPrefix(path.path.clone());
+            let owner = self.taken.get(&slashed);
+            if nginx::is_slashed(path) && owner.is_some_and(|it| it.name() == ingress.name()) {
+                self.lead_to_slash(ingress, policy, &field, path);
+            }
+        }
+    }
+
+    fn lead_to_slash(
+        &mut self,
+        ingress: ServedIngress<'a>,
+        policy: &Arc<IngressPolicy>,
+        field: &Field,
+        path: &IngressPath,
+    ) {
+        let bare = PathMatch::Exact(path.path.trim_end_matches('/').into());
+        if self.taken.contains_key(&bare) {
+            return;
+        }
+        self.taken.insert(bare.clone(), ingress);
+        self.entries.push(Entry {
+            path: bare,
+            is_default: false,
+            owner: 0,
+            policy: policy.clone(),
+            ingress,
+            field: field.clone(),
+            action: RouteAction::Redirect(Redirect {
+                path: Some(PathRewrite::ReplaceFullPath(path.path.clone())),
+                status: 301,
+                ..Redirect::default()
+            }),
+            nginx: Nginx {
+                written: path.path.clone(),
                 ..Nginx::default()
             },
         });
@@ -153,7 +271,21 @@ impl<'a> Table<'a> {
         let Some(resolved) = self.resolve(ingress, &main, &field, &path.backend) else {
             return;
         };
+        // As with ingress-nginx: where nobody is there for the one, the other answers all of it; and nobody is there for the path
+        // where its own Service has no endpoint.
         let said = main.nginx.as_deref();
+        let by_address = said.is_some_and(|said| said.upstream.is_by_service_address());
+        let is_main_there = match self.entries.get(place).map(|entry| &entry.action) {
+            Some(RouteAction::Forward(to)) => {
+                let mut backends = to.backends.iter();
+                backends.all(|backend| self.is_cluster_ready(&backend.cluster))
+            }
+            _ => true,
+        };
+        let are_there = is_main_there && self.is_ready(&resolved.port);
+        if !by_address && !are_there {
+            return;
+        }
         let by_tls = said.and_then(|said| self.by_tls(ingress, said, &path.backend));
         let canary = policy.nginx.as_ref().and_then(|it| it.canary.clone());
         if let (Some(canary), Some(entry)) = (canary, self.entries.get_mut(place)) {
@@ -338,7 +470,25 @@ impl<'a> Table<'a> {
                 let clients = Arc::new(asked.clone());
                 for entry in &mut self.entries {
                     entry.nginx.clients = Some(clients.clone());
+                    // Of another class: nobody asks there for a subject.
+                    entry.nginx.is_closed |=
+                        asked.subject.is_some() && entry.policy.nginx.is_none();
                 }
+                self.asks_on_routes = asked.subject.is_some() || asked.to_error_page().is_some();
+                self.error_page = asked.to_error_page().map(|(action, headers)| Route {
+                    matches: RouteMatch::path(PathMatch::PathPrefix("/".into())).and(Conditions {
+                        without_certificate: true,
+                        ..Conditions::default()
+                    }),
+                    action,
+                    request_headers: HeaderModifier::default(),
+                    response_headers: HeaderModifier::default(),
+                    filters: Some(Box::new(Filters {
+                        response_headers: headers.into_iter().collect(),
+                        ..Filters::default()
+                    })),
+                    source: by.field(Field::Host(self.host.shared())),
+                });
                 Some(asked)
             }
         }
@@ -371,7 +521,8 @@ impl<'a> Table<'a> {
 
     /// Closes the paths that others take over, where clients here have to show what theirs do not.
     pub fn close_copies(&mut self) {
-        if self.clients.as_ref().is_some_and(|it| it.is_required) {
+        let is_required = self.clients.as_ref().is_some_and(|it| it.is_required);
+        if is_required || self.error_page.is_some() {
             for entry in &mut self.entries {
                 entry.nginx.is_closed = true;
             }
@@ -414,16 +565,18 @@ impl<'a> Table<'a> {
         }
     }
 
+    /// The route that leads clients to a page that show no good certificate.
+    pub(super) fn to_error_page(&self, asked: Asked) -> Option<Route> {
+        let mut route = self.error_page.clone().filter(|_| asked != Asked::ByHttp)?;
+        route.matches.scheme = (asked == Asked::IsTold).then_some(Scheme::Https);
+        Some(route)
+    }
+
     /// The route that leads `/` elsewhere.
     pub(super) fn to_app_root(&self) -> Option<Route> {
         let (redirect, source) = self.app_root.as_ref()?;
-        Some(Route {
-            matches: RouteMatch::path(PathMatch::Exact("/".into())),
-            action: RouteAction::Redirect(redirect.clone()),
-            request_headers: HeaderModifier::default(),
-            response_headers: HeaderModifier::default(),
-            filters: None,
-            source: source.clone(),
-        })
+        let root = RouteMatch::path(PathMatch::Exact("/".into()));
+        let action = RouteAction::Redirect(redirect.clone());
+        Some(Route::plain(root, action, source.clone()))
     }
 }
