@@ -1,11 +1,14 @@
-//! `isobath migrate`: the configuration of another controller as flags of this one.
+//! `isobath migrate`: what becomes of another controller's configuration here.
 //!
-//! On standard output is a flag a line, as it is given to `isobath serve`. On standard error is what is to be said of settings, each
+//! Of Contour's it makes flags. On standard output is a flag a line, as it is given to `isobath serve`. On standard error is what is to be said of settings, each
 //! with its line: `lost` is one that has no flag and means something else from now on, `wrong` one that the other controller would
 //! not take either. It reads a file, and asks nobody.
+//!
+//! Of ingress-nginx's Ingresses it writes a report ([`ingress_nginx`]), and with `--replay` it asks both controllers the same.
 
 mod contour;
 mod document;
+mod ingress_nginx;
 mod report;
 mod setting;
 mod settings;
@@ -24,6 +27,9 @@ pub use report::{Note, Report, Weight};
 pub use setting::Is;
 pub use settings::SETTINGS;
 
+use super::output;
+use ingress_nginx::replay;
+
 /// Flags of `isobath migrate`.
 #[derive(Clone, Debug, clap::Args)]
 #[group(skip)]
@@ -31,10 +37,32 @@ pub struct Args {
     /// Whose configuration it is.
     #[arg(long, env = "ISOBATH_FROM", value_name = "CONTROLLER")]
     pub from: Source,
-    /// The configuration: for Contour the file of --config-path, the ConfigMap that holds it, or a ContourConfiguration; - is
-    /// standard input.
+    /// For Contour: the file of --config-path, the ConfigMap that holds it, or a ContourConfiguration; - is standard input.
     #[arg(long, env = "ISOBATH_CONFIG", value_name = "FILE")]
-    pub config: PathBuf,
+    pub config: Option<PathBuf>,
+    /// For ingress-nginx: a directory of manifests with its Ingresses, one such file, or - for standard input ("kubectl get
+    /// ingress,ingressclass,service,secret -A -o yaml").
+    #[arg(value_name = "PATH")]
+    pub path: Option<PathBuf>,
+    /// For ingress-nginx: the names of its classes, besides nginx and those of its own controller in PATH.
+    #[arg(
+        long,
+        env = "ISOBATH_INGRESS_CLASS",
+        value_name = "NAME",
+        value_delimiter = ','
+    )]
+    pub ingress_class: Vec<String>,
+    /// For ingress-nginx: what is written, text for people, json, html as one page that prints well.
+    #[arg(
+        long,
+        env = "ISOBATH_OUTPUT",
+        value_name = "FORM",
+        default_value = "text"
+    )]
+    pub output: Output,
+    /// What is asked of both controllers.
+    #[command(flatten)]
+    pub replay: replay::Args,
 }
 
 /// Another controller.
@@ -42,28 +70,74 @@ pub struct Args {
 pub enum Source {
     /// Contour 1.33.
     Contour,
+    /// ingress-nginx 1.15.
+    IngressNginx,
 }
 
-impl Source {
-    fn read(self, text: &str) -> Result<Report, (u64, String)> {
-        match self {
-            Self::Contour => contour(text),
-        }
-    }
+/// `--output`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Output {
+    /// Lines, the worst first.
+    Text,
+    /// One object.
+    Json,
+    /// One page.
+    Html,
 }
 
-/// Prints the flags, and what is to be said. Returns the exit code: 0 where everything goes on as it was, [`LOST`] where it does not.
+/// Prints what becomes of a configuration. Returns the exit code: 0 where everything goes on as it was, [`LOST`] where it does not.
 ///
 /// # Errors
 ///
 /// A file that is none, or that has what is no setting: exit code 2, after the rest is printed.
 pub fn run(args: &Args) -> anyhow::Result<u8> {
-    let file = args.config.display();
-    let text = read(&args.config).map_err(|error| UsageError::new(format!("{error:#}")))?;
-    let report = args
-        .from
-        .read(&text)
-        .map_err(|(line, why)| UsageError::new(format!("{file}:{line}: {why}")))?;
+    match (args.from, &args.config) {
+        (Source::Contour, Some(config)) => run_contour(config),
+        (Source::Contour, None) => Err(UsageError::new("--from contour needs --config").into()),
+        (Source::IngressNginx, None) => run_ingress_nginx(args),
+        (Source::IngressNginx, Some(_)) => {
+            let why = "--config is for --from contour: name the manifests of ingress-nginx as PATH";
+            Err(UsageError::new(why).into())
+        }
+    }
+}
+
+/// Reads the manifests, where they are named, and asks both sides, where they are.
+fn run_ingress_nginx(args: &Args) -> anyhow::Result<u8> {
+    let mut moves = match (&args.path, &args.replay.replay) {
+        (Some(path), _) => ingress_nginx::moves(path, &args.ingress_class)?,
+        (None, Some(_)) => ingress_nginx::Moves::default(),
+        (None, None) => {
+            let why = "--from ingress-nginx needs a PATH with its Ingresses, or --replay";
+            return Err(UsageError::new(why).into());
+        }
+    };
+    if let Some(file) = &args.replay.replay {
+        let text = read(file).map_err(|error| UsageError::new(format!("{error:#}")))?;
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .context("can't start")?;
+        moves.replay = Some(runtime.block_on(replay::replay(&args.replay, &text))?);
+    }
+    let written = match args.output {
+        Output::Text => ingress_nginx::text(&moves),
+        Output::Json => ingress_nginx::json(&moves),
+        Output::Html => ingress_nginx::html(&moves),
+    };
+    // Whether anybody reads it or not, the exit code is the same.
+    let _ = output::print(&written)?;
+    Ok(match moves.breaks() {
+        true => LOST,
+        false => 0,
+    })
+}
+
+fn run_contour(config: &Path) -> anyhow::Result<u8> {
+    let file = config.display();
+    let text = read(config).map_err(|error| UsageError::new(format!("{error:#}")))?;
+    let report =
+        contour(&text).map_err(|(line, why)| UsageError::new(format!("{file}:{line}: {why}")))?;
     let mut out = io::stdout().lock();
     for flag in &report.flags {
         writeln!(out, "{flag}").context("can't write the flags")?;

@@ -5,6 +5,7 @@
 
 #[path = "../support/golden.rs"]
 mod golden;
+mod ingress_nginx;
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
