@@ -4,7 +4,7 @@
 //! with its line: `lost` is one that has no flag and means something else from now on, `wrong` one that the other controller would
 //! not take either. It reads a file, and asks nobody.
 //!
-//! Of ingress-nginx's Ingresses it writes a report ([`ingress_nginx`]), and with `--replay` it asks both controllers the same.
+//! Of ingress-nginx's Ingresses it writes a report, and with `--replay` it asks both controllers the same.
 
 mod contour;
 mod document;
