@@ -55,6 +55,7 @@ fn with_gateways(have_addresses: bool) -> Options {
         gateway: GatewayOptions {
             addresses: addresses.into_iter().collect(),
             ports: FleetPorts::new(ports),
+            services: None,
         },
         ..Options::default()
     }

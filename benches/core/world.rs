@@ -69,6 +69,7 @@ fn service(host: usize) -> Object {
         session_affinity: SessionAffinity::None,
         cluster_ip: None,
         publish_not_ready_addresses: false,
+        kept: None,
         load_balancer: Arc::default(),
     }))
 }

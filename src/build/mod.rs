@@ -100,6 +100,15 @@ pub struct Translated {
     pub secrets: u64,
 }
 
+/// How much was found out beside them since the start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Derivations {
+    /// What is derived from facts for several units.
+    pub derived: u64,
+    /// Objects of which it is found out what is to be said of each.
+    pub objects: u64,
+}
+
 /// The state of the core.
 #[derive(Debug)]
 pub struct Builder {
@@ -122,6 +131,7 @@ pub struct Builder {
     snapshot: Snapshot,
     statuses: Statuses,
     translated: Translated,
+    derivations: Derivations,
 }
 
 /// What a host refers to, so that it can be released.
@@ -190,6 +200,7 @@ impl Builder {
             snapshot,
             statuses: Statuses::default(),
             translated: Translated::default(),
+            derivations: Derivations::default(),
         }
     }
 
@@ -256,7 +267,9 @@ impl Builder {
         self.build_secrets(&mut work, &memo);
         work.changed |= self.listeners.publish(&mut self.snapshot);
         self.build_objects(&mut work, &memo);
-        self.reads.keep(memo.into_made());
+        let made = memo.into_made();
+        self.derivations.derived += u64::try_from(made.len()).unwrap_or_default();
+        self.reads.keep(made);
         if is_first {
             self.pack();
         }
@@ -304,6 +317,12 @@ impl Builder {
     #[must_use]
     pub const fn translated(&self) -> Translated {
         self.translated
+    }
+
+    /// How much was found out since the start beside what was translated.
+    #[must_use]
+    pub const fn derivations(&self) -> Derivations {
+        self.derivations
     }
 
     fn renderer<'a>(&'a self, memo: &'a Memo) -> Renderer<'a> {
@@ -370,6 +389,7 @@ impl Builder {
             Unit::Object(object) => Ok(object),
             other => Err(other),
         });
+        self.derivations.objects += u64::try_from(objects.len()).unwrap_or_default();
         let renderer = self.renderer(memo);
         let made = parallel_map(self.threads, &objects, |object| renderer.object(object));
         let mut wanted = BTreeMap::new();

@@ -9,6 +9,7 @@ use tokio::sync::{mpsc, watch};
 
 use crate::build::controller::{self, Awaited, Controller, Outputs};
 use crate::build::{self, Builder};
+use crate::model::verdict::Delivery;
 use crate::objects::Event;
 use crate::process::admin::{self, Heartbeat, Pages, Readiness, Unserved};
 use crate::process::exit_code::UsageError;
@@ -125,13 +126,14 @@ impl ControlPlane {
             Ok(())
         });
         let (sender, refusals) = watch::channel(Arc::from([]));
-        let refused = self.reports.refused();
+        let (of_delivery, delivery) = watch::channel(Delivery::default());
+        let reports = (self.reports.refused(), self.reports.progress());
         supervisor.add("refusals", |stop| {
-            stop.or(refusals::follow(refused, sender))
+            stop.or(refusals::follow(reports, (sender, of_delivery)))
         });
         let statuses = outputs.statuses.clone();
         supervisor.add("status", |stop| {
-            stop.or(writer.run(statuses, refusals, leads))
+            stop.or(writer.run(statuses, (refusals, delivery), leads))
         });
         Ok(())
     }

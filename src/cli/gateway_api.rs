@@ -3,8 +3,10 @@
 use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 
+use super::http_proxy::namespaced_name;
 use crate::model::Cidr;
-use crate::translate::{FleetPorts, GatewayOptions, PodPort, Transport};
+use crate::objects::NamespacedName;
+use crate::translate::{FleetPorts, GatewayOptions, GatewayServices, PodPort, Transport};
 
 /// How Gateways are reached.
 #[derive(Clone, Debug, Default, clap::Args)]
@@ -33,6 +35,15 @@ pub struct GatewayArgs {
         value_parser = envoy_port
     )]
     pub envoy_ports: Vec<EnvoyPort>,
+    /// The Service whose pods are Envoy's. Each Gateway then has a Service of type LoadBalancer of its own, beside itself, that leads
+    /// to these pods, and the addresses that this one is given.
+    #[arg(
+        long,
+        env = "ISOBATH_GATEWAY_SERVICES",
+        value_name = "NAMESPACE/NAME",
+        value_parser = namespaced_name
+    )]
+    pub gateway_services: Option<NamespacedName>,
 }
 
 /// One port of `--envoy-ports`.
@@ -88,6 +99,10 @@ impl GatewayArgs {
     ///
     /// Which do.
     pub fn check(&self, built_in: BuiltIn) -> Result<(), String> {
+        if self.gateway_services.is_some() && !self.gateway_addresses.is_empty() {
+            let message = "--gateway-services and --gateway-addresses: a Gateway has a Service of its own or an address that Envoy binds; leave one out";
+            return Err(message.to_owned());
+        }
         let (mut outside, mut pods) = (BTreeSet::new(), BTreeSet::new());
         for port in &self.envoy_ports {
             let sentence = |what: &str| Err(format!("--envoy-ports {port}: {what}"));
@@ -134,6 +149,10 @@ impl GatewayArgs {
                 true => FleetPorts::default(),
                 false => FleetPorts::new(ports),
             },
+            services: self.gateway_services.clone().map(|envoy| GatewayServices {
+                envoy,
+                address: built_in.http.ip(),
+            }),
         }
     }
 }
@@ -158,6 +177,7 @@ mod tests {
         let args = GatewayArgs {
             gateway_addresses: Vec::new(),
             envoy_ports: ports?,
+            gateway_services: None,
         };
         let built_in = BuiltIn {
             http: ([0, 0, 0, 0], 8080).into(),

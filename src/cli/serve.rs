@@ -7,6 +7,7 @@ use tokio::sync::mpsc;
 
 use super::config;
 use super::control_plane::{ControlPlane, EVENTS, started};
+use super::gateway_api::GatewayArgs;
 use crate::process::admin;
 use crate::process::listen_address::distinct;
 use crate::process::pod::Pod;
@@ -106,7 +107,7 @@ pub async fn serve(args: Serve) -> anyhow::Result<()> {
                 &outputs,
             )?;
         }
-        None => say_what_is_not_written(&args.status),
+        None => say_what_is_not_written(&args.status, &args.core.gateway),
     }
     supervisor.add("source", |stop| source.run(events, stop));
     plane.serve(&mut supervisor, outputs, &args.pod);
@@ -114,13 +115,14 @@ pub async fn serve(args: Serve) -> anyhow::Result<()> {
 }
 
 /// Flags that ask for something that manifests have no place for.
-fn say_what_is_not_written(status: &status::Args) {
+fn say_what_is_not_written(status: &status::Args, gateway: &GatewayArgs) {
     let flags = [
         (
             "--ingress-status-address",
             !status.ingress_status_address.is_empty(),
         ),
         ("--envoy-service", status.envoy_service.is_some()),
+        ("--gateway-services", gateway.gateway_services.is_some()),
     ];
     for (flag, _) in flags.into_iter().filter(|(_, given)| *given) {
         tracing::warn!(

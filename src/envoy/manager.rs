@@ -61,6 +61,19 @@ pub fn in_clear(listener: &str) -> Arc<str> {
     }
 }
 
+/// The listener whose manager has this name.
+#[must_use]
+pub fn listener_of(manager: &str) -> &str {
+    let (listener, _) = manager.split_once('>').unwrap_or((manager, ""));
+    match names(Listener::HTTPS)
+        .iter()
+        .any(|name| **name == *listener)
+    {
+        true => Listener::HTTPS,
+        false => listener,
+    }
+}
+
 /// The manager of a listener for clear text, whose table has its name too.
 #[must_use]
 pub fn http(listener: &Arc<str>, edge: &Edge) -> Resource {

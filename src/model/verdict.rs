@@ -4,6 +4,8 @@
 //! persistent, so that a new [`Statuses`] costs what changed, and so does the difference between two of them
 //! (`OrdMap::diff` skips the parts that both share). Nothing in here does IO.
 
+use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use imbl::OrdMap;
@@ -16,6 +18,8 @@ use crate::objects::{Field, Ingress, LoadBalancerAddress, NamespacedName, Object
 /// The verdicts on all objects at one moment.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Statuses {
+    /// The number of the snapshot that was the newest when they last changed: all that they say is in it. 0 before the first.
+    pub snapshot: u64,
     /// Every Ingress that is seen, served or not.
     pub ingresses: OrdMap<NamespacedName, IngressFacts>,
     /// Every HTTPProxy that is seen, where they are served.
@@ -87,11 +91,18 @@ pub struct WantedStatus {
     pub wanted_addresses: u32,
     /// Whether a Gateway is reached as Ingresses are, so that its addresses are those that are published on them.
     pub has_fleet_addresses: bool,
-    /// What the Service of a Gateway is to bear.
+    /// Of a Gateway or a ListenerSet: where each of its listeners is, by the name of the model's listener, and its place in
+    /// [`gateway_api::Status::listeners`].
+    pub places: Box<[(Arc<str>, usize)]>,
+    /// What is to be kept for a Gateway.
     pub infrastructure: Option<Arc<Infrastructure>>,
+    /// Services of ours that are there for a Gateway and are to be no longer, by name.
+    pub leftovers: Box<[Arc<str>]>,
+    /// Whether the object is another controller's, so that no status of it is written.
+    pub is_foreign: bool,
 }
 
-/// A Service that bears what a Gateway says of its infrastructure.
+/// What is kept for a Gateway: a Service that bears what it says of its infrastructure, and the one by which it is reached.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Infrastructure {
     /// The name of the Service, in the Gateway's namespace.
@@ -100,8 +111,39 @@ pub struct Infrastructure {
     pub labels: Box<[(Arc<str>, Arc<str>)]>,
     /// Its annotations, sorted.
     pub annotations: Box<[(Arc<str>, Arc<str>)]>,
-    /// Whether there is a Service of the name.
+    /// The Service by which the Gateway is reached, where it has one of its own.
+    pub load_balancer: Option<LoadBalancer>,
+    /// Whether all of it is there.
     pub is_there: bool,
+}
+
+/// A Service of type LoadBalancer for one Gateway. Its ports lead to those ports of the pods that are its node ports, which no
+/// other Service has.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LoadBalancer {
+    /// The name of the Service, in the Gateway's namespace.
+    pub service: Arc<str>,
+    /// Its ports, sorted, and whether each is one of UDP.
+    pub ports: Box<[(u16, bool)]>,
+    /// The address that the Gateway asks for.
+    pub address: Option<IpAddr>,
+    /// The pods of Envoy.
+    pub pods: Box<[PodEndpoint]>,
+}
+
+/// A pod as an endpoint of such a Service.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct PodEndpoint {
+    /// Its address.
+    pub address: IpAddr,
+    /// `conditions.ready`.
+    pub ready: bool,
+    /// `conditions.serving`.
+    pub serving: bool,
+    /// `conditions.terminating`.
+    pub terminating: bool,
+    /// `zone`.
+    pub zone: Option<Arc<str>>,
 }
 
 impl Infrastructure {
@@ -111,6 +153,26 @@ impl Infrastructure {
         self.service == other.service
             && self.labels == other.labels
             && self.annotations == other.annotations
+            && self.load_balancer == other.load_balancer
+    }
+}
+
+/// What the Envoys of this process have made of what was published.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Delivery {
+    /// The number of the newest snapshot of which any of them has acknowledged all; 0 for none.
+    pub acknowledged: u64,
+    /// Whether any is connected: without one, what is published counts as acknowledged.
+    pub is_connected: bool,
+    /// The listeners that one of them refuses as a whole, by the name of the model's listener, and why.
+    pub refused_listeners: Arc<BTreeMap<Arc<str>, Arc<str>>>,
+}
+
+impl Delivery {
+    /// Whether what is in the snapshot of this number is with an Envoy, or there is none to wait for.
+    #[must_use]
+    pub const fn has(&self, number: u64) -> bool {
+        !self.is_connected || self.acknowledged >= number
     }
 }
 

@@ -26,6 +26,28 @@ pub struct Service {
     pub publish_not_ready_addresses: bool,
     /// `status.loadBalancer.ingress`, which the status writer copies for `--envoy-service`.
     pub load_balancer: Arc<[super::LoadBalancerAddress]>,
+    /// Its ports as nodes have them, of a Service that Isobath keeps itself (label `app.kubernetes.io/managed-by`). `None` for all
+    /// others.
+    pub kept: Option<Box<[KeptPort]>>,
+}
+
+impl Service {
+    /// The label that says that Isobath keeps a Service, and its value.
+    pub const MANAGED_BY: (&'static str, &'static str) =
+        ("app.kubernetes.io/managed-by", "isobath");
+}
+
+/// One of `spec.ports` of a Service that Isobath keeps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KeptPort {
+    /// `port`.
+    pub port: u16,
+    /// Whether it is one of UDP; else one of TCP.
+    pub is_udp: bool,
+    /// `nodePort`, which the API server gives to one Service alone; 0 before.
+    pub node_port: u16,
+    /// `targetPort`; 0 where it is a name.
+    pub target_port: u16,
 }
 
 /// `spec.type`.

@@ -57,7 +57,7 @@ impl Subject for Conditions {
         self.calls.kind
     }
 
-    fn of(&self, statuses: &Statuses) -> OrdMap<NamespacedName, ConditionFacts> {
+    fn of(&mut self, statuses: &Statuses) -> OrdMap<NamespacedName, ConditionFacts> {
         match self.calls.kind {
             Kind::HttpProxy => statuses.http_proxies.clone(),
             _ => statuses.extension_services.clone(),

@@ -7,9 +7,11 @@
 //! An address that is given to a Gateway stands in its status before anybody binds it. What it is then is told by the watch, and
 //! so all replicas agree; which one it is, whoever holds the lease decides: the lowest that no other Gateway has.
 
+mod given;
 mod merge;
+mod programmed;
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -20,13 +22,16 @@ use serde_json::json;
 use tokio::time::Instant;
 use tracing::debug;
 
+use given::{gateways, give};
+use programmed::Programmed;
+
 use super::address::Addresses;
 use super::settle::{Action, Memory};
 use super::writer::Subject;
 use super::writes::CALL_LIMIT;
 use crate::model::Cidr;
-use crate::model::verdict::{GatewayApiFacts, Statuses};
-use crate::objects::gateway_api::{ConditionStatus, Status, StatusCondition};
+use crate::model::verdict::{Delivery, GatewayApiFacts, Statuses};
+use crate::objects::gateway_api::{ConditionStatus, PROGRAMMED, Status, StatusCondition};
 use crate::objects::{Kind, LoadBalancerAddress, NamespacedName, ObjectRef};
 use crate::status::api_call::{Failure, within};
 
@@ -55,6 +60,7 @@ pub(super) struct GatewayApi {
     /// What this term has given, until the watch brings it.
     given: BTreeMap<NamespacedName, Box<[IpAddr]>>,
     fleet: Fleet,
+    programmed: Programmed,
     written: Memory<Arc<Status>>,
 }
 
@@ -71,10 +77,16 @@ struct Fleet {
 const MOST_ADDRESSES: usize = 16;
 
 impl Fleet {
-    /// Enters them into the status of a Gateway. What was seen there stays while nothing better is known.
+    /// Enters them into the status of a Gateway. What was seen there stays while nothing better is known, if it was we who said that
+    /// it is reached by that: another controller's addresses, or those of another class, are not the fleet's.
     fn enter(&self, wanted: &mut Status, seen: &Status) {
         let Some(addresses) = &self.addresses else {
-            wanted.addresses = seen.addresses.clone();
+            let mut conditions = seen.conditions.iter();
+            let is_ours =
+                conditions.any(|it| &*it.kind == "Programmed" && &*it.message == PROGRAMMED);
+            if is_ours {
+                wanted.addresses = seen.addresses.clone();
+            }
             if self.is_awaited && wanted.addresses.is_empty() {
                 await_address(&mut wanted.conditions);
             }
@@ -117,6 +129,7 @@ impl GatewayApi {
                 addresses: None,
                 is_awaited,
             },
+            programmed: Programmed::default(),
             written: Memory::default(),
         }
     }
@@ -134,7 +147,8 @@ impl Subject for GatewayApi {
         self.calls.kind
     }
 
-    fn of(&self, statuses: &Statuses) -> Seen {
+    fn of(&mut self, statuses: &Statuses) -> Seen {
+        self.programmed.follow(statuses.snapshot);
         statuses.gateway_api.clone()
     }
 
@@ -154,7 +168,15 @@ impl Subject for GatewayApi {
     }
 
     fn gone(&mut self, name: &NamespacedName) {
+        self.programmed.forget(name);
         self.written.forget(name);
+    }
+
+    fn delivered(&mut self, delivery: &Delivery) -> Option<Vec<NamespacedName>> {
+        match self.calls.kind {
+            Kind::Gateway | Kind::ListenerSet => self.programmed.delivered(delivery),
+            _ => Some(Vec::new()),
+        }
     }
 
     fn news(&mut self, all: &Seen) -> Vec<NamespacedName> {
@@ -181,7 +203,9 @@ impl Subject for GatewayApi {
         facts: &GatewayApiFacts,
         now: Instant,
     ) -> Action<Arc<Status>> {
-        let Some(of_object) = &facts.wanted else {
+        let of_object = facts.wanted.as_ref().filter(|it| !it.is_foreign);
+        let Some(of_object) = of_object else {
+            self.programmed.forget(name);
             self.written.forget(name);
             return Action::Nothing;
         };
@@ -194,6 +218,11 @@ impl Subject for GatewayApi {
                 .iter()
                 .map(|it| ("IPAddress".into(), it.to_string().into()));
             wanted.addresses = wanted.addresses.iter().cloned().chain(given).collect();
+        }
+        if matches!(self.calls.kind, Kind::Gateway | Kind::ListenerSet)
+            && let Some(until) = (self.programmed).enter(name, facts, of_object, &mut wanted, now)
+        {
+            return Action::Later(until);
         }
         let wanted = Arc::new(wanted);
         self.written
@@ -233,66 +262,6 @@ fn fitting(wanted: &Status, room: Option<usize>) -> Status {
         parents: parents.take(room.unwrap_or(usize::MAX)).cloned().collect(),
         ..wanted.clone()
     }
-}
-
-/// The Gateways among all objects, of which most are routes.
-fn gateways(all: &Seen) -> impl Iterator<Item = (&ObjectRef, &GatewayApiFacts)> {
-    let first = ObjectRef::new(Kind::Gateway, "", "");
-    let from_there = all.range(first..);
-    from_there.take_while(|(object, _)| object.kind == Kind::Gateway)
-}
-
-/// The addresses of Gateways that are still to be given some: the oldest Gateway has the lowest that nobody has, and keeps what it
-/// was given before. One that its status shows though it is still to be given one can't be its own, and is not given again.
-fn give<'a>(
-    ranges: &[Cidr],
-    gateways: impl Iterator<Item = (&'a ObjectRef, &'a GatewayApiFacts)>,
-    before: &BTreeMap<NamespacedName, Box<[IpAddr]>>,
-) -> BTreeMap<NamespacedName, Box<[IpAddr]>> {
-    let mut used = BTreeSet::new();
-    let mut waiting = Vec::new();
-    for (object, facts) in gateways {
-        let Some(wanted) = &facts.wanted else {
-            continue;
-        };
-        let has = wanted.status.addresses.iter().chain(&facts.seen.addresses);
-        used.extend(has.filter_map(|(_, value)| value.parse::<IpAddr>().ok()));
-        if wanted.wanted_addresses > 0 {
-            let age = (facts.created.is_none(), facts.created, &object.name);
-            waiting.push((age, wanted.wanted_addresses));
-        }
-    }
-    waiting.sort();
-    let mut given = BTreeMap::new();
-    for ((_, _, name), count) in &waiting {
-        let count = usize::try_from(*count).unwrap_or(usize::MAX);
-        let kept = before.get(*name).filter(|kept| {
-            let is_free = kept.iter().all(|it| !used.contains(it));
-            kept.len() == count && is_free
-        });
-        if let Some(kept) = kept {
-            used.extend(kept.iter().copied());
-            given.insert((*name).clone(), kept.clone());
-        }
-    }
-    let mut addresses = ranges.iter().flat_map(|range| range.hosts());
-    // What is too little for one is kept for the next, so that each address is looked at once.
-    let mut free: VecDeque<IpAddr> = VecDeque::new();
-    for ((_, _, name), count) in waiting {
-        if given.contains_key(name) {
-            continue;
-        }
-        let count = usize::try_from(count).unwrap_or(usize::MAX);
-        while free.len() < count
-            && let Some(address) = addresses.find(|it| used.insert(*it))
-        {
-            free.push_back(address);
-        }
-        if free.len() >= count {
-            given.insert(name.clone(), free.drain(..count).collect());
-        }
-    }
-    given
 }
 
 async fn apply(
@@ -349,26 +318,8 @@ mod tests {
     #![allow(clippy::unwrap_used)]
 
     use super::*;
-    use crate::model::verdict::WantedStatus;
     use crate::objects::gateway_api::{ParentReference, ParentStatus};
     use crate::objects::{Object, decode};
-
-    /// Of all objects only Gateways are looked at.
-    #[test]
-    fn gateways_are_a_range() {
-        let objects = [
-            ObjectRef::new(Kind::GatewayClass, "", "isobath"),
-            ObjectRef::new(Kind::Gateway, "a", "one"),
-            ObjectRef::new(Kind::Gateway, "b", "two"),
-            ObjectRef::new(Kind::HttpRoute, "a", "one"),
-        ];
-        let all: Seen = objects
-            .into_iter()
-            .map(|object| (object, gateway(0, &[], 0)))
-            .collect();
-        let names: Vec<String> = gateways(&all).map(|(it, _)| it.to_string()).collect();
-        assert_eq!(names, ["Gateway a/one", "Gateway b/two"]);
-    }
 
     /// With ancestors that others have there, ours are as many as are left, and are settled when they are seen.
     #[test]
@@ -434,43 +385,26 @@ mod tests {
         assert_eq!(settled, Action::Nothing);
     }
 
-    fn gateway(age: i64, has: &[&str], wanted_addresses: u32) -> GatewayApiFacts {
-        let addresses = has.iter().map(|it| ("IPAddress".into(), Arc::from(*it)));
-        let status = Status {
-            addresses: addresses.collect(),
-            ..Status::default()
-        };
-        GatewayApiFacts {
-            uid: "1".into(),
-            created: jiff::Timestamp::from_second(age).ok(),
-            wanted: Some(Arc::new(WantedStatus {
-                status,
-                wanted_addresses,
-                ..WantedStatus::default()
-            })),
-            room: None,
-            seen: Arc::default(),
-        }
-    }
-
     /// Those of Ingresses, as many as there is room for; until they are known what was there stays, and a Gateway that waits for a
     /// load balancer and has never had one is not programmed.
     #[test]
     fn addresses_of_the_fleet_are_those_of_ingresses() {
-        let seen = |addresses: &[&str]| Status {
+        let programmed = |message: &str| StatusCondition {
+            kind: "Programmed".into(),
+            status: ConditionStatus::True,
+            reason: "Programmed".into(),
+            message: message.into(),
+            observed_generation: 1,
+        };
+        let seen_of = |addresses: &[&str], message: &str| Status {
+            conditions: [programmed(message)].into(),
             addresses: addresses
                 .iter()
                 .map(|it| ("IPAddress".into(), Arc::from(*it)))
                 .collect(),
             ..Status::default()
         };
-        let programmed = StatusCondition {
-            kind: "Programmed".into(),
-            status: ConditionStatus::True,
-            reason: "Programmed".into(),
-            message: "".into(),
-            observed_generation: 1,
-        };
+        let seen = |addresses: &[&str]| seen_of(addresses, PROGRAMMED);
         let many = (0..20).map(|at| LoadBalancerAddress::Ip(format!("192.0.2.{at:02}").into()));
         let many: Arc<[_]> = many.collect();
         let one: Arc<[_]> = [LoadBalancerAddress::Hostname("lb.test".into())].into();
@@ -485,9 +419,17 @@ mod tests {
                 vec!["IPAddress 192.0.2.1"],
                 true,
             ),
+            // Another controller's.
+            (
+                None,
+                true,
+                seen_of(&["192.0.2.1"], "another says so"),
+                vec![],
+                false,
+            ),
         ] {
             let mut wanted = Status {
-                conditions: [programmed.clone()].into(),
+                conditions: [programmed(PROGRAMMED)].into(),
                 ..Status::default()
             };
             let fleet = Fleet {
@@ -518,53 +460,5 @@ mod tests {
         };
         fleet.enter(&mut wanted, &Status::default());
         assert_eq!(wanted.addresses.len(), MOST_ADDRESSES);
-    }
-
-    #[test]
-    fn the_oldest_has_the_lowest_address_and_keeps_it() {
-        let ranges = [
-            Cidr::new("127.9.0.0/30").unwrap(),
-            Cidr::new("127.9.1.1/32").unwrap(),
-        ];
-        let name = |name: &str| ObjectRef::new(Kind::Gateway, "a", name);
-        let given = |gateways: &[(ObjectRef, GatewayApiFacts)], before: &BTreeMap<_, _>| {
-            let gateways = gateways.iter().map(|(object, facts)| (object, facts));
-            give(&ranges, gateways, before)
-        };
-        let texts = |given: &BTreeMap<NamespacedName, Box<[IpAddr]>>| -> Vec<String> {
-            let given = given.iter();
-            given
-                .map(|(name, of)| format!("{} {of:?}", name.name))
-                .collect()
-        };
-        let mut gateways = vec![
-            (name("young"), gateway(2, &[], 1)),
-            (name("old"), gateway(1, &[], 1)),
-            (name("has"), gateway(3, &["127.9.0.1"], 0)),
-        ];
-        let first = given(&gateways, &BTreeMap::new());
-        assert_eq!(texts(&first), ["old [127.9.0.2]", "young [127.9.1.1]"]);
-        // An address is free now, and an older Gateway there; nobody moves. There is none for the fourth.
-        gateways.remove(2);
-        gateways.push((name("oldest"), gateway(0, &[], 1)));
-        gateways.push((name("last"), gateway(9, &[], 1)));
-        let second = given(&gateways, &first);
-        assert_eq!(
-            texts(&second),
-            ["old [127.9.0.2]", "oldest [127.9.0.1]", "young [127.9.1.1]"]
-        );
-        // What was given has come back, and another one has it; or nobody, and yet it can't be had.
-        let mut refused = gateway(1, &[], 1);
-        refused.seen = Arc::new(Status {
-            addresses: [("IPAddress".into(), "127.9.0.2".into())].into(),
-            ..Status::default()
-        });
-        for others in [vec![], vec![(name("other"), gateway(7, &["127.9.0.2"], 0))]] {
-            let mut gateways = vec![(name("old"), refused.clone())];
-            gateways.extend(others);
-            let third = given(&gateways, &first);
-            assert_eq!(texts(&third), ["old [127.9.0.1]"]);
-            assert_eq!(given(&gateways, &third), third);
-        }
     }
 }

@@ -1,32 +1,29 @@
-//! Keeps a Service for each Gateway that bears the labels and annotations of its `spec.infrastructure`.
+//! Keeps what a Gateway has besides itself: a Service that bears the labels and annotations of its `spec.infrastructure`, and where
+//! Gateways are reached by Services of their own, that one with its EndpointSlices.
 //!
-//! It is headless and selects nothing: tools find a Gateway's labels there, and people the Gateway by its name
-//! (`gateway.networking.k8s.io/gateway-name`). It belongs to its Gateway, and goes with it. One that is there under its name and is
-//! not ours is left alone.
+//! The first is headless and selects nothing: tools find a Gateway's labels there, and people the Gateway by its name
+//! (`gateway.networking.k8s.io/gateway-name`). All belongs to its Gateway, and goes with it. What is there under its name and is not
+//! ours is left alone.
+
+mod kept;
+mod load_balancer;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use imbl::OrdMap;
-use k8s_openapi::api::core::v1::Service;
-use kube::api::{Patch, PatchParams};
-use kube::{Api, Client, ResourceExt as _};
+use kube::Client;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 use tracing::debug;
 
+use kept::{Calls, metadata, owner, remove};
+
 use super::settle::{Action, SETTLED};
 use super::writer::Subject;
-use super::writes::CALL_LIMIT;
 use crate::model::verdict::{GatewayApiFacts, Infrastructure, Statuses};
 use crate::objects::{Kind, NamespacedName, ObjectRef};
-use crate::status::api_call::{Failure, within};
-
-/// The label by which the objects of a Gateway are found.
-const GATEWAY_NAME: &str = "gateway.networking.k8s.io/gateway-name";
-
-/// The label that says whose such an object is.
-const MANAGED_BY: (&str, &str) = ("app.kubernetes.io/managed-by", "isobath");
+use crate::status::api_call::Failure;
 
 /// Services of Gateways, as one term as leader knows them.
 pub(super) struct Services {
@@ -37,15 +34,40 @@ pub(super) struct Services {
 /// What was written for one Gateway.
 struct Written {
     uid: Arc<str>,
-    wrote: Arc<Infrastructure>,
+    wrote: Work,
     at: Instant,
 }
 
-/// What calls are made with.
-#[derive(Clone)]
-pub(super) struct Calls {
-    client: Client,
-    field_manager: Arc<str>,
+/// What is to be there for a Gateway, and what is not.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Work {
+    keep: Option<Arc<Infrastructure>>,
+    remove: Box<[Arc<str>]>,
+}
+
+impl Work {
+    fn of(facts: &GatewayApiFacts) -> Option<Self> {
+        let wanted = facts.wanted.as_ref()?;
+        let work = Self {
+            keep: wanted.infrastructure.clone(),
+            remove: wanted.leftovers.clone(),
+        };
+        (work.keep.is_some() || !work.remove.is_empty()).then_some(work)
+    }
+
+    /// Whether it comes to the same.
+    fn is_as(&self, other: &Self) -> bool {
+        let keeps = match (&self.keep, &other.keep) {
+            (Some(one), Some(other)) => one.says_as(other),
+            (one, other) => one.is_none() && other.is_none(),
+        };
+        keeps && self.remove == other.remove
+    }
+
+    /// Whether nothing is left to be done, as far as is seen.
+    fn is_done(&self) -> bool {
+        self.remove.is_empty() && self.keep.as_ref().is_none_or(|keep| keep.is_there)
+    }
 }
 
 impl Services {
@@ -63,7 +85,7 @@ impl Services {
 impl Subject for Services {
     type Key = ObjectRef;
     type Facts = GatewayApiFacts;
-    type Write = Arc<Infrastructure>;
+    type Write = Work;
     type Calls = Calls;
 
     const IS_STATUS: bool = false;
@@ -81,7 +103,7 @@ impl Subject for Services {
         "writing the Services of gateways".to_owned()
     }
 
-    fn of(&self, statuses: &Statuses) -> OrdMap<ObjectRef, GatewayApiFacts> {
+    fn of(&mut self, statuses: &Statuses) -> OrdMap<ObjectRef, GatewayApiFacts> {
         statuses.gateway_api.clone()
     }
 
@@ -109,18 +131,17 @@ impl Subject for Services {
         name: &NamespacedName,
         facts: &GatewayApiFacts,
         now: Instant,
-    ) -> Action<Arc<Infrastructure>> {
-        let wanted = facts.wanted.as_ref();
-        let Some(wanted) = wanted.and_then(|it| it.infrastructure.as_ref()) else {
+    ) -> Action<Work> {
+        let Some(work) = Work::of(facts) else {
             self.written.remove(name);
             return Action::Nothing;
         };
         let written = self.written.get(name);
-        match written.filter(|it| it.uid == facts.uid && it.wrote.says_as(wanted)) {
-            Some(_) if wanted.is_there => Action::Nothing,
+        match written.filter(|it| it.uid == facts.uid && it.wrote.is_as(&work)) {
+            Some(_) if work.is_done() => Action::Nothing,
             // The watch has not brought it yet, or somebody has deleted it.
             Some(written) if now < written.at + SETTLED => Action::Later(written.at + SETTLED),
-            _ => Action::Write(wanted.clone()),
+            _ => Action::Write(work),
         }
     }
 
@@ -132,24 +153,19 @@ impl Subject for Services {
         calls: Calls,
         name: NamespacedName,
         facts: GatewayApiFacts,
-        wanted: Arc<Arc<Infrastructure>>,
+        work: Arc<Work>,
     ) -> Result<&'static str, Failure> {
-        let api: Api<Service> = Api::namespaced(calls.client, &name.namespace);
-        let there = within(CALL_LIMIT, api.get_opt(&wanted.service)).await?;
-        if there.is_some_and(|it| {
-            it.labels()
-                .get(MANAGED_BY.0)
-                .is_none_or(|by| by != MANAGED_BY.1)
-        }) {
-            let message = format!(
-                "Service {}/{} is there and has no label {}={}",
-                name.namespace, wanted.service, MANAGED_BY.0, MANAGED_BY.1
-            );
-            return Err(Failure::Declined(message));
+        for service in &work.remove {
+            remove(&calls, &name, &facts.uid, service).await?;
         }
-        let params = PatchParams::apply(&calls.field_manager).force();
-        let patch = Patch::Apply(service(&name, &facts.uid, &wanted));
-        within(CALL_LIMIT, api.patch(&wanted.service, &params, &patch)).await?;
+        let Some(wanted) = &work.keep else {
+            return Ok("ok");
+        };
+        let service = service(&name, &facts.uid, wanted);
+        calls.apply(&name, &wanted.service, service).await?;
+        if let Some(of) = &wanted.load_balancer {
+            load_balancer::keep(&calls, (&name, &facts.uid), wanted, of).await?;
+        }
         debug!(gateway = %name, service = %wanted.service, "Service of a Gateway written");
         Ok("ok")
     }
@@ -158,7 +174,7 @@ impl Subject for Services {
         &mut self,
         name: &NamespacedName,
         facts: &GatewayApiFacts,
-        wrote: &Arc<Infrastructure>,
+        wrote: &Work,
         at: Instant,
     ) -> Option<u32> {
         let written = Written {
@@ -171,37 +187,12 @@ impl Subject for Services {
     }
 }
 
-/// The Service. What a Gateway says never takes the place of the labels that it is found by.
+/// The Service that bears the labels and annotations.
 fn service(gateway: &NamespacedName, uid: &str, wanted: &Infrastructure) -> Value {
-    let all = |pairs: &[(Arc<str>, Arc<str>)]| -> BTreeMap<String, String> {
-        let pairs = pairs.iter();
-        pairs
-            .map(|(key, value)| (key.to_string(), value.to_string()))
-            .collect()
-    };
-    let mut labels = all(&wanted.labels);
-    labels.insert(MANAGED_BY.0.to_owned(), MANAGED_BY.1.to_owned());
-    // A label has 63 characters at most, and the name of a Gateway 253.
-    let name = match gateway.name.len() {
-        ..=63 => &*gateway.name,
-        _ => &*wanted.service,
-    };
-    labels.insert(GATEWAY_NAME.to_owned(), name.to_owned());
     json!({
         "apiVersion": "v1",
         "kind": "Service",
-        "metadata": {
-            "name": wanted.service,
-            "namespace": gateway.namespace,
-            "labels": labels,
-            "annotations": all(&wanted.annotations),
-            "ownerReferences": [{
-                "apiVersion": Kind::Gateway.api_version(),
-                "kind": Kind::Gateway.name(),
-                "name": gateway.name,
-                "uid": uid,
-            }],
-        },
+        "metadata": metadata(gateway, &owner(gateway, uid), wanted, &wanted.service, &[]),
         "spec": {"clusterIP": "None"},
     })
 }
@@ -210,6 +201,7 @@ fn service(gateway: &NamespacedName, uid: &str, wanted: &Infrastructure) -> Valu
 mod tests {
     #![allow(clippy::unwrap_used)]
 
+    use super::kept::{GATEWAY_NAME, MANAGED_BY};
     use super::*;
     use crate::model::verdict::WantedStatus;
 
@@ -222,6 +214,7 @@ mod tests {
             ]
             .into(),
             annotations: [("note".into(), "x".into())].into(),
+            load_balancer: None,
             is_there,
         })
     }
@@ -259,27 +252,23 @@ mod tests {
         };
         let there = |label: &str| Some(infrastructure(label, true));
         let gone = |label: &str| Some(infrastructure(label, false));
+        let work = |keep| Work {
+            keep,
+            remove: Box::default(),
+        };
         let now = Instant::now();
         let first = facts("1", there("a"));
         assert_eq!(
             services.decide(&name, &first, now),
-            Action::Write(there("a").unwrap())
+            Action::Write(work(there("a")))
         );
-        services.wrote(&name, &first, &there("a").unwrap(), now);
+        services.wrote(&name, &first, &work(there("a")), now);
         for (facts, seconds, expected) in [
             (facts("1", there("a")), 1, Action::Nothing),
             (facts("1", gone("a")), 1, Action::Later(now + SETTLED)),
-            (facts("1", gone("a")), 31, Action::Write(gone("a").unwrap())),
-            (
-                facts("1", there("b")),
-                1,
-                Action::Write(there("b").unwrap()),
-            ),
-            (
-                facts("2", there("a")),
-                1,
-                Action::Write(there("a").unwrap()),
-            ),
+            (facts("1", gone("a")), 31, Action::Write(work(gone("a")))),
+            (facts("1", there("b")), 1, Action::Write(work(there("b")))),
+            (facts("2", there("a")), 1, Action::Write(work(there("a")))),
         ] {
             let at = now + std::time::Duration::from_secs(seconds);
             assert_eq!(services.decide(&name, &facts, at), expected);

@@ -79,7 +79,7 @@ impl Subject for Ingresses {
         Kind::Ingress
     }
 
-    fn of(&self, statuses: &Statuses) -> OrdMap<NamespacedName, IngressFacts> {
+    fn of(&mut self, statuses: &Statuses) -> OrdMap<NamespacedName, IngressFacts> {
         statuses.ingresses.clone()
     }
 

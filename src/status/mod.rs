@@ -37,7 +37,7 @@ use kube::Client;
 use tokio::sync::watch;
 
 use crate::model::Cidr;
-use crate::model::verdict::{RefusedObject, Statuses};
+use crate::model::verdict::{Delivery, RefusedObject, Statuses};
 use crate::objects::Kind;
 use crate::process::pod::Pod;
 pub use args::{Args, InvalidArgs, StatusFrom};
@@ -45,6 +45,13 @@ pub use metrics::Metrics;
 pub use problems::Reporter;
 
 use writer::Unwritten;
+
+/// What comes back from Envoys: the objects of whose resources one is refused, and how far they are. The first is published
+/// before the second.
+pub type Feedback = (
+    watch::Receiver<Arc<[RefusedObject]>>,
+    watch::Receiver<Delivery>,
+);
 
 /// Writes status and Events while it is leader.
 pub struct Writer {
@@ -84,7 +91,7 @@ impl Writer {
     pub async fn run(
         mut self,
         statuses: watch::Receiver<Arc<Statuses>>,
-        refusals: watch::Receiver<Arc<[RefusedObject]>>,
+        (refusals, delivery): Feedback,
         mut leader: watch::Receiver<bool>,
     ) {
         let mut follow = leader.clone();
@@ -93,7 +100,7 @@ impl Writer {
                 // Polled first: whoever lost the lease makes no further step.
                 biased;
                 closed = lost(&mut follow) => if closed { return },
-                () = self.lead(statuses.clone(), refusals.clone()) => return,
+                () = self.lead(statuses.clone(), (refusals.clone(), delivery.clone())) => return,
             }
             self.metrics.addresses.set(0);
             self.metrics.unwritten.set(0);
@@ -104,7 +111,7 @@ impl Writer {
     fn lead(
         &mut self,
         statuses: watch::Receiver<Arc<Statuses>>,
-        refusals: watch::Receiver<Arc<[RefusedObject]>>,
+        (refusals, delivery): Feedback,
     ) -> impl Future<Output = ()> {
         let (addresses, known) = watch::channel(None);
         let follow = address::follow(
@@ -133,13 +140,15 @@ impl Writer {
         let events = self.events.run(statuses.clone(), refusals, told);
         async move {
             let of_conditions = conditions.iter_mut();
-            let of_conditions = of_conditions.map(|it| it.run(statuses.clone(), known.clone()));
+            let of_conditions =
+                of_conditions.map(|it| it.run(statuses.clone(), known.clone(), delivery.clone()));
             let of_conditions = futures::future::join_all(of_conditions);
             let of_gateway_api = gateway_api.iter_mut();
-            let of_gateway_api = of_gateway_api.map(|it| it.run(statuses.clone(), known.clone()));
+            let of_gateway_api =
+                of_gateway_api.map(|it| it.run(statuses.clone(), known.clone(), delivery.clone()));
             let of_gateway_api = futures::future::join_all(of_gateway_api);
-            let of_ingresses = ingresses.run(statuses.clone(), known.clone());
-            let of_services = services.run(statuses.clone(), known.clone());
+            let of_ingresses = ingresses.run(statuses.clone(), known.clone(), delivery.clone());
+            let of_services = services.run(statuses.clone(), known.clone(), delivery.clone());
             let written = async {
                 tokio::join!(
                     of_ingresses,

@@ -97,7 +97,7 @@ impl Bench {
         let refusals = watch::Sender::new(Arc::from([]));
         let run = writer.run(
             statuses.subscribe(),
-            refusals.subscribe(),
+            (refusals.subscribe(), watch::Sender::default().subscribe()),
             leader.subscribe(),
         );
         let mut tasks = JoinSet::new();
@@ -329,9 +329,7 @@ async fn the_owner_of_a_gateway_is_told_of_its_service() {
             let wanted = facts.wanted.as_mut().unwrap();
             Arc::make_mut(wanted).infrastructure = Some(Arc::new(Infrastructure {
                 service: "gw-web".into(),
-                labels: Box::default(),
-                annotations: Box::default(),
-                is_there: false,
+                ..Infrastructure::default()
             }));
         });
         seconds(600).await;

@@ -20,7 +20,7 @@ use super::metrics::Metrics;
 use super::queue::Pace;
 use super::settle::{Action, REFUSED_PAUSE, SETTLED};
 use super::writes::{Fate, Turn, Writes, sleep_until};
-use crate::model::verdict::{ObjectProblems, Statuses};
+use crate::model::verdict::{Delivery, ObjectProblems, Statuses};
 use crate::objects::{Kind, NamespacedName, ObjectRef, Problem};
 use crate::status::api_call::Failure;
 
@@ -69,7 +69,7 @@ pub(super) trait Subject {
     }
 
     /// What is known of all objects, those of other kinds perhaps included.
-    fn of(&self, statuses: &Statuses) -> OrdMap<Self::Key, Self::Facts>;
+    fn of(&mut self, statuses: &Statuses) -> OrdMap<Self::Key, Self::Facts>;
 
     /// The name of an object of this kind.
     fn name<'a>(&self, key: &'a Self::Key) -> Option<&'a NamespacedName>;
@@ -94,6 +94,11 @@ pub(super) trait Subject {
     /// These addresses are published from now on. Returns whether that may be something else for every object.
     fn publishes(&mut self, _addresses: &Addresses) -> bool {
         false
+    }
+
+    /// Envoys have come this far. Returns whose status is another one for that; `None` where that of any may be.
+    fn delivered(&mut self, _delivery: &Delivery) -> Option<Vec<NamespacedName>> {
+        Some(Vec::new())
     }
 
     /// What is to be done to an object now.
@@ -164,8 +169,11 @@ impl<S: Subject> Writer<S> {
         &mut self,
         mut statuses: watch::Receiver<Arc<Statuses>>,
         mut addresses: watch::Receiver<Addresses>,
+        mut delivery: watch::Receiver<Delivery>,
     ) {
         let mut seen = OrdMap::new();
+        let first = delivery.borrow_and_update().clone();
+        self.follow_delivery(&first, &seen);
         let mut under_way = FuturesUnordered::new();
         loop {
             let current = self.subject.of(&statuses.borrow_and_update());
@@ -174,9 +182,7 @@ impl<S: Subject> Writer<S> {
             if addresses.has_changed().unwrap_or(false)
                 && self.subject.publishes(&addresses.borrow_and_update())
             {
-                let now = Instant::now();
-                let names = seen.keys().filter_map(|key| self.subject.name(key));
-                names.for_each(|name| self.writes.add(name, now));
+                self.add_all(&seen);
             }
             match self.writes.turn(Instant::now()) {
                 Turn::Of(name) => {
@@ -191,11 +197,31 @@ impl<S: Subject> Writer<S> {
                     news = statuses.changed() => if news.is_err() { return },
                     // The other end lives as long as this term.
                     Ok(()) = addresses.changed() => addresses.mark_changed(),
+                    Ok(()) = delivery.changed() => {
+                        let delivery = delivery.borrow_and_update().clone();
+                        self.follow_delivery(&delivery, &seen);
+                    }
                     Some(ended) = under_way.next() => self.take_out(ended, &seen),
                     () = sleep_until(until) => {}
                 },
             }
         }
+    }
+
+    /// Gives the objects their turn whose status is another one as Envoys have come so far.
+    fn follow_delivery(&mut self, delivery: &Delivery, seen: &OrdMap<S::Key, S::Facts>) {
+        let now = Instant::now();
+        match self.subject.delivered(delivery) {
+            None => self.add_all(seen),
+            Some(of) => of.iter().for_each(|name| self.writes.add(name, now)),
+        }
+    }
+
+    /// Gives every object of the kind its turn.
+    fn add_all(&mut self, seen: &OrdMap<S::Key, S::Facts>) {
+        let now = Instant::now();
+        let names = seen.keys().filter_map(|key| self.subject.name(key));
+        names.for_each(|name| self.writes.add(name, now));
     }
 
     /// Puts what changed on the list.

@@ -7,12 +7,8 @@
 //!
 //! Values live as long as the store does not change ([`Memo`]); of a value that is no longer there its hash is kept.
 
-use std::collections::HashMap;
-use std::fmt;
 use std::hash::Hash;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
-
-use foldhash::fast::RandomState;
+use std::sync::Arc;
 
 use crate::facts::{FactId, Log};
 use crate::model::Host;
@@ -22,9 +18,10 @@ use super::above::{OnHttp, Source};
 use super::budget::Account;
 use super::certificate::Choice;
 use super::gateway_api::{
-    self, Attachment, BackendTls, Bind, BoundListener, EffectiveGateway, EffectiveParent, Policies,
-    RouteRules, Shown,
+    self, Attachment, BackendTls, Bind, BoundListener, EffectiveGateway, EffectiveParent, Fault,
+    Policies, RouteRules, SharedListener, Shown,
 };
+use super::once::{Once, Value};
 use super::ownership::{self, HostOwnership};
 use super::reading::Reading;
 use super::service_policy::Ports;
@@ -64,8 +61,12 @@ pub enum Derived {
     ListenerAt(Arc<str>, Host),
     /// Which of these a host there belongs to.
     HostnameOf(Arc<str>, Host),
+    /// Which Gateway says what is spoken at a port of the fleet where no Ingress is, by the name of the listener there.
+    PortOwner(Arc<str>),
     /// The namespace that a host belongs to.
     Owner(Host),
+    /// What is in the way of a listener at a port of the fleet.
+    Conflict(SharedListener),
     /// Whether a host that begins with `*` is there on plain HTTP.
     OnHttp(Host),
     /// The certificates of a wildcard, which the hosts below it may have.
@@ -95,8 +96,10 @@ impl Derived {
             Self::Parent(_) => Stratum::Bring,
             Self::Bind(_) | Self::Attachment(_) => Stratum::Attach,
             Self::Hostnames(_) | Self::ListenerAt(..) => Stratum::Port,
-            Self::HostnameOf(..) | Self::Owner(_) => Stratum::Own,
-            Self::OnHttp(_) | Self::Choice(_) | Self::Source(_) => Stratum::Offer,
+            Self::HostnameOf(..) | Self::PortOwner(_) | Self::Owner(_) => Stratum::Own,
+            Self::Conflict(_) | Self::OnHttp(_) | Self::Choice(_) | Self::Source(_) => {
+                Stratum::Offer
+            }
             Self::Affords(..) => Stratum::Taker,
         }
     }
@@ -161,7 +164,9 @@ impl Derived {
             | Self::Bind(_)
             | Self::Attachment(_)
             | Self::Hostnames(_)
-            | Self::ListenerAt(..) => self.value_of_gateway_api(input),
+            | Self::ListenerAt(..)
+            | Self::PortOwner(_)
+            | Self::Conflict(_) => self.value_of_gateway_api(input),
         }
     }
 
@@ -209,6 +214,14 @@ impl Derived {
                 let _ = input.listener_at(name, hostname);
                 memo.listeners_at.hash(&(name.clone(), hostname.clone()))
             }
+            Self::PortOwner(listener) => {
+                let _ = input.port_owner(listener);
+                memo.port_owners.hash(listener)
+            }
+            Self::Conflict(listener) => {
+                let _ = input.conflict(listener);
+                memo.conflicts.hash(listener)
+            }
             Self::HasEndpoints(..)
             | Self::Account(_)
             | Self::Reading(_)
@@ -241,7 +254,9 @@ pub struct Memo {
     hostnames: Once<Arc<str>, Box<[Host]>>,
     listeners_at: Once<(Arc<str>, Host), Option<BoundListener>>,
     hostnames_of: Once<(Arc<str>, Host), Option<Host>>,
+    port_owners: Once<Arc<str>, Option<NamespacedName>>,
     owners: Once<Host, Option<Arc<str>>>,
+    conflicts: Once<SharedListener, Option<Fault>>,
     on_http: Once<Host, OnHttp>,
     choices: Once<Host, Option<Choice>>,
     sources: Once<Host, Source>,
@@ -281,7 +296,9 @@ impl Memo {
             .collect(&mut made, |(name, host)| Derived::ListenerAt(name, host));
         self.hostnames_of
             .collect(&mut made, |(name, host)| Derived::HostnameOf(name, host));
+        self.port_owners.collect(&mut made, Derived::PortOwner);
         self.owners.collect(&mut made, Derived::Owner);
+        self.conflicts.collect(&mut made, Derived::Conflict);
         self.on_http.collect(&mut made, Derived::OnHttp);
         self.choices.collect(&mut made, Derived::Choice);
         self.sources.collect(&mut made, Derived::Source);
@@ -431,6 +448,23 @@ impl<'a> Input<'a> {
         )
     }
 
+    /// Which Gateway says what is spoken at a port of the fleet where no Ingress is.
+    pub(super) fn port_owner(self, listener: &Arc<str>) -> Arc<Option<NamespacedName>> {
+        self.derive(
+            &self.memo.port_owners,
+            listener,
+            Derived::PortOwner,
+            |input| gateway_api::port_owner(input, listener),
+        )
+    }
+
+    /// What is in the way of a listener at a port of the fleet.
+    pub(super) fn conflict(self, listener: &SharedListener) -> Arc<Option<Fault>> {
+        self.derive(&self.memo.conflicts, listener, Derived::Conflict, |input| {
+            listener.conflict(input)
+        })
+    }
+
     /// The namespace that a host belongs to; none where nobody names it, and where hosts are shared.
     pub(super) fn owner(self, host: &Host) -> Option<Arc<str>> {
         if self.options.host_ownership == HostOwnership::Shared {
@@ -497,73 +531,6 @@ impl<'a> Input<'a> {
         });
         self.reader.record(derived.fact(), hash);
         value
-    }
-}
-
-/// A value, its hash, and what was read for it.
-struct Value<V> {
-    value: Arc<V>,
-    hash: FactId,
-    reads: Box<[FactId]>,
-}
-
-/// A table whose values are made when they are first asked for. The lock is held to find the place of a value, never
-/// while one is made: making one may ask for others.
-pub(super) struct Once<K, V>(Mutex<Places<K, V>>);
-
-type Places<K, V> = HashMap<K, Arc<OnceLock<Value<V>>>, RandomState>;
-
-impl<K: Eq + Hash + Clone, V> Once<K, V> {
-    fn place(&self, key: &K) -> Arc<OnceLock<Value<V>>> {
-        let mut places = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        match places.get(key) {
-            Some(place) => place.clone(),
-            None => places.entry(key.clone()).or_default().clone(),
-        }
-    }
-
-    fn get(&self, key: &K, make: impl FnOnce() -> Value<V>) -> (Arc<V>, FactId) {
-        let place = self.place(key);
-        let value = place.get_or_init(make);
-        (value.value.clone(), value.hash)
-    }
-
-    /// A value made of facts that its reader has recorded itself.
-    pub(super) fn get_plain(&self, key: &K, make: impl FnOnce() -> V) -> Arc<V> {
-        let value = self.get(key, || Value {
-            value: Arc::new(make()),
-            hash: FactId::of(&()),
-            reads: Box::default(),
-        });
-        value.0
-    }
-
-    /// The hash of a value that was made.
-    fn hash(&self, key: &K) -> FactId {
-        let place = self.place(key);
-        place
-            .get()
-            .map_or_else(|| FactId::of(&()), |value| value.hash)
-    }
-
-    fn collect(self, made: &mut Vec<Made>, derived: impl Fn(K) -> Derived) {
-        let places = self.0.into_inner().unwrap_or_else(PoisonError::into_inner);
-        made.extend(places.into_iter().filter_map(|(key, place)| {
-            let value = place.get()?;
-            Some((derived(key), value.hash, value.reads.clone()))
-        }));
-    }
-}
-
-impl<K, V> Default for Once<K, V> {
-    fn default() -> Self {
-        Self(Mutex::default())
-    }
-}
-
-impl<K, V> fmt::Debug for Once<K, V> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Once")
     }
 }
 

@@ -146,6 +146,20 @@ fn tables(
     (http.map(answered), https, source.clusters.clone())
 }
 
+/// What the Ingresses of a namespace would have in clear for a host that another language has.
+#[must_use]
+pub fn losing(input: Input<'_>, host: &Host, namespace: &str) -> HostUnit {
+    let mut ingresses = input.reader.ingresses_of(host);
+    ingresses.retain(|ingress| *ingress.name().namespace == *namespace);
+    let mut table = Table::new(input, host);
+    table.merge(&ingresses);
+    HostUnit {
+        http: Some(table.virtual_host(Asked::ByHttp)),
+        clusters: table.clusters,
+        ..HostUnit::default()
+    }
+}
+
 /// The same, that nobody gets through.
 fn closed(route: Route) -> Route {
     route.answered(RouteAction::status(503))

@@ -26,6 +26,19 @@ impl Language for IngressLanguage {
         host::host(input, host)
     }
 
+    fn losing(
+        &self,
+        input: Input<'_>,
+        front: &Front,
+        host: &Host,
+        claims: &[ObjectRef],
+    ) -> HostUnit {
+        match (front, claims.first()) {
+            (Front::Fleet, Some(first)) => host::losing(input, host, &first.name.namespace),
+            _ => HostUnit::default(),
+        }
+    }
+
     fn problems(&self, input: Input<'_>, object: &ObjectRef) -> Vec<Problem> {
         object::of_ingress(input, object)
     }

@@ -42,6 +42,12 @@ pub trait Language: fmt::Debug + Sync {
     /// A host whose oldest claim on this front is in this language, and all who claim it.
     fn host(&self, input: Input<'_>, front: &Front, host: &Host, claims: &[ObjectRef]) -> HostUnit;
 
+    /// What objects of one namespace would have in clear for a host that another language has. Asked are those of `claims`, of which
+    /// each is in this language; of what comes of it challenges are served, and nothing else ([`super::challenges`]).
+    fn losing(&self, _: Input<'_>, _: &Front, _: &Host, _: &[ObjectRef]) -> HostUnit {
+        HostUnit::default()
+    }
+
     /// What is wrong with one of its objects, whatever its listeners and hosts come to.
     fn problems(&self, _: Input<'_>, _: &ObjectRef) -> Vec<Problem> {
         Vec::new()

@@ -12,6 +12,7 @@ use crate::model::verdict::{Statuses, WantedStatus};
 use crate::model::{Claimable, Front, Host, Listener};
 use crate::objects::{Kind, Object, ObjectRef, Problem};
 
+use super::challenges;
 use super::condition::{self, Found};
 use super::gateway_api::GatewayApiLanguage;
 use super::httpproxy::HttpProxyLanguage;
@@ -116,11 +117,53 @@ impl Languages {
         let Some((winner, language)) = self.winner(&claims) else {
             return HostUnit::default();
         };
+        let winner = winner.clone();
         let mut unit = language.host(input, front, host, &claims);
-        drop_others(&mut unit, host, winner);
+        drop_others(&mut unit, host, &winner);
+        let served = self.add_challenges(input, (front, host), &claims, &winner, &mut unit);
         let named = format!("host {host}");
-        self.tell_losers(&claims, winner, &named, &mut unit.problems);
+        let told: Vec<_> = match served.is_empty() {
+            true => claims,
+            false => claims
+                .into_iter()
+                .filter(|it| !served.contains(it))
+                .collect(),
+        };
+        self.tell_losers(&told, &winner, &named, &mut unit.problems);
         unit
+    }
+
+    /// Adds the challenges that claims of other languages have for a host, as far as they are in its owner's namespace. Returns the
+    /// objects of which nothing else is lost.
+    fn add_challenges(
+        &self,
+        input: Input<'_>,
+        (front, host): (&Front, &Host),
+        claims: &[ObjectRef],
+        winner: &ObjectRef,
+        unit: &mut HostUnit,
+    ) -> BTreeSet<ObjectRef> {
+        let mut served = BTreeSet::new();
+        let Some(owner) = claims.first().filter(|_| !host.is_any()) else {
+            return served;
+        };
+        let is_made = |kind| {
+            let language = self.of(winner.kind);
+            language.is_some_and(|it| it.kinds().contains(&kind) || it.merges().contains(&kind))
+        };
+        for language in &self.0 {
+            let losers = claims.iter().filter(|claim| {
+                language.kinds().contains(&claim.kind)
+                    && !is_made(claim.kind)
+                    && claim.name.namespace == owner.name.namespace
+            });
+            let losers: Vec<ObjectRef> = losers.cloned().collect();
+            if !losers.is_empty() {
+                let losing = language.losing(input, front, host, &losers);
+                served.extend(challenges::add(unit, host, owner, losing));
+            }
+        }
+        served
     }
 
     fn winner<'a>(

@@ -12,6 +12,7 @@ mod app_protocol;
 mod backend;
 mod budget;
 mod certificate;
+mod challenges;
 mod cluster_source;
 mod clusters;
 mod condition;
@@ -28,6 +29,7 @@ mod language;
 mod languages;
 mod nginx;
 mod object;
+mod once;
 mod operator;
 mod order;
 mod other_name;
@@ -52,7 +54,7 @@ pub use cluster_source::{BackendPort, ClusterSource, NamedBackend};
 pub use clusters::{cluster, endpoints};
 pub use condition::Found;
 pub use derived::{Derived, Made, Memo};
-pub use gateway_api::{FleetPorts, GatewayOptions, PodPort, Transport};
+pub use gateway_api::{FleetPorts, GatewayOptions, GatewayServices, PodPort, Transport};
 pub use host::host;
 pub use httpproxy::{
     HeaderPolicies, HttpProxyOptions, RateLimitService, check as check_http_proxy_options,

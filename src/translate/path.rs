@@ -110,6 +110,18 @@ pub fn is_acme_challenge(path: &PathMatch) -> bool {
     }
 }
 
+/// Whether the path is that of one challenge.
+#[must_use]
+pub fn is_exact_challenge(path: &PathMatch) -> bool {
+    match path {
+        PathMatch::Exact(text) => {
+            let token = text.strip_prefix(ACME_CHALLENGE);
+            token.is_some_and(|token| !token.is_empty() && !token.contains('/'))
+        }
+        _ => false,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -39,7 +39,9 @@ pub use client::{Client, NEWEST_ENVOY, OLDEST_ENVOY, Version};
 pub use message::{Ask, RefusalText, Request, Response, Variant};
 pub use metrics::Metrics;
 pub use part::{Encoded, Part, Reference};
-pub use report::{Missing, RefusedUnit, RefusedUnits, Rejected, Reports, StreamReport, TypeReport};
+pub use report::{
+    Missing, Progress, RefusedUnit, RefusedUnits, Rejected, Reports, StreamReport, TypeReport,
+};
 pub use resource::Resource;
 pub use resource_type::ResourceType;
 pub use snapshot::{Snapshot, packed};

@@ -91,6 +91,15 @@ impl fmt::Display for Missing {
     }
 }
 
+/// How far clients have come.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Progress {
+    /// The number of the newest snapshot of which any client has acknowledged all; 0 for none. It stays when the client goes.
+    pub acknowledged: u64,
+    /// Whether there is a stream.
+    pub is_connected: bool,
+}
+
 /// A response that was refused.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Rejected {
@@ -123,6 +132,7 @@ pub struct Reports {
     streams: Arc<Mutex<Streams>>,
     refused: watch::Sender<RefusedUnits>,
     missing: watch::Sender<Arc<BTreeSet<Missing>>>,
+    progress: watch::Sender<Progress>,
 }
 
 /// A stream as others see it.
@@ -158,6 +168,7 @@ impl Default for Reports {
             streams: Arc::default(),
             refused: watch::Sender::new(RefusedUnits::new()),
             missing: watch::Sender::new(Arc::default()),
+            progress: watch::Sender::default(),
         }
     }
 }
@@ -205,6 +216,12 @@ impl Reports {
         self.refused.subscribe()
     }
 
+    /// How far clients have come: now, and every step. What such a step left out is published before it.
+    #[must_use]
+    pub fn progress(&self) -> watch::Receiver<Progress> {
+        self.progress.subscribe()
+    }
+
     /// A place for a new stream.
     #[must_use]
     pub fn enter(&self, stream: Arc<dyn Reporting>) -> Entry {
@@ -212,11 +229,20 @@ impl Reports {
         streams.last += 1;
         let number = streams.last;
         streams.streams.insert(number, stream);
+        self.connected(&streams);
         drop(streams);
         Entry {
             reports: self.clone(),
             number,
         }
+    }
+
+    /// Publishes whether there is a stream, under the lock.
+    fn connected(&self, streams: &Streams) {
+        let is_connected = !streams.streams.is_empty();
+        self.progress.send_if_modified(|progress| {
+            std::mem::replace(&mut progress.is_connected, is_connected) != is_connected
+        });
     }
 
     /// Nothing is called under this lock that could panic and leave it half done.
@@ -310,6 +336,15 @@ impl Entry {
         self.reports.change(self.number, changes);
     }
 
+    /// Publishes that the client has acknowledged all of a snapshot, where no other has come as far.
+    pub fn acknowledged(&self, number: u64) {
+        self.reports.progress.send_if_modified(|progress| {
+            let is_news = number > progress.acknowledged;
+            progress.acknowledged = progress.acknowledged.max(number);
+            is_news
+        });
+    }
+
     /// Publishes the listeners that the client lacks now.
     pub fn lacks(&self, missing: BTreeSet<Missing>) {
         self.reports.lacks(self.number, missing);
@@ -320,6 +355,7 @@ impl Drop for Entry {
     fn drop(&mut self) {
         let mut streams = self.reports.lock();
         streams.streams.remove(&self.number);
+        self.reports.connected(&streams);
         let refused = streams.refused.get(&self.number).cloned();
         drop(streams);
         let units = refused.into_iter().flatten();

@@ -10,10 +10,24 @@ use super::{Resource, ResourceType};
 /// what did not change, so that their difference costs what changed (I4).
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Snapshot {
+    number: u64,
     resources: [OrdMap<Arc<str>, Arc<Resource>>; ResourceType::ALL.len()],
 }
 
 impl Snapshot {
+    /// Which one of this process it is, counted from 1 as they are published; 0 before. No client is told: it is for who asks
+    /// what was acknowledged.
+    #[must_use]
+    pub fn number(&self) -> u64 {
+        self.number
+    }
+
+    /// The same snapshot, published as this one.
+    #[must_use]
+    pub fn numbered(self, number: u64) -> Self {
+        Self { number, ..self }
+    }
+
     /// The resources of one type by name.
     #[must_use]
     pub fn resources(&self, resource_type: ResourceType) -> &OrdMap<Arc<str>, Arc<Resource>> {

@@ -9,8 +9,10 @@
 //! - `walk.rs`: which snapshot is walked, and what waits for what;
 //! - `scopes.rs`: what waits for scopes, and what scopes wait for;
 //! - `claimed_scopes.rs`: the scopes of a client that comes back;
-//! - `push.rs`: what is sent.
+//! - `push.rs`: what is sent;
+//! - `acknowledged.rs`: up to which snapshot all is acknowledged.
 
+mod acknowledged;
 mod claimed_scopes;
 mod push;
 mod request;
@@ -28,6 +30,7 @@ use super::refusal::Refusal;
 use super::removal::Removals;
 use super::report::{LeftOut, Missing, RefusedUnit, StreamReport, TypeReport};
 use super::{ResourceType, Snapshot};
+use acknowledged::Mark;
 use claimed_scopes::ClaimedScopes;
 
 pub use request::Violation;
@@ -112,6 +115,7 @@ pub struct Stream {
     kept_since: Option<Instant>,
     /// When the target was published, until all of it is acknowledged.
     unacknowledged: Option<Instant>,
+    mark: Mark,
     removals: Removals,
     claimed_scopes: ClaimedScopes,
     /// Since when the client says that it brought something along from an earlier stream.
@@ -142,6 +146,7 @@ impl Stream {
             endpoints: snapshot,
             kept_since: None,
             unacknowledged: None,
+            mark: Mark::default(),
             removals: Removals::default(),
             claimed_scopes: ClaimedScopes::default(),
             resumed: None,
@@ -176,6 +181,14 @@ impl Stream {
             }
         }
         self.note_acknowledged(now);
+        // Who has asked for no listener has acknowledged none by saying nothing.
+        if self
+            .channel(ResourceType::Listener)
+            .subscription
+            .requested()
+        {
+            self.mark.advance(self.target.number(), &self.channels);
+        }
         None
     }
 
@@ -199,6 +212,13 @@ impl Stream {
     /// What happened since the last call.
     pub fn take_events(&mut self) -> Vec<Event> {
         std::mem::take(&mut self.events)
+    }
+
+    /// The number of the newest snapshot of which the client has acknowledged all, but endpoints, which come and go without what
+    /// leads to them; 0 for none.
+    #[must_use]
+    pub const fn acknowledged(&self) -> u64 {
+        self.mark.acknowledged()
     }
 
     /// What the client has answered by now.

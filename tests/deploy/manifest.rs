@@ -9,9 +9,10 @@ use serde_json::Value;
 use crate::control_plane::kubectl;
 
 /// Every overlay; each has a rendered file.
-pub(crate) const OVERLAYS: [&str; 6] = [
+pub(crate) const OVERLAYS: [&str; 7] = [
     "hostport",
     "loadbalancer",
+    "gateway-services",
     "hostnetwork",
     "nodeport",
     "deployment",

@@ -82,6 +82,7 @@ impl Plane {
             session_affinity: SessionAffinity::None,
             cluster_ip: None,
             publish_not_ready_addresses: false,
+            kept: None,
             load_balancer: Arc::default(),
         })));
         let endpoint = Endpoint {

@@ -12,10 +12,10 @@ use isobath::facts::{Changes, ClassSelection, Log, Store};
 use isobath::model::{Alpn, Application, Cidr, Claimable, Forwarding, TlsVersion};
 use isobath::objects::gateway_api::{Status, StatusCondition};
 use isobath::objects::http_proxy::{AuthorizationServer, ExtensionServiceReference};
-use isobath::objects::{Event, Kind, ObjectRef};
+use isobath::objects::{Event, Kind, NamespacedName, ObjectRef};
 use isobath::translate::{
-    FleetPorts, GatewayOptions, HostOwnership, HttpProxyOptions, Input, Languages, Memo, Options,
-    PodPort, Transport,
+    FleetPorts, GatewayOptions, GatewayServices, HostOwnership, HttpProxyOptions, Input, Languages,
+    Memo, Options, PodPort, Transport,
 };
 use serde_json::{Value, json};
 
@@ -47,11 +47,17 @@ fn is_of_fleet(case: &Path) -> bool {
 
 /// What the operator decides: addresses for Gateways, or in the cases of this name none; in the case of its name more.
 fn options(case: &Path) -> Options {
-    let addresses = (!is_of_fleet(case)).then(|| Cidr::new("127.9.0.0/16").unwrap());
+    let has_services = case.ends_with("services.yaml");
+    let addresses = !is_of_fleet(case) && !has_services;
+    let addresses = addresses.then(|| Cidr::new("127.9.0.0/16").unwrap());
     let mut options = Options {
         gateway: GatewayOptions {
             addresses: addresses.into_iter().collect(),
             ports: ports(),
+            services: has_services.then(|| GatewayServices {
+                envoy: NamespacedName::new("isobath", "envoy"),
+                address: [0, 0, 0, 0].into(),
+            }),
         },
         ..Options::default()
     };
@@ -170,6 +176,14 @@ fn translated(text: &str, options: &Options, manifests: bool) -> String {
                     "  Service {} with {labels:?} and {annotations:?}",
                     it.service
                 );
+            }
+            if let Some(it) = bears.and_then(|it| it.load_balancer.as_ref()) {
+                let _ = write!(text, "  Service {} of {:?}", it.service, it.ports);
+                let asked = it.address.map(|it| format!(" asking for {it}"));
+                let _ = writeln!(text, "{}", asked.unwrap_or_default());
+            }
+            for name in &wanted.leftovers {
+                let _ = writeln!(text, "  no Service {name}");
             }
             if wanted.wanted_addresses > 0 {
                 let _ = writeln!(text, "  wants {} addresses", wanted.wanted_addresses);

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use clap::Parser;
 use futures::StreamExt as _;
-use isobath::model::verdict::{IngressFacts, ObjectProblems, RefusedObject, Statuses};
+use isobath::model::verdict::{Delivery, IngressFacts, ObjectProblems, RefusedObject, Statuses};
 use isobath::objects::{LoadBalancerAddress, NamespacedName, ObjectRef, Problem};
 use isobath::process::pod::Pod;
 use isobath::status::lease::{self, ElectionTiming, Elector};
@@ -76,6 +76,7 @@ impl Replica {
 
         let statuses = Arc::new(watch::Sender::new(Arc::new(Statuses::default())));
         let refusals = watch::Sender::new(Arc::from([]));
+        let delivery = watch::Sender::new(Delivery::default());
         let stop = watch::Sender::new(false);
         let mut stopped = stop.subscribe();
         let mut tasks = JoinSet::new();
@@ -88,7 +89,11 @@ impl Replica {
             "elector"
         };
         tasks.spawn(elected);
-        let writing = writer.run(statuses.subscribe(), refusals.subscribe(), leads.clone());
+        let writing = writer.run(
+            statuses.subscribe(),
+            (refusals.subscribe(), delivery.subscribe()),
+            leads.clone(),
+        );
         tasks.spawn(async move {
             writing.await;
             "writer"

@@ -3,7 +3,7 @@
 use isobath::build::{Builder, Config};
 use isobath::model::Cidr;
 use isobath::objects::{Event, Kind, Object};
-use isobath::translate::{GatewayOptions, Options};
+use isobath::translate::{FleetPorts, GatewayOptions, Options, PodPort, Transport};
 use serde_json::{Value, json};
 
 use super::{
@@ -97,6 +97,73 @@ fn a_listener_is_its_own_hosts_business() {
         [2, 0, 0, 0],
         1,
     );
+}
+
+/// On a port that Gateways share a change is the work of its own listener, however many Gateways with listeners are there: what is
+/// derived is counted, and whose status is found out again.
+#[test]
+fn a_shared_port_is_not_walked_through() {
+    const LISTENERS: usize = 8;
+    let gateway = |number: usize| {
+        let listeners = (0..LISTENERS).map(|at| {
+            json!({ "name": format!("l{at}"), "port": 9000, "protocol": "HTTP",
+                    "hostname": format!("l{at}.g{number}.test") })
+        });
+        let listeners: Vec<Value> = listeners.collect();
+        let spec = json!({ "gatewayClassName": "isobath", "listeners": listeners });
+        let created = format!("2020-01-01T00:00:{number:02}Z");
+        let rest = json!({ "metadata": { "creationTimestamp": created }, "spec": spec });
+        object(Kind::Gateway, "shop", &format!("edge-{number:02}"), rest)
+    };
+    let route = |name: &str, number: usize| {
+        let spec = json!({
+            "parentRefs": [{ "name": format!("edge-{number:02}") }],
+            "hostnames": [format!("l3.g{number}.test")],
+            "rules": [{ "backendRefs": [{ "name": "web", "port": 80 }] }],
+        });
+        object(Kind::HttpRoute, "shop", name, json!({ "spec": spec }))
+    };
+    let made = |gateways: usize| {
+        let port = PodPort::Other(([0, 0, 0, 0], 9000).into());
+        let options = Options {
+            gateway: GatewayOptions {
+                ports: FleetPorts::new([((9000, Transport::Tcp), port)]),
+                ..GatewayOptions::default()
+            },
+            ..Options::default()
+        };
+        let class = json!({ "spec": { "controllerName": "isobath.dev/gateway-controller" } });
+        let class = object(Kind::GatewayClass, "", "isobath", class);
+        let first = [class, service("shop", "web", 80)];
+        let routes = (0..gateways).map(|number| route(&format!("route-{number}"), number));
+        let objects = first
+            .into_iter()
+            .chain((0..gateways).map(gateway))
+            .chain(routes);
+        let mut builder = builder_with(options, objects);
+        let mut counted = Vec::new();
+        for event in [
+            Event::Apply(route("another", 1)),
+            Event::Apply(gateway(gateways)),
+            deleted(&route("another", 1)),
+            deleted(&gateway(gateways)),
+        ] {
+            let before = builder.derivations();
+            builder.apply(event);
+            builder.build();
+            let after = builder.derivations();
+            counted.push((
+                after.derived - before.derived,
+                after.objects - before.objects,
+            ));
+        }
+        counted
+    };
+    let (few, many) = (made(4), made(40));
+    assert_eq!(few, many);
+    let most = few.iter().map(|(derived, objects)| derived + objects).max();
+    println!("derived and objects of a change: {few:?}");
+    assert!(most.is_some_and(|most| most < 100), "{few:?}");
 }
 
 /// A ListenerSet that is edited is news to its own hosts, and to those of no other set of the Gateway, nor of the Gateway itself.

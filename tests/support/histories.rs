@@ -75,6 +75,7 @@ fn services() -> impl Iterator<Item = Object> {
                 session_affinity: SessionAffinity::None,
                 cluster_ip: None,
                 publish_not_ready_addresses: false,
+                kept: None,
                 load_balancer: Arc::default(),
             }))
         };

@@ -250,6 +250,7 @@ pub fn service() -> impl Strategy<Value = Object> {
                     },
                     cluster_ip: not_ready.then(|| std::net::IpAddr::from([10, 96, 0, 7])),
                     publish_not_ready_addresses: not_ready,
+                    kept: None,
                     load_balancer: Arc::default(),
                 }))
             },

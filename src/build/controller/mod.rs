@@ -36,6 +36,8 @@ pub struct Controller {
     statuses: watch::Sender<Arc<Statuses>>,
     metrics: Metrics,
     heartbeat: Heartbeat,
+    /// How many snapshots have been published.
+    published: u64,
 }
 
 /// The ends at which the controller's results are read.
@@ -72,6 +74,7 @@ impl Controller {
                 statuses,
                 metrics,
                 heartbeat,
+                published: 0,
             },
             outputs,
         )
@@ -117,16 +120,22 @@ impl Controller {
         let end = Instant::now();
         self.metrics.observe_build(&self.builder, end - start);
         if changed {
-            let snapshot = Arc::new(self.builder.snapshot().clone());
+            self.published += 1;
+            let snapshot = self.builder.snapshot().clone();
+            let snapshot = Arc::new(snapshot.numbered(self.published));
             self.snapshots
                 .send_replace(Some(Published { snapshot, at: end }));
         }
         let statuses = self.builder.statuses();
         self.statuses.send_if_modified(|current| {
-            if **current == *statuses {
+            let mut statuses = statuses.clone();
+            statuses.snapshot = current.snapshot;
+            if **current == statuses {
                 return false;
             }
-            *current = Arc::new(statuses.clone());
+            // What they say is in this snapshot at the latest.
+            statuses.snapshot = self.published;
+            *current = Arc::new(statuses);
             true
         });
     }

@@ -1,4 +1,4 @@
-//! What Envoy refuses, from the words of xDS into those of Kubernetes.
+//! What Envoy refuses and acknowledges, from the words of xDS into those of Kubernetes.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -12,32 +12,68 @@ use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Registry;
 use tokio::sync::watch;
 
-use crate::model::verdict::RefusedObject;
+use crate::envoy::manager;
+use crate::model::verdict::{Delivery, RefusedObject};
 use crate::objects::Field;
-use crate::xds::{RefusedUnit, RefusedUnits, ResourceType};
+use crate::xds::{Progress, RefusedUnit, RefusedUnits, ResourceType};
 
 /// Least time between two publications of what is left out.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// Follows the units that streams leave out and names them by the objects that they were made from, until one of
-/// the two ends is closed.
+/// Follows the units that streams leave out and names them by the objects that they were made from, and how far streams are,
+/// until one of the ends is closed.
 pub async fn follow(
-    mut units: watch::Receiver<RefusedUnits>,
-    refusals: watch::Sender<Arc<[RefusedObject]>>,
+    (mut units, mut progress): (watch::Receiver<RefusedUnits>, watch::Receiver<Progress>),
+    (refusals, delivery): (watch::Sender<Arc<[RefusedObject]>>, watch::Sender<Delivery>),
 ) {
+    units.mark_changed();
     loop {
-        let current: BTreeSet<RefusedObject> = units
-            .borrow_and_update()
-            .iter()
-            .flat_map(refusals_of)
-            .collect();
-        refusals.send_replace(current.into_iter().collect());
+        // Before what is left out, which is published first: what is said to be acknowledged is so without that.
+        let Progress {
+            acknowledged,
+            is_connected,
+        } = *progress.borrow_and_update();
+        let mut refused_listeners = delivery.borrow().refused_listeners.clone();
+        if units.has_changed().unwrap_or(false) {
+            let units = units.borrow_and_update().clone();
+            let current: BTreeSet<RefusedObject> = units.iter().flat_map(refusals_of).collect();
+            refusals.send_replace(current.into_iter().collect());
+            refused_listeners = Arc::new(units.iter().filter_map(refused_listener).collect());
+        }
+        let current = Delivery {
+            acknowledged,
+            is_connected,
+            refused_listeners,
+        };
+        delivery.send_if_modified(|published| {
+            let is_news = *published != current;
+            *published = current;
+            is_news
+        });
         // A client that refuses many units refuses them one by one, and each publication has all of them.
         tokio::time::sleep(PAUSE).await;
-        if units.changed().await.is_err() {
+        let changed = tokio::select! {
+            changed = units.changed() => {
+                units.mark_changed();
+                changed
+            }
+            changed = progress.changed() => changed,
+        };
+        if changed.is_err() {
             return;
         }
     }
+}
+
+/// The listener that a unit is, or is the manager of, and why it is refused.
+fn refused_listener(unit: &RefusedUnit) -> Option<(Arc<str>, Arc<str>)> {
+    let name = match unit.resource_type {
+        _ if unit.part.is_some() => return None,
+        ResourceType::Listener => unit.resource.clone(),
+        ResourceType::Extension => manager::listener_of(&unit.resource).into(),
+        _ => return None,
+    };
+    Some((name, unit.reason.clone()))
 }
 
 /// What streams leave out at this moment, as a metric. A counter of refusals can't say that one is over, and Prometheus's

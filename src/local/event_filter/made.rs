@@ -80,6 +80,7 @@ pub(super) fn made_for_unknown_hosts(
         session_affinity: SessionAffinity::None,
         cluster_ip: None,
         publish_not_ready_addresses: false,
+        kept: None,
         load_balancer: Arc::default(),
     };
     let ingress = Ingress {

@@ -96,6 +96,7 @@ fn service(service: &str, ports: &[(&str, u16)]) -> Object {
         session_affinity: SessionAffinity::None,
         cluster_ip: None,
         publish_not_ready_addresses: false,
+        kept: None,
         load_balancer: Arc::default(),
     }))
 }

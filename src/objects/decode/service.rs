@@ -4,10 +4,11 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use serde::Deserialize;
+use serde_json::value::RawValue;
 
 use super::super::validate::{self, FieldError, Rules, duplicate, not_supported, required};
 use super::super::{
-    IpFamily, Kind, Object, Service, ServicePort, ServiceType, SessionAffinity, as_place,
+    IpFamily, KeptPort, Kind, Object, Service, ServicePort, ServiceType, SessionAffinity, as_place,
 };
 use super::json::{Bool, Int, List, Struct, Text};
 use super::metadata::{MetadataWire, StatusWire};
@@ -54,6 +55,9 @@ struct PortWire<'a> {
     #[serde(borrow)]
     app_protocol: Option<Text<'a>>,
     port: Int,
+    node_port: Int,
+    #[serde(borrow)]
+    target_port: Option<&'a RawValue>,
 }
 
 impl<'a> Wire<'a> for ServiceWire<'a> {
@@ -103,7 +107,10 @@ impl<'a> Wire<'a> for ServiceWire<'a> {
             });
         }
         let [ports, udp_ports] = ports(&spec.ports.0)?;
+        let (label, value) = Service::MANAGED_BY;
+        let is_kept = self.metadata.0.label(label).as_deref() == Some(value);
         Ok(Object::Service(Arc::new(Service {
+            kept: is_kept.then(|| kept_ports(&spec.ports.0)),
             metadata,
             service_type,
             ports,
@@ -169,6 +176,22 @@ fn ports(wires: &[Struct<PortWire<'_>>]) -> Result<[Box<[ServicePort]>; 2], Fiel
         });
     }
     Ok([tcp.into(), udp.into()])
+}
+
+/// The ports as nodes have them, less those of SCTP.
+fn kept_ports(wires: &[Struct<PortWire<'_>>]) -> Box<[KeptPort]> {
+    let wires = wires.iter().map(|Struct(wire)| wire);
+    let ports = wires.filter(|wire| wire.protocol.as_str() != "SCTP");
+    let number = |Int(value): &Int| u16::try_from(*value).unwrap_or_default();
+    let ports = ports.map(|wire| KeptPort {
+        port: number(&wire.port),
+        is_udp: wire.protocol.as_str() == "UDP",
+        node_port: number(&wire.node_port),
+        target_port: (wire.target_port)
+            .and_then(|it| it.get().parse().ok())
+            .unwrap_or_default(),
+    });
+    ports.collect()
 }
 
 /// The protocol of a port, TCP where none is given.

@@ -21,6 +21,9 @@ pub struct Status {
     pub parents: Box<[ParentStatus]>,
 }
 
+/// What `Programmed` says where it holds.
+pub const PROGRAMMED: &str = "It is published to every Envoy";
+
 /// A condition, less its time.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct StatusCondition {

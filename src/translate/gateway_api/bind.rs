@@ -43,6 +43,13 @@ impl Bind {
                 let gateway = gateways.find(|it| it.reach.addresses().contains(&at.ip()));
                 (gateway, Some(at), (at.port(), transport))
             }
+            Place::Service(name, port) => {
+                let gateway = input.gateway(&name);
+                let services = input.options.gateway.services.as_ref();
+                let pod = gateway.reach.pod_port(port);
+                let at = services.and_then(|it| Some(SocketAddr::new(it.address, pod?)));
+                (at.map(|_| gateway), at, port)
+            }
             Place::Fleet(name, port) => {
                 let gateway = Some(input.gateway(&name)).filter(|it| it.reach == Reach::Fleet);
                 (gateway, None, port)

@@ -69,7 +69,7 @@ pub struct BoundListener {
 }
 
 /// What is spoken on a listener.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Protocol {
     /// HTTP in clear.
     Http,

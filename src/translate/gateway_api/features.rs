@@ -63,7 +63,9 @@ pub fn is_served(feature: &str, options: &GatewayOptions) -> bool {
     match feature {
         "GatewayStaticAddresses" => has_addresses,
         "GatewayPort8080" => {
-            has_addresses || options.ports.pod_port((8080, Transport::Tcp)).is_some()
+            has_addresses
+                || options.services.is_some()
+                || options.ports.pod_port((8080, Transport::Tcp)).is_some()
         }
         _ => true,
     }

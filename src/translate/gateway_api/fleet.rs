@@ -13,7 +13,6 @@
 //! - Which language a host is in, [`crate::translate::Languages`] has decided before anything here is asked.
 //! - **A port where no Ingress is** speaks what the oldest Gateway there speaks; those that speak something else are told.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::model::{Front, Host, Listener, Spoken};
@@ -53,6 +52,31 @@ pub fn host(input: Input<'_>, front: &Front, host: &Host, claims: &[ObjectRef]) 
     }
     if *front == Front::Fleet {
         ownership::close(input, host, &mut unit);
+    }
+    unit
+}
+
+/// The routes that are attached for a host in clear, where these objects say through which Gateway: the host is another language's.
+pub fn routes_in_clear(
+    input: Input<'_>,
+    front: &Front,
+    host: &Host,
+    claims: &[ObjectRef],
+) -> HostUnit {
+    let mut unit = HostUnit::default();
+    for (port, pod) in input.options.gateway.ports.on(front) {
+        if pod != PodPort::Http {
+            continue;
+        }
+        let spoken = Spoken::Http;
+        if let Some(holder) = holder(input, SharedPort { port, spoken }, host, claims) {
+            let place = Place::Fleet(holder, port).name();
+            add(
+                &mut unit,
+                spoken,
+                virtual_host::host(input, (front, &place), host),
+            );
+        }
     }
     unit
 }
@@ -207,7 +231,7 @@ pub fn gateway(input: Input<'_>, name: &NamespacedName) -> Arc<EffectiveGateway>
             listeners: settled(input, name, &gateway.listeners),
             ..EffectiveGateway::clone(&gateway)
         }),
-        Reach::Nowhere | Reach::Addresses(_) => gateway,
+        Reach::Nowhere | Reach::Addresses(_) | Reach::Service(_) => gateway,
     }
 }
 
@@ -229,9 +253,8 @@ fn settled(
     listeners: &[EffectiveListener],
 ) -> Box<[EffectiveListener]> {
     let mut all: Box<[EffectiveListener]> = listeners.into();
-    let mut owners = BTreeMap::new();
     for listener in all.iter_mut().filter(|it| it.fault.is_none()) {
-        if let Some(fault) = conflict(input, gateway, listener, &mut owners) {
+        if let Some(fault) = lost(input, gateway, listener) {
             listener.fault = Some(fault);
             listener.is_conflicted = true;
         }
@@ -239,58 +262,83 @@ fn settled(
     all
 }
 
-/// The Gateways that say what is spoken on ports where no Ingress is. Who claims a port is asked once for all listeners there.
-type Owners = BTreeMap<(u16, Transport), Option<NamespacedName>>;
-
-fn conflict(
+/// Why a listener of a Gateway that is reached by the fleet's ports is not served, where it is well by itself.
+pub fn lost(
     input: Input<'_>,
     gateway: &NamespacedName,
     listener: &EffectiveListener,
-    owners: &mut Owners,
 ) -> Option<Fault> {
-    let protocol = listener.protocol?;
-    let port = (listener.port, protocol.transport());
-    let front = input.options.gateway.ports.front(port)?;
-    if let Front::Listener(name) = &front {
-        let owner = owners
-            .entry(port)
-            .or_insert_with(|| owner_of(&input.reader.claimants_of_listener(name)).cloned());
-        if let Some(owner) = owner.as_ref().filter(|owner| *owner != gateway) {
-            let place = Place::Fleet(owner.clone(), port).name();
-            let spoken = input.bind(&place).protocol.map(Protocol::spoken);
-            if spoken != Some(protocol.spoken()) || protocol.is_opaque() {
-                let reason = match spoken {
-                    Some(Spoken::Opaque) if protocol.is_opaque() => "HostnameConflict",
-                    _ => "ProtocolConflict",
-                };
-                let message = format!(
-                    "port {} is that of Gateway {owner}, which was there before it: choose another port of --envoy-ports",
-                    listener.port
-                );
-                return Some(Fault::new(reason, message));
+    let shared = SharedListener {
+        gateway: gateway.clone(),
+        port: listener.port,
+        protocol: listener.protocol?,
+        hostname: listener.hostname.clone(),
+    };
+    Option::clone(&input.conflict(&shared))
+}
+
+/// A listener at a port of the fleet, as far as others are in its way.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SharedListener {
+    gateway: NamespacedName,
+    port: u16,
+    protocol: Protocol,
+    hostname: Host,
+}
+
+/// The Gateway that says what is spoken on a port where no Ingress is, by the name of the listener there.
+pub fn owner(input: Input<'_>, listener: &Arc<str>) -> Option<NamespacedName> {
+    owner_of(&input.reader.claimants_of_listener(listener)).cloned()
+}
+
+impl SharedListener {
+    /// What is in its way: another Gateway that has the port, or whoever has the one host that it is for.
+    pub fn conflict(&self, input: Input<'_>) -> Option<Fault> {
+        let Self {
+            gateway,
+            port: number,
+            protocol,
+            hostname,
+        } = self;
+        let port = (*number, protocol.transport());
+        let front = input.options.gateway.ports.front(port)?;
+        if let Front::Listener(name) = &front {
+            let owner = input.port_owner(name);
+            if let Some(owner) = owner.as_ref().as_ref().filter(|owner| *owner != gateway) {
+                let place = Place::Fleet(owner.clone(), port).name();
+                let spoken = input.bind(&place).protocol.map(Protocol::spoken);
+                if spoken != Some(protocol.spoken()) || protocol.is_opaque() {
+                    let reason = match spoken {
+                        Some(Spoken::Opaque) if protocol.is_opaque() => "HostnameConflict",
+                        _ => "ProtocolConflict",
+                    };
+                    let message = format!(
+                        "port {number} is that of Gateway {owner}, which was there before it: choose another port of --envoy-ports"
+                    );
+                    return Some(Fault::new(reason, message));
+                }
             }
         }
-    }
-    if protocol.is_opaque() || listener.hostname.is_wildcard() {
-        return None;
-    }
-    let claims = input.reader.claimants(&front, &listener.hostname);
-    let message = |winner: &dyn std::fmt::Display| {
-        let message = format!(
-            "host {} on port {} belongs to {winner}, which named it first",
-            listener.hostname, listener.port
-        );
-        Fault::new("HostnameConflict", message)
-    };
-    match claims.first() {
-        Some(first) if matches!(first.kind, Kind::Ingress | Kind::HttpProxy) => {
-            Some(message(first))
+        if protocol.is_opaque() || hostname.is_wildcard() {
+            return None;
         }
-        _ => {
-            let spoken = protocol.spoken();
-            let port = SharedPort { port, spoken };
-            let holder = holder(input, port, &listener.hostname, &claims)?;
-            (holder != *gateway).then(|| message(&format!("Gateway {holder}")))
+        let claims = input.reader.claimants(&front, hostname);
+        let message = |winner: &dyn std::fmt::Display| {
+            let message = format!(
+                "host {hostname} on port {number} belongs to {winner}, which named it first"
+            );
+            Fault::new("HostnameConflict", message)
+        };
+        match claims.first() {
+            Some(first) if matches!(first.kind, Kind::Ingress | Kind::HttpProxy) => {
+                Some(message(first))
+            }
+            _ => {
+                let spoken = protocol.spoken();
+                let port = SharedPort { port, spoken };
+                let holder = holder(input, port, hostname, &claims)?;
+                (holder != *gateway).then(|| message(&format!("Gateway {holder}")))
+            }
         }
     }
 }

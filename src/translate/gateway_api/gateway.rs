@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use crate::model::Claimable;
 use crate::objects::gateway_api::{CONTROLLER, Gateway, GatewayAddress, RouteNamespaces};
@@ -19,6 +20,7 @@ use super::frontend::{Frontends, has_insecure_fallback};
 use super::listener::{OfGateway, listeners};
 use super::place::{Reach, claimed_listener};
 use super::ports::check_ports;
+use super::service;
 use super::shown::{Shown, shown};
 
 /// What a Gateway comes to by itself. Nothing for one that is not ours.
@@ -32,6 +34,8 @@ pub struct EffectiveGateway {
     pub reach: Reach,
     /// Why it has not all addresses that it asks for.
     pub address_fault: Option<Fault>,
+    /// The addresses of its own Service, where it has one: type and value.
+    pub service_addresses: Box<[(Arc<str>, Arc<str>)]>,
     /// How many addresses it is still to be given.
     pub wanted_addresses: u32,
     /// Its listeners, as written; then those of the sets that may bring some, oldest set first.
@@ -184,6 +188,14 @@ impl EffectiveGateway {
 
     fn find_addresses(&mut self, input: Input<'_>, gateway: &Gateway) {
         let name = &gateway.metadata.name;
+        if let Some(services) = &input.options.gateway.services {
+            service::check_ports(&self.binds, &mut self.listeners);
+            let found = service::find(input, services, gateway, self.binds.keys().copied());
+            self.reach = found.reach;
+            self.service_addresses = found.addresses;
+            self.address_fault = found.fault;
+            return;
+        }
         let asks_for = |it: &GatewayAddress| !it.value.is_empty();
         if input.options.gateway.addresses.is_empty() && !gateway.addresses.iter().any(asks_for) {
             self.reach = Reach::Fleet;

@@ -1,56 +1,32 @@
-//! The Service that bears what a Gateway says of its infrastructure.
-
-use std::sync::Arc;
+//! What is kept for a Gateway: a Service that bears what it says of its infrastructure, and where it has one of its own, that.
 
 use crate::model::verdict::Infrastructure;
 use crate::objects::NamespacedName;
 use crate::objects::gateway_api::Gateway;
 use crate::translate::Input;
 
-/// How much of a Gateway's name is in that of its Service: a Service's has 63 characters at most.
-const MOST_OF_NAME: usize = 40;
+use super::gateway::EffectiveGateway;
+use super::load_balancer::load_balancer;
+use super::service_name::service_name;
 
 /// What it bears, and whether it is there.
-pub fn infrastructure(input: Input<'_>, gateway: &Gateway) -> Infrastructure {
+pub fn infrastructure(
+    input: Input<'_>,
+    gateway: &Gateway,
+    made: &EffectiveGateway,
+) -> Infrastructure {
     let name = &gateway.metadata.name;
+    let (load_balancer, has_all) = match load_balancer(input, gateway, made) {
+        Some((wanted, is_there)) => (Some(wanted), is_there),
+        None => (None, true),
+    };
     let service = service_name(name);
     let there = NamespacedName::new(name.namespace.clone(), service.clone());
     Infrastructure {
         service,
         labels: gateway.infrastructure.labels.clone(),
         annotations: gateway.infrastructure.annotations.clone(),
-        is_there: input.reader.service(&there).is_some(),
-    }
-}
-
-/// A name that a Service may have, and that no two Gateways share: theirs may have dots, begin with a digit, and be longer.
-fn service_name(gateway: &NamespacedName) -> Arc<str> {
-    let readable = gateway.name.chars();
-    let readable = readable.map(|it| if it == '.' { '-' } else { it });
-    let readable: String = readable.take(MOST_OF_NAME).collect();
-    let hash = xxhash_rust::xxh3::xxh3_64(gateway.name.as_bytes());
-    format!("gw-{readable}-{hash:016x}").into()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_service_can_have_the_name() {
-        let long = "x".repeat(253);
-        for name in ["edge", "1.edge", "a.b", "a-b", &long] {
-            let service = service_name(&NamespacedName::new("infra", name));
-            let is_label =
-                |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
-            assert!(
-                service.len() <= 63 && service.bytes().all(is_label),
-                "{service}"
-            );
-            assert!(service.starts_with("gw-"));
-        }
-        let of = |name: &str| service_name(&NamespacedName::new("infra", name));
-        assert_ne!(of("a.b"), of("a-b"));
-        assert_eq!(of("a.b"), of("a.b"));
+        is_there: input.reader.service(&there).is_some() && has_all,
+        load_balancer,
     }
 }

@@ -13,7 +13,7 @@
 //!
 //! A Gateway claims its addresses and ports and the hostnames of its listeners; a route claims the names that it has in common with
 //! each. How many routes are attached to a listener is counted by their claims. A place is an address and port of a Gateway's own, or
-//! what a Gateway has at a port of the fleet, where others are as well ([`fleet`]).
+//! what a Gateway has at a port of the fleet, where others are as well ([`fleet`]), or a port of a Service of its own ([`service`]).
 //!
 //! # Decided where the specification leaves it open
 //!
@@ -31,10 +31,6 @@
 //! - A certificate that back ends are to be shown (`spec.tls.backend`), and that can't be used, closes what is spoken to by TLS.
 //! - The status of a BackendTLSPolicy has the first of its Gateways by name, as many as there is room for; it holds for all of them.
 //! - A Service of type ExternalName is one that does not exist, unless the operator allows them.
-//!
-//! # Not built yet
-//!
-//! Gateways that are reached by a Service of their own.
 
 mod ancestors;
 mod attachment;
@@ -59,12 +55,15 @@ mod headers;
 mod hostname;
 mod infrastructure;
 mod listener;
+mod load_balancer;
 mod matches;
 mod options;
 mod parent;
 mod place;
 mod ports;
 mod rules;
+mod service;
+mod service_name;
 mod shown;
 mod status;
 mod virtual_host;
@@ -83,9 +82,11 @@ pub use attachment::Attachment;
 pub use backend_tls::{BackendTls, Policies};
 pub use bind::Bind;
 pub use effective::{BoundListener, Transport};
+pub use fault::Fault;
+pub use fleet::{SharedListener, owner as port_owner};
 pub use gateway::EffectiveGateway;
 pub use hostname::covers;
-pub use options::{FleetPorts, GatewayOptions, PodPort};
+pub use options::{FleetPorts, GatewayOptions, GatewayServices, PodPort};
 pub use parent::EffectiveParent;
 pub use rules::RouteRules;
 pub use shown::Shown;
@@ -146,6 +147,16 @@ impl Language for GatewayApiLanguage {
             }
             _ => fleet::host(input, front, host, claims),
         }
+    }
+
+    fn losing(
+        &self,
+        input: Input<'_>,
+        front: &Front,
+        host: &Host,
+        claims: &[ObjectRef],
+    ) -> HostUnit {
+        fleet::routes_in_clear(input, front, host, claims)
     }
 
     fn problems(&self, input: Input<'_>, object: &ObjectRef) -> Vec<Problem> {

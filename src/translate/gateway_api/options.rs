@@ -5,6 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use crate::model::{Cidr, Front};
+use crate::objects::NamespacedName;
 
 use super::effective::{Protocol, Transport};
 
@@ -16,6 +17,17 @@ pub struct GatewayOptions {
     pub addresses: Box<[Cidr]>,
     /// The fleet's own ports, which Gateways share with each other and with Ingresses.
     pub ports: FleetPorts,
+    /// Whether each Gateway has a Service of its own, instead of the fleet's ports.
+    pub services: Option<GatewayServices>,
+}
+
+/// How Gateways are reached by Services of their own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GatewayServices {
+    /// The Service whose pods are Envoy's.
+    pub envoy: NamespacedName,
+    /// Where pods listen.
+    pub address: IpAddr,
 }
 
 impl GatewayOptions {

@@ -4,11 +4,11 @@ use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use crate::model::{Claimable, Front};
+use crate::model::{Claimable, Front, Listener};
 use crate::objects::NamespacedName;
 
 use super::effective::Transport;
-use super::options::FleetPorts;
+use super::options::{FleetPorts, PodPort};
 
 /// How a Gateway is reached.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
@@ -18,6 +18,8 @@ pub enum Reach {
     Nowhere,
     /// By addresses of its own; at least one.
     Addresses(Box<[IpAddr]>),
+    /// By a Service of its own, of these ports: that outside, and that of the pod.
+    Service(Box<[((u16, Transport), u16)]>),
     /// As Ingresses are, by the ports that the operator says. Other Gateways are there, too.
     Fleet,
 }
@@ -32,7 +34,7 @@ impl Reach {
     pub fn addresses(&self) -> &[IpAddr] {
         match self {
             Self::Addresses(addresses) => addresses,
-            Self::Nowhere | Self::Fleet => &[],
+            Self::Nowhere | Self::Fleet | Self::Service(_) => &[],
         }
     }
 
@@ -47,6 +49,28 @@ impl Reach {
                 addresses.map(at).collect()
             }
             Self::Fleet => vec![Place::Fleet(gateway.clone(), port)],
+            Self::Service(_) => match self.pod_port(port) {
+                Some(_) => vec![Place::Service(gateway.clone(), port)],
+                None => Vec::new(),
+            },
+        }
+    }
+
+    /// The port of the pod that a port outside has by a Service of the Gateway's own.
+    pub fn pod_port(&self, port: (u16, Transport)) -> Option<u16> {
+        let Self::Service(ports) = self else {
+            return None;
+        };
+        let at = ports.binary_search_by(|(outside, _)| outside.cmp(&port));
+        ports.get(at.ok()?).map(|(_, pod)| *pod)
+    }
+
+    /// Whether a port of the Gateway is anywhere.
+    pub fn has(&self, port: (u16, Transport)) -> bool {
+        match self {
+            Self::Nowhere => false,
+            Self::Addresses(_) | Self::Fleet => true,
+            Self::Service(_) => self.pod_port(port).is_some(),
         }
     }
 }
@@ -56,6 +80,8 @@ impl Reach {
 pub enum Place {
     /// At an address of its own.
     Address(SocketAddr, Transport),
+    /// A port of a Gateway's own Service.
+    Service(NamespacedName, (u16, Transport)),
     /// What a Gateway has at a port of the fleet.
     Fleet(NamespacedName, (u16, Transport)),
 }
@@ -71,7 +97,13 @@ impl Place {
             let name = NamespacedName::new(namespace, name);
             return Some(Self::Fleet(name, (port, transport)));
         }
-        let address: IpAddr = rest.strip_prefix("gw/")?.parse().ok()?;
+        let rest = rest.strip_prefix("gw/")?;
+        if let Some(gateway) = rest.strip_prefix("service/") {
+            let (namespace, name) = gateway.split_once('/')?;
+            let name = NamespacedName::new(namespace, name);
+            return Some(Self::Service(name, (port, transport)));
+        }
+        let address: IpAddr = rest.parse().ok()?;
         Some(Self::Address(SocketAddr::new(address, port), transport))
     }
 
@@ -83,8 +115,21 @@ impl Place {
     /// Where its hosts are; `None` where the fleet has no such port.
     pub fn front(&self, ports: &FleetPorts) -> Option<Front> {
         match self {
-            Self::Address(..) => Some(Front::Listener(self.name())),
+            Self::Address(..) | Self::Service(..) => Some(Front::Listener(self.name())),
             Self::Fleet(_, port) => ports.front(*port),
+        }
+    }
+
+    /// The name of the model's listener that has it; `None` where the fleet has no such port.
+    pub fn listener(&self, ports: &FleetPorts) -> Option<Arc<str>> {
+        match self.front(ports)? {
+            Front::Listener(name) => Some(name),
+            Front::Fleet => match self {
+                Self::Fleet(_, port) if ports.pod_port(*port)? == PodPort::Https => {
+                    Some(Listener::HTTPS.into())
+                }
+                _ => Some(Listener::HTTP.into()),
+            },
         }
     }
 
@@ -99,6 +144,9 @@ impl fmt::Display for Place {
         match self {
             Self::Address(at, transport) => {
                 write!(f, "gw/{}/{}/{transport}", at.ip(), at.port())
+            }
+            Self::Service(gateway, (port, transport)) => {
+                write!(f, "gw/service/{gateway}/{port}/{transport}")
             }
             Self::Fleet(gateway, (port, transport)) => {
                 write!(f, "fleet/{gateway}/{port}/{transport}")
@@ -118,7 +166,6 @@ pub fn claimed_listener(front: &Front) -> Option<Claimable> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::Listener;
 
     #[test]
     fn a_name_says_its_place() {
@@ -126,6 +173,8 @@ mod tests {
             "gw/127.9.0.1/80/tcp",
             "gw/2001:db8::1/8443/tcp",
             "gw/127.9.0.1/53/udp",
+            "gw/service/infra/web.one/443/tcp",
+            "gw/service/infra/web/53/udp",
             "fleet/infra/web.one/443/tcp",
             "fleet/infra/web/53/udp",
         ] {
@@ -139,6 +188,7 @@ mod tests {
             "gw/a/80/tcp",
             "gw/127.0.0.1/80/quic",
             "gw/fleet/80/tcp",
+            "gw/service/80/tcp",
             "fleet/a/80/tcp",
             "fleet/a/b/80",
         ] {

@@ -6,23 +6,27 @@ use std::sync::Arc;
 use crate::model::cut;
 use crate::model::verdict::WantedStatus;
 use crate::objects::gateway_api::{
-    CONTROLLER, ConditionStatus, GROUP, ListenerStatus, MOST_MESSAGE, ParentReference,
-    ParentStatus, Status, StatusCondition,
+    CONTROLLER, ConditionStatus, GROUP, Gateway, ListenerStatus, MOST_MESSAGE, PROGRAMMED,
+    ParentReference, ParentStatus, Status, StatusCondition,
 };
-use crate::objects::{Kind, ObjectRef, Problem};
+use crate::objects::{Kind, NamespacedName, ObjectRef, Problem};
 use crate::translate::{Input, budget, reason};
 
 use super::ancestors::{Ancestor, ancestors};
-use super::attachment::Attachment;
+use super::attachment::{Attachment, ParentAttachment};
 use super::effective::{EffectiveListener, Protocol};
 use super::fault::Fault;
 use super::features::{FEATURES, is_served};
-use super::fleet;
+use super::fleet::{self, lost};
 use super::gateway::EffectiveGateway;
 use super::infrastructure::infrastructure;
+use super::load_balancer::{is_foreign, leftovers};
 use super::parent::EffectiveParent;
 use super::place::Reach;
 use super::shown::Shown;
+
+/// The most addresses that the status of a Gateway has room for.
+const MOST_ADDRESSES: usize = 16;
 
 /// Conditions about one generation of an object.
 struct Conditions {
@@ -93,10 +97,10 @@ pub fn of_class(input: Input<'_>, object: &ObjectRef) -> Option<WantedStatus> {
 /// The status of a Gateway; `None` for one of another class.
 pub fn of_gateway(input: Input<'_>, object: &ObjectRef) -> Option<WantedStatus> {
     let gateway = fleet::gateway(input, &object.name);
-    if !gateway.is_ours {
-        return None;
-    }
     let written = input.reader.gateway(&object.name)?;
+    if !gateway.is_ours {
+        return of_foreign(input, written);
+    }
     let generation = written.generation;
     let mut conditions = Conditions::of(generation);
     let (accepted, message) = match accepted(&gateway) {
@@ -115,11 +119,7 @@ pub fn of_gateway(input: Input<'_>, object: &ObjectRef) -> Option<WantedStatus> 
         (true, None) => (!gateway.is_programmed())
             .then(|| Fault::new("Invalid", "none of its listeners is programmed")),
     };
-    conditions.holds(
-        "Programmed",
-        programmed.as_ref(),
-        "It is published to every Envoy",
-    );
+    conditions.holds("Programmed", programmed.as_ref(), PROGRAMMED);
     let unresolved = gateway
         .own()
         .iter()
@@ -141,24 +141,39 @@ pub fn of_gateway(input: Input<'_>, object: &ObjectRef) -> Option<WantedStatus> 
     }
     let at = Place {
         is_accepted: gateway.fault.is_none(),
-        has_address: gateway.reach.is_somewhere(),
+        reach: &gateway.reach,
         generation,
     };
     let listeners = gateway.own().iter();
     let listeners = listeners.map(|it| of_listener(input, it, &at));
     let addresses = gateway.reach.addresses().iter();
     let addresses = addresses.map(|it| ("IPAddress".into(), it.to_string().into()));
+    let addresses = addresses.chain(gateway.service_addresses.iter().cloned());
+    let infrastructure = accepted.then(|| Arc::new(infrastructure(input, written, &gateway)));
     Some(WantedStatus {
+        places: places(input, (&object.name, &gateway.reach), gateway.own()),
         status: Status {
             conditions: conditions.sorted(),
-            addresses: addresses.collect(),
+            addresses: addresses.take(MOST_ADDRESSES).collect(),
             listeners: listeners.collect(),
             attached_listener_sets: u32::try_from(gateway.attached_sets()).unwrap_or(u32::MAX),
             ..Status::default()
         },
         wanted_addresses: gateway.wanted_addresses,
         has_fleet_addresses: gateway.reach == Reach::Fleet,
-        infrastructure: accepted.then(|| Arc::new(infrastructure(input, written))),
+        leftovers: leftovers(input, written),
+        infrastructure,
+        is_foreign: false,
+    })
+}
+
+/// What is to be done about a Gateway that is another controller's: to take away what is left of ours.
+fn of_foreign(input: Input<'_>, gateway: &Gateway) -> Option<WantedStatus> {
+    let leftovers = leftovers(input, gateway);
+    (!leftovers.is_empty() && is_foreign(input, gateway)).then(|| WantedStatus {
+        leftovers,
+        is_foreign: true,
+        ..WantedStatus::default()
     })
 }
 
@@ -182,19 +197,17 @@ pub fn of_listener_set(input: Input<'_>, object: &ObjectRef) -> Option<WantedSta
         }
         Err(fault) => conditions.holds("Accepted", Some(&fault), ""),
     }
-    conditions.holds(
-        "Programmed",
-        programmed.as_ref(),
-        "It is published to every Envoy",
-    );
+    conditions.holds("Programmed", programmed.as_ref(), PROGRAMMED);
     let at = Place {
         is_accepted: true,
-        has_address: parent.reach.is_somewhere(),
+        reach: &parent.reach,
         generation,
     };
     let listeners = parent.listeners.iter();
     let listeners = listeners.map(|it| of_listener(input, it, &at));
+    let gateway = parent.gateway.as_ref()?;
     Some(WantedStatus {
+        places: places(input, (gateway, &parent.reach), &parent.listeners),
         status: Status {
             conditions: conditions.sorted(),
             listeners: listeners.collect(),
@@ -202,6 +215,23 @@ pub fn of_listener_set(input: Input<'_>, object: &ObjectRef) -> Option<WantedSta
         },
         ..WantedStatus::default()
     })
+}
+
+/// Where listeners are, by the names that the model's have.
+fn places(
+    input: Input<'_>,
+    (gateway, reach): (&NamespacedName, &Reach),
+    listeners: &[EffectiveListener],
+) -> Box<[(Arc<str>, usize)]> {
+    let ports = &input.options.gateway.ports;
+    let listeners = listeners.iter().enumerate();
+    let served = listeners.filter(|(_, it)| it.is_programmed());
+    let places = served.flat_map(|(at, it)| {
+        let places = reach.places(gateway, (it.port, it.transport()));
+        let names = places.into_iter().filter_map(|place| place.listener(ports));
+        names.map(move |name| (name, at))
+    });
+    places.collect()
 }
 
 /// Whether a ListenerSet is accepted: one of its listeners has to be served.
@@ -256,32 +286,31 @@ fn accepted(gateway: &EffectiveGateway) -> Result<(&'static str, &'static str), 
 }
 
 /// Where a listener is told of.
-struct Place {
+struct Place<'a> {
     /// Whether whoever has it is accepted.
     is_accepted: bool,
-    /// Whether its Gateway has an address.
-    has_address: bool,
+    /// How its Gateway is reached.
+    reach: &'a Reach,
     /// The generation of whoever has it.
     generation: i64,
 }
 
-fn of_listener(input: Input<'_>, listener: &EffectiveListener, at: &Place) -> ListenerStatus {
+fn of_listener(input: Input<'_>, listener: &EffectiveListener, at: &Place<'_>) -> ListenerStatus {
     let mut conditions = Conditions::of(at.generation);
     conditions.holds("Accepted", listener.fault.as_ref(), "It is valid");
     let programmed = if listener.is_late {
         listener.fault.clone()
     } else if !at.is_accepted || !listener.is_programmed() {
         Some(Fault::new("Invalid", "it can't be served as it is"))
-    } else if !at.has_address {
+    } else if !at.reach.is_somewhere() {
         Some(Fault::new("Pending", "its Gateway has no address"))
+    } else if !at.reach.has((listener.port, listener.transport())) {
+        let message = "the Service of its Gateway has no such port yet";
+        Some(Fault::new("Pending", message))
     } else {
         None
     };
-    conditions.holds(
-        "Programmed",
-        programmed.as_ref(),
-        "It is published to every Envoy",
-    );
+    conditions.holds("Programmed", programmed.as_ref(), PROGRAMMED);
     let references = listener.references_fault.as_ref();
     conditions.holds("ResolvedRefs", references, "All references can be used");
     match (&listener.fault, listener.is_conflicted) {
@@ -359,6 +388,8 @@ pub fn of_route(input: Input<'_>, object: &ObjectRef) -> Option<WantedStatus> {
         let references = rules.iter().find_map(|it| it.references_fault.as_ref());
         let mut conditions = Conditions::of(head.generation);
         let fault = parent.fault.as_ref().or(own.as_ref());
+        let unserved = unserved(input, parent);
+        let told = unserved.as_ref().or(told);
         conditions.holds("Accepted", fault, &with("It is attached", told));
         conditions.holds("ResolvedRefs", references, "All references can be used");
         Some(ParentStatus {
@@ -376,6 +407,34 @@ pub fn of_route(input: Input<'_>, object: &ObjectRef) -> Option<WantedStatus> {
         },
         ..WantedStatus::default()
     })
+}
+
+/// That none of the listeners that a route is attached to through a parent is served. It is attached all the same.
+fn unserved(input: Input<'_>, parent: &ParentAttachment) -> Option<Fault> {
+    let first = parent.listeners.first()?;
+    let brought = input.parent(&first.parent);
+    let gateway = &first.gateway.name;
+    let mut first = None;
+    let names: BTreeSet<&Arc<str>> = parent.listeners.iter().map(|it| &it.listener).collect();
+    for listener in brought
+        .listeners
+        .iter()
+        .filter(|it| names.contains(&it.name))
+    {
+        let lost = || match brought.reach {
+            Reach::Fleet => lost(input, gateway, listener),
+            _ => None,
+        };
+        let fault = listener.fault.clone().or_else(lost)?;
+        first.get_or_insert_with(|| {
+            let message = format!(
+                "none of its listeners is served: listener {}: {}",
+                listener.name, fault.message
+            );
+            Fault::new(fault.reason, message)
+        });
+    }
+    first
 }
 
 /// The status of a policy: an entry for each Gateway of ours with routes to a Service that it is about.

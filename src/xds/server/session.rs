@@ -143,24 +143,7 @@ impl<P: Protocol> Session<P> {
                 );
                 return Ok(Some(response));
             }
-            // Once for all that was sent and answered since the stream waited last.
-            let ((refused, missing), deadline) = {
-                let mut stream = self.stream.lock();
-                let refused = stream.take_refused();
-                let can_close_listeners = |change: &LeftOut| {
-                    let of = change.unit.resource_type;
-                    matches!(of, ResourceType::Listener | ResourceType::Extension)
-                };
-                let missing = refused.iter().any(can_close_listeners);
-                let missing = missing.then(|| stream.missing());
-                ((refused, missing), stream.deadline(now.into_std()))
-            };
-            if !refused.is_empty() {
-                self.report.refused(refused);
-            }
-            if let Some(missing) = missing {
-                self.report.lacks(missing);
-            }
+            let deadline = self.publish(now);
             self.account()?;
             tokio::select! {
                 request = self.requests.message() => match request? {
@@ -186,9 +169,35 @@ impl<P: Protocol> Session<P> {
                     self.published.mark_changed();
                 }
                 () = self.streams.closed() => return Err(over_limit(OverLimit)),
-                () = sleep_until(deadline.map(Instant::from_std)) => {}
+                () = sleep_until(deadline) => {}
             }
         }
+    }
+
+    /// Publishes what is left out and how far the client has come, once for all that was sent and answered since the stream waited
+    /// last. Returns when the stream may have something to send.
+    fn publish(&self, now: Instant) -> Option<Instant> {
+        let (refused, missing, acknowledged, deadline) = {
+            let mut stream = self.stream.lock();
+            let refused = stream.take_refused();
+            let can_close_listeners = |change: &LeftOut| {
+                let of = change.unit.resource_type;
+                matches!(of, ResourceType::Listener | ResourceType::Extension)
+            };
+            let missing = refused.iter().any(can_close_listeners);
+            let missing = missing.then(|| stream.missing());
+            let deadline = stream.deadline(now.into_std());
+            (refused, missing, stream.acknowledged(), deadline)
+        };
+        if !refused.is_empty() {
+            self.report.refused(refused);
+        }
+        if let Some(missing) = missing {
+            self.report.lacks(missing);
+        }
+        // After what it refuses: nobody is to take for served what is left out.
+        self.report.acknowledged(acknowledged);
+        deadline.map(Instant::from_std)
     }
 
     /// Accounts what is remembered for the client, before more is done for it.

@@ -53,7 +53,7 @@ The named templates below change the objects that they are given, and print noth
 {{- end -}}
 {{- $env := list -}}
 {{- range $container.env -}}
-{{- if eq .name "ISOBATH_ENVOY_SERVICE" -}}
+{{- if has .name (list "ISOBATH_ENVOY_SERVICE" "ISOBATH_GATEWAY_SERVICES") -}}
 {{- $_ := set . "value" (printf "%s/isobath-envoy" $namespace) -}}
 {{- else if eq .name "ISOBATH_WATCH_NAMESPACES" -}}
 {{- $_ := set . "value" (join "," $values.watchNamespaces) -}}

@@ -1,0 +1,155 @@
+//! A Service of a Gateway's own: what it is to be, and what comes of it.
+//!
+//! Outside it has the ports of the Gateway's listeners. In the pod each leads to the port of the number that the API server has
+//! given to it as its node port: no other Service of the cluster has that, so that no two Gateways meet, and nobody here has to
+//! remember what was given to whom. The Service is the record, and comes back by the watch: nothing is served before.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use crate::objects::gateway_api::Gateway;
+use crate::objects::{KeptPort, LoadBalancerAddress, NamespacedName, Service};
+use crate::translate::Input;
+
+use super::effective::{EffectiveListener, Transport};
+use super::fault::Fault;
+use super::options::GatewayServices;
+use super::place::Reach;
+use super::service_name::load_balancer_name;
+
+/// The most ports that a Service has. Node ports are few, and the whole cluster's.
+const MOST_PORTS: usize = 64;
+
+/// A Service of a Gateway's namespace, if it is one of ours.
+pub fn kept<'a>(
+    input: Input<'a>,
+    gateway: &NamespacedName,
+    service: &Arc<str>,
+) -> Option<(&'a Service, &'a [KeptPort])> {
+    let name = NamespacedName::new(gateway.namespace.clone(), service.clone());
+    let service = input.reader.service(&name)?;
+    Some((service, service.kept.as_deref()?))
+}
+
+/// How a Gateway is reached by its Service.
+#[derive(Debug)]
+pub struct ByService {
+    /// The ports that it has.
+    pub reach: Reach,
+    /// Its addresses: type and value.
+    pub addresses: Box<[(Arc<str>, Arc<str>)]>,
+    /// Why these are not all that it is to have.
+    pub fault: Option<Fault>,
+}
+
+/// Finds how a Gateway is reached by its Service.
+pub fn find(
+    input: Input<'_>,
+    services: &GatewayServices,
+    gateway: &Gateway,
+    binds: impl Iterator<Item = (u16, Transport)>,
+) -> ByService {
+    let name = &gateway.metadata.name;
+    let service = load_balancer_name(name);
+    let there = kept(input, name, &service);
+    let ports = there.map(|(_, ports)| ports).unwrap_or_default();
+    let pod_port = |(port, transport): (u16, Transport)| {
+        let mut ports = ports.iter();
+        let is_udp = transport == Transport::Udp;
+        let port = ports.find(|it| it.port == port && it.is_udp == is_udp)?;
+        (port.node_port != 0).then_some(port.node_port)
+    };
+    let reached = binds.filter_map(|bind| Some((bind, pod_port(bind)?)));
+    let reach = Reach::Service(reached.collect());
+    let addresses = there.map(|(service, _)| &*service.load_balancer);
+    let addresses = addresses.unwrap_or_default().iter();
+    let addresses: Box<[_]> = addresses
+        .map(|address| match address {
+            LoadBalancerAddress::Ip(ip) => ("IPAddress".into(), ip.clone()),
+            LoadBalancerAddress::Hostname(name) => ("Hostname".into(), name.clone()),
+        })
+        .collect();
+    ByService {
+        reach,
+        fault: address_fault(input, services, gateway, &addresses, &service),
+        addresses,
+    }
+}
+
+/// Why it has not the addresses that it is to have.
+fn address_fault(
+    input: Input<'_>,
+    services: &GatewayServices,
+    gateway: &Gateway,
+    addresses: &[(Arc<str>, Arc<str>)],
+    service: &Arc<str>,
+) -> Option<Fault> {
+    let name = &gateway.metadata.name;
+    let asked = match asked(gateway) {
+        Ok(asked) => asked,
+        Err(message) => return Some(Fault::new("AddressNotUsable", message)),
+    };
+    let unassigned = |message: String| Some(Fault::new("AddressNotAssigned", message));
+    if input.reader.service(&services.envoy).is_none() {
+        let envoy = &services.envoy;
+        return unassigned(format!(
+            "there is no Service {envoy}, that of --gateway-services"
+        ));
+    }
+    let there = NamespacedName::new(name.namespace.clone(), service.clone());
+    if input
+        .reader
+        .service(&there)
+        .is_some_and(|it| it.kept.is_none())
+    {
+        let (label, value) = Service::MANAGED_BY;
+        return unassigned(format!(
+            "Service {there} is not Isobath's, as it has no label {label}={value}: it needs another name"
+        ));
+    }
+    if addresses.is_empty() {
+        return unassigned(format!("its Service {there} has no address yet"));
+    }
+    let has = |asked: IpAddr| {
+        let mut addresses = addresses.iter();
+        addresses.any(|(_, value)| value.parse() == Ok(asked))
+    };
+    let asked = asked.filter(|asked| !has(*asked))?;
+    let message = format!(
+        "its Service {there} was not given {asked} by the load balancer: spec.loadBalancerIP asks for it"
+    );
+    Some(Fault::new("AddressNotUsable", message))
+}
+
+/// The address that a Gateway asks for, if any: a Service can ask for one.
+pub fn asked(gateway: &Gateway) -> Result<Option<IpAddr>, String> {
+    let mut asked = None;
+    for address in gateway.addresses.iter().filter(|it| !it.value.is_empty()) {
+        let value: IpAddr =
+            (address.value.parse()).map_err(|_| format!("{:?} is no address", address.value))?;
+        if asked.replace(value).is_some_and(|other| other != value) {
+            return Err("a Service can ask for one address, and there are several".to_owned());
+        }
+    }
+    Ok(asked)
+}
+
+/// Says of listeners whose port is one too many that they have none.
+pub fn check_ports(
+    binds: &BTreeMap<(u16, Transport), Box<[usize]>>,
+    listeners: &mut [EffectiveListener],
+) {
+    let is_accepted = |at: &usize| listeners.get(*at).is_some_and(|it| it.fault.is_none());
+    let ports = binds.values().filter(|of| of.iter().any(is_accepted));
+    let beyond: Vec<usize> = ports.skip(MOST_PORTS).flatten().copied().collect();
+    for at in beyond {
+        if let Some(listener) = listeners.get_mut(at).filter(|it| it.fault.is_none()) {
+            let message = format!(
+                "port {} is none of the first {MOST_PORTS} ports of the Gateway, and its Service has no more",
+                listener.port
+            );
+            listener.fault = Some(Fault::new("PortUnavailable", message));
+        }
+    }
+}
