@@ -7,6 +7,9 @@
 //! | `suite` | the suite: its test binary, its flags, what it says |
 //! | `world` | the cluster that they run in |
 //! | `kubelet` | binds pods to the one node and runs them |
+//! | `programmed` | that a Gateway is programmed once an Envoy has acknowledged it, and not while one refuses it |
+//! | `services` | Gateways with a Service of their own |
+//! | `shared` | Gateways that are reached as Ingresses are |
 //! | `pod` | a pod: a network namespace with the suite's echo server in it |
 //! | `pod_logs` | what pods say, for `kubectl logs` and for the suite, which counts mirrored requests there |
 //!
@@ -27,6 +30,9 @@ mod kubelet;
 mod pod;
 mod pod_logs;
 mod profiles;
+mod programmed;
+mod services;
+mod shared;
 mod statuses;
 mod suite;
 mod world;

@@ -20,6 +20,7 @@ use envoy_types::pb::envoy::service::discovery::v3::{
     DeltaDiscoveryRequest, DeltaDiscoveryResponse,
 };
 use envoy_types::pb::google::protobuf::Any;
+use envoy_types::pb::google::rpc::Status as RpcStatus;
 use hyper_util::rt::TokioIo;
 use prost::Message as _;
 use tokio::net::UnixStream;
@@ -116,7 +117,7 @@ impl Ads {
     }
 
     /// Subscribes to what the resources at hand refer to and was not yet asked for.
-    async fn follow(&mut self) -> Result<()> {
+    pub(crate) async fn follow(&mut self) -> Result<()> {
         let mut new: BTreeMap<&str, Vec<String>> = BTreeMap::new();
         for ((type_url, _), (_, bytes)) in &self.held {
             for (type_url, name) in references(type_url, bytes)? {
@@ -143,10 +144,35 @@ impl Ads {
 
     /// Waits for the next response, acknowledges it and tells what it holds.
     pub(crate) async fn next(&mut self) -> Result<Push> {
-        let response = timeout(Duration::from_secs(60), self.responses.message())
+        let response = self.receive().await?;
+        self.acknowledge(response).await
+    }
+
+    /// Waits for the next response, and does not answer it.
+    pub(crate) async fn receive(&mut self) -> Result<DeltaDiscoveryResponse> {
+        timeout(Duration::from_secs(60), self.responses.message())
             .await
-            .context("no response within 30 s")??
-            .context("the server ended the stream")?;
+            .context("no response within 60 s")??
+            .context("the server ended the stream")
+    }
+
+    /// Refuses a response.
+    pub(crate) async fn refuse(&self, response: &DeltaDiscoveryResponse, why: &str) -> Result<()> {
+        let nack = DeltaDiscoveryRequest {
+            type_url: response.type_url.clone(),
+            response_nonce: response.nonce.clone(),
+            error_detail: Some(RpcStatus {
+                code: 13,
+                message: why.to_owned(),
+                details: Vec::new(),
+            }),
+            ..DeltaDiscoveryRequest::default()
+        };
+        Ok(self.requests.send(nack).await?)
+    }
+
+    /// Acknowledges a response and tells what it holds.
+    pub(crate) async fn acknowledge(&mut self, response: DeltaDiscoveryResponse) -> Result<Push> {
         let ack = DeltaDiscoveryRequest {
             type_url: response.type_url.clone(),
             response_nonce: response.nonce.clone(),
