@@ -34,6 +34,11 @@ impl<T> ByFront<T> {
         hosts.insert(host.clone(), kept);
     }
 
+    /// The fronts that have hosts.
+    pub fn fronts(&self) -> impl Iterator<Item = &Front> {
+        self.0.keys()
+    }
+
     /// The hosts of a front.
     pub fn hosts(&self, front: &Front) -> impl Iterator<Item = &Host> {
         self.0.get(front).into_iter().flat_map(BTreeMap::keys)

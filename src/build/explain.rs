@@ -11,11 +11,11 @@ use std::sync::Arc;
 use crate::envoy::edge::Edge;
 use crate::envoy::request::{self, Admitted, Outcome, Request};
 use crate::facts::Log;
-use crate::model::{Filters, Front, Host, Route, RouteAction, VirtualHost};
+use crate::model::{Filters, Front, Host, Route, RouteAction, RouteMatch, VirtualHost};
 use crate::objects::{FieldRef, ObjectRef, Problem, slips};
 use crate::translate::{self, HostUnit, HttpsHost, Input, Memo};
 
-use super::Builder;
+use super::{Builder, describe};
 
 /// What is asked.
 #[derive(Clone, Debug)]
@@ -37,6 +37,19 @@ pub struct Explanation {
     pub problems: Vec<Problem>,
     /// Names that are nearly right.
     pub suggestions: Vec<String>,
+    /// What decided it.
+    pub decided: Decided,
+}
+
+/// What decided an answer, so that two states can be asked whether it is the same.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Decided {
+    /// The host whose TLS the connection has, or that closes it.
+    pub connection: Option<Host>,
+    /// The host whose routes were tried.
+    pub host: Option<Host>,
+    /// What the route asks for that took the request.
+    pub route: Option<RouteMatch>,
 }
 
 /// One decision.
@@ -190,6 +203,7 @@ impl Walk<'_> {
                 told.answers.push((1, Answer::Closed(why.to_owned())));
                 return None;
             };
+            told.decided.connection = Some(Host::any());
             self.tell_server(&https, told);
             return Some(https);
         };
@@ -198,6 +212,7 @@ impl Walk<'_> {
         let above: Vec<Host> = exact.wildcards_above().collect();
         for host in std::iter::once(exact).chain(above).chain([Host::any()]) {
             let unit = self.unit(&host);
+            told.decided.connection = Some(host.clone());
             if unit.is_forwarded() {
                 let why =
                     format!("connections for {host} are forwarded, and no request is looked at");
@@ -216,6 +231,7 @@ impl Walk<'_> {
                 return None;
             }
         }
+        told.decided.connection = None;
         told.suggestions = self.hosts_like(&name);
         let why = format!("nothing serves {name} by HTTPS");
         told.answers.push((1, Answer::Closed(why)));
@@ -275,6 +291,7 @@ impl Walk<'_> {
         name: &str,
         request: &Request,
     ) -> Explanation {
+        told.decided.host = Some(found.host.clone());
         self.tell_problems_of(&found.unit, &mut told);
         let Some(virtual_host) = found.virtual_host() else {
             return told.envoy(404, "nothing serves the host", None);
@@ -314,7 +331,7 @@ impl Walk<'_> {
         }
         let mut paths = Vec::new();
         for route in &virtual_host.routes {
-            let pattern = pattern(route);
+            let pattern = describe::path(&route.matches.path);
             match request::mismatch(self.edge, &route.matches, request) {
                 Some(why) => {
                     paths.push(route.matches.path.text().to_owned());
@@ -323,6 +340,7 @@ impl Walk<'_> {
                 }
                 None => {
                     told.step("route", format!("{pattern} takes it"), Some(&route.source));
+                    told.decided.route = Some(route.matches.clone());
                     self.tell_problems(&route.source.object, &mut told);
                     return self.route(told, &found.unit, route, request);
                 }
@@ -469,21 +487,6 @@ impl Walk<'_> {
     fn hosts_like(&self, name: &str) -> Vec<String> {
         let hosts = self.builder.hosts.hosts(&Front::Fleet);
         nearest(name, hosts.map(|host| host.as_str().to_owned()))
-    }
-}
-
-/// A route by its path.
-fn pattern(route: &Route) -> String {
-    use crate::model::PathMatch;
-    let path = &route.matches.path;
-    let text = path.text();
-    match path {
-        PathMatch::Exact(_) => format!("the path {text}"),
-        PathMatch::PathPrefix(_) => format!("{text} and below"),
-        PathMatch::StringPrefix(_) => format!("what begins with {text}"),
-        PathMatch::Regex(_) => format!("the expression {text}"),
-        PathMatch::RegexPrefix(_) => format!("the expression {text} at the beginning"),
-        PathMatch::Connect => "CONNECT".to_owned(),
     }
 }
 

@@ -11,6 +11,8 @@ mod chains;
 mod claims;
 mod clusters;
 pub mod controller;
+mod describe;
+pub mod diff;
 pub mod explain;
 mod fallback;
 mod hosts;

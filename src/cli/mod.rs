@@ -3,7 +3,7 @@
 //! | exit code | meaning |
 //! |---|---|
 //! | 0 | an orderly end: asked for by a signal, or the command's work is done |
-//! | 1 | fatal: a task ended, and the last log line names it and the cause; `check`: something is wrong with the manifests |
+//! | 1 | fatal: a task ended, and the last log line names it and the cause; `check`: something is wrong with the manifests; `diff`: something differs |
 //! | 2 | a flag, an environment variable or a file is wrong: one sentence on standard error |
 //! | 3 | `migrate`: settings that no flag carries on, annotations without their effect, other answers |
 //! | 134 | a panic (SIGABRT); the last log line has its message |
@@ -15,12 +15,14 @@ pub mod bootstrap;
 pub mod check;
 pub mod config;
 mod control_plane;
+pub mod diff;
 pub mod drain;
 pub mod explain;
 pub mod gateway_api;
 pub mod http_proxy;
 pub mod install;
 pub mod migrate;
+mod objects;
 mod output;
 pub mod run;
 pub mod serve;
@@ -77,6 +79,8 @@ pub enum Command {
     Check(Box<check::Args>),
     /// Say who answers a URL, and why.
     Explain(Box<explain::Args>),
+    /// Say what a change of manifests changes for clients, before it is applied.
+    Diff(Box<diff::Args>),
     /// Say what becomes of another controller's configuration: flags for Contour's, a report for ingress-nginx's.
     Migrate(migrate::Args),
     /// Print the version.
@@ -161,6 +165,7 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Install(args) => install::run(&args).map(|()| ExitCode::SUCCESS),
         Command::Check(args) => check::run(&args).map(ExitCode::from),
         Command::Explain(args) => explain::run(&args).map(|()| ExitCode::SUCCESS),
+        Command::Diff(args) => block_on(async { Ok(diff::run(&args).await?.into()) }),
         Command::Migrate(args) => migrate::run(&args).map(ExitCode::from),
         Command::Version => {
             println!("isobath {}", env!("CARGO_PKG_VERSION"));

@@ -121,6 +121,19 @@ pub fn key(name: &str) -> Arc<str> {
     format!("{CHAINS}{name}").into()
 }
 
+/// The name of the chain of a host whose connections go to a back end as they are. No server has such a name: in those what is
+/// like `>` is escaped.
+#[must_use]
+pub fn passthrough_name(host: &Host) -> String {
+    format!("passthrough>{host}")
+}
+
+/// The name of the chain of a host whose TLS ends here, with something inside that is no HTTP.
+#[must_use]
+pub fn tcp_name(host: &Host) -> String {
+    format!("tcp>{host}")
+}
+
 /// The fragment of a listener for TLS by which connections for a host go to a back end as they are, with the name of the chain
 /// and its key among the listener's parts. Connections of others than these addresses are closed, where there are any.
 #[must_use]
@@ -131,8 +144,7 @@ pub fn passthrough(
     owners: BTreeSet<&ObjectRef>,
 ) -> (Arc<str>, Arc<str>, Part) {
     let chain = pb::FilterChain {
-        // No server has such a name: in those what is like `>` is escaped.
-        name: format!("passthrough>{host}"),
+        name: passthrough_name(host),
         filters: forwarded("passthrough", forwarding, addresses),
         ..Default::default()
     };
@@ -150,7 +162,7 @@ pub fn tcp<'a>(
 ) -> (Arc<str>, Arc<str>, Part) {
     let (server, forwarding) = (tcp.server(), tcp.forwarding());
     let chain = pb::FilterChain {
-        name: format!("tcp>{host}"),
+        name: tcp_name(host),
         filters: forwarded("tcp", forwarding, addresses),
         ..ending_tls(server)
     };

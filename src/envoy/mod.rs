@@ -29,6 +29,7 @@ mod direct_response;
 mod early_header_mutation;
 pub mod edge;
 mod encode;
+pub mod ended;
 pub mod endpoint;
 pub mod filter_chain;
 mod filter_state;

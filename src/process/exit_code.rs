@@ -7,7 +7,7 @@ use std::fmt;
 /// Exit code: a task ended.
 pub const FATAL: u8 = 1;
 
-/// Exit code: `isobath check` has found something, as linters say it.
+/// Exit code: `isobath check` has found something, as linters say it, or `isobath diff` a difference, as `diff` says it.
 pub const FINDINGS: u8 = 1;
 
 /// Exit code: a flag, an environment variable or a file is wrong.

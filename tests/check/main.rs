@@ -6,6 +6,8 @@
 #[path = "../support/golden.rs"]
 mod golden;
 
+mod diff;
+
 use std::fs;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};

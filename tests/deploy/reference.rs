@@ -13,7 +13,7 @@ use crate::golden;
 use crate::manifest::deploy;
 
 /// Those of an installation first.
-const COMMANDS: [&str; 10] = [
+const COMMANDS: [&str; 11] = [
     "serve",
     "bootstrap",
     "drain",
@@ -21,6 +21,7 @@ const COMMANDS: [&str; 10] = [
     "install",
     "check",
     "explain",
+    "diff",
     "migrate",
     "xds",
     "run",

@@ -1,5 +1,6 @@
 //! From which addresses requests are taken.
 
+use std::fmt;
 use std::net::IpAddr;
 
 /// Which addresses are let in: one that is allowed and not denied. All others get 403.
@@ -63,6 +64,12 @@ pub enum AddressSource {
 pub struct Cidr {
     address: IpAddr,
     prefix: u8,
+}
+
+impl fmt::Display for Cidr {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.address, self.prefix)
+    }
 }
 
 impl Cidr {
