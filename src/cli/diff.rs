@@ -1,6 +1,7 @@
 //! `isobath diff`: what a change of manifests changes for clients, before it is applied. It writes nothing.
 
 mod json;
+mod shown;
 mod text;
 
 use std::path::PathBuf;
@@ -8,9 +9,10 @@ use std::path::PathBuf;
 use crate::build::diff::difference;
 use crate::process::exit_code::{FINDINGS, UsageError};
 use crate::sources::kubernetes;
-use crate::sources::manifests::{Inspection, STANDARD_INPUT};
+use crate::sources::manifests::STANDARD_INPUT;
 
 use super::{config, objects, output};
+use shown::Shown;
 
 /// Flags of `isobath diff`.
 #[derive(Clone, Debug, clap::Args)]
@@ -97,11 +99,4 @@ pub async fn run(args: &Args) -> anyhow::Result<u8> {
         true => 0,
         false => FINDINGS,
     })
-}
-
-/// What is shown, and what says where things stand.
-struct Shown<'a> {
-    difference: &'a crate::build::diff::Difference,
-    before: (&'a crate::build::Builder, Option<&'a Inspection>),
-    after: (&'a crate::build::Builder, Option<&'a Inspection>),
 }

@@ -1,8 +1,8 @@
-//! `isobath explain URL…`: who answers a request, and why, by manifests and without a proxy.
+//! `isobath explain URL…`: who answers a request, and why, by manifests or by a cluster, and without a proxy.
 
 use std::fmt::Write as _;
 use std::io::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
@@ -10,10 +10,10 @@ use crate::build::Builder;
 use crate::build::explain::{Answer, Explanation, Question};
 use crate::envoy::request::{Request, split_host};
 use crate::process::exit_code::UsageError;
-use crate::process::threads::threads;
+use crate::sources::kubernetes;
 use crate::sources::manifests::Inspection;
 
-use super::{config, output};
+use super::{config, objects, output};
 
 /// Flags of `isobath explain`.
 #[derive(Clone, Debug, clap::Args)]
@@ -43,9 +43,9 @@ pub struct Args {
     /// The name that the client asks for in TLS; without it the URL's host.
     #[arg(long, env = "ISOBATH_SNI", value_name = "NAME")]
     pub sni: Option<String>,
-    /// The manifests: a directory of YAML and JSON, one such file, or - for standard input.
-    #[arg(long, env = "ISOBATH_MANIFESTS", value_name = "PATH")]
-    pub manifests: PathBuf,
+    /// The manifests: a directory of YAML and JSON, one such file, or - for standard input. Without them the cluster is asked.
+    #[arg(long, env = "ISOBATH_MANIFESTS", value_name = "PATH", conflicts_with_all = ["kubeconfig", "context", "watch_namespaces"])]
+    pub manifests: Option<PathBuf>,
     /// What is written.
     #[arg(
         long,
@@ -54,6 +54,9 @@ pub struct Args {
         default_value = "text"
     )]
     pub output: Output,
+    /// The cluster.
+    #[command(flatten)]
+    pub kubernetes: kubernetes::Args,
     /// What the control plane would be started with.
     #[command(flatten)]
     pub core: config::Args,
@@ -72,31 +75,28 @@ pub enum Output {
 ///
 /// # Errors
 ///
-/// A URL or header that is none, and manifests that can't be read: exit code 2.
-pub fn run(args: &Args) -> anyhow::Result<()> {
+/// A URL or header that is none, and manifests that can't be read: exit code 2. A cluster that can't be asked.
+pub async fn run(args: &Args) -> anyhow::Result<()> {
     args.core.check()?;
     let questions = args
         .urls
         .iter()
         .map(|url| question(args, url).map_err(UsageError::new))
         .collect::<Result<Vec<_>, _>>()?;
-    let mut inspection =
-        Inspection::of(&args.manifests).map_err(|error| UsageError::new(error.to_string()))?;
-    let problems = inspection.problems();
-    if let Some(first) = problems.first() {
-        // It is read all the same, and what is missing for it is seen below.
-        let path = args.manifests.display();
-        let count = problems.len();
-        let says = format!("{first}\n{count} problems of files: `isobath check {path}` lists them");
-        let _ = writeln!(std::io::stderr(), "{says}");
-    }
-    let config = args.core.config(true);
+    let (events, inspection) = match &args.manifests {
+        Some(path) => {
+            let inspection = of_manifests(path)?;
+            (inspection.events(), Some(inspection))
+        }
+        None => {
+            let are_named = !args.core.ingress_class.is_empty();
+            let events = objects::of_cluster(&args.kubernetes, are_named).await?;
+            (events, None)
+        }
+    };
+    let config = args.core.config(inspection.is_some());
     let edge = config.listeners.edge.clone();
-    let mut builder = Builder::new(config).with_threads(threads());
-    for event in inspection.events() {
-        builder.apply(event);
-    }
-    builder.build();
+    let builder = objects::built(config, events);
     let explained: Vec<(&String, Explanation)> = args
         .urls
         .iter()
@@ -107,7 +107,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         Output::Text => {
             let texts = explained
                 .iter()
-                .map(|(url, told)| text(url, told, &builder, &inspection));
+                .map(|(url, told)| text(url, told, &builder, inspection.as_ref()));
             texts.collect::<Vec<_>>().join("\n")
         }
         Output::Json => {
@@ -118,6 +118,21 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         }
     };
     output::print(&written).map(drop)
+}
+
+/// Reads manifests, and says on standard error that a part of them can't be read.
+fn of_manifests(path: &Path) -> anyhow::Result<Inspection> {
+    let mut inspection =
+        Inspection::of(path).map_err(|error| UsageError::new(error.to_string()))?;
+    let problems = inspection.problems();
+    if let Some(first) = problems.first() {
+        // It is read all the same, and what is missing for it is seen in the answer.
+        let path = path.display();
+        let count = problems.len();
+        let says = format!("{first}\n{count} problems of files: `isobath check {path}` lists them");
+        let _ = writeln!(std::io::stderr(), "{says}");
+    }
+    Ok(inspection)
 }
 
 fn question(args: &Args, url: &str) -> Result<Question, String> {
@@ -194,7 +209,12 @@ fn sentence(answer: &Answer) -> String {
     }
 }
 
-fn text(url: &str, told: &Explanation, builder: &Builder, inspection: &Inspection) -> String {
+fn text(
+    url: &str,
+    told: &Explanation,
+    builder: &Builder,
+    inspection: Option<&Inspection>,
+) -> String {
     let mut out = format!("{url}\n");
     let all: u64 = told
         .answers
@@ -213,7 +233,7 @@ fn text(url: &str, told: &Explanation, builder: &Builder, inspection: &Inspectio
         let _ = writeln!(out, "  perhaps {suggestion} was meant");
     }
     for problem in &told.problems {
-        let place = inspection.locate(problem);
+        let place = inspection.and_then(|inspection| inspection.locate(problem));
         let place = place.map_or_else(String::new, |place| format!(" ({place})"));
         let object = &problem.source.object;
         let _ = writeln!(out, "  ! {object}: {}{place}", problem.message);

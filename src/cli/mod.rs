@@ -13,6 +13,7 @@
 
 pub mod bootstrap;
 pub mod check;
+pub mod completions;
 pub mod config;
 mod control_plane;
 pub mod diff;
@@ -39,7 +40,8 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use clap::error::ErrorKind;
-use clap::{CommandFactory as _, Parser, Subcommand};
+use clap::parser::ValueSource;
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use crate::local::tether;
 use crate::process::exit_code::{FATAL, USAGE, UsageError};
@@ -83,6 +85,10 @@ pub enum Command {
     Diff(Box<diff::Args>),
     /// Say what becomes of another controller's configuration: flags for Contour's, a report for ingress-nginx's.
     Migrate(migrate::Args),
+    /// Print what a shell completes commands and flags by.
+    Completions(completions::Args),
+    /// Print the page for man of this program, or of one of its commands.
+    Man(completions::ManArgs),
     /// Print the version.
     Version,
     /// Start a program that ends with this one (what `isobath run` starts Envoy by).
@@ -97,7 +103,19 @@ pub enum Command {
 /// With the exit code, where the process is to end: after `--help` and `--version`, and after a wrong flag, for which
 /// one sentence was printed.
 pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Cli, ExitCode> {
-    Cli::try_parse_from(arguments).map_err(|error| {
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    let command = completions::named_by(Cli::command(), arguments.first());
+    let matches = command.clone().try_get_matches_from(arguments);
+    let parsed = matches.and_then(|mut matches| {
+        let is_default = matches.value_source("log_level") == Some(ValueSource::DefaultValue);
+        let mut cli = Cli::from_arg_matches_mut(&mut matches)?;
+        // Who asks wants the answer, and not what was listed for it.
+        if is_default && matches!(cli.command, Command::Explain(_) | Command::Diff(_)) {
+            "warn".clone_into(&mut cli.log.log_level);
+        }
+        Ok(cli)
+    });
+    parsed.map_err(|error| {
         if !error.use_stderr() {
             // Help and version. A closed pipe (`isobath --help | head`) is nobody's error.
             let _ = error.print();
@@ -107,7 +125,7 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Cli, ExitC
             || error.kind() == ErrorKind::MissingSubcommand
         {
             // In full: who names no command wants to know which there are.
-            let mut command = Cli::command();
+            let mut command = command;
             say(format_args!(
                 "isobath: name a command\n\n{}",
                 command.render_help()
@@ -164,9 +182,16 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Supervise(args) => block_on(async { Ok(supervise::run(&args).await?.into()) }),
         Command::Install(args) => install::run(&args).map(|()| ExitCode::SUCCESS),
         Command::Check(args) => check::run(&args).map(ExitCode::from),
-        Command::Explain(args) => explain::run(&args).map(|()| ExitCode::SUCCESS),
+        Command::Explain(args) => block_on(async {
+            explain::run(&args).await?;
+            Ok(ExitCode::SUCCESS)
+        }),
         Command::Diff(args) => block_on(async { Ok(diff::run(&args).await?.into()) }),
         Command::Migrate(args) => migrate::run(&args).map(ExitCode::from),
+        Command::Completions(args) => {
+            completions::run(&args, Cli::command()).map(|()| ExitCode::SUCCESS)
+        }
+        Command::Man(args) => completions::man(&args, Cli::command()).map(|()| ExitCode::SUCCESS),
         Command::Version => {
             println!("isobath {}", env!("CARGO_PKG_VERSION"));
             Ok(ExitCode::SUCCESS)

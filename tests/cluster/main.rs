@@ -14,6 +14,7 @@
 //! | `storm` | a namespace is deleted with all that is in it |
 //! | `replicas` | two of them on one API server |
 //! | `laptop` | `isobath run` beside a live cluster |
+//! | `asked` | `isobath explain` and `isobath diff` beside one |
 //! | `pod` | the configuration that a pod finds |
 //! | `installation` | the API server with what `deploy/base` puts into it |
 //!
@@ -32,6 +33,7 @@ mod fault_proxy;
 #[path = "../support/mod.rs"]
 mod support;
 
+mod asked;
 mod endpoints;
 mod http_proxies;
 mod installation;

@@ -99,7 +99,7 @@ const RUN: [(&str, &str); 21] = [
 const FORWARD: &str = "kubectl -n isobath port-forward POD 6060";
 
 /// Commands that are a part of one only, or none of ours; the reason stands beside.
-const NAMED: [&str; 18] = [
+const NAMED: [&str; 19] = [
     // What is meant is typed elsewhere on the page.
     "kubectl apply",
     "kubectl port-forward",
@@ -124,6 +124,8 @@ const NAMED: [&str; 18] = [
     "helm template",
     // The tests of the chart install it.
     "helm install isobath deploy/helm/isobath --namespace isobath --create-namespace --set mode=hostport",
+    // The tests of the cluster (`asked`) run it.
+    "kubectl isobath explain …",
     // A protocol, as an example of one.
     "kubectl exec",
 ];

@@ -13,7 +13,7 @@ use crate::golden;
 use crate::manifest::deploy;
 
 /// Those of an installation first.
-const COMMANDS: [&str; 11] = [
+const COMMANDS: [&str; 13] = [
     "serve",
     "bootstrap",
     "drain",
@@ -25,6 +25,8 @@ const COMMANDS: [&str; 11] = [
     "migrate",
     "xds",
     "run",
+    "completions",
+    "man",
 ];
 
 fn cell(text: &str) -> String {

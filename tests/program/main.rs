@@ -7,6 +7,7 @@
 
 #[path = "../envoy/ads.rs"]
 mod ads;
+mod completions;
 mod drain;
 mod exit_code;
 mod flame_graph;

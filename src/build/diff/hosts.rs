@@ -7,9 +7,9 @@ use crate::envoy::filter_chain;
 use crate::model::{Alpn, Forwarding, Front, Host, TlsServer, TlsVersion, VirtualHost};
 use crate::translate::{HostUnit, HttpsHost};
 
-use super::State;
 use super::detail::{Detail, Settings};
 use super::routes::{self, Change, RouteDifference};
+use super::state::State;
 
 /// A host that differs on one listener.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -60,65 +60,79 @@ pub fn differences(old: &State<'_>, new: &State<'_>) -> (Vec<HostDifference>, Ch
         };
         for host in &hosts(old) | &hosts(new) {
             let units = [old, new].map(|state| state.unit(&front, &host));
-            let [before, after] = &units;
+            let [before, _] = &units;
             if let Some(listener) = front.by_tls() {
                 add_chains(listener, &host, before, &mut chains);
             }
             for tls in [false, true] {
-                let sides = units.each_ref().map(|unit| side(unit, tls));
-                let mut difference = HostDifference {
-                    front: front.clone(),
-                    host: host.clone(),
+                let key = Key {
+                    front: &front,
+                    host: &host,
                     tls,
-                    change: Change::Changed,
-                    otherwise: None,
-                    details: Vec::new(),
-                    routes: Vec::new(),
                 };
-                let state = match &sides {
-                    [None, None] => continue,
-                    [None, Some(_)] => {
-                        difference.change = Change::Added;
-                        Some(old)
-                    }
-                    [Some(_), None] => {
-                        difference.change = Change::Removed;
-                        Some(new)
-                    }
-                    [Some(_), Some(_)] => None,
-                };
-                difference.otherwise = state.map(|it| answerer(it, &front, &host, tls));
-                let none = Side {
-                    settings: Settings::default(),
-                    virtual_host: None,
-                };
-                let [was, is] = sides.each_ref().map(|side| side.as_ref().unwrap_or(&none));
-                difference.details = Settings::differences(&was.settings, &is.settings);
-                let routes = [was, is].map(|it| it.virtual_host.map_or(&[][..], |it| &it.routes));
-                let [was, is] = routes;
-                difference.routes = routes::differences(was, is);
-                if before.any_depth != after.any_depth && host.is_wildcard() && state.is_none() {
-                    let says = |unit: &HostUnit| match unit.any_depth {
-                        true => "any depth".to_owned(),
-                        false => "one label".to_owned(),
-                    };
-                    difference.details.push(Detail {
-                        about: "what the star stands for",
-                        is_guard: false,
-                        before: Some(says(before)),
-                        after: Some(says(after)),
-                    });
-                }
-                let is_same = difference.change == Change::Changed
-                    && difference.details.is_empty()
-                    && difference.routes.is_empty();
-                if !is_same {
-                    differences.push(difference);
-                }
+                differences.extend(difference(key, [old, new], &units));
             }
         }
     }
     (differences, chains)
+}
+
+/// Which host on which listener.
+#[derive(Clone, Copy)]
+struct Key<'a> {
+    front: &'a Front,
+    host: &'a Host,
+    tls: bool,
+}
+
+/// What differs of one; `None` where nothing does.
+fn difference(
+    key: Key<'_>,
+    [old, new]: [&State<'_>; 2],
+    units: &[HostUnit; 2],
+) -> Option<HostDifference> {
+    let Key { front, host, tls } = key;
+    let sides = units.each_ref().map(|unit| side(unit, tls));
+    let (change, other) = match &sides {
+        [None, None] => return None,
+        [None, Some(_)] => (Change::Added, Some(old)),
+        [Some(_), None] => (Change::Removed, Some(new)),
+        [Some(_), Some(_)] => (Change::Changed, None),
+    };
+    let none = Side {
+        settings: Settings::default(),
+        virtual_host: None,
+    };
+    let [was, is] = sides.each_ref().map(|side| side.as_ref().unwrap_or(&none));
+    let mut details = Settings::differences(&was.settings, &is.settings);
+    if change == Change::Changed && host.is_wildcard() {
+        details.extend(depth(units));
+    }
+    let [was, is] = [was, is].map(|it| it.virtual_host.map_or(&[][..], |it| &it.routes));
+    let routes = routes::differences(was, is);
+    let is_same = change == Change::Changed && details.is_empty() && routes.is_empty();
+    (!is_same).then(|| HostDifference {
+        front: front.clone(),
+        host: host.clone(),
+        tls,
+        change,
+        otherwise: other.map(|state| answerer(state, front, host, tls)),
+        details,
+        routes,
+    })
+}
+
+fn depth([before, after]: &[HostUnit; 2]) -> Option<Detail> {
+    let says = |unit: &HostUnit| match unit.any_depth {
+        true => "any depth".to_owned(),
+        false => "one label".to_owned(),
+    };
+    (before.any_depth != after.any_depth).then(|| Detail {
+        about: "what the star stands for",
+        is_guard: false,
+        before: Some(says(before)),
+        after: Some(says(after)),
+    })
 }
 
 fn add_chains(listener: &str, host: &Host, unit: &HostUnit, chains: &mut Chains) {

@@ -6,6 +6,7 @@
 mod detail;
 mod hosts;
 mod routes;
+mod state;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
@@ -13,12 +14,13 @@ use std::sync::Arc;
 
 use crate::envoy::ended::{Ended, ended};
 use crate::facts::Log;
-use crate::model::{Discovery, Front, Host};
+use crate::model::Discovery;
 use crate::objects::Problem;
-use crate::translate::{self, Input, Memo};
+use crate::translate::{self, Memo};
 use crate::xds::{Resource, ResourceType};
 
 use super::{Builder, ClusterState};
+use state::State;
 
 pub use detail::Detail;
 pub use hosts::{Answerer, HostDifference};
@@ -115,23 +117,6 @@ impl Difference {
             });
             own.chain(routes).filter(|(_, _, detail)| detail.opens())
         })
-    }
-}
-
-/// A state, and what is needed to ask it.
-struct State<'a> {
-    builder: &'a Builder,
-    input: Input<'a>,
-}
-
-impl<'a> State<'a> {
-    fn new(builder: &'a Builder, memo: &'a Memo, log: &'a Log) -> Self {
-        let input = Input::new(&builder.store, &builder.options, memo, log);
-        Self { builder, input }
-    }
-
-    fn unit(&self, front: &Front, host: &Host) -> translate::HostUnit {
-        self.builder.languages.host(self.input, front, host)
     }
 }
 

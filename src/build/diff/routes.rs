@@ -169,7 +169,7 @@ fn of_headers(
     } = headers;
     let names = |names: Vec<&str>| names.join(", ");
     settings.has(set, Some(values).filter(|it| !it.is_empty()), |values| {
-        names(values.iter().map(|(name, _)| name.as_str()).collect())
+        names(values.keys().map(|name| name.as_str()).collect())
     });
     settings.has(
         removed,

@@ -9,7 +9,7 @@ use crate::build::diff::{
 use crate::model::Front;
 use crate::objects::{ObjectRef, Problem};
 
-use super::Shown;
+use super::shown::Shown;
 
 pub fn json(shown: &Shown<'_>) -> String {
     let difference = shown.difference;

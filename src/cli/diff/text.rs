@@ -5,13 +5,13 @@ use std::net::SocketAddr;
 
 use crate::build::Builder;
 use crate::build::diff::{
-    Answerer, Change, Detail, HostDifference, ListenerChange, RouteDifference,
+    Answerer, Change, Detail, HostDifference, ListenerChange, ListenerDifference, RouteDifference,
 };
 use crate::model::Front;
 use crate::objects::{FieldRef, Problem};
 use crate::sources::manifests::Inspection;
 
-use super::Shown;
+use super::shown::Shown;
 
 /// So many addresses are named of a cluster.
 const ADDRESSES: usize = 4;
@@ -69,33 +69,37 @@ pub fn text(shown: &Shown<'_>) -> String {
         }
     }
     for listener in &difference.listeners {
-        let name = &listener.name;
-        let _ = match &listener.change {
-            ListenerChange::Opened => writeln!(out, "+ listener {name} is opened"),
-            ListenerChange::Closed => {
-                writeln!(
-                    out,
-                    "- listener {name} is closed, and its connections are drained"
-                )
-            }
-            ListenerChange::Replaced => {
-                writeln!(
-                    out,
-                    "~ listener {name} is another one: all its connections are drained"
-                )
-            }
-            ListenerChange::Drained(hosts) => {
-                let hosts: Vec<&str> = hosts.iter().map(|host| &**host).collect();
-                let hosts = hosts.join(", ");
-                writeln!(
-                    out,
-                    "~ listener {name}: open connections for {hosts} are drained, as their TLS is another one"
-                )
-            }
-        };
+        listener_text(listener, &mut out);
     }
     summary(shown, &mut out);
     out
+}
+
+fn listener_text(listener: &ListenerDifference, out: &mut String) {
+    let name = &listener.name;
+    let _ = match &listener.change {
+        ListenerChange::Opened => writeln!(out, "+ listener {name} is opened"),
+        ListenerChange::Closed => {
+            writeln!(
+                out,
+                "- listener {name} is closed, and its connections are drained"
+            )
+        }
+        ListenerChange::Replaced => {
+            writeln!(
+                out,
+                "~ listener {name} is another one: all its connections are drained"
+            )
+        }
+        ListenerChange::Drained(hosts) => {
+            let hosts: Vec<&str> = hosts.iter().map(|host| &**host).collect();
+            let hosts = hosts.join(", ");
+            writeln!(
+                out,
+                "~ listener {name}: open connections for {hosts} are drained, as their TLS is another one"
+            )
+        }
+    };
 }
 
 fn summary(shown: &Shown<'_>, out: &mut String) {
