@@ -43,7 +43,7 @@ pub trait Language: fmt::Debug + Sync {
     fn host(&self, input: Input<'_>, front: &Front, host: &Host, claims: &[ObjectRef]) -> HostUnit;
 
     /// What objects of one namespace would have in clear for a host that another language has. Asked are those of `claims`, of which
-    /// each is in this language; of what comes of it challenges are served, and nothing else ([`super::challenges`]).
+    /// each is in this language; of what comes of it challenges are served, and nothing else (`translate/challenges.rs`).
     fn losing(&self, _: Input<'_>, _: &Front, _: &Host, _: &[ObjectRef]) -> HostUnit {
         HostUnit::default()
     }
