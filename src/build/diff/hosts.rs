@@ -158,7 +158,13 @@ fn answerer(state: &State<'_>, front: &Front, host: &Host, tls: bool) -> Answere
             return Answerer::Nobody;
         }
         if side(&unit, tls).is_some() {
-            return Answerer::Wildcard(other);
+            let is_for = other.is_any()
+                || unit.any_depth
+                || host.covering_wildcard().as_ref() == Some(&other);
+            return match is_for {
+                true => Answerer::Wildcard(other),
+                false => Answerer::Nobody,
+            };
         }
     }
     Answerer::Nobody
@@ -296,6 +302,13 @@ fn of_server(server: &TlsServer, settings: &mut Settings) {
             true => "required".to_owned(),
             false => "asked for".to_owned(),
         },
+    );
+    let is_required = clients.as_ref().map(|clients| clients.is_required);
+    let is_required = is_required.filter(|is_required| *is_required);
+    settings.guard(
+        "required certificate of clients",
+        is_required.as_ref(),
+        |_| "no connection without one".to_owned(),
     );
 }
 

@@ -8,8 +8,8 @@ use std::collections::{HashMap, VecDeque};
 
 use crate::model::{
     AddressRules, AddressSource, Authorization, BackendOptions, Cidr, Filters, Forward,
-    ForwardOptions, HeaderModifier, PathRewrite, Redirect, Route, RouteAction, RouteMatch,
-    WeightedCluster,
+    ForwardOptions, HeaderChange, HeaderModifier, PathRewrite, Redirect, Route, RouteAction,
+    RouteMatch, WeightedCluster,
 };
 use crate::objects::FieldRef;
 
@@ -137,6 +137,9 @@ fn of_route(route: &Route) -> Settings {
         RouteAction::DirectResponse(response) => {
             let says = format!("{} by Envoy itself", response.status());
             settings.is("answer", response, says);
+            // A guard that can't be honoured closes its route so.
+            let closed = Some(response).filter(|response| response.status() == 503);
+            settings.guard("closed route", closed, |_| "503 for everybody".to_owned());
         }
     }
     of_headers(
@@ -207,9 +210,10 @@ fn of_forward(forward: &Forward, settings: &mut Settings) {
         }
     };
     settings.is("answer", &shares, says);
-    let changes: Vec<&BackendOptions> = backends
+    let changes: Vec<(usize, &BackendOptions)> = backends
         .iter()
-        .filter_map(|it| it.options.as_deref())
+        .enumerate()
+        .filter_map(|(at, it)| Some((at, it.options.as_deref()?)))
         .collect();
     let changes = Some(changes).filter(|changes| !changes.is_empty());
     settings.has("changes for one back end", changes.as_ref(), |changes| {
@@ -359,11 +363,19 @@ fn of_filters(filters: &Filters, settings: &mut Settings) {
         "its own".to_owned()
     });
     settings.has("compression", compression.as_ref(), |_| "on".to_owned());
+    of_changes(request_headers, response_headers, settings);
+}
+
+fn of_changes(
+    request_headers: &[HeaderChange],
+    response_headers: &[HeaderChange],
+    settings: &mut Settings,
+) {
     for (about, changes) in [
         ("further headers of the request", request_headers),
         ("further headers of the answer", response_headers),
     ] {
-        let changes = Some(changes).filter(|changes| !changes.is_empty());
+        let changes = Some(&changes).filter(|changes| !changes.is_empty());
         settings.has(about, changes, |changes| {
             let names = changes.iter().map(|change| change.name().to_string());
             names.collect::<Vec<_>>().join(", ")
