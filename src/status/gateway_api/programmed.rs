@@ -52,11 +52,12 @@ impl Programmed {
 
     /// Takes in how far Envoys are. Returns who has waited for it; `None` where it may concern any.
     pub(super) fn delivered(&mut self, delivery: &Delivery) -> Option<Vec<NamespacedName>> {
-        let refused = &self.delivery.refused_listeners;
-        let is_of_any = *refused != delivery.refused_listeners;
-        self.delivery.clone_from(delivery);
+        let before = std::mem::replace(&mut self.delivery, delivery.clone());
+        let is_of_any = before.refused_listeners != delivery.refused_listeners;
+        // Once: what is told again at every acknowledgement would be written again before its time, where a write has failed.
         let waiting = self.waiting.iter();
-        let has = waiting.filter(|(_, it)| self.delivery.has(it.snapshot));
+        let has =
+            waiting.filter(|(_, it)| !before.has(it.snapshot) && self.delivery.has(it.snapshot));
         (!is_of_any).then(|| has.map(|(name, _)| name.clone()).collect())
     }
 

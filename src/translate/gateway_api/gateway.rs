@@ -189,7 +189,7 @@ impl EffectiveGateway {
     fn find_addresses(&mut self, input: Input<'_>, gateway: &Gateway) {
         let name = &gateway.metadata.name;
         if let Some(services) = &input.options.gateway.services {
-            service::check_ports(&self.binds, &mut self.listeners);
+            service::check_ports(&mut self.listeners);
             let found = service::find(input, services, gateway, self.binds.keys().copied());
             self.reach = found.reach;
             self.service_addresses = found.addresses;

@@ -4,7 +4,7 @@
 //! given to it as its node port: no other Service of the cluster has that, so that no two Gateways meet, and nobody here has to
 //! remember what was given to whom. The Service is the record, and comes back by the watch: nothing is served before.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -135,21 +135,20 @@ pub fn asked(gateway: &Gateway) -> Result<Option<IpAddr>, String> {
     Ok(asked)
 }
 
-/// Says of listeners whose port is one too many that they have none.
-pub fn check_ports(
-    binds: &BTreeMap<(u16, Transport), Box<[usize]>>,
-    listeners: &mut [EffectiveListener],
-) {
-    let is_accepted = |at: &usize| listeners.get(*at).is_some_and(|it| it.fault.is_none());
-    let ports = binds.values().filter(|of| of.iter().any(is_accepted));
-    let beyond: Vec<usize> = ports.skip(MOST_PORTS).flatten().copied().collect();
-    for at in beyond {
-        if let Some(listener) = listeners.get_mut(at).filter(|it| it.fault.is_none()) {
-            let message = format!(
-                "port {} is none of the first {MOST_PORTS} ports of the Gateway, and its Service has no more",
-                listener.port
-            );
-            listener.fault = Some(Fault::new("PortUnavailable", message));
+/// Says of listeners whose port is one too many that they have none. The Gateway's own come first, of which there are no more than
+/// 64: a set of another namespace takes no port from them.
+pub fn check_ports(listeners: &mut [EffectiveListener]) {
+    let mut ports = BTreeSet::new();
+    for listener in listeners.iter_mut().filter(|it| it.fault.is_none()) {
+        let port = (listener.port, listener.transport());
+        if ports.contains(&port) || ports.len() < MOST_PORTS {
+            ports.insert(port);
+            continue;
         }
+        let message = format!(
+            "port {} is none of the first {MOST_PORTS} ports of the Gateway, and its Service has no more",
+            listener.port
+        );
+        listener.fault = Some(Fault::new("PortUnavailable", message));
     }
 }

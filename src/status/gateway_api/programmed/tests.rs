@@ -160,6 +160,8 @@ fn what_waits_is_woken_by_its_own_snapshot() {
         of.delivered(&delivery(2, true, None)),
         Some(vec![name.clone()])
     );
+    // Once: a write that has failed waits for its time.
+    assert_eq!(of.delivered(&delivery(3, true, None)), Some(Vec::new()));
     let there = written(&mut of, status(false, 1), 1, now + HOLD);
     assert_eq!(there, ("True True".to_owned(), true));
     // Seen, it waits for nothing any more; a refusal may concern any.
