@@ -112,8 +112,13 @@ impl Entry<'_> {
         let redirect = policy.and_then(|policy| nginx::to_https(policy, host, has_tls, https_port));
         // Nobody has shown anything there.
         let clients = self.nginx.clients.as_ref();
-        let is_closed = clients.is_some_and(|it| it.is_required) && !self.is_acme();
+        let asks = |it: &Arc<nginx::ClientTls>| it.is_required || it.subject.is_some();
+        let is_closed = clients.is_some_and(asks) && !self.is_acme();
         match self.location(redirect) {
+            None if self.nginx.is_closed && !self.is_acme() => vec![Route {
+                action: RouteAction::status(503),
+                ..self.served()
+            }],
             None => vec![self.served()],
             Some(location) => {
                 let is_closed = location.is_closed || is_closed;

@@ -2,6 +2,7 @@
 //! are tried, and who is told of what.
 
 mod dialect;
+mod passthrough;
 mod substitute;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -231,6 +232,14 @@ impl<'a> Table<'a> {
                 return;
             }
         };
+        let is_strict = policy.nginx.as_ref().is_some_and(|it| it.is_strict());
+        // In the form that requests have: what is written may be spelt in another way, or be no value of a header.
+        let matched = match matched {
+            PathMatch::PathPrefix(text) if is_strict && nginx::is_slashed(path) => {
+                PathMatch::StringPrefix(format!("{text}/").into())
+            }
+            matched => matched,
+        };
         if let Some(winner) = self.taker(&matched, ingress) {
             let message = format!(
                 "path {:?} ({:?}) of host {} is already served by Ingress {}",
@@ -242,13 +251,6 @@ impl<'a> Table<'a> {
             self.report(ingress, field, reason::PATH_CONFLICT, message);
             return;
         }
-        let is_strict = policy.nginx.as_ref().is_some_and(|it| it.is_strict());
-        let matched = match matched {
-            PathMatch::PathPrefix(_) if is_strict && nginx::is_slashed(path) => {
-                PathMatch::StringPrefix(path.path.clone())
-            }
-            matched => matched,
-        };
         self.taken.insert(matched.clone(), ingress);
         let written = (&path.path, path.path_type);
         self.push(ingress, policy, (field, matched, written), &path.backend);

@@ -42,7 +42,7 @@ async fn ingresses_are_answered_as_ingress_nginx_does() {
 }
 
 /// Guards: their annotations, how they are asked, and what is answered to who is kept out.
-const GUARDS: [(&str, &str, &str, &str); 18] = [
+const GUARDS: [(&str, &str, &str, &str); 20] = [
     ("allow", "whitelist-source-range: 10.0.0.0/8", "/x", "403"),
     ("allow-bad", "whitelist-source-range: bad", "/x", "503"),
     (
@@ -79,6 +79,19 @@ const GUARDS: [(&str, &str, &str, &str); 18] = [
         "subject-bad",
         "auth-tls-secret: hp/ca, auth-tls-match-cn: \"CN=(\"",
         "https cert=client /x",
+        "503",
+    ),
+    (
+        "subject-brackets",
+        "auth-tls-secret: hp/ca, auth-tls-match-cn: \"CN=a)|(.\"",
+        "https cert=client /x",
+        "503",
+    ),
+    // Nobody has shown anything in clear.
+    (
+        "subject-clear",
+        "auth-tls-secret: hp/ca, auth-tls-verify-client: optional, auth-tls-match-cn: CN=client",
+        "/x",
         "503",
     ),
     ("shown-missing", "proxy-ssl-secret: hp/nosuch", "/x", "503"),

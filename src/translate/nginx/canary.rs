@@ -38,6 +38,8 @@ pub fn read(reader: &mut Reader<'_>) -> Option<Canary> {
     let value = reader.read("canary-by-header-value", value::basic);
     let pattern = reader.read("canary-by-header-pattern", |text| {
         let text = value::expression(text)?;
+        // By itself first: brackets that do not match must not be made to by those around it.
+        StringMatch::regex(&text)?;
         // It is looked for anywhere in the value.
         StringMatch::regex(&format!(".*(?:{text}).*"))
     });

@@ -241,11 +241,20 @@ pub fn of_clients(reader: &mut Reader<'_>) -> Option<ClientTls> {
 /// A part of a subject, as nginx and Envoy write it (RFC 2253), found anywhere in it.
 fn subject(text: &str) -> Result<Expression, String> {
     let text = value::expression(text)?;
+    // By itself first: brackets that do not match must not be made to by those around it.
+    let own = Expression::new(&*text)?;
+    if own.size() > LONGEST_SUBJECT {
+        return Err("is too long an expression for every route of a host".into());
+    }
     match text.starts_with("CN=") {
         true => Expression::new(format!(".*(?:{text}).*")),
         false => Err("must begin with CN=".into()),
     }
 }
+
+/// Every route of the host has it, be it of whatever Ingress, so nobody may pay for one of any length. The common name of a
+/// certificate has 64 characters at most (RFC 5280, A.1).
+const LONGEST_SUBJECT: u64 = 160;
 
 /// A page of any host, or a path of this one.
 fn error_page(text: &str) -> Result<Arc<str>, String> {

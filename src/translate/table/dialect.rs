@@ -15,15 +15,14 @@ use std::sync::Arc;
 
 use crate::facts::ServedIngress;
 use crate::model::{
-    ClusterSettings, Conditions, FieldRef, Filters, Forwarding, Fraction, HeaderModifier, Mirror,
-    PathMatch, PathRewrite, Redirect, Route, RouteAction, RouteMatch, Scheme, Share,
-    UpstreamProtocol,
+    Conditions, FieldRef, Filters, Fraction, HeaderModifier, Mirror, PathMatch, PathRewrite,
+    Redirect, Route, RouteAction, RouteMatch, Scheme,
 };
 use crate::objects::{Field, IngressBackend, IngressPath, NamespacedName, PathType, Problem};
 use crate::translate::entry::{Entry, Nginx};
 use crate::translate::nginx::{self, CanaryBackend, ClientTls, Rewritten, Shown};
 use crate::translate::policy::IngressPolicy;
-use crate::translate::{Passthrough, backend, reason};
+use crate::translate::{backend, reason};
 
 use super::{Asked, Table, paths_of, ranks, service_of};
 
@@ -56,8 +55,14 @@ impl<'a> Table<'a> {
             let said = policy.nginx.as_deref().filter(|_| rank(ingress) == Some(0));
             said.is_some_and(|said| said.passes_tls)
         });
+        // A guard of an older Ingress of the owner's would be passed by as well as its own; of others nobody turns it off.
+        let guarding = main.clone().find(|(ingress, policy)| {
+            let said = policy.nginx.as_deref().filter(|_| rank(ingress) == Some(0));
+            said.is_some_and(|it| it.asks_of_requests().is_some() || it.addresses.is_some())
+                && passing.is_some_and(|(passing, _)| passing.name() != ingress.name())
+        });
         if let Some((ingress, policy)) = passing {
-            self.pass_through(ingress, policy);
+            self.pass_through(ingress, policy, guarding.map(|(guarding, _)| guarding));
         }
         if let Some((ingress, policy)) = main.next() {
             self.add_implicit(ingress, policy);
@@ -100,80 +105,26 @@ impl<'a> Table<'a> {
         });
     }
 
-    /// Has connections by TLS go to the back end of `/` as they are. What is asked of requests can't be asked of them.
-    fn pass_through(&mut self, ingress: ServedIngress<'a>, policy: &Arc<IngressPolicy>) {
-        let key = format!("{}ssl-passthrough", nginx::PREFIX);
-        let field = || Field::Annotation(key.clone().into());
-        let nginx = policy.nginx.as_deref();
-        let root = PathMatch::PathPrefix("/".into());
-        let owner = self.taken.get(&root).copied();
-        let own = owner.filter(|owner| owner.name() == ingress.name());
-        let paths = own.and_then(|own| {
-            let paths = paths_of(self.input, own, &self.host).1;
-            let mut paths = paths.into_iter().map(|(_, path)| path);
-            let written =
-                paths.find(|path| &*path.path == "/" && path.path_type != PathType::Exact);
-            written
-                .map(|path| path.backend.clone())
-                .or_else(|| own.default_backend().cloned())
-        });
-        let asked = nginx.and_then(nginx::Policy::asks_of_requests);
-        let why = match (&paths, asked) {
-            (_, Some(asked)) => Some(asked.to_owned()),
-            (None, None) => Some("this Ingress does not have the path /".to_owned()),
-            (Some(_), None) => None,
-        };
-        if let Some(why) = why {
-            let message = format!(
-                "annotation {key} has no effect on host {}: {why}",
-                self.host
-            );
-            self.report(ingress, field(), reason::ANNOTATION_NOT_SUPPORTED, message);
-            return;
-        }
-        let Some(backend) = paths else { return };
-        let namespace = &ingress.name().namespace;
-        // What comes by TLS is anything to the proxy.
-        let change = |base| ClusterSettings {
-            protocol: UpstreamProtocol::Http1,
-            ..base
-        };
-        let mut forwarding = Forwarding {
-            shares: Vec::new(),
-            refused: 0,
-            hash_source_ip: false,
-            idle_timeout: None,
-        };
-        match backend::resolve_with(self.input, namespace, &backend, change) {
-            Ok(resolved) => {
-                self.clusters
-                    .insert(resolved.cluster.clone(), resolved.port);
-                forwarding.shares.push(Share {
-                    cluster: resolved.cluster,
-                    weight: 1,
-                });
-            }
-            Err((reason, message)) => self.report(ingress, field(), reason, message),
-        }
-        let passthrough = Passthrough {
-            forwarding,
-            source: ingress.field(field()),
-        };
-        let addresses = nginx.and_then(|nginx| nginx.addresses.clone());
-        self.passthrough = Some((passthrough, addresses));
-    }
-
     /// Leads paths to the same with a slash at their end, where nobody has them.
     pub(super) fn lead_to_slashes(
         &mut self,
         ingress: ServedIngress<'a>,
         policy: &Arc<IngressPolicy>,
     ) {
+        let Some(said) = policy.nginx.as_deref() else {
+            return;
+        };
+        let is_spread = self.spread.contains(&ingress.name().namespace) && said.is_strict();
         for (field, path) in paths_of(self.input, ingress, &self.host).1 {
-            let slashed = PathMatch::StringPrefix(path.path.clone());
-            let owner = self.taken.get(&slashed);
+            let Ok(PathMatch::PathPrefix(bare)) = nginx::path_match(path, said, is_spread) else {
+                continue;
+            };
+            let slashed = Arc::from(format!("{bare}/"));
+            let owner = self
+                .taken
+                .get(&PathMatch::StringPrefix(Arc::clone(&slashed)));
             if nginx::is_slashed(path) && owner.is_some_and(|it| it.name() == ingress.name()) {
-                self.lead_to_slash(ingress, policy, &field, path);
+                self.lead_to_slash(ingress, policy, &field, [bare, slashed]);
             }
         }
     }
@@ -183,9 +134,9 @@ impl<'a> Table<'a> {
         ingress: ServedIngress<'a>,
         policy: &Arc<IngressPolicy>,
         field: &Field,
-        path: &IngressPath,
+        [bare, slashed]: [Arc<str>; 2],
     ) {
-        let bare = PathMatch::Exact(path.path.trim_end_matches('/').into());
+        let bare = PathMatch::Exact(bare);
         if self.taken.contains_key(&bare) {
             return;
         }
@@ -198,12 +149,12 @@ impl<'a> Table<'a> {
             ingress,
             field: field.clone(),
             action: RouteAction::Redirect(Redirect {
-                path: Some(PathRewrite::ReplaceFullPath(path.path.clone())),
+                path: Some(PathRewrite::ReplaceFullPath(Arc::clone(&slashed))),
                 status: 301,
                 ..Redirect::default()
             }),
             nginx: Nginx {
-                written: path.path.clone(),
+                written: slashed,
                 ..Nginx::default()
             },
         });

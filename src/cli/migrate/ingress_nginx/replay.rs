@@ -192,7 +192,8 @@ impl Replay {
     fn compare(&mut self, asked: &Asked, old: Result<Seen, String>, new: Result<Seen, String>) {
         let told = match (old, new) {
             (Ok(old), Ok(new)) => differences(&old, &new),
-            (Err(old), Err(new)) if old == new => Vec::new(),
+            // Two that do not answer are not two that answer the same.
+            (Err(old), Err(new)) if old == new => vec![format!("neither answers: {old}")],
             (old, new) => {
                 let word = |side: Result<Seen, String>| match side {
                     Ok(seen) => seen.status.to_string(),
