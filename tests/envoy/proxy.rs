@@ -153,14 +153,19 @@ impl Proxy {
         }
     }
 
-    /// Replaces the resources and waits until a statistic has this value.
+    /// Replaces the resources and waits until a statistic has this value and no cluster waits for its endpoints.
+    ///
+    /// A listener of TCP is active before its cluster is: Envoy asks for endpoints when it has read the clusters, and listeners
+    /// come meanwhile. Who connects then is closed.
     pub async fn change(&self, change: impl FnOnce(&mut Resources), statistic: &str, value: u64) {
         self.resources.send_modify(change);
         let deadline = tokio::time::Instant::now() + PATIENCE;
-        while self.statistic(statistic).await != value {
+        while self.statistic(statistic).await != value
+            || self.statistic("cluster_manager.warming_clusters").await != 0
+        {
             assert!(
                 tokio::time::Instant::now() < deadline,
-                "{statistic} never was {value}: {:?}",
+                "{statistic} never was {value} with all clusters warm: {:?}",
                 self.refusals()
             );
             tokio::time::sleep(Duration::from_millis(10)).await;
