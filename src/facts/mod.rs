@@ -47,7 +47,7 @@ pub use fact::FactId;
 pub use index::Index;
 pub use ingress::{hosts, secret_reference, services};
 pub use objects::Objects;
-pub use other_names::{FROM_TO_WWW, SERVER_ALIAS, aliases, of_ingress as other_names_of, of_www};
+pub use other_names::{FROM_TO_WWW, SERVER_ALIAS, aliases, of_ingress as other_names_of, www_of};
 pub use reader::{CertificateNames, Log, Reader, ServedIngress, Values};
 
 use crate::model::Host;

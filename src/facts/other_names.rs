@@ -76,6 +76,26 @@ pub fn of_www(host: &str) -> Option<Host> {
     (!host.starts_with('*') && is_name(&other)).then(|| Host::new(other))
 }
 
+/// The hosts of which a name is the other one of `www.`.
+pub fn www_of(name: &Host) -> impl Iterator<Item = Host> {
+    let bare = name.as_str().strip_prefix("www.").map(Host::new);
+    let www = Host::new(format!("www.{name}"));
+    let of = |host: &Host| of_www(host.as_str()).as_ref() == Some(name);
+    bare.into_iter().chain([www]).filter(of)
+}
+
+/// Whether a name is among those of [`of_ingress`], without a look at all hosts of the Ingress: `is_ruled` says whether a rule of it is
+/// for a host.
+#[must_use]
+pub fn has(metadata: &Metadata, name: &Host, is_ruled: impl Fn(&Host) -> bool) -> bool {
+    if is_true(metadata, CANARY) {
+        return false;
+    }
+    let aliases = metadata.annotation(SERVER_ALIAS).and_then(aliases_of);
+    aliases.is_some_and(|aliases| aliases.contains(name))
+        || is_true(metadata, FROM_TO_WWW) && www_of(name).any(|host| is_ruled(&host))
+}
+
 /// Whether an Ingress may have any: false for nearly all, and found without looking closely.
 #[must_use]
 pub fn has_some(metadata: &Metadata) -> bool {

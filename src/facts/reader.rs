@@ -421,7 +421,7 @@ impl<'a> ServedIngress<'a> {
         is_asked
             && self.dialect() == Dialect::IngressNginx
             && !self.is_ruled(host)
-            && other_names::of_ingress(self.whole()).contains(host)
+            && other_names::has(self.metadata(), host, |of| self.is_ruled(of))
     }
 
     /// Whether a rule of it is for the host.

@@ -28,11 +28,11 @@ use crate::objects::{Ingress, IngressBackend, IngressPath, IngressRule, IngressT
 
 pub use filters::{of_authorization, of_filters, of_host_filters, of_token};
 pub use forward::health_check;
-pub use unit::{NAME, STEP, headers, of_texts};
+pub use unit::{NAME, ROUTE, STEP, headers, of_texts};
 
 use unit::{
-    EXPRESSION, HEADER, ROUTE, TEXT, as_cost, expression, of_header, of_headers, of_pattern,
-    of_rewrite, text_cost,
+    EXPRESSION, HEADER, TEXT, as_cost, expression, of_header, of_headers, of_pattern, of_rewrite,
+    text_cost,
 };
 
 use super::nginx::{self, Location};

@@ -49,7 +49,12 @@ pub fn host(input: Input<'_>, host: &Host) -> HostUnit {
     let mut problems = std::mem::take(&mut table.problems);
     claims.report(host, &mut problems);
     if !table.is_named && !claims.otherwise.is_empty() {
-        let mut unit = other_name::host(input, host, &claims);
+        let guards = table.is_closed || table.asks_on_routes || table.clients.is_some();
+        let by = claims.guards_other_name(input, host).filter(|_| guards);
+        let mut unit = match by {
+            None => other_name::host(input, host, &claims),
+            Some(by) => other_name::close(input, host, &claims, by),
+        };
         unit.problems.append(&mut problems);
         httpproxy::on_ingress(input, &mut unit);
         return unit;

@@ -7,7 +7,7 @@
 //! - The first Ingress of a host that has aliases says all of them, as with ingress-nginx.
 //! - A copy counts against the budget of the Ingress that asks for it.
 
-use crate::facts::{ServedIngress, of_www};
+use crate::facts::{ServedIngress, www_of};
 use crate::model::{Host, PathMatch, Redirect, Route, RouteAction, RouteMatch, VirtualHost};
 use crate::objects::{Field, Problem};
 
@@ -15,8 +15,11 @@ use super::above::{self, OnHttp};
 use super::certificate::{self, Choice};
 use super::ownership::{Claims, HostOwnership};
 use super::reading::Reading;
-use super::table::{Asked, Table};
+use super::table::{Asked, Table, paths_of};
 use super::{HostUnit, HttpsHost, Input, budget, nginx, reason};
+
+/// So many rules of an Ingress are looked at for the host that a name is an alias of: each of 256 names looks for itself.
+const MOST_HOSTS: usize = 16;
 
 /// What a name is to another host.
 enum Name {
@@ -55,6 +58,32 @@ pub fn host(input: Input<'_>, host: &Host, claims: &Claims<'_>) -> HostUnit {
     unit
 }
 
+/// Has a name answer nobody that is another one of a host, as the Ingress `by` guards it: what it asks is not what the copy asks.
+pub fn close(
+    input: Input<'_>,
+    host: &Host,
+    claims: &Claims<'_>,
+    by: ServedIngress<'_>,
+) -> HostUnit {
+    let mut unit = self::host(input, host, claims);
+    let hosts = unit.https.iter_mut().map(|https| &mut https.virtual_host);
+    for route in hosts
+        .chain(&mut unit.http)
+        .flat_map(|host| &mut host.routes)
+    {
+        *route = route.clone().answered(RouteAction::status(503));
+    }
+    unit.clusters.clear();
+    for ingress in claims.otherwise.iter().take(1) {
+        let why = format!(
+            "Ingress {} names it under spec.tls, and what it asks of clients would not be asked",
+            by.name()
+        );
+        report(&mut unit, *ingress, host, &why);
+    }
+    unit
+}
+
 /// What an Ingress is told whose name is somebody else's: nothing of the other one of `www.`, which then needs no redirect.
 pub fn lost(
     input: Input<'_>,
@@ -83,24 +112,25 @@ fn name(input: Input<'_>, ingress: ServedIngress<'_>, host: &Host) -> Result<Nam
     let reading = Reading::of(input, ingress);
     let none = || "its annotations say nothing of it".to_owned();
     let policy = reading.policy.nginx.as_deref().ok_or_else(none)?;
-    let rules = ingress.whole().rules.iter();
-    let mut hosts: Vec<Host> = rules
-        .filter_map(|rule| rule.host.clone())
-        .map(Host::new)
-        .collect();
-    hosts.sort();
-    hosts.dedup();
     if policy.to_www
-        && let Some(to) = hosts
-            .iter()
-            .find(|to| of_www(to.as_str()).as_ref() == Some(host))
+        && let Some(to) = www_of(host).find(|to| ingress.is_ruled(to))
     {
-        return match is_its_own(input, ingress, to) {
-            true => Ok(Name::Redirect(to.clone())),
+        return match is_its_own(input, ingress, &to) {
+            true => Ok(Name::Redirect(to)),
             false => Err(format!("host {to} belongs to another namespace")),
         };
     }
-    let mut why = none();
+    let rules = ingress.whole().rules.iter();
+    let named = rules.filter_map(|rule| rule.host.clone());
+    let mut hosts: Vec<Host> = named.map(Host::new).take(MOST_HOSTS + 1).collect();
+    let is_cut = hosts.len() > MOST_HOSTS;
+    hosts.truncate(MOST_HOSTS);
+    hosts.sort();
+    hosts.dedup();
+    let mut why = match is_cut {
+        true => format!("it is one of the hosts of the first {MOST_HOSTS} rules or of none"),
+        false => none(),
+    };
     for of in hosts {
         if !is_its_own(input, ingress, &of) {
             why = format!("host {of} belongs to another namespace");
@@ -227,6 +257,24 @@ fn alias(
     let namespace = &ingress.name().namespace;
     let mut ingresses = Claims::of(input, of).ingresses;
     ingresses.retain(|claim| claim.name().namespace == *namespace);
+    let share = input.account(ingress.name()).share();
+    let too_large = || {
+        let key = format!("{}server-alias", nginx::PREFIX);
+        let message = format!(
+            "host {host} is no alias of {of}: a copy of its routes: {}",
+            budget::EXCEEDED
+        );
+        let source = ingress.field(Field::Annotation(key.into()));
+        Problem::new(source, reason::TOO_LARGE, message)
+    };
+    // What is too much in any case is not made first.
+    let most = usize::try_from(share / budget::ROUTE).unwrap_or(usize::MAX);
+    let paths = ingresses.iter().map(|it| paths_of(input, *it, of).1.len());
+    if paths.fold(0, usize::saturating_add) > most {
+        unit.problems.push(too_large());
+        unit.is_closed = is_owned(input);
+        return;
+    }
     let mut table = Table::new(input, of).served_as(host);
     table.merge(&ingresses);
     // What is wrong with its paths is told by the other host.
@@ -236,15 +284,9 @@ fn alias(
     let routes = in_clear.routes.iter();
     let routes = routes.chain(by_tls.iter().flat_map(|it| &it.routes));
     let cost: u64 = routes.map(budget::route).fold(0, u64::saturating_add);
-    if cost > input.account(ingress.name()).share() {
-        let key = format!("{}server-alias", nginx::PREFIX);
-        let message = format!(
-            "host {host} is no alias of {of}: a copy of its routes: {}",
-            budget::EXCEEDED
-        );
-        let source = ingress.field(Field::Annotation(key.into()));
-        unit.problems
-            .push(Problem::new(source, reason::TOO_LARGE, message));
+    if cost > share {
+        unit.problems.push(too_large());
+        unit.is_closed = is_owned(input);
         return;
     }
     let clients = table.clients.clone();

@@ -75,6 +75,18 @@ impl<'a> Claims<'a> {
         }
     }
 
+    /// Who names a host under `tls` and may keep others out that have it as another name: an Ingress of the namespace of the first of
+    /// these, or an older one.
+    pub fn guards_other_name(&self, input: Input<'a>, host: &Host) -> Option<ServedIngress<'a>> {
+        let first = self.ingresses.first()?;
+        let other = self.otherwise.first()?;
+        let claimants = input.reader.claimants(&Front::Fleet, host);
+        let place = |of: &ServedIngress<'_>| claimants.iter().position(|it| it.name == *of.name());
+        let is_older = place(first) < place(other);
+        let is_near = first.name().namespace == other.name().namespace;
+        (first.name() != other.name() && (is_near || is_older)).then_some(*first)
+    }
+
     /// Tells every loser, naming the winner, and the winner once.
     pub fn report(&self, host: &Host, problems: &mut Vec<Problem>) {
         let mut winners = self.ingresses.iter().chain(&self.otherwise);
