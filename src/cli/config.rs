@@ -561,7 +561,11 @@ impl Args {
                     Ownership::Shared => HostOwnership::Shared,
                     Ownership::Namespace => HostOwnership::Namespace,
                 },
-                gateway: self.gateway.options(self.built_in()),
+                gateway: {
+                    let ports = self.ports_of_envoy().into_iter();
+                    let taken = ports.map(|(_, address)| address.port()).collect();
+                    self.gateway.options(self.built_in(), taken)
+                },
                 http_proxy: Arc::new(self.http_proxy.options()),
                 https_port: self.edge.envoy_https_redirect_to,
                 own_sockets: Arc::default(),

@@ -135,9 +135,9 @@ impl GatewayArgs {
         others.collect()
     }
 
-    /// For the translation.
+    /// For the translation. `taken`: the ports on which Envoy listens in any case.
     #[must_use]
-    pub fn options(&self, built_in: BuiltIn) -> GatewayOptions {
+    pub fn options(&self, built_in: BuiltIn, taken: Vec<u16>) -> GatewayOptions {
         let ports = self.envoy_ports.iter();
         let ports = ports.map(|port| {
             let outside = (port.outside, port.transport);
@@ -152,6 +152,7 @@ impl GatewayArgs {
             services: self.gateway_services.clone().map(|envoy| GatewayServices {
                 envoy,
                 address: built_in.http.ip(),
+                taken: taken.into(),
             }),
         }
     }
@@ -185,7 +186,7 @@ mod tests {
             has_http3,
         };
         args.check(built_in)?;
-        Ok(args.options(built_in))
+        Ok(args.options(built_in, Vec::new()))
     }
 
     #[test]

@@ -31,7 +31,9 @@ use super::writer::Subject;
 use super::writes::CALL_LIMIT;
 use crate::model::Cidr;
 use crate::model::verdict::{Delivery, GatewayApiFacts, Statuses};
-use crate::objects::gateway_api::{ConditionStatus, PROGRAMMED, Status, StatusCondition};
+use crate::objects::gateway_api::{
+    ConditionStatus, Status, StatusCondition, is_programmed_message,
+};
 use crate::objects::{Kind, LoadBalancerAddress, NamespacedName, ObjectRef};
 use crate::status::api_call::{Failure, within};
 
@@ -82,8 +84,8 @@ impl Fleet {
     fn enter(&self, wanted: &mut Status, seen: &Status) {
         let Some(addresses) = &self.addresses else {
             let mut conditions = seen.conditions.iter();
-            let is_ours =
-                conditions.any(|it| &*it.kind == "Programmed" && &*it.message == PROGRAMMED);
+            let is_ours = conditions
+                .any(|it| &*it.kind == "Programmed" && is_programmed_message(&it.message));
             if is_ours {
                 wanted.addresses = seen.addresses.clone();
             }
@@ -317,6 +319,8 @@ async fn apply(
 mod tests {
     #![allow(clippy::unwrap_used)]
 
+    use crate::objects::gateway_api::{NOT_ACKNOWLEDGED, PROGRAMMED};
+
     use super::*;
     use crate::objects::gateway_api::{ParentReference, ParentStatus};
     use crate::objects::{Object, decode};
@@ -385,25 +389,30 @@ mod tests {
         assert_eq!(settled, Action::Nothing);
     }
 
-    /// Those of Ingresses, as many as there is room for; until they are known what was there stays, and a Gateway that waits for a
-    /// load balancer and has never had one is not programmed.
-    #[test]
-    fn addresses_of_the_fleet_are_those_of_ingresses() {
-        let programmed = |message: &str| StatusCondition {
+    fn programmed(message: &str) -> StatusCondition {
+        StatusCondition {
             kind: "Programmed".into(),
             status: ConditionStatus::True,
             reason: "Programmed".into(),
             message: message.into(),
             observed_generation: 1,
-        };
-        let seen_of = |addresses: &[&str], message: &str| Status {
+        }
+    }
+
+    fn seen_of(addresses: &[&str], message: &str) -> Status {
+        let addresses = addresses.iter();
+        let addresses = addresses.map(|it| ("IPAddress".into(), Arc::from(*it)));
+        Status {
             conditions: [programmed(message)].into(),
-            addresses: addresses
-                .iter()
-                .map(|it| ("IPAddress".into(), Arc::from(*it)))
-                .collect(),
+            addresses: addresses.collect(),
             ..Status::default()
-        };
+        }
+    }
+
+    /// Those of Ingresses, as many as there is room for; until they are known what was there stays, and a Gateway that waits for a
+    /// load balancer and has never had one is not programmed.
+    #[test]
+    fn addresses_of_the_fleet_are_those_of_ingresses() {
         let seen = |addresses: &[&str]| seen_of(addresses, PROGRAMMED);
         let many = (0..20).map(|at| LoadBalancerAddress::Ip(format!("192.0.2.{at:02}").into()));
         let many: Arc<[_]> = many.collect();
@@ -416,6 +425,24 @@ mod tests {
                 None,
                 true,
                 seen(&["192.0.2.1"]),
+                vec!["IPAddress 192.0.2.1"],
+                true,
+            ),
+            // Ours, before an Envoy has it.
+            (
+                None,
+                true,
+                seen_of(&["192.0.2.1"], NOT_ACKNOWLEDGED),
+                vec!["IPAddress 192.0.2.1"],
+                true,
+            ),
+            (
+                None,
+                true,
+                seen_of(
+                    &["192.0.2.1"],
+                    "none of its listeners is programmed: listener a",
+                ),
                 vec!["IPAddress 192.0.2.1"],
                 true,
             ),

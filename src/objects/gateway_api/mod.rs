@@ -28,8 +28,8 @@ pub use route::{
     ValueMatch,
 };
 pub use status::{
-    ConditionStatus, ListenerStatus, MOST_ANCESTORS, MOST_MESSAGE, PROGRAMMED, ParentStatus,
-    Status, StatusCondition,
+    ConditionStatus, ListenerStatus, MOST_ANCESTORS, MOST_MESSAGE, NONE_PROGRAMMED,
+    NOT_ACKNOWLEDGED, PROGRAMMED, ParentStatus, Status, StatusCondition, is_programmed_message,
 };
 
 /// The group of the kinds in here.

@@ -24,6 +24,18 @@ pub struct Status {
 /// What `Programmed` says where it holds.
 pub const PROGRAMMED: &str = "It is published to every Envoy";
 
+/// What `Programmed` says until an Envoy has it.
+pub const NOT_ACKNOWLEDGED: &str = "No Envoy has acknowledged it yet";
+
+/// What `Programmed` of a Gateway begins with where none of its listeners is there.
+pub const NONE_PROGRAMMED: &str = "none of its listeners is programmed";
+
+/// Whether it is one of ours that says so of `Programmed`.
+#[must_use]
+pub fn is_programmed_message(message: &str) -> bool {
+    [PROGRAMMED, NOT_ACKNOWLEDGED].contains(&message) || message.starts_with(NONE_PROGRAMMED)
+}
+
 /// A condition, less its time.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct StatusCondition {

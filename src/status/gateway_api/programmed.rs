@@ -13,7 +13,9 @@ use tokio::time::Instant;
 use crate::model::cut;
 use crate::model::verdict::{Delivery, GatewayApiFacts, WantedStatus};
 use crate::objects::NamespacedName;
-use crate::objects::gateway_api::{ConditionStatus, MOST_MESSAGE, Status, StatusCondition};
+use crate::objects::gateway_api::{
+    ConditionStatus, MOST_MESSAGE, NONE_PROGRAMMED, NOT_ACKNOWLEDGED, Status, StatusCondition,
+};
 
 /// For how long a status waits to be acknowledged, before it is written that it is not.
 const HOLD: Duration = Duration::from_millis(500);
@@ -107,7 +109,7 @@ impl Programmed {
             if let Some(condition) = condition_mut(wanted, claim.as_deref()) {
                 condition.status = ConditionStatus::Unknown;
                 condition.reason = "Pending".into();
-                condition.message = "No Envoy has acknowledged it yet".into();
+                condition.message = NOT_ACKNOWLEDGED.into();
             }
         }
         Some(since + HOLD).filter(|until| now < *until)
@@ -134,7 +136,7 @@ impl Programmed {
         let mut listeners = wanted.listeners.iter();
         let is_left = listeners.any(|it| holds(&it.conditions).is_some());
         if let Some(message) = first.filter(|_| !is_left) {
-            let message = format!("none of its listeners is programmed: {message}");
+            let message = format!("{NONE_PROGRAMMED}: {message}");
             invalidate(&mut wanted.conditions, &message);
         }
     }

@@ -28,6 +28,8 @@ pub struct GatewayServices {
     pub envoy: NamespacedName,
     /// Where pods listen.
     pub address: IpAddr,
+    /// The ports of the pod that are taken, whatever Services are given.
+    pub taken: Box<[u16]>,
 }
 
 impl GatewayOptions {

@@ -58,7 +58,9 @@ pub fn find(
         let mut ports = ports.iter();
         let is_udp = transport == Transport::Udp;
         let port = ports.find(|it| it.port == port && it.is_udp == is_udp)?;
-        (port.node_port != 0).then_some(port.node_port)
+        // Two listeners at one address would cost the other one its hosts.
+        let is_free = port.node_port != 0 && !services.taken.contains(&port.node_port);
+        is_free.then_some(port.node_port)
     };
     let reached = binds.filter_map(|bind| Some((bind, pod_port(bind)?)));
     let reach = Reach::Service(reached.collect());

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use crate::model::cut;
 use crate::model::verdict::WantedStatus;
 use crate::objects::gateway_api::{
-    CONTROLLER, ConditionStatus, GROUP, Gateway, ListenerStatus, MOST_MESSAGE, PROGRAMMED,
-    ParentReference, ParentStatus, Status, StatusCondition,
+    CONTROLLER, ConditionStatus, GROUP, Gateway, ListenerStatus, MOST_MESSAGE, NONE_PROGRAMMED,
+    PROGRAMMED, ParentReference, ParentStatus, Status, StatusCondition,
 };
 use crate::objects::{Kind, NamespacedName, ObjectRef, Problem};
 use crate::translate::{Input, budget, reason};
@@ -116,8 +116,7 @@ pub fn of_gateway(input: Input<'_>, object: &ObjectRef) -> Option<WantedStatus> 
     let programmed = match (accepted, &gateway.address_fault) {
         (false, _) => Some(Fault::new("Invalid", message)),
         (true, Some(fault)) => Some(fault.clone()),
-        (true, None) => (!gateway.is_programmed())
-            .then(|| Fault::new("Invalid", "none of its listeners is programmed")),
+        (true, None) => (!gateway.is_programmed()).then(|| Fault::new("Invalid", NONE_PROGRAMMED)),
     };
     conditions.holds("Programmed", programmed.as_ref(), PROGRAMMED);
     let unresolved = gateway
@@ -305,7 +304,7 @@ fn of_listener(input: Input<'_>, listener: &EffectiveListener, at: &Place<'_>) -
     } else if !at.reach.is_somewhere() {
         Some(Fault::new("Pending", "its Gateway has no address"))
     } else if !at.reach.has((listener.port, listener.transport())) {
-        let message = "the Service of its Gateway has no such port yet";
+        let message = "the Service of its Gateway has no such port yet, or its node port is one of Envoy's own: then delete the Service";
         Some(Fault::new("Pending", message))
     } else {
         None
