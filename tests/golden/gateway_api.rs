@@ -57,6 +57,7 @@ fn options(case: &Path) -> Options {
             services: has_services.then(|| GatewayServices {
                 envoy: NamespacedName::new("isobath", "envoy"),
                 address: [0, 0, 0, 0].into(),
+                taken: [8080, 8443].into(),
             }),
         },
         ..Options::default()
@@ -64,7 +65,7 @@ fn options(case: &Path) -> Options {
     if case.ends_with("fleet-redirects.yaml") {
         options.https_port = Some(8443);
     }
-    if case.ends_with("fleet-ownership.yaml") {
+    if case.ends_with("fleet-ownership.yaml") || case.ends_with("fleet-ownership-ports.yaml") {
         options.host_ownership = HostOwnership::Namespace;
     }
     if case.ends_with("operator.yaml") {

@@ -7,7 +7,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use isobath::facts::hosts;
-use isobath::model::{Host, PathMatch, Redirect, Route, RouteAction};
+use isobath::model::{Host, PathMatch, Redirect, RefusedStatus, Route, RouteAction};
 use isobath::objects::{Kind, Object, Rules, decode_versioned};
 use isobath::translate::HostOwnership;
 
@@ -42,6 +42,17 @@ fn names(object: &Object, place: &Host) -> bool {
         Object::HttpProxy(proxy) => {
             let host = proxy.virtual_host.as_ref();
             host.is_some_and(|host| Host::new(host.fqdn.clone()) == *place)
+        }
+        Object::HttpRoute(route) => {
+            let mut names = route.head.hostnames.iter();
+            names.any(|name| **name == *place.as_str())
+        }
+        Object::Gateway(gateway) => {
+            let mut names = gateway
+                .listeners
+                .iter()
+                .filter_map(|it| it.hostname.as_ref());
+            names.any(|name| **name == *place.as_str())
         }
         _ => false,
     }
@@ -364,7 +375,14 @@ fn word(found: Found<'_>, question: Question) -> String {
                 .next()
                 .unwrap_or_default()
                 .to_owned(),
-            None => "503".to_owned(),
+            // The Gateway API has it answer 500.
+            None => {
+                let refused = forward.options.as_ref().and_then(|it| it.refused);
+                match refused.map(|refused| refused.status) {
+                    Some(RefusedStatus::InternalServerError) => "500".to_owned(),
+                    Some(RefusedStatus::ServiceUnavailable) | None => "503".to_owned(),
+                }
+            }
         },
         Some(RouteAction::Redirect(redirect)) if *redirect == Redirect::to_https(None) => {
             format!("301 https://{}{}", question.host, question.path)

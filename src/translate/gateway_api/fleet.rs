@@ -6,6 +6,9 @@
 //! - **A host belongs to one Gateway on each port**: to that through which its oldest claim comes. Claims are a route's, for the
 //!   names that it has in common with a listener, and a Gateway's, for the hostname of a listener. What other Gateways have for the
 //!   host is not served, and who asks for it is told. Of a route that claims a host through several the first of its parents counts.
+//! - **Where hosts belong to namespaces** ([`ownership`]) only those Gateways may have one that are of its owner's namespace, or that
+//!   a claim of this namespace comes through, at whichever of the two ports: whom these let in is theirs to say. Else who comes first
+//!   at the other port would have the owner's name there.
 //! - **Within a Gateway** listeners are isolated from each other as at an address of its own: routes of other Gateways are never
 //!   looked at, not even for the names of a wildcard above.
 //! - A listener for every name claims none: else the first Gateway without a hostname would have the port for itself. By TLS it is
@@ -13,6 +16,7 @@
 //! - Which language a host is in, [`crate::translate::Languages`] has decided before anything here is asked.
 //! - **A port where no Ingress is** speaks what the oldest Gateway there speaks; those that speak something else are told.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::model::{Front, Host, Listener, Spoken};
@@ -33,6 +37,7 @@ pub fn host(input: Input<'_>, front: &Front, host: &Host, claims: &[ObjectRef]) 
         any_depth: true,
         ..HostUnit::default()
     };
+    let owned = Owned::of(input, front, host, claims);
     for (port, pod) in input.options.gateway.ports.on(front) {
         let spoken = match (pod, front) {
             (PodPort::Http, _) => Some(Spoken::Http),
@@ -43,7 +48,13 @@ pub fn host(input: Input<'_>, front: &Front, host: &Host, claims: &[ObjectRef]) 
         let Some(port) = spoken.map(|spoken| SharedPort { port, spoken }) else {
             continue;
         };
-        let Some(holder) = tell_holder(input, (port, host), claims, &mut unit.problems) else {
+        let found = tell_holder(
+            input,
+            (port, host),
+            (claims, owned.as_ref()),
+            &mut unit.problems,
+        );
+        let Some(holder) = found else {
             continue;
         };
         let place = Place::Fleet(holder, port.port).name();
@@ -64,12 +75,14 @@ pub fn routes_in_clear(
     claims: &[ObjectRef],
 ) -> HostUnit {
     let mut unit = HostUnit::default();
+    let owned = Owned::of(input, front, host, claims);
     for (port, pod) in input.options.gateway.ports.on(front) {
         if pod != PodPort::Http {
             continue;
         }
         let spoken = Spoken::Http;
-        if let Some(holder) = holder(input, SharedPort { port, spoken }, host, claims) {
+        let port_of = SharedPort { port, spoken };
+        if let Some(holder) = holder(input, port_of, host, (claims, owned.as_ref())) {
             let place = Place::Fleet(holder, port).name();
             add(
                 &mut unit,
@@ -114,33 +127,79 @@ fn add(unit: &mut HostUnit, spoken: Spoken, part: HostUnit) {
     unit.problems.extend(part.problems);
 }
 
+/// Whose a host of the fleet's own front is, where hosts belong to namespaces.
+struct Owned {
+    namespace: Arc<str>,
+    /// Those that claims of this namespace come through.
+    gateways: BTreeSet<NamespacedName>,
+}
+
+impl Owned {
+    /// `None` where hosts are shared, and on ports where no Ingress is: these belong by port.
+    fn of(input: Input<'_>, front: &Front, host: &Host, claims: &[ObjectRef]) -> Option<Self> {
+        if *front != Front::Fleet {
+            return None;
+        }
+        let namespace = input.owner(host)?;
+        let ports = input.options.gateway.ports.on(front).into_iter();
+        let ports = ports.filter_map(|(port, pod)| {
+            let spoken = match pod {
+                PodPort::Http => Spoken::Http,
+                PodPort::Https => Spoken::Tls,
+                PodPort::Other(_) => return None,
+            };
+            Some(SharedPort { port, spoken })
+        });
+        let ports: Vec<SharedPort> = ports.collect();
+        let own = claims.iter().filter(|it| it.name.namespace == namespace);
+        let own = own.flat_map(|claim| ports.iter().map(move |port| (claim, *port)));
+        let gateways = own.flat_map(|(claim, port)| through(input, claim, port, host));
+        Some(Self {
+            gateways: gateways.collect(),
+            namespace,
+        })
+    }
+
+    fn lets(&self, gateway: &NamespacedName) -> bool {
+        gateway.namespace == self.namespace || self.gateways.contains(gateway)
+    }
+}
+
+/// Who claims a host, oldest first, and whose it is.
+type Claimants<'a> = (&'a [ObjectRef], Option<&'a Owned>);
+
 /// The Gateway that has a host at a port; who claims it through another one is told.
 fn tell_holder(
     input: Input<'_>,
     (port, host): (SharedPort, &Host),
-    claims: &[ObjectRef],
+    (claims, owned): Claimants<'_>,
     problems: &mut Vec<Problem>,
 ) -> Option<NamespacedName> {
-    let mut holder = None;
+    let mut holder: Option<NamespacedName> = None;
     for claim in claims {
         let through = through(input, claim, port, host);
-        let holder = match &holder {
-            None => match through.into_iter().next() {
-                None => continue,
-                Some(first) => {
-                    holder = Some(first);
-                    continue;
-                }
-            },
-            Some(holder) => holder,
-        };
-        if !through.is_empty() && !through.contains(holder) {
-            let message = format!(
-                "host {host} on port {} belongs to Gateway {holder}, through which it was named first: nothing that this object says of it there is served",
-                port.port.0
-            );
-            problems.push(condition::host_conflict(claim, message));
+        if through.is_empty() {
+            continue;
         }
+        let winner = match (&holder, owned) {
+            (Some(holder), _) if through.contains(holder) => continue,
+            (Some(holder), _) => format!("Gateway {holder}, through which it was named first"),
+            (None, owned) => {
+                let mut through = through.into_iter();
+                holder = through.find(|it| owned.is_none_or(|owned| owned.lets(it)));
+                match owned.filter(|_| holder.is_none()) {
+                    None => continue,
+                    Some(owned) => {
+                        format!("namespace {}, which named it first", owned.namespace)
+                    }
+                }
+            }
+        };
+        let message = format!(
+            "host {host} on port {} belongs to {winner}: nothing that this object says of it there is served",
+            port.port.0
+        );
+        problems.push(condition::host_conflict(claim, message));
     }
     holder
 }
@@ -150,10 +209,11 @@ fn holder(
     input: Input<'_>,
     port: SharedPort,
     host: &Host,
-    claims: &[ObjectRef],
+    (claims, owned): Claimants<'_>,
 ) -> Option<NamespacedName> {
+    let lets = |it: &NamespacedName| owned.is_none_or(|owned| owned.lets(it));
     let mut claims = claims.iter();
-    claims.find_map(|claim| through(input, claim, port, host).into_iter().next())
+    claims.find_map(|claim| through(input, claim, port, host).into_iter().find(lets))
 }
 
 /// The Gateways through which an object claims a host at a port, as the object names them. One that asks for something else than
@@ -334,9 +394,13 @@ impl SharedListener {
                 Some(message(first))
             }
             _ => {
+                let owned = Owned::of(input, &front, hostname, &claims);
+                if let Some(owned) = owned.as_ref().filter(|it| !it.lets(gateway)) {
+                    return Some(message(&format!("namespace {}", owned.namespace)));
+                }
                 let spoken = protocol.spoken();
                 let port = SharedPort { port, spoken };
-                let holder = holder(input, port, hostname, &claims)?;
+                let holder = holder(input, port, hostname, (&claims, owned.as_ref()))?;
                 (holder != *gateway).then(|| message(&format!("Gateway {holder}")))
             }
         }
