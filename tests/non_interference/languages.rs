@@ -7,9 +7,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use envoy_types::pb::envoy::config::route::v3::{RouteConfiguration, VirtualHost};
 use isobath::build::{Builder, Config};
 use isobath::model::{Cidr, Host};
-use isobath::objects::gateway_api::{GatewayAddress, RouteNamespaces, Status};
+use isobath::objects::gateway_api::{GatewayAddress, RouteHead, RouteNamespaces, Status};
 use isobath::objects::{Event, Kind, Object};
-use isobath::translate::{GatewayOptions, HostOwnership, Options};
+use isobath::translate::{FleetPorts, GatewayOptions, HostOwnership, Options, PodPort, Transport};
 use isobath::xds::{ResourceType, Snapshot};
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
@@ -34,6 +34,54 @@ fn asks_in(object: &Object) -> bool {
         Kind::TlsCertificateDelegation | Kind::ReferenceGrant | Kind::Namespace
     );
     !gives && format!("{object:?}").contains(&format!("\"{ATTACKER}"))
+}
+
+/// How Gateways of the two are reached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Reached {
+    /// Each by addresses of its own.
+    Apart,
+    /// By the fleet's ports, which all share with each other and with Ingresses. Whoever was there first has a port and a host, so
+    /// the victim is.
+    Together,
+}
+
+/// No Gateway asks for an address.
+fn together(mut object: Object) -> Object {
+    if let Object::Gateway(gateway) = &mut object {
+        let gateway = std::sync::Arc::make_mut(gateway);
+        gateway.addresses = Box::default();
+        gateway.status = Status::default().into();
+    }
+    object
+}
+
+/// The hosts that objects of the Gateway API name.
+fn named_by_gateways(objects: &[Object]) -> BTreeSet<Host> {
+    let names =
+        |head: &RouteHead| -> Vec<Host> { head.hostnames.iter().cloned().map(Host::new).collect() };
+    let of = |object: &Object| -> Vec<Host> {
+        match object {
+            Object::Gateway(gateway) => {
+                let listeners = gateway.listeners.iter();
+                listeners
+                    .filter_map(|it| it.hostname.clone())
+                    .map(Host::new)
+                    .collect()
+            }
+            Object::ListenerSet(set) => {
+                let listeners = set.listeners.iter();
+                listeners
+                    .filter_map(|it| it.hostname.clone())
+                    .map(Host::new)
+                    .collect()
+            }
+            Object::HttpRoute(route) => names(&route.head),
+            Object::GrpcRoute(route) => names(&route.head),
+            _ => Vec::new(),
+        }
+    };
+    objects.iter().flat_map(of).collect()
 }
 
 /// The victim's Gateways take routes and listeners of their own namespace.
@@ -92,14 +140,30 @@ fn named(objects: &[Object]) -> BTreeSet<Host> {
     objects.iter().flat_map(of).collect()
 }
 
-fn build(objects: &[Object], host_ownership: HostOwnership) -> Builder {
-    let mut builder = Builder::new(Config::of_manifests(Options {
-        allow_external_names: true,
-        host_ownership,
-        gateway: GatewayOptions {
+fn build(objects: &[Object], host_ownership: HostOwnership, reached: Reached) -> Builder {
+    let gateway = match reached {
+        Reached::Apart => GatewayOptions {
             addresses: [Cidr::new("127.9.0.0/16").unwrap()].into(),
             ..GatewayOptions::default()
         },
+        Reached::Together => {
+            let other = |port| PodPort::Other(([0, 0, 0, 0], port).into());
+            let ports = [
+                (80, PodPort::Http),
+                (443, PodPort::Https),
+                (8080, other(8081)),
+                (8443, other(8444)),
+            ];
+            GatewayOptions {
+                ports: FleetPorts::new(ports.map(|(port, pod)| ((port, Transport::Tcp), pod))),
+                ..GatewayOptions::default()
+            }
+        }
+    };
+    let mut builder = Builder::new(Config::of_manifests(Options {
+        allow_external_names: true,
+        host_ownership,
+        gateway,
         ..Options::default()
     }));
     for object in objects {
@@ -169,7 +233,7 @@ fn add(count: &Cell<usize>, is_so: bool) {
 
 fn check(
     all: Vec<Object>,
-    ownership: HostOwnership,
+    (ownership, reached): (HostOwnership, Reached),
     compared: &Compared,
 ) -> Result<(), TestCaseError> {
     let is_owned = ownership == HostOwnership::Namespace;
@@ -177,13 +241,21 @@ fn check(
         all.into_iter().partition(|object| is_of(object, ATTACKER));
     let there = there.into_iter().filter(|object| !asks_in(object));
     let there = there.map(kept_to_itself);
-    let there: Vec<Object> = match is_owned {
+    let is_together = reached == Reached::Together;
+    let there: Vec<Object> = match is_owned || is_together {
         true => there.map(older).collect(),
         false => there.collect(),
     };
-    let added: Vec<Object> = added.into_iter().map(elsewhere).collect();
-    let before = build(&there, ownership);
-    let after = build(&[&there[..], &added[..]].concat(), ownership);
+    let added = added.into_iter();
+    let (there, added): (Vec<Object>, Vec<Object>) = match reached {
+        Reached::Apart => (there, added.map(elsewhere).collect()),
+        Reached::Together => {
+            let there = there.into_iter().map(together);
+            (there.collect(), added.map(together).collect())
+        }
+    };
+    let before = build(&there, ownership, reached);
+    let after = build(&[&there[..], &added[..]].concat(), ownership, reached);
     same_by_name(before.snapshot(), after.snapshot())?;
     let theirs = named(&added);
     let is_named = |host: &Host| {
@@ -191,6 +263,11 @@ fn check(
         theirs.contains(host) || above.is_some_and(|above| theirs.contains(&above))
     };
     let is_answered = |host: &Host| theirs.iter().any(|above| crate::is_above(above, host));
+    let claimed: BTreeSet<Host> = theirs
+        .iter()
+        .cloned()
+        .chain(named_by_gateways(&added))
+        .collect();
     let (was, is) = (answers(before.snapshot()), answers(after.snapshot()));
     let in_clear: BTreeSet<&str> = was
         .keys()
@@ -198,6 +275,10 @@ fn check(
         .map(|(_, domain)| domain.as_str())
         .collect();
     let ours = named(&there);
+    let by_gateways = match is_together {
+        true => named_by_gateways(&there),
+        false => BTreeSet::new(),
+    };
     for ((table, domain), host) in &was {
         let name = Host::new(domain.clone());
         // In a table of a TLS server `*` is whoever is misdirected.
@@ -205,18 +286,24 @@ fn check(
         let is_of_fleet = ours.contains(&name) && !table.contains("127.9.") && !is_misdirected;
         let is_open = !in_clear.contains(domain.as_str()) && is_answered(&name);
         let is_contested = is_of_fleet && (is_named(&name) || is_open);
+        // Of the host of an older Gateway nothing that is said later is served, by whomever.
+        let is_of_gateway = by_gateways.contains(&name) && !is_misdirected && !is_of_fleet;
         if is_contested && !is_owned {
             continue;
         }
         // What nobody names is answered by whoever answers for all.
-        if !is_of_fleet && !table.contains("127.9.") {
+        if !is_of_fleet && !is_of_gateway && !table.contains("127.9.") {
             continue;
         }
         let text = format!("{host:?}");
         add(&compared.names, true);
         add(&compared.proxies, text.contains("HTTPProxy"));
-        add(&compared.gateways, table.contains("127.9."));
-        add(&compared.contested, is_contested);
+        add(
+            &compared.gateways,
+            is_of_gateway || table.contains("127.9."),
+        );
+        let is_claimed = is_of_gateway && claimed.contains(&name);
+        add(&compared.contested, is_contested || is_claimed);
         let now = is.get(&(table.clone(), domain.clone()));
         prop_assert_eq!(
             now,
@@ -228,9 +315,10 @@ fn check(
         );
     }
     // Nothing is told of who is not concerned.
-    let is_apart = ours
-        .iter()
-        .all(|host| !is_named(host) && !is_answered(host))
+    let is_apart = !is_together
+        && ours
+            .iter()
+            .all(|host| !is_named(host) && !is_answered(host))
         && theirs
             .iter()
             .all(|host| !ours.iter().any(|above| crate::is_above(above, host)));
@@ -243,12 +331,12 @@ fn check(
     Ok(())
 }
 
-fn run(ownership: HostOwnership) -> (Compared, usize) {
+fn run(ownership: HostOwnership, reached: Reached) -> (Compared, usize) {
     let compared = Compared::default();
     let config = cases(2000);
     let count = config.cases as usize;
     let mut runner = TestRunner::new(config);
-    let checked = runner.run(&world(), |all| check(all, ownership, &compared));
+    let checked = runner.run(&world(), |all| check(all, (ownership, reached), &compared));
     if let Err(error) = checked {
         panic!("{error}");
     }
@@ -271,7 +359,7 @@ fn run(ownership: HostOwnership) -> (Compared, usize) {
 /// Whatever the other namespace brings, names that it does not name answer as before.
 #[test]
 fn nobody_else_is_touched() {
-    let (compared, count) = run(HostOwnership::Shared);
+    let (compared, count) = run(HostOwnership::Shared, Reached::Apart);
     assert!(compared.proxies.get() * 50 > count);
     assert!(compared.gateways.get() * 50 > count);
 }
@@ -279,7 +367,17 @@ fn nobody_else_is_touched() {
 /// Where hosts belong to namespaces, so do those that it names later.
 #[test]
 fn an_owner_keeps_all_of_its_hosts() {
-    let (compared, count) = run(HostOwnership::Namespace);
+    let (compared, count) = run(HostOwnership::Namespace, Reached::Apart);
     assert!(compared.proxies.get() * 50 > count);
     assert!(compared.contested.get() * 50 > count);
+}
+
+/// Gateways that share ports with those of others, and with Ingresses, keep what they had.
+#[test]
+fn who_shares_ports_keeps_what_it_has() {
+    for ownership in [HostOwnership::Shared, HostOwnership::Namespace] {
+        let (compared, count) = run(ownership, Reached::Together);
+        assert!(compared.gateways.get() * 50 > count);
+        assert!(compared.contested.get() * 100 > count);
+    }
 }
