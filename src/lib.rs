@@ -28,6 +28,7 @@
 //! | [`sources`] | list-watch of an API server, or a directory of manifests: both send the same [`objects::Event`]s | show half a list |
 //! | [`status`] | what is written back to Kubernetes, by the holder of the lease | delay data, end the process |
 //! | [`local`] | control plane and Envoy on a laptop: echo, stand-ins, certificates | exist in another mode than `isobath run` |
+//! | [`authz`] | the process beside Envoy that is asked about requests of guarded routes | let a request pass that it can't judge, need the API server |
 //! | [`cli`] | one file a command: flags and wiring | decide anything about routes |
 //!
 //! # A unit is what it has read
@@ -156,6 +157,7 @@
 //! restart that rebuilds everything from a fresh list. A wrong object is data: it spoils itself, is reported on the
 //! object, in a metric and once in the log, and everything else is served. Writing status is never worth an exit.
 
+pub mod authz;
 pub mod build;
 pub mod cli;
 pub mod envoy;

@@ -47,9 +47,11 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "xds",
         ],
     ),
+    ("authz", &["envoy", "model", "objects", "translate", "xds"]),
     (
         "cli",
         &[
+            "authz",
             "build",
             "envoy",
             "facts",

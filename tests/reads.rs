@@ -122,6 +122,8 @@ fn secret(namespace: &str, name: &str, host: &str, serial: u32) -> Object {
         certificate: Ok(Arc::new(certificate)),
         authorities: None,
         revocations: None,
+        credentials: None,
+        credentials_map: None,
     }))
 }
 

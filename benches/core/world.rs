@@ -109,6 +109,8 @@ pub fn secret(namespace: usize, serial: usize) -> Object {
         })),
         authorities: None,
         revocations: None,
+        credentials: None,
+        credentials_map: None,
     }))
 }
 

@@ -292,6 +292,7 @@ pub async fn start_envoy(
     let bootstrap = Bootstrap {
         xds: XdsServer::Unix(socket),
         admin_socket: directory.path().join("admin.sock"),
+        authz_socket: "/nowhere".into(),
         node_id: "figures".into(),
         node_cluster: "figures".into(),
         max_heap_bytes: None,

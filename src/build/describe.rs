@@ -1,6 +1,9 @@
 //! Words for what is served, for whoever explains it to people. Nothing is decided here.
 
-use crate::model::{HeaderPredicate, PathMatch, QueryPredicate, RouteMatch, Scheme, StringMatch};
+use crate::model::{
+    Authorization, Authorizer, GrpcAuthorizer, HeaderPredicate, HttpAuthorizer, PathMatch,
+    QueryPredicate, RouteMatch, Scheme, StringMatch,
+};
 
 /// A path that routes ask for.
 pub fn path(path: &PathMatch) -> String {
@@ -65,4 +68,39 @@ fn string(pattern: &StringMatch) -> String {
         false => "",
     };
     format!("{says} {}{case}", text.as_str())
+}
+
+/// Who answers before, and for what.
+pub fn authorization(asked: &Authorization) -> Vec<String> {
+    let guard = match &asked.authorizer {
+        Authorizer::Guard(guard) => guard,
+        Authorizer::Grpc(GrpcAuthorizer { cluster, .. })
+        | Authorizer::Http(HttpAuthorizer { cluster, .. }) => {
+            return vec![format!(
+                "401 or 403 as the authorization service {cluster} says"
+            )];
+        }
+    };
+    let mut says = Vec::new();
+    if let Some(addresses) = &guard.any {
+        let ranges = addresses.allow.join(", ");
+        let ranges = if ranges.is_empty() { "none" } else { &ranges };
+        says.push(format!(
+            "one of what follows is enough, or an address of these: {ranges}"
+        ));
+    }
+    if let Some(basic) = &guard.basic {
+        says.push(format!("401 without a password of {}", basic.credentials));
+    }
+    if let Some(subrequest) = &guard.subrequest {
+        let url = &subrequest.url;
+        says.push(match &subrequest.sign_in {
+            None => format!("401 or 403 as {url} says, and 500 where it says neither that nor yes"),
+            Some(sign_in) => format!(
+                "302 to {} or 403 as {url} says, and 500 where it says neither that nor yes",
+                sign_in.url
+            ),
+        });
+    }
+    says
 }

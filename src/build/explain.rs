@@ -508,8 +508,8 @@ fn guards(filters: &Filters) -> Vec<String> {
     if let Some(most) = filters.max_body {
         says.push(format!("413 for a body of more than {most} bytes"));
     }
-    if filters.authorization.is_some() {
-        says.push("401 or 403 as the authorization service says".to_owned());
+    if let Some(asked) = &filters.authorization {
+        says.extend(describe::authorization(asked));
     }
     if filters.global_rate_limit.is_some() {
         says.push("429 as the rate limit service says".to_owned());

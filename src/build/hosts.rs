@@ -5,6 +5,7 @@ use crate::translate::Memo;
 
 use super::render::{RenderedHost, parallel_map};
 use super::unit::Unit;
+use super::used_secrets::SecretKey;
 use super::{Builder, HostState, Work};
 
 impl Builder {
@@ -54,6 +55,10 @@ impl Builder {
             tls.set(host, unit.https);
         }
         let clusters = unit.clusters.keys().cloned().collect();
+        let secrets: Box<[SecretKey]> = unit.secrets.into_iter().collect();
+        self.listeners
+            .used_secrets()
+            .replace(&old.secrets, &secrets);
         self.reached.replace(&old.reached, &unit.reached);
         self.use_clusters(&old.clusters, unit.clusters, work);
         self.problems
@@ -61,6 +66,7 @@ impl Builder {
         HostState {
             http_key,
             clusters,
+            secrets,
             reached: unit.reached.into_iter().collect(),
         }
     }

@@ -141,6 +141,8 @@ pub struct Builder {
 struct HostState {
     http_key: Option<Arc<str>>,
     clusters: Box<[Arc<str>]>,
+    /// The passwords that its routes ask for.
+    secrets: Box<[SecretKey]>,
     reached: Box<[ObjectRef]>,
 }
 

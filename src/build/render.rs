@@ -11,12 +11,13 @@ use crate::envoy::{cluster, endpoint, filter_chain, route};
 use crate::facts::{FactId, Log, Store, Values};
 use crate::model::verdict::WantedStatus;
 use crate::model::{
-    AddressRules, Certificate, Claimable, Discovery, Front, Host, TlsServer, TrustBundle,
+    AddressRules, Certificate, Claimable, CredentialsFile, Discovery, Filters, Front, Host,
+    TlsServer, TrustBundle,
 };
 use crate::objects::{NamespacedName, ObjectRef, Problem};
 use crate::translate::{
-    self, ClusterSource, Derived, Fallback, HostUnit, HttpsHost, Input, Languages, ListenerUnit,
-    Memo, Options, TrustBundleKey,
+    self, ClusterSource, CredentialsKey, Derived, Fallback, HostUnit, HttpsHost, Input, Languages,
+    ListenerUnit, Memo, Options, TrustBundleKey,
 };
 use crate::xds::{Part, Resource};
 
@@ -52,6 +53,8 @@ pub struct RenderedHost {
     pub https: Served,
     /// The clusters that its routes name.
     pub clusters: BTreeMap<Arc<str>, ClusterSource>,
+    /// The passwords that its routes ask for.
+    pub secrets: BTreeSet<SecretKey>,
     /// The objects that its routes come through, besides those that claim it.
     pub reached: BTreeSet<ObjectRef>,
     /// What is wrong with it.
@@ -134,6 +137,7 @@ impl Renderer<'_> {
     pub fn host(self, front: &Front, host: &Host) -> (RenderedHost, ReadFacts) {
         let (mut unit, reads) = self.record(|input| self.languages.host(input, front, host));
         let any_depth = unit.any_depth;
+        let secrets = credentials(&unit);
         let https = self.served(host, &mut unit);
         let redirects = unit.http.as_ref().is_some_and(|http| {
             let is_to_port = http.is_https_redirect(self.options.https_port);
@@ -145,6 +149,7 @@ impl Renderer<'_> {
             http: http.map(|http| route::virtual_host(http, self.table_options(false, any_depth))),
             https,
             clusters: unit.clusters,
+            secrets,
             reached: unit.reached,
             problems: unit.problems,
         };
@@ -180,6 +185,11 @@ impl Renderer<'_> {
     /// Authorities that vouch for others.
     pub fn trust_bundle(self, key: &TrustBundleKey) -> (Option<TrustBundle>, ReadFacts) {
         self.record(|input| translate::trust_bundle(input, key))
+    }
+
+    /// Passwords.
+    pub fn credentials(self, key: &CredentialsKey) -> (Option<CredentialsFile>, ReadFacts) {
+        self.record(|input| translate::credentials(input, key))
     }
 
     /// What is to be said of an object by itself, and what its status is to be.
@@ -241,6 +251,16 @@ impl Renderer<'_> {
             ingress_metrics: self.ingress_metrics,
         }
     }
+}
+
+/// The passwords that the routes of a host ask for.
+fn credentials(unit: &HostUnit) -> BTreeSet<SecretKey> {
+    let by_tls = unit.https.as_ref().map(|https| &https.virtual_host);
+    let hosts = unit.http.iter().chain(by_tls);
+    let routes = hosts.flat_map(|host| &host.routes);
+    let filters = routes.filter_map(|route| route.filters.as_deref());
+    let names = filters.filter_map(Filters::credentials);
+    names.filter_map(|name| SecretKey::of_name(name)).collect()
 }
 
 /// Makes something of each item, in the order of the items; where there are many, on as many threads as are given.

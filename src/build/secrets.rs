@@ -1,8 +1,8 @@
-//! What SDS delivers: certificates and trust bundles, while a listener or a cluster names them.
+//! What SDS delivers: certificates and trust bundles, while a listener or a cluster names them, and passwords, while a route does.
 
 use crate::envoy::secret;
 use crate::objects::{Kind, NamespacedName, ObjectRef};
-use crate::translate::{Memo, TrustBundleKey};
+use crate::translate::{CredentialsKey, Memo, TrustBundleKey};
 use crate::xds::ResourceType;
 
 use super::unit::Unit;
@@ -28,6 +28,37 @@ impl Builder {
         for key in keys {
             self.build_trust_bundle(key, work, memo);
         }
+        let keys: Vec<CredentialsKey> = work.units.take(|unit| match unit {
+            Unit::Credentials(key) => Ok(*key),
+            other => Err(other),
+        });
+        for key in keys {
+            self.build_credentials(key, work, memo);
+        }
+    }
+
+    fn build_credentials(&mut self, key: CredentialsKey, work: &mut Work, memo: &Memo) {
+        let unit = Unit::Credentials(Box::new(key.clone()));
+        let used = SecretKey::Credentials(key.clone());
+        let file = if self.listeners.used_secrets().contains(&used) {
+            let (file, reads) = self.renderer(memo).credentials(&key);
+            self.record(&unit, reads);
+            file
+        } else {
+            self.forget(&unit);
+            None
+        };
+        work.changed |= match file {
+            None => {
+                self.release_owner(key.object());
+                self.snapshot.remove(ResourceType::Secret, &key.name())
+            }
+            Some(file) => {
+                self.translated.secrets += 1;
+                self.record_owner(key.object());
+                self.put(ResourceType::Secret, secret::credentials(&file))
+            }
+        };
     }
 
     fn build_certificate(&mut self, name: NamespacedName, work: &mut Work, memo: &Memo) {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::model::{Claimable, Front, Host};
 use crate::objects::{NamespacedName, ObjectRef};
-use crate::translate::{Derived, TrustBundleKey};
+use crate::translate::{CredentialsKey, Derived, TrustBundleKey};
 
 use super::used_secrets::SecretKey;
 
@@ -100,6 +100,8 @@ pub enum Unit {
     Secret(NamespacedName),
     /// Authorities that a listener or a cluster names.
     TrustBundle(Box<TrustBundleKey>),
+    /// Passwords that a route asks for.
+    Credentials(Box<CredentialsKey>),
     /// What is to be said of an object by itself.
     Object(ObjectRef),
 }
@@ -124,7 +126,8 @@ impl Unit {
             Self::Endpoints(_) => 6,
             Self::Secret(_) => 7,
             Self::TrustBundle(_) => 8,
-            Self::Object(_) => 9,
+            Self::Credentials(_) => 9,
+            Self::Object(_) => 10,
         }
     }
 }
@@ -136,6 +139,7 @@ impl Ord for Unit {
             (Self::Host(front, host), Self::Host(other, at)) => (front, host).cmp(&(other, at)),
             (Self::Secret(one), Self::Secret(other)) => one.cmp(other),
             (Self::TrustBundle(one), Self::TrustBundle(other)) => one.cmp(other),
+            (Self::Credentials(one), Self::Credentials(other)) => one.cmp(other),
             (Self::Claims(one), Self::Claims(other)) | (Self::Object(one), Self::Object(other)) => {
                 one.cmp(other)
             }
@@ -160,6 +164,7 @@ impl From<SecretKey> for Unit {
         match secret {
             SecretKey::Certificate(name) => Self::Secret(name),
             SecretKey::Bundle(key) => Self::TrustBundle(Box::new(key)),
+            SecretKey::Credentials(key) => Self::Credentials(Box::new(key)),
         }
     }
 }

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::model::TlsServer;
 use crate::objects::{Kind, NamespacedName, ObjectRef};
-use crate::translate::TrustBundleKey;
+use crate::translate::{CredentialsKey, TrustBundleKey};
 
 use super::parts::toggle;
 
@@ -17,6 +17,8 @@ pub enum SecretKey {
     Certificate(NamespacedName),
     /// Authorities.
     Bundle(TrustBundleKey),
+    /// Passwords.
+    Credentials(CredentialsKey),
 }
 
 impl SecretKey {
@@ -25,6 +27,9 @@ impl SecretKey {
     pub fn of_name(name: &str) -> Option<Self> {
         if let Some(bundle) = TrustBundleKey::of_name(name) {
             return Some(Self::Bundle(bundle));
+        }
+        if let Some(credentials) = CredentialsKey::of_name(name) {
+            return Some(Self::Credentials(credentials));
         }
         let (namespace, name) = name.split_once('/')?;
         Some(Self::Certificate(NamespacedName::new(namespace, name)))
@@ -45,7 +50,7 @@ impl SecretKey {
 #[derive(Debug, Default)]
 pub struct UsedSecrets {
     users: BTreeMap<SecretKey, usize>,
-    /// How many bundles that are named are made of an object.
+    /// How many bundles and passwords that are named are made of an object.
     of_bundles: BTreeMap<ObjectRef, usize>,
     touched: BTreeSet<SecretKey>,
 }
@@ -70,10 +75,12 @@ impl UsedSecrets {
     }
 
     fn count_objects(&mut self, secret: &SecretKey, is_used: bool) {
-        let SecretKey::Bundle(bundle) = secret else {
-            return;
+        let objects: Vec<ObjectRef> = match secret {
+            SecretKey::Certificate(_) => return,
+            SecretKey::Bundle(bundle) => bundle.objects().collect(),
+            SecretKey::Credentials(credentials) => vec![credentials.object()],
         };
-        for object in bundle.objects() {
+        for object in objects {
             let count = self.of_bundles.entry(object.clone()).or_default();
             *count = match is_used {
                 true => *count + 1,

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 
-use crate::envoy::bootstrap::{Bootstrap, TlsFiles, XdsServer};
+use crate::envoy::bootstrap::{AUTHZ_SOCKET, Bootstrap, TlsFiles, XdsServer};
 
 /// Writes Envoy's bootstrap: JSON to a path that ends in `.json`, else YAML.
 #[derive(Clone, Debug, clap::Args)]
@@ -30,6 +30,10 @@ pub struct Args {
         default_value = "/run/isobath/admin.sock"
     )]
     admin_socket: PathBuf,
+
+    /// The Unix socket of `isobath authz`.
+    #[arg(long, env = "ISOBATH_AUTHZ_SOCKET", default_value = AUTHZ_SOCKET)]
+    authz_socket: PathBuf,
 
     /// CA of the control plane's certificate, for an address that is not on this host.
     #[arg(long, env = "ISOBATH_XDS_CA_FILE", requires_all = ["xds_cert_file", "xds_key_file"])]
@@ -103,6 +107,7 @@ impl Args {
         Ok(Bootstrap {
             xds,
             admin_socket: self.admin_socket.clone(),
+            authz_socket: self.authz_socket.clone(),
             node_id: self.node_id.clone(),
             node_cluster: self.node_cluster.clone(),
             max_heap_bytes: self.envoy_max_heap_bytes,

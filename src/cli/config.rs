@@ -11,13 +11,14 @@ use crate::envoy::http_connection_manager::MAX_WINDOW_KIB;
 use crate::envoy::listener;
 use crate::envoy::log_format::AccessLog;
 use crate::facts::ClassSelection;
+use crate::objects::NamespacedName;
 use crate::process::duration::duration;
 use crate::process::exit_code::UsageError;
 use crate::process::listen_address::listen_address;
 use crate::translate::{HostOwnership, NginxCompat, Options, check_http_proxy_options};
 
 use super::gateway_api::{BuiltIn, GatewayArgs};
-use super::http_proxy::HttpProxyArgs;
+use super::http_proxy::{HttpProxyArgs, namespaced_name};
 use super::tls::TlsArgs;
 use super::traces::TracingArgs;
 use super::upstream::UpstreamArgs;
@@ -48,6 +49,15 @@ pub struct Args {
         default_value = "sane"
     )]
     pub nginx_compat: Compat,
+    /// Services that auth-url (ingress-nginx) of every namespace may name (comma-separated); without it each names those of its own.
+    #[arg(
+        long,
+        env = "ISOBATH_AUTH_SERVICES",
+        value_name = "NAMESPACE/NAME",
+        value_delimiter = ',',
+        value_parser = namespaced_name
+    )]
+    pub auth_services: Vec<NamespacedName>,
     /// Who may serve a host that several namespaces name: `shared` merges them, with `namespace` it belongs to the
     /// namespace of its oldest Ingress, and what others say of it is not served.
     #[arg(
@@ -567,6 +577,7 @@ impl Args {
                     self.gateway.options(self.built_in(), taken)
                 },
                 http_proxy: Arc::new(self.http_proxy.options()),
+                auth_services: self.auth_services.clone().into(),
                 https_port: self.edge.envoy_https_redirect_to,
                 own_sockets: Arc::default(),
                 scheme_is_told: edge.scheme_is_told(),

@@ -11,6 +11,7 @@
 //! Every flag is also an environment variable, `ISOBATH_` and its name. Each part of the program brings its own
 //! `Args`; this module only lists them.
 
+pub mod authz;
 pub mod bootstrap;
 pub mod check;
 pub mod completions;
@@ -27,6 +28,7 @@ mod objects;
 mod output;
 pub mod run;
 pub mod serve;
+pub mod server;
 pub mod supervise;
 pub mod tls;
 pub mod traces;
@@ -67,6 +69,8 @@ pub enum Command {
     Serve(Box<serve::Serve>),
     /// Try it here: read a directory (or a cluster) and start an Envoy that serves it.
     Run(Box<run::Run>),
+    /// Be asked about requests of guarded routes: the container beside Envoy.
+    Authz(authz::Args),
     /// Write Envoy's bootstrap.
     Bootstrap(bootstrap::Args),
     /// Show what a control plane serves.
@@ -155,6 +159,10 @@ pub fn run(cli: Cli) -> ExitCode {
         }
         Command::Run(args) => block_on(async {
             run::run(*args).await?;
+            Ok(ExitCode::SUCCESS)
+        }),
+        Command::Authz(args) => block_on_threads(async {
+            authz::run(args).await?;
             Ok(ExitCode::SUCCESS)
         }),
         // All that can go wrong is a flag or a file.

@@ -10,6 +10,7 @@ use crate::local::envoy::Envoy;
 use crate::local::event_filter::EventFilter;
 use crate::local::stand_in::Local;
 use crate::local::{self, Place, echo, terminal, unknown_host};
+use crate::objects::NamespacedName;
 use crate::process::admin;
 use crate::process::exit_code::UsageError;
 use crate::process::listen_address::distinct;
@@ -18,10 +19,13 @@ use crate::process::supervisor::{self, Supervisor};
 use crate::sources::{self, Source};
 use crate::xds;
 
+use super::authz;
 use super::config;
 use super::control_plane::{ControlPlane, EVENTS, started};
 use super::gateway_api::GatewayArgs;
-use super::http_proxy::HttpProxyArgs;
+use super::http_proxy::{HttpProxyArgs, namespaced_name};
+use super::serve::names_nginx;
+use super::server;
 use super::tls::TlsArgs;
 use super::upstream::UpstreamArgs;
 
@@ -46,6 +50,15 @@ pub struct Run {
     /// Serve Services of type ExternalName
     #[arg(long, env = "ISOBATH_ALLOW_EXTERNAL_NAMES")]
     pub allow_external_names: bool,
+    /// Services that auth-url of every namespace may name (comma-separated)
+    #[arg(
+        long,
+        env = "ISOBATH_AUTH_SERVICES",
+        value_name = "NAMESPACE/NAME",
+        value_delimiter = ',',
+        value_parser = namespaced_name
+    )]
+    pub auth_services: Vec<NamespacedName>,
     /// Who may serve a host that several namespaces name
     #[arg(
         long,
@@ -98,6 +111,7 @@ impl Run {
             ingress_class: self.ingress_class.clone(),
             allow_external_names: self.allow_external_names,
             nginx_compat: self.nginx_compat,
+            auth_services: self.auth_services.clone(),
             host_ownership: self.host_ownership,
             http_proxy: self.http_proxy.clone(),
             gateway: self.gateway.clone(),
@@ -107,6 +121,20 @@ impl Run {
             tls: self.tls.clone(),
             edge,
             upstream: self.upstream.clone(),
+        }
+    }
+
+    fn info(&self, place: &Place, admin: std::net::SocketAddr) -> terminal::RunInfo {
+        terminal::RunInfo {
+            addresses: place.addresses,
+            admin,
+            envoy_admin: place.admin_socket(),
+            xds: place.xds_socket(),
+            example: place.manifests.clone().filter(|_| place.is_example),
+            ingress_class: match self.ingress_class.is_empty() {
+                true => None,
+                false => Some(self.ingress_class.join(",")),
+            },
         }
     }
 
@@ -143,6 +171,7 @@ impl Run {
             // One laptop is no fleet.
             kubernetes: sources::kubernetes::Args {
                 start_jitter: std::time::Duration::ZERO,
+                opaque_secrets: self.kubernetes.opaque_secrets || names_nginx(&self.ingress_class),
                 ..self.kubernetes.clone()
             },
         }
@@ -208,17 +237,7 @@ pub async fn run(args: Run) -> anyhow::Result<()> {
     let locate = source.locator();
     supervisor.add("source", |stop| source.run(events, stop));
 
-    let run = terminal::RunInfo {
-        addresses: place.addresses,
-        admin: admin_address,
-        envoy_admin: place.admin_socket(),
-        xds: place.xds_socket(),
-        example: place.manifests.clone().filter(|_| place.is_example),
-        ingress_class: match args.ingress_class.is_empty() {
-            true => None,
-            false => Some(args.ingress_class.join(",")),
-        },
-    };
+    let run = args.info(&place, admin_address);
     let tell = terminal::tell(run, outputs.clone(), plane.refused(), locate, urls);
     supervisor.add("terminal", |mut stop| async move {
         tokio::select! {
@@ -227,12 +246,21 @@ pub async fn run(args: Run) -> anyhow::Result<()> {
         }
     });
     plane.serve(&mut supervisor, outputs, &Pod::default());
+    authorize(&mut supervisor, &place).await?;
 
     let bootstrap = serde_json::to_string(&bootstrap(&place).to_json())
         .context("can't write Envoy's bootstrap")?;
     let envoy = Envoy::start(&place.envoy, place.folder(), &bootstrap)?;
     supervisor.add("envoy", |stop| envoy.run(stop));
     supervisor.run().await
+}
+
+/// The authorizer, in this process: it is there as long as Envoy is.
+async fn authorize(supervisor: &mut Supervisor, place: &Place) -> anyhow::Result<()> {
+    let socket = place.xds_socket();
+    let connect = move || server::connect(XdsServer::Unix(socket.clone()));
+    let (asked_at, name) = (place.authz_socket(), "isobath-run-authz");
+    authz::add(supervisor, asked_at, name, Vec::new(), connect).await
 }
 
 fn xds_server(place: &Place) -> xds::server::Args {
@@ -250,6 +278,7 @@ fn bootstrap(place: &Place) -> Bootstrap {
     Bootstrap {
         xds: XdsServer::Unix(place.xds_socket()),
         admin_socket: place.admin_socket(),
+        authz_socket: place.authz_socket(),
         node_id: "isobath-run".into(),
         node_cluster: "isobath-run".into(),
         max_heap_bytes: None,

@@ -82,7 +82,9 @@ pub async fn serve(args: Serve) -> anyhow::Result<()> {
     let mut supervisor = Supervisor::new();
     supervisor.add_signals(supervisor::STOP)?;
     let mut plane = ControlPlane::bind(&args.xds, &args.admin).await?;
-    let source = Source::open(&args.source, !args.core.ingress_class.is_empty());
+    let mut from = args.source.clone();
+    from.kubernetes.opaque_secrets |= names_nginx(&args.core.ingress_class);
+    let source = Source::open(&from, !args.core.ingress_class.is_empty());
     let Some(source) = supervisor.before(source).await else {
         return supervisor.run().await;
     };
@@ -112,6 +114,11 @@ pub async fn serve(args: Serve) -> anyhow::Result<()> {
     supervisor.add("source", |stop| source.run(events, stop));
     plane.serve(&mut supervisor, outputs, &args.pod);
     supervisor.run().await
+}
+
+/// Whether Ingresses of ingress-nginx are asked for by the name of their class, whose Secrets are of type Opaque.
+pub(super) fn names_nginx(classes: &[String]) -> bool {
+    classes.iter().any(|class| class == "nginx")
 }
 
 /// Flags that ask for something that manifests have no place for.

@@ -3,28 +3,23 @@
 //! It speaks delta ADS, acknowledges everything and never refuses: it shows what an Envoy would be sent. Private keys
 //! are redacted before anything is printed (I10).
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use envoy_types::pb::envoy::service::discovery::v3::aggregated_discovery_service_client::AggregatedDiscoveryServiceClient;
-use hyper_util::rt::TokioIo;
-use tokio::net::UnixStream;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 use tokio_stream::wrappers::UnboundedReceiverStream;
-use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity};
 
-use crate::envoy::bootstrap::{TlsFiles, XdsServer};
-use crate::process::exit_code::UsageError;
 use crate::xds::ResourceType;
 
 mod session;
 
 use super::output;
+use super::server::ServerArgs;
 use session::Session;
 
-/// How long to wait for a connection, and for an answer that must come at once.
+/// How long to wait for an answer that must come at once.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A listener of thousands of hosts is larger than tonic's 4 MiB.
@@ -42,33 +37,9 @@ pub struct Args {
     /// Goes on and shows what changes.
     #[arg(long, env = "ISOBATH_WATCH")]
     pub watch: bool,
-    /// Where the control plane is: `unix:PATH` or `HOST:PORT`.
-    #[arg(
-        long,
-        env = "ISOBATH_XDS_ADDRESS",
-        value_name = "ADDRESS",
-        default_value = "unix:/run/isobath/xds.sock"
-    )]
-    pub xds_address: String,
-    /// CA of the control plane's certificate, for an address that is not on this host.
-    #[arg(long, env = "ISOBATH_XDS_CA_FILE", value_name = "PATH", requires_all = ["xds_cert_file", "xds_key_file"])]
-    pub xds_ca_file: Option<PathBuf>,
-    /// This client's certificate for the control plane.
-    #[arg(
-        long,
-        env = "ISOBATH_XDS_CERT_FILE",
-        value_name = "PATH",
-        requires = "xds_ca_file"
-    )]
-    pub xds_cert_file: Option<PathBuf>,
-    /// The key of that certificate.
-    #[arg(
-        long,
-        env = "ISOBATH_XDS_KEY_FILE",
-        value_name = "PATH",
-        requires = "xds_ca_file"
-    )]
-    pub xds_key_file: Option<PathBuf>,
+    /// Where the control plane is.
+    #[command(flatten)]
+    pub server: ServerArgs,
 }
 
 /// Shows the resources, and with `--watch` their changes until the stream ends.
@@ -77,7 +48,7 @@ pub struct Args {
 ///
 /// When the control plane can't be reached, ends the stream, leaves a name without an answer, or has no resource of it.
 pub async fn run(args: &Args) -> anyhow::Result<()> {
-    let channel = connect(args).await?;
+    let channel = args.server.connect().await?;
     let (mut session, first) = Session::new(args.resource_type, &args.names);
     // Unbounded: it holds an acknowledgement per response, and the next response waits for it.
     let (requests, receiver) = mpsc::unbounded_channel();
@@ -125,60 +96,6 @@ fn resource_type(text: &str) -> Result<ResourceType, String> {
         .into_iter()
         .find(|resource_type| resource_type.service() == text)
         .ok_or_else(|| "it is one of lds, ecds, rds, srds, cds, eds and sds".to_owned())
-}
-
-async fn connect(args: &Args) -> anyhow::Result<Channel> {
-    let tls = match (&args.xds_ca_file, &args.xds_cert_file, &args.xds_key_file) {
-        (Some(ca), Some(certificate), Some(key)) => Some(TlsFiles {
-            ca: ca.clone(),
-            certificate: certificate.clone(),
-            key: key.clone(),
-        }),
-        _ => None,
-    };
-    let server = XdsServer::parse(&args.xds_address, tls)
-        .map_err(|sentence| UsageError::new(format!("--xds-address: {sentence}")))?;
-    let channel = match server {
-        XdsServer::Unix(path) => {
-            let connector = tower::service_fn(move |_| {
-                let path = path.clone();
-                async move { UnixStream::connect(path).await.map(TokioIo::new) }
-            });
-            // The address is for the `:authority` header only.
-            Endpoint::from_static("http://isobath")
-                .connect_timeout(TIMEOUT)
-                .connect_with_connector(connector)
-                .await
-        }
-        XdsServer::Tcp { host, port, tls } => {
-            let host = if host.contains(':') {
-                format!("[{host}]")
-            } else {
-                host
-            };
-            let scheme = if tls.is_some() { "https" } else { "http" };
-            let mut endpoint = Endpoint::from_shared(format!("{scheme}://{host}:{port}"))?
-                .connect_timeout(TIMEOUT);
-            if let Some(files) = tls {
-                endpoint = endpoint.tls_config(tls_config(&files)?)?;
-            }
-            endpoint.connect().await
-        }
-    };
-    channel.with_context(|| format!("can't reach the control plane at {}", args.xds_address))
-}
-
-fn tls_config(files: &TlsFiles) -> anyhow::Result<ClientTlsConfig> {
-    let read = |path: &PathBuf| {
-        std::fs::read(path)
-            .map_err(|error| UsageError::new(format!("can't read {}: {error}", path.display())))
-    };
-    Ok(ClientTlsConfig::new()
-        .ca_certificate(Certificate::from_pem(read(&files.ca)?))
-        .identity(Identity::from_pem(
-            read(&files.certificate)?,
-            read(&files.key)?,
-        )))
 }
 
 /// A gRPC status in a sentence; its own form has the metadata of the response too.

@@ -12,6 +12,11 @@ use serde_json::{Value, json};
 pub const XDS_CLUSTER: &str = "isobath-xds";
 /// Name of the static cluster that leads to Envoy's admin socket, for `/metrics`.
 pub const ADMIN_CLUSTER: &str = "isobath-admin";
+/// Name of the static cluster that leads to `isobath authz`. What a route asks of it is in the route, and who it is never
+/// changes: so it is no part of a snapshot.
+pub const AUTHZ_CLUSTER: &str = "isobath-authz";
+/// Where its socket is, unless said.
+pub const AUTHZ_SOCKET: &str = "/run/isobath/authz.sock";
 
 /// Connections at once over all listeners, as Envoy's edge guide has it.
 const MAX_CONNECTIONS: u64 = 50_000;
@@ -25,6 +30,8 @@ const REGEX_PROGRAM_WARNING: u64 = 10_000;
 /// Requests of one connection that are begun in one turn of the event loop (CVE-2023-44487, rapid reset): without a
 /// limit one client keeps a worker from all others.
 const MAX_REQUESTS_PER_CYCLE: u64 = 10;
+/// Calls at once to the authorizer in the pod.
+const MAX_AUTHZ_REQUESTS: u64 = 1024;
 /// Most header lines of a back end's answer, and most KiB of them. Envoy's own 100 and 60 are answered 502, and would
 /// have to be said anew in each cluster.
 const MAX_RESPONSE_HEADERS: (u64, u64) = (1000, 256);
@@ -43,6 +50,8 @@ pub struct Bootstrap {
     /// Path of the Unix socket for Envoy's admin interface. It has no other: whoever reaches it can stop Envoy
     /// and read its whole configuration.
     pub admin_socket: PathBuf,
+    /// Path of the Unix socket of `isobath authz`.
+    pub authz_socket: PathBuf,
     /// Envoy's name in the control plane's log.
     pub node_id: String,
     /// Envoy's group, for statistics.
@@ -193,7 +202,7 @@ impl Bootstrap {
             "node": {"id": self.node_id, "cluster": self.node_cluster},
             "admin": {"address": {"pipe": {"path": self.admin_socket, "mode": 0o600}}},
             "dynamic_resources": dynamic_resources(),
-            "static_resources": {"clusters": [self.xds.cluster(), self.admin_cluster()]},
+            "static_resources": {"clusters": [self.xds.cluster(), self.admin_cluster(), self.authz_cluster()]},
             "overload_manager": self.overload_manager(),
             "layered_runtime": {"layers": [{"name": "isobath", "static_layer": runtime()}]},
             // Statistics of a host are made when it is first used: Envoy starts several times faster with thousands.
@@ -209,6 +218,27 @@ impl Bootstrap {
             "type": "STATIC",
             "connect_timeout": "2s",
             "load_assignment": assignment(ADMIN_CLUSTER, &pipe(&self.admin_socket)),
+        })
+    }
+
+    /// Where nobody listens, calls fail at once, and the requests that are asked about with them.
+    fn authz_cluster(&self) -> Value {
+        json!({
+            "name": AUTHZ_CLUSTER,
+            "type": "STATIC",
+            "connect_timeout": "2s",
+            // As many as the authorizer takes on at a time. Beyond it is no answer, and closes.
+            "circuit_breakers": {"thresholds": [{
+                "max_requests": MAX_AUTHZ_REQUESTS,
+                "max_pending_requests": MAX_AUTHZ_REQUESTS,
+            }]},
+            "load_assignment": assignment(AUTHZ_CLUSTER, &pipe(&self.authz_socket)),
+            "typed_extension_protocol_options": {
+                "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
+                    "@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
+                    "explicit_http_config": {"http2_protocol_options": {}},
+                },
+            },
         })
     }
 

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use envoy_types::pb::envoy::config::core::v3 as pb;
 
+use super::bootstrap::AUTHZ_CLUSTER;
 use super::encode::duration;
 
 /// Calls to a cluster, each of which may take so long.
@@ -17,6 +18,22 @@ pub(super) fn grpc_service(cluster: &str, timeout: Duration) -> pb::GrpcService 
         timeout: duration(timeout),
         target_specifier: Some(pb::grpc_service::TargetSpecifier::EnvoyGrpc(envoy_grpc)),
         ..Default::default()
+    }
+}
+
+/// The header of a call to `isobath authz` that says whose request it is: the client's address, as the proxies say that the
+/// operator trusts. The message of the call has the peer's of the connection.
+pub const CLIENT_ADDRESS: &str = "x-isobath-client-address";
+
+/// Calls to `isobath authz` in Envoy's pod.
+pub(super) fn guard_service(timeout: Duration) -> pb::GrpcService {
+    pb::GrpcService {
+        initial_metadata: vec![pb::HeaderValue {
+            key: CLIENT_ADDRESS.to_owned(),
+            value: "%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT%".to_owned(),
+            ..Default::default()
+        }],
+        ..grpc_service(AUTHZ_CLUSTER, timeout)
     }
 }
 

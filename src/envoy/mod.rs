@@ -37,7 +37,7 @@ mod filters;
 mod forward;
 mod forwarded_certificate;
 mod forwarding;
-mod grpc_service;
+pub mod grpc_service;
 mod hash_policy;
 mod header;
 mod health_check;

@@ -6,7 +6,7 @@ use envoy_types::pb::envoy::config::core::v3::{DataSource, data_source::Specifie
 use envoy_types::pb::envoy::extensions::transport_sockets::tls::v3 as tls;
 
 use super::encode::part;
-use crate::model::{Certificate, TrustBundle};
+use crate::model::{Certificate, CredentialsFile, TrustBundle};
 use crate::xds::Resource;
 
 /// The only place where a private key is encoded. The caller puts it into a snapshot only if a served host
@@ -50,6 +50,21 @@ pub fn trust_bundle(bundle: &TrustBundle) -> Resource {
     let sources = std::iter::once(&bundle.source).chain(&bundle.revocations_source);
     let owners = sources.map(|source| &source.object).collect();
     Resource::whole(bundle.name.clone(), part(&secret, BTreeSet::new(), owners))
+}
+
+/// Passwords for `isobath authz`. Nothing that Envoy is sent names them. The caller puts them into a snapshot only if a served
+/// route asks for them (I10).
+#[must_use]
+pub fn credentials(file: &CredentialsFile) -> Resource {
+    let secret = tls::Secret {
+        name: file.name.to_string(),
+        r#type: Some(tls::secret::Type::GenericSecret(tls::GenericSecret {
+            secret: inline(&file.credentials.expose()),
+            ..Default::default()
+        })),
+    };
+    let owners = BTreeSet::from([&file.source.object]);
+    Resource::whole(file.name.clone(), part(&secret, BTreeSet::new(), owners))
 }
 
 fn inline(pem: &str) -> Option<DataSource> {

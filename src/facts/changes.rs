@@ -58,6 +58,7 @@ impl Changes {
                 self.fact(Fact::SecretNames(&object.name));
                 self.fact(Fact::Authorities(&object.name));
                 self.fact(Fact::Revocations(&object.name));
+                self.fact(Fact::Credentials(&object.name));
             }
             Kind::Service => self.fact(Fact::Service(&object.name)),
             Kind::ConfigMap => self.fact(Fact::ConfigMapAuthorities(&object.name)),

@@ -114,6 +114,8 @@ pub(super) enum Fact<'a> {
     Authorities(&'a NamespacedName),
     /// Whether a Secret says what is revoked: not its bytes.
     Revocations(&'a NamespacedName),
+    /// Whether a Secret has passwords, as a file and by keys: not its bytes.
+    Credentials(&'a NamespacedName),
     /// A Secret, all of it.
     Secret(&'a NamespacedName),
     /// One field of an object without a type.
@@ -139,6 +141,7 @@ impl<'a> Fact<'a> {
             Self::SecretNames(name)
             | Self::Authorities(name)
             | Self::Revocations(name)
+            | Self::Credentials(name)
             | Self::Secret(name) => Some((Kind::Secret, name)),
             Self::GatewayClass(name) => Some((Kind::GatewayClass, name)),
             Self::Gateway(name) | Self::GatewayAddresses(name) => Some((Kind::Gateway, name)),
@@ -273,6 +276,7 @@ mod tests {
                 (Fact::SecretNames(name), Some(Kind::Secret)),
                 (Fact::Authorities(name), Some(Kind::Secret)),
                 (Fact::Revocations(name), Some(Kind::Secret)),
+                (Fact::Credentials(name), Some(Kind::Secret)),
                 (Fact::Secret(name), Some(Kind::Secret)),
                 (Fact::Delegated(name, "shop"), None),
             ]

@@ -288,6 +288,17 @@ impl<'a> Reader<'a> {
         secret.check_revocations().map(drop).map_err(Some)
     }
 
+    /// Whether a Secret has passwords, as a file or by keys. Other bytes of them are no news to whoever asks.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::authorities`].
+    pub fn credentials(self, secret: &NamespacedName, is_map: bool) -> Result<(), Option<&'a str>> {
+        self.read(Fact::Credentials(secret));
+        let secret = self.found_secret(secret)?;
+        secret.check_credentials(is_map).map(drop).map_err(Some)
+    }
+
     /// A Secret, or why there is none.
     fn found_secret(self, name: &NamespacedName) -> Result<&'a Secret, Option<&'a str>> {
         if let Some(secret) = self.store.secret(name) {

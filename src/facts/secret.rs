@@ -31,6 +31,17 @@ impl Indexed for Secret {
         if verdict(old.as_deref(), revocations) != verdict(new.as_deref(), revocations) {
             changes.fact(Fact::Revocations(name));
         }
+        let credentials = |secret: &Self| {
+            [false, true].map(|is_map| {
+                secret
+                    .check_credentials(is_map)
+                    .map(drop)
+                    .map_err(Arc::<str>::from)
+            })
+        };
+        if old.as_deref().map(credentials) != new.as_deref().map(credentials) {
+            changes.fact(Fact::Credentials(name));
+        }
         changes.fact(Fact::Secret(name));
         changes.object::<Self>(name);
         store.tables.put(name, new);

@@ -67,6 +67,18 @@ impl Store {
             Fact::EndpointSlices(service) => {
                 text(&self.endpoint_slices(service).collect::<Vec<_>>())
             }
+            Fact::SecretNames(_)
+            | Fact::Authorities(_)
+            | Fact::Revocations(_)
+            | Fact::Credentials(_)
+            | Fact::Secret(_) => self.value_of_secret(fact),
+            Fact::Delegated(secret, target) => text(&self.delegated.says(secret, target)),
+        }
+    }
+
+    /// The same of what is read of a Secret.
+    fn value_of_secret(&self, fact: Fact<'_>) -> FactId {
+        match fact {
             Fact::SecretNames(name) => {
                 let secret = self.secret(name).map(|secret| {
                     let certificate = secret.certificate.as_ref();
@@ -84,8 +96,15 @@ impl Store {
                 let usable = secret.map(|secret| secret.check_revocations().map(drop));
                 text(&(usable, self.invalid(&reference(Kind::Secret, name))))
             }
+            Fact::Credentials(name) => {
+                let secret = self.secret(name);
+                let usable = secret.map(|secret| {
+                    [false, true].map(|is_map| secret.check_credentials(is_map).map(drop))
+                });
+                text(&(usable, self.invalid(&reference(Kind::Secret, name))))
+            }
             Fact::Secret(name) => text(&self.secret(name)),
-            Fact::Delegated(secret, target) => text(&self.delegated.says(secret, target)),
+            _ => text(&()),
         }
     }
 

@@ -311,6 +311,8 @@ impl<S: StandIn> EventFilter<S> {
                     certificate: Ok(Arc::new(certificate)),
                     authorities: None,
                     revocations: None,
+                    credentials: None,
+                    credentials_map: None,
                 });
                 before.push(Event::Apply(Object::Secret(secret.clone())));
                 let list = hosts.iter().cloned().collect();

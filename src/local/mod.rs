@@ -158,6 +158,12 @@ impl Place {
         self.folder().join("xds.sock")
     }
 
+    /// Where the authorizer is asked.
+    #[must_use]
+    pub fn authz_socket(&self) -> PathBuf {
+        self.folder().join("authz.sock")
+    }
+
     /// Where Envoy's admin is.
     #[must_use]
     pub fn admin_socket(&self) -> PathBuf {

@@ -10,6 +10,7 @@ mod client_certificates;
 mod cluster;
 mod cluster_name;
 mod cookie_rewrite;
+mod credentials_file;
 mod expansion;
 mod filters;
 mod front;
@@ -45,14 +46,16 @@ pub use cluster::{
     LoadAssignment, ProxyProtocol, RetryBudget, SocketPath, UpstreamProtocol,
 };
 pub use cookie_rewrite::{AttributeRewrite, CookieRewrite, CookieRewrites, SameSite};
+pub use credentials_file::CredentialsFile;
 pub use expansion::{Expansion, paths};
 pub use filters::{
-    AddressRules, AddressSource, Algorithm, AskedBody, Authorization, Authorizer, BackendPage,
-    Cidr, Claim, Compression, Cors, Descriptor, DescriptorEntry, DescriptorValue, DynamicValue,
-    ErrorPages, Filters, GlobalRateLimit, GrpcAuthorizer, HeaderChange, HeaderMode, HeaderPart,
-    HostFilters, HttpAuthorizer, JwtKeys, JwtProvider, JwtProviders, JwtRequirement, LiteralPage,
+    AddressRules, AddressSource, Algorithm, AnswerCache, AskedBody, Authorization, Authorizer,
+    BackendPage, BasicAuthentication, Cidr, Claim, Compression, Cors, Descriptor, DescriptorEntry,
+    DescriptorValue, Destination, DynamicValue, ErrorPages, Filters, GlobalRateLimit,
+    GrpcAuthorizer, Guard, GuardAddresses, HeaderChange, HeaderMode, HeaderPart, HostFilters,
+    HttpAuthorizer, JwtKeys, JwtProvider, JwtProviders, JwtRequirement, LiteralPage,
     LocalRateLimit, Origins, Page, PlainName, PublicKeys, Rejection, RemoteKeys, RequestKey,
-    TokenSource, Unanswered,
+    RequestText, RequestTextPart, RequestVariable, SignIn, Subrequest, TokenSource, Unanswered,
 };
 pub use front::{Claimable, Front};
 pub use header::{HeaderModifier, HeaderName, HeaderValue, check_host};

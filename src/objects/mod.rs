@@ -7,6 +7,7 @@
 
 mod certificate;
 mod config_map;
+mod credentials;
 mod decode;
 mod endpoint_slice;
 mod event;
@@ -29,6 +30,7 @@ mod validate;
 pub use crate::objects::private_key::{KeyAlgorithm, PrivateKeyPem};
 pub use certificate::{CaCertificates, RevocationLists};
 pub use config_map::ConfigMap;
+pub use credentials::{Credentials, HashKind};
 pub use decode::{Decoded, Undecodable, decode, decode_versioned, global_rate_limit_policy};
 pub use endpoint_slice::{AddressType, Endpoint, EndpointPort, EndpointSlice};
 pub use event::{Event, Invalid, Object};

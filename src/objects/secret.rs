@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{CaCertificates, Metadata, RevocationLists};
+use super::{CaCertificates, Credentials, Metadata, RevocationLists};
 use crate::objects::private_key::{KeyAlgorithm, PrivateKeyPem};
 
 /// A Secret, less everything in it that has no meaning for TLS.
@@ -17,6 +17,10 @@ pub struct Secret {
     pub authorities: Option<Result<CaCertificates, Arc<str>>>,
     /// `crl.pem`, or one sentence on why it can't be used; `None` where there is none.
     pub revocations: Option<Result<RevocationLists, Arc<str>>>,
+    /// `auth`, the lines of an htpasswd file, or one sentence on why it can't be used; `None` where there is none.
+    pub credentials: Option<Result<Credentials, Arc<str>>>,
+    /// What has the hash of a password, by its key; `None` where nothing has.
+    pub credentials_map: Option<Result<Credentials, Arc<str>>>,
 }
 
 impl Secret {
@@ -36,6 +40,21 @@ impl Secret {
     /// One sentence on why not.
     pub fn check_revocations(&self) -> Result<&RevocationLists, &str> {
         checked(self.revocations.as_ref(), "it has no crl.pem")
+    }
+
+    /// Whether it has passwords: as a file, or by keys.
+    ///
+    /// # Errors
+    ///
+    /// One sentence on why not.
+    pub fn check_credentials(&self, is_map: bool) -> Result<&Credentials, &str> {
+        match is_map {
+            true => checked(
+                self.credentials_map.as_ref(),
+                "none of its values is the hash of a password",
+            ),
+            false => checked(self.credentials.as_ref(), "it has no auth"),
+        }
     }
 }
 

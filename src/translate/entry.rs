@@ -9,7 +9,7 @@ use crate::model::{
 };
 use crate::objects::{Field, FieldRef, PathType};
 
-use super::nginx::{self, CanaryBackend, ClientTls, Location};
+use super::nginx::{self, CanaryBackend, ClientTls, Location, Resolved};
 use super::order::Ordered;
 use super::path;
 use super::policy::IngressPolicy;
@@ -42,6 +42,8 @@ pub struct Nginx {
     pub by_tls: Option<Arc<str>>,
     /// What clients of the host have to show by TLS.
     pub clients: Option<Arc<ClientTls>>,
+    /// What is asked of requests.
+    pub authentication: Option<Arc<Resolved>>,
     /// Who gets a part of the requests.
     pub canary: Option<CanaryBackend>,
     /// What its back end is told besides, where that stands in the place of another.
@@ -139,6 +141,12 @@ impl Entry<'_> {
             path: &self.nginx.written,
             by_tls: self.nginx.by_tls.as_ref(),
             clients: self.nginx.clients.as_deref(),
+            // Whoever proves that a name is his can't bring a password.
+            authentication: self
+                .nginx
+                .authentication
+                .as_deref()
+                .filter(|_| !self.is_acme()),
             canary: self.nginx.canary.as_ref(),
             told: &self.nginx.told,
             pages: self.nginx.pages.as_deref(),

@@ -16,6 +16,7 @@ mod challenges;
 mod cluster_source;
 mod clusters;
 mod condition;
+mod credentials;
 mod derived;
 mod endpoints;
 mod entry;
@@ -53,6 +54,7 @@ pub use budget::within_budget;
 pub use cluster_source::{BackendPort, ClusterSource, NamedBackend};
 pub use clusters::{cluster, endpoints};
 pub use condition::Found;
+pub use credentials::{CredentialsKey, credentials};
 pub use derived::{Derived, Made, Memo};
 pub use gateway_api::{FleetPorts, GatewayOptions, GatewayServices, PodPort, Transport};
 pub use host::host;
@@ -67,6 +69,7 @@ pub use nginx::{
     differences as nginx_differences, find as find_nginx,
 };
 pub use operator::{TlsOptions, UpstreamOptions};
+pub use outside_name::check_name as check_outside_name;
 pub use ownership::HostOwnership;
 pub use policy::INGRESS_ANNOTATIONS;
 pub use secret::certificate;
@@ -140,6 +143,8 @@ pub struct Options {
     pub gateway: GatewayOptions,
     /// What HTTPProxies may say.
     pub http_proxy: Arc<HttpProxyOptions>,
+    /// The Services that `auth-url` of every namespace may name.
+    pub auth_services: Arc<[NamespacedName]>,
     /// The port in the location of redirects to HTTPS; without it the request's stays, unless it is 80.
     pub https_port: Option<u16>,
     /// What the pod itself listens on: an endpoint that leads there shows outside what is for inside.

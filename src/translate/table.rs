@@ -1,6 +1,7 @@
 //! The routes of one host while they are gathered from the Ingresses that name it: who has which path, in which order they
 //! are tried, and who is told of what.
 
+mod authentication;
 mod dialect;
 mod passthrough;
 mod substitute;
@@ -157,6 +158,7 @@ impl<'a> Table<'a> {
         }
         self.rank_owners(ingresses);
         self.guard_hosts(ingresses, &policies);
+        self.authenticate(ingresses, &policies);
         let deferred = order::arrange(&mut self.entries);
         self.report_deferred(&deferred);
     }

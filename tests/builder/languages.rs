@@ -124,6 +124,8 @@ fn secret_of(namespace: &str, name: &str) -> Event {
         certificate: Ok(Arc::new(certificate)),
         authorities: None,
         revocations: None,
+        credentials: None,
+        credentials_map: None,
     })))
 }
 

@@ -37,6 +37,8 @@ fn secret(name: &str, authority: Option<&str>) -> Event {
         certificate: Ok(Arc::new(certificate)),
         authorities: authorities.map(|made| made.map_err(Arc::from)),
         revocations: None,
+        credentials: None,
+        credentials_map: None,
     })))
 }
 

@@ -181,7 +181,7 @@ fn values_change_what_they_say() {
         (
             &["controller.args={--log=debug}"],
             "DaemonSet",
-            pod("/initContainers/2/args/6"),
+            pod("/initContainers/2/args/7"),
             Value::Null,
         ),
         (

@@ -49,6 +49,8 @@ pub fn secret(name: &str, chain: Arc<str>, key: PrivateKeyPem) -> Object {
         })),
         authorities: None,
         revocations: None,
+        credentials: None,
+        credentials_map: None,
     }))
 }
 

@@ -122,6 +122,8 @@ impl Plane {
             certificate: Ok(Arc::new(certificate)),
             authorities: None,
             revocations: None,
+            credentials: None,
+            credentials_map: None,
         })));
     }
 

@@ -61,6 +61,7 @@ impl Proxy {
         let bootstrap = Bootstrap {
             xds: XdsServer::Unix(path("xds.sock")),
             admin_socket: path("admin.sock"),
+            authz_socket: "/nowhere".into(),
             node_id: "test".to_owned(),
             node_cluster: "test".to_owned(),
             max_heap_bytes: Some(1 << 30),

@@ -87,6 +87,7 @@ fn envoy_accepts_every_form_of_the_bootstrap() {
         let bootstrap = Bootstrap {
             xds,
             admin_socket: path("admin.sock"),
+            authz_socket: "/nowhere".into(),
             node_id: "node".to_owned(),
             node_cluster: "isobath".to_owned(),
             max_heap_bytes: (number % 2 == 0).then_some(1 << 30),

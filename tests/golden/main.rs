@@ -3,7 +3,7 @@
 //! the second anew; a diff of it is what a review reads, which is why it fails in CI, where nobody would read it.
 //!
 //! A Secret's `data` is `names` (or `commonName`) and `algorithm` here instead of real keys: what decoding makes of keys has
-//! tests of its own. With a `tls.crt` it is decoded as it stands.
+//! tests of its own. With a `tls.crt` or `auth` it is decoded as it stands.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
@@ -44,7 +44,8 @@ fn object(value: &Value) -> Object {
 }
 
 fn secret(value: &Value) -> Object {
-    if !value["data"]["tls.crt"].is_null() {
+    let data = &value["data"];
+    if !data["tls.crt"].is_null() || !data["auth"].is_null() {
         return decode(Kind::Secret, &value.to_string()).expect("an object has a name");
     }
     let text = |value: &Value| value.as_str().map(Arc::<str>::from);
@@ -83,6 +84,8 @@ fn secret(value: &Value) -> Object {
         certificate,
         authorities: None,
         revocations: None,
+        credentials: None,
+        credentials_map: None,
     }))
 }
 

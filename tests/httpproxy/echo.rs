@@ -2,7 +2,8 @@
 //!
 //! Each has four ports: 80 (HTTP/1.1, and HTTP/2 with prior knowledge), 81 (the same), 443 (TLS, asks for a
 //! certificate) and 9 (answers the back end's name and what was sent). Of a query mean something: `delay=500ms`,
-//! `status=302`, `h=name:value` (a header of the answer, often), `big=1` (a long body), and `fail=ID&times=N&code=C`: the
+//! `status=302`, `h=name:value` (a header of the answer, often), `big=1` (a long body), `tell=NAMES` (a header `x-told` with
+//! the values of these headers of the request, its method and its path), and `fail=ID&times=N&code=C`: the
 //! first N requests of that ID get C (503), whichever back end has them; `x-tries` says how many there were.
 
 use std::collections::BTreeMap;
@@ -197,6 +198,19 @@ impl Server {
             let (name, value) = header.split_once(':').unwrap();
             let name: HeaderName = name.parse().unwrap();
             headers.append(name, value.parse().unwrap());
+        }
+        if let Some(names) = query.one("tell") {
+            let told = |name: &str| match name {
+                "method" => request.method().to_string(),
+                "path" => request.uri().to_string(),
+                name => {
+                    let value = request.headers().get(name);
+                    let value = value.map(|it| String::from_utf8_lossy(it.as_bytes()).into_owned());
+                    value.unwrap_or_else(|| "-".to_owned())
+                }
+            };
+            let told: Vec<String> = names.split(',').map(told).collect();
+            headers.insert("x-told", told.join("|").parse().unwrap());
         }
         let mut status = query.one("status").map_or(200, |it| it.parse().unwrap());
         if let Some(id) = query.one("fail") {

@@ -15,7 +15,8 @@ async fn ingresses_speak_the_dialect_of_ingress_nginx() {
     let names: BTreeSet<&str> = rows.iter().map(|row| &*row.id).collect();
     assert_eq!(names.len(), rows.len(), "rows of one name share a host");
     let rig = Rig::start(Ipv4Addr::LOCALHOST).await;
-    let world = world(rig, &rows, &["--ingress-class", "nginx"], "").await;
+    let flags = ["--ingress-class", "nginx", "--auth-services", "team1/t1"];
+    let world = world(rig, &rows, &flags, "").await;
     let asked: Vec<Row> = rows
         .into_iter()
         .filter(|row| row.id.starts_with(&only))

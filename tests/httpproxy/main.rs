@@ -20,6 +20,8 @@ mod asker;
 mod conditions;
 mod echo;
 mod extensions;
+mod figures;
+mod guards;
 mod ingress_nginx;
 mod moving;
 mod notation;

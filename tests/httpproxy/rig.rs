@@ -31,6 +31,22 @@ pub(crate) struct Rig {
     pub(crate) issuers: BTreeMap<&'static str, Issuer>,
 }
 
+/// `secret` by what nginx checks (section 6 of the reference), and two names that nobody can be.
+const HTPASSWD: &str = "\
+apr:$apr1$saltsalt$LrttParrLPdxvgutaSXWJ0
+sha:{SHA}5en6G6MezRroT3XKqkdPOmY/BfQ=
+s512:$6$rounds=1000$abc$MqEcPZUYRGGcOeq7PhMpfjfu/F0HrVEI0OlZBijWvO8mSG77iNUDP5MqFceKpJTBc8iITVtNyLiNTRNCxv6oh0
+ssha:{SSHA}gVK8WC9YyFT1gMsQHTGCgT3sSv5zYWx0
+plain:{PLAIN}secret
+bc:$2y$05$abcdefghijklmnopqrstuuOQiyCxlgf/oeuTqixKmWdcYUh4Hjl0a
+raw:secret
+dear:$2y$31$abcdefghijklmnopqrstuuOQiyCxlgf/oeuTqixKmWdcYUh4Hjl0a
+";
+const MAP: [(&str, &str); 2] = [
+    ("apr", "$apr1$saltsalt$LrttParrLPdxvgutaSXWJ0"),
+    ("raw", "secret"),
+];
+
 /// Services and who answers for them. Each has all ports of a back end.
 const SERVICES: [(&str, &str, &[&str]); 17] = [
     ("hp", "a", &["a"]),
@@ -309,6 +325,11 @@ fn secrets(ca: &Authority, ca2: &Authority) -> Vec<Value> {
         secret("hp", "crl", OPAQUE, &[("crl.pem", &revoked)]),
         secret("hp", "zeros", OPAQUE, &[("ca.crt", &zero_certificate)]),
         secret("hp", "zerolist", OPAQUE, &[("crl.pem", &zero_list)]),
+        secret("hp", "hp", OPAQUE, &[("auth", HTPASSWD)]),
+        secret("hp", "hpother", OPAQUE, &[("auth", "other:{PLAIN}secret")]),
+        secret("hp", "hpmap", OPAQUE, &MAP),
+        secret("hp", "noauth", OPAQUE, &[("other", "x")]),
+        secret("team1", "hp", OPAQUE, &[("auth", "t:{PLAIN}secret")]),
         // Of the same name as one of hp, and another authority.
         secret("certs", "ca2", OPAQUE, &[("ca.crt", &ca_pem)]),
         secret("team1", "ca", OPAQUE, &[("ca.crt", &ca2_pem)]),

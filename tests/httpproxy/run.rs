@@ -9,6 +9,7 @@ use crate::answers::{Seen, Told, compare, compare_told};
 use crate::asker::Asker;
 use crate::rig::{Rig, objects};
 use crate::row::{Ask, Question, Row, Step};
+use crate::support::authz::Authz;
 use crate::support::stand::Stand;
 use crate::verdict::Verdicts;
 
@@ -19,6 +20,8 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Isobath, its Envoy, and what both have.
 pub(crate) struct World {
+    /// It goes first: its socket is in the control plane's directory.
+    pub(crate) authz: Authz,
     pub(crate) stand: Stand,
     pub(crate) rig: Rig,
     /// What is told of everything that is there from the first.

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use crate::rig::{Rig, objects};
 use crate::row::{Row, rows};
 use crate::run::{World, file};
+use crate::support::authz::Authz;
 use crate::support::envoy::Envoy;
 use crate::support::isobath::Isobath;
 use crate::support::resolver::Resolver;
@@ -49,7 +50,9 @@ pub(crate) async fn world(rig: Rig, rows: &[Row], flags: &[&'static str], more: 
     let admin = isobath.directory().join("admin.sock");
     let mut envoy = Envoy::start(&path, &admin, &log);
     envoy.live().await;
+    let authz = Authz::start(isobath.directory(), &isobath.xds_address()).await;
     World {
+        authz,
         stand: Stand { envoy, isobath },
         verdicts: Verdicts::new(&everything, flags),
         flags: flags.to_vec(),
@@ -165,6 +168,7 @@ async fn an_envoy_that_starts_has_what_is_not_refused() {
     let world = world(Rig::start(Ipv4Addr::LOCALHOST).await, &rows, &[], "").await;
     world.check(&rows).await;
     let World {
+        authz,
         stand,
         rig,
         verdicts,
@@ -181,6 +185,7 @@ async fn an_envoy_that_starts_has_what_is_not_refused() {
     envoy.live().await;
     let stand = Stand { envoy, isobath };
     let world = World {
+        authz,
         stand,
         rig,
         verdicts,

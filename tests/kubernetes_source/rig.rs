@@ -162,6 +162,7 @@ pub(crate) fn args(kubeconfig: PathBuf) -> Args {
         kubeconfig: Some(kubeconfig),
         context: None,
         watch_namespaces: Vec::new(),
+        opaque_secrets: false,
         start_jitter: Duration::ZERO,
     }
 }

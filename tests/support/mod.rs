@@ -7,6 +7,7 @@
 #![allow(dead_code)]
 
 pub(crate) mod ads;
+pub(crate) mod authz;
 pub(crate) mod backend;
 pub(crate) mod certificate;
 pub(crate) mod client;

@@ -369,6 +369,8 @@ pub fn secret() -> impl Strategy<Value = Object> {
                     false => authorities.map(Ok),
                 },
                 revocations: (serial > 1).then(|| Err("broken".into())),
+                credentials: None,
+                credentials_map: None,
             }))
         })
 }

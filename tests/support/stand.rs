@@ -164,6 +164,8 @@ pub(crate) fn bootstrap(directory: &Path, xds: &str) -> PathBuf {
         .args(["--xds-address", xds])
         .arg("--admin-socket")
         .arg(directory.join("admin.sock"))
+        .arg("--authz-socket")
+        .arg(directory.join("authz.sock"))
         .output()
         .unwrap();
     assert!(output.status.success(), "isobath bootstrap: {output:?}");

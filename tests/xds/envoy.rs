@@ -220,6 +220,7 @@ impl Stand {
         let bootstrap = Bootstrap {
             xds: XdsServer::Unix(socket),
             admin_socket: path("admin.sock"),
+            authz_socket: "/nowhere".into(),
             node_id: "test".into(),
             node_cluster: "test".into(),
             max_heap_bytes: None,

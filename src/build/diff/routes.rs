@@ -328,7 +328,7 @@ fn of_filters(filters: &Filters, settings: &mut Settings) {
     settings.guard(
         "authorization",
         authorization.as_ref(),
-        |it: &Authorization| format!("401 or 403 as {} says", it.cluster()),
+        |it: &Authorization| describe::authorization(it).join("; "),
     );
     settings.guard("size of the body", max_body.as_ref(), |most| {
         format!("413 beyond {most} bytes")

@@ -12,11 +12,11 @@ use envoy_types::pb::google::protobuf::Any;
 use prost::Name as _;
 
 use super::super::encode::{bool_value, duration, nested};
-use super::super::grpc_service::grpc_service;
+use super::super::grpc_service::{grpc_service, guard_service};
 use super::super::header::literal;
 use super::super::http_filter::in_chain;
 use super::super::string_matcher::{exact, regex};
-use crate::model::{Authorization, Authorizer, HeaderName, HttpAuthorizer, Unanswered};
+use crate::model::{Authorization, Authorizer, Guard, HeaderName, HttpAuthorizer, Unanswered};
 
 /// The name of the filter in its chain, and of what its route tells it.
 pub(super) const NAME: &str = "isobath.authorization";
@@ -29,7 +29,8 @@ pub(super) fn filters(
     authorization: &Authorization,
 ) -> impl Iterator<Item = core::TypedExtensionConfig> + use<> {
     let said = match &authorization.authorizer {
-        Authorizer::Grpc(_) => &[][..],
+        // These say themselves what is removed.
+        Authorizer::Grpc(_) | Authorizer::Guard(_) => &[][..],
         Authorizer::Http(http) => http.gives_to_backend(),
     };
     let removed = (!said.is_empty()).then(|| in_chain("isobath.said-by-authorizer", removal(said)));
@@ -56,6 +57,10 @@ fn filter(authorization: &Authorization) -> pb::ExtAuthz {
             let service = grpc_service(&grpc.cluster, authorization.timeout());
             let service = pb::ext_authz::Services::GrpcService(service);
             (service, grpc.sees.as_deref().map(names))
+        }
+        Authorizer::Guard(_) => {
+            let service = guard_service(authorization.timeout());
+            (pb::ext_authz::Services::GrpcService(service), None)
         }
         Authorizer::Http(http) => {
             let uri = core::HttpUri {
@@ -91,7 +96,7 @@ fn filter(authorization: &Authorization) -> pb::ExtAuthz {
         // A header that it may not write is an error, and no crash.
         validate_mutations: true,
         // By HTTP it writes what is listed. By gRPC it would write what chooses the table.
-        decoder_header_mutation_rules: matches!(authorization.authorizer, Authorizer::Grpc(_))
+        decoder_header_mutation_rules: (!matches!(authorization.authorizer, Authorizer::Http(_)))
             .then(all_but_private),
         ..Default::default()
     }
@@ -148,14 +153,19 @@ fn names(list: &[HeaderName]) -> ListStringMatcher {
 /// What the route tells, where it tells anything: `ExtAuthzPerRoute.check_settings.context_extensions`, entry by entry, as
 /// the generated type is a hash map.
 pub(super) fn of_route(authorization: &Authorization) -> Option<Any> {
+    let guard = match &authorization.authorizer {
+        Authorizer::Guard(guard) => Some((Arc::from(Guard::CONTEXT), Arc::from(guard.to_text()))),
+        Authorizer::Grpc(_) | Authorizer::Http(_) => None,
+    };
     let context = &authorization.context;
+    let context = guard.iter().map(|(key, value)| (key, value)).chain(context);
     let entry = |(key, value): (&Arc<str>, &Arc<str>)| {
         let mut entry = nested(1, key.as_bytes());
         entry.extend(nested(2, value.as_bytes()));
         nested(1, &entry)
     };
-    let settings: Vec<u8> = context.iter().flat_map(entry).collect();
-    (!context.is_empty()).then(|| Any {
+    let settings: Vec<u8> = context.flat_map(entry).collect();
+    (!settings.is_empty()).then(|| Any {
         type_url: pb::ExtAuthzPerRoute::type_url(),
         value: nested(2, &settings),
     })

@@ -129,6 +129,8 @@ fn secret(secret: &str) -> Object {
         certificate: Err("broken".into()),
         authorities: None,
         revocations: None,
+        credentials: None,
+        credentials_map: None,
     }))
 }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::guard::Guard;
 use super::status::error_status;
 use crate::model::header::{HeaderName, check_literal, given};
 
@@ -33,6 +34,8 @@ pub enum Authorizer {
     /// A request of the same method, without body unless said. 200 is a yes; 5xx is an error of the service, which is no
     /// answer ([`Unanswered`]); and any other status, with headers and body, is the client's answer.
     Http(HttpAuthorizer),
+    /// `isobath authz` in Envoy's pod, which is told all that it is to ask. It answers for all of the guard.
+    Guard(Box<Guard>),
 }
 
 /// A service that speaks gRPC.
@@ -192,12 +195,13 @@ impl Authorization {
         self.timeout
     }
 
-    /// The cluster of what is asked.
+    /// The cluster of what is asked: by Envoy, or by the authorizer in its pod, where that asks one.
     #[must_use]
-    pub const fn cluster(&self) -> &Arc<str> {
+    pub fn cluster(&self) -> Option<&Arc<str>> {
         match &self.authorizer {
-            Authorizer::Grpc(grpc) => &grpc.cluster,
-            Authorizer::Http(http) => &http.cluster,
+            Authorizer::Grpc(grpc) => Some(&grpc.cluster),
+            Authorizer::Http(http) => Some(&http.cluster),
+            Authorizer::Guard(guard) => guard.cluster(),
         }
     }
 }

@@ -10,9 +10,11 @@ mod compression;
 mod cors;
 mod error_page;
 mod global_rate_limit;
+mod guard;
 mod header_change;
 mod jwt;
 mod local_rate_limit;
+mod request_text;
 mod status;
 
 use std::num::NonZeroU64;
@@ -29,11 +31,15 @@ pub use compression::{Algorithm, Compression};
 pub use cors::{Cors, Origins};
 pub use error_page::{BackendPage, ErrorPages, LiteralPage, Page};
 pub use global_rate_limit::{Descriptor, DescriptorEntry, DescriptorValue, GlobalRateLimit};
+pub use guard::{
+    AnswerCache, BasicAuthentication, Destination, Guard, GuardAddresses, SignIn, Subrequest,
+};
 pub use header_change::{DynamicValue, HeaderChange, HeaderMode, HeaderPart, PlainName};
 pub use jwt::{
     Claim, JwtKeys, JwtProvider, JwtProviders, JwtRequirement, PublicKeys, RemoteKeys, TokenSource,
 };
 pub use local_rate_limit::{LocalRateLimit, Rejection, RequestKey};
+pub use request_text::{RequestText, RequestTextPart, RequestVariable};
 
 /// The filters of one route. A request meets them in the order of the fields; those of its host
 /// ([`HostFilters`]) come after the addresses.
@@ -82,10 +88,19 @@ pub struct Filters {
 impl Filters {
     /// The clusters that are asked about requests, or for pages.
     pub fn clusters(&self) -> impl Iterator<Item = &Arc<str>> {
-        let asked = self.authorization.iter().map(Authorization::cluster);
+        let asked = self.authorization.iter().filter_map(Authorization::cluster);
         let counted = self.global_rate_limit.iter().map(|limit| &limit.cluster);
         let pages = self.error_pages.iter().flat_map(ErrorPages::clusters);
         asked.chain(counted).chain(pages)
+    }
+
+    /// What SDS delivers for it to who is asked: the name of its passwords.
+    #[must_use]
+    pub fn credentials(&self) -> Option<&Arc<str>> {
+        let Authorizer::Guard(guard) = &self.authorization.as_ref()?.authorizer else {
+            return None;
+        };
+        Some(&guard.basic.as_ref()?.credentials)
     }
 }
 

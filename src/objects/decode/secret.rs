@@ -12,7 +12,8 @@ use zeroize::Zeroizing;
 
 use super::super::validate::{self, FieldError, Rules};
 use super::super::{
-    CaCertificates, Kind, Object, ObjectRef, RevocationLists, Secret, TlsCertificate,
+    CaCertificates, Credentials, HashKind, Kind, Object, ObjectRef, RevocationLists, Secret,
+    TlsCertificate,
 };
 use super::json::{Struct, Text, TextMap};
 use super::metadata::MetadataWire;
@@ -60,6 +61,8 @@ impl<'a> Wire<'a> for SecretWire<'a> {
             certificate: self.certificate().map(Arc::new).map_err(Arc::from),
             authorities: self.part("ca.crt", CaCertificates::from_pem),
             revocations: self.part("crl.pem", RevocationLists::from_pem),
+            credentials: self.part("auth", Credentials::from_htpasswd),
+            credentials_map: self.credentials_map(),
         })))
     }
 }
@@ -71,12 +74,41 @@ impl SecretWire<'_> {
 
     /// Whether anybody may name it.
     fn is_used(&self) -> bool {
-        const USED: [&str; 4] = ["tls.crt", "tls.key", "ca.crt", "crl.pem"];
+        const USED: [&str; 5] = ["tls.crt", "tls.key", "ca.crt", "crl.pem", "auth"];
         match self.secret_type.as_str() {
             "kubernetes.io/tls" => true,
-            "Opaque" | "" => USED.into_iter().any(|key| self.has(key)),
+            "Opaque" | "" => {
+                USED.into_iter().any(|key| self.has(key)) || self.hashes().next().is_some()
+            }
             _ => false,
         }
+    }
+
+    /// The values that are the hash of a password, by their keys. Of others nothing is kept.
+    fn hashes(&self) -> impl Iterator<Item = (&str, Zeroizing<String>)> {
+        /// A hash in base64.
+        const LONGEST: usize = 700;
+        let is_opaque = matches!(self.secret_type.as_str(), "Opaque" | "");
+        let short = self.data.0.iter().filter(move |(key, text)| {
+            is_opaque && *key != "auth" && text.as_str().len() <= LONGEST
+        });
+        short.filter_map(|(key, text)| {
+            let bytes = Zeroizing::new(STANDARD.decode(text.as_str()).ok()?);
+            let hash = std::str::from_utf8(&bytes).ok()?.trim();
+            HashKind::of(hash)?;
+            let key: &str = key;
+            Some((key, Zeroizing::new(hash.to_owned())))
+        })
+    }
+
+    fn credentials_map(&self) -> Option<Result<Credentials, Arc<str>>> {
+        let hashes: Vec<(&str, Zeroizing<String>)> = self.hashes().collect();
+        if hashes.is_empty() {
+            return None;
+        }
+        let hashes = hashes.iter().map(|(name, hash)| (*name, hash.as_str()));
+        let found = Credentials::new(hashes).map_err(|why| format!("its data {why}"));
+        Some(found.map_err(Arc::from))
     }
 
     fn certificate(&self) -> Result<TlsCertificate, String> {

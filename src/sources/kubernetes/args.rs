@@ -30,6 +30,11 @@ pub struct Args {
     )]
     pub watch_namespaces: Vec<String>,
 
+    /// List Secrets of type Opaque too, in which Ingresses of ingress-nginx have passwords and authorities; `--ingress-class nginx`
+    /// does so by itself, and so do Contour's kinds
+    #[arg(long, env = "ISOBATH_OPAQUE_SECRETS")]
+    pub opaque_secrets: bool,
+
     /// Wait a random part of this time before the first list, so that a fleet that starts at once does not list
     /// at once
     #[arg(

@@ -31,6 +31,8 @@ pub(super) struct Shared {
     pub(super) events: mpsc::Sender<Event>,
     /// The namespaces of which all Secrets that kinds served later may name are listed.
     pub(super) opaque: watch::Sender<BTreeSet<Option<Arc<str>>>>,
+    /// The fewest that are listed.
+    pub(super) secrets: Secrets,
     /// How many namespaces there are, or one for all of them.
     pub(super) scopes: usize,
 }
@@ -75,7 +77,7 @@ async fn once(
 /// new list is whole. If that kind goes, the Secrets stay.
 async fn secrets(shared: &Shared, namespace: Option<Arc<str>>) -> Cause {
     let mut known = shared.discovery.known();
-    let mut listed = Secrets::Tls;
+    let mut listed = shared.secrets;
     loop {
         let named = |kinds: &BTreeSet<Kind>| Secrets::named_by(kinds.iter());
         listed = listed.max(named(&served(&known.borrow_and_update())));

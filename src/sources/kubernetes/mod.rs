@@ -53,6 +53,7 @@ pub use timing::WatchTiming;
 use discovery::Discovery;
 use installed::Shared;
 use metrics::Metrics;
+use resource::Secrets;
 
 /// A source that is ready to list.
 pub struct Kubernetes {
@@ -65,6 +66,7 @@ pub struct Kubernetes {
     missing: Vec<(Kind, Option<Arc<str>>)>,
     discovery: Discovery,
     start_jitter: Duration,
+    secrets: Secrets,
     timing: WatchTiming,
     metrics: Metrics,
 }
@@ -139,6 +141,10 @@ impl Kubernetes {
             missing,
             discovery,
             start_jitter: args.start_jitter,
+            secrets: match args.opaque_secrets {
+                true => Secrets::Opaque,
+                false => Secrets::Tls,
+            },
             timing: WatchTiming::default(),
             metrics,
         })
@@ -191,6 +197,7 @@ impl Kubernetes {
             metrics: self.metrics,
             events,
             opaque: watch::Sender::default(),
+            secrets: self.secrets,
         });
         // Dropping the set stops all of them, so the first to end stops the rest.
         let mut tasks = JoinSet::new();

@@ -113,6 +113,7 @@ pub fn of_authorization(asked: &Authorization) -> u64 {
     let names = |names: &[crate::model::HeaderName]| of_texts(names.iter().map(|it| it.as_str()));
     let told = match &asked.authorizer {
         Authorizer::Grpc(grpc) => grpc.sees.as_deref().map_or(0, names),
+        Authorizer::Guard(guard) => text_cost(guard.to_text().len()),
         Authorizer::Http(http) => {
             let told = http.told().iter();
             let told = told.flat_map(|(name, value)| [name.as_str(), &**value]);
@@ -125,7 +126,7 @@ pub fn of_authorization(asked: &Authorization) -> u64 {
                 + names(&http.gives_on_success)
         }
     };
-    FILTER + of_texts(texts.chain([&**asked.cluster()])) + told
+    FILTER + of_texts(texts.chain(asked.cluster().map(|it| &**it))) + told
 }
 
 /// What it costs a route that its requests must bring a token of one provider.

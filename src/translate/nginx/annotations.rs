@@ -76,7 +76,6 @@ const COUNTED: &str = "each path of the Ingress counts by itself, and of its req
 const SHARED: Verdict = Refused(
     "Envoy limits the bytes of a route, and not of an answer: all clients would share them",
 );
-const AUTHORIZER: Verdict = NotYet;
 
 /// All of them, by what they are about.
 pub const ANNOTATIONS: [Annotation; 136] = [
@@ -380,20 +379,42 @@ pub const ANNOTATIONS: [Annotation; 136] = [
     of("limit-rate", Location, SHARED),
     of("limit-rate-after", Location, SHARED),
     // Authentication.
-    guard("auth-type", Location, AUTHORIZER),
-    of("auth-secret", Location, AUTHORIZER),
-    of("auth-secret-type", Location, AUTHORIZER),
-    of("auth-realm", Location, AUTHORIZER),
-    guard("auth-url", Location, AUTHORIZER),
-    of("auth-method", Location, AUTHORIZER),
-    of("auth-signin", Location, AUTHORIZER),
-    of("auth-signin-redirect-param", Location, AUTHORIZER),
-    of("auth-response-headers", Location, AUTHORIZER),
-    of("auth-proxy-set-headers", Location, AUTHORIZER),
-    of("auth-request-redirect", Location, AUTHORIZER),
-    of("auth-always-set-cookie", Location, AUTHORIZER),
-    of("auth-cache-key", Location, AUTHORIZER),
-    of("auth-cache-duration", Location, AUTHORIZER),
+    guard(
+        "auth-type",
+        Location,
+        Near("digest is refused; passwords by DES and yescrypt are not checked"),
+    ),
+    of(
+        "auth-secret",
+        Location,
+        Near("it is a Secret of the Ingress's own namespace"),
+    ),
+    of("auth-secret-type", Location, Exact),
+    of("auth-realm", Location, Exact),
+    guard(
+        "auth-url",
+        Location,
+        Near(
+            "it asks a Service of the Ingress's namespace in clear, one that the operator lets all ask, or a name of the outside; never an address, nor what DNS says is inside",
+        ),
+    ),
+    of("auth-method", Location, Exact),
+    of("auth-signin", Location, Exact),
+    of("auth-signin-redirect-param", Location, Exact),
+    of("auth-response-headers", Location, Exact),
+    guard("auth-proxy-set-headers", Location, NotYet),
+    of("auth-request-redirect", Location, Exact),
+    of(
+        "auth-always-set-cookie",
+        Location,
+        Near("a cookie of a yes reaches the client whatever the back end answers"),
+    ),
+    of(
+        "auth-cache-key",
+        Location,
+        Near("what is known by nothing is not kept, and answers are kept by the whole URL"),
+    ),
+    of("auth-cache-duration", Location, Exact),
     of("auth-keepalive", Location, NoOp),
     of("auth-keepalive-share-vars", Location, NoOp),
     of("auth-keepalive-requests", Location, NoOp),
@@ -403,7 +424,7 @@ pub const ANNOTATIONS: [Annotation; 136] = [
         Location,
         Near("there is no authentication for all that it could turn off"),
     ),
-    of("satisfy", Location, AUTHORIZER),
+    of("satisfy", Location, Exact),
     // Errors, logs, traces, firewalls, snippets.
     of(
         "custom-http-errors",

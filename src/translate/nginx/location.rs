@@ -12,6 +12,7 @@ use crate::model::{
 };
 use crate::objects::{Field, FieldRef, Kind, ObjectRef};
 
+use super::authentication::Resolved;
 use super::canary::CanaryBackend;
 use super::compat;
 use super::errors::{self, Asker};
@@ -31,6 +32,8 @@ pub struct Location<'a> {
     pub by_tls: Option<&'a Arc<str>>,
     /// What clients of its host by TLS have shown.
     pub clients: Option<&'a ClientTls>,
+    /// What is asked of requests.
+    pub authentication: Option<&'a Resolved>,
     /// Who gets a part of its requests.
     pub canary: Option<&'a CanaryBackend>,
     /// What its back end is told besides, where that is another one than it asks for.
@@ -153,12 +156,18 @@ impl Location<'_> {
         });
         let has_pages = pages.add(&policy.errors.statuses, page).is_ok();
         let times = if canary.is_some() { 4 } else { 1 } + usize::from(policy.is_strict());
+        let authentication = policy.authentication.as_ref();
+        let authentication = authentication.and_then(|it| {
+            let cluster = it.service().map(|_| Arc::from(""));
+            it.resolved(cluster, policy.addresses.as_ref())
+        });
         let location = Location {
             policy,
             served,
             path: "/",
             by_tls: None,
             clients: policy.clients.as_ref(),
+            authentication: authentication.as_ref(),
             canary: canary.as_ref(),
             told: &told,
             pages: has_pages.then_some(&pages),
@@ -188,10 +197,13 @@ impl Location<'_> {
 
     /// What answers where nothing else has.
     fn served(&self, by_tls: bool, told: &[HeaderChange]) -> Vec<Route> {
+        let asked = self.authentication;
+        let has_addresses = asked.is_some_and(|it| it.has_addresses);
         let filters = Filters {
             is_not_logged: !self.policy.is_logged,
             local_rate_limits: self.policy.limits.clone(),
-            addresses: self.policy.addresses.clone(),
+            addresses: self.policy.addresses.clone().filter(|_| !has_addresses),
+            authorization: asked.map(|it| it.authorization.clone()),
             response_headers: told.to_vec(),
             ..Filters::default()
         };
@@ -200,6 +212,7 @@ impl Location<'_> {
                 filters: boxed(Filters {
                     local_rate_limits: Vec::new(),
                     addresses: None,
+                    authorization: None,
                     ..filters
                 }),
                 ..self.served.clone()

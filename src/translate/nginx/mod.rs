@@ -8,6 +8,7 @@
 //! written to keep requests out never lets them in. No value reaches Envoy but as a typed part of the model.
 
 mod annotations;
+mod authentication;
 mod canary;
 mod compat;
 mod cors;
@@ -26,6 +27,7 @@ mod upstream;
 mod value;
 
 pub use annotations::{ALIASES, ANNOTATIONS, Annotation, PREFIX, Scope, Verdict, find};
+pub use authentication::{Authentication, Resolved};
 pub use canary::CanaryBackend;
 pub use compat::{differences, ends_with_slash, is_slashed, spreads, without_slash};
 pub use errors::{Asker, told};

@@ -10,6 +10,7 @@ use crate::objects::{Field, Metadata, Problem};
 use crate::translate::reason;
 
 use super::annotations::{self, PREFIX};
+use super::authentication::{self, Authentication};
 use super::canary::{self, Canary};
 use super::cors::{self, CrossOrigin};
 use super::errors::{self, Errors};
@@ -57,6 +58,8 @@ pub struct Policy {
     pub max_body: Option<NonZeroU64>,
     /// `allowlist-source-range`, `denylist-source-range`.
     pub addresses: Option<AddressRules>,
+    /// `auth-type`, `auth-url`, `satisfy` and their families.
+    pub authentication: Option<Box<Authentication>>,
     /// `limit-rps`, `limit-rpm`.
     pub limits: Vec<LocalRateLimit>,
     /// `enable-cors` and its family.
@@ -110,6 +113,7 @@ impl Policy {
                 .read("proxy-body-size", value::size)
                 .unwrap_or(NonZeroU64::new(1 << 20)),
             addresses: limits::addresses(reader, allow),
+            authentication: authentication::read(reader).map(Box::new),
             limits: limits::rates(reader),
             cors: cors::read(reader),
             canary: canary::read(reader),
@@ -127,8 +131,7 @@ impl Policy {
             let why = "traces of clients are followed where proxies in front are trusted, as the operator says";
             reader.without_effect("opentelemetry-trust-incoming-span", why);
         }
-        authentication(reader);
-        reader.rest(&["auth-type", "auth-url"]);
+        reader.rest(&["auth-proxy-set-headers"]);
         // What clients have to show is the host's to ask, and so holds for the paths of all Ingresses that name it.
         let is_asked = |problem: &Problem| match &problem.source.field {
             Field::Annotation(key) => {
@@ -174,6 +177,8 @@ impl Policy {
             Some("its routes are closed")
         } else if self.clients.is_some() {
             Some("clients are asked for certificates")
+        } else if self.authentication.is_some() {
+            Some("requests are authenticated")
         } else if !self.limits.is_empty() {
             Some("requests are counted")
         } else {
@@ -228,22 +233,6 @@ fn forwarded_prefix(text: &str) -> Result<Arc<str>, String> {
     match value::path_with_groups(text)? {
         literal if !literal.contains('$') => Ok(literal),
         _ => Err("has a $, and is literal text here".into()),
-    }
-}
-
-/// Until somebody is there to ask: what is behind authentication stays closed. An empty `auth-url` lets everybody in with
-/// ingress-nginx, which nobody means.
-fn authentication(reader: &mut Reader<'_>) {
-    const WHY: &str = "Isobath does not support authentication by annotations yet";
-    if reader.get("auth-type").is_some() {
-        reader.close("auth-type", Closed::ButChallenges, WHY);
-    }
-    if reader.is_there("auth-url") {
-        let why = match reader.get("auth-url") {
-            Some(_) => WHY,
-            None => "it is empty",
-        };
-        reader.close("auth-url", Closed::ButChallenges, why);
     }
 }
 

@@ -71,6 +71,17 @@ fn of_class(value: &str, others: &[u8]) -> bool {
             .all(|byte| byte.is_ascii_alphanumeric() || others.contains(&byte))
 }
 
+/// Letters, digits and these.
+pub fn text(value: &str, others: &[u8]) -> Result<Arc<str>, String> {
+    match of_class(value, others) {
+        true => Ok(value.into()),
+        false => {
+            let others = String::from_utf8_lossy(others);
+            Err(format!("must have letters, digits and {others:?} only"))
+        }
+    }
+}
+
 /// Letters, digits and `/-._~:`.
 pub fn basic(value: &str) -> Result<Arc<str>, String> {
     match of_class(value, b"/-._~:") {

@@ -348,7 +348,7 @@ impl<'a> Table<'a> {
         }
     }
 
-    fn report_closed(&mut self, ingress: ServedIngress<'_>, name: &str, why: &str) {
+    pub(super) fn report_closed(&mut self, ingress: ServedIngress<'_>, name: &str, why: &str) {
         let key = format!("{}{name}", nginx::PREFIX);
         let message = format!(
             "the routes of host {} are closed (503): annotation {key} guards them, and {why}",

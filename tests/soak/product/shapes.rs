@@ -204,6 +204,8 @@ pub fn secret(
         })),
         authorities: None,
         revocations: None,
+        credentials: None,
+        credentials_map: None,
     }))
 }
 

@@ -17,6 +17,7 @@ use tower::BoxError;
 use crate::objects::{Event, Kind};
 use crate::sources::kubernetes::discovery::Discovery;
 use crate::sources::kubernetes::metrics::Metrics;
+use crate::sources::kubernetes::resource::Secrets;
 use crate::sources::kubernetes::{Kubernetes, SourceError, WatchTiming};
 
 /// What the API server does with a request.
@@ -107,6 +108,7 @@ pub(super) fn source(client: kube::Client) -> Kubernetes {
         client,
         watched: vec![(Kind::Service, None)],
         missing: Vec::new(),
+        secrets: Secrets::Tls,
         start_jitter: Duration::ZERO,
         timing: WatchTiming::default(),
         metrics,

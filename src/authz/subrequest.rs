@@ -1,0 +1,255 @@
+//! A request that is made for each request, as nginx makes one for `auth_request`.
+
+use std::time::Duration;
+
+use axum::body::Body;
+use http::header::{CONTENT_LENGTH, HOST};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request as HttpRequest, StatusCode, Uri};
+
+use crate::model::{Cidr, Destination, Guard, SignIn, Subrequest};
+
+use super::answer::{Answer, Passed, Refused};
+use super::cache::Cache;
+use super::client::Client;
+use super::connect::host_of_cluster;
+use super::discovery::Discovery;
+use super::expand::{escaped, expand, expand_url};
+use super::request::Request;
+
+/// What is not sent on: about the connection or the body, made anew, or ours.
+const OWN: [&str; 16] = [
+    "connection",
+    "content-length",
+    "expect",
+    "host",
+    "keep-alive",
+    "proxy-connection",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+    "x-auth-request-redirect",
+    "x-forwarded-for",
+    "x-forwarded-proto",
+    "x-original-url",
+    "x-real-ip",
+    "x-sent-from",
+];
+/// What the names of headers begin with that are Envoy's or Isobath's.
+const PRIVATE: [&str; 3] = [":", "x-envoy-", crate::model::HeaderName::PRIVATE];
+
+/// Asks others about requests.
+pub struct Subrequests {
+    client: Client,
+    answers: Cache<Answer>,
+}
+
+impl Subrequests {
+    /// See [`Client::new`].
+    ///
+    /// # Errors
+    ///
+    /// If TLS can't be set up, or the system has no random numbers.
+    pub fn new(discovery: Discovery, networks: Vec<Cidr>) -> anyhow::Result<Self> {
+        Ok(Self {
+            client: Client::new(discovery, networks)?,
+            answers: Cache::new()?,
+        })
+    }
+
+    /// What is answered about a request.
+    pub async fn check(&self, subrequest: &Subrequest, request: &Request) -> Answer {
+        let failed = || Answer::Refused(Refused::status(500));
+        let Some(url) = expand_url(&subrequest.url, request) else {
+            return failed();
+        };
+        // All that have nothing to be known by would be answered as the first of them.
+        let key = subrequest.cache.as_ref();
+        let key = key.and_then(|cache| expand(&cache.key, request));
+        let key = key.filter(|key| !key.is_empty());
+        let key = key.map(|key| self.key(subrequest, request, &url, &key));
+        if let Some(answer) = key.and_then(|key| self.answers.get(&key)) {
+            return answer;
+        }
+        let Some(asked) = asked(subrequest, request, &url) else {
+            return failed();
+        };
+        let Some((status, headers)) = self.client.ask(asked).await else {
+            return failed();
+        };
+        let answer = answer(subrequest, status, &headers);
+        let hold = subrequest.cache.as_ref();
+        let hold = hold.and_then(|cache| cache.seconds.get(&status.as_u16()).copied());
+        if let (Some(key), Some(hold), false) = (key, hold, headers.contains_key("set-cookie")) {
+            let hold = Duration::from_secs(hold.into());
+            self.answers.put(key, answer.clone(), hold);
+        }
+        answer
+    }
+
+    fn key(
+        &self,
+        subrequest: &Subrequest,
+        request: &Request,
+        url: &str,
+        key: &str,
+    ) -> super::cache::Key {
+        let cluster = match &subrequest.to {
+            Destination::Cluster(cluster) => &**cluster,
+            Destination::Outside => "",
+        };
+        let method = subrequest.method.as_deref().unwrap_or_default();
+        let headers = subrequest.response_headers.join(",");
+        let name = request.name();
+        let parts = [cluster, method, &headers, url, &name, key];
+        self.answers.key(&parts.map(str::as_bytes))
+    }
+
+    /// The refusal that the client gets: where it is to sign in, the way there.
+    pub fn signed_in(&self, guard: &Guard, request: &Request, refused: Refused) -> Answer {
+        let Some(subrequest) = &guard.subrequest else {
+            return Answer::Refused(refused);
+        };
+        let sign_in = subrequest
+            .sign_in
+            .as_ref()
+            .filter(|_| refused.status == 401);
+        let location = sign_in.and_then(|it| location(it, request));
+        Answer::Refused(match location {
+            Some(location) => Refused {
+                status: 302,
+                headers: vec![("location".to_owned(), location)],
+                cookies: refused.cookies,
+            }
+            .with_cookies(),
+            None if subrequest.always_set_cookie => refused.with_cookies(),
+            None => refused,
+        })
+    }
+}
+
+/// The request that asks.
+fn asked(subrequest: &Subrequest, request: &Request, url: &str) -> Option<HttpRequest<Body>> {
+    let uri: Uri = url.parse().ok()?;
+    let host = uri.authority()?.as_str().to_owned();
+    let path = uri.path_and_query().map_or("/", |path| path.as_str());
+    let uri = match &subrequest.to {
+        Destination::Outside => uri.clone(),
+        Destination::Cluster(cluster) => format!("http://{}{path}", host_of_cluster(cluster))
+            .parse()
+            .ok()?,
+    };
+    let method = subrequest.method.as_deref().unwrap_or("GET");
+    let mut asked = HttpRequest::builder()
+        .method(Method::from_bytes(method.as_bytes()).ok()?)
+        .uri(uri)
+        .body(Body::empty())
+        .ok()?;
+    let headers = asked.headers_mut();
+    let is_own = |name: &str| {
+        let is_named = OWN.contains(&name) || subrequest.headers.contains_key(name);
+        is_named || PRIVATE.iter().any(|begin| name.starts_with(begin))
+    };
+    for (name, value) in request.headers().filter(|(name, _)| !is_own(name)) {
+        // What can't be a header here is none that the other side could read.
+        if let (Ok(name), Ok(value)) = (name.parse::<HeaderName>(), HeaderValue::from_str(value)) {
+            headers.insert(name, value);
+        }
+    }
+    let original = format!("{}://{}{}", request.scheme, request.host, request.path);
+    let client = request.client.map(|it| it.to_string()).unwrap_or_default();
+    let redirect = subrequest.redirect.as_deref().unwrap_or(&request.path);
+    let mut said: Vec<(HeaderName, &str)> = Vec::new();
+    for (name, value) in [
+        ("x-original-url", &*original),
+        ("x-original-method", &request.method),
+        ("x-sent-from", "nginx-ingress-controller"),
+        ("x-real-ip", &client),
+        ("x-forwarded-for", &client),
+        ("x-auth-request-redirect", redirect),
+    ] {
+        said.push((HeaderName::from_static(name), value));
+    }
+    if subrequest.method.is_some() {
+        said.push((HeaderName::from_static("x-original-uri"), &request.path));
+        said.push((HeaderName::from_static("x-scheme"), request.scheme));
+    }
+    said.push((HOST, &host));
+    for (name, value) in said {
+        headers.insert(name, HeaderValue::from_str(value).ok()?);
+    }
+    for (name, value) in &subrequest.headers {
+        let value = expand(value, request)?;
+        headers.insert(
+            name.parse::<HeaderName>().ok()?,
+            HeaderValue::from_str(&value).ok()?,
+        );
+    }
+    headers.remove(CONTENT_LENGTH);
+    Some(asked)
+}
+
+/// What an answer means.
+fn answer(subrequest: &Subrequest, status: StatusCode, headers: &HeaderMap) -> Answer {
+    let all = |name: &str| -> Vec<String> {
+        let values = headers.get_all(name).iter();
+        let values = values.filter_map(|value| value.to_str().ok());
+        values.map(str::to_owned).collect()
+    };
+    let cookies = all("set-cookie");
+    let status = status.as_u16();
+    match status {
+        200..=299 => {
+            let names = subrequest.response_headers.iter();
+            let set = names.filter_map(|name| {
+                let value = all(name).join(", ");
+                (!value.is_empty()).then(|| (name.to_string(), value))
+            });
+            Answer::Passes(Passed {
+                set: set.collect(),
+                removed: Vec::new(),
+                cookies,
+            })
+        }
+        401 | 403 => {
+            let challenges = all("www-authenticate").into_iter();
+            let challenges = challenges.filter(|_| status == 401);
+            Answer::Refused(Refused {
+                status,
+                headers: challenges
+                    .map(|it| ("www-authenticate".to_owned(), it))
+                    .collect(),
+                cookies,
+            })
+        }
+        _ => Answer::Refused(Refused::status(500)),
+    }
+}
+
+/// Where a client signs in, with the way back.
+fn location(sign_in: &SignIn, request: &Request) -> Option<String> {
+    let own = format!("{}://{}", request.scheme, request.host);
+    let mut url = expand_url(&sign_in.url, request)?;
+    if url.starts_with('/') && !url.starts_with("//") {
+        url.insert_str(0, &own);
+    }
+    let query = url.split_once('?').map(|(_, query)| query);
+    let mut pairs = query.unwrap_or_default().split('&');
+    let leads_back = pairs.any(|pair| {
+        let pair = pair.split_once('=');
+        pair.is_some_and(|(name, value)| *name == *sign_in.parameter && !value.is_empty())
+    });
+    if !leads_back {
+        let and = match query {
+            None => '?',
+            Some(_) => '&',
+        };
+        let parameter = &sign_in.parameter;
+        let back = escaped(&request.path);
+        url = format!("{url}{and}{parameter}={own}{back}");
+    }
+    Some(url)
+}
+
+#[cfg(test)]
+mod tests;
