@@ -24,8 +24,11 @@ use crate::process::supervisor::Stop;
 
 mod guard;
 mod heartbeat;
+mod log_level;
 mod pages;
 mod readiness;
+
+use log_level::LogLevel;
 
 pub use heartbeat::Heartbeat;
 pub use pages::{Page, Pages};
@@ -106,8 +109,13 @@ impl Bound {
     /// When the runtime can't take the listeners.
     pub async fn serve(self, sources: Sources, stop: Stop) -> anyhow::Result<()> {
         let address = self.admin.local_addr()?;
+        let level = LogLevel::default();
+        let log = Router::new()
+            .route("/debug/log", get(log_level::show).put(log_level::change))
+            .with_state(level.clone());
         let admin = probes()
             .merge(debug(&sources.pages))
+            .merge(log)
             .layer(middleware::from_fn(guard::refuse_forwarded))
             .layer(middleware::from_fn_with_state(
                 address,
@@ -117,7 +125,11 @@ impl Bound {
         let metrics = probes().with_state(sources);
         tokio::try_join!(
             http::serve(self.admin, admin, Limits::PAGES, stop.clone()),
-            http::serve(self.metrics, metrics, Limits::PAGES, stop),
+            http::serve(self.metrics, metrics, Limits::PAGES, stop.clone()),
+            async {
+                level.end_in_time(stop).await;
+                Ok(())
+            },
         )?;
         Ok(())
     }
@@ -147,6 +159,10 @@ fn debug(pages: &Pages) -> Router<Sources> {
             "CPU profile for `go tool pprof`; &format=flamegraph for an SVG",
         ),
         ("/debug/pprof/heap", "the allocator's statistics"),
+        (
+            "/debug/log",
+            "what is logged; PUT /debug/log?level=debug&for=10m changes it for a while",
+        ),
     ]);
     let mut router = Router::new()
         .route("/debug", get(move || async { index }))

@@ -5,11 +5,12 @@ use std::io::{self, IsTerminal as _, Write as _};
 use std::os::fd::AsFd as _;
 use std::panic::PanicHookInfo;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{OnceLock, PoisonError, RwLock};
 
 use tracing::level_filters::LevelFilter;
-use tracing_subscriber::EnvFilter;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{EnvFilter, Registry, reload};
 
 /// Flags of the log.
 #[derive(Clone, Debug, clap::Args)]
@@ -64,6 +65,18 @@ impl Format {
 /// Whether lines are JSON: what is written beside the subscriber has its form.
 static JSON: AtomicBool = AtomicBool::new(false);
 
+/// The filter of a log that was started.
+struct Filter {
+    handle: reload::Handle<EnvFilter, Registry>,
+    /// What the flag says.
+    of_flag: String,
+    /// What is in force.
+    in_force: RwLock<String>,
+}
+
+/// The process has one log.
+static FILTER: OnceLock<Filter> = OnceLock::new();
+
 /// Starts the log and installs the panic hook. To be called once, by the program and never by the library's tests:
 /// the hook aborts.
 pub fn init(args: &Args) {
@@ -71,7 +84,13 @@ pub fn init(args: &Args) {
     JSON.store(json, Ordering::Relaxed);
     let filter = EnvFilter::try_new(ours(&args.log_level));
     let filter = filter.unwrap_or_else(|_| EnvFilter::new(ours("info")));
+    let (filter, handle) = reload::Layer::new(filter);
     let registry = tracing_subscriber::registry().with(filter);
+    FILTER.get_or_init(|| Filter {
+        handle,
+        of_flag: args.log_level.clone(),
+        in_force: RwLock::new(args.log_level.clone()),
+    });
     let layer = tracing_subscriber::fmt::layer()
         .with_writer(io::stderr)
         // The subscriber would report a failed write to standard error, which is what failed, and panic.
@@ -90,6 +109,30 @@ pub fn init(args: &Args) {
         write_whole(&fatal_panic(panic, json));
         std::process::abort();
     }));
+}
+
+/// Logs what this filter says from now on ([`filter`] has read it), or what the flag says again. Without a log that was started
+/// nothing is done.
+pub fn set(filter: Option<&str>) {
+    let Some(log) = FILTER.get() else { return };
+    let wanted = filter.unwrap_or(&log.of_flag);
+    let Ok(filter) = EnvFilter::try_new(ours(wanted)) else {
+        return;
+    };
+    if log.handle.reload(filter).is_ok() {
+        let mut in_force = log.in_force.write().unwrap_or_else(PoisonError::into_inner);
+        wanted.clone_into(&mut in_force);
+    }
+}
+
+/// What the log's filter is now; nothing without a log that was started.
+#[must_use]
+pub fn filter_in_force() -> String {
+    let in_force = FILTER.get().map(|log| {
+        let in_force = log.in_force.read().unwrap_or_else(PoisonError::into_inner);
+        in_force.clone()
+    });
+    in_force.unwrap_or_default()
 }
 
 /// Writes the process's last line: the reason that it ends for. No filter holds it back.
@@ -117,7 +160,11 @@ fn ours(filter: &str) -> String {
 
 /// Reads a filter. A word by itself is a level or a target of ours: the filter's own syntax takes any other for the target
 /// of somebody, and then logs nothing.
-fn filter(value: &str) -> Result<String, String> {
+///
+/// # Errors
+///
+/// One sentence that says what is wrong with it.
+pub fn filter(value: &str) -> Result<String, String> {
     let directives: Vec<_> = value.split(',').map(directive).collect::<Result<_, _>>()?;
     let filter = directives.join(",");
     match EnvFilter::try_new(&filter) {

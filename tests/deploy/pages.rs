@@ -126,6 +126,8 @@ const NAMED: [&str; 19] = [
     "helm install isobath deploy/helm/isobath --namespace isobath --create-namespace --set mode=hostport",
     // The tests of the cluster (`asked`) run it.
     "kubectl isobath explain …",
+    // The tests of the program (`log_level`) ask for it.
+    "curl -X PUT 'localhost:6060/debug/log?level=debug&for=10m'",
     // A protocol, as an example of one.
     "kubectl exec",
 ];

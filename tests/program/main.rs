@@ -11,6 +11,7 @@ mod completions;
 mod drain;
 mod exit_code;
 mod flame_graph;
+mod log_level;
 #[path = "../support/port.rs"]
 mod port;
 mod process;
