@@ -17,6 +17,7 @@ use crate::process::exit_code::UsageError;
 use crate::process::listen_address::listen_address;
 use crate::translate::{HostOwnership, NginxCompat, Options, check_http_proxy_options};
 
+use super::config_file::ConfigFile;
 use super::gateway_api::{BuiltIn, GatewayArgs};
 use super::http_proxy::{HttpProxyArgs, namespaced_name};
 use super::tls::TlsArgs;
@@ -28,6 +29,9 @@ use super::upstream::UpstreamArgs;
 #[group(skip)]
 #[command(next_help_heading = "Ingress")]
 pub struct Args {
+    /// Where flags are read from.
+    #[command(flatten)]
+    pub file: ConfigFile,
     /// Serve Ingresses of these classes only (comma-separated); without it, of every IngressClass whose controller is
     /// isobath.dev/ingress-controller.
     #[arg(

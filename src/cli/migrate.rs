@@ -7,7 +7,7 @@
 //! Of ingress-nginx's Ingresses it writes a report, and with `--replay` it asks both controllers the same.
 
 mod contour;
-mod document;
+pub mod document;
 mod ingress_nginx;
 mod report;
 mod setting;

@@ -16,6 +16,7 @@ pub mod bootstrap;
 pub mod check;
 pub mod completions;
 pub mod config;
+pub mod config_file;
 mod control_plane;
 pub mod diff;
 pub mod drain;
@@ -26,6 +27,7 @@ pub mod install;
 pub mod migrate;
 mod objects;
 mod output;
+pub mod print_config;
 pub mod run;
 pub mod serve;
 pub mod server;
@@ -89,6 +91,8 @@ pub enum Command {
     Diff(Box<diff::Args>),
     /// Say what becomes of another controller's configuration: flags for Contour's, a report for ingress-nginx's.
     Migrate(migrate::Args),
+    /// Print the flags of `isobath serve` as a file for --config, with the values that these flags give them.
+    Config(Box<print_config::Args>),
     /// Print what a shell completes commands and flags by.
     Completions(completions::Args),
     /// Print the page for man of this program, or of one of its commands.
@@ -108,14 +112,28 @@ pub enum Command {
 /// one sentence was printed.
 pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Cli, ExitCode> {
     let arguments: Vec<OsString> = arguments.into_iter().collect();
-    let command = completions::named_by(Cli::command(), arguments.first());
-    let matches = command.clone().try_get_matches_from(arguments);
+    let mut command = completions::named_by(Cli::command(), arguments.first());
+    command.build();
+    let merged = config_file::Merged::new(&command, arguments).map_err(|error| {
+        say(format_args!("isobath: {error}"));
+        ExitCode::from(USAGE)
+    })?;
+    let matches = command.clone().try_get_matches_from(&merged.arguments);
     let parsed = matches.and_then(|mut matches| {
         let is_default = matches.value_source("log_level") == Some(ValueSource::DefaultValue);
+        let printed = match matches.subcommand() {
+            Some(("config", given)) => print_config::print(&merged, &command, given),
+            _ => String::new(),
+        };
         let mut cli = Cli::from_arg_matches_mut(&mut matches)?;
-        // Who asks wants the answer, and not what was listed for it.
-        if is_default && matches!(cli.command, Command::Explain(_) | Command::Diff(_)) {
-            "warn".clone_into(&mut cli.log.log_level);
+        match &mut cli.command {
+            // Who asks wants the answer, and not what was listed for it.
+            Command::Explain(_) | Command::Diff(_) if is_default => {
+                "warn".clone_into(&mut cli.log.log_level);
+            }
+            Command::Config(args) if args.schema => args.printed = print_config::schema(&command),
+            Command::Config(args) => args.printed = printed,
+            _ => {}
         }
         Ok(cli)
     });
@@ -135,7 +153,9 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Cli, ExitC
                 command.render_help()
             ));
         } else {
-            say(format_args!("isobath: {}", sentence(&error)));
+            let place = merged.place(&error);
+            let place = place.map_or_else(String::new, |place| format!("{place}: "));
+            say(format_args!("isobath: {place}{}", sentence(&error)));
         }
         USAGE.into()
     })
@@ -196,6 +216,7 @@ pub fn run(cli: Cli) -> ExitCode {
         }),
         Command::Diff(args) => block_on(async { Ok(diff::run(&args).await?.into()) }),
         Command::Migrate(args) => migrate::run(&args).map(ExitCode::from),
+        Command::Config(args) => print_config::run(&args).map(|()| ExitCode::SUCCESS),
         Command::Completions(args) => {
             completions::run(&args, Cli::command()).map(|()| ExitCode::SUCCESS)
         }

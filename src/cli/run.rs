@@ -21,6 +21,7 @@ use crate::xds;
 
 use super::authz;
 use super::config;
+use super::config_file::ConfigFile;
 use super::control_plane::{ControlPlane, EVENTS, started};
 use super::gateway_api::GatewayArgs;
 use super::http_proxy::{HttpProxyArgs, namespaced_name};
@@ -33,6 +34,9 @@ use super::upstream::UpstreamArgs;
 #[derive(Clone, Debug, clap::Args)]
 #[group(skip)]
 pub struct Run {
+    /// Where flags are read from.
+    #[command(flatten)]
+    pub file: ConfigFile,
     /// The directory, Envoy, back ends.
     #[command(flatten)]
     pub run: local::Args,
@@ -108,6 +112,7 @@ impl Run {
         edge.envoy_https_redirect_to
             .get_or_insert_with(|| https.port());
         config::Args {
+            file: self.file.clone(),
             ingress_class: self.ingress_class.clone(),
             allow_external_names: self.allow_external_names,
             nginx_compat: self.nginx_compat,

@@ -21,6 +21,7 @@ mod helm;
 mod http3;
 mod image;
 mod kubelet;
+mod listener_flags;
 mod local_pod;
 mod manifest;
 mod monitoring;

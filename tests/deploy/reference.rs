@@ -10,10 +10,11 @@ use clap::{Arg, CommandFactory as _};
 use isobath::envoy::ingress_metrics;
 
 use crate::golden;
+use crate::listener_flags;
 use crate::manifest::deploy;
 
 /// Those of an installation first.
-const COMMANDS: [&str; 13] = [
+const COMMANDS: [&str; 14] = [
     "serve",
     "bootstrap",
     "drain",
@@ -25,9 +26,14 @@ const COMMANDS: [&str; 13] = [
     "migrate",
     "xds",
     "run",
+    "config",
     "completions",
     "man",
 ];
+
+/// Over the flags of the control plane.
+const DRAINING: &str = "A new value needs a restart of the control plane, which Envoy does not notice. After † Envoy makes a listener \
+                        anew as well: connections of clients are drained (see `isobath drain`), and none is refused.\n\n";
 
 fn cell(text: &str) -> String {
     let words: Vec<_> = text.split_whitespace().collect();
@@ -37,8 +43,13 @@ fn cell(text: &str) -> String {
 fn flags(out: &mut String) {
     let mut command = isobath::cli::Cli::command();
     command.build();
-    let mut table = |title: &str, arguments: Vec<&Arg>| {
-        write!(out, "\n## {title}\n\n| flag | default | |\n|---|---|---|\n").unwrap();
+    let draining = listener_flags::draining();
+    let mut table = |title: &str, note: &str, arguments: Vec<&Arg>| {
+        write!(
+            out,
+            "\n## {title}\n\n{note}| flag | default | |\n|---|---|---|\n"
+        )
+        .unwrap();
         for argument in arguments {
             let name = match (argument.get_long(), argument.get_value_names()) {
                 (Some(long), Some(values)) if argument.get_action().takes_values() => {
@@ -53,7 +64,10 @@ fn flags(out: &mut String) {
                 .map(|value| format!("`{}`", value.to_string_lossy()))
                 .collect();
             let help = argument.get_long_help().or(argument.get_help());
-            let help = cell(&help.map(ToString::to_string).unwrap_or_default());
+            let mut help = cell(&help.map(ToString::to_string).unwrap_or_default());
+            if note == DRAINING && argument.get_long().is_some_and(|it| draining.contains(it)) {
+                help.push_str(" †");
+            }
             let default = match argument.get_action() {
                 clap::ArgAction::SetTrue => String::new(),
                 _ => default.join(" "),
@@ -65,7 +79,8 @@ fn flags(out: &mut String) {
         !argument.is_hide_set() && argument.get_id() != "help" && argument.get_id() != "version"
     };
     let global: Vec<&Arg> = command.get_arguments().filter(shown).collect();
-    table("Flags of every command", global.clone());
+    table("Flags of every command", "", global.clone());
+    let serve = command.find_subcommand("serve").unwrap();
     for name in COMMANDS {
         let subcommand = command.find_subcommand(name).unwrap();
         let own = subcommand
@@ -76,8 +91,20 @@ fn flags(out: &mut String) {
                     .iter()
                     .any(|other| other.get_id() == argument.get_id())
             })
+            .filter(|argument| {
+                // It has those of `serve` as well.
+                let of_serve = serve
+                    .get_arguments()
+                    .any(|it| it.get_id() == argument.get_id());
+                name != "config" || !of_serve
+            })
             .collect();
-        table(&format!("`isobath {name}`"), own);
+        let note = match name {
+            "serve" => DRAINING,
+            "config" => "Beside those of `isobath serve`:\n\n",
+            _ => "",
+        };
+        table(&format!("`isobath {name}`"), note, own);
     }
 }
 

@@ -172,3 +172,32 @@ fn an_orderly_end_is_none() {
     assert_eq!(help.status.code(), Some(0));
     assert!(text(&help.stdout).contains("ISOBATH_ADMIN_SOCKET"));
 }
+
+/// The same of a file: it is told with its line, and what is right is taken.
+#[test]
+fn what_is_wrong_with_a_file_of_flags_is_two() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("isobath.yaml");
+    let path = path.to_str().unwrap();
+    for (text, said) in [
+        (
+            "log-levle: info\n",
+            "isobath.yaml:1: \"log-levle\" is no flag of",
+        ),
+        (
+            "# two\nenvoy-idle-timeout: soon\n",
+            "isobath.yaml:2: invalid value 'soon' for '--envoy-idle-timeout <TIME>'",
+        ),
+        (
+            "kubeconfig: a\nmanifests: b\n",
+            "the argument '--kubeconfig <FILE>' cannot be used with",
+        ),
+    ] {
+        std::fs::write(path, text).unwrap();
+        check(&["serve", "--config", path], 2, said);
+    }
+    std::fs::write(path, "ingress-class: [a, b]\n").unwrap();
+    let printed = output(&mut isobath(&["config", "--config", path]));
+    assert_eq!(printed.status.code(), Some(0));
+    assert!(text(&printed.stdout).contains("\n  - a\n  - b\n"));
+}
