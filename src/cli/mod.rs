@@ -20,6 +20,7 @@ pub mod config_file;
 mod control_plane;
 pub mod diff;
 pub mod drain;
+pub mod edge;
 pub mod explain;
 pub mod gateway_api;
 pub mod http_proxy;

@@ -23,6 +23,7 @@ use super::authz;
 use super::config;
 use super::config_file::ConfigFile;
 use super::control_plane::{ControlPlane, EVENTS, started};
+use super::edge::EdgeArgs;
 use super::gateway_api::GatewayArgs;
 use super::http_proxy::{HttpProxyArgs, namespaced_name};
 use super::serve::names_nginx;
@@ -90,7 +91,7 @@ pub struct Run {
     pub tls: TlsArgs,
     /// What a client may do.
     #[command(flatten)]
-    pub edge: config::EdgeArgs,
+    pub edge: EdgeArgs,
     /// How endpoints are spoken to.
     #[command(flatten)]
     pub upstream: UpstreamArgs,

@@ -99,7 +99,7 @@ const RUN: [(&str, &str); 21] = [
 const FORWARD: &str = "kubectl -n isobath port-forward POD 6060";
 
 /// Commands that are a part of one only, or none of ours; the reason stands beside.
-const NAMED: [&str; 19] = [
+const NAMED: [&str; 20] = [
     // What is meant is typed elsewhere on the page.
     "kubectl apply",
     "kubectl port-forward",
