@@ -212,6 +212,7 @@ fn other_value(flag: &Arg) -> Vec<String> {
         (None, "TIME") => "7s",
         (None, "NUMBER" | "KIB" | "PORT") => "77",
         (None, "BYTES") => "77777",
+        (None, "NAMESPACE/NAME") => "a/b",
         (None, "IP:PORT") => "127.0.0.1:9",
         (None, name) => panic!("--{long}: this test has no value for {name}"),
     };
