@@ -38,7 +38,7 @@ use crate::facts::{Changes, ClassSelection, Store};
 use crate::model::Cluster;
 use crate::model::verdict::Statuses;
 use crate::objects::{Event, ObjectRef};
-use crate::translate::{ClusterSource, Found, Language, Languages, Memo, Options};
+use crate::translate::{ClusterSource, Found, Language, Languages, Memo, Options, Prices};
 use crate::xds::{Resource, ResourceType, Snapshot, packed};
 
 use audit::Audit;
@@ -238,7 +238,11 @@ impl Builder {
 
     /// Takes in one event. What it touches is built by the next [`Builder::build`].
     pub fn apply(&mut self, event: Event) {
-        let event = within_budget(&self.languages, event);
+        let prices = Prices {
+            classes: self.store.selection(),
+            nginx_compat: self.options.nginx_compat,
+        };
+        let event = within_budget(&self.languages, prices, event);
         self.store.apply(event, &mut self.changes);
     }
 
@@ -442,9 +446,9 @@ impl Builder {
 }
 
 /// Every object without what is beyond its budget.
-fn within_budget(languages: &Languages, event: Event) -> Event {
+fn within_budget(languages: &Languages, prices: Prices<'_>, event: Event) -> Event {
     match event {
-        Event::Apply(object) => Event::Apply(languages.within_budget(object)),
+        Event::Apply(object) => Event::Apply(languages.within_budget(object, prices)),
         Event::Delete(reference) => Event::Delete(reference),
         Event::Replace {
             kind,
@@ -456,7 +460,7 @@ fn within_budget(languages: &Languages, event: Event) -> Event {
                 kind,
                 namespace,
                 objects: objects
-                    .map(|object| languages.within_budget(object))
+                    .map(|object| languages.within_budget(object, prices))
                     .collect(),
             }
         }
@@ -464,7 +468,7 @@ fn within_budget(languages: &Languages, event: Event) -> Event {
             let events = events.into_iter();
             Event::Batch(
                 events
-                    .map(|event| within_budget(languages, event))
+                    .map(|event| within_budget(languages, prices, event))
                     .collect(),
             )
         }

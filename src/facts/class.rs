@@ -105,11 +105,7 @@ impl ClassSelection {
         let asks =
             |class: &Arc<IngressClass>| class.metadata.annotation(DIALECT.0) == Some(DIALECT.1);
         let is_chosen = |name: &str| self.names.is_empty() || self.names(name);
-        let is_named = match class {
-            Some(class) => class == NGINX && self.names(NGINX),
-            None => matches!(&*self.names, [only] if **only == *NGINX),
-        };
-        let is_asked = is_named
+        let is_asked = self.named_dialect(class) == Dialect::IngressNginx
             || match class {
                 Some(class) => classes.find("", class).is_some_and(asks),
                 None => classes.iter().any(|class| {
@@ -118,6 +114,19 @@ impl ClassSelection {
                 }),
             };
         match is_asked {
+            true => Dialect::IngressNginx,
+            false => Dialect::Own,
+        }
+    }
+
+    /// What is known of it before any IngressClass is: what `--ingress-class nginx` asks for.
+    #[must_use]
+    pub fn named_dialect(&self, class: Option<&str>) -> Dialect {
+        let is_named = match class {
+            Some(class) => class == NGINX && self.names(NGINX),
+            None => matches!(&*self.names, [only] if **only == *NGINX),
+        };
+        match is_named {
             true => Dialect::IngressNginx,
             false => Dialect::Own,
         }

@@ -123,6 +123,12 @@ impl Store {
         }
     }
 
+    /// Which classes are served.
+    #[must_use]
+    pub const fn selection(&self) -> &ClassSelection {
+        &self.selection
+    }
+
     /// Takes in one event and adds what it changes to `changes`.
     pub fn apply(&mut self, event: Event, changes: &mut Changes) {
         match event {

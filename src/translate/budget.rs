@@ -19,7 +19,7 @@ mod unit;
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
-use crate::facts::{Dialect, other_names_of};
+use crate::facts::{ClassSelection, Dialect, class_of, other_names_of};
 use crate::model::{
     Cors, Expansion, Forwarding, MAX_PROGRAM, PathMatch, PathRewrite, QueryPredicate, Redirect,
     Route, RouteAction, RouteMatch, paths,
@@ -35,7 +35,7 @@ use unit::{
     text_cost,
 };
 
-use super::nginx::{self, Location};
+use super::nginx::{self, Compat, Location};
 use super::path;
 use super::policy::{IngressPolicy, ingress_policy};
 
@@ -106,8 +106,8 @@ pub struct Account {
 
 impl Account {
     /// Reads an Ingress. Bounded by its bytes.
-    pub fn of(ingress: &Ingress, dialect: Dialect) -> Self {
-        let (policy, _) = ingress_policy(&ingress.metadata, dialect);
+    pub fn of(ingress: &Ingress, dialect: Dialect, compat: Compat) -> Self {
+        let policy = priced(ingress, dialect, compat);
         let mut meter = Meter::new(ingress);
         let (_, _, account) = meter.ingress(ingress, &policy);
         account
@@ -133,21 +133,42 @@ impl Account {
     }
 }
 
+/// What an object's price depends on besides itself: flags, and so the same as long as the process runs.
+#[derive(Clone, Copy, Debug)]
+pub struct Prices<'a> {
+    /// Which classes are served.
+    pub classes: &'a ClassSelection,
+    /// How Ingresses in the dialect of ingress-nginx answer that do not say so.
+    pub nginx_compat: Compat,
+}
+
+/// The policy that an Ingress pays for.
+fn priced(ingress: &Ingress, dialect: Dialect, compat: Compat) -> IngressPolicy {
+    let (mut policy, _) = ingress_policy(&ingress.metadata, dialect);
+    if let Some(nginx) = &mut policy.nginx {
+        nginx.compat.get_or_insert(compat);
+    }
+    policy
+}
+
 /// The Ingress without what is beyond its budget, which it says in [`Ingress::left_out`].
 ///
 /// To be asked for every Ingress before it is kept: what is left out has no host, no index and no problem. Of the rules
 /// and of the TLS entries the first ones stay, as written.
+///
+/// Whether its IngressClass asks for the dialect of ingress-nginx is not known here, as classes change. So what it says in that dialect
+/// counts in any case, and what the dialect adds to an Ingress that says nothing where a flag asks for it. Where only an IngressClass
+/// does, that is about three times what the same Ingress costs in Isobath's own words, and is only in [`Account`].
 #[must_use]
-pub fn within_budget(ingress: Arc<Ingress>) -> Arc<Ingress> {
+pub fn within_budget(ingress: Arc<Ingress>, prices: Prices<'_>) -> Arc<Ingress> {
     if !nginx::has_some(&ingress.metadata) && is_small(&ingress) {
         return ingress;
     }
-    // Its class is not known here. What it says in the dialect of ingress-nginx counts, whether that is asked for or not.
     let dialect = match nginx::has_some(&ingress.metadata) {
         true => Dialect::IngressNginx,
-        false => Dialect::Own,
+        false => prices.classes.named_dialect(class_of(&ingress).as_deref()),
     };
-    let policy = ingress_policy(&ingress.metadata, dialect).0;
+    let policy = priced(&ingress, dialect, prices.nginx_compat);
     let (rules, tls, _) = Meter::new(&ingress).ingress(&ingress, &policy);
     let (paths, hosts) = (count_paths(&rules), count_hosts(&tls));
     let (all_paths, all_hosts) = (count_paths(&ingress.rules), count_hosts(&ingress.tls));

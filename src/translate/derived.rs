@@ -323,7 +323,8 @@ impl<'a> Input<'a> {
         self.derive(&self.memo.accounts, name, Derived::Account, |input| {
             let ingress = input.reader.served_ingress(name);
             ingress.map_or_else(Account::default, |ingress| {
-                Account::of(ingress.whole(), ingress.dialect())
+                let compat = input.options.nginx_compat;
+                Account::of(ingress.whole(), ingress.dialect(), compat)
             })
         })
     }

@@ -6,7 +6,7 @@ use crate::model::{Front, Host};
 use crate::objects::{Kind, Object, ObjectRef, Problem};
 
 use super::language::Language;
-use super::{HostUnit, Input, budget, host, object};
+use super::{HostUnit, Input, Prices, budget, host, object};
 
 /// Ingresses, on the listeners of the fleet.
 #[derive(Debug)]
@@ -43,9 +43,9 @@ impl Language for IngressLanguage {
         object::of_ingress(input, object)
     }
 
-    fn within_budget(&self, object: Object) -> Object {
+    fn within_budget(&self, object: Object, prices: Prices<'_>) -> Object {
         match object {
-            Object::Ingress(ingress) => Object::Ingress(budget::within_budget(ingress)),
+            Object::Ingress(ingress) => Object::Ingress(budget::within_budget(ingress, prices)),
             other => other,
         }
     }

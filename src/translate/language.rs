@@ -9,7 +9,7 @@ use crate::model::verdict::{Statuses, WantedStatus};
 use crate::model::{Claimable, Front, Host};
 use crate::objects::{Kind, Object, ObjectRef, Problem};
 
-use super::{HostUnit, Input, ListenerUnit};
+use super::{HostUnit, Input, ListenerUnit, Prices};
 
 /// A language in which objects say what is to be served. Each function is a unit's: it depends on nothing but what it reads,
 /// and is asked again when that differs.
@@ -59,7 +59,7 @@ pub trait Language: fmt::Debug + Sync {
     }
 
     /// One of its objects without what is beyond its budget. What is left out is never kept.
-    fn within_budget(&self, object: Object) -> Object {
+    fn within_budget(&self, object: Object, _: Prices<'_>) -> Object {
         object
     }
 

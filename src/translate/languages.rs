@@ -19,7 +19,7 @@ use super::httpproxy::HttpProxyLanguage;
 use super::ingress::IngressLanguage;
 use super::language::Language;
 use super::stratum::Stratum;
-use super::{HostUnit, Input, ListenerUnit, object, reason};
+use super::{HostUnit, Input, ListenerUnit, Prices, object, reason};
 
 /// The languages that are spoken. No two have objects of one kind.
 #[derive(Clone, Debug)]
@@ -224,9 +224,9 @@ impl Languages {
 
     /// An object without what is beyond its budget.
     #[must_use]
-    pub fn within_budget(&self, object: Object) -> Object {
+    pub fn within_budget(&self, object: Object, prices: Prices<'_>) -> Object {
         match self.of(object.reference().kind) {
-            Some(language) => language.within_budget(object),
+            Some(language) => language.within_budget(object, prices),
             None => object,
         }
     }

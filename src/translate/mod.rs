@@ -50,7 +50,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 pub use backend::{ResolvedBackend, resolve};
-pub use budget::within_budget;
+pub use budget::{Prices, within_budget};
 pub use cluster_source::{BackendPort, ClusterSource, NamedBackend};
 pub use clusters::{cluster, endpoints};
 pub use condition::Found;

@@ -15,11 +15,12 @@ use crate::model::{
     Route, RouteAction, Scheme, VirtualHost, WeightedCluster,
 };
 use crate::objects::{
-    Field, IngressBackend, IngressPath, IngressRule, PathType, Problem, as_place,
+    Field, IngressBackend, IngressPath, IngressRule, NamespacedName, PathType, Problem, as_place,
 };
 
 use super::backend::ResolvedBackend;
 use super::entry::{Entry, Nginx};
+use super::nginx::Shown;
 use super::order::{self, Deferred};
 use super::policy::IngressPolicy;
 use super::reading::Reading;
@@ -64,6 +65,8 @@ pub struct Table<'a> {
     /// What clients are answered by TLS, before all paths, that have shown no good one.
     error_page: Option<Route>,
     pub clusters: BTreeMap<Arc<str>, ClusterSource>,
+    /// What back ends of an Ingress are shown by TLS, for all of its paths.
+    shown: BTreeMap<NamespacedName, Option<Shown>>,
     pub problems: Vec<Problem>,
 }
 
@@ -85,6 +88,7 @@ impl<'a> Table<'a> {
             passthrough: None,
             error_page: None,
             clusters: BTreeMap::new(),
+            shown: BTreeMap::new(),
             problems: Vec::new(),
         }
     }

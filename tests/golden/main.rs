@@ -24,7 +24,7 @@ use std::sync::Arc;
 
 use isobath::facts::{Changes, ClassSelection, Log, Store};
 use isobath::objects::*;
-use isobath::translate::{HostOwnership, Input, Memo, Options, within_budget};
+use isobath::translate::{HostOwnership, Input, Memo, Options, Prices, within_budget};
 use serde_json::Value;
 
 fn object(value: &Value) -> Object {
@@ -123,7 +123,13 @@ fn check(input: &Path) -> usize {
         }
         let store = store.get_or_insert_with(|| Store::new(selection.clone()));
         let object = match object(document) {
-            Object::Ingress(ingress) => Object::Ingress(within_budget(ingress)),
+            Object::Ingress(ingress) => {
+                let prices = Prices {
+                    classes: &selection,
+                    nginx_compat: options.nginx_compat,
+                };
+                Object::Ingress(within_budget(ingress, prices))
+            }
             other => other,
         };
         store.apply(Event::Apply(object), &mut changes);

@@ -47,10 +47,16 @@ fn translated(annotations: Value, rules: Value, tls: Value) -> (usize, bool) {
         names: Default::default(),
         manifests: true,
     };
-    let mut store = Store::new(selection);
+    let mut store = Store::new(selection.clone());
     let object = decode(Kind::Ingress, &ingress.to_string()).unwrap();
     let object = match object {
-        Object::Ingress(ingress) => Object::Ingress(translate::within_budget(ingress)),
+        Object::Ingress(ingress) => {
+            let prices = translate::Prices {
+                classes: &selection,
+                nginx_compat: Options::default().nginx_compat,
+            };
+            Object::Ingress(translate::within_budget(ingress, prices))
+        }
         other => other,
     };
     store.apply(Event::Apply(object), &mut Changes::unread());

@@ -5,6 +5,7 @@ use std::num::NonZeroU64;
 use std::time::Duration;
 
 use super::*;
+use crate::facts::ClassSelection;
 use crate::model::{
     AddressRules, Algorithm, Authorization, Authorizer, BackendOptions, BackendPage, Compression,
     Connect, CookieRewrite, CookieRewrites, Cors, Descriptor, DescriptorEntry, DirectResponse,
@@ -17,6 +18,8 @@ use crate::model::{
 use crate::objects::{
     Annotations, Kind, Metadata, NamespacedName, ObjectRef, PathType, ServiceBackendPort,
 };
+
+mod dialect;
 
 fn paths(count: usize, path_type: PathType, text: impl Fn(usize) -> String) -> Box<[IngressPath]> {
     let path = |index| IngressPath {
@@ -75,7 +78,24 @@ fn ingress(
 }
 
 fn account(ingress: &Ingress) -> Account {
-    Account::of(ingress, Dialect::Own)
+    Account::of(ingress, Dialect::Own, Compat::Sane)
+}
+
+/// Within the budget where no class is named.
+fn within_budget(ingress: Arc<Ingress>) -> Arc<Ingress> {
+    within_budget_of(ingress, &[], Compat::Sane)
+}
+
+fn within_budget_of(ingress: Arc<Ingress>, classes: &[&str], nginx_compat: Compat) -> Arc<Ingress> {
+    let classes = ClassSelection {
+        names: classes.iter().map(|name| Arc::from(*name)).collect(),
+        manifests: true,
+    };
+    let prices = Prices {
+        classes: &classes,
+        nginx_compat,
+    };
+    super::within_budget(ingress, prices)
 }
 
 #[test]
@@ -446,96 +466,6 @@ fn a_path_of_two_routes_costs_both() {
     };
     let (one, two) = (left("/to"), left("/"));
     assert!(one >= two + 100 * ROUTE, "{one} {two}");
-}
-
-/// What annotations make of a path is paid by the object that has them, be it many routes.
-#[test]
-fn paths_of_ingress_nginx_pay_for_all_their_routes() {
-    let key = |name: &str| format!("{}{name}", nginx::PREFIX);
-    let cost = |annotations: &[(&str, &str)]| {
-        let annotations: Vec<(String, &str)> = annotations
-            .iter()
-            .map(|(name, value)| (key(name), *value))
-            .collect();
-        let annotations: Vec<(&str, &str)> = annotations
-            .iter()
-            .map(|(name, value)| (&**name, *value))
-            .collect();
-        let left = |count| {
-            let rule = rule("a.test".to_owned(), plain(count));
-            let ingress = ingress(&annotations, [], [rule]);
-            let account = Account::of(&ingress, Dialect::IngressNginx);
-            BASE + FACTOR * bytes(&ingress) - account.left
-        };
-        left(2) - left(1)
-    };
-    let simple = cost(&[]);
-    assert!(simple > ROUTE, "{simple}");
-    for (annotations, times) in [
-        (&[("enable-cors", "true")][..], 2),
-        (
-            &[
-                ("enable-cors", "true"),
-                ("cors-allow-origin", "https://a.test"),
-            ],
-            3,
-        ),
-        (&[("proxy-next-upstream", "http_503")], 2),
-        (
-            &[
-                ("canary", "true"),
-                ("canary-by-header", "a"),
-                ("canary-by-cookie", "b"),
-            ],
-            20,
-        ),
-    ] {
-        let found = cost(annotations);
-        assert!(found > times * ROUTE, "{annotations:?}: {found}");
-        assert!(found > simple, "{annotations:?}: {found}");
-    }
-    let many = rule("a.test".to_owned(), plain(40_000));
-    let name = key("enable-cors");
-    let cut = within_budget(ingress(&[(&name, "true")], [], [many.clone()]));
-    assert!(cut.left_out.is_some());
-    assert!(within_budget(ingress(&[], [], [many])).left_out.is_none());
-}
-
-/// The root that every host has is paid, and so is a cluster that no other Ingress need have.
-#[test]
-fn what_ingress_nginx_adds_to_hosts_and_ports_is_paid() {
-    let nets = (0..256).map(|index| format!("10.0.{index}.0/24"));
-    let nets = nets.collect::<Vec<_>>().join(",");
-    let key = |name: &str| format!("{}{name}", nginx::PREFIX);
-    let hosts = || (0..2000).map(|index| rule(format!("h{index}.test"), Box::default()));
-    for (name, value, is_cut) in [
-        ("enable-access-log", "true", false),
-        ("whitelist-source-range", &*nets, true),
-    ] {
-        let cut = within_budget(ingress(&[(&key(name), value)], [], hosts()));
-        assert_eq!(cut.left_out.is_some(), is_cut, "{name}");
-    }
-    let ports = |count: u16| {
-        let mut all = plain(count.into());
-        for (path, number) in all.iter_mut().zip(1..) {
-            path.backend = IngressBackend::Service {
-                name: "w".into(),
-                port: ServiceBackendPort::Number(number),
-            };
-        }
-        rule("a.test".to_owned(), all)
-    };
-    for (name, value, count, is_cut) in [
-        ("enable-access-log", "true", 1800, false),
-        ("proxy-connect-timeout", "7", 900, false),
-        ("proxy-connect-timeout", "7", 1800, true),
-        ("backend-protocol", "AUTO_HTTP", 900, true),
-        ("canary", "true", 300, false),
-        ("canary", "true", 900, true),
-    ] {
-        let cut = within_budget(ingress(&[(&key(name), value)], [], [ports(count)]));
-        assert_eq!(cut.left_out.is_some(), is_cut, "{name}: {value}, {count}");
-    }
 }
 
 /// A name of many labels has as many wildcards above it, in whose tables it is misdirected.

@@ -1,5 +1,7 @@
 //! Where ingress-nginx answers otherwise than Kubernetes says, or than anybody means: what is done then.
 
+use std::sync::LazyLock;
+
 use crate::model::{
     Conditions, Expression, HeaderMatch, HeaderName, HeaderPredicate, PathRewrite, Redirect,
     StringMatch, Substitution, TextMatch,
@@ -27,19 +29,24 @@ pub fn is_slashed(path: &IngressPath) -> bool {
 
 /// The request ends with a slash, its query included, as nginx looks at it.
 pub fn ends_with_slash() -> Option<Conditions> {
-    let pattern = StringMatch::Regex(Expression::new(".*/").ok()?);
-    Some(Conditions {
-        headers: vec![HeaderMatch {
-            name: HeaderName::of_request(":path").ok()?,
-            value: HeaderPredicate::Is(TextMatch::of(pattern)),
-        }],
-        ..Conditions::default()
-    })
+    static ENDS: LazyLock<Option<Conditions>> = LazyLock::new(|| {
+        let pattern = StringMatch::Regex(Expression::new(".*/").ok()?);
+        Some(Conditions {
+            headers: vec![HeaderMatch {
+                name: HeaderName::of_request(":path").ok()?,
+                value: HeaderPredicate::Is(TextMatch::of(pattern)),
+            }],
+            ..Conditions::default()
+        })
+    });
+    ENDS.clone()
 }
 
 /// The same redirect, without the slash at the end of the path.
 pub fn without_slash(redirect: &Redirect) -> Option<Redirect> {
-    let slash = Substitution::new(Expression::new("/$").ok()?, "").ok()?;
+    static SLASH: LazyLock<Option<Substitution>> =
+        LazyLock::new(|| Substitution::new(Expression::new("/$").ok()?, "").ok());
+    let slash = SLASH.clone()?;
     Some(Redirect {
         path: Some(PathRewrite::ReplaceMatches(Box::new(slash))),
         ..redirect.clone()

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::num::NonZeroU32;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use crate::model::{
@@ -471,15 +471,15 @@ impl Upstream {
         if self.retry.statuses.is_empty() {
             return vec![all];
         }
-        match repeatable() {
-            Some(conditions) => vec![(conditions, with_statuses), all],
+        match &*REPEATABLE {
+            Some(conditions) => vec![(conditions.clone(), with_statuses), all],
             None => vec![all],
         }
     }
 }
 
 /// Methods that do once what they do twice.
-fn repeatable() -> Option<Conditions> {
+static REPEATABLE: LazyLock<Option<Conditions>> = LazyLock::new(|| {
     let expression = Expression::new("GET|HEAD|PUT|DELETE|OPTIONS|TRACE").ok()?;
     let pattern = StringMatch::Regex(expression);
     Some(Conditions {
@@ -489,7 +489,7 @@ fn repeatable() -> Option<Conditions> {
         }],
         ..Conditions::default()
     })
-}
+});
 
 #[cfg(test)]
 mod tests {

@@ -339,13 +339,18 @@ impl<'a> Table<'a> {
         let Some(tls) = &nginx.upstream.tls else {
             return Some(Shown::default());
         };
-        match tls.check(self.input) {
+        if let Some(shown) = self.shown.get(ingress.name()) {
+            return *shown;
+        }
+        let shown = match tls.check(self.input) {
             Ok(shown) => Some(shown),
             Err(why) => {
                 self.report_closed(ingress, "proxy-ssl-secret", &why);
                 None
             }
-        }
+        };
+        self.shown.insert(ingress.name().clone(), shown);
+        shown
     }
 
     pub(super) fn report_closed(&mut self, ingress: ServedIngress<'_>, name: &str, why: &str) {
