@@ -77,6 +77,51 @@ fn each_form_says_the_same() {
     assert!(!html.contains("<script") && !html.contains("src="));
 }
 
+/// What files lack may be there in the cluster; what is there and can't be used is as bad there.
+#[test]
+fn a_secret_that_is_there_is_not_missing() {
+    let report = |secrets: &str| {
+        let list = format!(
+            r#"{{"apiVersion": "v1", "kind": "List", "items": [
+            {{"apiVersion": "networking.k8s.io/v1", "kind": "Ingress", "metadata": {{"name": "a", "namespace": "n",
+             "annotations": {{"nginx.ingress.kubernetes.io/auth-tls-secret": "n/ca", "nginx.ingress.kubernetes.io/proxy-ssl-secret": "n/ca"}}}},
+             "spec": {{"ingressClassName": "nginx", "tls": [{{"hosts": ["a.test"], "secretName": "web"}}],
+              "rules": [{{"host": "a.test", "http": {{"paths": [{{"path": "/", "pathType": "Prefix",
+               "backend": {{"service": {{"name": "s", "port": {{"number": 80}}}}}}}}]}}}}]}}}}{secrets}]}}"#
+        );
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("list.json");
+        fs::write(&path, list).unwrap();
+        let path = path.display().to_string();
+        let (out, err, code) = said(isobath(&[&path, "--output", "json"]).output().unwrap());
+        assert_eq!(err, "");
+        let json: Value = serde_json::from_str(&out).unwrap();
+        let lines = json["ingresses"][0]["annotations"].as_array().unwrap();
+        let of = |name: &str| {
+            let line = lines
+                .iter()
+                .find(|line| line["annotation"] == name)
+                .unwrap();
+            line["verdict"].as_str().unwrap().to_owned()
+        };
+        (of("auth-tls-secret"), of("proxy-ssl-secret"), code)
+    };
+    let words = |auth: &str, proxy: &str, code| (auth.to_owned(), proxy.to_owned(), code);
+    assert_eq!(report(""), words("differs", "same", 0));
+    let secret = |data: &str| {
+        format!(
+            r#", {{"apiVersion": "v1", "kind": "Secret", "metadata": {{"name": "ca", "namespace": "n"}}, "data": {data}}}"#
+        )
+    };
+    for data in [r#"{"other": "eA=="}"#, r#"{"ca.crt": "eA=="}"#, "{}"] {
+        assert_eq!(
+            report(&secret(data)),
+            words("closed", "closed", 3),
+            "{data}"
+        );
+    }
+}
+
 /// What is read may be a list on standard input; what is none of theirs is no report.
 #[test]
 fn what_is_read_is_theirs() {
@@ -171,7 +216,7 @@ fn old(path: &str) -> String {
             "location: https://a.test:443/x\r\n",
             "<html>nginx",
         ),
-        "/gone" => plain(
+        "/gone?token=x1" => plain(
             "404 Not Found",
             "content-type: text/plain\r\n",
             "default backend",
@@ -188,7 +233,7 @@ fn new(path: &str) -> String {
             "location: https://a.test/x\r\n",
             "",
         ),
-        "/gone" => plain(
+        "/gone?token=x1" => plain(
             "503 Service Unavailable",
             "content-type: text/plain\r\n",
             "",
@@ -206,7 +251,7 @@ fn both_are_asked_the_same() {
     fs::write(
         &log,
         "# by hand\nhttp://a.test/same\nHEAD http://a.test/same\nPOST http://a.test/pay\nhttp://a.test/moved\n\
-         http://a.test/same\nhttp://a.test/gone\nnot a request at all\n\
+         http://a.test/same\nhttp://a.test/gone?token=x1\nnot a request at all\n\
          10.0.0.1 - - [30/Nov/2026:22:00:00 +0000] \"GET /body?x=1 HTTP/1.1\" 200 5 \"-\" \"-\"\n\
          10.0.0.1 - - [30/Nov/2026:22:00:00 +0000] \"GET /body HTTP/1.1\" 200 5 \"-\" \"-\"\n",
     )
@@ -241,6 +286,7 @@ fn both_are_asked_the_same() {
         assert!(told.contains(expected), "{expected}: {told}");
     }
     assert!(!told.contains("/moved"), "{told}");
+    assert!(told.contains("/gone?…") && !told.contains("x1"), "{told}");
     let [old, new] = [asked_old, asked_new].map(|asked| asked.lock().unwrap().clone());
     assert_eq!(old, new);
     assert!(

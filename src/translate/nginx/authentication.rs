@@ -18,6 +18,7 @@ use crate::objects::{IngressBackend, NamespacedName, ServiceBackendPort};
 use crate::translate::credentials::CredentialsKey;
 
 use super::reader::{Closed, Reader};
+use super::tls::unusable;
 use super::value;
 
 mod url;
@@ -317,14 +318,8 @@ impl Authentication {
         let Some((key, _)) = &self.basic else {
             return Ok(());
         };
-        facts.credentials(&key.secret, key.is_map).map_err(|why| {
-            let secret = &key.secret;
-            let why = match why {
-                None => format!("Secret {secret} does not exist"),
-                Some(why) => format!("Secret {secret} can't be used: {why}"),
-            };
-            ("auth-secret", why)
-        })
+        let found = facts.credentials(&key.secret, key.is_map);
+        found.map_err(|why| ("auth-secret", unusable(&key.secret, why)))
     }
 
     /// What routes are told, where this is the cluster of the Service that is asked.

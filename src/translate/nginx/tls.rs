@@ -160,20 +160,15 @@ impl BackendTls {
     pub fn check(&self, input: Input<'_>) -> Result<Shown, String> {
         let reader = input.reader();
         let has_certificate = reader.certificate_names(&self.secret).is_ok();
-        let has_authorities = reader.authorities(&self.secret).is_ok();
-        if self.name.is_some() && !has_authorities {
-            let secret = &self.secret;
-            return Err(format!(
-                "Secret {secret} does not exist, or has no ca.crt that can be used"
-            ));
+        let authorities = reader.authorities(&self.secret);
+        match authorities {
+            Err(why) if self.name.is_some() || why.is_none() => Err(unusable(&self.secret, why)),
+            Err(_) if !has_certificate => {
+                let why = "it has neither certificate nor ca.crt that can be used";
+                Err(unusable(&self.secret, Some(why)))
+            }
+            Ok(()) | Err(_) => Ok(Shown(has_certificate)),
         }
-        if !has_certificate && !has_authorities {
-            let secret = &self.secret;
-            return Err(format!(
-                "Secret {secret} does not exist, or has neither certificate nor ca.crt"
-            ));
-        }
-        Ok(Shown(has_certificate))
     }
 
     /// As settings of a cluster.
@@ -192,6 +187,14 @@ impl BackendTls {
                 ..TlsParameters::default()
             },
         }
+    }
+}
+
+/// What is said of a Secret that a guard names; without a reason it is not there.
+pub fn unusable(secret: &NamespacedName, why: Option<&str>) -> String {
+    match why {
+        None => format!("Secret {secret} does not exist, or has nothing that Isobath reads"),
+        Some(why) => format!("Secret {secret} can't be used: {why}"),
     }
 }
 
@@ -283,11 +286,8 @@ impl ClientTls {
     /// One sentence where nobody can vouch for them.
     pub fn certificates(&self, input: Input<'_>) -> Result<ClientCertificates, String> {
         let secret = &self.secret;
-        if input.reader().authorities(secret).is_err() {
-            return Err(format!(
-                "Secret {secret} does not exist, or has no ca.crt that can be used"
-            ));
-        }
+        let authorities = input.reader().authorities(secret);
+        authorities.map_err(|why| unusable(secret, why))?;
         // Where there is a page for those who show none, they have to get as far as that.
         let has_page = self.error_page().is_some();
         Ok(ClientCertificates {

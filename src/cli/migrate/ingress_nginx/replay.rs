@@ -1,7 +1,8 @@
 //! `--replay`: the same requests, asked of the old controller and of Isobath, and whether the answers are the same.
 //!
 //! One after the other, so many a second and so many at most, each within a time, of each answer so many bytes. Nothing is sent but
-//! what a line says: no body, no cookie, no credentials; and no method but GET and HEAD unless it is named.
+//! what a line says: no body, no cookie, no credentials; and no method but GET and HEAD unless it is named. Of what is asked and
+//! answered no query is told: tokens and sessions stand there.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -254,7 +255,25 @@ impl fmt::Display for Replay {
 impl fmt::Display for Asked {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let scheme = if self.is_https { "https" } else { "http" };
-        write!(f, "{} {scheme}://{}{}", self.method, self.host, self.path)
+        let path = without_query(&self.path);
+        write!(f, "{} {scheme}://{}{path}", self.method, self.host)
+    }
+}
+
+/// A URL as it may be told.
+fn without_query(url: &str) -> String {
+    match url.find(['?', '#']) {
+        None => url.to_owned(),
+        Some(at) => format!("{}…", &url[..=at]),
+    }
+}
+
+/// A host without its port: whose certificate is asked for.
+fn server_name(host: &str) -> &str {
+    let address = host.strip_prefix('[').and_then(|it| it.split_once(']'));
+    match address {
+        Some((address, _)) => address,
+        None => host.rsplit_once(':').map_or(host, |(name, _)| name),
     }
 }
 
@@ -273,9 +292,19 @@ fn differences(old: &Seen, new: &Seen) -> Vec<String> {
                 .join(", ")
         };
         let (old, new) = (of(old), of(new));
-        if old != new {
-            told.push(format!("{name}: {old:?} → {new:?}"));
+        if old == new {
+            continue;
         }
+        told.push(match name {
+            "location" if without_query(&old) == without_query(&new) => {
+                format!("{name}: {:?} with another query", without_query(&old))
+            }
+            "location" => {
+                let [old, new] = [&old, &new].map(|it| without_query(it));
+                format!("{name}: {old:?} → {new:?}")
+            }
+            _ => format!("{name}: {old:?} → {new:?}"),
+        });
     }
     if old.cookies != new.cookies {
         let names = |seen: &Seen| seen.cookies.iter().cloned().collect::<Vec<_>>().join(", ");
@@ -348,12 +377,8 @@ impl Side {
         if !asked.is_https {
             return over(stream, asked).await;
         }
-        let name = asked
-            .host
-            .rsplit_once(':')
-            .map_or(&*asked.host, |(name, _)| name);
-        let name =
-            ServerName::try_from(name.to_owned()).map_err(|_| "no server name".to_owned())?;
+        let name = server_name(&asked.host).to_owned();
+        let name = ServerName::try_from(name).map_err(|_| "no server name".to_owned())?;
         let connector = TlsConnector::from(self.tls.clone());
         let stream = connector
             .connect(name, stream)
@@ -458,6 +483,32 @@ mod tests {
             ("/x:80", "/x:80"),
         ] {
             assert_eq!(without_default_port(location), expected);
+        }
+    }
+
+    #[test]
+    fn no_query_is_told() {
+        for (url, expected) in [
+            ("/x?token=1", "/x?…"),
+            ("https://a.test/x#access_token=1?y", "https://a.test/x#…"),
+            ("/x", "/x"),
+            ("/?", "/?…"),
+        ] {
+            assert_eq!(without_query(url), expected);
+        }
+    }
+
+    #[test]
+    fn a_server_name_has_no_port() {
+        for (host, expected) in [
+            ("a.test", "a.test"),
+            ("a.test:8443", "a.test"),
+            ("[::1]", "::1"),
+            ("[::1]:8443", "::1"),
+            ("10.0.0.1:443", "10.0.0.1"),
+        ] {
+            assert_eq!(server_name(host), expected);
+            assert!(ServerName::try_from(expected).is_ok(), "{expected}");
         }
     }
 
