@@ -43,6 +43,22 @@ pub struct Refused {
     pub cookies: Vec<String>,
 }
 
+impl Answer {
+    /// What it takes, in bytes.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        let pairs = |pairs: &[(String, String)]| -> usize {
+            let pairs = pairs.iter();
+            pairs.map(|(name, value)| name.len() + value.len()).sum()
+        };
+        let texts = |texts: &[String]| texts.iter().map(String::len).sum::<usize>();
+        match self {
+            Self::Passes(it) => pairs(&it.set) + texts(&it.removed) + texts(&it.cookies),
+            Self::Refused(it) => pairs(&it.headers) + texts(&it.cookies),
+        }
+    }
+}
+
 impl Refused {
     /// With nothing but a status.
     #[must_use]

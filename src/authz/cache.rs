@@ -8,8 +8,8 @@ use ring::hmac;
 use ring::rand::SystemRandom;
 use tokio::time::Instant;
 
-/// Most entries of one.
-const MOST: usize = 10_000;
+/// Most entries of one. What an entry may take is for who puts it in to say.
+const MOST: usize = 4096;
 
 /// What an entry is found by.
 pub type Key = [u8; 32];

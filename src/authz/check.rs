@@ -20,12 +20,19 @@ pub struct Authorizer {
     discovery: Discovery,
     checks: Checks,
     subrequests: Subrequests,
-    /// Guards by their text, so that each is read once.
-    guards: Mutex<HashMap<String, Arc<Guard>>>,
+    guards: Mutex<Guards>,
 }
 
-/// Most guards that are kept.
-const MOST_GUARDS: usize = 10_000;
+/// Guards by their text, so that each is read once.
+#[derive(Default)]
+struct Guards {
+    by_text: HashMap<String, Arc<Guard>>,
+    /// Of all texts.
+    bytes: usize,
+}
+
+/// Most bytes of the texts of guards that are kept.
+const MOST_GUARDS: usize = 8 << 20;
 
 impl Authorizer {
     /// One that has what is not in routes from there, checks so many passwords at once, and asks addresses of these networks besides
@@ -39,7 +46,7 @@ impl Authorizer {
             checks: Checks::new(at_once)?,
             subrequests: Subrequests::new(discovery.clone(), networks)?,
             discovery,
-            guards: Mutex::new(HashMap::new()),
+            guards: Mutex::default(),
         })
     }
 
@@ -48,7 +55,10 @@ impl Authorizer {
         let Some((request, text)) = Request::of(call, client, Guard::CONTEXT) else {
             return Answer::Refused(Refused::status(503));
         };
-        let Some(guard) = self.guard(&text) else {
+        let guard = self.guard(&text);
+        // A call may wait for long, and there are many.
+        drop(text);
+        let Some(guard) = guard else {
             return Answer::Refused(Refused::status(503));
         };
         let answer = match &guard.any {
@@ -108,7 +118,7 @@ impl Authorizer {
     fn guard(&self, text: &str) -> Option<Arc<Guard>> {
         // Nothing panics while it is locked.
         let mut guards = self.guards.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(guard) = guards.get(text) {
+        if let Some(guard) = guards.by_text.get(text) {
             return Some(guard.clone());
         }
         let guard = match Guard::of_text(text) {
@@ -118,10 +128,11 @@ impl Authorizer {
                 return None;
             }
         };
-        if guards.len() >= MOST_GUARDS {
-            guards.clear();
+        if guards.bytes + text.len() > MOST_GUARDS {
+            *guards = Guards::default();
         }
-        guards.insert(text.to_owned(), guard.clone());
+        guards.bytes += text.len();
+        guards.by_text.insert(text.to_owned(), guard.clone());
         Some(guard)
     }
 }

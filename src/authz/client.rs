@@ -1,4 +1,5 @@
-//! Requests of the authorizer's own: HTTP/1.1 over connections that are kept for a while, bounded in time and bytes.
+//! Requests of the authorizer's own: HTTP/1.1 over connections that are kept for a while, bounded in time and bytes, and in number for
+//! each who is asked: one that is slow takes no turns of the others.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,16 +8,19 @@ use anyhow::Context as _;
 use axum::body::Body;
 use futures::StreamExt as _;
 use http::{HeaderMap, Request, StatusCode};
-use hyper_util::client::legacy::Client as HyperClient;
+use hyper_util::client::legacy::{
+    Builder, Client as HyperClient, Error as LegacyError, ResponseFuture,
+};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use rustls::{ClientConfig, RootCertStore};
-use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
-use crate::model::Cidr;
+use crate::model::{Cidr, Destination};
 
-use super::connect::Connector;
+use super::connect::{ToClusters, ToOutside, host_of_cluster};
 use super::discovery::Discovery;
+use super::names::Names;
+use super::share::{Place, Share};
 
 /// How long an answer may take.
 const PATIENCE: Duration = Duration::from_secs(15);
@@ -24,8 +28,12 @@ const PATIENCE: Duration = Duration::from_secs(15);
 const IDLE: Duration = Duration::from_secs(10);
 /// Connections that are kept, of each who is asked.
 const IDLE_CONNECTIONS: usize = 32;
-/// Requests at a time.
+/// Requests at a time; one more has no answer. Fewer than there may be calls.
 const AT_ONCE: usize = 512;
+/// What each who is asked may have of them in any case.
+const OF_EACH: usize = 16;
+/// How long a body may take whose head has said all.
+const BODY_PATIENCE: Duration = Duration::from_secs(1);
 /// Most bytes of the head of an answer.
 const HEAD: usize = 64 * 1024;
 /// Most bytes of a body that are read, to have the connection for the next request.
@@ -33,8 +41,10 @@ const BODY: usize = 64 * 1024;
 
 /// Asks others.
 pub struct Client {
-    client: HyperClient<Connector, Body>,
-    at_once: Semaphore,
+    discovery: Discovery,
+    clusters: HyperClient<ToClusters, Body>,
+    outside: HyperClient<ToOutside, Body>,
+    at_once: Share,
 }
 
 impl Client {
@@ -44,38 +54,69 @@ impl Client {
     ///
     /// If TLS can't be set up.
     pub fn new(discovery: Discovery, networks: Vec<Cidr>) -> anyhow::Result<Self> {
-        let connector = Connector {
-            discovery,
+        let clusters = ToClusters {
+            discovery: discovery.clone(),
+        };
+        let outside = ToOutside {
             networks: networks.into(),
+            names: Names::of_system(),
             tls: Arc::new(tls()?),
         };
-        let client = HyperClient::builder(TokioExecutor::new())
-            .pool_timer(TokioTimer::new())
-            .pool_idle_timeout(IDLE)
-            .pool_max_idle_per_host(IDLE_CONNECTIONS)
-            .http1_max_buf_size(HEAD)
-            // What was sent may have been seen: it is asked again only where nothing was.
-            .retry_canceled_requests(true)
-            .build(connector);
         Ok(Self {
-            client,
-            at_once: Semaphore::new(AT_ONCE),
+            discovery,
+            clusters: builder().build(clusters),
+            outside: builder().build(outside),
+            at_once: Share::new(AT_ONCE, OF_EACH),
         })
     }
 
-    /// The head of an answer; `None` where none comes in time.
-    pub async fn ask(&self, request: Request<Body>) -> Option<(StatusCode, HeaderMap)> {
+    /// The head of an answer; `None` where none comes in time, or there are too many requests.
+    pub async fn ask(
+        &self,
+        to: &Destination,
+        mut request: Request<Body>,
+    ) -> Option<(StatusCode, HeaderMap)> {
         let asked = async {
-            let _turn = self.at_once.acquire().await.ok()?;
-            let response = match self.client.request(request).await {
-                Ok(response) => response,
-                Err(error) => {
-                    tracing::debug!(%error, "an authorizing request has no answer");
-                    return None;
+            let asked = match to {
+                Destination::Cluster(cluster) => {
+                    let _place = self.place(cluster)?;
+                    let endpoints = self.discovery.endpoints(cluster).await;
+                    let host = host_of_cluster(cluster, &endpoints);
+                    let path = request.uri().path_and_query().map_or("/", |it| it.as_str());
+                    *request.uri_mut() = format!("http://{host}{path}").parse().ok()?;
+                    self.head(self.clusters.request(request)).await
+                }
+                Destination::Outside => {
+                    let host = request.uri().host().unwrap_or_default();
+                    // No name of a cluster ends so.
+                    let _place = self.place(&format!("{host}.").into())?;
+                    self.head(self.outside.request(request)).await
                 }
             };
-            let (head, body) = response.into_parts();
-            let mut frames = Body::new(body).into_data_stream();
+            match asked {
+                Ok(head) => Some(head),
+                Err(error) => {
+                    tracing::debug!(%error, "an authorizing request has no answer");
+                    None
+                }
+            }
+        };
+        timeout(PATIENCE, asked).await.ok().flatten()
+    }
+
+    fn place(&self, of: &Arc<str>) -> Option<Place> {
+        let place = self.at_once.take(of);
+        if place.is_none() {
+            tracing::debug!(%of, "too many authorizing requests at once");
+        }
+        place
+    }
+
+    async fn head(&self, response: ResponseFuture) -> Result<(StatusCode, HeaderMap), LegacyError> {
+        let (head, body) = response.await?.into_parts();
+        let mut frames = Body::new(body).into_data_stream();
+        // So that the connection is good for the next one; the head has said all.
+        let drained = async {
             let mut bytes = 0;
             while let Some(Ok(frame)) = frames.next().await {
                 bytes += frame.len();
@@ -83,10 +124,22 @@ impl Client {
                     break;
                 }
             }
-            Some((head.status, head.headers))
         };
-        timeout(PATIENCE, asked).await.ok().flatten()
+        let _ = timeout(BODY_PATIENCE, drained).await;
+        Ok((head.status, head.headers))
     }
+}
+
+fn builder() -> Builder {
+    let mut builder = HyperClient::builder(TokioExecutor::new());
+    builder
+        .pool_timer(TokioTimer::new())
+        .pool_idle_timeout(IDLE)
+        .pool_max_idle_per_host(IDLE_CONNECTIONS)
+        .http1_max_buf_size(HEAD)
+        // What was sent may have been seen: it is asked again only where nothing was.
+        .retry_canceled_requests(true);
+    builder
 }
 
 /// With the authorities of the system. Where it has none, nobody outside is trusted.

@@ -1,4 +1,7 @@
 //! Connections to who is asked: to an endpoint of a Service, or to an address of the outside.
+//!
+//! Each has a connector of its own, and none can make the other's connections, whatever a URI says: what the outside is called
+//! is chosen by whoever writes an object, and may look like a name of ours.
 
 use std::io;
 use std::net::SocketAddr;
@@ -15,7 +18,7 @@ use ring::rand::{SecureRandom as _, SystemRandom};
 use rustls::ClientConfig;
 use rustls_pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpStream, UnixStream, lookup_host};
+use tokio::net::{TcpStream, UnixStream};
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
@@ -24,33 +27,43 @@ use crate::translate::check_outside_name;
 
 use super::address;
 use super::discovery::{Discovery, Endpoint};
+use super::names::Names;
 
-/// What the name ends with that stands for a cluster in a URI of ours: no name of the outside does.
+/// What the name ends with that stands for a cluster in a URI of ours.
 const CLUSTER: &str = ".cluster.invalid";
 /// How long a connection may take to come up, TLS included.
 const WITHIN: Duration = Duration::from_secs(5);
 /// How many endpoints or addresses are tried.
 const TRIES: usize = 3;
 
-/// Makes connections.
+/// Makes connections to endpoints of Services.
 #[derive(Clone)]
-pub struct Connector {
-    /// Endpoints of Services.
+pub struct ToClusters {
+    /// Where they are.
     pub discovery: Discovery,
+}
+
+/// Makes connections to the outside.
+#[derive(Clone)]
+pub struct ToOutside {
     /// Networks that may be asked although they are inside.
     pub networks: Arc<[Cidr]>,
-    /// For the outside.
+    /// What names resolve to.
+    pub names: Names,
+    /// By the authorities of the system.
     pub tls: Arc<ClientConfig>,
 }
 
-/// The host of a URI that stands for a cluster.
-pub fn host_of_cluster(cluster: &str) -> String {
+/// The host of a URI that stands for a cluster with these endpoints. With others it is another host: a connection that is kept
+/// is of endpoints that are still there.
+pub fn host_of_cluster(cluster: &str, endpoints: &[Endpoint]) -> String {
     let digits = cluster.bytes().map(|byte| format!("{byte:02x}"));
-    digits.collect::<String>() + CLUSTER
+    let endpoints = xxhash_rust::xxh3::xxh3_64(format!("{endpoints:?}").as_bytes());
+    digits.collect::<String>() + &format!(".{endpoints:016x}{CLUSTER}")
 }
 
 fn cluster_of_host(host: &str) -> Option<Arc<str>> {
-    let digits = host.strip_suffix(CLUSTER)?;
+    let (digits, _) = host.strip_suffix(CLUSTER)?.split_once('.')?;
     if digits.len() % 2 != 0 {
         return None;
     }
@@ -60,17 +73,16 @@ fn cluster_of_host(host: &str) -> Option<Arc<str>> {
     Some(String::from_utf8(bytes?).ok()?.into())
 }
 
-impl Connector {
+impl ToOutside {
     async fn connect(self, uri: Uri) -> io::Result<Stream> {
         let host = uri.host().unwrap_or_default();
-        if let Some(cluster) = cluster_of_host(host) {
-            return self.to_cluster(&cluster).await;
-        }
         let is_tls = uri.scheme_str() == Some("https");
         let port = uri.port_u16().unwrap_or(if is_tls { 443 } else { 80 });
         check_outside_name(host).map_err(|what| refused(&format!("{host:?} {what}")))?;
-        let addresses = lookup_host((host, port)).await?;
-        let addresses = addresses.filter(|it| address::is_allowed(it.ip(), &self.networks));
+        let addresses = self.names.addresses(host).await?;
+        let addresses = addresses.iter().copied();
+        let addresses = addresses.filter(|it| address::is_allowed(*it, &self.networks));
+        let addresses = addresses.map(|address| SocketAddr::new(address, port));
         let stream = first_of(addresses.take(TRIES).collect()).await?;
         if !is_tls {
             return Ok(Stream::new(stream));
@@ -78,6 +90,16 @@ impl Connector {
         let name = ServerName::try_from(host.to_owned()).map_err(io::Error::other)?;
         let connected = TlsConnector::from(self.tls).connect(name, stream).await?;
         Ok(Stream::new(connected))
+    }
+}
+
+impl ToClusters {
+    async fn connect(self, uri: Uri) -> io::Result<Stream> {
+        let host = uri.host().unwrap_or_default();
+        match cluster_of_host(host) {
+            Some(cluster) => self.to_cluster(&cluster).await,
+            None => Err(refused("it stands for no cluster")),
+        }
     }
 
     async fn to_cluster(&self, cluster: &Arc<str>) -> io::Result<Stream> {
@@ -127,23 +149,31 @@ fn refused(why: &str) -> io::Error {
     io::Error::new(io::ErrorKind::ConnectionRefused, why)
 }
 
-impl tower::Service<Uri> for Connector {
-    type Response = Stream;
-    type Error = io::Error;
-    type Future = BoxFuture<'static, io::Result<Stream>>;
+/// A connector of hyper's that is bounded in time.
+macro_rules! connector {
+    ($connector:ty) => {
+        impl tower::Service<Uri> for $connector {
+            type Response = Stream;
+            type Error = io::Error;
+            type Future = BoxFuture<'static, io::Result<Stream>>;
 
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
-    }
+            fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+                Poll::Ready(Ok(()))
+            }
 
-    fn call(&mut self, uri: Uri) -> Self::Future {
-        let connect = self.clone().connect(uri);
-        Box::pin(async move {
-            let late = |_| io::Error::from(io::ErrorKind::TimedOut);
-            timeout(WITHIN, connect).await.map_err(late)?
-        })
-    }
+            fn call(&mut self, uri: Uri) -> Self::Future {
+                let connect = self.clone().connect(uri);
+                Box::pin(async move {
+                    let late = |_| io::Error::from(io::ErrorKind::TimedOut);
+                    timeout(WITHIN, connect).await.map_err(late)?
+                })
+            }
+        }
+    };
 }
+
+connector!(ToClusters);
+connector!(ToOutside);
 
 trait Io: AsyncRead + AsyncWrite + Send + Unpin {}
 
@@ -194,22 +224,49 @@ impl hyper::rt::Write for Stream {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+
     use super::*;
 
     #[test]
     fn a_cluster_has_a_host_of_its_own() {
+        let endpoint = |last| Endpoint::Address(([192, 0, 2, last], 80).into());
         for cluster in ["ns/auth/80", "ns/auth/80?a=b", ""] {
-            let host = host_of_cluster(cluster);
+            let host = host_of_cluster(cluster, &[endpoint(1)]);
             assert_eq!(cluster_of_host(&host).as_deref(), Some(cluster));
             assert!(format!("http://{host}/").parse::<Uri>().is_ok());
+            assert_ne!(host, host_of_cluster(cluster, &[endpoint(2)]));
         }
         for host in [
             "a.test",
-            "xx.cluster.invalid",
-            "a.cluster.invalid",
-            "ff.cluster.invalid",
+            "xx.0.cluster.invalid",
+            "a.0.cluster.invalid",
+            "ff.0.cluster.invalid",
+            "6e73.cluster.invalid",
         ] {
             assert_eq!(cluster_of_host(host).as_deref(), None, "{host}");
+        }
+    }
+
+    /// A name of the outside that looks like one of ours is neither of a cluster nor of anybody.
+    #[tokio::test]
+    async fn the_outside_leads_to_no_cluster() {
+        let tls =
+            ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()));
+        let tls = tls.with_safe_default_protocol_versions().unwrap();
+        let outside = ToOutside {
+            networks: Arc::new([]),
+            names: Names::of_system(),
+            tls: Arc::new(
+                tls.with_root_certificates(rustls::RootCertStore::empty())
+                    .with_no_client_auth(),
+            ),
+        };
+        let host = host_of_cluster("team-b/b/80", &[]);
+        for host in [host.as_str(), "7465616d2d622f622f3830.cluster.invalid"] {
+            let uri: Uri = format!("http://{host}/").parse().unwrap();
+            let error = outside.clone().connect(uri).await.err().unwrap();
+            assert!(error.to_string().contains("leads nowhere"), "{error}");
         }
     }
 }

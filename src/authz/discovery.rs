@@ -38,8 +38,12 @@ const IDLE: Duration = Duration::from_secs(600);
 const SWEEP: Duration = Duration::from_secs(60);
 /// Most names at a time. Whoever asks for more is refused.
 const MOST: usize = 10_000;
-/// Largest response that is taken.
-const LARGEST_RESPONSE: usize = 64 << 20;
+/// Most bytes of what is known; what comes beyond is taken for absent, which refuses those that ask for it.
+const MOST_BYTES: usize = 64 << 20;
+/// How many names are asked for at a time on a new stream: a Secret has 1 MiB at most, so that a response has a bound.
+const BATCH: usize = 64;
+/// Largest response that is taken: those of a batch, and of what is asked for meanwhile.
+const LARGEST_RESPONSE: usize = 256 << 20;
 /// Pauses before the control plane is tried again, in milliseconds.
 const BACK_OFF: [u64; 4] = [250, 500, 1000, 2000];
 
@@ -65,6 +69,8 @@ type Name = (ResourceType, Arc<str>);
 struct Known {
     /// `None` until the control plane has said something of it; what it says may be that there is no such thing.
     value: Option<Value>,
+    /// Of the resource that it was read from.
+    bytes: usize,
     /// The first time.
     since: Instant,
     /// The last time.
@@ -80,6 +86,31 @@ enum Value {
 
 struct State {
     known: HashMap<Name, Known>,
+    /// Of all that is known.
+    bytes: usize,
+}
+
+impl State {
+    /// Takes what the control plane says of a name that somebody asks for.
+    fn put(&mut self, name: &Name, resource: Option<&[u8]>) {
+        let Some(known) = self.known.get_mut(name) else {
+            return;
+        };
+        self.bytes -= std::mem::take(&mut known.bytes);
+        let bytes = resource.map_or(0, <[u8]>::len);
+        let fits = self.bytes + bytes <= MOST_BYTES;
+        if !fits {
+            tracing::warn!(name = %name.1, "passwords and endpoints take too much room; it is taken for absent");
+        }
+        known.value = Some(match resource.filter(|_| fits) {
+            Some(resource) => {
+                known.bytes = bytes;
+                self.bytes += bytes;
+                decoded(name.0, resource)
+            }
+            None => Value::Absent,
+        });
+    }
 }
 
 /// What the control plane has said.
@@ -106,6 +137,7 @@ pub fn discovery(node_id: &str) -> (Discovery, Subscriptions) {
     let discovery = Discovery {
         state: Arc::new(Mutex::new(State {
             known: HashMap::new(),
+            bytes: 0,
         })),
         said: Arc::new(watch::channel(()).0),
         wanted,
@@ -173,6 +205,7 @@ impl Discovery {
         self.wanted.try_send(name.clone()).ok()?;
         let known = Known {
             value: None,
+            bytes: 0,
             since: now,
             asked: now,
         };
@@ -187,15 +220,11 @@ impl Discovery {
         };
         let mut state = self.lock();
         for resource in &response.resources {
-            if let Some(known) = state.known.get_mut(&(of, resource.name.as_str().into())) {
-                let bytes = resource.resource.as_ref().map(|any| &any.value[..]);
-                known.value = Some(bytes.map_or(Value::Absent, |bytes| decoded(of, bytes)));
-            }
+            let bytes = resource.resource.as_ref().map(|any| &any.value[..]);
+            state.put(&(of, resource.name.as_str().into()), bytes);
         }
         for name in &response.removed_resources {
-            if let Some(known) = state.known.get_mut(&(of, name.as_str().into())) {
-                known.value = Some(Value::Absent);
-            }
+            state.put(&(of, name.as_str().into()), None);
         }
         drop(state);
         self.said.send_replace(());
@@ -205,8 +234,13 @@ impl Discovery {
     fn sweep(&self) -> Vec<Name> {
         let now = Instant::now();
         let mut state = self.lock();
-        let idle = state.known.extract_if(|_, known| now - known.asked >= IDLE);
-        idle.map(|(name, _)| name).collect()
+        let State { known, bytes } = &mut *state;
+        let idle = known.extract_if(|_, known| now - known.asked >= IDLE);
+        let forgotten = idle.map(|(name, known)| {
+            *bytes -= known.bytes;
+            name
+        });
+        forgotten.collect()
     }
 
     fn names(&self) -> Vec<Name> {
@@ -321,15 +355,16 @@ impl Subscriptions {
         let mut client = AggregatedDiscoveryServiceClient::new(channel)
             .max_decoding_message_size(LARGEST_RESPONSE);
         // The control plane answers when it has a request, so that there must be one.
-        let mut session = Session {
+        let session = Session {
             requests,
             node: Some(self.node()),
+            unasked: Vec::new(),
         };
-        let known = self.discovery.names();
+        let mut known = self.discovery.names();
+        known.sort();
+        let mut session = session.with(known);
         for of in [ResourceType::Secret, ResourceType::Endpoint] {
-            let names = known.iter().filter(|(kind, _)| *kind == of);
-            let names: Vec<String> = names.map(|(_, name)| name.to_string()).collect();
-            if !names.is_empty() && !session.ask(of, names, Vec::new()).await {
+            if !session.go_on(of).await {
                 return "its stream ends".to_owned();
             }
         }
@@ -346,7 +381,13 @@ impl Subscriptions {
                 response = next(&mut responses) => match response {
                     Ok(Some(response)) => {
                         self.discovery.take(&response);
-                        if !session.acknowledge(response).await {
+                        let of = ResourceType::from_type_url(&response.type_url);
+                        let goes_on = session.acknowledge(response).await
+                            && match of {
+                                Some(of) => session.go_on(of).await,
+                                None => true,
+                            };
+                        if !goes_on {
                             return "its stream ends".to_owned();
                         }
                     }
@@ -396,9 +437,31 @@ struct Session {
     requests: mpsc::Sender<DeltaDiscoveryRequest>,
     /// Until it has been said.
     node: Option<Node>,
+    /// What was known before the stream began and was not asked for on it yet.
+    unasked: Vec<Name>,
 }
 
 impl Session {
+    fn with(mut self, known: Vec<Name>) -> Self {
+        self.unasked = known;
+        self
+    }
+
+    /// Asks for the next batch of names of a type that were known before, if there are any.
+    async fn go_on(&mut self, of: ResourceType) -> bool {
+        let mut left = BATCH;
+        let (batch, rest) = self.unasked.drain(..).partition(|(kind, _)| {
+            let is_next = *kind == of && left > 0;
+            left -= usize::from(is_next);
+            is_next
+        });
+        self.unasked = rest;
+        let batch: Vec<Name> = batch;
+        let names = batch.into_iter().map(|(_, name)| name.to_string());
+        let names: Vec<String> = names.collect();
+        names.is_empty() || self.ask(of, names, Vec::new()).await
+    }
+
     async fn ask(&mut self, of: ResourceType, names: Vec<String>, gone: Vec<String>) -> bool {
         let request = DeltaDiscoveryRequest {
             node: self.node.take(),

@@ -23,9 +23,11 @@ mod client;
 mod connect;
 pub mod discovery;
 mod expand;
+mod names;
 pub mod password;
 mod request;
 pub mod service;
+mod share;
 mod subrequest;
 
 pub use check::Authorizer;

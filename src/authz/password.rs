@@ -21,11 +21,16 @@ use crate::objects::HashKind;
 
 use super::cache::Cache;
 use super::discovery::Passwords;
+use super::share::Share;
 
 /// Longest password that is checked, in bytes. What a check costs grows with it.
 const LONGEST: usize = 256;
 /// How long a check waits for its turn.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// How many checks may wait or be done, in all and of one Secret in any case; one more is refused at once. Fewer than there may be
+/// calls.
+const WAITING: usize = 256;
+const WAITING_OF_ONE: usize = 16;
 /// How long a pair that was right is remembered.
 const REMEMBERED: Duration = Duration::from_secs(60);
 
@@ -33,6 +38,7 @@ const REMEMBERED: Duration = Duration::from_secs(60);
 pub struct Checks {
     right: Cache<()>,
     at_once: Arc<Semaphore>,
+    waiting: Share,
     /// How many are checked at once of one Secret.
     of_one: usize,
     /// By the name of the passwords, while any of them is checked.
@@ -61,6 +67,7 @@ impl Checks {
         Ok(Self {
             right: Cache::new()?,
             at_once: Arc::new(Semaphore::new(at_once)),
+            waiting: Share::new(WAITING, WAITING_OF_ONE),
             // Whoever tries passwords of one Secret leaves room for the others.
             of_one: at_once.div_ceil(2),
             turns: Mutex::new(HashMap::new()),
@@ -117,6 +124,7 @@ impl Checks {
         of: &Arc<str>,
         work: impl FnOnce() -> bool + Send + 'static,
     ) -> Option<bool> {
+        let _place = self.waiting.take(of)?;
         let own = {
             let mut turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
             turns.retain(|name, own| name == of || Arc::strong_count(own) > 1);

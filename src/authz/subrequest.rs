@@ -11,7 +11,6 @@ use crate::model::{Cidr, Destination, Guard, SignIn, Subrequest};
 use super::answer::{Answer, Passed, Refused};
 use super::cache::Cache;
 use super::client::Client;
-use super::connect::host_of_cluster;
 use super::discovery::Discovery;
 use super::expand::{escaped, expand, expand_url};
 use super::request::Request;
@@ -35,6 +34,8 @@ const OWN: [&str; 16] = [
     "x-real-ip",
     "x-sent-from",
 ];
+/// Largest answer that is kept, in bytes.
+const LARGEST: usize = 4096;
 /// What the names of headers begin with that are Envoy's or Isobath's.
 const PRIVATE: [&str; 3] = [":", "x-envoy-", crate::model::HeaderName::PRIVATE];
 
@@ -74,13 +75,14 @@ impl Subrequests {
         let Some(asked) = asked(subrequest, request, &url) else {
             return failed();
         };
-        let Some((status, headers)) = self.client.ask(asked).await else {
+        let Some((status, headers)) = self.client.ask(&subrequest.to, asked).await else {
             return failed();
         };
         let answer = answer(subrequest, status, &headers);
         let hold = subrequest.cache.as_ref();
         let hold = hold.and_then(|cache| cache.seconds.get(&status.as_u16()).copied());
-        if let (Some(key), Some(hold), false) = (key, hold, headers.contains_key("set-cookie")) {
+        let hold = hold.and_then(|hold| held(&headers, hold));
+        if let (Some(key), Some(hold), true) = (key, hold, answer.bytes() <= LARGEST) {
             let hold = Duration::from_secs(hold.into());
             self.answers.put(key, answer.clone(), hold);
         }
@@ -101,7 +103,14 @@ impl Subrequests {
         let method = subrequest.method.as_deref().unwrap_or_default();
         let headers = subrequest.response_headers.join(",");
         let name = request.name();
-        let parts = [cluster, method, &headers, url, &name, key];
+        // What is a yes for one location is none for another, and a text is what one Ingress makes it of.
+        let cache = subrequest.cache.as_ref();
+        let location = cache.map_or("", |cache| &cache.location);
+        let template = cache.map(|cache| format!("{:?}", cache.key));
+        let template = template.unwrap_or_default();
+        let parts = [
+            cluster, method, &headers, url, &name, location, &template, key,
+        ];
         self.answers.key(&parts.map(str::as_bytes))
     }
 
@@ -131,14 +140,8 @@ impl Subrequests {
 /// The request that asks.
 fn asked(subrequest: &Subrequest, request: &Request, url: &str) -> Option<HttpRequest<Body>> {
     let uri: Uri = url.parse().ok()?;
-    let host = uri.authority()?.as_str().to_owned();
-    let path = uri.path_and_query().map_or("/", |path| path.as_str());
-    let uri = match &subrequest.to {
-        Destination::Outside => uri.clone(),
-        Destination::Cluster(cluster) => format!("http://{}{path}", host_of_cluster(cluster))
-            .parse()
-            .ok()?,
-    };
+    // As ingress-nginx has it, without a port.
+    let host = uri.host()?.to_owned();
     let method = subrequest.method.as_deref().unwrap_or("GET");
     let mut asked = HttpRequest::builder()
         .method(Method::from_bytes(method.as_bytes()).ok()?)
@@ -152,7 +155,8 @@ fn asked(subrequest: &Subrequest, request: &Request, url: &str) -> Option<HttpRe
     };
     for (name, value) in request.headers().filter(|(name, _)| !is_own(name)) {
         // What can't be a header here is none that the other side could read.
-        if let (Ok(name), Ok(value)) = (name.parse::<HeaderName>(), HeaderValue::from_str(value)) {
+        let value = HeaderValue::from_bytes(value.as_bytes());
+        if let (Ok(name), Ok(value)) = (name.parse::<HeaderName>(), value) {
             headers.insert(name, value);
         }
     }
@@ -176,13 +180,13 @@ fn asked(subrequest: &Subrequest, request: &Request, url: &str) -> Option<HttpRe
     }
     said.push((HOST, &host));
     for (name, value) in said {
-        headers.insert(name, HeaderValue::from_str(value).ok()?);
+        headers.insert(name, HeaderValue::from_bytes(value.as_bytes()).ok()?);
     }
     for (name, value) in &subrequest.headers {
         let value = expand(value, request)?;
         headers.insert(
             name.parse::<HeaderName>().ok()?,
-            HeaderValue::from_str(&value).ok()?,
+            HeaderValue::from_bytes(value.as_bytes()).ok()?,
         );
     }
     headers.remove(CONTENT_LENGTH);
@@ -191,28 +195,34 @@ fn asked(subrequest: &Subrequest, request: &Request, url: &str) -> Option<HttpRe
 
 /// What an answer means.
 fn answer(subrequest: &Subrequest, status: StatusCode, headers: &HeaderMap) -> Answer {
-    let all = |name: &str| -> Vec<String> {
+    let all = |name: &str| -> Option<Vec<String>> {
         let values = headers.get_all(name).iter();
-        let values = values.filter_map(|value| value.to_str().ok());
-        values.map(str::to_owned).collect()
+        // Envoy takes UTF-8 and nothing else.
+        let values = values.map(|value| String::from_utf8(value.as_bytes().to_vec()).ok());
+        values.collect()
     };
-    let cookies = all("set-cookie");
+    let said = |name: &str| {
+        let values = all(name)?.join(", ");
+        Some((!values.is_empty()).then_some((name.to_owned(), values)))
+    };
+    let cookies = all("set-cookie").unwrap_or_default();
     let status = status.as_u16();
     match status {
         200..=299 => {
             let names = subrequest.response_headers.iter();
-            let set = names.filter_map(|name| {
-                let value = all(name).join(", ");
-                (!value.is_empty()).then(|| (name.to_string(), value))
-            });
+            let set: Option<Vec<_>> = names.map(|name| said(name)).collect();
+            // A yes that can't be told as it was said would be another one.
+            let Some(set) = set else {
+                return Answer::Refused(Refused::status(500));
+            };
             Answer::Passes(Passed {
-                set: set.collect(),
+                set: set.into_iter().flatten().collect(),
                 removed: Vec::new(),
                 cookies,
             })
         }
         401 | 403 => {
-            let challenges = all("www-authenticate").into_iter();
+            let challenges = all("www-authenticate").unwrap_or_default().into_iter();
             let challenges = challenges.filter(|_| status == 401);
             Answer::Refused(Refused {
                 status,
@@ -224,6 +234,41 @@ fn answer(subrequest: &Subrequest, status: StatusCode, headers: &HeaderMap) -> A
         }
         _ => Answer::Refused(Refused::status(500)),
     }
+}
+
+/// How long an answer may be kept that says this of it, where its Ingress says so many seconds; as nginx reads it, and where that needs
+/// a clock of the other side, not at all.
+fn held(headers: &HeaderMap, seconds: u32) -> Option<u32> {
+    let is_there = |name: &str| headers.contains_key(name);
+    if ["set-cookie", "vary", "expires"].into_iter().any(is_there) {
+        return None;
+    }
+    let mut least = seconds;
+    let own = headers.get_all("x-accel-expires").iter();
+    for value in own {
+        let own = value
+            .to_str()
+            .ok()
+            .and_then(|text| text.trim().parse().ok());
+        least = least.min(own.unwrap_or(0));
+    }
+    for value in headers.get_all("cache-control") {
+        let Ok(text) = value.to_str() else {
+            return None;
+        };
+        for directive in text.split(',').map(|it| it.trim().to_ascii_lowercase()) {
+            let (name, age) = directive.split_once('=').unwrap_or((&directive, ""));
+            match name {
+                "no-store" | "no-cache" | "private" => return None,
+                "max-age" | "s-maxage" => {
+                    let age = age.trim_matches('"').parse();
+                    least = least.min(age.unwrap_or(0));
+                }
+                _ => {}
+            }
+        }
+    }
+    (least > 0).then_some(least)
 }
 
 /// Where a client signs in, with the way back.

@@ -8,8 +8,9 @@ use std::sync::Arc;
 
 use crate::model::{Claimable, Front, Host, Spoken};
 use crate::objects::{
-    EndpointSlice, ExtensionService, Field, FieldRef, HttpProxy, Ingress, IngressBackend,
-    IngressRule, IngressTls, Invalid, Kind, Metadata, NamespacedName, ObjectRef, Secret, Service,
+    Credentials, EndpointSlice, ExtensionService, Field, FieldRef, HttpProxy, Ingress,
+    IngressBackend, IngressRule, IngressTls, Invalid, Kind, Metadata, NamespacedName, ObjectRef,
+    Secret, Service,
 };
 
 use super::fact::{Fact, FactId};
@@ -288,15 +289,21 @@ impl<'a> Reader<'a> {
         secret.check_revocations().map(drop).map_err(Some)
     }
 
-    /// Whether a Secret has passwords, as a file or by keys. Other bytes of them are no news to whoever asks.
+    /// Whether a Secret has passwords, as a file or by keys, and how many names of it can't log in. Other bytes of them are no news to
+    /// whoever asks.
     ///
     /// # Errors
     ///
     /// As [`Self::authorities`].
-    pub fn credentials(self, secret: &NamespacedName, is_map: bool) -> Result<(), Option<&'a str>> {
+    pub fn credentials(
+        self,
+        secret: &NamespacedName,
+        is_map: bool,
+    ) -> Result<usize, Option<&'a str>> {
         self.read(Fact::Credentials(secret));
         let secret = self.found_secret(secret)?;
-        secret.check_credentials(is_map).map(drop).map_err(Some)
+        let checked = secret.check_credentials(is_map);
+        checked.map(Credentials::unusable).map_err(Some)
     }
 
     /// A Secret, or why there is none.

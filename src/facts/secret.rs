@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::objects::{NamespacedName, Secret, TlsCertificate};
+use crate::objects::{Credentials, NamespacedName, Secret, TlsCertificate};
 
 use super::changes::Changes;
 use super::fact::Fact;
@@ -35,7 +35,7 @@ impl Indexed for Secret {
             [false, true].map(|is_map| {
                 secret
                     .check_credentials(is_map)
-                    .map(drop)
+                    .map(Credentials::unusable)
                     .map_err(Arc::<str>::from)
             })
         };

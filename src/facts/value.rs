@@ -3,7 +3,7 @@
 use std::fmt::Debug;
 
 use crate::model::Claimable;
-use crate::objects::{CaCertificates, Kind, NamespacedName, ObjectRef};
+use crate::objects::{CaCertificates, Credentials, Kind, NamespacedName, ObjectRef};
 
 use super::Store;
 use super::fact::{Fact, FactId, Head, by_host};
@@ -99,7 +99,10 @@ impl Store {
             Fact::Credentials(name) => {
                 let secret = self.secret(name);
                 let usable = secret.map(|secret| {
-                    [false, true].map(|is_map| secret.check_credentials(is_map).map(drop))
+                    [false, true].map(|is_map| {
+                        let checked = secret.check_credentials(is_map);
+                        checked.map(Credentials::unusable)
+                    })
                 });
                 text(&(usable, self.invalid(&reference(Kind::Secret, name))))
             }

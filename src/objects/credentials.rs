@@ -1,6 +1,6 @@
 //! Names and hashes of passwords: the lines of an htpasswd file.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 
@@ -114,15 +114,17 @@ impl Credentials {
             hashes: BTreeMap::new(),
             unusable: 0,
         };
+        // A later line of a name counts for nothing, be the first one usable or not: it may be how somebody is locked out.
+        let mut seen = BTreeSet::new();
         for (name, hash) in users {
-            if name.is_empty() || all.hashes.contains_key(name) {
+            if name.is_empty() || !seen.insert(name) {
                 continue;
             }
             if hash.len() > Self::LONGEST || HashKind::of(hash).is_none() {
                 all.unusable += 1;
                 continue;
             }
-            if all.hashes.len() == Self::MOST {
+            if seen.len() > Self::MOST {
                 return Err(format!("has more than {} names", Self::MOST));
             }
             let hash = Zeroizing::new(hash.to_owned());
@@ -181,12 +183,13 @@ mod tests {
 
     #[test]
     fn lines_are_read_as_nginx_reads_them() {
-        let text = b"# comment\na:{SHA}x\na:{PLAIN}other\n\nb:$apr1$x$y:comment\r\nraw:secret\nno line\n:x\n";
+        let text = b"# comment\na:{SHA}x\na:{PLAIN}other\nc:!locked\nc:{PLAIN}old\n\nb:$apr1$x$y:comment\r\nraw:secret\nno line\n:x\n";
         let found = Credentials::from_htpasswd("auth", text).unwrap();
         assert_eq!(found.hash("a"), Some("{SHA}x"));
         assert_eq!(found.hash("b"), Some("$apr1$x$y"));
         assert_eq!((found.hash("raw"), found.hash("")), (None, None));
-        assert_eq!(found.unusable(), 1);
+        assert_eq!(found.hash("c"), None);
+        assert_eq!(found.unusable(), 2);
         assert_eq!(found.expose().as_str(), "a:{SHA}x\nb:$apr1$x$y\n");
         let again = Credentials::from_htpasswd("auth", found.expose().as_bytes()).unwrap();
         assert_eq!(again.expose(), found.expose());

@@ -44,6 +44,10 @@ pub fn check_name(name: &str) -> Result<(), &'static str> {
     if !name.contains('.') || forbidden.into_iter().any(is_below) {
         return Err("leads inside the cluster");
     }
+    // By RFC 6761 nobody has such a name, and programs of ours use it for what is no host.
+    if is_below("invalid") {
+        return Err("leads nowhere");
+    }
     Ok(())
 }
 
@@ -79,6 +83,8 @@ mod tests {
                 Err("leads inside the cluster"),
             ),
             ("local.projectcontour.io", Err("leads inside the cluster")),
+            ("6e73.cluster.invalid", Err("leads nowhere")),
+            ("invalid.example", Ok(())),
         ] {
             assert_eq!(check_name(name), expected, "{name:?}");
         }

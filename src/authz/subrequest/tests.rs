@@ -50,7 +50,6 @@ fn headers_are_those_of_nginx() {
     .unwrap();
     assert_eq!(asked.method(), "GET");
     assert_eq!(asked.uri().path_and_query().unwrap(), "/check?h=shop.test");
-    assert_eq!(asked.uri().host(), Some(&*host_of_cluster("ns/auth/80")));
     let mut seen: Vec<(&str, &str)> = Vec::new();
     for (name, value) in asked.headers() {
         seen.push((name.as_str(), value.to_str().unwrap()));
@@ -60,7 +59,7 @@ fn headers_are_those_of_nginx() {
         seen,
         [
             ("cookie", "s=1"),
-            ("host", "auth.ns.svc.cluster.local:8080"),
+            ("host", "auth.ns.svc.cluster.local"),
             ("x-auth-request-redirect", "/x?a=1"),
             ("x-forwarded-for", "192.0.2.7"),
             ("x-original-method", "GET"),
@@ -119,6 +118,89 @@ fn only_a_yes_passes() {
             (_, answer) => assert_eq!(answer, Answer::Refused(Refused::status(500)), "{status}"),
         }
     }
+}
+
+/// As nginx keeps them, and never longer than the Ingress says.
+#[test]
+fn answers_are_kept_as_long_as_they_say() {
+    for (said, expected) in [
+        (&[][..], Some(300)),
+        (&[("cache-control", "public")], Some(300)),
+        (&[("cache-control", "max-age=60")], Some(60)),
+        (&[("cache-control", "public, Max-Age=900")], Some(300)),
+        (&[("cache-control", "max-age=0")], None),
+        (&[("cache-control", "max-age=soon")], None),
+        (&[("cache-control", "no-store")], None),
+        (
+            &[
+                ("cache-control", "max-age=60"),
+                ("cache-control", "private"),
+            ],
+            None,
+        ),
+        (&[("cache-control", "No-Cache")], None),
+        (&[("vary", "Cookie")], None),
+        (&[("expires", "Thu, 01 Jan 2037 00:00:00 GMT")], None),
+        (&[("x-accel-expires", "10")], Some(10)),
+        (&[("x-accel-expires", "0")], None),
+        (&[("set-cookie", "a=1")], None),
+    ] {
+        let mut headers = HeaderMap::new();
+        for (name, value) in said {
+            headers.append(*name, HeaderValue::from_static(value));
+        }
+        assert_eq!(held(&headers, 300), expected, "{said:?}");
+    }
+}
+
+/// A yes for one location, or for the text that one Ingress makes of a request, is none for another.
+#[test]
+fn a_kept_answer_is_of_one_location() {
+    let (discovery, _subscriptions) = discovery("test");
+    let subrequests = Subrequests::new(discovery, Vec::new()).unwrap();
+    let about = request("a.test", "/", &[]);
+    let of = |location: &str, key: &str| Subrequest {
+        cache: Some(crate::model::AnswerCache {
+            location: location.into(),
+            key: text(key),
+            seconds: BTreeMap::from([(200, 60)]),
+        }),
+        ..subrequest("http://auth/check")
+    };
+    let key =
+        |subrequest: &Subrequest| subrequests.key(subrequest, &about, "http://auth/check", "k");
+    let one = key(&of("Ingress a/b /public", "$cookie_s"));
+    assert_eq!(one, key(&of("Ingress a/b /public", "$cookie_s")));
+    assert_ne!(one, key(&of("Ingress a/b /admin", "$cookie_s")));
+    assert_ne!(one, key(&of("Ingress a/b /public", "$http_x")));
+}
+
+/// What is no ASCII is asked and told as it was said.
+#[test]
+fn text_of_other_languages_is_kept() {
+    let subrequest = subrequest("http://auth/check");
+    let about = request("a.test", "/ü", &[("cookie", "s=1; n=José")]);
+    let asked = asked(&subrequest, &about, "http://auth/check").unwrap();
+    assert_eq!(
+        asked.headers()["cookie"].as_bytes(),
+        "s=1; n=José".as_bytes()
+    );
+    assert_eq!(
+        asked.headers()["x-auth-request-redirect"].as_bytes(),
+        "/ü".as_bytes()
+    );
+    let mut headers = HeaderMap::new();
+    headers.insert(
+        "x-user",
+        HeaderValue::from_bytes("José".as_bytes()).unwrap(),
+    );
+    let Answer::Passes(passed) = answer(&subrequest, StatusCode::OK, &headers) else {
+        panic!("no yes");
+    };
+    assert_eq!(passed.set, [("x-user".to_owned(), "José".to_owned())]);
+    headers.insert("x-user", HeaderValue::from_bytes(b"\xff").unwrap());
+    let refused = Answer::Refused(Refused::status(500));
+    assert_eq!(answer(&subrequest, StatusCode::OK, &headers), refused);
 }
 
 #[test]

@@ -102,6 +102,9 @@ pub struct SignIn {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AnswerCache {
+    /// Of which location they are: of no other one do they hold.
+    #[serde(default)]
+    pub location: Arc<str>,
     /// Requests that have the same are answered the same.
     pub key: RequestText,
     /// Statuses, and seconds.
@@ -176,6 +179,7 @@ mod tests {
                 }),
                 always_set_cookie: true,
                 cache: Some(AnswerCache {
+                    location: "Ingress a/b /".into(),
                     key: RequestText::new("$http_authorization").unwrap(),
                     seconds: BTreeMap::from([(200, 300)]),
                 }),

@@ -14,7 +14,7 @@ use crate::model::{
     AddressRules, AnswerCache, Authorization, Authorizer, BasicAuthentication, Destination, Guard,
     GuardAddresses, HeaderName, RequestText, SignIn, Subrequest, Unanswered,
 };
-use crate::objects::{IngressBackend, NamespacedName, ServiceBackendPort};
+use crate::objects::{IngressBackend, NamespacedName, ObjectRef, ServiceBackendPort};
 use crate::translate::credentials::CredentialsKey;
 
 use super::reader::{Closed, Reader};
@@ -159,6 +159,7 @@ fn subrequest(reader: &mut Reader<'_>) -> Option<(AuthUrl, Subrequest)> {
         return None;
     };
     let cache = key.map(|key| AnswerCache {
+        location: Arc::from(""),
         key,
         seconds: seconds.unwrap_or_else(|| [200, 202, 401].map(|it| (it, 300)).into()),
     });
@@ -223,6 +224,9 @@ fn sign_in(text: &str) -> Result<RequestText, String> {
     if text.contains(' ') {
         return Err("must not have a blank".into());
     }
+    if text.len() > url::LONGEST {
+        return Err(format!("must not have more than {} bytes", url::LONGEST));
+    }
     let is_url = ["http://", "https://", "/", "$"];
     if !is_url.iter().any(|begin| text.starts_with(begin)) {
         return Err("must be a URL".into());
@@ -236,13 +240,28 @@ fn header_names(text: &str) -> Result<Vec<Arc<str>>, String> {
         let wrong = || "has a name that no header of a request can have".to_owned();
         let name = HeaderName::new(&name).map_err(|_| wrong())?;
         let is_ours = name.as_str().starts_with(HeaderName::PRIVATE) || name == HeaderName::host();
-        match is_ours {
+        // Those of the client's own connection and body: the asked one's would be read as theirs.
+        let is_framing = FRAMING.contains(&name.as_str());
+        match is_ours || is_framing {
             true => Err(wrong()),
             false => Ok(Arc::from(name.as_str())),
         }
     });
     checked.collect()
 }
+
+/// What says how a message is read, and of whom the next hop takes it.
+const FRAMING: [&str; 9] = [
+    "connection",
+    "content-length",
+    "expect",
+    "keep-alive",
+    "proxy-connection",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+];
 
 fn cache_key(text: &str) -> Result<RequestText, String> {
     RequestText::new(&value::text(text, b"-_${}")?)
@@ -287,10 +306,23 @@ fn seconds(text: &str) -> Option<u32> {
 
 /// What its routes have to be told.
 pub struct Resolved {
-    /// For [`crate::model::Filters::authorization`].
-    pub authorization: Authorization,
+    authorization: Authorization,
     /// Whether addresses are asked about there, and nowhere else.
     pub has_addresses: bool,
+}
+
+impl Resolved {
+    /// For [`crate::model::Filters::authorization`] of a location of that Ingress: answers that are kept hold for it alone.
+    #[must_use]
+    pub fn authorization_of(&self, ingress: &ObjectRef, path: &str) -> Authorization {
+        let mut authorization = self.authorization.clone();
+        if let Authorizer::Guard(guard) = &mut authorization.authorizer
+            && let Some(cache) = guard.subrequest.as_mut().and_then(|it| it.cache.as_mut())
+        {
+            cache.location = format!("{ingress} {path}").into();
+        }
+        authorization
+    }
 }
 
 impl Authentication {
@@ -298,7 +330,7 @@ impl Authentication {
     #[must_use]
     pub fn service(&self) -> Option<(&NamespacedName, IngressBackend)> {
         match &self.asked.as_ref()?.0.target {
-            Target::Outside => None,
+            Target::Outside | Target::RequestHost => None,
             Target::Service(name, port) => Some((
                 name,
                 IngressBackend::Service {
@@ -309,17 +341,29 @@ impl Authentication {
         }
     }
 
-    /// Whether the passwords are there.
+    /// Whether it asks whatever host the request names.
+    #[must_use]
+    pub fn asks_the_request_host(&self) -> bool {
+        let asked = self.asked.as_ref();
+        asked.is_some_and(|(url, _)| url.target == Target::RequestHost)
+    }
+
+    /// Whether the passwords are there; where some names can't log in, the Secret's name and how many.
     ///
     /// # Errors
     ///
     /// The annotation, and why its guard can't be honoured.
-    pub fn check_credentials(&self, facts: Facts<'_>) -> Result<(), (&'static str, String)> {
+    pub fn check_credentials(
+        &self,
+        facts: Facts<'_>,
+    ) -> Result<Option<(&NamespacedName, usize)>, (&'static str, String)> {
         let Some((key, _)) = &self.basic else {
-            return Ok(());
+            return Ok(None);
         };
-        let found = facts.credentials(&key.secret, key.is_map);
-        found.map_err(|why| ("auth-secret", unusable(&key.secret, why)))
+        let secret = &key.secret;
+        let found = facts.credentials(secret, key.is_map);
+        let count = found.map_err(|why| ("auth-secret", unusable(secret, why)))?;
+        Ok((count > 0).then_some((secret, count)))
     }
 
     /// What routes are told, where this is the cluster of the Service that is asked.
@@ -428,6 +472,8 @@ mod tests {
             assert_eq!(method(text).is_ok(), is_taken, "{text}");
         }
         assert!(header_names("X-User, X-Mail").is_ok());
-        assert!(header_names("Host").is_err());
+        for name in ["Host", "Content-Length", "Transfer-Encoding", "Connection"] {
+            assert!(header_names(name).is_err(), "{name}");
+        }
     }
 }

@@ -203,7 +203,8 @@ impl Location<'_> {
             is_not_logged: !self.policy.is_logged,
             local_rate_limits: self.policy.limits.clone(),
             addresses: self.policy.addresses.clone().filter(|_| !has_addresses),
-            authorization: asked.map(|it| it.authorization.clone()),
+            authorization: asked
+                .map(|it| it.authorization_of(&self.served.source.object, self.path)),
             response_headers: told.to_vec(),
             ..Filters::default()
         };

@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use crate::facts::ServedIngress;
 use crate::model::UpstreamProtocol;
-use crate::objects::NamespacedName;
+use crate::objects::{Field, HashKind, NamespacedName};
 use crate::translate::nginx::{self, Authentication, Resolved};
 use crate::translate::policy::IngressPolicy;
-use crate::translate::{ClusterSource, backend};
+use crate::translate::{ClusterSource, backend, reason};
 
 use super::Table;
 
@@ -59,7 +59,26 @@ impl<'a> Table<'a> {
         policy: &nginx::Policy,
         authentication: &Authentication,
     ) -> Result<Resolved, (&'static str, String)> {
-        authentication.check_credentials(self.input.reader())?;
+        let unusable = authentication.check_credentials(self.input.reader())?;
+        if let Some((secret, count)) = unusable {
+            let who = match count {
+                1 => "1 name".to_owned(),
+                _ => format!("{count} names"),
+            };
+            let message = format!(
+                "{who} of Secret {secret} can't log in: the hash is none by bcrypt (of a cost of {} at most), apr1, MD5, SHA-1, SHA-256 or SHA-512; make another with htpasswd -B",
+                HashKind::MAX_BCRYPT_COST
+            );
+            let field = Field::Annotation(format!("{}auth-secret", nginx::PREFIX).into());
+            self.report(ingress, field, reason::ANNOTATION_NOT_VALID, message);
+        }
+        let host = self.alias.as_ref().unwrap_or(&self.host);
+        if authentication.asks_the_request_host() && host.is_wildcard() {
+            let why = format!(
+                "{host} stands for many hosts, so that a client would choose who is asked: name the host in auth-url"
+            );
+            return Err(("auth-url", why));
+        }
         let cluster = match authentication.service() {
             None => None,
             Some((name, port)) => {

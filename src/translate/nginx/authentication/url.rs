@@ -24,7 +24,12 @@ pub enum Target {
     Service(NamespacedName, u16),
     /// Somebody outside.
     Outside,
+    /// Whoever the request's own host is, outside.
+    RequestHost,
 }
+
+/// Longest URL, in bytes: no server of names or of HTTP takes much more.
+pub(super) const LONGEST: usize = 4096;
 
 impl AuthUrl {
     /// Reads one of an Ingress of this namespace.
@@ -36,6 +41,9 @@ impl AuthUrl {
         let text = value::text(text, b"/-._~:,?&=$ {}")?;
         if text.contains(' ') {
             return Err("must not have a blank".into());
+        }
+        if text.len() > LONGEST {
+            return Err(format!("must not have more than {LONGEST} bytes"));
         }
         let (is_tls, rest) = match (text.strip_prefix("http://"), text.strip_prefix("https://")) {
             (Some(rest), _) => (false, rest),
@@ -53,8 +61,13 @@ impl AuthUrl {
             }
             None => (authority, if is_tls { 443 } else { 80 }),
         };
-        let whole = RequestText::new(&text)?;
         let target = target(host, port, namespace)?;
+        // The port behind a client's host is the client's: it would choose which one is asked.
+        let named = match target {
+            Target::RequestHost => text.replacen(host, "$host", 1),
+            Target::Service(..) | Target::Outside => text.to_string(),
+        };
+        let whole = RequestText::new(&named)?;
         if is_tls && matches!(target, Target::Service(..)) {
             return Err(
                 "asks a Service by TLS, which Isobath does not support yet: use http://".into(),
@@ -78,7 +91,7 @@ fn target(host: &str, port: u16, namespace: &str) -> Result<Target, String> {
         };
         // What else a client may say would let it choose who is asked.
         return match parts.parts() {
-            [only] if is_host(only) => Ok(Target::Outside),
+            [only] if is_host(only) => Ok(Target::RequestHost),
             _ => Err("must name a host, or $host as a whole".into()),
         };
     }
@@ -114,6 +127,8 @@ fn target(host: &str, port: u16, namespace: &str) -> Result<Target, String> {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+
     use super::*;
 
     #[test]
@@ -132,7 +147,8 @@ mod tests {
             ("http://auth/", service("auth", "shop", 80)),
             ("http://auth.shop", service("auth", "shop", 80)),
             ("https://auth.example.com/check", Some(Target::Outside)),
-            ("https://$host/oauth2/auth", Some(Target::Outside)),
+            ("https://$host/oauth2/auth", Some(Target::RequestHost)),
+            ("https://${http_host}:444/a", Some(Target::RequestHost)),
             ("https://auth.shop.svc", None),
             ("http://$arg_x/", None),
             ("http://$host.evil.test/", None),
@@ -154,5 +170,10 @@ mod tests {
             let found = AuthUrl::new(text, "shop").ok().map(|it| it.target);
             assert_eq!(found, expected, "{text}");
         }
+        let long = format!("http://auth/{}", "a".repeat(LONGEST));
+        assert!(AuthUrl::new(&long, "shop").is_err());
+        let own = AuthUrl::new("https://$http_host/a?b=$http_host", "shop").unwrap();
+        let expected = RequestText::new("https://$host/a?b=$http_host").unwrap();
+        assert_eq!(own.text, expected);
     }
 }
