@@ -13,7 +13,7 @@ const MAX_VALUE: usize = 4096;
 const MAX_HEADERS: usize = 32;
 
 /// Headers that belong to the connection or that Envoy itself answers for.
-const RESERVED_HEADERS: [&str; 10] = [
+pub(in crate::translate) const RESERVED_HEADERS: [&str; 10] = [
     "connection",
     "content-length",
     "host",

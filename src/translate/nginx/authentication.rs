@@ -15,6 +15,7 @@ use crate::model::{
     GuardAddresses, HeaderName, RequestText, SignIn, Subrequest, Unanswered,
 };
 use crate::objects::{IngressBackend, NamespacedName, ObjectRef, ServiceBackendPort};
+use crate::translate::annotation::RESERVED_HEADERS;
 use crate::translate::credentials::CredentialsKey;
 
 use super::reader::{Closed, Reader};
@@ -239,29 +240,16 @@ fn header_names(text: &str) -> Result<Vec<Arc<str>>, String> {
     let checked = names.map(|name| {
         let wrong = || "has a name that no header of a request can have".to_owned();
         let name = HeaderName::new(&name).map_err(|_| wrong())?;
-        let is_ours = name.as_str().starts_with(HeaderName::PRIVATE) || name == HeaderName::host();
-        // Those of the client's own connection and body: the asked one's would be read as theirs.
-        let is_framing = FRAMING.contains(&name.as_str());
-        match is_ours || is_framing {
+        // An answer's length or connection would be read as the client's own.
+        let is_ours = name.as_str().starts_with(HeaderName::PRIVATE)
+            || RESERVED_HEADERS.contains(&name.as_str());
+        match is_ours {
             true => Err(wrong()),
             false => Ok(Arc::from(name.as_str())),
         }
     });
     checked.collect()
 }
-
-/// What says how a message is read, and of whom the next hop takes it.
-const FRAMING: [&str; 9] = [
-    "connection",
-    "content-length",
-    "expect",
-    "keep-alive",
-    "proxy-connection",
-    "te",
-    "trailer",
-    "transfer-encoding",
-    "upgrade",
-];
 
 fn cache_key(text: &str) -> Result<RequestText, String> {
     RequestText::new(&value::text(text, b"-_${}")?)
