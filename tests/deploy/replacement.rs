@@ -168,6 +168,7 @@ async fn replacing_a_pod_loses_no_request() {
         tls: None,
         host: host.to_owned(),
         path: "/".to_owned(),
+        headers: &[],
         reconnect,
     };
     let load = Load::start([

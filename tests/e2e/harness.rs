@@ -80,6 +80,7 @@ async fn load_counts_every_failure() {
         tls: None,
         host: "a.example".to_owned(),
         path: "/".to_owned(),
+        headers: &[],
         reconnect,
     };
     let load = Load::start([target(false), target(true)]).await;

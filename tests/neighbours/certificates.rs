@@ -78,6 +78,7 @@ fn are_issued_and_renewed() {
             tls: Some(Tls::sni(host)),
             host: host.to_owned(),
             path: "/".to_owned(),
+            headers: &[],
             reconnect: true,
         }));
         let load = load.await;

@@ -176,6 +176,7 @@ async fn endpoints_come_and_go() {
             tls: None,
             host: format!("service-{number}.test"),
             path: "/".to_owned(),
+            headers: &[],
             reconnect,
         };
         [

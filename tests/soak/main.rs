@@ -35,6 +35,7 @@ mod proxy_tenants;
 mod random;
 mod refusals;
 mod rotations;
+mod route_moves;
 mod stalls;
 mod tenant;
 mod tenants;

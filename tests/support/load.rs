@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
+use http::Method;
 use tokio::task::JoinSet;
 
 use super::client::{Connection, Tls, Version};
@@ -29,6 +30,8 @@ pub(crate) struct Target {
     pub(crate) host: String,
     /// The path.
     pub(crate) path: String,
+    /// Further headers.
+    pub(crate) headers: &'static [(&'static str, &'static str)],
     /// Whether every request has a connection of its own.
     pub(crate) reconnect: bool,
 }
@@ -245,7 +248,8 @@ async fn once(target: &Target, connection: &mut Option<Connection>) -> Result<St
         None => connection
             .insert(Connection::open(target.address, target.version, target.tls.as_ref()).await?),
     };
-    let answer = open.get(&target.host, &target.path).await?;
+    let (host, path) = (&target.host, &target.path);
+    let answer = open.send(Method::GET, host, path, target.headers).await?;
     ensure!(answer.status == 200, "{} {}", answer.status, answer.text());
     Ok(answer.backend().to_owned())
 }

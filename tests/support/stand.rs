@@ -115,6 +115,7 @@ impl Stand {
             tls: None,
             host: host.to_owned(),
             path: "/".to_owned(),
+            headers: &[],
             reconnect,
         };
         vec![
