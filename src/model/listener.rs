@@ -64,7 +64,7 @@ pub struct Http3 {
 }
 
 /// What is spoken on a listener, as far as the hosts on it have to know.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Spoken {
     /// [`Application::Http`].
     Http,

@@ -19,7 +19,7 @@ use super::budget::Account;
 use super::certificate::Choice;
 use super::gateway_api::{
     self, Attachment, BackendTls, Bind, BoundListener, EffectiveGateway, EffectiveParent, Fault,
-    Policies, RouteRules, SharedListener, Shown,
+    Holder, Policies, RouteRules, SharedHost, SharedListener, Shown,
 };
 use super::once::{Once, Value};
 use super::ownership::{self, HostOwnership};
@@ -65,6 +65,8 @@ pub enum Derived {
     PortOwner(Arc<str>),
     /// The namespace that a host belongs to.
     Owner(Host),
+    /// Whose a host is at a port of the fleet.
+    Holder(SharedHost),
     /// What is in the way of a listener at a port of the fleet.
     Conflict(SharedListener),
     /// Whether a host that begins with `*` is there on plain HTTP.
@@ -97,6 +99,7 @@ impl Derived {
             Self::Bind(_) | Self::Attachment(_) => Stratum::Attach,
             Self::Hostnames(_) | Self::ListenerAt(..) => Stratum::Port,
             Self::HostnameOf(..) | Self::PortOwner(_) | Self::Owner(_) => Stratum::Own,
+            Self::Holder(_) => Stratum::Possess,
             Self::Conflict(_) | Self::OnHttp(_) | Self::Choice(_) | Self::Source(_) => {
                 Stratum::Offer
             }
@@ -166,6 +169,7 @@ impl Derived {
             | Self::Hostnames(_)
             | Self::ListenerAt(..)
             | Self::PortOwner(_)
+            | Self::Holder(_)
             | Self::Conflict(_) => self.value_of_gateway_api(input),
         }
     }
@@ -218,6 +222,10 @@ impl Derived {
                 let _ = input.port_owner(listener);
                 memo.port_owners.hash(listener)
             }
+            Self::Holder(host) => {
+                let _ = input.holder(host);
+                memo.holders.hash(host)
+            }
             Self::Conflict(listener) => {
                 let _ = input.conflict(listener);
                 memo.conflicts.hash(listener)
@@ -256,6 +264,7 @@ pub struct Memo {
     hostnames_of: Once<(Arc<str>, Host), Option<Host>>,
     port_owners: Once<Arc<str>, Option<NamespacedName>>,
     owners: Once<Host, Option<Arc<str>>>,
+    holders: Once<SharedHost, Holder>,
     conflicts: Once<SharedListener, Option<Fault>>,
     on_http: Once<Host, OnHttp>,
     choices: Once<Host, Option<Choice>>,
@@ -298,6 +307,7 @@ impl Memo {
             .collect(&mut made, |(name, host)| Derived::HostnameOf(name, host));
         self.port_owners.collect(&mut made, Derived::PortOwner);
         self.owners.collect(&mut made, Derived::Owner);
+        self.holders.collect(&mut made, Derived::Holder);
         self.conflicts.collect(&mut made, Derived::Conflict);
         self.on_http.collect(&mut made, Derived::OnHttp);
         self.choices.collect(&mut made, Derived::Choice);
@@ -457,6 +467,13 @@ impl<'a> Input<'a> {
             Derived::PortOwner,
             |input| gateway_api::port_owner(input, listener),
         )
+    }
+
+    /// Whose a host is at a port of the fleet.
+    pub(super) fn holder(self, host: &SharedHost) -> Arc<Holder> {
+        self.derive(&self.memo.holders, host, Derived::Holder, |input| {
+            host.holder(input)
+        })
     }
 
     /// What is in the way of a listener at a port of the fleet.

@@ -23,6 +23,8 @@ pub enum Stratum {
     Port,
     /// Whose a host is.
     Own,
+    /// Which Gateway has a host.
+    Possess,
     /// What a host has for those below it.
     Offer,
     /// Who can take that.

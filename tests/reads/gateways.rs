@@ -3,7 +3,7 @@
 use isobath::build::{Builder, Config};
 use isobath::model::Cidr;
 use isobath::objects::{Event, Kind, Object};
-use isobath::translate::{FleetPorts, GatewayOptions, Options, PodPort, Transport};
+use isobath::translate::{FleetPorts, GatewayOptions, HostOwnership, Options, PodPort, Transport};
 use serde_json::{Value, json};
 
 use super::{
@@ -164,6 +164,66 @@ fn a_shared_port_is_not_walked_through() {
     let most = few.iter().map(|(derived, objects)| derived + objects).max();
     println!("derived and objects of a change: {few:?}");
     assert!(most.is_some_and(|most| most < 100), "{few:?}");
+}
+
+/// Whose a host is at a shared port is found once, however many Gateways have a listener for it: each of them reads that and not the
+/// routes. So what is read grows as the objects do, and so does what is found out for a route more.
+#[test]
+fn who_has_a_host_is_found_once() {
+    let gateway = |number: usize| {
+        let listener = |name: &str, protocol: &str, port: u16| {
+            json!({ "name": name, "port": port, "protocol": protocol, "hostname": "one.test",
+                    "tls": (protocol == "HTTPS").then(|| json!({ "certificateRefs": [{ "name": "first" }] })),
+                    "allowedRoutes": { "namespaces": { "from": "All" } } })
+        };
+        // Through the first of them the routes come in clear, so at the other port none of them has anything to say.
+        let listeners = match number {
+            0 => vec![listener("clear", "HTTP", 80)],
+            _ => vec![listener("tls", "HTTPS", 443)],
+        };
+        let spec = json!({ "gatewayClassName": "isobath", "listeners": listeners });
+        let created = format!("2020-01-01T01:00:{number:02}Z");
+        let rest = json!({ "metadata": { "creationTimestamp": created }, "spec": spec });
+        object(Kind::Gateway, "shop", &format!("edge-{number:02}"), rest)
+    };
+    let route = |number: usize| {
+        let spec = json!({
+            "parentRefs": [{ "name": "edge-00" }],
+            "hostnames": ["one.test"],
+            "rules": [{ "backendRefs": [{ "name": "web", "port": 80 }] }],
+        });
+        let created = format!("2020-01-01T00:00:{number:02}Z");
+        let rest = json!({ "metadata": { "creationTimestamp": created }, "spec": spec });
+        object(Kind::HttpRoute, "shop", &format!("route-{number:02}"), rest)
+    };
+    let class = json!({ "spec": { "controllerName": "isobath.dev/gateway-controller" } });
+    let class = object(Kind::GatewayClass, "", "isobath", class);
+    let made = |host_ownership, count: usize| {
+        let options = Options {
+            host_ownership,
+            ..Options::default()
+        };
+        let first = [
+            class.clone(),
+            service("shop", "web", 80),
+            secret("shop", "first", "one.test", 0),
+        ];
+        let objects = first.into_iter().chain((0..count).map(gateway));
+        let mut builder = builder_with(options, objects.chain((0..count).map(route)));
+        let reads = builder.reads().0;
+        let before = builder.derivations().derived;
+        builder.apply(Event::Apply(route(count)));
+        builder.build();
+        (reads, builder.derivations().derived - before)
+    };
+    for ownership in [HostOwnership::Shared, HostOwnership::Namespace] {
+        let sizes = [10, 20, 40].map(|count| made(ownership, count));
+        let reads = sizes.map(|(reads, _)| reads);
+        let derived = sizes.map(|(_, derived)| usize::try_from(derived).unwrap());
+        for [few, some, many] in [reads, derived] {
+            assert_eq!(many - some, 2 * (some - few), "{sizes:?}");
+        }
+    }
 }
 
 /// A ListenerSet that is edited is news to its own hosts, and to those of no other set of the Gateway, nor of the Gateway itself.

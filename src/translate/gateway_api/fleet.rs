@@ -16,16 +16,16 @@
 //! - Which language a host is in, [`crate::translate::Languages`] has decided before anything here is asked.
 //! - **A port where no Ingress is** speaks what the oldest Gateway there speaks; those that speak something else are told.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::model::{Front, Host, Listener, Spoken};
 use crate::objects::{Kind, NamespacedName, ObjectRef, Problem};
 use crate::translate::{HostUnit, Input, ListenerUnit, condition, ownership};
 
-use super::effective::{EffectiveListener, Protocol, Transport};
+use super::effective::{EffectiveListener, Protocol};
 use super::fault::Fault;
 use super::gateway::EffectiveGateway;
+use super::holder::{self, Owned, SharedHost, SharedPort, through};
 use super::options::{PodPort, listener_port};
 use super::parent::EffectiveParent;
 use super::place::{Place, Reach};
@@ -37,7 +37,6 @@ pub fn host(input: Input<'_>, front: &Front, host: &Host, claims: &[ObjectRef]) 
         any_depth: true,
         ..HostUnit::default()
     };
-    let owned = Owned::of(input, front, host, claims);
     for (port, pod) in input.options.gateway.ports.on(front) {
         let spoken = match (pod, front) {
             (PodPort::Http, _) => Some(Spoken::Http),
@@ -48,12 +47,7 @@ pub fn host(input: Input<'_>, front: &Front, host: &Host, claims: &[ObjectRef]) 
         let Some(port) = spoken.map(|spoken| SharedPort { port, spoken }) else {
             continue;
         };
-        let found = tell_holder(
-            input,
-            (port, host),
-            (claims, owned.as_ref()),
-            &mut unit.problems,
-        );
+        let found = tell_holder(input, (port, host), claims, &mut unit.problems);
         let Some(holder) = found else {
             continue;
         };
@@ -82,7 +76,7 @@ pub fn routes_in_clear(
         }
         let spoken = Spoken::Http;
         let port_of = SharedPort { port, spoken };
-        if let Some(holder) = holder(input, port_of, host, (claims, owned.as_ref())) {
+        if let Some(holder) = holder::gateway(input, port_of, host, (claims, owned.as_ref())) {
             let place = Place::Fleet(holder, port).name();
             add(
                 &mut unit,
@@ -92,14 +86,6 @@ pub fn routes_in_clear(
         }
     }
     unit
-}
-
-/// A port outside.
-#[derive(Clone, Copy)]
-struct SharedPort {
-    port: (u16, Transport),
-    /// What is spoken there, whoever asks for something else.
-    spoken: Spoken,
 }
 
 /// Adds what a host is at one port, as far as that is what is spoken there. What is in clear is nothing to a port for TLS, and the
@@ -127,73 +113,25 @@ fn add(unit: &mut HostUnit, spoken: Spoken, part: HostUnit) {
     unit.problems.extend(part.problems);
 }
 
-/// Whose a host of the fleet's own front is, where hosts belong to namespaces.
-struct Owned {
-    namespace: Arc<str>,
-    /// Those that claims of this namespace come through.
-    gateways: BTreeSet<NamespacedName>,
-}
-
-impl Owned {
-    /// `None` where hosts are shared, and on ports where no Ingress is: these belong by port.
-    fn of(input: Input<'_>, front: &Front, host: &Host, claims: &[ObjectRef]) -> Option<Self> {
-        if *front != Front::Fleet {
-            return None;
-        }
-        let namespace = input.owner(host)?;
-        let ports = input.options.gateway.ports.on(front).into_iter();
-        let ports = ports.filter_map(|(port, pod)| {
-            let spoken = match pod {
-                PodPort::Http => Spoken::Http,
-                PodPort::Https => Spoken::Tls,
-                PodPort::Other(_) => return None,
-            };
-            Some(SharedPort { port, spoken })
-        });
-        let ports: Vec<SharedPort> = ports.collect();
-        let own = claims.iter().filter(|it| it.name.namespace == namespace);
-        let own = own.flat_map(|claim| ports.iter().map(move |port| (claim, *port)));
-        let gateways = own.flat_map(|(claim, port)| through(input, claim, port, host));
-        Some(Self {
-            gateways: gateways.collect(),
-            namespace,
-        })
-    }
-
-    fn lets(&self, gateway: &NamespacedName) -> bool {
-        gateway.namespace == self.namespace || self.gateways.contains(gateway)
-    }
-}
-
-/// Who claims a host, oldest first, and whose it is.
-type Claimants<'a> = (&'a [ObjectRef], Option<&'a Owned>);
-
 /// The Gateway that has a host at a port; who claims it through another one is told.
 fn tell_holder(
     input: Input<'_>,
     (port, host): (SharedPort, &Host),
-    (claims, owned): Claimants<'_>,
+    claims: &[ObjectRef],
     problems: &mut Vec<Problem>,
 ) -> Option<NamespacedName> {
-    let mut holder: Option<NamespacedName> = None;
+    let host = host.clone();
+    let shared = SharedHost { port, host };
+    let holder = input.holder(&shared);
+    let SharedHost { port, host } = &shared;
     for claim in claims {
-        let through = through(input, claim, port, host);
-        if through.is_empty() {
+        let through = through(input, claim, *port, host);
+        let has = |gateway| through.contains(gateway);
+        if through.is_empty() || holder.gateway.as_ref().is_some_and(has) {
             continue;
         }
-        let winner = match (&holder, owned) {
-            (Some(holder), _) if through.contains(holder) => continue,
-            (Some(holder), _) => format!("Gateway {holder}, through which it was named first"),
-            (None, owned) => {
-                let mut through = through.into_iter();
-                holder = through.find(|it| owned.is_none_or(|owned| owned.lets(it)));
-                match owned.filter(|_| holder.is_none()) {
-                    None => continue,
-                    Some(owned) => {
-                        format!("namespace {}, which named it first", owned.namespace)
-                    }
-                }
-            }
+        let Some(winner) = holder.told(&claim.name.namespace) else {
+            continue;
         };
         let message = format!(
             "host {host} on port {} belongs to {winner}: nothing that this object says of it there is served",
@@ -201,55 +139,7 @@ fn tell_holder(
         );
         problems.push(condition::host_conflict(claim, message));
     }
-    holder
-}
-
-/// The Gateway that has a host at a port.
-fn holder(
-    input: Input<'_>,
-    port: SharedPort,
-    host: &Host,
-    (claims, owned): Claimants<'_>,
-) -> Option<NamespacedName> {
-    let lets = |it: &NamespacedName| owned.is_none_or(|owned| owned.lets(it));
-    let mut claims = claims.iter();
-    claims.find_map(|claim| through(input, claim, port, host).into_iter().find(lets))
-}
-
-/// The Gateways through which an object claims a host at a port, as the object names them. One that asks for something else than
-/// what is spoken there has lost the port, with all its hosts.
-fn through(
-    input: Input<'_>,
-    claim: &ObjectRef,
-    SharedPort { port, spoken }: SharedPort,
-    host: &Host,
-) -> Vec<NamespacedName> {
-    let place = |gateway: &NamespacedName| Place::Fleet(gateway.clone(), port).name();
-    let speaks =
-        |place: &Arc<str>| input.bind(place).protocol.map(Protocol::spoken) == Some(spoken);
-    match claim.kind {
-        Kind::Gateway => {
-            let place = place(&claim.name);
-            let hostname = input.hostname_of(&place, host);
-            let has = hostname.as_ref().as_ref() == Some(host) && speaks(&place);
-            has.then(|| claim.name.clone()).into_iter().collect()
-        }
-        Kind::HttpRoute | Kind::GrpcRoute | Kind::TlsRoute => {
-            let attachment = input.attachment(claim);
-            let parents = attachment.parents.iter();
-            let listeners = parents.flat_map(|parent| &parent.listeners);
-            // This is asked for each of its hosts: nothing here may be as long as the list of them.
-            let has = listeners.filter(|it| {
-                if it.binds.is_empty() || it.hosts.binary_search(host).is_err() {
-                    return false;
-                }
-                let place = place(&it.gateway.name);
-                it.binds.contains(&place) && speaks(&place)
-            });
-            has.map(|it| it.gateway.name.clone()).collect()
-        }
-        _ => Vec::new(),
-    }
+    holder.gateway.clone()
 }
 
 /// The listener at a port of the fleet where no Ingress is. `claims`: who claims it, oldest first.
@@ -382,27 +272,15 @@ impl SharedListener {
         if protocol.is_opaque() || hostname.is_wildcard() {
             return None;
         }
-        let claims = input.reader.claimants(&front, hostname);
-        let message = |winner: &dyn std::fmt::Display| {
-            let message = format!(
-                "host {hostname} on port {number} belongs to {winner}, which named it first"
-            );
-            Fault::new("HostnameConflict", message)
-        };
-        match claims.first() {
-            Some(first) if matches!(first.kind, Kind::Ingress | Kind::HttpProxy) => {
-                Some(message(first))
-            }
-            _ => {
-                let owned = Owned::of(input, &front, hostname, &claims);
-                if let Some(owned) = owned.as_ref().filter(|it| !it.lets(gateway)) {
-                    return Some(message(&format!("namespace {}", owned.namespace)));
-                }
-                let spoken = protocol.spoken();
-                let port = SharedPort { port, spoken };
-                let holder = holder(input, port, hostname, (&claims, owned.as_ref()))?;
-                (holder != *gateway).then(|| message(&format!("Gateway {holder}")))
-            }
+        let spoken = protocol.spoken();
+        let host = hostname.clone();
+        let port = SharedPort { port, spoken };
+        let holder = input.holder(&SharedHost { port, host });
+        if holder.gateway.as_ref() == Some(gateway) {
+            return None;
         }
+        let winner = holder.told(&gateway.namespace)?;
+        let message = format!("host {hostname} on port {number} belongs to {winner}");
+        Some(Fault::new("HostnameConflict", message))
     }
 }
