@@ -19,6 +19,7 @@ mod hosts;
 pub mod http;
 mod http3;
 pub mod listeners;
+mod neighbours;
 mod parts;
 mod problems;
 mod reached;

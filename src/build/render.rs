@@ -93,6 +93,8 @@ pub struct RenderedHttps {
     pub virtual_host: (Arc<str>, Part),
     /// Whether a wildcard stands for names of any depth.
     pub any_depth: bool,
+    /// Whether a host that nobody has is unknown on its connections (404), and not misdirected (421).
+    pub tells_unknown: bool,
     /// What it is served with for clients that ask for no name.
     pub fallback: Option<Box<Fallback>>,
 }
@@ -205,7 +207,7 @@ impl Renderer<'_> {
 
     fn served(self, host: &Host, unit: &mut HostUnit) -> Served {
         if let Some(https) = unit.https.take() {
-            return Served::Terminated(self.https(https, unit.any_depth));
+            return Served::Terminated(self.https(https, (unit.any_depth, unit.tells_unknown)));
         }
         let addresses = unit.addresses.as_ref();
         if let Some(tcp) = &unit.tcp {
@@ -231,7 +233,7 @@ impl Renderer<'_> {
         }
     }
 
-    fn https(self, unit: HttpsHost, any_depth: bool) -> RenderedHttps {
+    fn https(self, unit: HttpsHost, (any_depth, tells_unknown): (bool, bool)) -> RenderedHttps {
         RenderedHttps {
             virtual_host: route::virtual_host(
                 &unit.virtual_host,
@@ -240,6 +242,7 @@ impl Renderer<'_> {
             secrets: SecretKey::of_server(&unit.secrets, &unit.server),
             server: unit.server,
             any_depth,
+            tells_unknown,
             fallback: unit.fallback,
         }
     }

@@ -1,8 +1,10 @@
 //! A listener for TLS, its tables and their scopes while they are kept up to date.
 
+mod closed;
 mod depth;
 mod hostnames;
 mod nameless;
+mod neighbours;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -19,6 +21,7 @@ use crate::xds::{Part, Resource, ResourceType, Snapshot};
 use super::chains::Chains;
 use super::fallback::Fallback;
 use super::http3::Http3Listener;
+use super::neighbours::Neighbours;
 use super::parts::{replace, toggle};
 pub use super::render::{RenderedForwarding, RenderedHttps, Served};
 use super::used_secrets::SecretKey;
@@ -35,6 +38,8 @@ pub struct TlsListener {
     head: Part,
     /// The hostnames that share the port, where each is served by itself.
     hostnames: Option<Arc<[Host]>>,
+    /// Which tables tell what is unknown from what is misdirected, where hosts are not served by hostname.
+    neighbours: Neighbours,
     /// Filter chains and the entries that choose one by SNI.
     chains: Chains,
     /// Those of its hosts that clients without a name get.
@@ -73,6 +78,8 @@ struct Server {
     hosts: usize,
     /// Of its hosts those that share its chain: all but wildcards.
     exact: usize,
+    /// Whether a host that nobody has is unknown on its connections (404).
+    tells_unknown: bool,
 }
 
 #[derive(Debug)]
@@ -108,6 +115,7 @@ impl TlsListener {
             table_head: TableHead::https(edge),
             head,
             hostnames: None,
+            neighbours: Neighbours::default(),
             chains,
             fallback: Fallback::default(),
             http3: None,
@@ -165,8 +173,7 @@ impl TlsListener {
         self.closed.keys().chain(self.forwarded.keys())
     }
 
-    /// Serves the host like this from now on.
-    pub fn set(&mut self, host: &Host, served: Served) {
+    fn serve(&mut self, host: &Host, served: Served) {
         if let Served::Forwarded(forwarding) = served {
             if !self.forwarded.contains_key(host) {
                 self.set_unit(host, None, true);
@@ -306,60 +313,6 @@ impl TlsListener {
         }
     }
 
-    /// Keeps the wildcards above the host from answering for it, whoever serves them now.
-    fn close(&mut self, host: &Host) {
-        let mut is_refused = false;
-        for wildcard in self.above(host) {
-            is_refused |= self.hosts.contains_key(&wildcard);
-            self.closed_below.insert(wildcard, host.clone());
-        }
-        let parts = self.misdirect(host, None).into_iter();
-        let tables = parts.map(|(server, _)| server).collect();
-        self.refuse(host, is_refused.then_some(tables));
-    }
-
-    /// The host is not closed any more.
-    fn open(&mut self, host: &Host) {
-        for wildcard in self.above(host) {
-            self.closed_below.remove(&wildcard, host);
-        }
-        self.refuse(host, None);
-    }
-
-    /// The wildcards that would answer for a host that is not there; one may stand for all names.
-    fn above(&self, host: &Host) -> Vec<Host> {
-        let every = Some(Host::any()).filter(|any| any != host);
-        host.wildcards_above().chain(every).collect()
-    }
-
-    /// Whether connections for the host are refused, and the tables that have its part.
-    fn refuse(&mut self, host: &Host, refused: Option<Box<[Arc<str>]>>) {
-        let old = self.closed.remove(host);
-        if old == refused {
-            self.closed.extend(old.map(|tables| (host.clone(), tables)));
-            return;
-        }
-        // The name of one that is forwarded leads to its chain.
-        if !self.forwarded.contains_key(host) {
-            let (key, part) = server_name::refused(host);
-            match &refused {
-                Some(_) => {
-                    self.chains.put((key, part));
-                    if let Some(http3) = &mut self.http3 {
-                        http3.refuse(host);
-                    }
-                }
-                None => self.remove_chain(&key),
-            }
-        }
-        let tables = refused.as_deref().unwrap_or_default();
-        let old = old.iter().flatten().filter(|old| !tables.contains(old));
-        let old: Vec<_> = old.map(|old| (old.clone(), self.key(host))).collect();
-        self.remove_parts(&old, &[]);
-        self.closed
-            .extend(refused.map(|tables| (host.clone(), tables)));
-    }
-
     /// The wildcard above the host is of another server than before.
     fn follow(&mut self, host: &Host) {
         let Some(state) = self.hosts.get(host) else {
@@ -411,6 +364,7 @@ impl TlsListener {
 
     /// Puts listener, tables and scopes into the snapshot, where they differ; returns whether any does.
     pub fn publish(&mut self, snapshot: &mut Snapshot) -> bool {
+        self.put_neighbours();
         let tables = std::mem::take(&mut self.touched_tables);
         let scopes = std::mem::take(&mut self.touched_scopes);
         let mut changed = !tables.is_empty() || !scopes.is_empty();
@@ -479,9 +433,11 @@ impl TlsListener {
                 table: OrdMap::unit(any, misdirected),
                 hosts: 0,
                 exact: 0,
+                tells_unknown: false,
             }
         });
         server.hosts += 1;
+        server.tells_unknown = unit.tells_unknown;
         server.exact += usize::from(!host.is_wildcard());
         let virtual_host = (key.clone(), unit.virtual_host.1);
         if replace(&mut server.table, None, Some(virtual_host)) {

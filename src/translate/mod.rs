@@ -177,6 +177,8 @@ pub struct HostUnit {
     pub is_closed: bool,
     /// Whether a wildcard stands for names of any depth, instead of one label.
     pub any_depth: bool,
+    /// Whether a host that nobody has on the port is unknown (404) on its connections by TLS, and not misdirected (421).
+    pub tells_unknown: bool,
     /// The clusters that its routes name, or its connections go to, by name.
     pub clusters: BTreeMap<Arc<str>, ClusterSource>,
     /// The objects that its routes come through, besides those that claim it: what an HTTPProxy includes.

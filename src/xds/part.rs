@@ -17,6 +17,10 @@ pub struct Reference {
     pub name: Arc<str>,
 }
 
+/// What the key of a part ends with that says what of all that is elsewhere. It gives way while its resource keeps what it is about to
+/// lose, or has what is another's: it may be about the same.
+pub const ELSEWHERE: &str = ">elsewhere";
+
 /// One unit of a resource: a virtual host of a table, a filter chain of a listener, or a whole cluster,
 /// assignment or secret. A refusal is contained per part.
 #[derive(Clone)]

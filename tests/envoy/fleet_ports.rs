@@ -216,6 +216,99 @@ async fn a_host_is_that_of_one_family_on_a_shared_port() {
     assert_eq!(proxy.refusals(), Vec::<String>::new());
 }
 
+/// Over a connection for one listener a host that nobody has is unknown, or misdirected where another listener of the Gateway takes
+/// every name; what somebody else has is misdirected always.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_nobody_has_is_unknown_on_a_shared_port() {
+    let Some(envoy) = envoy() else { return };
+    let mut plane = Plane::new().await;
+    plane.ingress("shop", "ingress.shop.org", "/", true);
+    plane.gateway("every", &["", "named.org", "*.wild.org"]);
+    plane.route("every", "every", &["a.org", "named.org", "*.wild.org"], "/");
+    plane.gateway("named", &["b.org"]);
+    plane.route("named", "named", &[], "/");
+    let proxy = Proxy::start(&envoy, plane.resources()).await;
+    let unknown = "unknown.test";
+    let few: &[Row] = &[
+        // Connections for the listener without a hostname.
+        (Some("a.org"), "a.org", "/", Some(200)),
+        (Some("a.org"), unknown, "/", Some(404)),
+        (Some("a.org"), "c.org", "/", Some(404)),
+        (Some("a.org"), "named.org", "/", Some(421)),
+        (Some("a.org"), "x.wild.org", "/", Some(421)),
+        (Some("a.org"), "b.org", "/", Some(421)),
+        (Some("a.org"), "ingress.shop.org", "/", Some(421)),
+        (Some("a.org"), "other.shop.org", "/", Some(404)),
+        // For others of that Gateway.
+        (Some("named.org"), "named.org", "/", Some(200)),
+        (Some("named.org"), unknown, "/", Some(421)),
+        (Some("named.org"), "a.org", "/", Some(421)),
+        (Some("x.wild.org"), "y.wild.org", "/", Some(200)),
+        (Some("x.wild.org"), unknown, "/", Some(421)),
+        // Of a Gateway whose listeners all have a hostname, and of an Ingress.
+        (Some("b.org"), "b.org", "/", Some(200)),
+        (Some("b.org"), unknown, "/", Some(404)),
+        (Some("b.org"), "a.org", "/", Some(421)),
+        (Some("b.org"), "y.wild.org", "/", Some(421)),
+        (Some("b.org"), "ingress.shop.org", "/", Some(421)),
+        (Some("ingress.shop.org"), unknown, "/", Some(421)),
+        (Some("ingress.shop.org"), "a.org", "/", Some(421)),
+    ];
+    check(&proxy, "few", few).await;
+
+    plane.ingress("every", "", "/", false);
+    plane.route("wide", "every", &["*.shop.org"], "/wide");
+    let all = plane.resources();
+    proxy.replace(|now| *now = all);
+    let rows: &[Row] = &[
+        (Some("a.org"), "other.shop.org", "/wide", Some(200)),
+        (Some("a.org"), "ingress.shop.org", "/wide", Some(421)),
+        (Some("other.shop.org"), unknown, "/", Some(404)),
+        (None, unknown, "/", Some(200)),
+    ];
+    check(&proxy, "a wildcard above another's host", rows).await;
+
+    for number in 0..130 {
+        let name = format!("many-{number}");
+        plane.ingress(&name, &format!("{name}.org"), "/", true);
+    }
+    let all = plane.resources();
+    proxy.replace(|now| *now = all);
+    let many: &[Row] = &[
+        (Some("a.org"), "a.org", "/", Some(200)),
+        (Some("a.org"), unknown, "/", Some(421)),
+        (Some("a.org"), "many-7.org", "/", Some(421)),
+        (Some("b.org"), unknown, "/", Some(421)),
+    ];
+    check(&proxy, "many", many).await;
+
+    for number in 0..130 {
+        plane.delete(Kind::Ingress, &format!("many-{number}"));
+    }
+    plane.delete(Kind::Ingress, "every");
+    plane.delete(Kind::HttpRoute, "wide");
+    let all = plane.resources();
+    proxy.replace(|now| *now = all);
+    check(&proxy, "few again", few).await;
+
+    // Somebody's is every name now, and nobody's host is unknown to others.
+    plane.route("wide", "every", &[], "/wide");
+    let all = plane.resources();
+    proxy.replace(|now| *now = all);
+    let rows: &[Row] = &[
+        (Some("a.org"), unknown, "/wide", Some(200)),
+        (Some("b.org"), unknown, "/wide", Some(421)),
+        (Some("named.org"), unknown, "/wide", Some(421)),
+        (Some("a.org"), "b.org", "/wide", Some(421)),
+    ];
+    check(&proxy, "every name", rows).await;
+    plane.delete(Kind::HttpRoute, "wide");
+    let all = plane.resources();
+    proxy.replace(|now| *now = all);
+    check(&proxy, "none of it", few).await;
+    assert_eq!(proxy.refusals(), Vec::<String>::new());
+}
+
 /// A name whose connections are passed through is nobody's who ends TLS for a wildcard above it.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_passed_through_is_misdirected_elsewhere() {
@@ -275,6 +368,6 @@ fn routes_of_a_host_are_not_copied_for_each_wildcard_above_it() {
     };
     // In clear, by TLS, and in the table of *.c.d.e.org.
     assert_eq!(with("/only-deep").len(), 3, "{:?}", with("/only-deep"));
-    // There and in those of *.d.e.org, *.e.org, *.org and of every name.
-    assert_eq!(with("b.c.d.e.org").len(), 7, "{:?}", with("b.c.d.e.org"));
+    // There and in those of *.d.e.org, *.e.org, *.org and of every name, and by name alone in that of *.x.org.
+    assert_eq!(with("b.c.d.e.org").len(), 8, "{:?}", with("b.c.d.e.org"));
 }

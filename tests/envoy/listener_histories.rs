@@ -27,7 +27,7 @@ const HOSTS: [&str; 6] = [
     "deep.a.example.com",
 ];
 
-/// No, closed, three servers, one of which is for any depth and one not for QUIC, two fallbacks, one of them for any depth, and two back
+/// No, closed, three servers, one of which is for any depth, two that tell what is unknown and one not for QUIC, two fallbacks, one of them for any depth, and two back
 /// ends for what is passed through, and one for what comes out of TLS.
 const STATES: usize = 10;
 
@@ -51,6 +51,7 @@ fn served(host: &Host, state: usize) -> Served {
                 ))]),
                 virtual_host: route::virtual_host(&routes, TLS),
                 any_depth: [3, 5].contains(&state),
+                tells_unknown: [2, 3].contains(&state),
                 fallback: by_fallback.map(|name| {
                     Box::new(Fallback {
                         server: tls_server(&name, &[&name]),
@@ -111,11 +112,21 @@ fn listener(name: &str, http3: bool) -> Listener {
     }
 }
 
-/// The snapshot after these steps, published after each where it is asked for. Then HTTP/3 is switched in the middle too.
-fn played(name: &str, http3: bool, steps: &[(usize, usize)], publishes: bool) -> Snapshot {
+/// The snapshot after these steps, published after each where it is asked for. Then HTTP/3 is switched in the middle too. `crowd`: so
+/// many other hosts are there before.
+fn played(
+    (name, http3, crowd): (&str, bool, usize),
+    steps: &[(usize, usize)],
+    publishes: bool,
+) -> Snapshot {
     let mut listeners = Listeners::new(&Edge::default(), None);
     let mut snapshot = Snapshot::default();
     listeners.declare(listener(name, http3));
+    for number in 0..crowd {
+        let host = Host::new(&*format!("{number}.example.org"));
+        let tls = listeners.tls(name).unwrap();
+        tls.set(&host, served(&host, 4));
+    }
     for (step, (host, state)) in steps.iter().enumerate() {
         if publishes && step == steps.len() / 2 {
             listeners.declare(listener(name, !http3));
@@ -146,7 +157,25 @@ proptest! {
         let at_once: Vec<(usize, usize)> = (0..HOSTS.len())
             .filter_map(|host| Some((host, last(host)?)))
             .collect();
-        let stepwise = played(name, http3, &steps, true);
-        prop_assert_eq!(stepwise, played(name, http3, &at_once, false));
+        let stepwise = played((name, http3, 0), &steps, true);
+        prop_assert_eq!(stepwise, played((name, http3, 0), &at_once, false));
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 60, ..ProptestConfig::default() })]
+
+    /// Nor where so many others are there that a host more or less decides whether these are named in the tables of its server.
+    #[test]
+    fn nothing_is_left_in_a_crowd(
+        crowd in 124..130_usize,
+        steps in prop::collection::vec((0..HOSTS.len(), 0..STATES), 1..20),
+    ) {
+        let last = |host| steps.iter().rev().find(|(of, _)| *of == host).map(|(_, state)| *state);
+        let at_once: Vec<(usize, usize)> = (0..HOSTS.len())
+            .filter_map(|host| Some((host, last(host)?)))
+            .collect();
+        let stepwise = played(("gw/1", false, crowd), &steps, true);
+        prop_assert_eq!(stepwise, played(("gw/1", false, crowd), &at_once, false));
     }
 }

@@ -111,6 +111,7 @@ impl Declared {
             secrets: BTreeSet::from([shared()]),
             virtual_host: route::virtual_host(&routes, TLS),
             any_depth: false,
+            tells_unknown: false,
             fallback: None,
         });
         let tls = self.listeners.tls(&Self::name(number)).unwrap();

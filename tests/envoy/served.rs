@@ -129,6 +129,7 @@ pub fn rendered(host: &VirtualHost, server: &TlsServer) -> RenderedHttps {
         secrets: SecretKey::of_server(&certificates(server), server),
         virtual_host: route::virtual_host(host, TLS),
         any_depth: false,
+        tells_unknown: false,
         fallback: None,
     }
 }

@@ -7,14 +7,10 @@
 use std::sync::Arc;
 
 use super::{TlsListener, prefixed};
+use crate::build::neighbours::MOST;
 use crate::envoy::route;
 use crate::model::Host;
-
-/// So many hostnames are named in each other's tables.
-const MOST: usize = 128;
-
-/// The key of the part with the others' hostnames. No host has it.
-const OTHERS: &str = ">misdirected";
+use crate::xds::ELSEWHERE;
 
 impl TlsListener {
     /// These hostnames share the port from now on; `None` where hosts are not served by hostname. A listener has them, or has
@@ -45,34 +41,37 @@ impl TlsListener {
         }
     }
 
-    /// Puts what answers 421 into the table of a server.
+    /// Puts what answers 421 for the hostnames of others into the table of a server.
     pub(super) fn put_misdirected(&mut self, server: &Arc<str>) {
-        let others_key = prefixed(&self.prefix, OTHERS.into());
-        let (any_key, any) = self.misdirected.clone();
-        let is_own = |host: &Host| {
-            let served = self.hosts.get(host);
-            served.is_some_and(|served| served.server == *server)
-        };
-        let has_any = is_own(&Host::any());
-        let hostnames = self.hostnames.as_deref();
+        let hostnames = self.hostnames.clone();
         let few = hostnames.filter(|hostnames| hostnames.len() <= MOST);
-        let others = few.and_then(|hostnames| {
-            let others = hostnames.iter().filter(|host| !is_own(host));
-            route::misdirected_all(others)
-        });
+        self.put_others(server, few.as_deref());
+    }
+
+    /// Has the table of a server answer 421 for these hosts, where it has nothing else for them; for all others without any.
+    pub(super) fn put_others(&mut self, server: &Arc<str>, others: Option<&[Host]>) {
+        let key = prefixed(&self.prefix, ELSEWHERE.into());
+        let (any_key, any) = self.misdirected.clone();
+        let every = self.hosts.get(&Host::any());
+        let has_every = every.is_some_and(|served| served.server == *server);
+        let prefix = &self.prefix;
         let Some(table) = self.servers.get_mut(server).map(|it| &mut it.table) else {
             return;
         };
         let before = table.clone();
-        match others {
-            Some(part) => _ = table.insert(others_key, Arc::new(part)),
-            None => _ = table.remove(&others_key),
+        if !has_every {
+            table.remove(&any_key);
         }
-        if !has_any {
-            match few {
-                None => _ = table.insert(any_key, any),
-                Some(_) => _ = table.remove(&any_key),
-            }
+        let part = others.and_then(|others| {
+            let is_there = |host: &&Host| table.contains_key(&prefixed(prefix, host.shared()));
+            route::misdirected_all(others.iter().filter(|host| !is_there(host)))
+        });
+        match part {
+            Some(part) => _ = table.insert(key, Arc::new(part)),
+            None => _ = table.remove(&key),
+        }
+        if !has_every && others.is_none() {
+            table.insert(any_key, any);
         }
         if *table != before {
             self.touched_tables.insert(server.clone());

@@ -12,7 +12,11 @@
 //! - **Within a Gateway** listeners are isolated from each other as at an address of its own: routes of other Gateways are never
 //!   looked at, not even for the names of a wildcard above.
 //! - A listener for every name claims none: else the first Gateway without a hostname would have the port for itself. By TLS it is
-//!   there for the names that its routes say, and a request for another one on such a connection is misdirected (421).
+//!   there for the names that its routes say.
+//! - **By TLS a request is misdirected (421)** where its host is somebody else's than its connection's: another listener's, another
+//!   Gateway's, an Ingress's. One for a host that nobody has is unknown (404), but on a connection for a named listener of a Gateway
+//!   that has one for every name: that is where it belongs, so it is misdirected. Where very many hosts are on the port nothing is
+//!   unknown, all else is misdirected (`build/tls/neighbours.rs`).
 //! - Which language a host is in, [`crate::translate::Languages`] has decided before anything here is asked.
 //! - **A port where no Ingress is** speaks what the oldest Gateway there speaks; those that speak something else are told.
 
@@ -103,6 +107,7 @@ fn add(unit: &mut HostUnit, spoken: Spoken, part: HostUnit) {
             unit.passthrough = part.passthrough;
             unit.tcp = part.tcp;
             unit.is_closed = part.is_closed;
+            unit.tells_unknown = part.tells_unknown;
         }
         Spoken::Opaque => {}
     }

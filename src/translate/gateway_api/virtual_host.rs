@@ -70,7 +70,10 @@ pub fn host(input: Input<'_>, (front, name): (&Front, &Arc<str>), host: &Host) -
     };
     let virtual_host = virtual_host(host.clone(), routes);
     match listener.protocol {
-        Some(Protocol::Https) => unit.https = Some(https(input, listener, virtual_host)),
+        Some(Protocol::Https) => {
+            unit.tells_unknown = tells_unknown(input, name, listener);
+            unit.https = Some(https(input, listener, virtual_host));
+        }
         Some(Protocol::Http) => unit.http = Some(virtual_host),
         _ => {}
     }
@@ -93,6 +96,14 @@ fn close(hostname: &Host, listener: &BoundListener, unit: &mut HostUnit) {
         unit.http = Some(virtual_host(hostname.clone(), Vec::new()));
     }
     unit.is_closed = listener.protocol != Some(Protocol::Http);
+}
+
+/// Whether a request for a host that nobody has belongs to no other listener than its connection: to this one, which is for every
+/// name, or to none as the Gateway has no such listener. Either way it is unknown, where at another one it would be misdirected.
+fn tells_unknown(input: Input<'_>, name: &Arc<str>, listener: &BoundListener) -> bool {
+    // At an address of its own the hostnames that share the port say so.
+    let is_shared = place::Place::parse(name).is_some_and(|place| place.is_shared());
+    is_shared && (listener.hostname.is_any() || input.hostname_of(name, &Host::any()).is_none())
 }
 
 fn https(input: Input<'_>, listener: &BoundListener, virtual_host: VirtualHost) -> HttpsHost {

@@ -4,18 +4,21 @@
 //! - A client asks for a table when a scope names it, and takes the scope at once: its requests are 404 until the table
 //!   comes (Envoy 1.40). So one scope for each table has the table's own name, and no request: it waits for nothing, and
 //!   brings the table. Every other scope waits until the client has all that its table is to have.
-//! - What leaves a table stays in it while scopes are on their way: they may be what leads elsewhere.
+//! - What leaves a table stays in it while scopes are on their way: they may be what leads elsewhere. What the table says of others'
+//!   hosts ([`ELSEWHERE`]) is left out meanwhile where it differs: it may be about what stays.
 //! - A listener waits while scopes move, as what is new in it may lead to a scope that is new.
 //! - A client that came without anything opens its listeners when it has all of it, so nothing waits there.
 
 use std::sync::Arc;
 use std::time::Instant;
 
+use imbl::ordmap::DiffItem;
+
 use super::Stream;
 use super::claimed_scopes::table_of;
 use super::walk::{Obstacle, TableObstacles, altered_references, differences};
 use crate::xds::message::Variant;
-use crate::xds::{Resource, ResourceType, Snapshot};
+use crate::xds::{ELSEWHERE, Resource, ResourceType, Snapshot};
 
 impl Stream {
     /// Whether a scope is on its way to the client that can be sent before long.
@@ -197,7 +200,7 @@ impl Stream {
         self.base(ResourceType::Scope, name)?;
         let lost = sent.parts().diff(wanted.parts());
         let lost = lost.filter_map(|difference| match difference {
-            imbl::ordmap::DiffItem::Remove(key, part) => Some((key.clone(), part.clone())),
+            DiffItem::Remove(key, part) if !is_elsewhere(key) => Some((key.clone(), part.clone())),
             _ => None,
         });
         let mut lost = lost.peekable();
@@ -206,6 +209,15 @@ impl Stream {
             return None;
         }
         let mut parts = wanted.parts().clone();
+        let of_elsewhere = sent.parts().diff(wanted.parts());
+        for difference in of_elsewhere {
+            // What it says from now on may be about what is kept here.
+            if let DiffItem::Add(key, _) | DiffItem::Update { new: (key, _), .. } = difference
+                && is_elsewhere(key)
+            {
+                parts.remove(key);
+            }
+        }
         parts.extend(lost);
         let name = wanted.name().clone();
         let kept = Resource::composite(name, wanted.head().clone(), parts);
@@ -213,9 +225,16 @@ impl Stream {
     }
 }
 
-/// Whether a resource has everything of another one with the same bytes.
+/// Whether a resource has everything of another one with the same bytes, whatever both say of what is elsewhere.
 fn has_all(resource: &Resource, of: &Resource) -> bool {
     let mut differences = resource.parts().diff(of.parts());
     resource.head().bytes == of.head().bytes
-        && differences.all(|difference| matches!(difference, imbl::ordmap::DiffItem::Remove(..)))
+        && differences.all(|difference| match difference {
+            DiffItem::Remove(..) => true,
+            DiffItem::Add(key, _) | DiffItem::Update { new: (key, _), .. } => is_elsewhere(key),
+        })
+}
+
+fn is_elsewhere(key: &str) -> bool {
+    key.ends_with(ELSEWHERE)
 }

@@ -70,6 +70,34 @@ fn two_keys_change_places() {
     );
 }
 
+/// What tables say of each other's keys is not said while both have both: it would be about what is there.
+#[test]
+fn what_is_said_of_others_gives_way() {
+    check(
+        "! x:m=1 l:x=1(x:m) k:t=1(r:t) k:u=1(r:u) k:a=1(r:t) k:b=1(r:u) \
+         r:t=1[a=1;>elsewhere=b] r:u=1[b=1;>elsewhere=a]
+        > l
+        < l 1 x=1
+        > l ok
+        > x +m
+        < x 2 m=1
+        > x ok
+        > k
+        < k 3 a=1 b=1 t=1 u=1
+        > r +t +u
+        < r 4 t=1+>elsewhere:b+a:1 u=1+>elsewhere:a+b:1
+        > k ok
+        > r ok
+        ! k:a=2(r:u) k:b=2(r:t) r:t=1[b=2;>elsewhere=a] r:u=1[a=2;>elsewhere=b]
+        < r 5 t=1+a:1+b:2 u=1+a:2+b:1
+        > r ok
+        < k 6 a=2 b=2
+        > k ok
+        < r 7 t=1+>elsewhere:a+b:2 u=1+>elsewhere:b+a:2
+        > r ok",
+    );
+}
+
 /// A key whose table waits for a cluster that the client does not answer for holds no listener back, and leaves its old
 /// table only when it has moved.
 #[test]
