@@ -96,7 +96,7 @@ impl fmt::Display for Missing {
 pub struct Progress {
     /// The number of the newest snapshot of which any client has acknowledged all; 0 for none. It stays when the client goes.
     pub acknowledged: u64,
-    /// Whether there is a stream.
+    /// Whether there is a stream that has asked for listeners. One that asks for nothing acknowledges nothing.
     pub is_connected: bool,
 }
 
@@ -146,6 +146,8 @@ pub trait Reporting: Send + Sync {
 struct Streams {
     last: u64,
     streams: BTreeMap<u64, Arc<dyn Reporting>>,
+    /// Those that have asked for listeners.
+    following: BTreeSet<u64>,
     /// What each of them leaves out, if anything, and how often: a resource and its placeholder look the same.
     refused: BTreeMap<u64, BTreeMap<RefusedUnit, usize>>,
     /// How many streams leave a unit out.
@@ -229,17 +231,17 @@ impl Reports {
         streams.last += 1;
         let number = streams.last;
         streams.streams.insert(number, stream);
-        self.connected(&streams);
         drop(streams);
         Entry {
             reports: self.clone(),
             number,
+            follows: false,
         }
     }
 
-    /// Publishes whether there is a stream, under the lock.
+    /// Publishes whether there is a stream that follows, under the lock.
     fn connected(&self, streams: &Streams) {
-        let is_connected = !streams.streams.is_empty();
+        let is_connected = !streams.following.is_empty();
         self.progress.send_if_modified(|progress| {
             std::mem::replace(&mut progress.is_connected, is_connected) != is_connected
         });
@@ -322,6 +324,8 @@ fn count(counts: &mut BTreeMap<RefusedUnit, usize>, unit: &RefusedUnit, is_more:
 pub struct Entry {
     reports: Reports,
     number: u64,
+    /// Whether the stream has asked for listeners.
+    follows: bool,
 }
 
 impl Entry {
@@ -334,6 +338,16 @@ impl Entry {
     /// Publishes what has changed of what the stream leaves out, at the cost of what has.
     pub fn refused(&self, changes: Vec<LeftOut>) {
         self.reports.change(self.number, changes);
+    }
+
+    /// Publishes that the stream has asked for listeners, so that what it acknowledges is waited for.
+    pub fn follows(&mut self) {
+        if std::mem::replace(&mut self.follows, true) {
+            return;
+        }
+        let mut streams = self.reports.lock();
+        streams.following.insert(self.number);
+        self.reports.connected(&streams);
     }
 
     /// Publishes that the client has acknowledged all of a snapshot, where no other has come as far.
@@ -355,6 +369,7 @@ impl Drop for Entry {
     fn drop(&mut self) {
         let mut streams = self.reports.lock();
         streams.streams.remove(&self.number);
+        streams.following.remove(&self.number);
         self.reports.connected(&streams);
         let refused = streams.refused.get(&self.number).cloned();
         drop(streams);
@@ -471,6 +486,26 @@ mod tests {
         let streams = reports.lock();
         assert!(streams.streams.is_empty() && streams.refused.is_empty());
         assert!(streams.leaving_out.is_empty());
+    }
+
+    /// A stream that has asked for nothing is nobody to wait for.
+    #[test]
+    fn who_follows_is_connected() {
+        let reports = Reports::default();
+        let progress = reports.progress();
+        let is_connected = || progress.borrow().is_connected;
+        let idle = reports.enter(Arc::new("delta"));
+        assert!(!is_connected());
+        let mut first = reports.enter(Arc::new("delta"));
+        let mut second = reports.enter(Arc::new("sotw"));
+        first.follows();
+        second.follows();
+        second.follows();
+        drop(first);
+        assert!(is_connected());
+        drop(second);
+        assert!(!is_connected());
+        drop(idle);
     }
 
     #[test]

@@ -182,11 +182,7 @@ impl Stream {
         }
         self.note_acknowledged(now);
         // Who has asked for no listener has acknowledged none by saying nothing.
-        if self
-            .channel(ResourceType::Listener)
-            .subscription
-            .requested()
-        {
+        if self.follows() {
             self.mark.advance(self.target.number(), &self.channels);
         }
         None
@@ -212,6 +208,13 @@ impl Stream {
     /// What happened since the last call.
     pub fn take_events(&mut self) -> Vec<Event> {
         std::mem::take(&mut self.events)
+    }
+
+    /// Whether the client has asked for listeners.
+    #[must_use]
+    pub fn follows(&self) -> bool {
+        let listeners = self.channel(ResourceType::Listener);
+        listeners.subscription.requested()
     }
 
     /// The number of the newest snapshot of which the client has acknowledged all, but endpoints, which come and go without what

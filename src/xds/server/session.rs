@@ -176,8 +176,8 @@ impl<P: Protocol> Session<P> {
 
     /// Publishes what is left out and how far the client has come, once for all that was sent and answered since the stream waited
     /// last. Returns when the stream may have something to send.
-    fn publish(&self, now: Instant) -> Option<Instant> {
-        let (refused, missing, acknowledged, deadline) = {
+    fn publish(&mut self, now: Instant) -> Option<Instant> {
+        let (refused, missing, (follows, acknowledged), deadline) = {
             let mut stream = self.stream.lock();
             let refused = stream.take_refused();
             let can_close_listeners = |change: &LeftOut| {
@@ -187,13 +187,17 @@ impl<P: Protocol> Session<P> {
             let missing = refused.iter().any(can_close_listeners);
             let missing = missing.then(|| stream.missing());
             let deadline = stream.deadline(now.into_std());
-            (refused, missing, stream.acknowledged(), deadline)
+            let progress = (stream.follows(), stream.acknowledged());
+            (refused, missing, progress, deadline)
         };
         if !refused.is_empty() {
             self.report.refused(refused);
         }
         if let Some(missing) = missing {
             self.report.lacks(missing);
+        }
+        if follows {
+            self.report.follows();
         }
         // After what it refuses: nobody is to take for served what is left out.
         self.report.acknowledged(acknowledged);
