@@ -113,6 +113,8 @@ pub struct Infrastructure {
     pub annotations: Box<[(Arc<str>, Arc<str>)]>,
     /// The Service by which the Gateway is reached, where it has one of its own.
     pub load_balancer: Option<LoadBalancer>,
+    /// Whether the Services are there, whatever their slices lead to.
+    pub has_services: bool,
     /// Whether all of it is there.
     pub is_there: bool,
 }
@@ -147,13 +149,23 @@ pub struct PodEndpoint {
 }
 
 impl Infrastructure {
-    /// Whether the Service would be the same.
+    /// Whether all of it would be the same.
     #[must_use]
     pub fn says_as(&self, other: &Self) -> bool {
+        self.has_services_as(other) && self.load_balancer == other.load_balancer
+    }
+
+    /// Whether the Services would be the same, whatever the pods are.
+    #[must_use]
+    pub fn has_services_as(&self, other: &Self) -> bool {
+        let of = |it: &Self| {
+            let own = it.load_balancer.as_ref();
+            own.map(|it| (it.service.clone(), it.ports.clone(), it.address))
+        };
         self.service == other.service
             && self.labels == other.labels
             && self.annotations == other.annotations
-            && self.load_balancer == other.load_balancer
+            && of(self) == of(other)
     }
 }
 

@@ -51,7 +51,7 @@ pub use metadata::{Annotations, Metadata, is_of_other_controller};
 pub use problem::{Condition, Problem};
 pub use reference::{NamespacedName, ObjectRef};
 pub use secret::{Secret, TlsCertificate};
-pub use service::{IpFamily, KeptPort, Service, ServicePort, ServiceType, SessionAffinity};
+pub use service::{IpFamily, Kept, KeptPort, Service, ServicePort, ServiceType, SessionAffinity};
 pub use spelling::slips;
 pub use untyped::Untyped;
 pub use validate::Rules;

@@ -26,15 +26,25 @@ pub struct Service {
     pub publish_not_ready_addresses: bool,
     /// `status.loadBalancer.ingress`, which the status writer copies for `--envoy-service`.
     pub load_balancer: Arc<[super::LoadBalancerAddress]>,
-    /// Its ports as nodes have them, of a Service that Isobath keeps itself (label `app.kubernetes.io/managed-by`). `None` for all
-    /// others.
-    pub kept: Option<Box<[KeptPort]>>,
+    /// What is to be known of a Service that Isobath keeps itself (label `app.kubernetes.io/managed-by`). `None` for all others.
+    pub kept: Option<Box<Kept>>,
 }
 
 impl Service {
     /// The label that says that Isobath keeps a Service, and its value.
     pub const MANAGED_BY: (&'static str, &'static str) =
         ("app.kubernetes.io/managed-by", "isobath");
+}
+
+/// What is known of a Service that Isobath keeps.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Kept {
+    /// Its ports as nodes have them.
+    pub ports: Box<[KeptPort]>,
+    /// `metadata.ownerReferences[].uid`.
+    pub owners: Box<[Arc<str>]>,
+    /// Whether it is being deleted (`metadata.deletionTimestamp`).
+    pub is_ending: bool,
 }
 
 /// One of `spec.ports` of a Service that Isobath keeps.

@@ -43,6 +43,8 @@ struct Written {
 pub(super) struct Work {
     keep: Option<Arc<Infrastructure>>,
     remove: Box<[Arc<str>]>,
+    /// Whether nothing but pods differs from what this term has written: a pod that comes or goes concerns every Gateway.
+    only_slices: bool,
 }
 
 impl Work {
@@ -51,6 +53,7 @@ impl Work {
         let work = Self {
             keep: wanted.infrastructure.clone(),
             remove: wanted.leftovers.clone(),
+            only_slices: false,
         };
         (work.keep.is_some() || !work.remove.is_empty()).then_some(work)
     }
@@ -62,6 +65,15 @@ impl Work {
             (one, other) => one.is_none() && other.is_none(),
         };
         keeps && self.remove == other.remove
+    }
+
+    /// The same where this was written before, and some of it need not be written again.
+    fn after(mut self, wrote: &Self) -> Self {
+        if let (Some(keep), Some(before)) = (&self.keep, &wrote.keep) {
+            self.only_slices =
+                keep.has_services && keep.has_services_as(before) && self.remove.is_empty();
+        }
+        self
     }
 
     /// Whether nothing is left to be done, as far as is seen.
@@ -137,11 +149,15 @@ impl Subject for Services {
             return Action::Nothing;
         };
         let written = self.written.get(name);
-        match written.filter(|it| it.uid == facts.uid && it.wrote.is_as(&work)) {
-            Some(_) if work.is_done() => Action::Nothing,
-            // The watch has not brought it yet, or somebody has deleted it.
-            Some(written) if now < written.at + SETTLED => Action::Later(written.at + SETTLED),
-            _ => Action::Write(work),
+        match written.filter(|it| it.uid == facts.uid) {
+            Some(written) if written.wrote.is_as(&work) => match work.is_done() {
+                true => Action::Nothing,
+                // The watch has not brought it yet, or somebody has deleted it.
+                false if now < written.at + SETTLED => Action::Later(written.at + SETTLED),
+                false => Action::Write(work.after(&written.wrote)),
+            },
+            Some(written) => Action::Write(work.after(&written.wrote)),
+            None => Action::Write(work),
         }
     }
 
@@ -161,6 +177,11 @@ impl Subject for Services {
         let Some(wanted) = &work.keep else {
             return Ok("ok");
         };
+        if let (true, Some(of)) = (work.only_slices, &wanted.load_balancer)
+            && load_balancer::keep_slices(&calls, &name, wanted, of).await?
+        {
+            return Ok("ok");
+        }
         let service = service(&name, &facts.uid, wanted);
         calls.apply(&name, &wanted.service, service).await?;
         if let Some(of) = &wanted.load_balancer {
@@ -203,7 +224,7 @@ mod tests {
 
     use super::kept::{GATEWAY_NAME, MANAGED_BY};
     use super::*;
-    use crate::model::verdict::WantedStatus;
+    use crate::model::verdict::{LoadBalancer, PodEndpoint, WantedStatus};
 
     fn infrastructure(label: &str, is_there: bool) -> Arc<Infrastructure> {
         Arc::new(Infrastructure {
@@ -215,6 +236,7 @@ mod tests {
             .into(),
             annotations: [("note".into(), "x".into())].into(),
             load_balancer: None,
+            has_services: is_there,
             is_there,
         })
     }
@@ -231,6 +253,63 @@ mod tests {
         let long = NamespacedName::new("infra", "x".repeat(253));
         let made = service(&long, "7", &infrastructure("a", false));
         assert_eq!(made["metadata"]["labels"][GATEWAY_NAME], "gw-edge-1");
+    }
+
+    /// A pod that comes or goes is news to the slices of every Gateway, and to none of their Services.
+    #[tokio::test(start_paused = true)]
+    async fn a_pod_is_the_business_of_slices() {
+        let config = kube::Config::new("http://127.0.0.1:1".parse().unwrap());
+        let client = Client::try_from(config).unwrap();
+        let mut services = Services::new(client, "isobath/a/b".into());
+        let name = NamespacedName::new("infra", "edge");
+        let keep = |ports: &[(u16, bool)], pods: &[[u8; 4]], has_services| {
+            let pods = pods.iter().map(|address| PodEndpoint {
+                address: (*address).into(),
+                ready: true,
+                serving: true,
+                terminating: false,
+                zone: None,
+            });
+            let load_balancer = LoadBalancer {
+                service: "gw-edge-1-lb".into(),
+                ports: ports.into(),
+                address: None,
+                pods: pods.collect(),
+            };
+            Some(Arc::new(Infrastructure {
+                load_balancer: Some(load_balancer),
+                has_services,
+                ..Infrastructure::clone(&infrastructure("a", false))
+            }))
+        };
+        let facts = |infrastructure: &Option<Arc<Infrastructure>>| GatewayApiFacts {
+            uid: "1".into(),
+            created: None,
+            wanted: Some(Arc::new(WantedStatus {
+                infrastructure: infrastructure.clone(),
+                ..WantedStatus::default()
+            })),
+            room: None,
+            seen: Arc::default(),
+        };
+        let now = Instant::now();
+        let web = &[(80, false)][..];
+        let first = keep(web, &[[10, 0, 0, 1]], true);
+        let whole = |keep: &Option<Arc<Infrastructure>>, only_slices| Work {
+            keep: keep.clone(),
+            remove: Box::default(),
+            only_slices,
+        };
+        services.wrote(&name, &facts(&first), &whole(&first, false), now);
+        for (next, only_slices) in [
+            (keep(web, &[[10, 0, 0, 1], [10, 0, 0, 2]], true), true),
+            (keep(web, &[], true), true),
+            (keep(web, &[], false), false),
+            (keep(&[(80, false), (443, false)], &[], true), false),
+        ] {
+            let expected = Action::Write(whole(&next, only_slices));
+            assert_eq!(services.decide(&name, &facts(&next), now), expected);
+        }
     }
 
     /// It is written where a term begins, where it says something else, and where it is gone for longer than a watch takes.
@@ -255,6 +334,7 @@ mod tests {
         let work = |keep| Work {
             keep,
             remove: Box::default(),
+            only_slices: false,
         };
         let now = Instant::now();
         let first = facts("1", there("a"));

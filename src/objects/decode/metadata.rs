@@ -33,6 +33,11 @@ pub(super) struct MetadataWire<'a> {
     #[serde(borrow)]
     creation_timestamp: Option<Text<'a>>,
     #[serde(borrow)]
+    deletion_timestamp: Option<Text<'a>>,
+    /// As they are written: few ask for them.
+    #[serde(borrow)]
+    owner_references: Option<&'a RawValue>,
+    #[serde(borrow)]
     labels: TextMap<'a>,
     #[serde(borrow)]
     annotations: AnnotationsWire<'a>,
@@ -113,6 +118,24 @@ impl MetadataWire<'_> {
     /// `metadata.generation`, which the API server counts; 0 in manifests.
     pub(super) fn generation(&self) -> i64 {
         i64::try_from(self.generation.0).unwrap_or_default()
+    }
+
+    /// Whether it is being deleted.
+    pub(super) fn is_ending(&self) -> bool {
+        self.deletion_timestamp.is_some()
+    }
+
+    /// The `uid` of each of its owners; of what is no list of owners none.
+    pub(super) fn owners(&self) -> Box<[Arc<str>]> {
+        #[derive(Deserialize)]
+        struct OwnerWire<'a> {
+            #[serde(borrow, default)]
+            uid: Text<'a>,
+        }
+        let written = self.owner_references.map(RawValue::get);
+        let owners = written.and_then(|text| serde_json::from_str::<Vec<OwnerWire<'_>>>(text).ok());
+        let owners = owners.unwrap_or_default().into_iter();
+        owners.map(|owner| Arc::from(owner.uid.as_str())).collect()
     }
 
     /// The value of a label.

@@ -8,7 +8,8 @@ use serde_json::value::RawValue;
 
 use super::super::validate::{self, FieldError, Rules, duplicate, not_supported, required};
 use super::super::{
-    IpFamily, KeptPort, Kind, Object, Service, ServicePort, ServiceType, SessionAffinity, as_place,
+    IpFamily, Kept, KeptPort, Kind, Object, Service, ServicePort, ServiceType, SessionAffinity,
+    as_place,
 };
 use super::json::{Bool, Int, List, Struct, Text};
 use super::metadata::{MetadataWire, StatusWire};
@@ -110,7 +111,13 @@ impl<'a> Wire<'a> for ServiceWire<'a> {
         let (label, value) = Service::MANAGED_BY;
         let is_kept = self.metadata.0.label(label).as_deref() == Some(value);
         Ok(Object::Service(Arc::new(Service {
-            kept: is_kept.then(|| kept_ports(&spec.ports.0)),
+            kept: is_kept.then(|| {
+                Box::new(Kept {
+                    ports: kept_ports(&spec.ports.0),
+                    owners: self.metadata.0.owners(),
+                    is_ending: self.metadata.0.is_ending(),
+                })
+            }),
             metadata,
             service_type,
             ports,

@@ -50,7 +50,8 @@ impl Calls {
     }
 }
 
-fn is_managed(service: &Service) -> bool {
+/// Whether a Service is one that Isobath keeps.
+pub(super) fn is_managed(service: &Service) -> bool {
     let (label, value) = MANAGED_BY;
     service.labels().get(label).is_some_and(|by| by == value)
 }

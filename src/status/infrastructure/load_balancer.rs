@@ -13,7 +13,7 @@ use kube::api::{Patch, PatchParams};
 use serde_json::{Value, json};
 
 use super::super::writes::CALL_LIMIT;
-use super::kept::{Calls, metadata, owner};
+use super::kept::{Calls, is_managed, metadata, owner};
 use crate::model::verdict::{Infrastructure, LoadBalancer, PodEndpoint};
 use crate::objects::NamespacedName;
 use crate::status::api_call::{Failure, within};
@@ -67,6 +67,35 @@ pub(super) async fn keep(
             break;
         }
     }
+    slices(calls, (gateway, uid), wanted, of, &ports).await
+}
+
+/// Has the slices lead to the pods of now: in general it is one pod more or less, for every Gateway, and each call counts. Returns
+/// whether the Service is there.
+pub(super) async fn keep_slices(
+    calls: &Calls,
+    gateway: &NamespacedName,
+    wanted: &Infrastructure,
+    of: &LoadBalancer,
+) -> Result<bool, Failure> {
+    let api: Api<Service> = Api::namespaced(calls.client.clone(), &gateway.namespace);
+    let there = within(CALL_LIMIT, api.get_opt(&of.service)).await?;
+    let Some(there) = there.filter(is_managed) else {
+        return Ok(false);
+    };
+    let ports = ports(of, Some(&there));
+    slices(calls, (gateway, there.metadata.uid), wanted, of, &ports).await?;
+    Ok(true)
+}
+
+/// Writes the slices of a Service, of this `uid`.
+async fn slices(
+    calls: &Calls,
+    (gateway, uid): (&NamespacedName, Option<String>),
+    wanted: &Infrastructure,
+    of: &LoadBalancer,
+    ports: &[Port],
+) -> Result<(), Failure> {
     if ports.iter().any(|port| port.node_port == 0) {
         let message = format!(
             "Service {}/{} has not been given a node port for each of its ports",
@@ -93,7 +122,7 @@ pub(super) async fn keep(
             metadata(gateway, &owner, wanted, &name, &labels),
             family,
             of,
-            &ports,
+            ports,
         );
         within(CALL_LIMIT, api.patch(&name, &params, &Patch::Apply(slice))).await?;
     }

@@ -20,23 +20,29 @@ const MOST_PODS: usize = 1000;
 /// What the names of its slices end with.
 const SLICES: [&str; 2] = ["-ipv4", "-ipv6"];
 
-/// What the Service of a Gateway is to be, and whether it is so, slices included; `None` where it has none.
+/// What the Service of a Gateway is to be, whether it is so, and whether its slices are; `None` where it has none.
+///
+/// Where nothing of the Gateway can be served for now, one that is there keeps its ports, and its slices follow the pods: clients would
+/// have to learn another address.
 pub fn load_balancer(
     input: Input<'_>,
     gateway: &Gateway,
     made: &EffectiveGateway,
-) -> Option<(LoadBalancer, bool)> {
+) -> Option<(LoadBalancer, [bool; 2])> {
     let services = input.options.gateway.services.as_ref()?;
-    if !matches!(made.reach, Reach::Service(_)) {
-        return None;
-    }
     let name = &gateway.metadata.name;
     let service = load_balancer_name(name);
-    let binds = made.binds.keys().copied();
+    let is_reached = matches!(made.reach, Reach::Service(_));
+    let binds = made.binds.keys().copied().filter(|_| is_reached);
     let ports = binds.filter(|bind| made.at(*bind).any(|it| it.fault.is_none()));
-    let ports: Box<[_]> = ports
+    let mut ports: Vec<_> = ports
         .map(|(port, transport)| (port, transport == Transport::Udp))
         .collect();
+    if ports.is_empty() {
+        let (_, kept) = kept(input, name, &service)?;
+        ports.extend(kept.iter().map(|it| (it.port, it.is_udp)));
+        ports.sort_unstable();
+    }
     if ports.is_empty() {
         // A Service has a port.
         return None;
@@ -50,16 +56,23 @@ pub fn load_balancer(
         .map(|it| (it.port, it.is_udp))
         .collect();
     there.sort_unstable();
-    let is_there = *there == *ports
-        && pods_of_slices(input, name, &service) == pods
-        && slices_lead_to(input, name, &service);
+    let has_service = *there == *ports;
+    let has_slices =
+        pods_of_slices(input, name, &service) == pods && slices_lead_to(input, name, &service);
     let wanted = LoadBalancer {
         service,
-        ports,
+        ports: ports.into(),
         address: asked(gateway).ok().flatten(),
         pods,
     };
-    Some((wanted, is_there))
+    Some((wanted, [has_service, has_slices]))
+}
+
+/// Whether the Service of a Gateway's own is there, whatever is served by it.
+pub fn has_load_balancer(input: Input<'_>, gateway: &Gateway) -> bool {
+    let name = &gateway.metadata.name;
+    let is_there = || kept(input, name, &load_balancer_name(name)).is_some();
+    input.options.gateway.services.is_some() && is_there()
 }
 
 /// The pods behind Envoy's own Service.
@@ -136,7 +149,12 @@ pub fn leftovers(input: Input<'_>, gateway: &Gateway) -> Box<[Arc<str>]> {
     } else if input.options.gateway.services.is_none() {
         unwanted = vec![load_balancer_name(name)];
     }
-    unwanted.retain(|service| kept(input, name, service).is_some());
+    // One of ours that is another object's is not looked at again and again.
+    unwanted.retain(|service| {
+        let there = NamespacedName::new(name.namespace.clone(), service.clone());
+        let kept = input.reader.service(&there).and_then(|it| it.kept.as_ref());
+        kept.is_some_and(|kept| !kept.is_ending && kept.owners.contains(&gateway.metadata.uid))
+    });
     unwanted.into()
 }
 

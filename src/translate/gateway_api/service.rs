@@ -21,7 +21,7 @@ use super::service_name::load_balancer_name;
 /// The most ports that a Service has. Node ports are few, and the whole cluster's.
 const MOST_PORTS: usize = 64;
 
-/// A Service of a Gateway's namespace, if it is one of ours.
+/// A Service of a Gateway's namespace, if it is one of ours and here to stay.
 pub fn kept<'a>(
     input: Input<'a>,
     gateway: &NamespacedName,
@@ -29,7 +29,8 @@ pub fn kept<'a>(
 ) -> Option<(&'a Service, &'a [KeptPort])> {
     let name = NamespacedName::new(gateway.namespace.clone(), service.clone());
     let service = input.reader.service(&name)?;
-    Some((service, service.kept.as_deref()?))
+    let kept = service.kept.as_ref().filter(|kept| !kept.is_ending)?;
+    Some((service, &kept.ports))
 }
 
 /// How a Gateway is reached by its Service.
@@ -100,15 +101,19 @@ fn address_fault(
         ));
     }
     let there = NamespacedName::new(name.namespace.clone(), service.clone());
-    if input
-        .reader
-        .service(&there)
-        .is_some_and(|it| it.kept.is_none())
-    {
-        let (label, value) = Service::MANAGED_BY;
-        return unassigned(format!(
-            "Service {there} is not Isobath's, as it has no label {label}={value}: it needs another name"
-        ));
+    match input.reader.service(&there).map(|it| it.kept.as_ref()) {
+        Some(None) => {
+            let (label, value) = Service::MANAGED_BY;
+            return unassigned(format!(
+                "Service {there} is not Isobath's, as it has no label {label}={value}: it needs another name"
+            ));
+        }
+        Some(Some(kept)) if kept.is_ending => {
+            return unassigned(format!(
+                "Service {there} is being deleted: once it is gone, there will be another one"
+            ));
+        }
+        _ => {}
     }
     if addresses.is_empty() {
         return unassigned(format!("its Service {there} has no address yet"));

@@ -20,7 +20,7 @@ use super::features::{FEATURES, is_served};
 use super::fleet::{self, lost};
 use super::gateway::EffectiveGateway;
 use super::infrastructure::infrastructure;
-use super::load_balancer::{is_foreign, leftovers};
+use super::load_balancer::{has_load_balancer, is_foreign, leftovers};
 use super::parent::EffectiveParent;
 use super::place::Reach;
 use super::shown::Shown;
@@ -148,7 +148,9 @@ pub fn of_gateway(input: Input<'_>, object: &ObjectRef) -> Option<WantedStatus> 
     let addresses = gateway.reach.addresses().iter();
     let addresses = addresses.map(|it| ("IPAddress".into(), it.to_string().into()));
     let addresses = addresses.chain(gateway.service_addresses.iter().cloned());
-    let infrastructure = accepted.then(|| Arc::new(infrastructure(input, written, &gateway)));
+    // What is there of one that can't be served for now is kept as well.
+    let keeps = accepted || has_load_balancer(input, written);
+    let infrastructure = keeps.then(|| Arc::new(infrastructure(input, written, &gateway)));
     Some(WantedStatus {
         places: places(input, (&object.name, &gateway.reach), gateway.own()),
         status: Status {
