@@ -55,6 +55,7 @@ mod log_formats;
 mod manager;
 mod matching;
 mod nameless;
+mod node_ports;
 mod outlets;
 mod paths;
 #[path = "../support/port.rs"]
