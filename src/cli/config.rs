@@ -57,7 +57,7 @@ pub struct Args {
     )]
     pub auth_services: Vec<NamespacedName>,
     /// Who may serve a host that several namespaces name: `shared` merges them, with `namespace` it belongs to the
-    /// namespace of its oldest Ingress, and what others say of it is not served.
+    /// namespace of the object that has named it first, of whatever kind, and what others say of it is not served.
     #[arg(
         long,
         env = "ISOBATH_HOST_OWNERSHIP",
@@ -114,7 +114,7 @@ pub struct Args {
 pub enum Ownership {
     /// All namespaces.
     Shared,
-    /// The namespace of the oldest Ingress.
+    /// That of the object that has named the host first.
     Namespace,
 }
 

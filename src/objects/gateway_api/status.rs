@@ -22,7 +22,7 @@ pub struct Status {
 }
 
 /// What `Programmed` says where it holds.
-pub const PROGRAMMED: &str = "It is published to every Envoy";
+pub const PROGRAMMED: &str = "It is published, and acknowledged by an Envoy if one is connected";
 
 /// What `Programmed` says until an Envoy has it.
 pub const NOT_ACKNOWLEDGED: &str = "No Envoy has acknowledged it yet";
