@@ -8,7 +8,9 @@ use std::sync::Arc;
 
 use isobath::facts::{Changes, ClassSelection, Log, Store};
 use isobath::model::{Claimable, Front, Host, RouteAction, VirtualHost};
-use isobath::objects::http_proxy::{AuthorizationServer, ExtensionServiceReference};
+use isobath::objects::http_proxy::{
+    AuthorizationPolicy, AuthorizationServer, ExtensionServiceReference,
+};
 use isobath::objects::{Event, Kind, NamespacedName, ObjectRef};
 use isobath::translate::{
     HostOwnership, HttpProxyOptions, Input, Languages, Memo, Options, cluster,
@@ -31,7 +33,12 @@ fn options_of(flags: &Value) -> Options {
             namespace: extension.namespace,
             name: extension.name,
         },
-        auth_policy: None,
+        auth_policy: flags["global-ext-auth-disabled"].as_bool().map(|disabled| {
+            AuthorizationPolicy {
+                disabled,
+                ..AuthorizationPolicy::default()
+            }
+        }),
         response_timeout: Arc::default(),
         fail_open: false,
         with_request_body: None,

@@ -22,7 +22,7 @@ const TIMEOUT: Duration = Duration::from_millis(200);
 const VERSION: &str = "projectcontour.io/v1alpha1";
 
 /// Who is asked about a host's requests, and what the host says of all its routes.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Asked {
     /// With what the host tells of all its routes.
     asked: Authorization,
@@ -81,6 +81,12 @@ impl Asked {
         let own = policy.into_iter().flat_map(|policy| policy.context.iter());
         let own = own.flat_map(|(key, value)| [&**key, &**value]);
         self.cost.saturating_add(budget::of_texts(own))
+    }
+
+    /// Whether anybody is asked about a route's requests.
+    #[must_use]
+    pub fn is_asked(&self, policy: Option<&AuthorizationPolicy>) -> bool {
+        !self.is_disabled_by(policy)
     }
 
     fn is_disabled_by(&self, policy: Option<&AuthorizationPolicy>) -> bool {

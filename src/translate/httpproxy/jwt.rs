@@ -58,6 +58,12 @@ impl Providers {
         (Some(requirement), fault)
     }
 
+    /// Whether a route requires a token.
+    #[must_use]
+    pub fn is_required(&self, policy: Option<&JwtVerificationPolicy>) -> bool {
+        self.required(policy).is_some()
+    }
+
     /// What that costs, without making it.
     #[must_use]
     pub fn cost_of_route(&self, policy: Option<&JwtVerificationPolicy>) -> u64 {

@@ -13,8 +13,9 @@
 //!    that anybody takes anybody down).
 //! 3. *A bad route* ends its proxy and what that includes, as in Contour: its status says so, and people read that.
 //! 4. *Guards.* Where Contour serves what it calls invalid, the host is closed: `clientValidation` without an authority, a list of
-//!    addresses with a bad range, an Ingress beside an invalid proxy that guards its host. `permitInsecure` opens a route in clear, as
-//!    documented.
+//!    addresses with a bad range, an Ingress beside an invalid proxy that guards its host. `permitInsecure` opens a route in clear only
+//!    where nothing is asked by TLS that is not in clear (a token, an authorizer of the host's own, a client certificate): else such
+//!    requests are redirected to HTTPS, as without it, and the owner is warned. Addresses and rate limits are asked of in clear too.
 //! 5. *Valid, and yet refused by Envoy*: an error of the object, with a reason of our own beside Contour's type.
 //! 6. *The order of routes* is total ([`crate::model::order`]), and Contour's wherever that is one. Equal conditions are equal in
 //!    whatever order they are written: the later holds.
@@ -195,7 +196,7 @@ fn host_unit(input: Input<'_>, host: &Host, claims: &[ObjectRef]) -> HostUnit {
         None => {
             // What it has reached by then is no orphan, as in Contour.
             context.clusters.clear();
-            match has_ingresses && !root::has_guards(written) {
+            match has_ingresses && !root::has_guards(written, &input.options.http_proxy) {
                 true => ingresses(),
                 false => {
                     is_told = false;

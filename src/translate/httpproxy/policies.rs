@@ -97,6 +97,16 @@ impl Guards {
         ask(route, authorization.and_then(|it| it.of_route(asked)));
     }
 
+    /// What is asked by TLS of requests to a route, and is not in clear.
+    fn only_by_tls(&self, entry: &Entry) -> Option<OnlyByTls> {
+        if self.providers.is_required(entry.jwt_policy.as_ref()) {
+            return Some(OnlyByTls::Token);
+        }
+        let asked = self.authorization.as_ref();
+        let is_asked = asked.is_some_and(|asked| asked.is_asked(entry.auth_policy.as_ref()));
+        (is_asked && self.authorization != self.in_clear).then_some(OnlyByTls::Authorization)
+    }
+
     /// What one of a root's routes costs with what is asked about it, on the dearer listener.
     fn cost_of_route(&self, entry: &Entry) -> u64 {
         let asked = [&self.authorization, &self.in_clear].into_iter().flatten();
@@ -110,6 +120,17 @@ impl Guards {
         let asked = self.of_ingresses.iter().map(OfOthers::cost).max();
         self.providers.cost_of_route(None) + asked.unwrap_or(0)
     }
+}
+
+/// What is asked of requests that come by TLS alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnlyByTls {
+    /// That a client shows a certificate.
+    ClientCertificate,
+    /// That they bring a token.
+    Token,
+    /// That somebody lets them pass.
+    Authorization,
 }
 
 /// From which addresses requests are taken, and which ranges are none.
@@ -209,6 +230,12 @@ impl Policies {
     #[must_use]
     pub fn undefined_provider(&self, entry: &Entry) -> Option<Fault> {
         self.guards.providers.of_route(entry.jwt_policy.as_ref()).1
+    }
+
+    /// What is asked by TLS of requests to a route, beside certificates, and is not in clear.
+    #[must_use]
+    pub fn only_by_tls(&self, entry: &Entry) -> Option<OnlyByTls> {
+        self.guards.only_by_tls(entry)
     }
 
     /// From which addresses the host is for.

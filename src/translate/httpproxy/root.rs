@@ -3,16 +3,18 @@
 //! The checks are made in Contour's order, and the first that fails ends the host: 404 in clear, no connection by TLS. Where Ingresses
 //! name it too they are merged into it ([`super::beside_ingress`]).
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use crate::model::{Host, PathMatch, Redirect, RouteAction, VirtualHost};
+use crate::model::{Host, PathMatch, Redirect, RouteAction, TlsServer, VirtualHost};
 use crate::objects::Field;
-use crate::objects::http_proxy::{HttpProxy, VirtualHost as Written};
+use crate::objects::http_proxy::{AuthorizationServer, HttpProxy, Tls, VirtualHost as Written};
 use crate::translate::{HostUnit, HttpsHost, Options, Passthrough};
 
 use super::condition::{self, Fault};
 use super::context::{Context, is_root_namespace};
-use super::policies::{self, Guards, Policies};
+use super::options::HttpProxyOptions;
+use super::policies::{self, Guards, OnlyByTls, Policies};
 use super::route::Entry;
 use super::tcp::{self, Connections};
 use super::tls::{self, Termination};
@@ -59,11 +61,14 @@ pub fn serve(
     if matches!(connections, Connections::Wrong) {
         return Ok(None);
     }
-    let entries = tree::routes(context, root)?;
+    let mut entries = tree::routes(context, root)?;
     let policies = Policies::read(context, root, written, addresses, guards)?;
     policies.check_cost(&entries, &[])?;
     let mut unit = HostUnit::default();
     let is_secure = termination.is_some();
+    if let Some(Termination::Here(it)) = &termination {
+        keep_guarded(context, &mut entries, &policies, &it.server);
+    }
     unit.http = in_clear(host, &entries, &policies, is_secure, context.input.options);
     match (termination, connections) {
         (Some(Termination::Passthrough), Connections::To(forwarding)) => {
@@ -100,6 +105,50 @@ pub fn serve(
         entries,
         unit,
     }))
+}
+
+/// Takes back `permitInsecure` where what is asked by TLS is not in clear, and tells it once of each proxy. A redirect opens nothing,
+/// and whoever follows it is asked; who wants a route open in clear can say that nothing is asked there. Contour serves it unasked.
+fn keep_guarded(
+    context: &mut Context<'_>,
+    entries: &mut [Entry],
+    policies: &Policies,
+    server: &TlsServer,
+) {
+    if context.input.options.http_proxy.disable_permit_insecure {
+        return;
+    }
+    let clients = server.clients.as_ref();
+    let of_all = clients.filter(|clients| clients.is_required);
+    let of_all = of_all.map(|_| OnlyByTls::ClientCertificate);
+    let mut told = BTreeSet::new();
+    for entry in entries.iter_mut().filter(|entry| entry.permit_insecure) {
+        let Some(guard) = of_all.or_else(|| policies.only_by_tls(entry)) else {
+            continue;
+        };
+        entry.permit_insecure = false;
+        let source = &entry.route.source;
+        if !told.insert(source.object.clone()) {
+            continue;
+        }
+        let (what, how) = match guard {
+            OnlyByTls::ClientCertificate => (
+                "a certificate of the client is",
+                "optionalClientCertificate",
+            ),
+            OnlyByTls::Token => ("a token is", "jwtVerificationPolicy.disabled of the route"),
+            OnlyByTls::Authorization => ("authorization is", "authPolicy.disabled of the route"),
+        };
+        let message = format!(
+            "ignoring field \"Spec.Routes.PermitInsecure\"; {what} asked for by TLS, and can't be in clear: such requests are redirected to HTTPS, unless {how} is set"
+        );
+        let at = match &source.field {
+            Field::At(route) => format!("{route}.permitInsecure"),
+            _ => String::new(),
+        };
+        let fault = Fault::new(condition::IGNORED_FIELD, message);
+        context.faults.warning(&source.object, &at, fault);
+    }
 }
 
 /// Routes that ask for a token of nobody: no request of theirs passes. As in Contour it is told of the first, on the root: the tokens
@@ -187,11 +236,22 @@ fn in_clear(
 
 /// Whether a root guards its host. Where it fails, an Ingress on that host would else be served without.
 #[must_use]
-pub fn has_guards(written: &Written) -> bool {
+pub fn has_guards(written: &Written, options: &HttpProxyOptions) -> bool {
     let tls = written.tls.as_ref();
+    // What is passed on is not decrypted for others, nor is it sent by a version that its owner rules out.
+    let of_tls = |tls: &Tls| {
+        tls.client_validation.is_some()
+            || tls.passthrough
+            || &*tls.minimum_protocol_version == "1.3"
+    };
+    // It may switch on what the operator has off.
+    let is_switched_on = |it: &AuthorizationServer| {
+        let policy = it.auth_policy.as_ref();
+        options.global_authorization.is_some() && policy.is_some_and(|policy| !policy.disabled)
+    };
     let authorization = written.authorization.as_ref();
-    tls.is_some_and(|tls| tls.client_validation.is_some())
-        || authorization.is_some_and(|it| !it.extension_ref.name.is_empty())
+    tls.is_some_and(of_tls)
+        || authorization.is_some_and(|it| !it.extension_ref.name.is_empty() || is_switched_on(it))
         || !written.jwt_providers.is_empty()
         || !written.ip_allow_policy.is_empty()
         || !written.ip_deny_policy.is_empty()

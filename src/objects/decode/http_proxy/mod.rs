@@ -156,14 +156,19 @@ struct ClosedHostWire {
 #[serde(default, rename_all = "camelCase")]
 struct ClosedTlsWire {
     client_validation: Said,
+    passthrough: Said,
+    minimum_protocol_version: Said,
 }
 
 /// Whether a field says anything, whatever that is.
 type Said = Option<IgnoredAny>;
 
 impl ClosedHostWire {
+    /// As of an HTTPProxy that can be read (`has_guards` in `translate/httpproxy/root.rs`); what a field says is not known.
     const fn is_guarded(&self) -> bool {
         self.tls.0.client_validation.is_some()
+            || self.tls.0.passthrough.is_some()
+            || self.tls.0.minimum_protocol_version.is_some()
             || self.authorization.is_some()
             || self.jwt_providers.is_some()
             || self.ip_allow_policy.is_some()

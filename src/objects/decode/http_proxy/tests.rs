@@ -54,6 +54,8 @@ fn a_wrong_guard_keeps_its_host() {
     };
     for guard in [
         json!({"tls": {"clientValidation": {}}}),
+        json!({"tls": {"minimumProtocolVersion": 1.3}}),
+        json!({"tls": {"passthrough": "true"}}),
         json!({"authorization": {}}),
         json!({"jwtProviders": 1}),
         json!({"ipAllowPolicy": "x"}),
