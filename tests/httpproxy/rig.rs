@@ -135,6 +135,7 @@ impl Rig {
         .fold(text.to_owned(), |text, (name, address)| {
             text.replace(name, &address.port().to_string())
         })
+        .replace("$address", &plain.ip().to_string())
     }
 }
 

@@ -58,6 +58,18 @@ impl World {
             wrong.len(),
             wrong.join("\n")
         );
+        self.check_taken().await;
+    }
+
+    /// Whatever rows say, Envoy has refused none of it: a change of somebody else never waits for what is wrong.
+    async fn check_taken(&self) {
+        let page = "/stats?usedonly&filter=update_rejected$";
+        let stats = self.stand.envoy.get(page).await.expect("Envoy's counts");
+        let refused: Vec<&str> = stats
+            .lines()
+            .filter(|line| !line.ends_with(": 0"))
+            .collect();
+        assert!(refused.is_empty(), "Envoy has refused: {refused:?}");
     }
 }
 

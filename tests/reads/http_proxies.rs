@@ -1,6 +1,8 @@
 //! Trees of HTTPProxies: a leaf makes the roots again that include it, and nothing else.
 
+use isobath::build::Builder;
 use isobath::objects::{Event, Kind, Object};
+use isobath::xds::ResourceType;
 use serde_json::{Value, json};
 
 use super::{NOTHING, builder, check, deleted, object, service};
@@ -95,4 +97,44 @@ fn a_leaf_makes_the_roots_that_include_it() {
         Event::Apply(alone),
         NOTHING,
     );
+}
+
+/// What is made of all objects, in bytes.
+fn size(builder: &Builder) -> usize {
+    let snapshot = builder.snapshot();
+    let kinds = ResourceType::ALL.into_iter();
+    let all = kinds.flat_map(|kind| snapshot.resources(kind).values());
+    all.map(|resource| resource.length()).sum()
+}
+
+/// A tree of 2^16 leaves is refused, and costs its own root alone: what others change costs what it costs without.
+#[test]
+fn a_tree_that_is_too_much_is_its_roots_business() {
+    const DEEP: usize = 16;
+    let name = |level: usize| format!("bomb{level}");
+    let twice = |level: usize| {
+        let include = |at: &str| json!({"name": name(level + 1), "conditions": [{"prefix": at}]});
+        json!([include("/a"), include("/b")])
+    };
+    let inner = |level: usize| proxy(&name(level), &json!({"includes": twice(level)}));
+    let last = |service: &str| proxy(&name(DEEP), &json!({"routes": to(service)}));
+    let host = json!({"fqdn": "bomb.test"});
+    let top = proxy(
+        &name(0),
+        &json!({"virtualhost": host, "includes": twice(0)}),
+    );
+    let mut tree: Vec<Object> = (1..DEEP).map(inner).collect();
+    tree.extend([last("web"), top]);
+    let without = size(&builder(world()));
+    let builder = &mut builder(world().into_iter().chain(tree));
+    assert_eq!(size(builder), without, "it is not served");
+    let one = [1, 0, 0, 0];
+    for (what, object, made) in [
+        ("a neighbour's route", root("r7", &["leaf"]), one),
+        ("the last of the tree", last("other"), one),
+        ("a neighbour's leaf", leaf("other"), [4, 1, 1, 0]),
+        ("a new neighbour", root("new", &[]), one),
+    ] {
+        check(builder, what, Event::Apply(object), made);
+    }
 }
