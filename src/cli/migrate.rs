@@ -2,11 +2,12 @@
 //!
 //! Of Contour's it makes flags. On standard output is a flag a line, as it is given to `isobath serve`. On standard error is what is to be said of settings, each
 //! with its line: `lost` is one that has no flag and means something else from now on, `wrong` one that the other controller would
-//! not take either. It reads a file, and asks nobody.
+//! not take either, `default` one that is not said and means something else here. It reads a file, and asks nobody.
 //!
 //! Of ingress-nginx's Ingresses it writes a report, and with `--replay` it asks both controllers the same.
 
 mod contour;
+mod defaults;
 pub mod document;
 mod ingress_nginx;
 mod report;
@@ -23,6 +24,7 @@ use anyhow::Context as _;
 use crate::process::exit_code::{LOST, UsageError};
 
 pub use contour::contour;
+pub use defaults::{Concerns, DEFAULTS, Keeps, Unset};
 pub use report::{Note, Report, Weight};
 pub use setting::Is;
 pub use settings::SETTINGS;
@@ -147,7 +149,7 @@ fn run_contour(config: &Path) -> anyhow::Result<u8> {
         let _ = writeln!(io::stderr(), "{file}:{note}");
     }
     match report.weight() {
-        Weight::Fine => Ok(0),
+        Weight::Fine | Weight::Unset => Ok(0),
         Weight::Lost => Ok(LOST),
         Weight::Wrong => Err(UsageError::new(format!(
             "{file} has what is no setting: the lines above say where"

@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use clap::CommandFactory as _;
-use isobath::cli::migrate::{Is, SETTINGS};
+use isobath::cli::migrate::{DEFAULTS, Is, Keeps, SETTINGS, Unset};
 use isobath::cli::{self, Cli};
 
 fn root(path: &str) -> PathBuf {
@@ -132,20 +132,94 @@ fn table() -> String {
     table
 }
 
+const DEFAULTS_BEGIN: &str = "| Contour's setting | about | in Contour | in Isobath | keeps Contour's |\n|---|---|---|---|---|\n";
+
+fn defaults() -> String {
+    let mut table = String::new();
+    for unset in DEFAULTS {
+        let mut keys: Vec<&str> = unset.keys.into_iter().collect();
+        keys.dedup();
+        keys.retain(|key| !key.is_empty());
+        let keys: Vec<String> = keys.iter().map(|key| format!("`{key}`")).collect();
+        let keys = match keys.is_empty() {
+            true => "no setting".to_owned(),
+            false => keys.join(", "),
+        };
+        let keeps = match unset.keeps {
+            Keeps::Flags(flags) => {
+                let flags: Vec<String> = flags.iter().map(|flag| format!("`{flag}`")).collect();
+                flags.join(" ")
+            }
+            Keeps::Nothing(follows) => format!("no flag: {follows}"),
+        };
+        let Unset {
+            what,
+            contour,
+            isobath,
+            ..
+        } = unset;
+        writeln!(
+            table,
+            "| {keys} | {what} | {contour} | {isobath} | {keeps} |"
+        )
+        .unwrap();
+    }
+    table
+}
+
+/// A default is Contour's by a flag that is taken, says something else than Isobath's default, and is the one of the setting.
 #[test]
-fn the_manual_has_every_setting() {
-    let path = root("deploy/README.md");
-    let manual = fs::read_to_string(&path).unwrap();
-    let (before, rest) = manual.split_once(BEGIN).expect("the table is there");
+fn defaults_are_kept_by_flags_that_say_something_else() {
+    let command = Cli::command();
+    let serve = command.find_subcommand("serve").unwrap();
+    for unset in DEFAULTS {
+        for (way, key) in unset.keys.iter().enumerate() {
+            let mut rows = SETTINGS.iter();
+            let row = rows.find(|(file, custom, _)| [*file, *custom][way] == *key);
+            assert!(key.is_empty() || row.is_some(), "{key} is no setting");
+            let (Some((.., is)), Keeps::Flags([flag, ..])) = (row, unset.keeps) else {
+                continue;
+            };
+            let name = flag.split('=').next();
+            assert!(key.is_empty() || is.flag() == name, "{key}: {flag}");
+        }
+        let Keeps::Flags(flags) = unset.keeps else {
+            continue;
+        };
+        for flag in flags {
+            let args = ["isobath", "serve", flag].map(Into::into);
+            let read = cli::parse(args);
+            assert!(read.is_ok(), "{flag}: {:?}", read.err());
+            let (name, value) = flag.split_once('=').unwrap();
+            let mut arguments = serve.get_arguments();
+            let argument = arguments
+                .find(|it| Some(&name[2..]) == it.get_long())
+                .unwrap();
+            let ours = argument.get_default_values();
+            assert!(ours.iter().all(|ours| ours != value), "{flag} is Isobath's");
+        }
+    }
+}
+
+fn with_table(manual: &str, begin: &str, table: &str) -> String {
+    let (before, rest) = manual.split_once(begin).expect("the table is there");
     let length: usize = rest
         .split_inclusive('\n')
         .take_while(|line| line.starts_with('|'))
         .map(str::len)
         .sum();
-    let (old, after) = rest.split_at(length);
+    format!("{before}{begin}{table}{}", &rest[length..])
+}
+
+#[test]
+fn the_manual_has_every_setting_and_default() {
+    let path = root("deploy/README.md");
+    let manual = fs::read_to_string(&path).unwrap();
+    let found = with_table(&manual, BEGIN, &table());
+    let found = with_table(&found, DEFAULTS_BEGIN, &defaults());
     if golden::updates() {
-        fs::write(&path, format!("{before}{BEGIN}{}{after}", table())).unwrap();
+        fs::write(&path, found).unwrap();
     } else {
-        assert_eq!(old, table(), "deploy/README.md: UPDATE_GOLDEN=1 writes it");
+        assert_eq!(manual, found, "deploy/README.md: UPDATE_GOLDEN=1 writes it");
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! The settings are those of Contour 1.33. One that it does not have is told, as Contour itself would refuse it.
 
+use super::defaults;
 use super::document::{Node, Says};
 use super::report::{Report, Weight};
 use super::settings::{Row, SETTINGS};
@@ -61,6 +62,7 @@ pub fn contour(text: &str) -> Result<Report, (u64, String)> {
 
 fn file(document: &Node, report: &mut Report) {
     read(document, |(file, ..)| file, report);
+    defaults::tell(document, 0, "", report);
     let [namespace, name] = ENVOY_SERVICE.map(|key| document.of(key).and_then(Node::word));
     if namespace.is_some() || name.is_some() {
         // Contour's defaults.
@@ -84,6 +86,11 @@ fn custom(spec: Option<&Node>, at: &str, report: &mut Report) {
     }
     report.flags.append(&mut found.flags);
     report.notes.append(&mut found.notes);
+    let none = Node {
+        line: 1,
+        ..Node::default()
+    };
+    defaults::tell(spec.unwrap_or(&none), 1, at, report);
 }
 
 /// Reads all settings, and what some of them mean for others.

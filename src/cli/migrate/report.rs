@@ -29,6 +29,8 @@ pub struct Note {
 pub enum Weight {
     /// Nothing is lost.
     Fine,
+    /// It is not said, and Isobath's default is another.
+    Unset,
     /// Something is different from now on: somebody has to decide.
     Lost,
     /// It is no setting, or no value of it.
@@ -64,6 +66,7 @@ impl fmt::Display for Note {
         } = self;
         let weight = match weight {
             Weight::Fine => "fine",
+            Weight::Unset => "default",
             Weight::Lost => "lost",
             Weight::Wrong => "wrong",
         };
