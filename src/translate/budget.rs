@@ -158,7 +158,7 @@ fn priced(ingress: &Ingress, dialect: Dialect, compat: Compat) -> IngressPolicy 
 ///
 /// Whether its IngressClass asks for the dialect of ingress-nginx is not known here, as classes change. So what it says in that dialect
 /// counts in any case, and what the dialect adds to an Ingress that says nothing where a flag asks for it. Where only an IngressClass
-/// does, that is about three times what the same Ingress costs in Isobath's own words, and is only in [`Account`].
+/// does, that is about three times what the same Ingress costs in Isobath's own words, and is only in `Account`.
 #[must_use]
 pub fn within_budget(ingress: Arc<Ingress>, prices: Prices<'_>) -> Arc<Ingress> {
     if !nginx::has_some(&ingress.metadata) && is_small(&ingress) {
