@@ -136,27 +136,25 @@ impl Names {
         done: watch::Sender<()>,
     ) -> io::Result<()> {
         let names = self.clone();
-        let at = Instant::now();
         let of = name.clone();
         let thread = std::thread::Builder::new().name("lookup".to_owned());
         let started = thread.spawn(move || {
             let found: Addresses = (names.lookup)(&of).into();
-            names.ended(&of, at, Some(found));
+            // From now on it holds, however long it has taken: whoever waits is to have it.
+            names.ended(&of, Some((Instant::now(), found)));
             drop((turn, done));
         });
         if started.is_err() {
-            self.ended(&name, at, None);
+            self.ended(&name, None);
         }
         started.map(drop)
     }
 
-    fn ended(&self, name: &str, at: Instant, found: Option<Addresses>) {
+    fn ended(&self, name: &str, found: Option<(Instant, Addresses)>) {
         let mut all = self.lock();
         if let Some(known) = all.get_mut(name) {
             known.running = None;
-            if let Some(found) = found {
-                known.last = Some((at, found));
-            }
+            known.last = found.or(known.last.take());
         }
     }
 
@@ -210,8 +208,15 @@ mod tests {
         // What is known goes on, and so it does when it would be time to ask again.
         assert!(names.addresses("A.test").await.is_ok());
         let long_ago = Instant::now().checked_sub(HOLD * 2).unwrap();
-        names.ended("a.test", long_ago, Some(Arc::new([[192, 0, 2, 1].into()])));
+        names.ended(
+            "a.test",
+            Some((long_ago, Arc::new([[192, 0, 2, 1].into()]))),
+        );
         assert!(names.addresses("a.test").await.is_ok());
-        drop(silence);
+        // Whoever waits for a name that nobody answers for has that for an answer.
+        let waiting = names.addresses(&silent[0]);
+        let (found, ()) = tokio::join!(waiting, async { drop(silence) });
+        assert!(found.unwrap().is_empty());
+        assert!(lookups.load(Ordering::SeqCst) <= 1 + AT_ONCE);
     }
 }
