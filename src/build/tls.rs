@@ -80,6 +80,8 @@ struct Server {
     exact: usize,
     /// Whether a host that nobody has is unknown on its connections (404).
     tells_unknown: bool,
+    /// The keys of what its table says of others' hosts.
+    named: BTreeSet<Arc<str>>,
 }
 
 #[derive(Debug)]
@@ -434,6 +436,7 @@ impl TlsListener {
                 hosts: 0,
                 exact: 0,
                 tells_unknown: false,
+                named: BTreeSet::new(),
             }
         });
         server.hosts += 1;

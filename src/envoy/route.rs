@@ -131,27 +131,23 @@ pub fn misdirected(host: &Host) -> (Arc<str>, Part) {
     (host.shared(), own_part(&table, BTreeSet::new()))
 }
 
-/// A virtual host that answers 421 for each of these hosts, with its key among the table's parts; `None` where there are none.
+/// A virtual host that answers 421 for a host that is another listener's.
 #[must_use]
-pub fn misdirected_all<'a>(hosts: impl IntoIterator<Item = &'a Host>) -> Option<Part> {
-    let domains: Vec<String> = hosts.into_iter().map(Host::to_string).collect();
-    if domains.is_empty() {
-        return None;
-    }
+pub fn misdirected_elsewhere(host: &Host) -> Part {
     let table = pb::RouteConfiguration {
         virtual_hosts: vec![pb::VirtualHost {
-            name: MISDIRECTED.to_owned(),
-            domains,
+            name: format!("{MISDIRECTED}{host}"),
+            domains: vec![host.to_string()],
             routes: vec![answer(route_match::everything(), 421)],
             ..Default::default()
         }],
         ..Default::default()
     };
-    Some(own_part(&table, BTreeSet::new()))
+    own_part(&table, BTreeSet::new())
 }
 
-/// The name of the virtual host for all hosts that are another listener's. No host has it.
-const MISDIRECTED: &str = ">misdirected";
+/// What the name of such a virtual host begins with. No host has it.
+const MISDIRECTED: &str = ">misdirected:";
 
 /// A virtual host in the table of the wildcard above it, which another TLS server serves: for connections that were opened
 /// for this very host when only the wildcard stood for it. All others are misdirected. `None` for what is no virtual host.

@@ -38,7 +38,7 @@ pub use address::Address;
 pub use client::{Client, NEWEST_ENVOY, OLDEST_ENVOY, Version};
 pub use message::{Ask, RefusalText, Request, Response, Variant};
 pub use metrics::Metrics;
-pub use part::{ELSEWHERE, Encoded, Part, Reference};
+pub use part::{ELSEWHERE, Encoded, Part, Reference, elsewhere};
 pub use report::{
     Missing, Progress, RefusedUnit, RefusedUnits, Rejected, Reports, StreamReport, TypeReport,
 };

@@ -17,9 +17,15 @@ pub struct Reference {
     pub name: Arc<str>,
 }
 
-/// What the key of a part ends with that says what of all that is elsewhere. It gives way while its resource keeps what it is about to
-/// lose, or has what is another's: it may be about the same.
+/// What the key of a part ends with that says of what is elsewhere: before it stands the key that a part of this very thing would have.
+/// It gives way to that one, while its resource keeps what it is about to lose, or has what is another's.
 pub const ELSEWHERE: &str = ">elsewhere";
+
+/// The key of what is said of a thing that is elsewhere, by the key that it would have here.
+#[must_use]
+pub fn elsewhere(key: &str) -> Arc<str> {
+    format!("{key}{ELSEWHERE}").into()
+}
 
 /// One unit of a resource: a virtual host of a table, a filter chain of a listener, or a whole cluster,
 /// assignment or secret. A refusal is contained per part.

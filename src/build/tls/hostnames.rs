@@ -1,16 +1,17 @@
 //! Of a listener for TLS: the hostnames that share its port, where each is served by itself, as those of a Gateway's listeners are.
 //!
 //! A request for a host of another hostname than its connection's is misdirected (421), and one for a host of none is unknown (404).
-//! So each table names the hostnames of all others, in one virtual host. Beyond [`MOST`] hostnames whatever is not a table's own is
+//! So each table names the hostnames of all others, each in a part of its own. Beyond [`MOST`] hostnames whatever is not a table's own is
 //! misdirected: tables would come to the square of their number.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use super::{TlsListener, prefixed};
+use super::{Server, TlsListener, prefixed};
 use crate::build::neighbours::MOST;
 use crate::envoy::route;
 use crate::model::Host;
-use crate::xds::ELSEWHERE;
+use crate::xds::elsewhere;
 
 impl TlsListener {
     /// These hostnames share the port from now on; `None` where hosts are not served by hostname. A listener has them, or has
@@ -50,26 +51,33 @@ impl TlsListener {
 
     /// Has the table of a server answer 421 for these hosts, where it has nothing else for them; for all others without any.
     pub(super) fn put_others(&mut self, server: &Arc<str>, others: Option<&[Host]>) {
-        let key = prefixed(&self.prefix, ELSEWHERE.into());
         let (any_key, any) = self.misdirected.clone();
         let every = self.hosts.get(&Host::any());
         let has_every = every.is_some_and(|served| served.server == *server);
         let prefix = &self.prefix;
-        let Some(table) = self.servers.get_mut(server).map(|it| &mut it.table) else {
+        let Some(Server { table, named, .. }) = self.servers.get_mut(server) else {
             return;
         };
         let before = table.clone();
         if !has_every {
             table.remove(&any_key);
         }
-        let part = others.and_then(|others| {
-            let is_there = |host: &&Host| table.contains_key(&prefixed(prefix, host.shared()));
-            route::misdirected_all(others.iter().filter(|host| !is_there(host)))
-        });
-        match part {
-            Some(part) => _ = table.insert(key, Arc::new(part)),
-            None => _ = table.remove(&key),
+        let mut keys = BTreeSet::new();
+        for host in others.into_iter().flatten() {
+            let own = prefixed(prefix, host.shared());
+            if table.contains_key(&own) {
+                continue;
+            }
+            let key = elsewhere(&own);
+            if !named.contains(&key) {
+                table.insert(key.clone(), Arc::new(route::misdirected_elsewhere(host)));
+            }
+            keys.insert(key);
         }
+        for gone in named.difference(&keys) {
+            table.remove(gone);
+        }
+        *named = keys;
         if !has_every && others.is_none() {
             table.insert(any_key, any);
         }

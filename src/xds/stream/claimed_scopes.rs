@@ -8,7 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crate::xds::{ELSEWHERE, Part, Resource, ResourceType, Snapshot};
+use crate::xds::{Part, Resource, ResourceType, Snapshot, elsewhere as key_elsewhere};
 
 /// Scopes that lead a client to another table than they should, and these tables.
 #[derive(Debug, Default)]
@@ -34,11 +34,9 @@ struct Kept {
 impl Kept {
     fn new(table: Arc<Resource>, guests: BTreeMap<Arc<str>, Arc<Part>>) -> Self {
         let mut parts = table.parts().clone();
-        let of_elsewhere = parts.keys().filter(|key| key.ends_with(ELSEWHERE));
-        let of_elsewhere: Vec<Arc<str>> = of_elsewhere.cloned().collect();
-        for key in of_elsewhere {
-            // It is about the guests as well.
-            parts.remove(&key);
+        for key in guests.keys() {
+            // It is here for a while.
+            parts.remove(&key_elsewhere(key));
         }
         parts.extend(guests.clone());
         let (name, head) = (table.name().clone(), table.head().clone());

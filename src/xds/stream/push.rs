@@ -14,7 +14,7 @@ use crate::xds::message::{RefusalText, Response, Variant};
 use crate::xds::refusal::{Refusal, Unit};
 use crate::xds::report::RefusedUnit;
 use crate::xds::wire::Named;
-use crate::xds::{Part, Resource, ResourceType};
+use crate::xds::{ELSEWHERE, Part, Resource, ResourceType, elsewhere};
 
 /// Most steps of a search for bad units that need no answer, because the client refused these sets before.
 const ROUNDS: usize = 10_000;
@@ -385,7 +385,13 @@ impl Stream {
             match &unit.key {
                 None => head = Some(whole.resource().head().clone()),
                 Some(key) => {
-                    if let Some(part) = whole.resource().parts().get(key) {
+                    let of_here = key.strip_suffix(ELSEWHERE);
+                    // What is said of a thing that is elsewhere gives way to the thing, as long as that is here.
+                    let gives_way = of_here.is_some_and(|here| parts.contains_key(here));
+                    if let Some(part) = whole.resource().parts().get(key)
+                        && !gives_way
+                    {
+                        parts.remove(&elsewhere(key));
                         parts.insert(key.clone(), part.clone());
                     }
                 }

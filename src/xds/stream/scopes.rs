@@ -5,7 +5,7 @@
 //!   comes (Envoy 1.40). So one scope for each table has the table's own name, and no request: it waits for nothing, and
 //!   brings the table. Every other scope waits until the client has all that its table is to have.
 //! - What leaves a table stays in it while scopes are on their way: they may be what leads elsewhere. What the table says of others'
-//!   hosts ([`ELSEWHERE`]) is left out meanwhile where it differs: it may be about what stays.
+//!   hosts ([`ELSEWHERE`]) is left out meanwhile where it is about what stays.
 //! - A listener waits while scopes move, as what is new in it may lead to a scope that is new.
 //! - A client that came without anything opens its listeners when it has all of it, so nothing waits there.
 
@@ -18,7 +18,7 @@ use super::Stream;
 use super::claimed_scopes::table_of;
 use super::walk::{Obstacle, TableObstacles, altered_references, differences};
 use crate::xds::message::Variant;
-use crate::xds::{ELSEWHERE, Resource, ResourceType, Snapshot};
+use crate::xds::{ELSEWHERE, Resource, ResourceType, Snapshot, elsewhere};
 
 impl Stream {
     /// Whether a scope is on its way to the client that can be sent before long.
@@ -209,14 +209,10 @@ impl Stream {
             return None;
         }
         let mut parts = wanted.parts().clone();
-        let of_elsewhere = sent.parts().diff(wanted.parts());
-        for difference in of_elsewhere {
-            // What it says from now on may be about what is kept here.
-            if let DiffItem::Add(key, _) | DiffItem::Update { new: (key, _), .. } = difference
-                && is_elsewhere(key)
-            {
-                parts.remove(key);
-            }
+        let lost: Vec<_> = lost.collect();
+        for (key, _) in &lost {
+            // It is still here.
+            parts.remove(&elsewhere(key));
         }
         parts.extend(lost);
         let name = wanted.name().clone();

@@ -75,7 +75,7 @@ fn two_keys_change_places() {
 fn what_is_said_of_others_gives_way() {
     check(
         "! x:m=1 l:x=1(x:m) k:t=1(r:t) k:u=1(r:u) k:a=1(r:t) k:b=1(r:u) \
-         r:t=1[a=1;>elsewhere=b] r:u=1[b=1;>elsewhere=a]
+         r:t=1[a=1;b>elsewhere=1;c>elsewhere=1] r:u=1[b=1;a>elsewhere=1]
         > l
         < l 1 x=1
         > l ok
@@ -85,16 +85,41 @@ fn what_is_said_of_others_gives_way() {
         > k
         < k 3 a=1 b=1 t=1 u=1
         > r +t +u
-        < r 4 t=1+>elsewhere:b+a:1 u=1+>elsewhere:a+b:1
+        < r 4 t=1+a:1+b>elsewhere:1+c>elsewhere:1 u=1+a>elsewhere:1+b:1
         > k ok
         > r ok
-        ! k:a=2(r:u) k:b=2(r:t) r:t=1[b=2;>elsewhere=a] r:u=1[a=2;>elsewhere=b]
-        < r 5 t=1+a:1+b:2 u=1+a:2+b:1
+        ! k:a=2(r:u) k:b=2(r:t) r:t=1[b=2;a>elsewhere=2;c>elsewhere=1] r:u=1[a=2;b>elsewhere=2]
+        < r 5 t=1+a:1+b:2+c>elsewhere:1 u=1+a:2+b:1
         > r ok
         < k 6 a=2 b=2
         > k ok
-        < r 7 t=1+>elsewhere:a+b:2 u=1+>elsewhere:b+a:2
+        < r 7 t=1+a>elsewhere:2+b:2+c>elsewhere:1 u=1+a:2+b>elsewhere:2
         > r ok",
+    );
+}
+
+/// Who looks for what a client refuses has no key twice either, and blames nobody for what is said of others.
+#[test]
+fn a_search_has_no_key_twice() {
+    check(
+        "! x:m=1 l:x=1(x:m) k:t=1(r:t) k:u=1(r:u) k:a=1(r:t) k:b=1(r:u) \
+         r:t=1[a=1;b>elsewhere=1] r:u=1[b=1;a>elsewhere=1]
+        > l
+        < l 1 x=1
+        > l ok
+        > x +m
+        < x 2 m=1
+        > x ok
+        > k
+        < k 3 a=1 b=1 t=1 u=1
+        > r +t +u
+        < r 4 t=1+a:1+b>elsewhere:1 u=1+a>elsewhere:1+b:1
+        > k ok
+        > r ok
+        ! k:a=2(r:u) k:b=2(r:t) r:t=1[b=2;a>elsewhere=2] r:u=1[a=bad;b>elsewhere=2]
+        < r 5 t=1+a:1+b:2 u=1+a:bad+b:1
+        > r no:bad
+        < r 6 t=1+a:1+b:2",
     );
 }
 
