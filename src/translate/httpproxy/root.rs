@@ -8,7 +8,9 @@ use std::sync::Arc;
 
 use crate::model::{Host, PathMatch, Redirect, RouteAction, TlsServer, VirtualHost};
 use crate::objects::Field;
-use crate::objects::http_proxy::{AuthorizationServer, HttpProxy, Tls, VirtualHost as Written};
+use crate::objects::http_proxy::{
+    AuthorizationPolicy, AuthorizationServer, HttpProxy, Route, Tls, VirtualHost as Written,
+};
 use crate::translate::{HostUnit, HttpsHost, Options, Passthrough};
 
 use super::condition::{self, Fault};
@@ -234,9 +236,10 @@ fn in_clear(
     Some(policies.virtual_host(host, routes.collect()))
 }
 
-/// Whether a root guards its host. Where it fails, an Ingress on that host would else be served without.
+/// Whether a root guards its host, or a route of its own on it. Where it fails, an Ingress on that host would else be served without.
+/// What it includes is not looked at: where it fails that may be anything.
 #[must_use]
-pub fn has_guards(written: &Written, options: &HttpProxyOptions) -> bool {
+pub fn has_guards(root: &HttpProxy, written: &Written, options: &HttpProxyOptions) -> bool {
     let tls = written.tls.as_ref();
     // What is passed on is not decrypted for others, nor is it sent by a version that its owner rules out.
     let of_tls = |tls: &Tls| {
@@ -250,7 +253,18 @@ pub fn has_guards(written: &Written, options: &HttpProxyOptions) -> bool {
         options.global_authorization.is_some() && policy.is_some_and(|policy| !policy.disabled)
     };
     let authorization = written.authorization.as_ref();
-    tls.is_some_and(of_tls)
+    let on_a_route = |route: &Route| {
+        let asks =
+            |it: &AuthorizationPolicy| options.global_authorization.is_some() && !it.disabled;
+        route.policies.as_ref().is_some_and(|route| {
+            !route.ip_allow_policy.is_empty()
+                || !route.ip_deny_policy.is_empty()
+                || route.rate_limit_policy.is_some()
+                || route.auth_policy.as_ref().is_some_and(asks)
+        })
+    };
+    root.routes.iter().any(on_a_route)
+        || tls.is_some_and(of_tls)
         || authorization.is_some_and(|it| !it.extension_ref.name.is_empty() || is_switched_on(it))
         || !written.jwt_providers.is_empty()
         || !written.ip_allow_policy.is_empty()
