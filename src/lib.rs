@@ -107,7 +107,8 @@
 //!
 //! Beside one Envoy, everything from source to stream is one thread: an event is read, built and sent without waking
 //! another. What would block it runs elsewhere: lists are decoded on blocking threads, in parts and in order ([`sources::kubernetes`]); a build of
-//! many units is shared by threads that end with it ([`build`]); the pages, profiles included, have a thread of their own
+//! many units is shared by threads that end with it ([`build`]); who asks the controller about what it serves is answered between
+//! events, for a tenth of its time at most ([`build::controller::Questions`]); the pages, profiles included, have a thread of their own
 //! ([`process::supervisor::Supervisor::add_thread`]), so that a probe is answered whatever else goes on. A control plane of
 //! many Envoys (xDS over TCP) runs its tasks on several threads; nothing but [`cli`] knows.
 //!

@@ -3,6 +3,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
+#[path = "reads/explained.rs"]
+mod explained;
 #[path = "reads/gateways.rs"]
 mod gateways;
 #[path = "reads/http_proxies.rs"]

@@ -1,6 +1,7 @@
 //! What one change costs on its way through the program, at 1,000 and at 10,000 hosts: the ratio of the two is I4.
 //!
 //! - `change`, `start`: the incremental core, from decoded objects to a snapshot;
+//! - `explain`: an answer to "who answers this URL?";
 //! - `decode`: decoding and validation, from JSON to an object;
 //! - `push`: one stream, from a snapshot to the encoded response.
 //!
@@ -16,6 +17,9 @@ use std::hint::black_box;
 use std::sync::Arc;
 
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
+use isobath::build::explain::Question;
+use isobath::envoy::edge::Edge;
+use isobath::envoy::request::Request;
 use isobath::objects::{Event, Ingress, Object};
 
 use world::{endpoint_slice, ingress, loaded, loaded_on, secret};
@@ -97,5 +101,41 @@ fn start(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, change, wide, start, decode::decode, push::push);
+/// A host that is there, and one that is not, for which all names are looked at that may have been meant.
+fn explain(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("explain");
+    for hosts in [1_000, 10_000] {
+        let builder = loaded(hosts);
+        for (name, host) in [
+            ("a host", "host-500.example.com"),
+            ("nobody's", "host-5oo.example.com"),
+        ] {
+            let question = Question {
+                request: Request {
+                    tls: true,
+                    method: "GET".to_owned(),
+                    host: host.to_owned(),
+                    path: "/".to_owned(),
+                    headers: Vec::new(),
+                },
+                server_name: Some(host.to_owned()),
+                from: None,
+            };
+            group.bench_with_input(BenchmarkId::new(name, hosts), &hosts, |bencher, _| {
+                bencher.iter(|| black_box(builder.explain(&Edge::default(), &question)));
+            });
+        }
+    }
+    group.finish();
+}
+
+criterion_group!(
+    benches,
+    change,
+    wide,
+    start,
+    explain,
+    decode::decode,
+    push::push
+);
 criterion_main!(benches);

@@ -4,18 +4,25 @@
 //! through as the proxy goes through them ([`crate::envoy::request`]), and every step says which field of which object it
 //! comes from. It changes nothing.
 
+mod guards;
+mod way;
+
+use std::cell::Cell;
 use std::collections::BTreeSet;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use crate::envoy::edge::Edge;
 use crate::envoy::request::{self, Admitted, Outcome, Request};
 use crate::facts::Log;
-use crate::model::{Filters, Front, Host, Route, RouteAction, RouteMatch, VirtualHost};
+use crate::model::{AddressRules, Front, Host, Route, RouteAction, RouteMatch, VirtualHost};
 use crate::objects::{FieldRef, ObjectRef, Problem, slips};
 use crate::translate::{self, HostUnit, HttpsHost, Input, Memo};
 
+pub use way::Unit;
+
 use super::{Builder, describe};
+use guards::{guards, is_preflight};
 
 /// What is asked.
 #[derive(Clone, Debug)]
@@ -24,6 +31,8 @@ pub struct Question {
     pub request: Request,
     /// The name that the client asks for in TLS; `None` where it asks for none.
     pub server_name: Option<String>,
+    /// The address that Envoy takes the client for; `None` where lists of addresses are not asked.
+    pub from: Option<IpAddr>,
 }
 
 /// The answer to a question.
@@ -39,6 +48,10 @@ pub struct Explanation {
     pub suggestions: Vec<String>,
     /// What decided it.
     pub decided: Decided,
+    /// What Envoy needs for this answer, each by the name that it knows it by.
+    pub units: Vec<Unit>,
+    /// How many hosts were made again to find it: what it cost.
+    pub made: usize,
 }
 
 /// What decided an answer, so that two states can be asked whether it is the same.
@@ -61,6 +74,8 @@ pub struct Step {
     pub says: String,
     /// What says so.
     pub source: Option<FieldRef>,
+    /// The path of the field, where it is known.
+    pub field: Option<String>,
 }
 
 /// What a client gets.
@@ -96,6 +111,7 @@ impl Explanation {
             about,
             says: says.into(),
             source: source.cloned(),
+            field: None,
         });
     }
 
@@ -136,12 +152,20 @@ impl Builder {
     pub fn explain(&self, edge: &Edge, question: &Question) -> Explanation {
         let (memo, log) = (Memo::default(), Log::default());
         let input = Input::new(&self.store, &self.options, &memo, &log);
-        Walk {
+        let walk = Walk {
             builder: self,
             input,
             edge,
+            from: question.from.map(|address| address.to_canonical()),
+            made: Cell::new(0),
+        };
+        let mut told = walk.explain(question);
+        told.made = walk.made.get();
+        for step in &mut told.steps {
+            let source = step.source.as_ref();
+            step.field = source.and_then(|source| self.store.path(source));
         }
-        .explain(question)
+        told
     }
 }
 
@@ -149,6 +173,8 @@ struct Walk<'a> {
     builder: &'a Builder,
     input: Input<'a>,
     edge: &'a Edge,
+    from: Option<IpAddr>,
+    made: Cell<usize>,
 }
 
 impl Walk<'_> {
@@ -160,6 +186,7 @@ impl Walk<'_> {
             false => "the listener for HTTP",
         };
         told.step("listener", listener, None);
+        told.units.extend(way::of_listener(tls));
         let server = match tls.then(|| self.server(question, &mut told)) {
             None => None,
             Some(Some(server)) => Some(server),
@@ -190,6 +217,7 @@ impl Walk<'_> {
     }
 
     fn unit(&self, host: &Host) -> HostUnit {
+        self.made.set(self.made.get() + 1);
         let languages = &self.builder.languages;
         languages.host(self.input, &Front::Fleet, host)
     }
@@ -204,7 +232,7 @@ impl Walk<'_> {
                 return None;
             };
             told.decided.connection = Some(Host::any());
-            self.tell_server(&https, told);
+            self.tell_server(&Host::any(), &https, told);
             return Some(https);
         };
         let name = name.trim_end_matches('.').to_ascii_lowercase();
@@ -214,13 +242,15 @@ impl Walk<'_> {
             let unit = self.unit(&host);
             told.decided.connection = Some(host.clone());
             if unit.is_forwarded() {
-                let why =
-                    format!("connections for {host} are forwarded, and no request is looked at");
+                let refused = self.refusal(unit.addresses.as_ref());
+                let why = refused.unwrap_or_else(|| {
+                    format!("connections for {host} are forwarded, and no request is looked at")
+                });
                 told.answers.push((1, Answer::Closed(why)));
                 return None;
             }
             if let Some(https) = unit.https {
-                self.tell_server(&https, told);
+                self.tell_server(&host, &https, told);
                 return Some(https);
             }
             self.tell_problems_of(&unit, told);
@@ -238,7 +268,8 @@ impl Walk<'_> {
         None
     }
 
-    fn tell_server(&self, https: &HttpsHost, told: &mut Explanation) {
+    fn tell_server(&self, host: &Host, https: &HttpsHost, told: &mut Explanation) {
+        told.units.extend(way::of_server(host, https));
         let names: Vec<String> = https.secrets.iter().map(ToString::to_string).collect();
         let says = format!("the certificate of Secret {}", names.join(" or "));
         told.step("tls", says, Some(&https.source));
@@ -296,6 +327,9 @@ impl Walk<'_> {
         let Some(virtual_host) = found.virtual_host() else {
             return told.envoy(404, "nothing serves the host", None);
         };
+        let server = found.unit.https.as_ref().filter(|_| found.tls);
+        let unit = way::of_virtual_host(&found.host, server, virtual_host);
+        told.units.push(unit);
         let routes = match virtual_host.routes.len() {
             1 => "1 route".to_owned(),
             count => format!("{count} routes"),
@@ -379,8 +413,19 @@ impl Walk<'_> {
         request: &Request,
     ) -> Explanation {
         if let Some(filters) = route.filters.as_deref() {
-            for says in guards(filters) {
+            for says in guards(filters, self.from.is_some()) {
                 told.step("guard", says, Some(&route.source));
+            }
+            told.units.extend(filters.clusters().map(Unit::cluster));
+            if !(filters.cors.is_some() && is_preflight(request)) {
+                if let Some(why) = self.refusal(filters.addresses.as_ref()) {
+                    told.step("guard", format!("403: {why}"), Some(&route.source));
+                    return told.envoy(403, why, None);
+                }
+                if let (Some(from), Some(_)) = (self.from, &filters.addresses) {
+                    let says = format!("the address {from} is let in");
+                    told.step("guard", says, Some(&route.source));
+                }
             }
         }
         for (name, value) in &route.request_headers.set {
@@ -440,6 +485,7 @@ impl Walk<'_> {
                 host,
             } => (Arc::<str>::from(cluster), path, host),
         };
+        told.units.extend(way::of_cluster(&cluster));
         let Some(source) = unit.clusters.get(&cluster) else {
             return envoy(503, format!("there is no cluster {cluster}"), None);
         };
@@ -484,37 +530,16 @@ impl Walk<'_> {
         }
     }
 
+    /// Why the client is refused, where its address is asked for and is not let in.
+    fn refusal(&self, rules: Option<&AddressRules>) -> Option<String> {
+        let from = self.from?;
+        (!rules?.takes(from)).then(|| format!("the address {from} is not let in"))
+    }
+
     fn hosts_like(&self, name: &str) -> Vec<String> {
         let hosts = self.builder.hosts.hosts(&Front::Fleet);
         nearest(name, hosts.map(|host| host.as_str().to_owned()))
     }
-}
-
-/// What may answer before the route does.
-fn guards(filters: &Filters) -> Vec<String> {
-    let mut says = Vec::new();
-    if filters.cors.is_some() {
-        says.push("preflights of CORS are answered by Envoy".to_owned());
-    }
-    if !filters.local_rate_limits.is_empty() {
-        says.push("429 beyond the local rate limit".to_owned());
-    }
-    if filters.addresses.is_some() {
-        says.push("403 from addresses that are not allowed".to_owned());
-    }
-    if filters.jwt.is_some() {
-        says.push("401 without the token that is asked for".to_owned());
-    }
-    if let Some(most) = filters.max_body {
-        says.push(format!("413 for a body of more than {most} bytes"));
-    }
-    if let Some(asked) = &filters.authorization {
-        says.extend(describe::authorization(asked));
-    }
-    if filters.global_rate_limit.is_some() {
-        says.push("429 as the rate limit service says".to_owned());
-    }
-    says
 }
 
 /// How many names are suggested.

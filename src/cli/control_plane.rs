@@ -1,5 +1,7 @@
 //! The control plane that `serve` and `run` share: sockets, tasks and the channels between them. It wires and decides nothing.
 
+mod asked;
+mod lag;
 mod refusals;
 
 use std::net::SocketAddr;
@@ -9,6 +11,7 @@ use tokio::sync::{mpsc, watch};
 
 use crate::build::controller::{self, Awaited, Controller, Outputs};
 use crate::build::{self, Builder};
+use crate::envoy::edge::Edge;
 use crate::model::verdict::Delivery;
 use crate::objects::Event;
 use crate::process::admin::{self, Heartbeat, Pages, Readiness, Unserved};
@@ -18,9 +21,12 @@ use crate::process::pod::Pod;
 use crate::process::supervisor::Supervisor;
 use crate::process::threads::threads;
 use crate::sources::Source;
+use crate::sources::kubernetes::Versions;
 use crate::status;
 use crate::status::lease::{self, Elector};
 use crate::xds;
+use asked::Asked;
+use lag::Lag;
 
 /// Events that may wait for the controller. A source that is faster waits for it in turn.
 pub(super) const EVENTS: usize = 4096;
@@ -34,6 +40,9 @@ pub(super) struct ControlPlane {
     heartbeat: Heartbeat,
     readiness: Readiness,
     first: admin::Pending,
+    /// What holds for every request, once the controller is added.
+    edge: Arc<Edge>,
+    versions: Option<Versions>,
     /// Whether there is one Envoy, beside this process, and the two are ready together.
     is_pair: bool,
 }
@@ -54,6 +63,8 @@ impl ControlPlane {
             heartbeat: Heartbeat::new(),
             readiness,
             first,
+            edge: Arc::default(),
+            versions: None,
             is_pair: xds.xds_address.is_local(),
         })
     }
@@ -80,6 +91,8 @@ impl ControlPlane {
         source: &Source,
         events: mpsc::Receiver<Event>,
     ) -> Outputs {
+        self.edge = Arc::new(config.listeners.edge.clone());
+        self.versions = source.versions();
         let (controller, outputs) = Controller::new(
             Builder::new(config).with_threads(threads()),
             Awaited::new(source.watched(), &self.readiness),
@@ -151,6 +164,11 @@ impl ControlPlane {
         });
         let metrics = xds::Metrics::register(self.metrics.registry());
         refusals::LeftOut(self.reports.refused()).register(self.metrics.registry());
+        let lag = Lag {
+            snapshots: outputs.snapshots.clone(),
+            reports: self.reports.clone(),
+        };
+        lag.register(self.metrics.registry());
         let identifier = pod.identifier();
         let mut pages = Pages::default();
         let streams = self.reports.clone();
@@ -162,6 +180,14 @@ impl ControlPlane {
                 serde_json::to_string_pretty(&streams.streams()).unwrap_or_default()
             },
         );
+        let asked = Asked {
+            questions: outputs.questions,
+            reports: self.reports.clone(),
+            edge: self.edge,
+            versions: self.versions,
+            is_pair: self.is_pair,
+        };
+        asked.add_to(&mut pages);
         // Of a fleet one broken node must not make the control plane of all others unready.
         let unserved = if self.is_pair {
             let missing = self.reports.missing();

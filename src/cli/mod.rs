@@ -3,7 +3,7 @@
 //! | exit code | meaning |
 //! |---|---|
 //! | 0 | an orderly end: asked for by a signal, or the command's work is done |
-//! | 1 | fatal: a task ended, and the last log line names it and the cause; `check`: something is wrong with the manifests; `diff`: something differs |
+//! | 1 | fatal: a task ended, and the last log line names it and the cause; `check`: something is wrong with the manifests; `diff`: something differs; `wait`: not live |
 //! | 2 | a flag, an environment variable or a file is wrong: one sentence on standard error |
 //! | 3 | `migrate`: settings that no flag carries on, annotations without their effect, other answers |
 //! | 134 | a panic (SIGABRT); the last log line has its message |
@@ -14,10 +14,12 @@
 pub mod authz;
 pub mod bootstrap;
 pub mod check;
+pub mod cluster;
 pub mod completions;
 pub mod config;
 pub mod config_file;
 mod control_plane;
+mod delivery;
 pub mod diff;
 pub mod drain;
 pub mod edge;
@@ -26,8 +28,10 @@ pub mod gateway_api;
 pub mod http_proxy;
 pub mod install;
 pub mod migrate;
+mod object_state;
 mod objects;
 mod output;
+pub mod pods;
 pub mod print_config;
 pub mod run;
 pub mod serve;
@@ -36,6 +40,7 @@ pub mod supervise;
 pub mod tls;
 pub mod traces;
 pub mod upstream;
+pub mod wait;
 pub mod xds;
 
 use std::ffi::OsString;
@@ -90,6 +95,8 @@ pub enum Command {
     Explain(Box<explain::Args>),
     /// Say what a change of manifests changes for clients, before it is applied.
     Diff(Box<diff::Args>),
+    /// Wait until every Envoy serves an object as it is now.
+    Wait(Box<wait::Args>),
     /// Say what becomes of another controller's configuration: flags for Contour's, a report for ingress-nginx's.
     Migrate(migrate::Args),
     /// Print the flags of `isobath serve` as a file for --config, with the values that these flags give them.
@@ -129,7 +136,7 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Cli, ExitC
         let mut cli = Cli::from_arg_matches_mut(&mut matches)?;
         match &mut cli.command {
             // Who asks wants the answer, and not what was listed for it.
-            Command::Explain(_) | Command::Diff(_) if is_default => {
+            Command::Explain(_) | Command::Diff(_) | Command::Wait(_) if is_default => {
                 "warn".clone_into(&mut cli.log.log_level);
             }
             Command::Config(args) if args.schema => args.printed = print_config::schema(&command),
@@ -216,6 +223,7 @@ pub fn run(cli: Cli) -> ExitCode {
             Ok(ExitCode::SUCCESS)
         }),
         Command::Diff(args) => block_on(async { Ok(diff::run(&args).await?.into()) }),
+        Command::Wait(args) => block_on(async { Ok(wait::run(&args).await?.into()) }),
         Command::Migrate(args) => migrate::run(&args).map(ExitCode::from),
         Command::Config(args) => print_config::run(&args).map(|()| ExitCode::SUCCESS),
         Command::Completions(args) => {

@@ -2,12 +2,12 @@
 //!
 //! Two listeners: `--metrics-address` faces the pod's network and has `/healthz`, `/readyz` and `/metrics` and nothing
 //! else; `--admin-address` is for people in the pod (`kubectl port-forward`) and has `/debug/…` too. No page changes
-//! anything, asks anyone else, or shows a private key; none waits for the controller (I9).
+//! anything, or shows a private key. Few wait for the controller, which has a bounded share of its time for them (I9), and no
+//! probe does.
 //!
 //! The admin listener refuses what a proxy has forwarded or a page of another site asks for, and so does `/metrics`
 //! what a proxy has (`guard`).
 
-use std::collections::BTreeMap;
 use std::net::{SocketAddr, TcpListener};
 
 use axum::Router;
@@ -31,7 +31,7 @@ mod readiness;
 use log_level::LogLevel;
 
 pub use heartbeat::Heartbeat;
-pub use pages::{Page, Pages};
+pub use pages::{Page, Pages, Parameters, Unasked};
 pub use readiness::{Pending, Readiness, Unserved};
 
 /// Flags of the admin pages.
@@ -171,7 +171,7 @@ fn debug(pages: &Pages) -> Router<Sources> {
         let page = page.clone();
         router = router.route(
             path,
-            get(|Query(query): Query<BTreeMap<String, String>>| async move { page.render(&query) }),
+            get(|Query(query): Query<Parameters>| async move { page.render(query).await }),
         );
     }
     router

@@ -7,6 +7,7 @@ pub mod duration;
 pub mod envoy_admin;
 pub mod exit_code;
 pub mod http;
+pub mod http_client;
 pub mod listen_address;
 pub mod log;
 pub mod metrics;

@@ -101,6 +101,15 @@ impl Source {
         }
     }
 
+    /// How far it has come with what an API server has.
+    #[must_use]
+    pub fn versions(&self) -> Option<kubernetes::Versions> {
+        match self {
+            Self::Kubernetes(source) => Some(source.versions()),
+            Self::Manifests(_) => None,
+        }
+    }
+
     /// The API server's client, where there is one.
     #[must_use]
     pub fn client(&self) -> Option<kube::Client> {

@@ -4,6 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -120,6 +121,8 @@ pub struct StreamReport {
     pub envoy: Option<String>,
     /// Whether it was in the midst of a step when it was asked, so that nothing more is known of this moment.
     pub is_busy: bool,
+    /// The number of the newest snapshot of which it has acknowledged all, but endpoints; 0 for none.
+    pub acknowledged: u64,
     /// The types that it asked for.
     pub types: Vec<TypeReport>,
     /// What is left out.
@@ -148,6 +151,8 @@ struct Streams {
     streams: BTreeMap<u64, Arc<dyn Reporting>>,
     /// Those that have asked for listeners.
     following: BTreeSet<u64>,
+    /// The newest snapshot of which each has acknowledged all; it is written without the lock.
+    acknowledged: BTreeMap<u64, Arc<AtomicU64>>,
     /// What each of them leaves out, if anything, and how often: a resource and its placeholder look the same.
     refused: BTreeMap<u64, BTreeMap<RefusedUnit, usize>>,
     /// How many streams leave a unit out.
@@ -224,6 +229,16 @@ impl Reports {
         self.progress.subscribe()
     }
 
+    /// The number of the newest snapshot of which every client that has asked for listeners has acknowledged all; `None` where
+    /// there is none.
+    #[must_use]
+    pub fn slowest(&self) -> Option<u64> {
+        let streams = self.lock();
+        let numbers = streams.following.iter();
+        let numbers = numbers.filter_map(|number| streams.acknowledged.get(number));
+        numbers.map(|number| number.load(Ordering::Relaxed)).min()
+    }
+
     /// A place for a new stream.
     #[must_use]
     pub fn enter(&self, stream: Arc<dyn Reporting>) -> Entry {
@@ -231,11 +246,14 @@ impl Reports {
         streams.last += 1;
         let number = streams.last;
         streams.streams.insert(number, stream);
+        let acknowledged = Arc::<AtomicU64>::default();
+        streams.acknowledged.insert(number, acknowledged.clone());
         drop(streams);
         Entry {
             reports: self.clone(),
             number,
             follows: false,
+            acknowledged,
         }
     }
 
@@ -326,6 +344,7 @@ pub struct Entry {
     number: u64,
     /// Whether the stream has asked for listeners.
     follows: bool,
+    acknowledged: Arc<AtomicU64>,
 }
 
 impl Entry {
@@ -352,6 +371,7 @@ impl Entry {
 
     /// Publishes that the client has acknowledged all of a snapshot, where no other has come as far.
     pub fn acknowledged(&self, number: u64) {
+        self.acknowledged.store(number, Ordering::Relaxed);
         self.reports.progress.send_if_modified(|progress| {
             let is_news = number > progress.acknowledged;
             progress.acknowledged = progress.acknowledged.max(number);
@@ -370,6 +390,7 @@ impl Drop for Entry {
         let mut streams = self.reports.lock();
         streams.streams.remove(&self.number);
         streams.following.remove(&self.number);
+        streams.acknowledged.remove(&self.number);
         self.reports.connected(&streams);
         let refused = streams.refused.get(&self.number).cloned();
         drop(streams);
@@ -429,6 +450,23 @@ mod tests {
             *left = left.saturating_sub(1);
             (*left == 0).then(StreamReport::default)
         }
+    }
+
+    #[test]
+    fn the_slowest_counts_while_it_is_there() {
+        let reports = Reports::default();
+        assert_eq!(reports.slowest(), None);
+        let [mut one, mut two, _looks] =
+            ["delta", "sotw", "delta"].map(|variant| reports.enter(Arc::new(variant)));
+        assert_eq!(reports.slowest(), None);
+        one.follows();
+        two.follows();
+        one.acknowledged(7);
+        assert_eq!(reports.slowest(), Some(0));
+        two.acknowledged(5);
+        assert_eq!(reports.slowest(), Some(5));
+        drop(two);
+        assert_eq!(reports.slowest(), Some(7));
     }
 
     /// Who asks is the thread of the probes.

@@ -276,6 +276,7 @@ impl Stream {
                 .and_then(|client| client.envoy)
                 .map(|version| version.to_string()),
             is_busy: false,
+            acknowledged: self.acknowledged(),
             types: self
                 .channels
                 .iter()

@@ -225,6 +225,14 @@ fn urls_are_explained() {
         ),
         (
             "explained",
+            &["http://proxy.example/both", "--from", "192.0.2.9"],
+        ),
+        (
+            "explained",
+            &["http://proxy.example/both", "--from", "::ffff:10.1.2.3"],
+        ),
+        (
+            "explained",
             &["http://a.b.gateway.example/x/y", "http://gateway.example/x"],
         ),
         ("secret", &["https://a.example/", "http://a.example/"]),
@@ -257,6 +265,15 @@ fn what_is_no_question_is_a_mistake_of_whoever_asks() {
         &["http://"],
         &["http://me@a.example/"],
         &["http://a.example", "-H", "nothing"],
+        &["http://a.example", "--from", "nobody"],
+        &["http://a.example", "--admin", "nowhere"],
+        &[
+            "http://a.example",
+            "--admin",
+            "127.0.0.1:1",
+            "--context",
+            "x",
+        ],
         &[],
     ] {
         let output = Command::new(env!("CARGO_BIN_EXE_isobath"))

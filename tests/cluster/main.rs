@@ -15,6 +15,7 @@
 //! | `replicas` | two of them on one API server |
 //! | `laptop` | `isobath run` beside a live cluster |
 //! | `asked` | `isobath explain` and `isobath diff` beside one |
+//! | `waited` | `isobath wait`, which asks the pods through the API server |
 //! | `pod` | the configuration that a pod finds |
 //! | `installation` | the API server with what `deploy/base` puts into it |
 //!
@@ -30,6 +31,10 @@ mod contour;
 mod control_plane;
 #[path = "../support/fault_proxy.rs"]
 mod fault_proxy;
+#[path = "../support/node.rs"]
+mod node;
+#[path = "../support/port_forward.rs"]
+mod port_forward;
 #[path = "../support/mod.rs"]
 mod support;
 
@@ -47,3 +52,4 @@ mod starts;
 mod stops;
 mod storm;
 mod traffic;
+mod waited;

@@ -18,7 +18,7 @@ use crate::support::stand::Stand;
 use crate::support::xds_proxy::XdsProxy;
 
 /// A cluster, whose owner is a Service, and a Secret: Envoy refuses each at decode.
-fn spoil(type_url: &str, name: &str, bytes: Vec<u8>) -> Vec<u8> {
+pub(crate) fn spoil(type_url: &str, name: &str, bytes: Vec<u8>) -> Vec<u8> {
     if type_url == CDS && name.contains("/bad/") {
         let mut cluster = Cluster::decode(&*bytes).unwrap();
         cluster.connect_timeout = Some(Duration {

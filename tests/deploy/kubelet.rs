@@ -4,20 +4,16 @@
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use http::{Request, Response, StatusCode, header};
+use http::{Request, Response};
 use http_body_util::Full;
 use hyper::body::Incoming;
-use hyper_util::rt::TokioIo;
-use ring::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
 use serde_json::json;
 use tokio::io::AsyncWriteExt as _;
 
 use crate::control_plane::Identity;
 use crate::local_pod::LocalPod;
-use crate::node::NodeServer;
+use crate::node::{NodeServer, refusal, websocket};
 
 /// The name of its node.
 pub(crate) const NODE: &str = "node";
@@ -79,40 +75,12 @@ fn answer(request: Request<Incoming>, pod: &LocalPod) -> Response<Full<Bytes>> {
     }
 }
 
-/// Takes a WebSocket (RFC 6455, section 4.2.2), writes these frames, and holds it until the peer goes.
+/// Takes a WebSocket, writes these frames, and holds it until the peer goes.
 fn upgrade(request: Request<Incoming>, protocol: &str, frames: Vec<u8>) -> Response<Full<Bytes>> {
-    let text = |name| {
-        let value = request.headers().get(name);
-        value
-            .and_then(|value| value.to_str().ok())
-            .unwrap_or_default()
-    };
-    let offered = text(header::SEC_WEBSOCKET_PROTOCOL);
-    if !offered.split(',').any(|offer| offer.trim() == protocol) {
-        return refusal(format!("{offered:?} is not {protocol}"));
-    }
-    let key = text(header::SEC_WEBSOCKET_KEY);
-    let proof = format!("{key}258EAFA5-E914-47DA-95CA-C5AB0DC85B11");
-    let proof = digest(&SHA1_FOR_LEGACY_USE_ONLY, proof.as_bytes());
-    tokio::spawn(async move {
-        let mut stream = TokioIo::new(hyper::upgrade::on(request).await.unwrap());
+    websocket(request, protocol, |mut stream| async move {
         let _ = stream.write_all(&frames).await;
         let _ = tokio::io::copy(&mut stream, &mut tokio::io::sink()).await;
-    });
-    Response::builder()
-        .status(StatusCode::SWITCHING_PROTOCOLS)
-        .header(header::CONNECTION, "Upgrade")
-        .header(header::UPGRADE, "websocket")
-        .header(header::SEC_WEBSOCKET_ACCEPT, STANDARD.encode(proof))
-        .header(header::SEC_WEBSOCKET_PROTOCOL, protocol)
-        .body(Full::default())
-        .unwrap()
-}
-
-fn refusal(reason: String) -> Response<Full<Bytes>> {
-    let mut response = Response::new(reason.into());
-    *response.status_mut() = StatusCode::BAD_REQUEST;
-    response
+    })
 }
 
 /// A whole message of a server: its first byte, and at most 64 KiB.

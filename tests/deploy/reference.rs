@@ -14,7 +14,7 @@ use crate::listener_flags;
 use crate::manifest::deploy;
 
 /// Those of an installation first.
-const COMMANDS: [&str; 14] = [
+const COMMANDS: [&str; 15] = [
     "serve",
     "bootstrap",
     "drain",
@@ -23,6 +23,7 @@ const COMMANDS: [&str; 14] = [
     "check",
     "explain",
     "diff",
+    "wait",
     "migrate",
     "xds",
     "run",

@@ -143,6 +143,7 @@ fn what_is_not_told_stays_as_it_is() {
             let question = Question {
                 request,
                 server_name,
+                from: None,
             };
             let edge = Default::default();
             let [was, is] = [&before, &after].map(|builder| builder.explain(&edge, &question));

@@ -1,10 +1,12 @@
 //! What `isobath explain` says of a request is what the real Envoy does: random Ingresses and HTTPProxies, and random requests
 //! that are aimed at them, each asked of both. Compared are the status, the back end that answers with the path and the Host
-//! that it saw, and where a redirect leads. `ISOBATH_SOAK=1` takes more worlds; `ISOBATH_SEED` other ones.
+//! that it saw, and where a redirect leads. And what the control plane that runs says of its Envoy. `ISOBATH_SOAK=1` takes more worlds; `ISOBATH_SEED` other ones.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 
+use envoy_types::pb::envoy::config::cluster::v3::Cluster;
+use envoy_types::pb::google::protobuf::Duration;
 use http::Method;
 use isobath::build::Builder;
 use isobath::build::explain::{Answer, Question};
@@ -12,12 +14,18 @@ use isobath::cli::{self, Command};
 use isobath::envoy::edge::Edge;
 use isobath::envoy::request::{Request, split_host};
 use isobath::sources::manifests::Inspection;
+use prost::Message as _;
+use serde_json::Value;
 
+use crate::support::ads::CDS;
 use crate::support::backend::{Backend, Echo};
 use crate::support::certificate::Authority;
 use crate::support::client::{Connection, Tls, Version};
-use crate::support::manifest::service;
+use crate::support::eventually::eventually;
+use crate::support::isobath::{BINARY, Isobath};
+use crate::support::manifest::{service, site};
 use crate::support::stand::{Stand, apps};
+use crate::support::xds_proxy::XdsProxy;
 use crate::worlds::{Draw, http_proxy, ingress, request};
 
 /// What a client gets, in one line.
@@ -116,6 +124,7 @@ async fn world(seed: u64, requests: usize, kinds: &mut BTreeMap<String, usize>) 
         let question = Question {
             request: request.clone(),
             server_name,
+            from: Some([127, 0, 0, 1].into()),
         };
         let told = builder.explain(&edge, &question);
         let wanted: BTreeSet<String> = told
@@ -186,8 +195,102 @@ async fn explain_is_true() {
     );
     // What is not there is not compared: every kind of answer is.
     for kind in [
-        "web", "api", "www", "301", "307", "400", "404", "405", "421", "503", "closed",
+        "web", "api", "www", "301", "307", "400", "403", "404", "405", "421", "503", "closed",
     ] {
         assert!(kinds.contains_key(kind), "no answer is {kind}: {kinds:?}");
     }
+}
+
+/// What a command prints, what it says besides, and its exit code.
+async fn command(arguments: &[&str]) -> (String, String, i32) {
+    let output = tokio::process::Command::new(BINARY);
+    let output = { output }.args(arguments).output().await.unwrap();
+    let [out, said] = [output.stdout, output.stderr].map(|it| String::from_utf8(it).unwrap());
+    (out, said, output.status.code().unwrap())
+}
+
+/// A cluster that Envoy refuses at decode.
+fn spoil(type_url: &str, name: &str, bytes: Vec<u8>) -> Vec<u8> {
+    if type_url != CDS || !name.contains("/bad/") {
+        return bytes;
+    }
+    let mut cluster = Cluster::decode(&*bytes).unwrap();
+    cluster.connect_timeout = Some(Duration {
+        seconds: -1,
+        nanos: 0,
+    });
+    cluster.encode_to_vec()
+}
+
+/// The control plane that runs says what manifests come to, and what its Envoy has of it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_control_plane_that_runs_is_asked() {
+    let (_backends, mut manifests) = apps(&["web", "bad"]).await;
+    manifests.push(site("web", "web.test", "web:80"));
+    manifests.push(site("bad", "bad.test", "bad:80"));
+    let isobath = Isobath::start(&manifests).await;
+    let admin = format!("http://{}", isobath.admin());
+    let folder = isobath.manifests();
+    let folder = folder.to_str().unwrap();
+    let urls = ["http://web.test/a?b=c&d", "http://bad.test/"];
+    let ask = async |arguments: &[&str]| {
+        let arguments = [&["explain"], &urls[..], arguments].concat();
+        command(&arguments).await
+    };
+
+    let (before, said, code) = ask(&["--admin", &admin]).await;
+    assert_eq!((code, &*said), (0, ""), "{before}");
+    assert!(
+        before.contains("envoy    none is connected: nothing of this is served"),
+        "{before}"
+    );
+    let proxy = XdsProxy::start(isobath.directory(), &isobath.xds());
+    proxy.rewrite(spoil);
+    let stand = Stand::behind(isobath, proxy.socket(), &[]).await;
+    let settled = eventually("both are told of", async || {
+        let (out, said, code) = ask(&["--admin", &admin]).await;
+        match (code, &*said) {
+            (0, "") if out.contains("has acknowledged it") && out.contains("what it refuses") => {
+                Ok(out)
+            }
+            _ => Err(format!("{out}{said}")),
+        }
+    })
+    .await;
+    // All but what Envoy has is as by manifests.
+    let (by_manifests, _, _) = ask(&["--manifests", folder]).await;
+    let without = |text: &str| {
+        let lines = text.lines().filter(|line| !line.contains("nvoy"));
+        lines.collect::<Vec<_>>().join("\n")
+    };
+    let lines = |text: &str| {
+        let manifests = format!(" ({folder}/");
+        let lines = text
+            .lines()
+            .map(|line| line.split(&manifests).next().unwrap());
+        lines.collect::<Vec<_>>().join("\n")
+    };
+    assert_eq!(without(&settled), without(&lines(&by_manifests)));
+    let (web, bad) = settled.split_once("\n\n").unwrap();
+    assert!(!web.contains("refuses"), "{web}");
+    let refused = "refuses cds default/bad/80, and goes without: ";
+    assert!(bad.contains(refused), "{bad}");
+
+    let (out, _, _) = ask(&["--admin", &admin, "--output", "json"]).await;
+    let told: Value = serde_json::from_str(&out).unwrap();
+    assert_eq!(told.as_array().unwrap().len(), 2, "{out}");
+    for (told, refused) in told.as_array().unwrap().iter().zip([0, 1]) {
+        let delivery = &told["delivery"];
+        assert_eq!(delivery["streams"][0]["acknowledged"], delivery["snapshot"]);
+        assert_eq!(
+            delivery["refused"].as_array().unwrap().len(),
+            refused,
+            "{out}"
+        );
+    }
+    stand.envoy.kill().await;
+    drop(stand.isobath);
+    let (_, said, code) = ask(&["--admin", &admin]).await;
+    assert_eq!(code, 1, "{said}");
+    assert!(said.contains("can't ask the control plane at"), "{said}");
 }

@@ -161,6 +161,12 @@ pub(crate) fn http_proxy(draw: &mut Draw, index: usize) -> Manifest {
                         let replacement = draw.of(&["/", "/new", "/new/"]);
                         route["pathRewritePolicy"] = json!({"replacePrefix": [{"replacement": replacement}]});
                     }
+                    if draw.one_in(4) {
+                        let policy = draw.of(&["ipAllowPolicy", "ipDenyPolicy"]);
+                        let cidr = draw.of(&["127.0.0.0/8", "10.0.0.0/8", "127.0.0.1/32", "::/0"]);
+                        let source = draw.of(&["Peer", "Remote"]);
+                        route[policy] = json!([{"source": source, "cidr": cidr}]);
+                    }
                     if draw.one_in(5) {
                         let host = json!({"name": "Host", "value": "inner.test"});
                         route["requestHeadersPolicy"] = json!({"set": [host]});

@@ -7,11 +7,15 @@ use std::convert::Infallible;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use http::{Request, Response};
+use http::{Request, Response, StatusCode, header};
 use http_body_util::Full;
 use hyper::body::Incoming;
+use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
+use ring::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
 use rustls_pki_types::pem::PemObject as _;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use serde_json::{Value, json};
@@ -78,6 +82,45 @@ impl NodeServer {
             "declaredFeatures": ["ExtendWebSocketsToKubelet"],
         })
     }
+}
+
+/// Takes a WebSocket (RFC 6455, section 4.2.2) of this protocol over, if the peer offers it.
+pub fn websocket<F: Future<Output = ()> + Send + 'static>(
+    request: Request<Incoming>,
+    protocol: &str,
+    carry: impl FnOnce(TokioIo<Upgraded>) -> F + Send + 'static,
+) -> Response<Full<Bytes>> {
+    let text = |name| {
+        let value = request.headers().get(name);
+        value
+            .and_then(|value| value.to_str().ok())
+            .unwrap_or_default()
+    };
+    let offered = text(header::SEC_WEBSOCKET_PROTOCOL);
+    if !offered.split(',').any(|offer| offer.trim() == protocol) {
+        return refusal(format!("{offered:?} is not {protocol}"));
+    }
+    let key = text(header::SEC_WEBSOCKET_KEY);
+    let proof = format!("{key}258EAFA5-E914-47DA-95CA-C5AB0DC85B11");
+    let proof = digest(&SHA1_FOR_LEGACY_USE_ONLY, proof.as_bytes());
+    tokio::spawn(async move {
+        carry(TokioIo::new(hyper::upgrade::on(request).await.unwrap())).await;
+    });
+    Response::builder()
+        .status(StatusCode::SWITCHING_PROTOCOLS)
+        .header(header::CONNECTION, "Upgrade")
+        .header(header::UPGRADE, "websocket")
+        .header(header::SEC_WEBSOCKET_ACCEPT, STANDARD.encode(proof))
+        .header(header::SEC_WEBSOCKET_PROTOCOL, protocol)
+        .body(Full::default())
+        .unwrap()
+}
+
+/// What a kubelet says to what it does not know.
+pub fn refusal(reason: String) -> Response<Full<Bytes>> {
+    let mut response = Response::new(reason.into());
+    *response.status_mut() = StatusCode::BAD_REQUEST;
+    response
 }
 
 impl Drop for NodeServer {

@@ -42,6 +42,15 @@ impl AddressRules {
         self.allow.as_deref()
     }
 
+    /// Whether a client is let in that has this address and no proxy in front.
+    #[must_use]
+    pub fn takes(&self, address: IpAddr) -> bool {
+        let has = |ranges: &[(AddressSource, Cidr)]| {
+            ranges.iter().any(|(_, range)| range.contains(address))
+        };
+        self.allow.as_deref().is_none_or(has) && !has(&self.deny)
+    }
+
     /// Which are denied.
     #[must_use]
     pub fn denied(&self) -> &[(AddressSource, Cidr)] {

@@ -2,13 +2,43 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
-use axum::http::header;
+use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use tokio::time::timeout;
+
+/// The parameters of a query, in their order.
+pub type Parameters = Vec<(String, String)>;
 
 /// Makes a page out of the query's parameters. Called on the admin task: it must be quick, or read a finished value.
 type Render = dyn Fn(&BTreeMap<String, String>) -> String + Send + Sync;
+
+/// The same, where somebody else is asked first.
+type Ask = dyn Fn(Parameters) -> Pin<Box<dyn Future<Output = Result<String, Unasked>> + Send>>
+    + Send
+    + Sync;
+
+/// How long an answer is waited for. Events go first.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Why there is no answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Unasked {
+    /// The query is wrong: one sentence.
+    Query(String),
+    /// The answer is not to be had.
+    Gone,
+}
+
+#[derive(Clone)]
+enum Made {
+    AtOnce(Arc<Render>),
+    Asked(Arc<Ask>),
+}
 
 /// Pages by path, for the admin listener only.
 #[derive(Clone, Debug, Default)]
@@ -18,7 +48,7 @@ pub struct Pages(BTreeMap<&'static str, Page>);
 #[derive(Clone)]
 pub struct Page {
     about: &'static str,
-    render: Arc<Render>,
+    made: Made,
 }
 
 impl Pages {
@@ -30,8 +60,21 @@ impl Pages {
         about: &'static str,
         render: impl Fn(&BTreeMap<String, String>) -> String + Send + Sync + 'static,
     ) {
-        let render = Arc::new(render);
-        self.0.insert(path, Page { about, render });
+        let made = Made::AtOnce(Arc::new(render));
+        self.0.insert(path, Page { about, made });
+    }
+
+    /// The same of a page for which somebody else is asked. It is given up after some seconds.
+    pub fn add_asked<F>(
+        &mut self,
+        path: &'static str,
+        about: &'static str,
+        ask: impl Fn(Parameters) -> F + Send + Sync + 'static,
+    ) where
+        F: Future<Output = Result<String, Unasked>> + Send + 'static,
+    {
+        let made = Made::Asked(Arc::new(move |query| Box::pin(ask(query))));
+        self.0.insert(path, Page { about, made });
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = (&'static str, &Page)> {
@@ -49,8 +92,25 @@ impl Pages {
 }
 
 impl Page {
-    pub(super) fn render(&self, query: &BTreeMap<String, String>) -> Response {
-        let text = (self.render)(query);
+    pub(super) async fn render(&self, query: Parameters) -> Response {
+        let text = match &self.made {
+            Made::AtOnce(render) => render(&query.into_iter().collect()),
+            Made::Asked(ask) => match timeout(PATIENCE, ask(query)).await {
+                Ok(Ok(text)) => text,
+                Ok(Err(Unasked::Query(says))) => {
+                    return (StatusCode::BAD_REQUEST, format!("{says}\n")).into_response();
+                }
+                Ok(Err(Unasked::Gone)) => {
+                    let says = "the control plane is about to end\n";
+                    return (StatusCode::SERVICE_UNAVAILABLE, says).into_response();
+                }
+                Err(_) => {
+                    let says = "the control plane has no time for questions: it has not published anything yet, or takes in \
+                                events, which go first; ask again\n";
+                    return (StatusCode::SERVICE_UNAVAILABLE, says).into_response();
+                }
+            },
+        };
         let content_type = if text.starts_with(['{', '[']) {
             "application/json"
         } else {

@@ -20,6 +20,7 @@ use super::metrics::Metrics;
 use super::resource::{Resource, Secrets};
 use super::timing::WatchTiming;
 use super::transport::{self, random_part};
+use super::versions::Versions;
 
 /// What all list-watches of a source share.
 pub(super) struct Shared {
@@ -27,6 +28,7 @@ pub(super) struct Shared {
     pub(super) server: Option<Arc<str>>,
     pub(super) timing: WatchTiming,
     pub(super) metrics: Metrics,
+    pub(super) versions: Versions,
     pub(super) discovery: Discovery,
     pub(super) events: mpsc::Sender<Event>,
     /// The namespaces of which all Secrets that kinds served later may name are listed.
@@ -69,8 +71,9 @@ async fn once(
     let resource = Resource::new(kind, namespace.clone(), secrets);
     let machine = ListWatch::new(kind, namespace);
     let (client, timing) = (&shared.client, &shared.timing);
-    let (events, metrics) = (&shared.events, &shared.metrics);
-    transport::run(client, &resource, machine, timing, events, metrics, listed).await
+    let counted = (&shared.metrics, &shared.versions);
+    let events = &shared.events;
+    transport::run(client, &resource, machine, timing, events, counted, listed).await
 }
 
 /// Secrets are listed again when a kind is served whose objects name more of them. What was listed before holds until the

@@ -166,6 +166,16 @@ impl ListWatch {
         self.kind
     }
 
+    /// The namespace, where it is of one.
+    pub(super) fn namespace(&self) -> Option<&Arc<str>> {
+        self.namespace.as_ref()
+    }
+
+    /// The newest version seen, where versions are numbers: all that is older was handed out.
+    pub(super) fn version(&self) -> Option<u64> {
+        self.seen
+    }
+
     /// What to send now.
     pub(super) fn request(&self) -> Request {
         match &self.state {

@@ -16,6 +16,7 @@
 //! | `resource` | paths and queries of requests |
 //! | `transport`, `timing` | the loop that sends, reads and waits, and how long |
 //! | `discovery`, `installed` | which custom kinds there are, and those that come and go |
+//! | `versions` | how far it has come |
 //! | `metrics` | what happened that is no error |
 //! | `args`, `client`, `token` | configuration, as kubectl users expect it |
 
@@ -32,6 +33,7 @@ mod resource;
 mod timing;
 mod token;
 mod transport;
+mod versions;
 
 use std::collections::BTreeSet;
 use std::convert::Infallible;
@@ -49,6 +51,7 @@ pub use args::Args;
 pub use client::connect as client;
 pub use error::{Cause, ConfigurationError, ConnectError, SourceError};
 pub use timing::WatchTiming;
+pub use versions::Versions;
 
 use discovery::Discovery;
 use installed::Shared;
@@ -69,6 +72,7 @@ pub struct Kubernetes {
     secrets: Secrets,
     timing: WatchTiming,
     metrics: Metrics,
+    versions: Versions,
 }
 
 impl Kubernetes {
@@ -147,6 +151,7 @@ impl Kubernetes {
             },
             timing: WatchTiming::default(),
             metrics,
+            versions: Versions::default(),
         })
     }
 
@@ -162,6 +167,12 @@ impl Kubernetes {
     #[must_use]
     pub fn client(&self) -> kube::Client {
         self.client.clone()
+    }
+
+    /// How far it has come, kind by kind.
+    #[must_use]
+    pub fn versions(&self) -> Versions {
+        self.versions.clone()
     }
 
     /// Registers the counters of lists, of watches that were over, and of waits.
@@ -195,6 +206,7 @@ impl Kubernetes {
             discovery: self.discovery.with_timing(self.timing.clone()),
             timing: self.timing,
             metrics: self.metrics,
+            versions: self.versions,
             events,
             opaque: watch::Sender::default(),
             secrets: self.secrets,

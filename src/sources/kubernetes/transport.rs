@@ -27,6 +27,7 @@ use super::metrics::{End, Metrics};
 use super::page::Page;
 use super::resource::Resource;
 use super::timing::{CONNECT_WITHIN, WatchTiming};
+use super::versions::Versions;
 
 /// A refusal's body is a `Status` of some hundred bytes; what is longer is not read on.
 const LONGEST_ERROR: usize = 64 << 10;
@@ -47,7 +48,7 @@ pub(super) async fn run(
     mut machine: ListWatch,
     timing: &WatchTiming,
     events: &mpsc::Sender<Event>,
-    metrics: &Metrics,
+    (metrics, versions): (&Metrics, &Versions),
     listed: &(dyn Fn() + Sync),
 ) -> Cause {
     let mut exchange = Exchange {
@@ -56,6 +57,7 @@ pub(super) async fn run(
         timing,
         events,
         metrics,
+        versions,
         listed,
         answer: timing.answer,
     };
@@ -87,6 +89,7 @@ struct Exchange<'a> {
     timing: &'a WatchTiming,
     events: &'a mpsc::Sender<Event>,
     metrics: &'a Metrics,
+    versions: &'a Versions,
     listed: &'a (dyn Fn() + Sync),
     /// How long the next answer may take.
     answer: Duration,
@@ -216,6 +219,11 @@ impl Exchange<'_> {
             if is_list {
                 (self.listed)();
             }
+        }
+        // After what it is the version of: who reads it finds that in the channel, or behind it.
+        if let Some(version) = machine.version() {
+            self.versions
+                .note(machine.kind(), machine.namespace(), version);
         }
         Ok(step)
     }

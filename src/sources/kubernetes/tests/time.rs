@@ -112,6 +112,7 @@ pub(super) fn source(client: kube::Client) -> Kubernetes {
         start_jitter: Duration::ZERO,
         timing: WatchTiming::default(),
         metrics,
+        versions: super::super::Versions::default(),
     }
 }
 
