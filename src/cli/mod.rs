@@ -33,6 +33,7 @@ mod objects;
 mod output;
 pub mod pods;
 pub mod print_config;
+pub mod rbac;
 pub mod run;
 pub mod serve;
 pub mod server;
@@ -97,6 +98,8 @@ pub enum Command {
     Diff(Box<diff::Args>),
     /// Wait until every Envoy serves an object as it is now.
     Wait(Box<wait::Args>),
+    /// Print the smallest Roles that serve manifests.
+    Rbac(rbac::Args),
     /// Say what becomes of another controller's configuration: flags for Contour's, a report for ingress-nginx's.
     Migrate(migrate::Args),
     /// Print the flags of `isobath serve` as a file for --config, with the values that these flags give them.
@@ -224,6 +227,7 @@ pub fn run(cli: Cli) -> ExitCode {
         }),
         Command::Diff(args) => block_on(async { Ok(diff::run(&args).await?.into()) }),
         Command::Wait(args) => block_on(async { Ok(wait::run(&args).await?.into()) }),
+        Command::Rbac(args) => rbac::run(&args).map(|()| ExitCode::SUCCESS),
         Command::Migrate(args) => migrate::run(&args).map(ExitCode::from),
         Command::Config(args) => print_config::run(&args).map(|()| ExitCode::SUCCESS),
         Command::Completions(args) => {

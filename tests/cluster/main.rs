@@ -8,6 +8,7 @@
 //! | `endpoints` | the EndpointSlices of kube-controller-manager, from Services and Pods |
 //! | `http_proxies` | their definitions come later; orphans, and objects of another controller's class |
 //! | `rights` | each right taken away in turn |
+//! | `granted` | the rights that `isobath rbac` prints |
 //! | `refusals` | what Envoy refuses is told on the Service or Secret that it was made from |
 //! | `starts` | starts with slow, paged lists, and an xDS client that can't wait |
 //! | `stops` | a stop in order, whatever is under way, alarms nobody |
@@ -40,6 +41,7 @@ mod support;
 
 mod asked;
 mod endpoints;
+mod granted;
 mod http_proxies;
 mod installation;
 mod laptop;

@@ -14,7 +14,7 @@ use crate::listener_flags;
 use crate::manifest::deploy;
 
 /// Those of an installation first.
-const COMMANDS: [&str; 15] = [
+const COMMANDS: [&str; 16] = [
     "serve",
     "bootstrap",
     "drain",
@@ -24,6 +24,7 @@ const COMMANDS: [&str; 15] = [
     "explain",
     "diff",
     "wait",
+    "rbac",
     "migrate",
     "xds",
     "run",

@@ -10,6 +10,7 @@ use crate::translate::{HostUnit, HttpsHost};
 use super::detail::{Detail, Settings};
 use super::routes::{self, Change, RouteDifference};
 use super::state::State;
+use super::taken::{PassedBy, passed_by};
 
 /// A host that differs on one listener.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,6 +29,8 @@ pub struct HostDifference {
     pub details: Vec<Detail>,
     /// What differs of its routes.
     pub routes: Vec<RouteDifference>,
+    /// Guards that requests for it pass by, as another route takes them.
+    pub passed: PassedBy,
 }
 
 /// Who answers for a host that is not there itself.
@@ -110,15 +113,29 @@ fn difference(
     }
     let [was, is] = [was, is].map(|it| it.virtual_host.map_or(&[][..], |it| &it.routes));
     let routes = routes::differences(was, is);
+    let otherwise = other.map(|state| answerer(state, front, host, tls));
+    let wildcard = match (&otherwise, other) {
+        (Some(Answerer::Wildcard(wildcard)), Some(state)) => Some(state.unit(front, wildcard)),
+        _ => None,
+    };
+    let wildcard = wildcard.as_ref().and_then(|unit| side(unit, tls));
+    let of_wildcard = wildcard.and_then(|side| side.virtual_host);
+    let of_wildcard = of_wildcard.map_or(&[][..], |it| &it.routes);
+    let passed = match change {
+        Change::Added => passed_by(of_wildcard, is, false),
+        Change::Removed => passed_by(was, of_wildcard, false),
+        Change::Changed | Change::Moved => passed_by(was, is, true),
+    };
     let is_same = change == Change::Changed && details.is_empty() && routes.is_empty();
     (!is_same).then(|| HostDifference {
         front: front.clone(),
         host: host.clone(),
         tls,
         change,
-        otherwise: other.map(|state| answerer(state, front, host, tls)),
+        otherwise,
         details,
         routes,
+        passed,
     })
 }
 

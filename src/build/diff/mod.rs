@@ -5,8 +5,10 @@
 
 mod detail;
 mod hosts;
+mod overlap;
 mod routes;
 mod state;
+mod taken;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
@@ -25,6 +27,7 @@ use state::State;
 pub use detail::Detail;
 pub use hosts::{Answerer, HostDifference};
 pub use routes::{Change, RouteDifference};
+pub use taken::{Passed, PassedBy};
 
 /// What differs between two states.
 #[derive(Clone, Debug, Default, PartialEq)]

@@ -121,7 +121,7 @@ fn in_order(pairs: &[Option<usize>], count: usize) -> Vec<bool> {
 }
 
 /// All fields by name: one that is forgotten here would be a change that nobody is told of.
-fn of_route(route: &Route) -> Settings {
+pub(super) fn of_route(route: &Route) -> Settings {
     let Route {
         matches: _,
         action,

@@ -45,6 +45,8 @@ pub fn json(shown: &Shown<'_>) -> String {
         })
     });
     let certificates = difference.certificates.iter().map(|name| &**name);
+    let passed = difference.hosts.iter().map(|host| &host.passed.routes);
+    let passed: usize = passed.map(Vec::len).sum();
     let all = json!({
         "hosts": hosts.collect::<Value>(),
         "clusters": clusters.collect::<Value>(),
@@ -54,7 +56,7 @@ pub fn json(shown: &Shown<'_>) -> String {
             "new": of_problems(&difference.told),
             "gone": of_problems(&difference.settled),
         },
-        "opened": difference.opened().count(),
+        "opened": difference.opened().count() + passed,
         "sent": resources.collect::<Value>(),
     });
     format!("{all:#}\n")
@@ -79,6 +81,17 @@ fn of_host(host: &HostDifference, shown: &Shown<'_>) -> Value {
         Some(Answerer::Wildcard(wildcard)) => Some(wildcard.as_str()),
     };
     let routes = host.routes.iter().map(|route| of_route(route, shown));
+    let passed = host.passed.routes.iter().map(|passed| {
+        json!({
+            "guarded": passed.guarded,
+            "object": of_object(&passed.source.object),
+            "by": passed.by,
+            "byObject": of_object(&passed.by_source.object),
+            "byField": shown.after.0.store().path(&passed.by_source),
+            "all": passed.all,
+            "guards": of_details(&passed.guards),
+        })
+    });
     json!({
         "host": host.host.as_str(),
         "tls": host.tls,
@@ -87,6 +100,8 @@ fn of_host(host: &HostDifference, shown: &Shown<'_>) -> Value {
         "otherwise": otherwise,
         "settings": of_details(&host.details),
         "routes": routes.collect::<Value>(),
+        "passed": passed.collect::<Value>(),
+        "unseen": host.passed.unseen,
     })
 }
 

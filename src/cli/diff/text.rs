@@ -22,21 +22,7 @@ pub fn text(shown: &Shown<'_>) -> String {
         return "No difference for clients or for Envoy\n".to_owned();
     }
     let mut out = String::new();
-    let opened: Vec<_> = difference.opened().collect();
-    for (host, route, detail) in &opened {
-        let route = route.map_or_else(String::new, |route| format!(", {}", route.says));
-        let before = detail.before.as_deref().unwrap_or_default();
-        let url = url(host);
-        // Writing to a String can't fail.
-        let about = detail.about;
-        let _ = writeln!(
-            out,
-            "! {url}{route}: the guard of {about} is gone; it was: {before}"
-        );
-    }
-    if !opened.is_empty() {
-        out.push('\n');
-    }
+    opened(shown, &mut out);
     for host in &difference.hosts {
         host_text(host, shown, &mut out);
     }
@@ -73,6 +59,49 @@ pub fn text(shown: &Shown<'_>) -> String {
     }
     summary(shown, &mut out);
     out
+}
+
+/// Guards that are gone, and those that requests pass by.
+fn opened(shown: &Shown<'_>, out: &mut String) {
+    let difference = shown.difference;
+    let length = out.len();
+    for (host, route, detail) in difference.opened() {
+        let route = route.map_or_else(String::new, |route| format!(", {}", route.says));
+        let before = detail.before.as_deref().unwrap_or_default();
+        let url = url(host);
+        // Writing to a String can't fail.
+        let about = detail.about;
+        let _ = writeln!(
+            out,
+            "! {url}{route}: the guard of {about} is gone; it was: {before}"
+        );
+    }
+    for host in &difference.hosts {
+        let url = url(host);
+        for passed in &host.passed.routes {
+            let which = if passed.all { "its" } else { "some of its" };
+            let (guarded, by) = (&passed.guarded, &passed.by);
+            let source = source(&passed.by_source, shown.after.0);
+            for detail in &passed.guards {
+                let before = detail.before.as_deref().unwrap_or_default();
+                let about = detail.about;
+                let _ = writeln!(
+                    out,
+                    "! {url}, {guarded}: {which} requests are taken by {by} [{source}], without the guard of {about}; it was: {before}"
+                );
+            }
+        }
+        if host.passed.unseen > 0 {
+            let count = host.passed.unseen;
+            let _ = writeln!(
+                out,
+                "! {url}: of {count} guarded routes nobody has looked who takes their requests, as there are too many routes"
+            );
+        }
+    }
+    if out.len() > length {
+        out.push('\n');
+    }
 }
 
 fn listener_text(listener: &ListenerDifference, out: &mut String) {
