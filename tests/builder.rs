@@ -259,6 +259,11 @@ fn check(
     Ok(())
 }
 
+/// ingress-nginx's own ConfigMap, where one is read: mostly one that is not there.
+fn config_map(is_read: bool) -> Option<NamespacedName> {
+    is_read.then(|| NamespacedName::new(NAMESPACES[0], SECRETS[0]))
+}
+
 proptest! {
     #![proptest_config(cases(10_000))]
 
@@ -272,7 +277,9 @@ proptest! {
         have_addresses in any::<bool>(),
     ) {
         let gateways = with_gateways(have_addresses);
-        let options = Options { allow_external_names, host_ownership, http_proxy, ..gateways };
+        let nginx_configmap = config_map(have_addresses);
+        let options =
+            Options { allow_external_names, host_ownership, http_proxy, nginx_configmap, ..gateways };
         check(&history, shuffle, &options)?;
     }
 }
@@ -308,7 +315,14 @@ proptest! {
         have_addresses in any::<bool>(),
     ) {
         let gateways = with_gateways(have_addresses);
-        let options = Options { host_ownership, http_proxy, allow_external_names: true, ..gateways };
+        let nginx_configmap = config_map(have_addresses);
+        let options = Options {
+            host_ownership,
+            http_proxy,
+            nginx_configmap,
+            allow_external_names: true,
+            ..gateways
+        };
         let mut builder = builder(options).with_audit();
         for event in one_by_one(history) {
             builder.apply(event.clone());

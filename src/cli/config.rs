@@ -6,15 +6,15 @@ use std::sync::Arc;
 use crate::build::Config;
 use crate::envoy::listener;
 use crate::facts::ClassSelection;
-use crate::objects::NamespacedName;
 use crate::process::exit_code::UsageError;
 use crate::process::listen_address::listen_address;
-use crate::translate::{HostOwnership, NginxCompat, Options, check_http_proxy_options};
+use crate::translate::{HostOwnership, Options, check_http_proxy_options};
 
 use super::config_file::ConfigFile;
 use super::edge::EdgeArgs;
 use super::gateway_api::{BuiltIn, GatewayArgs};
-use super::http_proxy::{HttpProxyArgs, namespaced_name};
+use super::http_proxy::HttpProxyArgs;
+use super::ingress_nginx::IngressNginxArgs;
 use super::tls::TlsArgs;
 use super::upstream::UpstreamArgs;
 
@@ -38,24 +38,6 @@ pub struct Args {
     /// Serve Services of type ExternalName. Whoever may write one decides where requests go.
     #[arg(long, env = "ISOBATH_ALLOW_EXTERNAL_NAMES")]
     pub allow_external_names: bool,
-    /// In the dialect of ingress-nginx: what is answered where its own answer is seldom what is meant. `strict` answers as it does,
-    /// `sane` as Kubernetes says; `isobath.dev/nginx-compat` of an Ingress counts before it.
-    #[arg(
-        long,
-        env = "ISOBATH_NGINX_COMPAT",
-        value_name = "MODE",
-        default_value = "sane"
-    )]
-    pub nginx_compat: Compat,
-    /// Services that auth-url (ingress-nginx) of every namespace may name (comma-separated); without it each names those of its own.
-    #[arg(
-        long,
-        env = "ISOBATH_AUTH_SERVICES",
-        value_name = "NAMESPACE/NAME",
-        value_delimiter = ',',
-        value_parser = namespaced_name
-    )]
-    pub auth_services: Vec<NamespacedName>,
     /// Who may serve a host that several namespaces name: `shared` merges them, with `namespace` it belongs to the
     /// namespace of the object that has named it first, of whatever kind, and what others say of it is not served.
     #[arg(
@@ -65,6 +47,9 @@ pub struct Args {
         default_value = "shared"
     )]
     pub host_ownership: Ownership,
+    /// What holds for ingress-nginx's dialect.
+    #[command(flatten)]
+    pub ingress_nginx: IngressNginxArgs,
     /// What HTTPProxies may say.
     #[command(flatten)]
     pub http_proxy: HttpProxyArgs,
@@ -118,15 +103,6 @@ pub enum Ownership {
     Namespace,
 }
 
-/// `--nginx-compat`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub enum Compat {
-    /// What is meant.
-    Sane,
-    /// What ingress-nginx does.
-    Strict,
-}
-
 impl Args {
     /// That the flags go together, and that what they say of objects can be honoured.
     ///
@@ -176,7 +152,7 @@ impl Args {
                     .collect(),
                 manifests,
             },
-            options: Options {
+            options: self.ingress_nginx.options(Options {
                 allow_external_names: self.allow_external_names,
                 host_ownership: match self.host_ownership {
                     Ownership::Shared => HostOwnership::Shared,
@@ -188,17 +164,13 @@ impl Args {
                     self.gateway.options(self.built_in(), taken)
                 },
                 http_proxy: Arc::new(self.http_proxy.options()),
-                auth_services: self.auth_services.clone().into(),
                 https_port: self.edge.envoy_https_redirect_to,
                 own_sockets: Arc::default(),
                 scheme_is_told: edge.scheme_is_told(),
                 tls: self.tls.options(),
                 upstream: self.upstream.options(),
-                nginx_compat: match self.nginx_compat {
-                    Compat::Sane => NginxCompat::Sane,
-                    Compat::Strict => NginxCompat::Strict,
-                },
-            },
+                ..Options::default()
+            }),
             listeners: listener::Config {
                 http: self.envoy_http_address,
                 https: self.envoy_https_address,

@@ -21,6 +21,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 
+use crate::objects::NamespacedName;
 use crate::process::exit_code::{LOST, UsageError};
 
 pub use contour::contour;
@@ -29,6 +30,7 @@ pub use report::{Note, Report, Weight};
 pub use setting::Is;
 pub use settings::SETTINGS;
 
+use super::http_proxy::namespaced_name;
 use super::output;
 use ingress_nginx::replay;
 
@@ -54,6 +56,14 @@ pub struct Args {
         value_delimiter = ','
     )]
     pub ingress_class: Vec<String>,
+    /// For ingress-nginx: its own ConfigMap, if that is in PATH as well. What of it is a flag here is named.
+    #[arg(
+        long,
+        env = "ISOBATH_NGINX_CONFIGMAP",
+        value_name = "NAMESPACE/NAME",
+        value_parser = namespaced_name
+    )]
+    pub nginx_configmap: Option<NamespacedName>,
     /// For ingress-nginx: what is written, text for people, json, html as one page that prints well.
     #[arg(
         long,
@@ -107,7 +117,10 @@ pub fn run(args: &Args) -> anyhow::Result<u8> {
 /// Reads the manifests, where they are named, and asks both sides, where they are.
 fn run_ingress_nginx(args: &Args) -> anyhow::Result<u8> {
     let mut moves = match (&args.path, &args.replay.replay) {
-        (Some(path), _) => ingress_nginx::moves(path, &args.ingress_class)?,
+        (Some(path), _) => {
+            let config_map = args.nginx_configmap.as_ref();
+            ingress_nginx::moves(path, &args.ingress_class, config_map)?
+        }
         (None, Some(_)) => ingress_nginx::Moves::default(),
         (None, None) => {
             let why = "--from ingress-nginx needs a PATH with its Ingresses, or --replay";

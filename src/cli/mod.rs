@@ -26,6 +26,7 @@ pub mod edge;
 pub mod explain;
 pub mod gateway_api;
 pub mod http_proxy;
+mod ingress_nginx;
 pub mod install;
 pub mod migrate;
 mod object_state;

@@ -10,7 +10,6 @@ use crate::local::envoy::Envoy;
 use crate::local::event_filter::EventFilter;
 use crate::local::stand_in::Local;
 use crate::local::{self, Place, echo, terminal, unknown_host};
-use crate::objects::NamespacedName;
 use crate::process::admin;
 use crate::process::exit_code::UsageError;
 use crate::process::listen_address::distinct;
@@ -25,7 +24,8 @@ use super::config_file::ConfigFile;
 use super::control_plane::{ControlPlane, EVENTS, started};
 use super::edge::EdgeArgs;
 use super::gateway_api::GatewayArgs;
-use super::http_proxy::{HttpProxyArgs, namespaced_name};
+use super::http_proxy::HttpProxyArgs;
+use super::ingress_nginx::IngressNginxArgs;
 use super::serve::names_nginx;
 use super::server;
 use super::tls::TlsArgs;
@@ -55,15 +55,6 @@ pub struct Run {
     /// Serve Services of type ExternalName
     #[arg(long, env = "ISOBATH_ALLOW_EXTERNAL_NAMES")]
     pub allow_external_names: bool,
-    /// Services that auth-url of every namespace may name (comma-separated)
-    #[arg(
-        long,
-        env = "ISOBATH_AUTH_SERVICES",
-        value_name = "NAMESPACE/NAME",
-        value_delimiter = ',',
-        value_parser = namespaced_name
-    )]
-    pub auth_services: Vec<NamespacedName>,
     /// Who may serve a host that several namespaces name
     #[arg(
         long,
@@ -72,14 +63,9 @@ pub struct Run {
         default_value = "shared"
     )]
     pub host_ownership: config::Ownership,
-    /// In the dialect of ingress-nginx: answer as it does (`strict`), or as is meant (`sane`).
-    #[arg(
-        long,
-        env = "ISOBATH_NGINX_COMPAT",
-        value_name = "MODE",
-        default_value = "sane"
-    )]
-    pub nginx_compat: config::Compat,
+    /// What holds for ingress-nginx's dialect.
+    #[command(flatten)]
+    pub ingress_nginx: IngressNginxArgs,
     /// What HTTPProxies may say.
     #[command(flatten)]
     pub http_proxy: HttpProxyArgs,
@@ -116,9 +102,8 @@ impl Run {
             file: self.file.clone(),
             ingress_class: self.ingress_class.clone(),
             allow_external_names: self.allow_external_names,
-            nginx_compat: self.nginx_compat,
-            auth_services: self.auth_services.clone(),
             host_ownership: self.host_ownership,
+            ingress_nginx: self.ingress_nginx.clone(),
             http_proxy: self.http_proxy.clone(),
             gateway: self.gateway.clone(),
             envoy_http_address: http,
@@ -178,6 +163,7 @@ impl Run {
             kubernetes: sources::kubernetes::Args {
                 start_jitter: std::time::Duration::ZERO,
                 opaque_secrets: self.kubernetes.opaque_secrets || names_nginx(&self.ingress_class),
+                config_map: self.ingress_nginx.nginx_configmap.clone(),
                 ..self.kubernetes.clone()
             },
         }

@@ -84,6 +84,9 @@ pub async fn serve(args: Serve) -> anyhow::Result<()> {
     let mut plane = ControlPlane::bind(&args.xds, &args.admin).await?;
     let mut from = args.source.clone();
     from.kubernetes.opaque_secrets |= names_nginx(&args.core.ingress_class);
+    from.kubernetes
+        .config_map
+        .clone_from(&args.core.ingress_nginx.nginx_configmap);
     let source = Source::open(&from, !args.core.ingress_class.is_empty());
     let Some(source) = supervisor.before(source).await else {
         return supervisor.run().await;

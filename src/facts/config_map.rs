@@ -9,7 +9,7 @@ use super::fact::Fact;
 use super::{Indexed, Store};
 
 impl Indexed for ConfigMap {
-    /// Nothing is said of a ConfigMap by itself.
+    /// Something is said by itself of one that may be ingress-nginx's.
     fn replace(
         store: &mut Store,
         name: &NamespacedName,
@@ -25,6 +25,11 @@ impl Indexed for ConfigMap {
             changes.fact(Fact::ConfigMapAuthorities(name));
         }
         changes.fact(Fact::ConfigMap(name));
+        let has_settings =
+            |it: &Option<Arc<Self>>| it.as_ref().is_some_and(|it| it.nginx.is_some());
+        if has_settings(&old) || has_settings(&new) {
+            changes.object::<Self>(name);
+        }
         store.tables.put(name, new);
     }
 }

@@ -29,7 +29,7 @@ mod validate;
 
 pub use crate::objects::private_key::{KeyAlgorithm, PrivateKeyPem};
 pub use certificate::{CaCertificates, RevocationLists};
-pub use config_map::ConfigMap;
+pub use config_map::{ConfigMap, LONGEST_SETTING, NGINX_KEYS, NginxData};
 pub use credentials::{Credentials, HashKind};
 pub use decode::{Decoded, Undecodable, decode, decode_versioned, global_rate_limit_policy};
 pub use endpoint_slice::{AddressType, Endpoint, EndpointPort, EndpointSlice};

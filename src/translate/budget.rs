@@ -35,7 +35,7 @@ use unit::{
     text_cost,
 };
 
-use super::nginx::{self, Compat, Location};
+use super::nginx::{self, Compat, Location, Settings};
 use super::path;
 use super::policy::{IngressPolicy, ingress_policy};
 
@@ -106,8 +106,13 @@ pub struct Account {
 
 impl Account {
     /// Reads an Ingress. Bounded by its bytes.
-    pub fn of(ingress: &Ingress, dialect: Dialect, compat: Compat) -> Self {
-        let policy = priced(ingress, dialect, compat);
+    pub fn of(
+        ingress: &Ingress,
+        dialect: Dialect,
+        settings: &Arc<Settings>,
+        compat: Compat,
+    ) -> Self {
+        let policy = priced(ingress, dialect, settings, compat);
         let mut meter = Meter::new(ingress);
         let (_, _, account) = meter.ingress(ingress, &policy);
         account
@@ -143,8 +148,13 @@ pub struct Prices<'a> {
 }
 
 /// The policy that an Ingress pays for.
-fn priced(ingress: &Ingress, dialect: Dialect, compat: Compat) -> IngressPolicy {
-    let (mut policy, _) = ingress_policy(&ingress.metadata, dialect);
+fn priced(
+    ingress: &Ingress,
+    dialect: Dialect,
+    settings: &Arc<Settings>,
+    compat: Compat,
+) -> IngressPolicy {
+    let (mut policy, _) = ingress_policy(&ingress.metadata, dialect, settings);
     if let Some(nginx) = &mut policy.nginx {
         nginx.compat.get_or_insert(compat);
     }
@@ -158,7 +168,8 @@ fn priced(ingress: &Ingress, dialect: Dialect, compat: Compat) -> IngressPolicy 
 ///
 /// Whether its IngressClass asks for the dialect of ingress-nginx is not known here, as classes change. So what it says in that dialect
 /// counts in any case, and what the dialect adds to an Ingress that says nothing where a flag asks for it. Where only an IngressClass
-/// does, that is about three times what the same Ingress costs in Isobath's own words, and is only in `Account`.
+/// does, that is about three times what the same Ingress costs in Isobath's own words, and is only in `Account`. So is what the
+/// operator says for all Ingresses in ingress-nginx's own ConfigMap: it is an object, too.
 #[must_use]
 pub fn within_budget(ingress: Arc<Ingress>, prices: Prices<'_>) -> Arc<Ingress> {
     if !nginx::has_some(&ingress.metadata) && is_small(&ingress) {
@@ -168,7 +179,7 @@ pub fn within_budget(ingress: Arc<Ingress>, prices: Prices<'_>) -> Arc<Ingress> 
         true => Dialect::IngressNginx,
         false => prices.classes.named_dialect(class_of(&ingress).as_deref()),
     };
-    let policy = priced(&ingress, dialect, prices.nginx_compat);
+    let policy = priced(&ingress, dialect, &Settings::usual(), prices.nginx_compat);
     let (rules, tls, _) = Meter::new(&ingress).ingress(&ingress, &policy);
     let (paths, hosts) = (count_paths(&rules), count_hosts(&tls));
     let (all_paths, all_hosts) = (count_paths(&ingress.rules), count_hosts(&ingress.tls));

@@ -10,7 +10,7 @@
 use std::hash::Hash;
 use std::sync::Arc;
 
-use crate::facts::{FactId, Log};
+use crate::facts::{Dialect, FactId, Log};
 use crate::model::Host;
 use crate::objects::{NamespacedName, ObjectRef};
 
@@ -26,13 +26,15 @@ use super::ownership::{self, HostOwnership};
 use super::reading::Reading;
 use super::service_policy::Ports;
 use super::stratum::Stratum;
-use super::{Input, above, endpoints};
+use super::{Input, above, endpoints, nginx};
 
 /// What is derived from facts for several units, by its key. In the order of the strata.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Derived {
     /// Whether a port of a Service has an endpoint.
     HasEndpoints(NamespacedName, u16),
+    /// What ingress-nginx's own ConfigMap of this name says.
+    NginxSettings(NamespacedName),
     /// What an Ingress comes to, and may come to.
     Account(NamespacedName),
     /// What all hosts of a long Ingress read of it.
@@ -90,6 +92,7 @@ impl Derived {
     #[must_use]
     pub const fn stratum(&self) -> Stratum {
         match self {
+            Self::NginxSettings(_) => Stratum::Operator,
             Self::HasEndpoints(..) | Self::Account(_) | Self::Reading(_) => Stratum::Ingress,
             Self::AffordsHostless(_) => Stratum::Allowed,
             Self::Policies(_) | Self::BackendTls(_) => Stratum::Police,
@@ -121,6 +124,10 @@ impl Derived {
             Self::HasEndpoints(service, port) => {
                 input.has_endpoints(service, *port);
                 memo.has_endpoints.hash(&(service.clone(), *port))
+            }
+            Self::NginxSettings(name) => {
+                let _ = input.nginx_settings();
+                memo.nginx_settings.hash(name)
             }
             Self::Account(name) => {
                 let _ = input.account(name);
@@ -231,6 +238,7 @@ impl Derived {
                 memo.conflicts.hash(listener)
             }
             Self::HasEndpoints(..)
+            | Self::NginxSettings(_)
             | Self::Account(_)
             | Self::Reading(_)
             | Self::AffordsHostless(_)
@@ -248,6 +256,7 @@ impl Derived {
 #[derive(Debug, Default)]
 pub struct Memo {
     has_endpoints: Once<(NamespacedName, u16), bool>,
+    nginx_settings: Once<NamespacedName, nginx::Settings>,
     accounts: Once<NamespacedName, Account>,
     readings: Once<NamespacedName, Reading>,
     affords_hostless: Once<NamespacedName, bool>,
@@ -285,6 +294,8 @@ impl Memo {
         self.has_endpoints.collect(&mut made, |(service, port)| {
             Derived::HasEndpoints(service, port)
         });
+        self.nginx_settings
+            .collect(&mut made, Derived::NginxSettings);
         self.accounts.collect(&mut made, Derived::Account);
         self.readings.collect(&mut made, Derived::Reading);
         self.affords_hostless
@@ -328,13 +339,34 @@ impl<'a> Input<'a> {
         })
     }
 
+    /// What ingress-nginx's own ConfigMap says, where one is read.
+    pub(super) fn nginx_settings(self) -> Arc<nginx::Settings> {
+        let Some(name) = &self.options.nginx_configmap else {
+            return nginx::Settings::usual();
+        };
+        let values = &self.memo.nginx_settings;
+        self.derive(values, name, Derived::NginxSettings, |input| {
+            let map = input.reader.config_map(name);
+            nginx::Settings::of(name, map.map(|map| &**map))
+        })
+    }
+
+    /// The same for an Ingress of this dialect.
+    pub(super) fn settings_of(self, dialect: Dialect) -> Arc<nginx::Settings> {
+        match dialect {
+            Dialect::Own => nginx::Settings::usual(),
+            Dialect::IngressNginx => self.nginx_settings(),
+        }
+    }
+
     /// What an Ingress comes to; nothing where it is not served.
     pub(super) fn account(self, name: &NamespacedName) -> Arc<Account> {
         self.derive(&self.memo.accounts, name, Derived::Account, |input| {
             let ingress = input.reader.served_ingress(name);
             ingress.map_or_else(Account::default, |ingress| {
+                let settings = input.settings_of(ingress.dialect());
                 let compat = input.options.nginx_compat;
-                Account::of(ingress.whole(), ingress.dialect(), compat)
+                Account::of(ingress.whole(), ingress.dialect(), &settings, compat)
             })
         })
     }

@@ -111,6 +111,7 @@ impl Entry<'_> {
         }
         let policy = self.policy.nginx.as_deref().filter(|_| !self.is_acme());
         let has_tls = tls_of.is_some_and(|owner| owner <= self.owner);
+        let policy = policy.filter(|it| !it.settings.is_unredirected(&self.nginx.written));
         let redirect = policy.and_then(|policy| nginx::to_https(policy, host, has_tls, https_port));
         // Nobody has shown anything there.
         let clients = self.nginx.clients.as_ref();
@@ -146,7 +147,8 @@ impl Entry<'_> {
                 .nginx
                 .authentication
                 .as_deref()
-                .filter(|_| !self.is_acme()),
+                .filter(|_| !self.is_acme())
+                .filter(|_| !policy.settings.is_unauthenticated(&self.nginx.written)),
             canary: self.nginx.canary.as_ref(),
             told: &self.nginx.told,
             pages: self.nginx.pages.as_deref(),

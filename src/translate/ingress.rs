@@ -1,4 +1,4 @@
-//! Ingress as a [`Language`].
+//! Ingress as a [`Language`], and the ConfigMap that is about all of them.
 
 use crate::facts::Store;
 use crate::model::verdict::{IngressFacts, Statuses};
@@ -6,7 +6,7 @@ use crate::model::{Front, Host};
 use crate::objects::{Kind, Object, ObjectRef, Problem};
 
 use super::language::Language;
-use super::{HostUnit, Input, Prices, budget, host, object};
+use super::{HostUnit, Input, Prices, budget, host, nginx, object};
 
 /// Ingresses, on the listeners of the fleet.
 #[derive(Debug)]
@@ -14,7 +14,7 @@ pub struct IngressLanguage;
 
 impl Language for IngressLanguage {
     fn kinds(&self) -> &'static [Kind] {
-        &[Kind::Ingress]
+        &[Kind::Ingress, Kind::ConfigMap]
     }
 
     /// They are the hosts that it names.
@@ -40,7 +40,15 @@ impl Language for IngressLanguage {
     }
 
     fn problems(&self, input: Input<'_>, object: &ObjectRef) -> Vec<Problem> {
-        object::of_ingress(input, object)
+        match object.kind {
+            Kind::ConfigMap => match &input.options.nginx_configmap {
+                Some(name) if *name == object.name => {
+                    nginx::Policy::problems_of(name, &input.nginx_settings())
+                }
+                _ => Vec::new(),
+            },
+            _ => object::of_ingress(input, object),
+        }
     }
 
     fn within_budget(&self, object: Object, prices: Prices<'_>) -> Object {
@@ -51,6 +59,9 @@ impl Language for IngressLanguage {
     }
 
     fn enter(&self, store: &Store, object: &ObjectRef, statuses: &mut Statuses) {
+        if object.kind != Kind::Ingress {
+            return;
+        }
         let Some(ingress) = store.ingress(&object.name) else {
             statuses.ingresses.remove(&object.name);
             return;

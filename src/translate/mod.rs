@@ -66,7 +66,7 @@ pub use languages::Languages;
 pub use nginx::{
     ALIASES as NGINX_ALIASES, ANNOTATIONS as NGINX_ANNOTATIONS, Annotation as NginxAnnotation,
     Compat as NginxCompat, PREFIX as NGINX_PREFIX, Scope as NginxScope, Verdict as NginxVerdict,
-    differences as nginx_differences, find as find_nginx,
+    differences as nginx_differences, find as find_nginx, key as nginx_key,
 };
 pub use operator::{TlsOptions, UpstreamOptions};
 pub use outside_name::check_name as check_outside_name;
@@ -158,6 +158,8 @@ pub struct Options {
     pub upstream: UpstreamOptions,
     /// What is answered where ingress-nginx's own answer is not what is meant, in its dialect.
     pub nginx_compat: NginxCompat,
+    /// ingress-nginx's own ConfigMap, whose keys hold for all Ingresses of its dialect.
+    pub nginx_configmap: Option<NamespacedName>,
 }
 
 /// What one host comes to.
@@ -334,6 +336,10 @@ pub mod reason {
     pub const NGINX_DIFFERS: &str = "NginxDiffers";
     /// An annotation that keeps requests out can't be honoured, so none is let in.
     pub const ROUTE_CLOSED: &str = "RouteClosed";
+    /// A key of ingress-nginx's ConfigMap is wrong, and ignored.
+    pub const KEY_NOT_VALID: &str = "KeyNotValid";
+    /// A key of ingress-nginx's ConfigMap has no effect.
+    pub const KEY_NOT_SUPPORTED: &str = "KeyNotSupported";
     /// A path can hardly mean what it says.
     pub const PATH_UNLIKELY: &str = "PathUnlikely";
     /// An annotation's value is ignored.

@@ -205,16 +205,17 @@ fn redirect(
     claims: &Claims<'_>,
     unit: &mut HostUnit,
 ) {
+    let reading = Reading::of(input, ingress);
+    let nginx = reading.policy.nginx.as_ref();
     let route = Route::plain(
         RouteMatch::path(PathMatch::PathPrefix("/".into())),
         RouteAction::Redirect(Redirect {
             hostname: Some(to.shared()),
-            status: 308,
+            status: nginx.map_or(308, |it| it.settings.https_status),
             ..Redirect::default()
         }),
         ingress.field(Field::Annotation(crate::facts::FROM_TO_WWW.into())),
     );
-    let reading = Reading::of(input, ingress);
     let is_strict = reading
         .policy
         .nginx

@@ -1,5 +1,6 @@
 //! The annotations of an Ingress: what holds for all of its routes.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::facts::Dialect;
@@ -93,7 +94,11 @@ const WITHOUT_EFFECT: [(&str, &str); 5] = [
 
 /// Reads the annotations of an Ingress, which mean what its dialect says.
 #[must_use]
-pub fn ingress_policy(metadata: &Metadata, dialect: Dialect) -> (IngressPolicy, Vec<Problem>) {
+pub fn ingress_policy(
+    metadata: &Metadata,
+    dialect: Dialect,
+    settings: &Arc<nginx::Settings>,
+) -> (IngressPolicy, Vec<Problem>) {
     let mut reader = Reader {
         metadata,
         problems: Vec::new(),
@@ -123,7 +128,7 @@ pub fn ingress_policy(metadata: &Metadata, dialect: Dialect) -> (IngressPolicy, 
         response_headers: reader
             .read("isobath.dev/response-headers", annotation::headers)
             .unwrap_or_default(),
-        nginx: reader.nginx(dialect),
+        nginx: reader.nginx(dialect, settings),
     };
     (policy, reader.problems)
 }
@@ -146,7 +151,11 @@ impl Reader<'_> {
         }
     }
 
-    fn nginx(&mut self, dialect: Dialect) -> Option<Box<nginx::Policy>> {
+    fn nginx(
+        &mut self,
+        dialect: Dialect,
+        settings: &Arc<nginx::Settings>,
+    ) -> Option<Box<nginx::Policy>> {
         if dialect == Dialect::Own {
             if self.metadata.annotation(nginx::COMPAT_ANNOTATION).is_some() {
                 let key = nginx::COMPAT_ANNOTATION;
@@ -157,7 +166,7 @@ impl Reader<'_> {
             }
             return None;
         }
-        let (mut policy, problems) = nginx::Policy::read(self.metadata);
+        let (mut policy, problems) = nginx::Policy::read(self.metadata, settings);
         self.problems.extend(problems);
         policy.compat = self.read(nginx::COMPAT_ANNOTATION, nginx::Compat::new);
         for (key, instead) in WITHOUT_EFFECT {

@@ -33,7 +33,9 @@ impl Reading {
 
     /// Reads an Ingress, with what is wrong with its annotations and with the TLS entries that are about all of its rules.
     pub fn new(input: Input<'_>, ingress: ServedIngress<'_>) -> (Self, Vec<Problem>) {
-        let (mut policy, mut problems) = ingress_policy(ingress.metadata(), ingress.dialect());
+        let settings = input.settings_of(ingress.dialect());
+        let (mut policy, mut problems) =
+            ingress_policy(ingress.metadata(), ingress.dialect(), &settings);
         if let Some(nginx) = &mut policy.nginx {
             nginx.compat.get_or_insert(input.options.nginx_compat);
         }

@@ -3,6 +3,8 @@
 /// Where a unit stands: it reads what stands below it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Stratum {
+    /// What the operator says in an object.
+    Operator,
     /// One Ingress by itself.
     Ingress,
     /// What its account allows.

@@ -4,8 +4,11 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::net::Ipv4Addr;
 
+use serde_json::json;
+
 use crate::rig::Rig;
 use crate::row::{Row, rows};
+use crate::run::World;
 use crate::worlds::world;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -40,6 +43,54 @@ async fn ingresses_are_answered_as_ingress_nginx_does() {
     let flags = ["--ingress-class", "nginx", "--nginx-compat", "strict"];
     let world = world(rig, &rows, &flags, "").await;
     world.check(&rows).await;
+}
+
+/// What ingress-nginx's own ConfigMap says holds where an Ingress does not say it, changes with it, and closes what it may guard when
+/// it is gone.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_config_map_holds_for_all() {
+    let rows = rows(include_str!("rows/ingress-nginx-configmap.txt"));
+    let map = |limit: &str| {
+        json!({
+            "apiVersion": "v1", "kind": "ConfigMap",
+            "metadata": {"namespace": "hp", "name": "controller"},
+            "data": {
+                "block-cidrs": "192.0.2.0/24",
+                "global-auth-url": "http://b.hp.svc.cluster.local/check?status=403",
+                "hsts-include-subdomains": "false",
+                "hsts-max-age": "60",
+                "http-redirect-code": "301",
+                "limit-req-status-code": limit,
+                "no-auth-locations": "/open",
+                "no-tls-redirect-locations": "/health",
+                "proxy-body-size": "10",
+                "whitelist-source-range": "10.0.0.0/8",
+                "worker-processes": "4",
+            },
+        })
+    };
+    let rig = Rig::start(Ipv4Addr::LOCALHOST).await;
+    let flags = [
+        "--ingress-class",
+        "nginx",
+        "--nginx-configmap",
+        "hp/controller",
+    ];
+    let named = world(rig, &rows, &flags, "").await;
+    let asked = async |world: &World, text: &str| {
+        let rows = crate::row::rows(text);
+        world.check(&rows).await;
+    };
+    // Nobody knows yet what it guards.
+    asked(&named, "row nc-own\nnginx: P / > a\n/ -> 503\n").await;
+    let isobath = &named.stand.isobath;
+    isobath.write_text("controller.yaml", &map("429").to_string());
+    asked(&named, "row nc-own\nnginx: P / > a\nuntil / -> 200 a\n").await;
+    named.check(&rows).await;
+    isobath.write_text("controller.yaml", &map("409").to_string());
+    asked(&named, "row nc-limit\nnginx: P / > a\nuntil / -> 409\n").await;
+    isobath.write_text("controller.yaml", "");
+    asked(&named, "row nc-own\nnginx: P / > a\nuntil / -> 503\n").await;
 }
 
 /// Guards: their annotations, how they are asked, and what is answered to who is kept out.

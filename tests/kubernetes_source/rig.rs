@@ -163,6 +163,7 @@ pub(crate) fn args(kubeconfig: PathBuf) -> Args {
         context: None,
         watch_namespaces: Vec::new(),
         opaque_secrets: false,
+        config_map: None,
         start_jitter: Duration::ZERO,
     }
 }

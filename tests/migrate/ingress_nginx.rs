@@ -77,6 +77,43 @@ fn each_form_says_the_same() {
     assert!(!html.contains("<script") && !html.contains("src="));
 }
 
+/// Of ingress-nginx's own ConfigMap it is told what each key comes to, and which flag stands in its place.
+#[test]
+fn keys_of_the_config_map_are_told() {
+    let list = r#"{"apiVersion": "v1", "kind": "List", "items": [
+        {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "controller", "namespace": "ingress-nginx"},
+         "data": {"proxy-body-size": "8m", "use-forwarded-headers": "true", "worker-processes": "4", "hsts-max-age": "x",
+          "block-user-agents": "~*bot"}},
+        {"apiVersion": "networking.k8s.io/v1", "kind": "Ingress", "metadata": {"name": "a", "namespace": "n"},
+         "spec": {"ingressClassName": "nginx", "defaultBackend": {"service": {"name": "s", "port": {"number": 80}}}}}]}"#;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("list.json");
+    fs::write(&path, list).unwrap();
+    let path = path.display().to_string();
+    let named = |name: &str| {
+        let arguments = [&*path, "--nginx-configmap", name, "--output", "json"];
+        let (out, err, code) = said(isobath(&arguments).output().unwrap());
+        assert_eq!((err.as_str(), code), ("", 3));
+        let json: Value = serde_json::from_str(&out).unwrap();
+        let lines = json["configMap"]["annotations"].as_array().unwrap();
+        let line = |it: &Value| format!("{} {}", it["annotation"], it["verdict"]).replace('"', "");
+        (lines.iter().map(line).collect::<Vec<_>>(), out)
+    };
+    let (lines, out) = named("ingress-nginx/controller");
+    assert_eq!(
+        lines,
+        [
+            "block-user-agents closed",
+            "hsts-max-age differs",
+            "use-forwarded-headers differs",
+            "worker-processes withoutEffect",
+            "proxy-body-size same",
+        ]
+    );
+    assert!(out.contains("use --envoy-trusted-hops"), "{out}");
+    assert_eq!(named("ingress-nginx/other").0, ["data closed"]);
+}
+
 /// What files lack may be there in the cluster; what is there and can't be used is as bad there.
 #[test]
 fn a_secret_that_is_there_is_not_missing() {

@@ -386,9 +386,32 @@ pub fn config_map() -> impl Strategy<Value = Object> {
             Object::ConfigMap(Arc::new(ConfigMap {
                 metadata: metadata(namespace, name, uid, None, &[]),
                 authorities: authorities.ok_or_else(|| "broken".into()),
+                nginx: settings(which),
             }))
         },
     )
+}
+
+/// What ingress-nginx reads of one: something, something wrong, nothing.
+fn settings(which: u8) -> Option<NginxData> {
+    let entries = |entries: &[(&str, &str)]| {
+        let entries = entries.iter();
+        entries
+            .map(|(key, value)| (Arc::from(*key), Some(Arc::from(*value))))
+            .collect()
+    };
+    match which {
+        0 => Some(entries(&[
+            ("proxy-body-size", "8m"),
+            ("whitelist-source-range", "10.0.0.0/8"),
+            ("http-redirect-code", "301"),
+        ])),
+        1 => Some(entries(&[
+            ("denylist-source-range", "bad"),
+            ("global-auth-url", "http://web.one.svc/"),
+        ])),
+        _ => None,
+    }
 }
 
 /// One of two sets of authorities.

@@ -16,13 +16,13 @@ use std::sync::Arc;
 use crate::build::{Builder, Config};
 use crate::facts::ClassSelection;
 use crate::objects::{
-    Annotations, CONTROLLER, Event, Field, Ingress, IngressClass, Metadata, Object, ObjectRef,
-    Problem,
+    Annotations, CONTROLLER, Event, Field, Ingress, IngressClass, Kind, Metadata, NamespacedName,
+    NginxData, Object, ObjectRef, Problem,
 };
 use crate::process::exit_code::UsageError;
 use crate::process::threads::threads;
 use crate::sources::manifests::{Inspection, Origin};
-use crate::translate::{NGINX_PREFIX, NginxVerdict, Options, find_nginx, reason};
+use crate::translate::{NGINX_PREFIX, NginxVerdict, Options, find_nginx, nginx_key, reason};
 
 pub use html::html;
 pub use written::{json, text};
@@ -39,6 +39,8 @@ const DIALECT: (&str, &str) = ("isobath.dev/dialect", "ingress-nginx");
 pub struct Moves {
     /// Each Ingress, those first that would break.
     pub ingresses: Vec<Move>,
+    /// ingress-nginx's own ConfigMap, where it is named.
+    pub config_map: Option<Move>,
     /// Ingresses of other classes.
     pub foreign: usize,
     /// What can't be read, one sentence each.
@@ -47,9 +49,11 @@ pub struct Moves {
     pub replay: Option<replay::Replay>,
 }
 
-/// One Ingress.
+/// One object.
 #[derive(Debug)]
 pub struct Move {
+    /// Its kind.
+    pub kind: Kind,
     /// `namespace/name`.
     pub name: String,
     /// Where it stands.
@@ -123,8 +127,28 @@ impl Moves {
     /// How many lines have this verdict.
     #[must_use]
     pub fn count(&self, verdict: Verdict) -> usize {
-        let lines = self.ingresses.iter().flat_map(|it| &it.lines);
+        let lines = self.all().flat_map(|it| &it.lines);
         lines.filter(|line| line.verdict == verdict).count()
+    }
+
+    /// All objects, what holds for all Ingresses first.
+    pub fn all(&self) -> impl Iterator<Item = &Move> {
+        self.config_map.iter().chain(&self.ingresses)
+    }
+
+    /// Puts those first that would break.
+    fn sort(&mut self) {
+        let worst = |it: &Move| it.lines.first().map_or(Verdict::Same, |line| line.verdict);
+        let breaking = |it: &Move| {
+            let lines = it.lines.iter();
+            lines
+                .filter(|line| line.verdict <= Verdict::Refused)
+                .count()
+        };
+        self.ingresses.sort_by(|a, b| {
+            let place = |it: &Move| (worst(it), usize::MAX - breaking(it));
+            place(a).cmp(&place(b)).then_with(|| a.name.cmp(&b.name))
+        });
     }
 
     /// Whether something would break: an annotation that has no effect, a route that is closed, an answer that is another.
@@ -135,12 +159,16 @@ impl Moves {
     }
 }
 
-/// Reads manifests. `classes` are those that move besides `nginx` and those of ingress-nginx's own controller.
+/// Reads manifests. `classes` are those that move besides `nginx` and those of ingress-nginx's own controller; `config_map` is its own.
 ///
 /// # Errors
 ///
 /// A path that can't be read, and one where no Ingress is.
-pub fn moves(path: &Path, classes: &[String]) -> anyhow::Result<Moves> {
+pub fn moves(
+    path: &Path,
+    classes: &[String],
+    config_map: Option<&NamespacedName>,
+) -> anyhow::Result<Moves> {
     let mut inspection =
         Inspection::of(path).map_err(|error| UsageError::new(error.to_string()))?;
     let unread = inspection
@@ -155,7 +183,10 @@ pub fn moves(path: &Path, classes: &[String]) -> anyhow::Result<Moves> {
         .into_iter()
         .map(|event| asking(event, &mut names))
         .collect();
-    let mut config = Config::of_manifests(Options::default());
+    let mut config = Config::of_manifests(Options {
+        nginx_configmap: config_map.cloned(),
+        ..Options::default()
+    });
     config.classes = ClassSelection {
         names: names.iter().cloned().collect(),
         manifests: true,
@@ -184,11 +215,13 @@ pub fn moves(path: &Path, classes: &[String]) -> anyhow::Result<Moves> {
         let problems = problems.map_or(&[][..], |it| &it.problems);
         let whole = Problem::new(object, reason::OBJECT_NOT_VALID, String::new());
         moves.ingresses.push(Move {
+            kind: Kind::Ingress,
             name: name.to_string(),
             origin: inspection.locate(&whole),
             lines: lines(ingress, problems),
         });
     }
+    moves.config_map = config_map.map(|name| of_config_map(&builder, &inspection, name));
     if moves.ingresses.is_empty() {
         let place = path.display();
         return Err(UsageError::new(format!(
@@ -196,18 +229,24 @@ pub fn moves(path: &Path, classes: &[String]) -> anyhow::Result<Moves> {
         ))
         .into());
     }
-    let worst = |it: &Move| it.lines.first().map_or(Verdict::Same, |line| line.verdict);
-    let breaking = |it: &Move| {
-        let lines = it.lines.iter();
-        lines
-            .filter(|line| line.verdict <= Verdict::Refused)
-            .count()
-    };
-    moves.ingresses.sort_by(|a, b| {
-        let place = |it: &Move| (worst(it), usize::MAX - breaking(it));
-        place(a).cmp(&place(b)).then_with(|| a.name.cmp(&b.name))
-    });
+    moves.sort();
     Ok(moves)
+}
+
+/// What becomes of ingress-nginx's own ConfigMap.
+fn of_config_map(builder: &Builder, inspection: &Inspection, name: &NamespacedName) -> Move {
+    let object = ObjectRef::new(Kind::ConfigMap, &*name.namespace, &*name.name);
+    let statuses = builder.statuses();
+    let problems = statuses.problems.get(&object);
+    let problems = problems.map_or(&[][..], |it| &it.problems);
+    let whole = Problem::new(object, reason::OBJECT_NOT_VALID, String::new());
+    let map = builder.store().config_map(name);
+    Move {
+        kind: Kind::ConfigMap,
+        name: name.to_string(),
+        origin: inspection.locate(&whole),
+        lines: keys(map.and_then(|it| it.nginx.as_ref()), problems),
+    }
 }
 
 /// An IngressClass that asks for the dialect.
@@ -290,6 +329,40 @@ fn lines(ingress: &Ingress, problems: &[Problem]) -> Vec<Line> {
             });
         }
     }
+    lines.sort();
+    lines
+}
+
+/// Of the keys of ingress-nginx's own ConfigMap.
+fn keys(data: Option<&NginxData>, problems: &[Problem]) -> Vec<Line> {
+    let Some(data) = data else {
+        let text = "it is not in these files, or has no key of ingress-nginx's: without it the routes of all Ingresses are closed";
+        return vec![Line {
+            verdict: Verdict::Closed,
+            what: "data".to_owned(),
+            text: text.to_owned(),
+        }];
+    };
+    let line = |(key, _): &(Arc<str>, Option<Arc<str>>)| {
+        let field = format!("data.{key}");
+        let of_it = |it: &&Problem| matches!(&it.source.field, Field::At(at) if **at == *field);
+        let told = problems.iter().find(of_it);
+        let (verdict, text) = match (told, nginx_key(key)) {
+            (Some(told), _) if told.reason == reason::ROUTE_CLOSED => {
+                (Verdict::Closed, told.message.clone())
+            }
+            (_, Err(Some(flag))) => (Verdict::Differs, format!("use {flag}")),
+            (_, Err(None)) => (Verdict::WithoutEffect, String::new()),
+            (Some(told), Ok(())) => (Verdict::Differs, told.message.clone()),
+            (None, Ok(())) => (Verdict::Same, String::new()),
+        };
+        Line {
+            verdict,
+            what: key.to_string(),
+            text,
+        }
+    };
+    let mut lines: Vec<Line> = data.iter().map(line).collect();
     lines.sort();
     lines
 }

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::objects::NamespacedName;
 use crate::process::duration::duration;
 
 /// Which cluster is read, and how much of it.
@@ -34,6 +35,10 @@ pub struct Args {
     /// does so by itself, and so do Contour's kinds
     #[arg(long, env = "ISOBATH_OPAQUE_SECRETS")]
     pub opaque_secrets: bool,
+
+    /// The one ConfigMap that is read where no Gateways are.
+    #[arg(skip)]
+    pub config_map: Option<NamespacedName>,
 
     /// Wait a random part of this time before the first list, so that a fleet that starts at once does not list
     /// at once

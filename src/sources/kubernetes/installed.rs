@@ -11,7 +11,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::sleep;
 use tracing::{info, warn};
 
-use crate::objects::{Event, Kind};
+use crate::objects::{Event, Kind, NamespacedName};
 
 use super::discovery::{Discovery, served};
 use super::error::{Cause, SourceError};
@@ -35,6 +35,8 @@ pub(super) struct Shared {
     pub(super) opaque: watch::Sender<BTreeSet<Option<Arc<str>>>>,
     /// The fewest that are listed.
     pub(super) secrets: Secrets,
+    /// The one ConfigMap that is read in any case.
+    pub(super) config_map: Option<NamespacedName>,
     /// How many namespaces there are, or one for all of them.
     pub(super) scopes: usize,
 }
@@ -48,6 +50,9 @@ pub(super) async fn run(
 ) -> SourceError {
     let cause = match kind {
         Kind::Secret => secrets(shared, namespace.clone()).await,
+        Kind::ConfigMap if shared.config_map.is_some() => {
+            config_maps(shared, namespace.clone(), is_awaited).await
+        }
         _ => match kind.custom() {
             Some(of) => custom(shared, (kind, of), namespace.clone(), is_awaited).await,
             None => once(shared, kind, namespace.clone(), Secrets::Tls, &|| ()).await,
@@ -69,11 +74,20 @@ async fn once(
     listed: &(dyn Fn() + Sync),
 ) -> Cause {
     let resource = Resource::new(kind, namespace.clone(), secrets);
+    watched(shared, &resource, (kind, namespace), listed).await
+}
+
+async fn watched(
+    shared: &Shared,
+    resource: &Resource,
+    (kind, namespace): (Kind, Option<Arc<str>>),
+    listed: &(dyn Fn() + Sync),
+) -> Cause {
     let machine = ListWatch::new(kind, namespace);
     let (client, timing) = (&shared.client, &shared.timing);
     let counted = (&shared.metrics, &shared.versions);
     let events = &shared.events;
-    transport::run(client, &resource, machine, timing, events, counted, listed).await
+    transport::run(client, resource, machine, timing, events, counted, listed).await
 }
 
 /// Secrets are listed again when a kind is served whose objects name more of them. What was listed before holds until the
@@ -96,6 +110,31 @@ async fn secrets(shared: &Shared, namespace: Option<Arc<str>>) -> Cause {
         tokio::select! {
             cause = watched => return cause,
             _ = more => info!(kind = %Kind::Secret, "those of type Opaque may be named now: listing again"),
+        }
+    }
+}
+
+/// Where Gateways are, all ConfigMaps are read, as they name some; else the one that a flag names. What was listed before holds until
+/// the new list is whole.
+async fn config_maps(shared: &Shared, namespace: Option<Arc<str>>, is_awaited: bool) -> Cause {
+    let Some(name) = &shared.config_map else {
+        let kinds = (Kind::ConfigMap, Kind::Gateway);
+        return custom(shared, kinds, namespace, is_awaited).await;
+    };
+    let named = Resource::named(Kind::ConfigMap, name);
+    let all = Resource::new(Kind::ConfigMap, namespace.clone(), Secrets::Tls);
+    // With namespaces that are named no Gateway is.
+    let reads_all = |kinds: &_| namespace.is_none() && served(kinds).contains(&Kind::Gateway);
+    let mut known = shared.discovery.known();
+    loop {
+        let is_all = reads_all(&*known.borrow_and_update());
+        let resource = if is_all { &all } else { &named };
+        let scope = (Kind::ConfigMap, namespace.clone());
+        let watched = watched(shared, resource, scope, &|| ());
+        let other = known.wait_for(|kinds| reads_all(kinds) != is_all);
+        tokio::select! {
+            cause = watched => return cause,
+            _ = other => info!(kind = %Kind::ConfigMap, "others are named now: listing again"),
         }
     }
 }

@@ -45,7 +45,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tracing::warn;
 
-use crate::objects::{Event, Kind};
+use crate::objects::{Event, Kind, NamespacedName};
 
 pub use args::Args;
 pub use client::connect as client;
@@ -70,6 +70,7 @@ pub struct Kubernetes {
     discovery: Discovery,
     start_jitter: Duration,
     secrets: Secrets,
+    config_map: Option<NamespacedName>,
     timing: WatchTiming,
     metrics: Metrics,
     versions: Versions,
@@ -124,11 +125,17 @@ impl Kubernetes {
         let (mut watched, mut missing) = (Vec::new(), Vec::new());
         for kind in Kind::ALL {
             let is_missing = |custom: &Kind| !served.contains(custom);
-            let list = match kind.custom().as_ref().is_some_and(is_missing) {
+            let is_named = kind == Kind::ConfigMap && args.config_map.is_some();
+            let list = match kind.custom().as_ref().is_some_and(is_missing) && !is_named {
                 true => &mut missing,
                 false => &mut watched,
             };
             match kind {
+                // It may be of a namespace of which nothing else is read.
+                Kind::ConfigMap if is_named && !namespaces.is_empty() => {
+                    let namespace = args.config_map.as_ref().map(|it| it.namespace.clone());
+                    list.push((kind, namespace));
+                }
                 Kind::IngressClass if classes_are_named => {}
                 // Classes and the labels of namespaces are the cluster's, which a Role can't let anybody read.
                 kind if kind.is_of_gateway_api() && !namespaces.is_empty() => {}
@@ -149,6 +156,7 @@ impl Kubernetes {
                 true => Secrets::Opaque,
                 false => Secrets::Tls,
             },
+            config_map: args.config_map.clone(),
             timing: WatchTiming::default(),
             metrics,
             versions: Versions::default(),
@@ -210,6 +218,7 @@ impl Kubernetes {
             events,
             opaque: watch::Sender::default(),
             secrets: self.secrets,
+            config_map: self.config_map,
         });
         // Dropping the set stops all of them, so the first to end stops the rest.
         let mut tasks = JoinSet::new();

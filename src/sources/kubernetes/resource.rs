@@ -1,12 +1,13 @@
 //! Paths and queries: <https://kubernetes.io/docs/reference/using-api/api-concepts/#resource-uris>.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
 use kube::api::{ListParams, WatchParams};
 use kube::core::Request as Query;
 
-use crate::objects::Kind;
+use crate::objects::{Kind, NamespacedName};
 
 use super::error::Cause;
 use super::list_watch::Request;
@@ -14,7 +15,7 @@ use super::list_watch::Request;
 /// The objects of one kind, of one namespace or of all.
 pub(super) struct Resource {
     path: String,
-    field_selector: Option<&'static str>,
+    field_selector: Option<Cow<'static, str>>,
 }
 
 /// Which Secrets are listed. Most of a cluster's are none of our business, and `type` is a selectable field of Secrets.
@@ -50,6 +51,15 @@ impl Secrets {
 }
 
 impl Resource {
+    /// One object.
+    pub(super) fn named(kind: Kind, name: &NamespacedName) -> Self {
+        let namespace = Some(name.namespace.clone());
+        Self {
+            field_selector: Some(format!("metadata.name={}", name.name).into()),
+            ..Self::new(kind, namespace, Secrets::Tls)
+        }
+    }
+
     pub(super) fn new(kind: Kind, namespace: Option<Arc<str>>, secrets: Secrets) -> Self {
         let version = kind.api_version();
         // The core group has no name and a path of its own.
@@ -61,7 +71,7 @@ impl Resource {
         };
         Self {
             path,
-            field_selector: (kind == Kind::Secret).then(|| secrets.field_selector()),
+            field_selector: (kind == Kind::Secret).then(|| secrets.field_selector().into()),
         }
     }
 
@@ -73,7 +83,7 @@ impl Resource {
     ) -> Result<http::Request<Vec<u8>>, Cause> {
         let query = Query::new(self.path.as_str());
         let watch = WatchParams {
-            field_selector: self.field_selector.map(str::to_owned),
+            field_selector: self.field_selector.clone().map(Cow::into_owned),
             timeout: u32::try_from(watch_timeout.as_secs()).ok(),
             ..WatchParams::default()
         };
@@ -86,7 +96,7 @@ impl Resource {
                 limit,
                 continue_token,
             } => query.list(&ListParams {
-                field_selector: self.field_selector.map(str::to_owned),
+                field_selector: self.field_selector.clone().map(Cow::into_owned),
                 limit: *limit,
                 continue_token: continue_token.clone(),
                 ..ListParams::default()

@@ -78,7 +78,7 @@ fn ingress(
 }
 
 fn account(ingress: &Ingress) -> Account {
-    Account::of(ingress, Dialect::Own, Compat::Sane)
+    Account::of(ingress, Dialect::Own, &Settings::usual(), Compat::Sane)
 }
 
 /// Within the budget where no class is named.

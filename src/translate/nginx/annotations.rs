@@ -419,11 +419,7 @@ pub const ANNOTATIONS: [Annotation; 136] = [
     of("auth-keepalive-share-vars", Location, NoOp),
     of("auth-keepalive-requests", Location, NoOp),
     of("auth-keepalive-timeout", Location, NoOp),
-    of(
-        "enable-global-auth",
-        Location,
-        Near("there is no authentication for all that it could turn off"),
-    ),
+    of("enable-global-auth", Location, Exact),
     of("satisfy", Location, Exact),
     // Errors, logs, traces, firewalls, snippets.
     of(

@@ -18,6 +18,7 @@ use crate::objects::{IngressBackend, NamespacedName, ObjectRef, ServiceBackendPo
 use crate::translate::annotation::RESERVED_HEADERS;
 use crate::translate::credentials::CredentialsKey;
 
+use super::config_map::Settings;
 use super::reader::{Closed, Reader};
 use super::tls::unusable;
 use super::value;
@@ -33,6 +34,8 @@ pub struct Authentication {
     asked: Option<(AuthUrl, Subrequest)>,
     /// `satisfy: any`.
     any: bool,
+    /// Whether who is asked is asked about all requests, as the operator says.
+    pub is_global: bool,
 }
 
 /// Reads the families.
@@ -45,6 +48,7 @@ pub fn read(reader: &mut Reader<'_>) -> Option<Authentication> {
         basic,
         asked,
         any: any == Some("any"),
+        is_global: reader.is_global(),
     };
     let asks = found.basic.is_some() || found.asked.is_some();
     // What closes is told, and then nobody is asked.
@@ -128,7 +132,18 @@ fn realm(text: &str) -> Result<Arc<str>, String> {
 }
 
 fn subrequest(reader: &mut Reader<'_>) -> Option<(AuthUrl, Subrequest)> {
-    let namespace = reader.namespace();
+    let namespace = match reader.is_global() {
+        true => reader.settings.namespace().unwrap_or_default(),
+        false => reader.namespace(),
+    };
+    if reader.is_global() {
+        for name in Settings::global().filter(|name| *name != "auth-url") {
+            if reader.own(name).is_some() {
+                let why = "there is no auth-url, and who is asked is asked as the ConfigMap says";
+                reader.own_without_effect(name, why);
+            }
+        }
+    }
     let url = match reader.get("auth-url") {
         // It lets everybody in with ingress-nginx, which nobody means.
         None if reader.is_there("auth-url") => {

@@ -11,6 +11,14 @@ use super::value;
 pub fn addresses(reader: &mut Reader<'_>, allow: &str) -> Option<AddressRules> {
     let allowed = reader.guard(allow, value::addresses);
     let denied = reader.guard("denylist-source-range", value::addresses);
+    let blocked = &reader.settings.blocked;
+    let denied = match (denied, blocked.is_empty()) {
+        (denied, true) => denied,
+        (denied, false) => {
+            let denied = denied.into_iter().flatten();
+            Some(denied.chain(blocked.iter().cloned()).collect())
+        }
+    };
     match (allowed, denied) {
         (None, None) => None,
         (Some(allowed), denied) => {
@@ -37,7 +45,8 @@ pub fn rates(reader: &mut Reader<'_>) -> Vec<LocalRateLimit> {
         // None below one.
         let rate = u32::try_from(rate.min(i64::from(u32::MAX))).ok();
         let rate = rate.filter(|rate| *rate > 0)?;
-        match limit(rate, Duration::from_secs(seconds), multiplier) {
+        let status = reader.settings.limit_status;
+        match limit(rate, Duration::from_secs(seconds), multiplier, status) {
             Ok(mut limit) => {
                 limit.exempt.clone_from(&exempt);
                 Some(limit)
@@ -52,7 +61,7 @@ pub fn rates(reader: &mut Reader<'_>) -> Vec<LocalRateLimit> {
 }
 
 /// Envoy gains what it gains in steps of 50 ms at least, so a higher rate gains more at a time.
-fn limit(rate: u32, per: Duration, multiplier: u32) -> Result<LocalRateLimit, String> {
+fn limit(rate: u32, per: Duration, multiplier: u32, status: u16) -> Result<LocalRateLimit, String> {
     const STEP: u128 = 50_000_000;
     let (rate, per) = (u128::from(rate), per.as_nanos());
     let gained = (rate * STEP).div_ceil(per).max(1);
@@ -63,7 +72,7 @@ fn limit(rate: u32, per: Duration, multiplier: u32) -> Result<LocalRateLimit, St
     let burst = as_count(at_once.saturating_sub(gained));
     let mut limit = LocalRateLimit::new(as_count(gained), span, burst)?;
     limit.keys = vec![RequestKey::ClientAddress];
-    limit.rejection = Rejection::new(503, Vec::new())?;
+    limit.rejection = Rejection::new(status, Vec::new())?;
     Ok(limit)
 }
 
@@ -82,10 +91,10 @@ mod tests {
             (20, 1, 5, (1, 50, 101)),
             (100, 1, 1, (5, 50, 101)),
         ] {
-            let limit = limit(rate, Duration::from_secs(seconds), multiplier).unwrap();
+            let limit = limit(rate, Duration::from_secs(seconds), multiplier, 503).unwrap();
             let found = (limit.requests(), limit.per().as_millis(), limit.at_once());
             assert_eq!(found, expected, "{rate} {seconds} {multiplier}");
         }
-        assert!(limit(u32::MAX, Duration::from_secs(1), u32::MAX).is_ok());
+        assert!(limit(u32::MAX, Duration::from_secs(1), u32::MAX, 429).is_ok());
     }
 }

@@ -15,6 +15,7 @@ use crate::objects::{Field, FieldRef, Kind, ObjectRef};
 use super::authentication::Resolved;
 use super::canary::CanaryBackend;
 use super::compat;
+use super::config_map::Hsts;
 use super::errors::{self, Asker};
 use super::policy::Policy;
 use super::redirect;
@@ -46,9 +47,6 @@ pub struct Location<'a> {
     pub to_https: Option<Redirect>,
 }
 
-/// What HTTPS tells browsers unless it is turned off: a year, with all names below.
-const HSTS: u64 = 31_536_000;
-
 impl Location<'_> {
     /// The routes that it is, by TLS or in clear.
     #[must_use]
@@ -75,9 +73,14 @@ impl Location<'_> {
             return vec![self.answer(action, Vec::new())];
         }
         let mut told: Vec<HeaderChange> = Vec::new();
-        if by_tls {
-            let hsts = HeaderChange::strict_transport_security(HSTS, true, false);
-            told.push(hsts);
+        if let Some(hsts) = self.policy.settings.hsts.filter(|_| by_tls) {
+            let Hsts {
+                seconds,
+                with_subdomains,
+                preload,
+            } = hsts;
+            let told_of = HeaderChange::strict_transport_security;
+            told.push(told_of(seconds, with_subdomains, preload));
         }
         let routes = if let Some(redirection) = &self.policy.redirect {
             let location = redirection.location.iter().cloned();
@@ -202,7 +205,10 @@ impl Location<'_> {
         let filters = Filters {
             is_not_logged: !self.policy.is_logged,
             local_rate_limits: self.policy.limits.clone(),
-            addresses: self.policy.addresses.clone().filter(|_| !has_addresses),
+            addresses: match has_addresses {
+                true => self.policy.blocked(),
+                false => self.policy.addresses.clone(),
+            },
             authorization: asked
                 .map(|it| it.authorization_of(&self.served.source.object, self.path)),
             response_headers: told.to_vec(),
@@ -359,7 +365,10 @@ pub fn to_https(
     port: Option<u16>,
 ) -> Option<Redirect> {
     let is_asked = policy.force_ssl_redirect || (policy.ssl_redirect && has_tls);
-    is_asked.then(|| redirect::to_https(host, port))
+    is_asked.then(|| Redirect {
+        status: policy.settings.https_status,
+        ..redirect::to_https(host, port)
+    })
 }
 
 fn boxed(filters: Filters) -> Option<Box<Filters>> {

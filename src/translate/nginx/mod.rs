@@ -11,6 +11,7 @@ mod annotations;
 mod authentication;
 mod canary;
 mod compat;
+mod config_map;
 mod cors;
 mod errors;
 mod limits;
@@ -30,6 +31,7 @@ pub use annotations::{ALIASES, ANNOTATIONS, Annotation, PREFIX, Scope, Verdict, 
 pub use authentication::{Authentication, Resolved};
 pub use canary::CanaryBackend;
 pub use compat::{differences, ends_with_slash, is_slashed, spreads, without_slash};
+pub use config_map::{Settings, key};
 pub use errors::{Asker, told};
 pub use location::{Location, to_https};
 pub use mode::{ANNOTATION as COMPAT_ANNOTATION, Compat};

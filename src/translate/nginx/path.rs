@@ -227,7 +227,7 @@ mod tests {
             created: None,
             annotations: Annotations::from_iter([(key.into(), target.into())]),
         };
-        let (policy, _) = Policy::read(&metadata);
+        let (policy, _) = Policy::read(&metadata, &std::sync::Arc::default());
         let said = IngressPath {
             path: path.into(),
             path_type: PathType::ImplementationSpecific,

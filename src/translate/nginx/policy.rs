@@ -6,12 +6,13 @@ use std::sync::Arc;
 
 use crate::facts::aliases;
 use crate::model::{AddressRules, CipherSuite, Host, LocalRateLimit};
-use crate::objects::{Field, Metadata, Problem};
+use crate::objects::{Annotations, Field, Metadata, NamespacedName, Problem};
 use crate::translate::reason;
 
 use super::annotations::{self, PREFIX};
 use super::authentication::{self, Authentication};
 use super::canary::{self, Canary};
+use super::config_map::Settings;
 use super::cors::{self, CrossOrigin};
 use super::errors::{self, Errors};
 use super::limits;
@@ -26,6 +27,8 @@ use super::value;
 /// What an Ingress decides for all of its paths.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Policy {
+    /// What the operator says for all.
+    pub settings: Arc<Settings>,
     /// `isobath.dev/nginx-compat`; none until somebody says which.
     pub compat: Option<Compat>,
     /// `preserve-trailing-slash`.
@@ -87,14 +90,33 @@ pub struct Policy {
 impl Policy {
     /// Reads the annotations of an Ingress.
     #[must_use]
-    pub fn read(metadata: &Metadata) -> (Self, Vec<Problem>) {
-        let mut reader = Reader::new(metadata);
-        let reader = &mut reader;
-        let allow = match reader.get("allowlist-source-range") {
-            Some(_) => "allowlist-source-range",
-            None => "whitelist-source-range",
+    pub fn read(metadata: &Metadata, settings: &Arc<Settings>) -> (Self, Vec<Problem>) {
+        Self::of(&mut Reader::new(metadata, settings), settings)
+    }
+
+    /// What is wrong with the settings of a ConfigMap, by key.
+    #[must_use]
+    pub fn problems_of(name: &NamespacedName, settings: &Arc<Settings>) -> Vec<Problem> {
+        let metadata = Metadata {
+            name: name.clone(),
+            uid: "".into(),
+            created: None,
+            annotations: Annotations::from_iter([]),
+        };
+        let mut reader = Reader::of_settings(&metadata, settings);
+        let mut problems = settings.problems().to_vec();
+        problems.extend(Self::of(&mut reader, settings).1);
+        problems
+    }
+
+    fn of(reader: &mut Reader<'_>, settings: &Arc<Settings>) -> (Self, Vec<Problem>) {
+        let (new, old) = ("allowlist-source-range", "whitelist-source-range");
+        let allow = match (reader.own(new), reader.own(old)) {
+            (None, Some(_)) => old,
+            _ => new,
         };
         let policy = Self {
+            settings: settings.clone(),
             compat: None,
             keeps_slash: reader.boolean("preserve-trailing-slash").unwrap_or(false),
             closed: Closed::No,
@@ -127,6 +149,7 @@ impl Policy {
             upstream: upstream::read(reader),
         };
         let _ = reader.boolean("use-port-in-redirects");
+        let _ = reader.boolean("enable-global-auth");
         if reader.boolean("opentelemetry-trust-incoming-span") == Some(false) {
             let why = "traces of clients are followed where proxies in front are trusted, as the operator says";
             reader.without_effect("opentelemetry-trust-incoming-span", why);
@@ -140,6 +163,7 @@ impl Policy {
             _ => false,
         };
         let closes_hosts = reader.problems.iter().any(is_asked);
+        reader.close_by_settings();
         let policy = match policy.canary {
             Some(_) => {
                 of_canary(reader);
@@ -152,6 +176,13 @@ impl Policy {
             },
         };
         (policy, std::mem::take(&mut reader.problems))
+    }
+
+    /// Whom nothing lets in, not even where one of several things is enough.
+    #[must_use]
+    pub fn blocked(&self) -> Option<AddressRules> {
+        let blocked = &self.settings.blocked;
+        (!blocked.is_empty()).then(|| AddressRules::deny(blocked.clone()))
     }
 
     /// Whether it answers as ingress-nginx, whatever that is.
@@ -246,19 +277,21 @@ mod tests {
     use super::super::annotations::{ALIASES, ANNOTATIONS, Annotation, PREFIX, Verdict};
     use super::super::location::Location;
     use super::*;
-    use crate::objects::{Annotations, NamespacedName};
 
     fn read(annotations: &[(&str, &str)]) -> (Policy, Vec<Problem>) {
+        Policy::read(&metadata(annotations), &Settings::usual())
+    }
+
+    fn metadata(annotations: &[(&str, &str)]) -> Metadata {
         let annotations = annotations
             .iter()
             .map(|(name, value)| (format!("{PREFIX}{name}").into(), Arc::from(*value)));
-        let metadata = Metadata {
+        Metadata {
             name: NamespacedName::new("shop", "web"),
             uid: "".into(),
             created: None,
             annotations: Annotations::from_iter(annotations),
-        };
-        Policy::read(&metadata)
+        }
     }
 
     /// Each guard closes its routes where its value is none, and tells it.
@@ -290,6 +323,43 @@ mod tests {
                 let is_open = policy.closed == Closed::No;
                 assert!(!is_open || is_off.contains(&name), "{name}: {value}");
             }
+        }
+    }
+
+    /// Keys are read as annotations are, and what is wrong with one is told of the ConfigMap alone, unless it closes.
+    #[test]
+    fn a_wrong_key_is_told_of_the_config_map() {
+        let name = NamespacedName::new("ingress-nginx", "controller");
+        for (key, value, expected) in [
+            ("proxy-body-size", "1.5m", Some(reason::KEY_NOT_VALID)),
+            ("whitelist-source-range", "bad", Some(reason::ROUTE_CLOSED)),
+            (
+                "global-auth-url",
+                "ftp://a.test",
+                Some(reason::ROUTE_CLOSED),
+            ),
+            ("custom-http-errors", "404", Some(reason::KEY_NOT_SUPPORTED)),
+            ("proxy-read-timeout", "5", None),
+            ("global-auth-url", "http://auth.sso.svc/", None),
+        ] {
+            let map = crate::objects::ConfigMap {
+                metadata: Metadata {
+                    name: name.clone(),
+                    uid: "".into(),
+                    created: None,
+                    annotations: Annotations::from_iter([]),
+                },
+                authorities: Err("".into()),
+                nginx: Some([(Arc::from(key), Some(Arc::from(value)))].into()),
+            };
+            let settings = Arc::new(Settings::of(&name, Some(&map)));
+            let told = Policy::problems_of(&name, &settings);
+            let reasons: Vec<&str> = told.iter().map(|it| it.reason).collect();
+            assert_eq!(reasons, Vec::from_iter(expected), "{key}: {told:?}");
+            let (policy, told) = Policy::read(&metadata(&[]), &settings);
+            let closes = expected == Some(reason::ROUTE_CLOSED);
+            assert_eq!(policy.closed != Closed::No, closes, "{key}");
+            assert_eq!(!told.is_empty(), closes, "{key}: {told:?}");
         }
     }
 
@@ -334,7 +404,6 @@ mod tests {
             if matches!(it.verdict, Verdict::Exact | Verdict::Near(_)) {
                 let unread = [
                     "affinity-canary-behavior",
-                    "enable-global-auth",
                     "session-cookie-change-on-failure",
                     "session-cookie-conditional-samesite-none",
                     "upstream-hash-by-subset",

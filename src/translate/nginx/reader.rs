@@ -4,11 +4,18 @@ use crate::objects::{Field, FieldRef, Kind, Metadata, ObjectRef, Problem};
 use crate::translate::reason;
 
 use super::annotations::{self, PREFIX, Verdict};
+use super::config_map::Settings;
 use super::value;
 
 /// Reads annotations, and keeps what is wrong with them.
 pub struct Reader<'a> {
     metadata: &'a Metadata,
+    /// What holds where nothing is said.
+    pub settings: &'a Settings,
+    /// Whether the settings themselves are looked at, and what is wrong with them is told.
+    is_of_settings: bool,
+    /// Whether somebody is asked about requests because the settings say so.
+    is_global: bool,
     pub problems: Vec<Problem>,
     /// What keeps the routes closed.
     pub closed: Closed,
@@ -31,12 +38,34 @@ pub enum Closed {
 
 impl<'a> Reader<'a> {
     /// Of an Ingress.
-    pub const fn new(metadata: &'a Metadata) -> Self {
-        Self {
+    pub fn new(metadata: &'a Metadata, settings: &'a Settings) -> Self {
+        let reader = Self {
             metadata,
+            settings,
+            is_of_settings: false,
+            is_global: false,
             problems: Vec::new(),
             closed: Closed::No,
+        };
+        let is_off = reader.own("enable-global-auth").map(value::boolean) == Some(Ok(false));
+        let asks_itself = reader.is_there("auth-url");
+        Self {
+            is_global: settings.value("auth-url").is_some() && !is_off && !asks_itself,
+            ..reader
         }
+    }
+
+    /// Of the settings, for what is wrong with them.
+    pub fn of_settings(metadata: &'a Metadata, settings: &'a Settings) -> Self {
+        Self {
+            is_of_settings: true,
+            ..Self::new(metadata, settings)
+        }
+    }
+
+    /// Whether somebody is asked about requests because the settings say so.
+    pub const fn is_global(&self) -> bool {
+        self.is_global
     }
 
     /// The namespace of the Ingress.
@@ -44,10 +73,38 @@ impl<'a> Reader<'a> {
         &self.metadata.name.namespace
     }
 
-    /// The value of one. An empty one is none, as with ingress-nginx.
+    /// The value of one, or what holds where it is not there.
     pub fn get(&self, name: &str) -> Option<&'a str> {
+        let settings = self.settings;
+        match (Settings::is_global(name), self.is_global) {
+            // They hold together: whoever is asked is told all of it by the same one.
+            (true, true) => settings.value(name),
+            (true, false) => self.own(name),
+            (false, _) => self.own(name).or_else(|| settings.value(name)),
+        }
+    }
+
+    /// The value that the Ingress has itself. An empty one is none, as with ingress-nginx.
+    pub fn own(&self, name: &str) -> Option<&'a str> {
         let value = self.metadata.annotation(&format!("{PREFIX}{name}"))?.trim();
         (!value.is_empty()).then_some(value)
+    }
+
+    /// What says it, in words.
+    fn words(&self, name: &str) -> String {
+        let settings = match self.is_settings(name) {
+            true => self.settings.words(name),
+            false => None,
+        };
+        settings.unwrap_or_else(|| format!("annotation {PREFIX}{name}"))
+    }
+
+    /// Whether the value is not the Ingress's own.
+    fn is_settings(&self, name: &str) -> bool {
+        match Settings::is_global(name) {
+            true => self.is_global,
+            false => self.own(name).is_none() && self.settings.value(name).is_some(),
+        }
     }
 
     /// The names of all.
@@ -73,7 +130,7 @@ impl<'a> Reader<'a> {
         match parse(self.get(name)?) {
             Ok(value) => Some(value),
             Err(what) => {
-                let message = format!("annotation {PREFIX}{name} is ignored: it {what}");
+                let message = format!("{} is ignored: it {what}", self.words(name));
                 self.tell(name, reason::ANNOTATION_NOT_VALID, message);
                 None
             }
@@ -103,25 +160,70 @@ impl<'a> Reader<'a> {
     /// Closes routes for a guard that can't be honoured.
     pub fn close(&mut self, name: &str, closed: Closed, why: &str) {
         self.closed = self.closed.max(closed);
-        let message = format!(
-            "the routes are closed (503): annotation {PREFIX}{name} guards them, and {why}"
-        );
+        let words = self.words(name);
+        let message = format!("the routes are closed (503): {words} guards them, and {why}");
         self.tell(name, reason::ROUTE_CLOSED, message);
     }
 
     /// Tells that one has no effect.
     pub fn without_effect(&mut self, name: &str, why: &str) {
-        let message = format!("annotation {PREFIX}{name} has no effect: {why}");
+        let message = format!("{} has no effect: {why}", self.words(name));
         self.tell(name, reason::ANNOTATION_NOT_SUPPORTED, message);
+    }
+
+    /// Tells that one of the Ingress's own has no effect, whatever the settings say.
+    pub fn own_without_effect(&mut self, name: &str, why: &str) {
+        let message = format!("annotation {PREFIX}{name} has no effect: {why}");
+        self.tell_own(name, reason::ANNOTATION_NOT_SUPPORTED, message);
+    }
+
+    /// Closes all routes as the settings say.
+    pub fn close_by_settings(&mut self) {
+        let Some(why) = self
+            .settings
+            .closes
+            .as_ref()
+            .filter(|_| !self.is_of_settings)
+        else {
+            return;
+        };
+        self.closed = Closed::All;
+        let message = format!("the routes are closed (503): {why}");
+        self.tell_whole(reason::ROUTE_CLOSED, message);
     }
 
     /// Tells something of one.
     pub fn tell(&mut self, name: &str, reason: &'static str, message: String) {
+        if !self.is_settings(name) {
+            self.tell_own(name, reason, message);
+        } else if self.is_of_settings {
+            let reason = match reason {
+                reason::ANNOTATION_NOT_VALID => reason::KEY_NOT_VALID,
+                reason::ANNOTATION_NOT_SUPPORTED => reason::KEY_NOT_SUPPORTED,
+                other => other,
+            };
+            let source = self.settings.source(name);
+            self.problems
+                .extend(source.map(|source| Problem::new(source, reason, message)));
+        } else if reason == reason::ROUTE_CLOSED {
+            self.tell_whole(reason, message);
+        }
+    }
+
+    fn tell_own(&mut self, name: &str, reason: &'static str, message: String) {
+        let field = Field::Annotation(format!("{PREFIX}{name}").into());
+        self.tell_of(field, reason, message);
+    }
+
+    fn tell_whole(&mut self, reason: &'static str, message: String) {
+        self.tell_of(Field::Whole, reason, message);
+    }
+
+    fn tell_of(&mut self, field: Field, reason: &'static str, message: String) {
         let object = ObjectRef {
             kind: Kind::Ingress,
             name: self.metadata.name.clone(),
         };
-        let field = Field::Annotation(format!("{PREFIX}{name}").into());
         let source = FieldRef::new(object, field);
         self.problems.push(Problem::new(source, reason, message));
     }
@@ -150,7 +252,7 @@ impl<'a> Reader<'a> {
                 Verdict::NotYet => "Isobath does not support it yet",
             };
             // A snippet's value is not kept.
-            match self.get(name) {
+            match self.own(name) {
                 None if !name.ends_with("-snippet") => {}
                 Some(value) if found.is_guard => {
                     let is_off = SWITCHES.contains(&name) && value::boolean(value) == Ok(false);

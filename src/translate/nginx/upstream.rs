@@ -256,7 +256,7 @@ fn retry(reader: &mut Reader<'_>, read_timeout: Duration) -> Retry {
     Retry {
         again: if words.contains(&Next::Off) { 0 } else { again },
         statuses: statuses.collect(),
-        all_methods: words.contains(&Next::AllMethods),
+        all_methods: words.contains(&Next::AllMethods) || reader.settings.repeats_all,
     }
 }
 

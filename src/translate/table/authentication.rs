@@ -84,7 +84,8 @@ impl<'a> Table<'a> {
             Some((name, port)) => {
                 let namespace = &ingress.name().namespace;
                 let services = &self.input.options.auth_services;
-                if name.namespace != *namespace && !services.contains(name) {
+                let is_allowed = authentication.is_global || services.contains(name);
+                if name.namespace != *namespace && !is_allowed {
                     let why = format!(
                         "Service {name} is of another namespace, and the operator does not let all ask it (--auth-services {name})"
                     );

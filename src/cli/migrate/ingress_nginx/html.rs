@@ -19,7 +19,7 @@ pub fn html(moves: &Moves) -> String {
         "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title>From ingress-nginx to Isobath</title><style>{STYLE}</style></head>\n<body><h1>From ingress-nginx to Isobath</h1>\n<p>{}</p>\n",
         escaped(&totals(moves))
     );
-    for ingress in &moves.ingresses {
+    for ingress in moves.all() {
         let _ = writeln!(out, "<h2>{}</h2>", escaped(&head(ingress)));
         if ingress.lines.is_empty() {
             out.push_str("<p>Nothing is said in the dialect.</p>\n");

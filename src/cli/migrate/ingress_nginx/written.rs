@@ -10,7 +10,7 @@ use super::{Move, Moves, Verdict};
 #[must_use]
 pub fn text(moves: &Moves) -> String {
     let mut out = String::new();
-    for ingress in &moves.ingresses {
+    for ingress in moves.all() {
         let _ = writeln!(out, "{}", head(ingress));
         let named = ingress.lines.iter();
         for line in named.filter(|line| line.verdict != Verdict::Same || !line.text.is_empty()) {
@@ -66,7 +66,8 @@ pub fn head(ingress: &Move) -> String {
         let (line, _) = origin.place;
         format!(" ({}:{line})", origin.path.display())
     });
-    format!("Ingress {}{}", ingress.name, place.unwrap_or_default())
+    let kind = ingress.kind;
+    format!("{kind} {}{}", ingress.name, place.unwrap_or_default())
 }
 
 /// One object.
@@ -78,6 +79,7 @@ pub fn json(moves: &Moves) -> String {
         .collect();
     let ingresses: Vec<Value> = moves.ingresses.iter().map(of_ingress).collect();
     let value = json!({
+        "configMap": moves.config_map.as_ref().map(of_ingress),
         "ingresses": ingresses,
         "totals": totals,
         "otherClasses": moves.foreign,

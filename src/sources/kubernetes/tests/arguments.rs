@@ -6,7 +6,7 @@ use clap::Parser;
 use http::{Request, Response};
 use kube::client::Body;
 
-use crate::objects::Kind;
+use crate::objects::{Kind, NamespacedName};
 use crate::sources::kubernetes::list_watch::Request as Ask;
 use crate::sources::kubernetes::resource::{Resource, Secrets};
 use crate::sources::kubernetes::{Args, Kubernetes};
@@ -127,6 +127,53 @@ async fn watched() {
             format!("list-watch of GatewayClass: the API server answered {status}: {end}")
         );
     }
+}
+
+/// One ConfigMap is read by its name where no Gateways are, and with all others where they are; and it may be of a namespace of which
+/// nothing else is read.
+#[tokio::test]
+async fn the_named_config_map_is_watched() {
+    let gateways = r#"{"versions":[{"version":"v1"}],"resources":[{"name":"gateways"}]}"#;
+    for (flags, discovered, expected) in [
+        (&[][..], (404, "404 page not found"), "ConfigMap"),
+        (&[], (200, gateways), "ConfigMap"),
+        (
+            &["--watch-namespaces=a"],
+            (404, "404 page not found"),
+            "ConfigMap ns",
+        ),
+        (&["--watch-namespaces=a"], (200, gateways), "ConfigMap ns"),
+    ] {
+        let args = Args {
+            config_map: Some(NamespacedName::new("ns", "controller")),
+            ..args(flags).unwrap()
+        };
+        let client = answering(discovered.0, discovered.1);
+        let source = Kubernetes::with_client(client, &args, true).await.unwrap();
+        let mut watched = source.watched();
+        watched.retain(|(kind, _)| *kind == Kind::ConfigMap);
+        let words: Vec<String> = watched
+            .into_iter()
+            .map(|(kind, namespace)| match namespace {
+                Some(namespace) => format!("{kind} {namespace}"),
+                None => kind.to_string(),
+            })
+            .collect();
+        assert_eq!(words.join(", "), expected, "{flags:?}");
+    }
+    let name = NamespacedName::new("ns", "controller");
+    let resource = Resource::named(Kind::ConfigMap, &name);
+    let lasts = std::time::Duration::from_secs(42);
+    let request = resource.request(&Ask::StreamingList, lasts).unwrap();
+    let uri = request.uri().to_string();
+    assert!(
+        uri.starts_with("/api/v1/namespaces/ns/configmaps?"),
+        "{uri}"
+    );
+    assert!(
+        uri.contains("fieldSelector=metadata.name%3Dcontroller"),
+        "{uri}"
+    );
 }
 
 #[test]

@@ -108,6 +108,7 @@ pub(super) fn source(client: kube::Client) -> Kubernetes {
         client,
         watched: vec![(Kind::Service, None)],
         missing: Vec::new(),
+        config_map: None,
         secrets: Secrets::Tls,
         start_jitter: Duration::ZERO,
         timing: WatchTiming::default(),

@@ -18,7 +18,12 @@ fn paths_of_ingress_nginx_pay_for_all_their_routes() {
         let left = |count| {
             let rule = rule("a.test".to_owned(), plain(count));
             let ingress = ingress(&annotations, [], [rule]);
-            let account = Account::of(&ingress, Dialect::IngressNginx, Compat::Sane);
+            let account = Account::of(
+                &ingress,
+                Dialect::IngressNginx,
+                &Settings::usual(),
+                Compat::Sane,
+            );
             BASE + FACTOR * bytes(&ingress) - account.left
         };
         left(2) - left(1)
@@ -98,7 +103,7 @@ fn what_ingress_nginx_adds_to_plain_paths_is_paid() {
     let cost = |compat| {
         let left = |count| {
             let ingress = ingress(&[], [], [rule("a.test".to_owned(), plain(count))]);
-            let account = Account::of(&ingress, Dialect::IngressNginx, compat);
+            let account = Account::of(&ingress, Dialect::IngressNginx, &Settings::usual(), compat);
             BASE + FACTOR * bytes(&ingress) - account.left
         };
         left(2) - left(1)
