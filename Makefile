@@ -21,7 +21,7 @@ ARGS ?=
 ADMIN ?= 127.0.0.1:6060
 SECONDS ?= 30
 FLAMEGRAPH ?= target/flamegraph.svg
-TARGETS ?= decode manifests ingress products xds
+TARGETS ?= decode manifests ingress products proxies xds
 # Another profile of cargo for `make figures`: without optimisation across crates a build takes minutes less.
 PROFILE ?=
 # The files of a change: make mutants FILES="src/translate/path.rs src/xds/removal.rs"

@@ -5,15 +5,9 @@
 mod core;
 
 use isobath::objects::{Event, Kind, Object, Rules, decode_versioned};
-use isobath::xds::ResourceType;
 use libfuzzer_sys::fuzz_target;
 use serde_json::{Map, Value, json};
 
-/// What is made of objects of so many bytes: 20,000 plain routes in two tables, then a multiple of the bytes.
-const BASE: usize = 32 << 20;
-const EACH: usize = 32;
-/// Problems of one object: the first few of each reason.
-const TOLD: usize = 9 * 30;
 /// All texts together. What multiplies shows long before etcd's limit.
 const LARGEST: usize = 64 << 10;
 
@@ -119,23 +113,5 @@ fuzz_target!(|data: &[u8]| {
         }
     }
     builder.build();
-    let snapshot = builder.snapshot();
-    let resources = ResourceType::ALL
-        .into_iter()
-        .flat_map(|kind| snapshot.resources(kind).values());
-    let made: usize = resources.map(|resource| resource.length()).sum();
-    assert!(made <= BASE + EACH * size, "{size} bytes became {made}");
-    let translated = builder.translated();
-    let units = translated.hosts + translated.clusters + translated.endpoints;
-    assert!(
-        units <= 100 + size as u64 / 3,
-        "{size} bytes became {units} units"
-    );
-    for problems in builder.statuses().problems.values() {
-        assert!(
-            problems.problems.len() <= TOLD,
-            "{} problems",
-            problems.problems.len()
-        );
-    }
+    core::check(&builder, size, 1);
 });
