@@ -260,7 +260,7 @@ fn check(
 }
 
 /// ingress-nginx's own ConfigMap, where one is read: mostly one that is not there.
-fn config_map(is_read: bool) -> Option<NamespacedName> {
+fn named_config_map(is_read: bool) -> Option<NamespacedName> {
     is_read.then(|| NamespacedName::new(NAMESPACES[0], SECRETS[0]))
 }
 
@@ -277,7 +277,7 @@ proptest! {
         have_addresses in any::<bool>(),
     ) {
         let gateways = with_gateways(have_addresses);
-        let nginx_configmap = config_map(have_addresses);
+        let nginx_configmap = named_config_map(have_addresses);
         let options =
             Options { allow_external_names, host_ownership, http_proxy, nginx_configmap, ..gateways };
         check(&history, shuffle, &options)?;
@@ -315,7 +315,7 @@ proptest! {
         have_addresses in any::<bool>(),
     ) {
         let gateways = with_gateways(have_addresses);
-        let nginx_configmap = config_map(have_addresses);
+        let nginx_configmap = named_config_map(have_addresses);
         let options = Options {
             host_ownership,
             http_proxy,

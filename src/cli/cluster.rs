@@ -32,6 +32,7 @@ impl Args {
             context: self.context.clone(),
             watch_namespaces: Vec::new(),
             opaque_secrets: false,
+            config_map: None,
             start_jitter: Duration::ZERO,
         };
         let client = kubernetes::client(&args).await;
