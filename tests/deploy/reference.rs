@@ -14,8 +14,9 @@ use crate::listener_flags;
 use crate::manifest::deploy;
 
 /// Those of an installation first.
-const COMMANDS: [&str; 16] = [
+const COMMANDS: [&str; 17] = [
     "serve",
+    "authz",
     "bootstrap",
     "drain",
     "supervise",
