@@ -196,7 +196,7 @@ fn host_unit(input: Input<'_>, host: &Host, claims: &[ObjectRef]) -> HostUnit {
         None => {
             // What it has reached by then is no orphan, as in Contour.
             context.clusters.clear();
-            match has_ingresses && !root::has_guards(root, written, &input.options.http_proxy) {
+            match has_ingresses && !root::has_guards(input, root, written) {
                 true => ingresses(),
                 false => {
                     is_told = false;

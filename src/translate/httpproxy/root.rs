@@ -6,12 +6,13 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use crate::facts::Reader;
 use crate::model::{Host, PathMatch, Redirect, RouteAction, TlsServer, VirtualHost};
-use crate::objects::Field;
 use crate::objects::http_proxy::{
     AuthorizationPolicy, AuthorizationServer, HttpProxy, Route, Tls, VirtualHost as Written,
 };
-use crate::translate::{HostUnit, HttpsHost, Options, Passthrough};
+use crate::objects::{Field, NamespacedName};
+use crate::translate::{HostUnit, HttpsHost, Input, Options, Passthrough};
 
 use super::condition::{self, Fault};
 use super::context::{Context, is_root_namespace};
@@ -236,10 +237,15 @@ fn in_clear(
     Some(policies.virtual_host(host, routes.collect()))
 }
 
-/// Whether a root guards its host, or a route of its own on it. Where it fails, an Ingress on that host would else be served without.
-/// What it includes is not looked at: where it fails that may be anything.
+/// Whether a root guards its host, or any route on it, be it of what it includes. Where it fails, an Ingress on that host would else
+/// be served without.
 #[must_use]
-pub fn has_guards(root: &HttpProxy, written: &Written, options: &HttpProxyOptions) -> bool {
+pub fn has_guards(input: Input<'_>, root: &HttpProxy, written: &Written) -> bool {
+    let options = &input.options.http_proxy;
+    guards_host(written, options) || guards_routes(input.reader, root, options)
+}
+
+fn guards_host(written: &Written, options: &HttpProxyOptions) -> bool {
     let tls = written.tls.as_ref();
     // What is passed on is not decrypted for others, nor is it sent by a version that its owner rules out.
     let of_tls = |tls: &Tls| {
@@ -248,26 +254,52 @@ pub fn has_guards(root: &HttpProxy, written: &Written, options: &HttpProxyOption
             || &*tls.minimum_protocol_version == "1.3"
     };
     // It may switch on what the operator has off.
-    let is_switched_on = |it: &AuthorizationServer| {
-        let policy = it.auth_policy.as_ref();
-        options.global_authorization.is_some() && policy.is_some_and(|policy| !policy.disabled)
-    };
+    let is_switched_on = |it: &AuthorizationServer| asks(it.auth_policy.as_ref(), options);
     let authorization = written.authorization.as_ref();
-    let on_a_route = |route: &Route| {
-        let asks =
-            |it: &AuthorizationPolicy| options.global_authorization.is_some() && !it.disabled;
-        route.policies.as_ref().is_some_and(|route| {
-            !route.ip_allow_policy.is_empty()
-                || !route.ip_deny_policy.is_empty()
-                || route.rate_limit_policy.is_some()
-                || route.auth_policy.as_ref().is_some_and(asks)
-        })
-    };
-    root.routes.iter().any(on_a_route)
-        || tls.is_some_and(of_tls)
+    tls.is_some_and(of_tls)
         || authorization.is_some_and(|it| !it.extension_ref.name.is_empty() || is_switched_on(it))
         || !written.jwt_providers.is_empty()
         || !written.ip_allow_policy.is_empty()
         || !written.ip_deny_policy.is_empty()
         || written.rate_limit_policy.is_some()
+}
+
+fn asks(policy: Option<&AuthorizationPolicy>, options: &HttpProxyOptions) -> bool {
+    options.global_authorization.is_some() && policy.is_some_and(|policy| !policy.disabled)
+}
+
+/// Includes that are wrong are followed as well: what they were to guard is not known better.
+fn guards_routes(reader: Reader<'_>, root: &HttpProxy, options: &HttpProxyOptions) -> bool {
+    /// More are not looked through, and count as guarded.
+    const MOST: usize = 1000;
+    let is_guarded = |route: &Route| {
+        route.policies.as_ref().is_some_and(|route| {
+            !route.ip_allow_policy.is_empty()
+                || !route.ip_deny_policy.is_empty()
+                || route.rate_limit_policy.is_some()
+                || asks(route.auth_policy.as_ref(), options)
+        })
+    };
+    let mut seen = BTreeSet::new();
+    let mut left = vec![root];
+    while let Some(proxy) = left.pop() {
+        if proxy.routes.iter().any(is_guarded) {
+            return true;
+        }
+        for include in &proxy.includes {
+            let namespace = match include.namespace.is_empty() {
+                true => &proxy.metadata.name.namespace,
+                false => &include.namespace,
+            };
+            let name = NamespacedName::new(namespace.clone(), include.name.clone());
+            let child = reader.http_proxy(&name);
+            if seen.insert(name) {
+                left.extend(child.map(|child| &**child));
+            }
+            if seen.len() > MOST {
+                return true;
+            }
+        }
+    }
+    false
 }
