@@ -240,6 +240,16 @@ fn is_of_one(
             problem
         );
     }
+    // Another name of a host that its Ingress does not have is nobody's, and its owner is told.
+    let mut claims = reader.ingresses_of(host).into_iter();
+    let mut told = unit.problems.iter().map(|problem| problem.reason);
+    if claims.all(|ingress| ingress.names_otherwise(host))
+        && told.any(|reason| reason == reason::HOST_CONFLICT)
+        && unit.http.is_none()
+        && unit.https.is_none()
+    {
+        return Ok(());
+    }
     // By HTTP the wildcard above it may answer where that is the owner's; by HTTPS the host is served, or nobody is.
     let is_own = |wildcard: Host| owner(store, &wildcard, "").0 == namespace;
     let wildcard = host
