@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 
 use clap::error::{ContextKind, ContextValue};
 use clap::parser::ValueSource;
-use clap::{Arg, ArgAction, Command};
+use clap::{Arg, ArgAction, ArgMatches, Command};
 
 use crate::process::exit_code::UsageError;
 
@@ -84,11 +84,10 @@ impl Merged {
             let Some(argument) = flag(program, name, &key) else {
                 continue;
             };
-            let id = argument.get_id().as_str();
-            if matches!(
-                given.value_source(id),
-                Some(ValueSource::CommandLine | ValueSource::EnvVariable)
-            ) {
+            let command = program.find_subcommand(name);
+            if is_given(given, argument)
+                || command.is_some_and(|command| is_ruled_out(command, argument, given))
+            {
                 continue;
             }
             let values =
@@ -146,6 +145,26 @@ fn flag<'a>(program: &'a Command, command: &str, long: &str) -> Option<&'a Arg> 
     let global = program.get_arguments().filter(|it| it.is_global_set());
     let mut all = all.chain(global);
     all.find(|argument| argument.get_long() == Some(long))
+}
+
+/// Whether the command line or the environment says it.
+fn is_given(given: &ArgMatches, argument: &Arg) -> bool {
+    let from = given.value_source(argument.get_id().as_str());
+    matches!(
+        from,
+        Some(ValueSource::CommandLine | ValueSource::EnvVariable)
+    )
+}
+
+/// Whether what is said there can't stand beside it: that counts first, as where both say the same flag.
+fn is_ruled_out(command: &Command, argument: &Arg, given: &ArgMatches) -> bool {
+    let excludes = |one: &Arg, other: &Arg| {
+        let mut excluded = command.get_arg_conflicts_with(one).into_iter();
+        excluded.any(|it| it.get_id() == other.get_id())
+    };
+    let all = command.get_arguments().filter(|it| is_given(given, it));
+    let mut all = all.filter(|it| !it.is_global_set());
+    !argument.is_global_set() && all.any(|it| excludes(it, argument) || excludes(argument, it))
 }
 
 fn unknown(program: &Command, key: &str) -> String {

@@ -218,9 +218,17 @@ async fn work(target: Target, pause: Duration, report: Arc<Mutex<Report>>, stop:
                 Ok(backend) => *report.backends.entry(backend).or_default() += 1,
                 Err(error) => {
                     connection = None;
-                    let host = &target.host;
+                    let (host, version) = (&target.host, target.version);
+                    let way = if target.tls.is_some() {
+                        "by TLS"
+                    } else {
+                        "in clear"
+                    };
+                    let which = if is_new { "new" } else { "kept" };
                     let at = begin.elapsed();
-                    report.failures.push(format!("{at:?} {host}: {error:#}"));
+                    let text =
+                        format!("{at:?} {host} {version:?} {way}, {which} connection: {error:#}");
+                    report.failures.push(text);
                 }
             }
         }

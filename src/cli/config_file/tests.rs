@@ -76,6 +76,23 @@ fn a_file_is_flags() {
             &["isobath", "explain", "http://a/", "--config=FILE"],
             &["--ingress-class=a"],
         ),
+        // So does a flag that rules the file's out.
+        (
+            "kubeconfig: a\ncontext: b\nlog-level: warn\n",
+            &["isobath", "serve", "--config=FILE", "--manifests=m"],
+            &["--log-level=warn"],
+        ),
+        (
+            "manifests: m\ningress-class: a\n",
+            &[
+                "isobath",
+                "explain",
+                "http://a/",
+                "--config=FILE",
+                "--admin=http://127.0.0.1:1",
+            ],
+            &["--ingress-class=a"],
+        ),
         // Another command's flag of this name is another thing.
         (
             "no: flag\n",
