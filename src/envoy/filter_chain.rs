@@ -20,7 +20,7 @@ use super::{forwarded_certificate, forwarding, manager};
 use crate::model::{
     AddressRules, Alpn, ClientCertificates, Forwarding, Host, ObjectRef, TcpServer, TlsServer,
 };
-use crate::xds::{Part, Reference, ResourceType};
+use crate::xds::{FALLBACK_SCOPE, Part, Reference, ResourceType};
 
 /// Envoy refuses a listener over more, and no chain has as many.
 const MAX_DEPTH: u32 = 100;
@@ -51,7 +51,7 @@ pub fn filter_chain(
 }
 
 /// The name of the chain for connections that no other chain takes, and of their scope. No host and no server has it.
-pub const FALLBACK: &str = "fallback>";
+pub const FALLBACK: &str = FALLBACK_SCOPE;
 
 /// The fragment with that chain, and its key.
 #[must_use]

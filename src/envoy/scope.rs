@@ -63,3 +63,20 @@ pub fn names(listener: &str, host: &Host) -> impl Iterator<Item = Arc<str>> {
     let dotted = (!host.is_wildcard()).then(|| with_dot(&name).into());
     std::iter::once(name).chain(dotted)
 }
+
+#[cfg(test)]
+mod tests {
+    use prost::Message as _;
+
+    use super::*;
+    use crate::xds::wire::ScopedTable;
+
+    /// Streams make some by themselves (`xds/stream/orphaned_scopes.rs`).
+    #[test]
+    fn a_scope_is_what_streams_take_it_for() {
+        let (name, table) = ("gw>a.test".into(), "gw>default/web".into());
+        let scope = scope(&name, &table);
+        let expected = ScopedTable::new(&name, &table).encode_to_vec();
+        assert_eq!(scope.bytes().to_vec(), expected);
+    }
+}

@@ -1,7 +1,8 @@
 //! Named, versioned bytes, and the protocol that brings them to a client.
 //!
 //! Nothing in here knows what the bytes mean: neither Kubernetes nor Envoy's resources appear, only their names,
-//! their types and what they refer to. The protocol is a state machine without IO; `server` alone has sockets.
+//! their types and what they refer to. One thing is known of scopes, how their names stand to each other
+//! (`stream/orphaned_scopes.rs`). The protocol is a state machine without IO; `server` alone has sockets.
 //!
 //! - `resource_type`, `part`, `pieces`, `resource`, `snapshot`: what there is;
 //! - `wire`, `client`, `message`, `encode`, `delta`, `sotw`: requests and responses of the two variants;
@@ -45,6 +46,7 @@ pub use report::{
 pub use resource::Resource;
 pub use resource_type::ResourceType;
 pub use snapshot::{Snapshot, packed};
+pub use stream::FALLBACK_SCOPE;
 
 /// A snapshot that clients may be sent, and when it was ready.
 #[derive(Clone, Debug)]

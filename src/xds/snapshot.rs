@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use imbl::OrdMap;
+use imbl::ordmap::DiffItem;
 
 use super::{Resource, ResourceType};
 
@@ -38,6 +39,35 @@ impl Snapshot {
     #[must_use]
     pub fn get(&self, resource_type: ResourceType, name: &str) -> Option<&Arc<Resource>> {
         self.resources[resource_type as usize].get(name)
+    }
+
+    /// What differs from an older one, at the cost of what differs: names, and what they stand for now.
+    pub fn differences<'a>(
+        &'a self,
+        old: &'a Self,
+        resource_type: ResourceType,
+    ) -> impl Iterator<Item = (&'a Arc<str>, Option<&'a Arc<Resource>>)> {
+        let (old, new) = (old.resources(resource_type), self.resources(resource_type));
+        old.diff(new).map(|difference| match difference {
+            DiffItem::Add(name, resource)
+            | DiffItem::Update {
+                new: (name, resource),
+                ..
+            } => (name, Some(resource)),
+            DiffItem::Remove(name, _) => (name, None),
+        })
+    }
+
+    /// The same snapshot with these resources of one type, in the place of its own.
+    #[must_use]
+    pub fn with_all(
+        &self,
+        resource_type: ResourceType,
+        resources: OrdMap<Arc<str>, Arc<Resource>>,
+    ) -> Self {
+        let mut snapshot = self.clone();
+        snapshot.resources[resource_type as usize] = resources;
+        snapshot
     }
 
     /// Makes its maps as small as they can be. Snapshots from before share nothing with it any more.

@@ -9,11 +9,13 @@
 //! - `walk.rs`: which snapshot is walked, and what waits for what;
 //! - `scopes.rs`: what waits for scopes, and what scopes wait for;
 //! - `claimed_scopes.rs`: the scopes of a client that comes back;
+//! - `orphaned_scopes.rs`: the scopes of hosts that are gone, for connections that were opened for them;
 //! - `push.rs`: what is sent;
 //! - `acknowledged.rs`: up to which snapshot all is acknowledged.
 
 mod acknowledged;
 mod claimed_scopes;
+mod orphaned_scopes;
 mod push;
 mod request;
 mod scopes;
@@ -32,6 +34,9 @@ use super::report::{LeftOut, Missing, RefusedUnit, StreamReport, TypeReport};
 use super::{ResourceType, Snapshot};
 use acknowledged::Mark;
 use claimed_scopes::ClaimedScopes;
+use orphaned_scopes::OrphanedScopes;
+
+pub use orphaned_scopes::FALLBACK_SCOPE;
 
 pub use request::Violation;
 
@@ -105,8 +110,10 @@ pub struct Stream {
     variant: Variant,
     timing: Timing,
     channels: [Channel; ResourceType::ALL.len()],
-    /// The snapshot that is walked.
+    /// The snapshot that is walked, with the client's orphaned scopes.
     target: Arc<Snapshot>,
+    /// The same as it was published.
+    published: Arc<Snapshot>,
     /// The newest snapshot, and when it was published.
     newest: (Arc<Snapshot>, Instant),
     /// Where endpoint assignments come from: the target, or a newer one.
@@ -118,6 +125,7 @@ pub struct Stream {
     mark: Mark,
     removals: Removals,
     claimed_scopes: ClaimedScopes,
+    orphaned_scopes: OrphanedScopes,
     /// Since when the client says that it brought something along from an earlier stream.
     resumed: Option<Instant>,
     /// How many names it brought along that do not exist, and their length.
@@ -142,6 +150,7 @@ impl Stream {
             timing,
             channels: ResourceType::ALL.map(Channel::new),
             target: snapshot.clone(),
+            published: snapshot.clone(),
             newest: (snapshot.clone(), published),
             endpoints: snapshot,
             kept_since: None,
@@ -149,6 +158,7 @@ impl Stream {
             mark: Mark::default(),
             removals: Removals::default(),
             claimed_scopes: ClaimedScopes::default(),
+            orphaned_scopes: OrphanedScopes::default(),
             resumed: None,
             claimed: (0, 0),
             nonce: 0,

@@ -244,8 +244,53 @@ pub struct DiscoveryResponse {
     pub control_plane: Option<ControlPlane>,
 }
 
-/// A message with a name in field 1, as `RouteConfiguration` and `ClusterLoadAssignment` both are: all that is known
-/// here of any resource's contents.
+/// `ScopedRouteConfiguration` with a key of one text, which is the scope's name: the form that all scopes have here.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct ScopedTable {
+    /// The scope.
+    #[prost(string, tag = "1")]
+    pub name: String,
+    /// The table that it leads to.
+    #[prost(string, tag = "2")]
+    pub table: String,
+    /// Its key.
+    #[prost(message, optional, tag = "3")]
+    pub key: Option<ScopeKey>,
+}
+
+impl ScopedTable {
+    /// The scope of that name.
+    #[must_use]
+    pub fn new(name: &str, table: &str) -> Self {
+        let fragments = vec![ScopeKeyFragment {
+            string_key: Some(name.to_owned()),
+        }];
+        Self {
+            name: name.to_owned(),
+            table: table.to_owned(),
+            key: Some(ScopeKey { fragments }),
+        }
+    }
+}
+
+/// `ScopedRouteConfiguration.Key`.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct ScopeKey {
+    /// What requests are asked for, in order.
+    #[prost(message, repeated, tag = "1")]
+    pub fragments: Vec<ScopeKeyFragment>,
+}
+
+/// `ScopedRouteConfiguration.Key.Fragment`.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct ScopeKeyFragment {
+    /// A text.
+    #[prost(string, optional, tag = "1")]
+    pub string_key: Option<String>,
+}
+
+/// A message with a name in field 1, as `RouteConfiguration` and `ClusterLoadAssignment` both are. But for this and
+/// [`ScopedTable`] nothing is known here of any resource's contents.
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct Named {
     /// The name.

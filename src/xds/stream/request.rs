@@ -307,11 +307,15 @@ impl Stream {
     /// lead to the tables that they say ([`ClaimedScopes`]). Names that exist are sent in full. This includes a client that
     /// does not name them now, and routes and endpoints: unlike a client that waits, it has some, and goes on with them.
     fn claim(&mut self, resource_type: ResourceType, claimed: BTreeMap<String, String>) {
-        let target = self.target.clone();
         if resource_type == ResourceType::Scope && self.variant == Variant::Delta {
-            self.claimed_scopes = ClaimedScopes::new(&claimed, &target);
+            self.target = self.orphaned_scopes.claim(claimed.iter(), &self.target);
+            for name in self.orphaned_scopes.names() {
+                self.channels[resource_type as usize].asked(name);
+            }
+            self.claimed_scopes = ClaimedScopes::new(&claimed, &self.target);
             self.follow_claimed_scopes();
         }
+        let target = self.target.clone();
         let target = target.resources(resource_type);
         for name in claimed.into_keys() {
             let channel = self.channel_mut(resource_type);

@@ -16,7 +16,7 @@ use imbl::ordmap::DiffItem;
 
 use super::Stream;
 use super::claimed_scopes::table_of;
-use super::walk::{Obstacle, TableObstacles, altered_references, differences};
+use super::walk::{Obstacle, TableObstacles, altered_references};
 use crate::xds::message::Variant;
 use crate::xds::{ELSEWHERE, Resource, ResourceType, Snapshot, elsewhere};
 
@@ -57,7 +57,7 @@ impl Stream {
     /// A client that came back, and was not sent a table yet, has scopes that led there until now.
     pub(super) fn note_moved_scopes(&mut self, old: &Snapshot, new: &Snapshot) {
         if self.resumed.is_some() && self.variant == Variant::Delta {
-            for (name, scope) in differences(ResourceType::Scope, old, new) {
+            for (name, scope) in new.differences(old, ResourceType::Scope) {
                 let scopes = self.channel(ResourceType::Scope);
                 let taken = scopes.held.accepted(name).and_then(|scope| table_of(scope));
                 let taken = taken.cloned();

@@ -14,3 +14,4 @@ mod scopes;
 mod script;
 mod search;
 mod sotw;
+mod world;

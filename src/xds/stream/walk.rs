@@ -30,7 +30,7 @@ impl Stream {
     /// Takes the newest snapshot as target, unless a route of the present one is still on its way: otherwise a
     /// cluster that never rests would change what the route waits for again and again.
     pub(super) fn take_newest(&mut self, now: Instant) {
-        if Arc::ptr_eq(&self.target, &self.newest.0) {
+        if Arc::ptr_eq(&self.published, &self.newest.0) {
             return;
         }
         if self.keeps_target() {
@@ -41,7 +41,12 @@ impl Stream {
             }
         }
         self.kept_since = None;
-        let new = self.newest.0.clone();
+        let published = self.newest.0.clone();
+        let before = std::mem::replace(&mut self.published, published.clone());
+        let held = &self.channels[ResourceType::Scope as usize].held;
+        let is_held = |name: &Arc<str>| held.contains(name);
+        let orphaned = &mut self.orphaned_scopes;
+        let new = orphaned.follow(&self.target, &before, &published, is_held);
         let old = std::mem::replace(&mut self.target, new.clone());
         self.note_moved_scopes(&old, &new);
         for resource_type in ResourceType::ALL {
@@ -58,7 +63,7 @@ impl Stream {
     /// What differs between two snapshots becomes due, at the cost of what differs.
     fn note_changes(&mut self, resource_type: ResourceType, old: &Snapshot, new: &Snapshot) {
         let channel = &mut self.channels[resource_type as usize];
-        for (name, resource) in differences(resource_type, old, new) {
+        for (name, resource) in new.differences(old, resource_type) {
             let kept = match resource_type {
                 ResourceType::Route => self.claimed_scopes.table(name),
                 _ => None,
@@ -90,7 +95,7 @@ impl Stream {
         let newest = self.newest.0.clone();
         let old = std::mem::replace(&mut self.endpoints, newest.clone());
         let channel = &mut self.channels[ResourceType::Endpoint as usize];
-        for (name, resource) in differences(ResourceType::Endpoint, &old, &newest) {
+        for (name, resource) in newest.differences(&old, ResourceType::Endpoint) {
             if resource.is_some()
                 && channel.held.sent(name).is_some()
                 && self.target.get(ResourceType::Endpoint, name).is_some()
@@ -306,23 +311,6 @@ impl Stream {
         let since = self.resumed.filter(|_| !asked)?;
         Some(since + self.timing.users)
     }
-}
-
-/// What differs between two snapshots, at the cost of what differs: names, and what they stand for now.
-pub(super) fn differences<'a>(
-    resource_type: ResourceType,
-    old: &'a Snapshot,
-    new: &'a Snapshot,
-) -> impl Iterator<Item = (&'a Arc<str>, Option<&'a Arc<Resource>>)> {
-    let (old, new) = (old.resources(resource_type), new.resources(resource_type));
-    old.diff(new).map(|difference| match difference {
-        DiffItem::Add(name, resource)
-        | DiffItem::Update {
-            new: (name, resource),
-            ..
-        } => (name, Some(resource)),
-        DiffItem::Remove(name, _) => (name, None),
-    })
 }
 
 /// The references of those parts of `new` that `old` does not have with the same bytes.

@@ -1,7 +1,7 @@
 //! What holds for any sequence of changes, requests, answers, refusals and time: a model of a client against the
 //! stream.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -9,26 +9,10 @@ use proptest::prelude::*;
 
 use super::client::Client;
 use super::script::{apply, contents};
+use super::world::{BAD, COVERED, Change, KEYS, World, change};
 use crate::xds::message::{Ask, RefusalText, Request, Variant};
 use crate::xds::stream::{Stream, Timing};
 use crate::xds::{Part, Resource, ResourceType, Snapshot};
-
-/// A world in which route `r{i}` is a table with a host per cluster: closed at every moment, as snapshots are.
-#[derive(Clone, Debug)]
-enum Change {
-    /// Cluster and endpoints get a version.
-    Cluster(usize, u8),
-    Endpoints(usize, u8),
-    /// Route table `.0` sends its host `.1` to cluster `.2`.
-    Host(usize, usize, usize, u8),
-    NoHost(usize, usize),
-    Listener(usize, u8),
-    NoListener(usize),
-    Secret(usize, u8),
-    /// Requests with key `.0` get the table of scopes `.1`, whose host of that key goes to cluster `.2`.
-    Key(usize, usize, usize, u8),
-    NoKey(usize),
-}
 
 #[derive(Clone, Debug)]
 enum Step {
@@ -42,96 +26,6 @@ enum Step {
     Reconnect(Vec<Change>),
 }
 
-const CLUSTERS: usize = 4;
-const TABLES: usize = 3;
-const KEYS: usize = 4;
-
-/// What the world is made of, and its snapshot.
-#[derive(Clone, Debug, Default)]
-struct World {
-    clusters: BTreeMap<usize, u8>,
-    endpoints: BTreeMap<usize, u8>,
-    hosts: BTreeMap<(usize, usize), (usize, u8)>,
-    listeners: BTreeMap<usize, u8>,
-    secrets: BTreeMap<usize, u8>,
-    keys: BTreeMap<usize, (usize, usize, u8)>,
-}
-
-/// Versions from here on are bad: the client refuses them.
-const BAD: u8 = 6;
-
-impl World {
-    fn change(&mut self, change: &Change) {
-        match *change {
-            Change::Cluster(c, version) => drop(self.clusters.insert(c, version)),
-            Change::Endpoints(c, version) => drop(self.endpoints.insert(c, version)),
-            Change::Host(table, host, cluster, version) => {
-                self.hosts.insert((table, host), (cluster, version));
-            }
-            Change::NoHost(table, host) => drop(self.hosts.remove(&(table, host))),
-            Change::Listener(l, version) => drop(self.listeners.insert(l, version)),
-            Change::NoListener(l) => drop(self.listeners.remove(&l)),
-            Change::Secret(s, version) => drop(self.secrets.insert(s, version)),
-            Change::Key(key, table, cluster, version) => {
-                self.keys.insert(key, (table, cluster, version));
-            }
-            Change::NoKey(key) => drop(self.keys.remove(&key)),
-        }
-    }
-
-    /// Clusters exist while a host uses them, tables and secrets while a listener does.
-    fn snapshot(&self) -> Snapshot {
-        let mut text = Vec::new();
-        let version = |version: u8| {
-            if version >= BAD {
-                format!("bad{version}")
-            } else {
-                version.to_string()
-            }
-        };
-        let mut used = BTreeSet::new();
-        for (l, of) in &self.listeners {
-            text.push(format!("l:l{l}={}(r:r{l},s:s{l})", version(*of)));
-            let secret = self.secrets.get(l).copied().unwrap_or(0);
-            text.push(format!("s:s{l}={}", version(secret)));
-            let hosts: Vec<String> = self
-                .hosts
-                .iter()
-                .filter(|((table, _), _)| table == l)
-                .map(|((_, host), (cluster, of))| {
-                    used.insert(*cluster);
-                    // The cluster is in the bytes, as in a real route.
-                    format!("h{host}={}>c{cluster}(c:c{cluster})", version(*of))
-                })
-                .collect();
-            text.push(format!("r:r{l}=0[{}]", hosts.join(";")));
-        }
-        // One listener whose manager is an extension; its parts lead connections to keys.
-        let led: Vec<String> = self.keys.keys().map(|key| format!("k{key}=1")).collect();
-        text.push(format!("x:m=1 l:m=0(x:m)[{}]", led.join(";")));
-        let mut tables: BTreeMap<usize, Vec<String>> = BTreeMap::new();
-        for (key, (table, cluster, of)) in &self.keys {
-            used.insert(*cluster);
-            text.push(format!("k:k{key}=t{table}(r:t{table})"));
-            let host = format!("k{key}={}>c{cluster}(c:c{cluster})", version(*of));
-            tables.entry(*table).or_default().push(host);
-        }
-        for (table, hosts) in tables {
-            text.push(format!("k:t{table}=t{table}(r:t{table})"));
-            text.push(format!("r:t{table}=0[{}]", hosts.join(";")));
-        }
-        for c in used {
-            let cluster = self.clusters.get(&c).copied().unwrap_or(0);
-            let endpoints = self.endpoints.get(&c).copied().unwrap_or(0);
-            text.push(format!("c:c{c}={}(e:c{c})", version(cluster)));
-            text.push(format!("e:c{c}={}", version(endpoints)));
-        }
-        let mut snapshot = Snapshot::default();
-        apply(&mut snapshot, &text.join(" "));
-        snapshot
-    }
-}
-
 struct Play {
     stream: Stream,
     client: Client,
@@ -140,6 +34,8 @@ struct Play {
     /// Keys whose requests are served, until they are gone for a moment.
     served: BTreeSet<usize>,
     gone: BTreeSet<usize>,
+    /// Keys that are gone while the wildcard above them is served.
+    orphaned: BTreeSet<usize>,
 }
 
 impl Play {
@@ -155,6 +51,7 @@ impl Play {
             world,
             served: BTreeSet::new(),
             gone: BTreeSet::new(),
+            orphaned: BTreeSet::new(),
         };
         for of in [ResourceType::Cluster, ResourceType::Listener] {
             let request = play.client.request(of, String::new(), None);
@@ -164,6 +61,17 @@ impl Play {
     }
 
     fn change(&mut self, change: &Change) {
+        match change {
+            Change::NoKey(0) => self.orphaned.clear(),
+            Change::NoKey(key) if COVERED.contains(key) => {
+                let is_served = |key| self.served.contains(&key) && !self.gone.contains(&key);
+                if is_served(0) && is_served(*key) && self.world.keys.contains_key(key) {
+                    self.orphaned.insert(*key);
+                }
+            }
+            Change::Key(key, ..) => drop(self.orphaned.remove(key)),
+            _ => {}
+        }
         if let Change::NoKey(key) = change {
             self.gone.insert(*key);
         }
@@ -174,7 +82,7 @@ impl Play {
     fn check_served(&mut self) {
         if std::mem::take(&mut self.client.searches_anew) {
             // The search tries tables with less than the client had: what that was nobody knows but the client.
-            self.gone.extend(0..KEYS);
+            self.gone.extend(0..KEYS.len());
         }
         for key in self
             .world
@@ -182,19 +90,7 @@ impl Play {
             .keys()
             .filter(|key| !self.gone.contains(key))
         {
-            let scope = (ResourceType::Scope, format!("k{key}").into());
-            let table = self
-                .client
-                .needs
-                .get(&scope)
-                .and_then(|needs| needs.first());
-            let table = table.map(|table| (ResourceType::Route, table.name.clone()));
-            // What is out of a refused response may be lost while what is bad in it is searched for.
-            let is_taken = table
-                .as_ref()
-                .is_some_and(|table| !self.client.untold.contains(table));
-            let has = table.and_then(|table| self.client.has.get(&table));
-            let is_served = has.is_some_and(|table| table.contains(&format!("+k{key}:")));
+            let (is_served, is_taken) = self.is_served(*key, &[*key]);
             match is_served {
                 true if is_taken => drop(self.served.insert(*key)),
                 true => {}
@@ -205,6 +101,33 @@ impl Play {
                 ),
             }
         }
+        let gone = &self.gone;
+        self.orphaned.retain(|_| !gone.contains(&0));
+        for key in &self.orphaned {
+            let (is_served, _) = self.is_served(*key, &[*key, 0]);
+            assert!(is_served, "key {key} is orphaned: {:?}", self.client.has);
+        }
+    }
+
+    /// Whether the table that the scope of a key leads to has one of these keys, and whether the client has taken it.
+    fn is_served(&self, key: usize, by: &[usize]) -> (bool, bool) {
+        let scope = (ResourceType::Scope, KEYS[key].into());
+        let table = self
+            .client
+            .needs
+            .get(&scope)
+            .and_then(|needs| needs.first());
+        let table = table.map(|table| (ResourceType::Route, table.name.clone()));
+        // What is out of a refused response may be lost while what is bad in it is searched for.
+        let is_taken = table
+            .as_ref()
+            .is_some_and(|table| !self.client.untold.contains(table));
+        let has = table.and_then(|table| self.client.has.get(&table));
+        let has_one = |table: &String| {
+            let mut parts = by.iter().map(|key| format!("+{}:", KEYS[*key]));
+            parts.any(|part| table.contains(&part))
+        };
+        (has.is_some_and(has_one), is_taken)
     }
 
     fn send(&mut self, request: Request) {
@@ -258,12 +181,15 @@ impl Play {
                 }
             }
             Step::Reconnect(changes) => {
+                let orphaned = self.orphaned.clone();
                 for change in changes {
                     self.change(change);
                 }
+                // Those that went while nobody was there may be misdirected until their scope is moved.
+                self.orphaned.retain(|key| orphaned.contains(key));
                 if self.stream.variant == Variant::Sotw {
                     // It does not tell where its scopes lead.
-                    self.gone.extend(0..KEYS);
+                    self.gone.extend(0..KEYS.len());
                 }
                 let snapshot = Arc::new(self.world.snapshot());
                 let timing = Timing::default();
@@ -338,35 +264,31 @@ impl Play {
                     // Whole resources that are bad: the client keeps what it had, and has nothing bad.
                     assert!(has.is_none_or(|has| !has.contains("bad")));
                 } else {
-                    assert_eq!(has, Some(&good), "{of} {name}");
+                    // A scope that the stream has made is the host's own where both lead to one table.
+                    let has = has.map(|has| has.trim_start_matches('→'));
+                    assert_eq!(has, Some(&*good), "{of} {name}");
                 }
             }
             for (held, name) in self.client.has.keys() {
                 let is_known = !self.client.unknown.contains(&(*held, name.clone()));
                 if *held == of && of.has_wildcard() && is_known {
-                    assert!(target.get(of, name).is_some(), "{of} {name} is a ghost");
+                    let is_led = of == ResourceType::Scope && self.is_led_by_the_wildcard(name);
+                    let is_there = target.get(of, name).is_some();
+                    assert!(is_there || is_led, "{of} {name} is a ghost");
                 }
             }
         }
     }
 }
 
-fn change() -> impl Strategy<Value = Change> {
-    // Mostly good versions.
-    let version = prop_oneof![8 => 0..BAD, 1 => BAD..BAD + 2];
-    prop_oneof![
-        2 => (0..CLUSTERS, version.clone()).prop_map(|(c, v)| Change::Cluster(c, v)),
-        2 => (0..CLUSTERS, version.clone()).prop_map(|(c, v)| Change::Endpoints(c, v)),
-        6 => (0..TABLES, 0..3_usize, 0..CLUSTERS, version.clone())
-            .prop_map(|(t, h, c, v)| Change::Host(t, h, c, v)),
-        2 => (0..TABLES, 0..3_usize).prop_map(|(t, h)| Change::NoHost(t, h)),
-        3 => (0..TABLES, version.clone()).prop_map(|(l, v)| Change::Listener(l, v)),
-        1 => (0..TABLES).prop_map(Change::NoListener),
-        1 => (0..TABLES, version).prop_map(|(s, v)| Change::Secret(s, v)),
-        6 => (0..KEYS, 0..2_usize, 0..CLUSTERS, 0..BAD)
-            .prop_map(|(k, t, c, v)| Change::Key(k, t, c, v)),
-        1 => (0..KEYS).prop_map(Change::NoKey),
-    ]
+impl Play {
+    /// Whether a key that is gone is where the wildcard above it is.
+    fn is_led_by_the_wildcard(&self, name: &str) -> bool {
+        let wildcard = self.world.keys.get(&0);
+        let has = self.client.has.get(&(ResourceType::Scope, name.into()));
+        COVERED.iter().any(|key| KEYS[*key] == name)
+            && matches!((wildcard, has), (Some((table, ..)), Some(has)) if has.trim_start_matches('→') == format!("t{table}"))
+    }
 }
 
 fn step() -> impl Strategy<Value = Step> {

@@ -231,3 +231,94 @@ fn a_whole_world_of_scopes() {
         < r 6 t=1",
     );
 }
+
+/// A host is gone, and a wildcard above it takes its requests: the scope leads there, on whatever table that is. It comes back, and
+/// goes for good with the wildcard.
+#[test]
+fn a_scope_of_a_host_that_is_gone_leads_to_what_is_above() {
+    check(
+        "! x:m=1 l:x=1(x:m)[a.test=1;*.test=1] k:t=1(r:t) k:u=1(r:u) k:a.test=1(r:t) k:*.test=1(r:u) \
+         r:t=1[a.test=1] r:u=1[*.test=1]
+        > l
+        < l 1 x=1+*.test:1+a.test:1
+        > l ok
+        > x +m
+        < x 2 m=1
+        > x ok
+        > k
+        < k 3 *.test=1 a.test=1 t=1 u=1
+        > r +t +u
+        < r 4 t=1+a.test:1 u=1+*.test:1
+        > k ok
+        > r ok
+        ! -k:a.test l:x=1(x:m)[*.test=1] r:t=1
+        < k 5 a.test=→u
+        > k ok
+        < l 6 x=1+*.test:1
+        < r 7 t=1
+        > l ok
+        > r ok
+        ! k:*.test=2(r:t) r:t=1[*.test=2] r:u=1
+        < r 8 t=1+*.test:2
+        > r ok
+        < k 9 *.test=2 a.test=→t
+        > k ok
+        < r 10 u=1
+        > r ok
+        ! -k:*.test l:x=1(x:m) r:t=1
+        < l 11 x=1
+        < r 12 t=1
+        > l ok
+        < k 13 -*.test -a.test
+        > k ok
+        > r ok",
+    );
+}
+
+/// Where the wildcard has the same table, there is nothing to send. The scope leads where its host says as soon as the host is there
+/// again.
+#[test]
+fn a_host_that_is_there_again_has_its_scope() {
+    check(
+        "! x:m=1 l:x=1(x:m) k:t=1(r:t) k:a.test=1(r:t) k:*.test=1(r:t) r:t=1[a.test=1;*.test=1]
+        > l
+        < l 1 x=1
+        > l ok
+        > x +m
+        < x 2 m=1
+        > x ok
+        > k
+        < k 3 *.test=1 a.test=1 t=1
+        > r +t
+        < r 4 t=1+*.test:1+a.test:1
+        > k ok
+        > r ok
+        ! -k:a.test r:t=1[*.test=1]
+        < r 5 t=1+*.test:1
+        > r ok
+        ! k:u=1(r:u) k:a.test=3(r:u) r:u=1[a.test=3]
+        < k 6 u=1
+        > k ok
+        > r +u
+        < r 7 u=1+a.test:3
+        > r ok
+        < k 8 a.test=3
+        > k ok",
+    );
+}
+
+/// A client that comes back has a scope whose host went meanwhile: its connections go on.
+#[test]
+fn a_client_that_comes_back_keeps_what_is_led_by_another() {
+    check(
+        "! x:m=1 l:x=1(x:m) k:t=1(r:t) k:*.test=1(r:t) r:t=1[*.test=1]
+        > k had:a.test=t,b.other=t,*.test=t,t=t
+        < k 1 t=1 -b.other
+        > k ok
+        > r +t
+        < r 2 t=1+*.test:1
+        > r ok
+        < k 3 *.test=1 a.test=→t
+        > k ok",
+    );
+}

@@ -12,7 +12,7 @@
 //! ```
 //!
 //! After each input all responses must be listed, and no others come. `∅` is a resource that is empty but for its
-//! name.
+//! name, `→t` a scope that the stream has made itself, to table `t`.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -20,9 +20,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use imbl::OrdMap;
+use prost::Message as _;
 
 use super::super::{Event, Stream, Timing, Violation};
 use crate::xds::message::{Ask, RefusalText, Request, Response, Variant};
+use crate::xds::wire::ScopedTable;
 use crate::xds::{Part, Reference, Resource, ResourceType, Snapshot};
 
 pub(super) fn type_of(letter: &str) -> ResourceType {
@@ -110,7 +112,11 @@ pub(super) fn apply(snapshot: &mut Snapshot, text: &str) {
 
 pub(super) fn contents(resource: &Resource) -> String {
     if resource.bytes().first() == Some(&0x0a) {
-        return "∅".into();
+        let scope = ScopedTable::decode(&*resource.bytes().to_vec()).unwrap();
+        return match scope.table.is_empty() {
+            true => "∅".into(),
+            false => format!("→{}", scope.table),
+        };
     }
     String::from_utf8(resource.bytes().to_vec())
         .unwrap()
