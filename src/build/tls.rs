@@ -323,14 +323,19 @@ impl TlsListener {
         let (server, old) = (state.server.clone(), state.parts.clone());
         let mut parts: Vec<_> = old.iter().take(1).cloned().collect();
         parts.extend(self.misdirect(host, Some(&server)));
-        self.remove_parts(&old, &parts);
+        self.remove_parts(host, &old, &parts);
         if let Some(state) = self.hosts.get_mut(host) {
             state.parts = parts;
         }
     }
 
-    /// Takes parts out of the tables, but for those that are there to stay.
-    fn remove_parts(&mut self, parts: &[(Arc<str>, Arc<str>)], stay: &[(Arc<str>, Arc<str>)]) {
+    /// Takes parts of a host out of the tables, but for those that are there to stay.
+    fn remove_parts(
+        &mut self,
+        host: &Host,
+        parts: &[(Arc<str>, Arc<str>)],
+        stay: &[(Arc<str>, Arc<str>)],
+    ) {
         for part in parts.iter().filter(|part| !stay.contains(part)) {
             let (table, key) = part;
             if let Some(server) = self.servers.get_mut(table)
@@ -342,6 +347,7 @@ impl TlsListener {
                     server.table.insert(any.clone(), misdirected.clone());
                 }
                 self.touched_tables.insert(table.clone());
+                self.neighbours.touch(table, host);
             }
         }
     }
@@ -504,6 +510,7 @@ impl TlsListener {
             };
             if replace(&mut server.table, None, Some((key.clone(), part))) {
                 self.touched_tables.insert(above.table.clone());
+                self.neighbours.touch(&above.table, host);
             }
             parts.push((above.table, key.clone()));
         }
@@ -519,7 +526,7 @@ impl TlsListener {
         if !leads_elsewhere {
             self.remove_chain(&old.server_name_key);
         }
-        self.remove_parts(&old.parts, &stay);
+        self.remove_parts(host, &old.parts, &stay);
         let Some(server) = self.servers.get_mut(&old.server) else {
             return;
         };

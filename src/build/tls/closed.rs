@@ -56,7 +56,7 @@ impl TlsListener {
         let tables = refused.as_deref().unwrap_or_default();
         let old = old.iter().flatten().filter(|old| !tables.contains(old));
         let old: Vec<_> = old.map(|old| (old.clone(), self.key(host))).collect();
-        self.remove_parts(&old, &[]);
+        self.remove_parts(host, &old, &[]);
         self.closed
             .extend(refused.map(|tables| (host.clone(), tables)));
     }

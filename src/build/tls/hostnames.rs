@@ -85,4 +85,30 @@ impl TlsListener {
             self.touched_tables.insert(server.clone());
         }
     }
+
+    /// The same for one host, which is among these or not, of a table that has all the others already.
+    pub(super) fn put_other(&mut self, server: &Arc<str>, host: &Host, is_named: bool) {
+        let own = prefixed(&self.prefix, host.shared());
+        let served = self.hosts.get(host);
+        let is_its_own = served.is_some_and(|served| served.server == *server);
+        let Some(Server { table, named, .. }) = self.servers.get_mut(server) else {
+            return;
+        };
+        // What answers for all others is not there where some are named.
+        let answered_all = host.is_any() && !is_its_own && table.remove(&own).is_some();
+        let key = elsewhere(&own);
+        let differs = if is_named && !table.contains_key(&own) {
+            let is_new = named.insert(key.clone());
+            if is_new {
+                table.insert(key, Arc::new(route::misdirected_elsewhere(host)));
+            }
+            is_new
+        } else {
+            table.remove(&key);
+            named.remove(&key)
+        };
+        if differs || answered_all {
+            self.touched_tables.insert(server.clone());
+        }
+    }
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::{Served, TlsListener};
+use crate::build::neighbours::Named;
 use crate::model::Host;
 
 /// What a host is on the listener, as far as others have to know.
@@ -79,8 +80,16 @@ impl TlsListener {
 
     /// Brings the tables up to date that name their neighbours, or have.
     pub(super) fn put_neighbours(&mut self) {
-        for (server, others) in self.neighbours.take_touched() {
-            self.put_others(&server, others.as_deref());
+        for (server, named) in self.neighbours.take_touched() {
+            match named {
+                Named::None => self.put_others(&server, None),
+                Named::All(others) => self.put_others(&server, Some(&others)),
+                Named::Of(hosts) => {
+                    for (host, is_named) in hosts {
+                        self.put_other(&server, &host, is_named);
+                    }
+                }
+            }
         }
     }
 }
