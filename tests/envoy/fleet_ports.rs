@@ -309,6 +309,73 @@ async fn what_nobody_has_is_unknown_on_a_shared_port() {
     assert_eq!(proxy.refusals(), Vec::<String>::new());
 }
 
+/// A wildcard of an Ingress is for one label, one of a Gateway for any number, whichever is above the other. What is too deep for an
+/// Ingress's is nobody's: neither the Ingress's, nor the Gateway's whose wildcard is above it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wildcard_is_as_deep_as_its_language_has_it() {
+    let Some(envoy) = envoy() else { return };
+    let mut plane = Plane::new().await;
+    plane.ingress("a-label", "*.shop.org", "/ingress", true);
+    plane.gateway("one", &["*.org", "*.deep.shop.org"]);
+    plane.route("wide", "one", &["*.org"], "/wide");
+    plane.route("deep", "one", &["*.deep.shop.org"], "/deep");
+    // For the same wildcard as the Ingress, which is before it by its name.
+    plane.gateway("late", &["*.shop.org"]);
+    plane.route("late", "late", &["*.shop.org"], "/late");
+    let proxy = Proxy::start(&envoy, plane.resources()).await;
+    let rows: &[Row] = &[
+        (None, "a.shop.org", "/ingress", Some(200)),
+        (None, "a.shop.org", "/wide", Some(404)),
+        (None, "a.shop.org", "/late", Some(404)),
+        (None, "deep.shop.org", "/ingress", Some(200)),
+        (None, "a.b.shop.org", "/ingress", Some(404)),
+        (None, "a.b.shop.org", "/wide", Some(404)),
+        (None, "a.b.shop.org", "/late", Some(404)),
+        (None, "a.deep.shop.org", "/deep", Some(200)),
+        (None, "a.b.deep.shop.org", "/deep", Some(200)),
+        (None, "a.b.deep.shop.org", "/ingress", Some(404)),
+        (None, "a.b.other.org", "/wide", Some(200)),
+        (None, "shop.org", "/wide", Some(200)),
+        (Some("a.shop.org"), "a.shop.org", "/ingress", Some(200)),
+        (Some("a.shop.org"), "a.b.shop.org", "/ingress", Some(421)),
+        (Some("a.b.shop.org"), "a.b.shop.org", "/ingress", Some(421)),
+        (Some("a.b.shop.org"), "a.b.shop.org", "/wide", Some(421)),
+        (Some("a.b.shop.org"), "a.b.shop.org", "/late", Some(421)),
+        (Some("a.shop.org"), "a.deep.shop.org", "/deep", Some(421)),
+        (
+            Some("a.b.deep.shop.org"),
+            "a.b.deep.shop.org",
+            "/deep",
+            Some(200),
+        ),
+        (Some("a.b.deep.shop.org"), "a.shop.org", "/deep", Some(421)),
+        (Some("a.b.other.org"), "a.b.other.org", "/wide", Some(200)),
+        (Some("a.b.other.org"), "a.shop.org", "/wide", Some(421)),
+        (Some("a.b.other.org"), "a.deep.shop.org", "/wide", Some(421)),
+    ];
+    check(&proxy, "beside an Ingress", rows).await;
+
+    // The wildcard is the Gateway's now, and with it every name below.
+    plane.delete(Kind::Ingress, "a-label");
+    let all = plane.resources();
+    proxy.replace(|now| *now = all);
+    let without: &[Row] = &[
+        (None, "a.shop.org", "/late", Some(200)),
+        (None, "a.b.shop.org", "/late", Some(200)),
+        (None, "a.b.deep.shop.org", "/deep", Some(200)),
+        (Some("a.b.shop.org"), "a.b.shop.org", "/late", Some(200)),
+        (Some("a.shop.org"), "a.b.shop.org", "/late", Some(200)),
+        (Some("a.shop.org"), "a.deep.shop.org", "/late", Some(421)),
+        (Some("a.b.other.org"), "a.b.shop.org", "/wide", Some(421)),
+    ];
+    check(&proxy, "without the Ingress", without).await;
+    plane.ingress("a-label", "*.shop.org", "/ingress", true);
+    let all = plane.resources();
+    proxy.replace(|now| *now = all);
+    check(&proxy, "the Ingress again", rows).await;
+    assert_eq!(proxy.refusals(), Vec::<String>::new());
+}
+
 /// A name whose connections are passed through is nobody's who ends TLS for a wildcard above it.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_passed_through_is_misdirected_elsewhere() {
