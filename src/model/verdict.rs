@@ -98,7 +98,7 @@ pub struct WantedStatus {
     pub infrastructure: Option<Arc<Infrastructure>>,
     /// Services of ours that are there for a Gateway and are to be no longer, by name.
     pub leftovers: Box<[Arc<str>]>,
-    /// Whether the object is another controller's, so that no status of it is written.
+    /// Whether the object is not ours, as its class is another controller's or gone, so that no status of it is written.
     pub is_foreign: bool,
 }
 
@@ -113,6 +113,8 @@ pub struct Infrastructure {
     pub annotations: Box<[(Arc<str>, Arc<str>)]>,
     /// The Service by which the Gateway is reached, where it has one of its own.
     pub load_balancer: Option<LoadBalancer>,
+    /// The names of those that can't be written for now: one of the name is being deleted, or is somebody else's.
+    pub in_the_way: Box<[Arc<str>]>,
     /// Whether the Services are there, whatever their slices lead to.
     pub has_services: bool,
     /// Whether all of it is there.

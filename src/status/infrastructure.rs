@@ -2,8 +2,9 @@
 //! Gateways are reached by Services of their own, that one with its EndpointSlices.
 //!
 //! The first is headless and selects nothing: tools find a Gateway's labels there, and people the Gateway by its name
-//! (`gateway.networking.k8s.io/gateway-name`). All belongs to its Gateway, and goes with it. What is there under its name and is not
-//! ours is left alone.
+//! (`gateway.networking.k8s.io/gateway-name`). All belongs to its Gateway, and goes with it. What is there under its name and has
+//! not the Gateway's `uid` among its owners is left alone, and so is what is being deleted: the Gateway's owner is told, and the watch
+//! says when it is gone.
 
 mod kept;
 mod load_balancer;
@@ -177,16 +178,24 @@ impl Subject for Services {
         let Some(wanted) = &work.keep else {
             return Ok("ok");
         };
+        let owner = (&name, &*facts.uid);
         if let (true, Some(of)) = (work.only_slices, &wanted.load_balancer)
-            && load_balancer::keep_slices(&calls, &name, wanted, of).await?
+            && load_balancer::keep_slices(&calls, owner, wanted, of).await?
         {
             return Ok("ok");
         }
-        let service = service(&name, &facts.uid, wanted);
-        calls.apply(&name, &wanted.service, service).await?;
-        if let Some(of) = &wanted.load_balancer {
-            load_balancer::keep(&calls, (&name, &facts.uid), wanted, of).await?;
+        let bearing = service(&name, &facts.uid, wanted);
+        let bearing = calls.keep(owner, &wanted.service, bearing).await;
+        // What is in the way of the one is not in that of the other.
+        if let Err(failure) = &bearing
+            && !matches!(failure, Failure::Declined(_))
+        {
+            return Err(failure.clone());
         }
+        if let Some(of) = &wanted.load_balancer {
+            load_balancer::keep(&calls, owner, wanted, of).await?;
+        }
+        bearing?;
         debug!(gateway = %name, service = %wanted.service, "Service of a Gateway written");
         Ok("ok")
     }
@@ -236,6 +245,7 @@ mod tests {
             .into(),
             annotations: [("note".into(), "x".into())].into(),
             load_balancer: None,
+            in_the_way: Box::default(),
             has_services: is_there,
             is_there,
         })

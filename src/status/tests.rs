@@ -1,6 +1,8 @@
 //! The writer against an API server that is slow, throttles, forbids or forgets; time is paused.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod services;
+
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
@@ -30,6 +32,8 @@ struct Server {
     start: Instant,
     answers: Answers,
     calls: Vec<(Duration, String)>,
+    /// The same with what they ask for, for those that write.
+    queries: Vec<String>,
     dropped: usize,
 }
 
@@ -59,6 +63,7 @@ impl Bench {
             start: Instant::now(),
             answers: Box::new(answers),
             calls: Vec::new(),
+            queries: Vec::new(),
             dropped: 0,
         }));
         let shared = server.clone();
@@ -70,6 +75,7 @@ impl Bench {
                     let mut server = server.lock().unwrap();
                     let at = server.start.elapsed();
                     server.calls.push((at, call.clone()));
+                    server.queries.push(request.uri().to_string());
                     (server.answers)(&call)
                 };
                 let mut under_way = UnderWay(server, false);
@@ -142,6 +148,18 @@ impl Bench {
         };
         self.statuses.send_modify(|statuses| {
             Arc::make_mut(statuses).problems.insert(object, problems);
+        });
+    }
+
+    /// Gateway `shop/web` is to have this.
+    fn follow_gateway(&self, keep: Infrastructure) {
+        self.statuses.send_modify(|statuses| {
+            let statuses = Arc::make_mut(statuses);
+            see(statuses, Kind::Gateway);
+            let object = ObjectRef::new(Kind::Gateway, "shop", "web");
+            let facts = statuses.gateway_api.get_mut(&object).unwrap();
+            let wanted = Arc::make_mut(facts.wanted.as_mut().unwrap());
+            wanted.infrastructure = Some(Arc::new(keep));
         });
     }
 
@@ -290,62 +308,6 @@ async fn what_is_not_taken_is_told_and_tried_again_when_it_changes() {
     seconds(7200).await;
     assert_eq!(bench.calls_of("/events").len(), events, "it is over");
     assert_eq!(bench.calls_of("/ingresses/web/").len(), 2);
-}
-
-/// A Service that is in the way of a Gateway's, or one that the API server does not take: the Gateway's owner is told while its status
-/// is written as ever, and nobody asks over and over.
-#[tokio::test(start_paused = true)]
-async fn the_owner_of_a_gateway_is_told_of_its_service() {
-    for is_there in [true, false] {
-        let is_gone = Arc::new(AtomicBool::new(false));
-        let gone = is_gone.clone();
-        let bench = Bench::start(move |call| {
-            let gateway = json!({
-                "apiVersion": Kind::Gateway.api_version(), "kind": "Gateway",
-                "metadata": {"name": "web", "uid": "1"},
-            });
-            let service =
-                json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "gw-web"}});
-            let refused = |code, reason| {
-                Some((
-                    code,
-                    json!({"code": code, "message": "no", "reason": reason}),
-                ))
-            };
-            match call.contains("/services/") {
-                false if call.starts_with("GET") => Some((200, gateway)),
-                false => ok(call),
-                true if gone.load(Relaxed) && call.starts_with("GET") => refused(404, "NotFound"),
-                true if is_there || gone.load(Relaxed) => Some((200, service)),
-                true if call.starts_with("GET") => refused(404, "NotFound"),
-                true => refused(422, "Invalid"),
-            }
-        });
-        bench.statuses.send_modify(|statuses| {
-            let statuses = Arc::make_mut(statuses);
-            see(statuses, Kind::Gateway);
-            let object = ObjectRef::new(Kind::Gateway, "shop", "web");
-            let facts = statuses.gateway_api.get_mut(&object).unwrap();
-            let wanted = facts.wanted.as_mut().unwrap();
-            Arc::make_mut(wanted).infrastructure = Some(Arc::new(Infrastructure {
-                service: "gw-web".into(),
-                ..Infrastructure::default()
-            }));
-        });
-        seconds(600).await;
-        let gets = bench.calls_of("/services/gw-web").len();
-        assert_eq!(gets, if is_there { 1 } else { 2 }, "{:?}", bench.calls());
-        assert_eq!(bench.calls_of("/events").len(), 1, "{:?}", bench.calls());
-        assert_eq!(bench.metrics.unwritten.get(), 0, "its status is written");
-        is_gone.store(true, Relaxed);
-        seconds(1300).await;
-        let writes = bench.calls_of("PATCH /api/v1/namespaces/shop/services/gw-web");
-        let is_later = writes.iter().any(|at| *at > Duration::from_secs(600));
-        assert!(is_later, "{:?}", bench.calls());
-        let events = bench.calls_of("/events").len();
-        seconds(7200).await;
-        assert_eq!(bench.calls_of("/events").len(), events, "it is over");
-    }
 }
 
 /// Whatever its kind is, the owner of an object is told that its status is not taken, until it is.

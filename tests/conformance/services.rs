@@ -113,6 +113,34 @@ impl World {
         .await;
     }
 
+    /// Where the slice of IPv4 of a Gateway's Service leads to.
+    async fn until_leads_to(&self, service: &str, expected: Value) {
+        let what = format!("Service {service} leads to {expected}");
+        eventually(&what, async || {
+            let slice = self.json(&["get", "endpointslice", &format!("{service}-ipv4")]);
+            let endpoints = slice["endpoints"].as_array().cloned().unwrap_or_default();
+            let found = endpoints.iter().map(|it| it["addresses"][0].clone());
+            let found = Value::Array(found.collect());
+            (found == expected).then_some(()).ok_or(found)
+        })
+        .await;
+    }
+
+    /// An Event of a Gateway has this text.
+    async fn until_told(&self, gateway: &str, text: &str) {
+        let what = format!("Gateway {gateway} is told: {text}");
+        eventually(&what, async || {
+            let of = format!("involvedObject.name={gateway}");
+            let events = self.json(&["get", "events", "--field-selector", &of]);
+            let events = events["items"].as_array().cloned().unwrap_or_default();
+            let notes = events.iter().map(|it| it["message"].to_string());
+            let notes: Vec<String> = notes.collect();
+            let is_told = notes.iter().any(|note| note.contains(text));
+            is_told.then_some(()).ok_or(notes.join("\n"))
+        })
+        .await;
+    }
+
     async fn until_services(&self, gateway: &str, count: usize) {
         let what = format!("Gateway {gateway} has {count} Services");
         eventually(&what, async || {
@@ -170,6 +198,21 @@ async fn until_location(port: u16, expected: &str) {
     .await;
 }
 
+/// The slice of Envoy's own Service.
+fn pods(addresses: &[Ipv4Addr]) -> Value {
+    let of = |address: &Ipv4Addr| json!({"addresses": [address], "conditions": {"ready": true}});
+    json!({
+        "apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice",
+        "metadata": {
+            "name": "envoy", "namespace": "isobath",
+            "labels": {"kubernetes.io/service-name": "envoy"},
+        },
+        "addressType": "IPv4",
+        "endpoints": addresses.iter().map(of).collect::<Vec<_>>(),
+        "ports": [{"name": "http", "port": 8080}],
+    })
+}
+
 async fn start(world: &World) -> Option<Stand> {
     let kubeconfig = world.install();
     let rights = concat!(
@@ -182,16 +225,7 @@ async fn start(world: &World) -> Option<Stand> {
         "metadata": {"name": "envoy", "namespace": "isobath"},
         "spec": {"ports": [{"name": "http", "port": 80}]},
     }));
-    world.apply(&json!({
-        "apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice",
-        "metadata": {
-            "name": "envoy", "namespace": "isobath",
-            "labels": {"kubernetes.io/service-name": "envoy"},
-        },
-        "addressType": "IPv4",
-        "endpoints": [{"addresses": [POD], "conditions": {"ready": true}}],
-        "ports": [{"name": "http", "port": 8080}],
-    }));
+    world.apply(&pods(&[POD]));
     world.apply(&json!({
         "apiVersion": GROUP, "kind": "GatewayClass", "metadata": {"name": "other"},
         "spec": {"controllerName": "other.test/controller"},
@@ -292,6 +326,62 @@ fn a_gateway_is_reached_by_its_own_service() {
         world
             .until_programmed("edge", "True Programmed \"192.0.2.7\"")
             .await;
+
+        // Its class goes, and a pod with it: what is there stays, and does not lead to an address that may be another's by now.
+        let class = world.json(&["get", "gatewayclass", "isobath"]);
+        world.kubectl(&["delete", "gatewayclass", "isobath"], "");
+        world.apply(&pods(&[]));
+        world.until_leads_to(&name, json!([])).await;
+        world.until_services("edge", 2).await;
+        world.apply(&pods(&[POD]));
+        world.until_leads_to(&name, json!([POD])).await;
+        world.apply(&json!({
+            "apiVersion": GROUP, "kind": "GatewayClass",
+            "metadata": {"name": "isobath"}, "spec": class["spec"],
+        }));
+        until_location(now["81/TCP"], "http://edge.test:81/").await;
+
+        // One that is deleted and waits for its finalizer is left alone, and there is another one once it is gone.
+        let finalizers = |names: Value| json!({"metadata": {"finalizers": names}}).to_string();
+        let patch = |patch: &str| {
+            let line = ["patch", "service", &name, "--type=merge", "-p", patch];
+            world.kubectl(&line, "");
+        };
+        patch(&finalizers(json!(["x.test/y"])));
+        world.kubectl(&["delete", "service", &name, "--wait=false"], "");
+        world
+            .until_programmed("edge", "False AddressNotAssigned ")
+            .await;
+        let uid = |of: &Value| of["metadata"]["uid"].clone();
+        let ending = world.json(&["get", "service", &name]);
+        patch(&finalizers(json!(null)));
+        eventually("there is another Service", async || {
+            let services = world.services("edge");
+            let another = services.get(&name).ok_or("there is none")?;
+            let is_another = uid(another) != uid(&ending);
+            is_another.then_some(()).ok_or("it is the same")
+        })
+        .await;
+        let (_, now) = world.load_balancer("edge", &["80/TCP", "81/TCP"]).await;
+        until_location(now["81/TCP"], "http://edge.test:81/").await;
+        world.until_leads_to(&name, json!([POD])).await;
+
+        // A slice of somebody else's stays as it is, and the Gateway's owner is told.
+        let slice = format!("{name}-ipv4");
+        world.kubectl(&["delete", "endpointslice", &slice], "");
+        let foreign = json!({
+            "apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice",
+            "metadata": {"name": slice, "namespace": "default"},
+            "addressType": "IPv4", "endpoints": [{"addresses": ["10.97.0.201"]}], "ports": [],
+        });
+        world.kubectl(&["replace", "--force", "-f", "-"], &foreign.to_string());
+        world.apply(&gateway("edge", "isobath", &[(80, "HTTP")], None));
+        world
+            .until_told("edge", &format!("EndpointSlice default/{slice} "))
+            .await;
+        let kept = world.json(&["get", "endpointslice", &slice]);
+        assert_eq!(kept["endpoints"][0]["addresses"], json!(["10.97.0.201"]));
+        world.kubectl(&["delete", "endpointslice", &slice], "");
 
         // Of another class it has nothing of ours, but what is not ours stays.
         world.until_services("edge", 2).await;

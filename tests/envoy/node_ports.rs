@@ -66,6 +66,7 @@ impl Plane {
         let service = json!({
             "metadata": {
                 "namespace": "default", "name": load_balancer.service, "labels": {label: value},
+                "ownerReferences": [{"kind": "Gateway", "name": "edge", "uid": facts.uid}],
             },
             "spec": {
                 "type": "LoadBalancer",

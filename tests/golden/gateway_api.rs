@@ -181,7 +181,12 @@ fn translated(text: &str, options: &Options, manifests: bool) -> String {
             if let Some(it) = bears.and_then(|it| it.load_balancer.as_ref()) {
                 let _ = write!(text, "  Service {} of {:?}", it.service, it.ports);
                 let asked = it.address.map(|it| format!(" asking for {it}"));
-                let _ = writeln!(text, "{}", asked.unwrap_or_default());
+                let pods = it.pods.iter().map(|pod| format!(" at {}", pod.address));
+                let pods: String = pods.collect();
+                let _ = writeln!(text, "{}{pods}", asked.unwrap_or_default());
+            }
+            for name in bears.into_iter().flat_map(|it| &it.in_the_way) {
+                let _ = writeln!(text, "  waits for Service {name}");
             }
             for name in &wanted.leftovers {
                 let _ = writeln!(text, "  no Service {name}");

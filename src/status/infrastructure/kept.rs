@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::Service;
 use kube::api::{DeleteParams, Patch, PatchParams, Preconditions};
-use kube::{Api, Client, ResourceExt as _};
+use kube::{Api, Client, ResourceExt};
 use serde_json::{Value, json};
 use tracing::debug;
 
@@ -28,32 +28,71 @@ pub struct Calls {
 }
 
 impl Calls {
-    /// Applies a Service, unless there is one of the name that is not ours. Returns it as it is then.
+    /// The Service of that name of a Gateway, of this `uid`, if there is one; declined where it is somebody else's, or is being
+    /// deleted.
+    pub(super) async fn look(
+        &self,
+        (gateway, uid): (&NamespacedName, &str),
+        name: &str,
+    ) -> Result<Option<Service>, Failure> {
+        let there = within(CALL_LIMIT, self.services(gateway).get_opt(name)).await?;
+        let Some(there) = there else {
+            return Ok(None);
+        };
+        let why = if !is_owned(&there, uid) {
+            let (label, value) = MANAGED_BY;
+            format!(
+                "is there and lacks the label {label}={value} or this Gateway's uid among its owners: it needs another name, but goes by itself if it was of a Gateway before this one"
+            )
+        } else if there.metadata.deletion_timestamp.is_some() {
+            "is being deleted: once it is gone, there will be another one".to_owned()
+        } else {
+            return Ok(Some(there));
+        };
+        let namespace = &gateway.namespace;
+        Err(Failure::Declined(format!(
+            "Service {namespace}/{name} {why}"
+        )))
+    }
+
+    /// Applies a Service of a Gateway, which nobody else has. By force: what an owner keeps is its own, whoever edits it.
     pub(super) async fn apply(
         &self,
         gateway: &NamespacedName,
         name: &str,
+        service: &Value,
+    ) -> Result<Service, Failure> {
+        let params = PatchParams::apply(&self.field_manager).force();
+        let api = self.services(gateway);
+        within(CALL_LIMIT, api.patch(name, &params, &Patch::Apply(service))).await
+    }
+
+    /// Looks, and applies.
+    pub(super) async fn keep(
+        &self,
+        of: (&NamespacedName, &str),
+        name: &str,
         service: Value,
     ) -> Result<Service, Failure> {
-        let api: Api<Service> = Api::namespaced(self.client.clone(), &gateway.namespace);
-        let there = within(CALL_LIMIT, api.get_opt(name)).await?;
-        if there.is_some_and(|it| !is_managed(&it)) {
-            let (label, value) = MANAGED_BY;
-            let message = format!(
-                "Service {}/{name} is there and has no label {label}={value}",
-                gateway.namespace
-            );
-            return Err(Failure::Declined(message));
-        }
-        let params = PatchParams::apply(&self.field_manager).force();
-        within(CALL_LIMIT, api.patch(name, &params, &Patch::Apply(service))).await
+        self.look(of, name).await?;
+        self.apply(of.0, name, &service).await
+    }
+
+    fn services(&self, gateway: &NamespacedName) -> Api<Service> {
+        Api::namespaced(self.client.clone(), &gateway.namespace)
     }
 }
 
-/// Whether a Service is one that Isobath keeps.
-pub(super) fn is_managed(service: &Service) -> bool {
+/// Whether an object is one that Isobath keeps for the owner of this `uid`.
+pub(super) fn is_owned(object: &impl ResourceExt, uid: &str) -> bool {
+    let mut owners = object.owner_references().iter();
+    is_labelled(object) && owners.any(|owner| owner.uid == uid)
+}
+
+/// Whether an object says that Isobath keeps it, for whomever.
+pub(super) fn is_labelled(object: &impl ResourceExt) -> bool {
     let (label, value) = MANAGED_BY;
-    service.labels().get(label).is_some_and(|by| by == value)
+    object.labels().get(label).is_some_and(|by| by == value)
 }
 
 /// Removes a Service of a Gateway, if it is that Gateway's and ours.
@@ -63,12 +102,11 @@ pub(super) async fn remove(
     uid: &str,
     name: &str,
 ) -> Result<(), Failure> {
-    let api: Api<Service> = Api::namespaced(calls.client.clone(), &gateway.namespace);
+    let api = calls.services(gateway);
     let Some(there) = within(CALL_LIMIT, api.get_opt(name)).await? else {
         return Ok(());
     };
-    let mut owners = there.owner_references().iter();
-    if !is_managed(&there) || !owners.any(|owner| owner.uid == uid) {
+    if !is_owned(&there, uid) {
         return Ok(());
     }
     let params = DeleteParams {

@@ -8,12 +8,12 @@ use std::net::IpAddr;
 
 use k8s_openapi::api::core::v1::Service;
 use k8s_openapi::api::discovery::v1::EndpointSlice;
-use kube::Api;
 use kube::api::{Patch, PatchParams};
+use kube::{Api, ResourceExt as _};
 use serde_json::{Value, json};
 
 use super::super::writes::CALL_LIMIT;
-use super::kept::{Calls, is_managed, metadata, owner};
+use super::kept::{Calls, MANAGED_BY, is_labelled, is_owned, metadata, owner};
 use crate::model::verdict::{Infrastructure, LoadBalancer, PodEndpoint};
 use crate::objects::NamespacedName;
 use crate::status::api_call::{Failure, within};
@@ -51,14 +51,13 @@ pub(super) async fn keep(
     of: &LoadBalancer,
 ) -> Result<(), Failure> {
     let of_service = metadata(gateway, &owner(gateway, uid), wanted, &of.service, &[]);
-    let api: Api<Service> = Api::namespaced(calls.client.clone(), &gateway.namespace);
-    let there = within(CALL_LIMIT, api.get_opt(&of.service)).await?;
+    let there = calls.look((gateway, uid), &of.service).await?;
     let mut ports = ports(of, there.as_ref());
     let mut uid = None;
     // Once, where it has all node ports already.
     for _ in 0..2 {
         let service = service(of_service.clone(), of, &ports);
-        let there = calls.apply(gateway, &of.service, service).await?;
+        let there = calls.apply(gateway, &of.service, &service).await?;
         let given = self::ports(of, Some(&there));
         uid = there.metadata.uid;
         let is_settled = given == ports;
@@ -74,13 +73,11 @@ pub(super) async fn keep(
 /// whether the Service is there.
 pub(super) async fn keep_slices(
     calls: &Calls,
-    gateway: &NamespacedName,
+    (gateway, uid): (&NamespacedName, &str),
     wanted: &Infrastructure,
     of: &LoadBalancer,
 ) -> Result<bool, Failure> {
-    let api: Api<Service> = Api::namespaced(calls.client.clone(), &gateway.namespace);
-    let there = within(CALL_LIMIT, api.get_opt(&of.service)).await?;
-    let Some(there) = there.filter(is_managed) else {
+    let Some(there) = calls.look((gateway, uid), &of.service).await? else {
         return Ok(false);
     };
     let ports = ports(of, Some(&there));
@@ -88,7 +85,8 @@ pub(super) async fn keep_slices(
     Ok(true)
 }
 
-/// Writes the slices of a Service, of this `uid`.
+/// Writes the slices of a Service, of this `uid`. What they lead to is where the clients of a Gateway are sent: so another manager's
+/// word in one is never overruled, and one that is somebody else's as a whole is left alone.
 async fn slices(
     calls: &Calls,
     (gateway, uid): (&NamespacedName, Option<String>),
@@ -104,14 +102,15 @@ async fn slices(
         return Err(Failure::Declined(message));
     }
     // They go with the Service, also where the Gateway stays.
+    let uid = uid.unwrap_or_default();
     let owner = json!({
         "apiVersion": "v1",
         "kind": "Service",
         "name": of.service,
-        "uid": uid.unwrap_or_default(),
+        "uid": uid,
     });
     let api: Api<EndpointSlice> = Api::namespaced(calls.client.clone(), &gateway.namespace);
-    let params = PatchParams::apply(&calls.field_manager).force();
+    let params = PatchParams::apply(&calls.field_manager);
     for (family, suffix) in FAMILIES {
         let name = format!("{}{suffix}", of.service);
         let labels = [
@@ -124,9 +123,43 @@ async fn slices(
             of,
             ports,
         );
-        within(CALL_LIMIT, api.patch(&name, &params, &Patch::Apply(slice))).await?;
+        if let Some(there) = within(CALL_LIMIT, api.get_opt(&name)).await? {
+            may_write(&there, &of.service, &uid)?;
+        }
+        let written = within(CALL_LIMIT, api.patch(&name, &params, &Patch::Apply(slice))).await;
+        written.map_err(|failure| match failure {
+            Failure::Refused {
+                code: 409, message, ..
+            } if message.contains("conflict") => Failure::Declined(format!(
+                "EndpointSlice {}/{name} says something else by the will of another field manager, so delete it ({message})",
+                gateway.namespace
+            )),
+            other => other,
+        })?;
     }
     Ok(())
+}
+
+/// Whether a slice that is there is one for the Service of this `uid`.
+fn may_write(there: &EndpointSlice, service: &str, uid: &str) -> Result<(), Failure> {
+    if is_owned(there, uid) {
+        return Ok(());
+    }
+    let (namespace, name) = (there.namespace().unwrap_or_default(), there.name_any());
+    let mut owners = there.owner_references().iter();
+    let is_of_before = owners.any(|owner| owner.kind == "Service" && owner.name == service);
+    if is_labelled(there) && is_of_before {
+        // It goes with that Service, before long.
+        return Err(Failure::Refused {
+            code: 409,
+            message: format!("EndpointSlice {namespace}/{name} is of a Service that is gone"),
+            retry_after: None,
+        });
+    }
+    let (label, value) = MANAGED_BY;
+    Err(Failure::Declined(format!(
+        "EndpointSlice {namespace}/{name} is there and lacks the label {label}={value} or the uid of Service {service} among its owners: it needs another name"
+    )))
 }
 
 /// The ports that it is to have, with the node ports of the Service that is there.

@@ -71,7 +71,7 @@ impl Holder {
         let owner = owner.filter(|owner| ***owner != *namespace);
         match (owner, &self.gateway) {
             (Some(owner), Some(gateway)) => Some(format!(
-                "namespace {owner}, which named it first, and is served by Gateway {gateway}"
+                "namespace {owner}, which named it first and has it served by Gateway {gateway}"
             )),
             (Some(owner), None) => Some(format!("namespace {owner}, which named it first")),
             (None, Some(gateway)) => Some(format!(

@@ -2,11 +2,11 @@
 
 use crate::model::verdict::Infrastructure;
 use crate::objects::gateway_api::Gateway;
-use crate::objects::{NamespacedName, Service};
 use crate::translate::Input;
 
 use super::gateway::EffectiveGateway;
 use super::load_balancer::load_balancer;
+use super::service::{Found, found};
 use super::service_name::service_name;
 
 /// What it bears, and whether it is there.
@@ -21,11 +21,14 @@ pub fn infrastructure(
         None => (None, [true; 2]),
     };
     let service = service_name(name);
-    let there = NamespacedName::new(name.namespace.clone(), service.clone());
-    let there = input.reader.service(&there);
-    let is_ending = |it: &Service| it.kept.as_ref().is_some_and(|kept| kept.is_ending);
-    let has_services = there.is_some_and(|it| !is_ending(it)) && has_service;
+    let there = found(input, gateway, &service);
+    let has_services = matches!(there, Found::Kept(..)) && has_service;
+    let names = [Some(&service), load_balancer.as_ref().map(|it| &it.service)];
+    let names = names.into_iter().flatten();
+    let in_the_way =
+        names.filter(|name| matches!(found(input, gateway, name), Found::Ending | Found::Foreign));
     Infrastructure {
+        in_the_way: in_the_way.cloned().collect(),
         service,
         labels: gateway.infrastructure.labels.clone(),
         annotations: gateway.infrastructure.annotations.clone(),

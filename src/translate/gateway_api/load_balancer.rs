@@ -39,7 +39,7 @@ pub fn load_balancer(
         .map(|(port, transport)| (port, transport == Transport::Udp))
         .collect();
     if ports.is_empty() {
-        let (_, kept) = kept(input, name, &service)?;
+        let (_, kept) = kept(input, gateway, &service)?;
         ports.extend(kept.iter().map(|it| (it.port, it.is_udp)));
         ports.sort_unstable();
     }
@@ -48,7 +48,7 @@ pub fn load_balancer(
         return None;
     }
     let pods = pods(input, &services.envoy);
-    let mut there: Vec<_> = kept(input, name, &service)
+    let mut there: Vec<_> = kept(input, gateway, &service)
         .map(|(_, ports)| ports)
         .unwrap_or_default()
         .iter()
@@ -58,7 +58,7 @@ pub fn load_balancer(
     there.sort_unstable();
     let has_service = *there == *ports;
     let has_slices =
-        pods_of_slices(input, name, &service) == pods && slices_lead_to(input, name, &service);
+        pods_of_slices(input, name, &service) == pods && slices_lead_to(input, gateway, &service);
     let wanted = LoadBalancer {
         service,
         ports: ports.into(),
@@ -71,7 +71,7 @@ pub fn load_balancer(
 /// Whether the Service of a Gateway's own is there, whatever is served by it.
 pub fn has_load_balancer(input: Input<'_>, gateway: &Gateway) -> bool {
     let name = &gateway.metadata.name;
-    let is_there = || kept(input, name, &load_balancer_name(name)).is_some();
+    let is_there = || kept(input, gateway, &load_balancer_name(name)).is_some();
     input.options.gateway.services.is_some() && is_there()
 }
 
@@ -106,7 +106,7 @@ fn pods_of_slices(
 }
 
 /// Whether there is a slice for each family, and all of them have the ports of the Service.
-fn slices_lead_to(input: Input<'_>, gateway: &NamespacedName, service: &Arc<str>) -> bool {
+fn slices_lead_to(input: Input<'_>, gateway: &Gateway, service: &Arc<str>) -> bool {
     let Some((_, ports)) = kept(input, gateway, service) else {
         return false;
     };
@@ -119,7 +119,7 @@ fn slices_lead_to(input: Input<'_>, gateway: &NamespacedName, service: &Arc<str>
     };
     let (tcp, udp) = (wanted(false), wanted(true));
     let mut count = 0;
-    let mut slices = slices(input, gateway, service);
+    let mut slices = slices(input, &gateway.metadata.name, service);
     let all = slices.all(|slice| {
         count += 1;
         numbers(&slice.ports) == tcp && numbers(&slice.udp_ports) == udp
@@ -140,7 +140,7 @@ fn slices<'a>(
 
 /// The Services of ours that are there for a Gateway and are not wanted: where Gateways have none of their own, that one; where its
 /// class is another controller's, all. A class that is gone says nothing, as it may come back, and neither does a Gateway that can't
-/// be served for now: its clients would have to learn another address.
+/// be served for now: its clients would have to learn another address. Such a Service goes on leading to the pods that are there.
 pub fn leftovers(input: Input<'_>, gateway: &Gateway) -> Box<[Arc<str>]> {
     let name = &gateway.metadata.name;
     let mut unwanted = Vec::new();
@@ -150,11 +150,7 @@ pub fn leftovers(input: Input<'_>, gateway: &Gateway) -> Box<[Arc<str>]> {
         unwanted = vec![load_balancer_name(name)];
     }
     // One of ours that is another object's is not looked at again and again.
-    unwanted.retain(|service| {
-        let there = NamespacedName::new(name.namespace.clone(), service.clone());
-        let kept = input.reader.service(&there).and_then(|it| it.kept.as_ref());
-        kept.is_some_and(|kept| !kept.is_ending && kept.owners.contains(&gateway.metadata.uid))
-    });
+    unwanted.retain(|service| kept(input, gateway, service).is_some());
     unwanted.into()
 }
 

@@ -9,7 +9,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::objects::gateway_api::Gateway;
-use crate::objects::{KeptPort, LoadBalancerAddress, NamespacedName, Service};
+use crate::objects::{KeptPort, LoadBalancerAddress, Metadata, NamespacedName, Service};
 use crate::translate::Input;
 
 use super::effective::{EffectiveListener, Transport};
@@ -21,16 +21,43 @@ use super::service_name::load_balancer_name;
 /// The most ports that a Service has. Node ports are few, and the whole cluster's.
 const MOST_PORTS: usize = 64;
 
-/// A Service of a Gateway's namespace, if it is one of ours and here to stay.
+/// What there is under the name of a Service of a Gateway's.
+#[derive(Clone, Copy, Debug)]
+pub enum Found<'a> {
+    Nothing,
+    /// The Gateway's own, with its ports as nodes have them.
+    Kept(&'a Service, &'a [KeptPort]),
+    /// The Gateway's own, which is being deleted. It is left alone until it is gone.
+    Ending,
+    /// Somebody else's: a label says nothing about whose it is, only the `uid` of an owner does. It is left alone.
+    Foreign,
+}
+
+/// Looks a Service of a Gateway's up.
+pub fn found<'a>(input: Input<'a>, gateway: &Gateway, service: &Arc<str>) -> Found<'a> {
+    let Metadata { name, uid, .. } = &gateway.metadata;
+    let name = NamespacedName::new(name.namespace.clone(), service.clone());
+    let Some(service) = input.reader.service(&name) else {
+        return Found::Nothing;
+    };
+    let kept = service.kept.as_ref();
+    match kept.filter(|kept| kept.owners.contains(uid)) {
+        None => Found::Foreign,
+        Some(kept) if kept.is_ending => Found::Ending,
+        Some(kept) => Found::Kept(service, &kept.ports),
+    }
+}
+
+/// A Service of a Gateway's, if it is there and here to stay.
 pub fn kept<'a>(
     input: Input<'a>,
-    gateway: &NamespacedName,
+    gateway: &Gateway,
     service: &Arc<str>,
 ) -> Option<(&'a Service, &'a [KeptPort])> {
-    let name = NamespacedName::new(gateway.namespace.clone(), service.clone());
-    let service = input.reader.service(&name)?;
-    let kept = service.kept.as_ref().filter(|kept| !kept.is_ending)?;
-    Some((service, &kept.ports))
+    match found(input, gateway, service) {
+        Found::Kept(service, ports) => Some((service, ports)),
+        Found::Nothing | Found::Ending | Found::Foreign => None,
+    }
 }
 
 /// How a Gateway is reached by its Service.
@@ -53,7 +80,7 @@ pub fn find(
 ) -> ByService {
     let name = &gateway.metadata.name;
     let service = load_balancer_name(name);
-    let there = kept(input, name, &service);
+    let there = kept(input, gateway, &service);
     let ports = there.map(|(_, ports)| ports).unwrap_or_default();
     let pod_port = |(port, transport): (u16, Transport)| {
         let mut ports = ports.iter();
@@ -101,19 +128,19 @@ fn address_fault(
         ));
     }
     let there = NamespacedName::new(name.namespace.clone(), service.clone());
-    match input.reader.service(&there).map(|it| it.kept.as_ref()) {
-        Some(None) => {
+    match found(input, gateway, service) {
+        Found::Foreign => {
             let (label, value) = Service::MANAGED_BY;
             return unassigned(format!(
-                "Service {there} is not Isobath's, as it has no label {label}={value}: it needs another name"
+                "Service {there} is not this Gateway's, as it lacks the label {label}={value} or this Gateway's uid among its owners: it needs another name, but goes by itself if it was of a Gateway before this one"
             ));
         }
-        Some(Some(kept)) if kept.is_ending => {
+        Found::Ending => {
             return unassigned(format!(
                 "Service {there} is being deleted: once it is gone, there will be another one"
             ));
         }
-        _ => {}
+        Found::Nothing | Found::Kept(..) => {}
     }
     if addresses.is_empty() {
         return unassigned(format!("its Service {there} has no address yet"));

@@ -99,7 +99,7 @@ pub fn of_gateway(input: Input<'_>, object: &ObjectRef) -> Option<WantedStatus> 
     let gateway = fleet::gateway(input, &object.name);
     let written = input.reader.gateway(&object.name)?;
     if !gateway.is_ours {
-        return of_foreign(input, written);
+        return of_foreign(input, written, &gateway);
     }
     let generation = written.generation;
     let mut conditions = Conditions::of(generation);
@@ -168,11 +168,21 @@ pub fn of_gateway(input: Input<'_>, object: &ObjectRef) -> Option<WantedStatus> 
     })
 }
 
-/// What is to be done about a Gateway that is another controller's: to take away what is left of ours.
-fn of_foreign(input: Input<'_>, gateway: &Gateway) -> Option<WantedStatus> {
+/// What is to be done about a Gateway that is not ours: where it is another controller's, to take away what is left of ours. Where its
+/// class is gone, its Service stays and leads to the pods that are there: addresses of pods that have gone may be others' by now.
+fn of_foreign(
+    input: Input<'_>,
+    gateway: &Gateway,
+    made: &EffectiveGateway,
+) -> Option<WantedStatus> {
+    let is_foreign = is_foreign(input, gateway);
     let leftovers = leftovers(input, gateway);
-    (!leftovers.is_empty() && is_foreign(input, gateway)).then(|| WantedStatus {
+    let keeps = !is_foreign && has_load_balancer(input, gateway);
+    let infrastructure = keeps.then(|| Arc::new(infrastructure(input, gateway, made)));
+    let is_news = infrastructure.is_some() || (is_foreign && !leftovers.is_empty());
+    is_news.then(|| WantedStatus {
         leftovers,
+        infrastructure,
         is_foreign: true,
         ..WantedStatus::default()
     })
