@@ -5,9 +5,10 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 /// The files and their names.
-const FILES: [(&str, &str); 2] = [
+const FILES: [(&str, &str); 3] = [
     ("shop.yaml", include_str!("example/shop.yaml")),
     ("blog.yaml", include_str!("example/blog.yaml")),
+    ("docs.yaml", include_str!("example/docs.yaml")),
 ];
 
 /// Writes the example below `folder`, where it can be edited, and returns its folder.

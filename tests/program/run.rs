@@ -181,13 +181,18 @@ fn its_curl_lines_work_and_ctrl_c_ends_both() {
     let Some(program) = envoy() else { return };
     let mut run = Run::start(&program);
     let answers = run.curl();
-    let [(blog, of_blog), (shop, of_shop)] = &answers[..] else {
+    let [(blog, of_blog), (docs, of_docs), (shop, of_shop)] = &answers[..] else {
         panic!("{answers:?}")
     };
     assert!(blog.starts_with("https://blog.localhost:"), "{blog}");
     assert!(
         of_blog.contains("\"service\": \"default/blog:80\""),
         "{of_blog}"
+    );
+    assert!(docs.starts_with("http://docs.localhost:"), "{docs}");
+    assert!(
+        of_docs.contains("\"service\": \"default/docs:80\""),
+        "{of_docs}"
     );
     // What else it names can be followed as it stands.
     let said = run.said("stdout");
