@@ -31,9 +31,9 @@ fuzz_target!(|data: &[u8]| {
         let value = Value::from(characters.as_str().replace('\u{1}', "\n"));
         let choice = choice as usize % (INGRESS_ANNOTATIONS.len() + SERVICE_ANNOTATIONS.len());
         match INGRESS_ANNOTATIONS.get(choice) {
-            Some(key) => on_ingress.insert((*key).to_owned(), value),
+            Some((key, _)) => on_ingress.insert((*key).to_owned(), value),
             None => {
-                let key = SERVICE_ANNOTATIONS[choice - INGRESS_ANNOTATIONS.len()];
+                let (key, _) = SERVICE_ANNOTATIONS[choice - INGRESS_ANNOTATIONS.len()];
                 on_service.insert(key.to_owned(), value)
             }
         };

@@ -138,7 +138,7 @@ pub struct EdgeArgs {
     )]
     pub envoy_trusted_hops: u32,
     /// A request header that is let through though strangers can write it, because a proxy in front does: one of those
-    /// that the README lists as removed, by name.
+    /// that `deploy/reference.md` lists as removed, by name.
     #[arg(
         long,
         env = "ISOBATH_ENVOY_KEEP_REQUEST_HEADER",

@@ -33,7 +33,7 @@ pub fn of_ingress(ingress: &Ingress, dialect: Dialect) -> Vec<Finding> {
     let mut others = keys.filter(is_others);
     if let Some(first) = others.next() {
         let message = format!(
-            "annotation {first}{} is another controller's and has no effect; the README lists those that have",
+            "annotation {first}{} is another controller's and has no effect; deploy/reference.md lists those that have",
             more(others.count())
         );
         let field = Field::Annotation(first.into());
@@ -55,14 +55,14 @@ pub fn of_service(metadata: &Metadata) -> Vec<Finding> {
 /// Annotations under our own prefixes that mean nothing on this kind of object.
 fn unknown(
     metadata: &Metadata,
-    known: &[&str],
-    (elsewhere, kind): (&[&str], &str),
+    known: &[(&str, &str)],
+    (elsewhere, kind): (&[(&str, &str)], &str),
 ) -> Vec<Finding> {
     let keys = metadata.annotations.iter().map(|(key, _)| key);
-    let mut unknown = keys
-        .filter(|key| OURS.iter().any(|prefix| key.starts_with(prefix)) && !known.contains(key));
+    let mut unknown =
+        keys.filter(|key| OURS.iter().any(|prefix| key.starts_with(prefix)) && !has(known, key));
     let named = |key: &str| {
-        let hint = if elsewhere.contains(&key) {
+        let hint = if has(elsewhere, key) {
             format!("it belongs on {kind}")
         } else if let Some(meant) = meant(key, known) {
             format!("is {meant} meant?")
@@ -86,11 +86,15 @@ fn unknown(
     told
 }
 
+fn has(known: &[(&str, &str)], key: &str) -> bool {
+    known.iter().any(|(name, _)| *name == key)
+}
+
 /// The name that is nearest to a misspelt one.
-fn meant<'a>(key: &str, known: &[&'a str]) -> Option<&'a str> {
+fn meant<'a>(key: &str, known: &[(&'a str, &str)]) -> Option<&'a str> {
     let near = known
         .iter()
-        .map(|name| (strsim::jaro_winkler(key, name), *name));
+        .map(|(name, _)| (strsim::jaro_winkler(key, name), *name));
     let nearest = near.max_by(|(a, _), (b, _)| a.total_cmp(b));
     // The common prefix makes all of them similar, so the rest must be much alike.
     nearest

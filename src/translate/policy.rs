@@ -61,26 +61,80 @@ impl IngressPolicy {
 }
 
 /// The annotations that translation reads. `projectcontour.io/websocket-routes` is accepted and has no
-/// effect, because every route takes WebSocket upgrades. The README's table is compared with this list.
-pub const INGRESS_ANNOTATIONS: [&str; 18] = [
-    "ingress.kubernetes.io/force-ssl-redirect",
-    "isobath.dev/nginx-compat",
-    "isobath.dev/redirect",
-    "isobath.dev/request-headers",
-    "isobath.dev/response-headers",
-    "isobath.dev/rewrite-prefix",
-    "kubernetes.io/ingress.allow-http",
-    "kubernetes.io/ingress.class",
-    "projectcontour.io/ingress.class",
-    "projectcontour.io/num-retries",
-    "projectcontour.io/per-try-timeout",
-    "projectcontour.io/request-timeout",
-    "projectcontour.io/response-timeout",
-    "projectcontour.io/retry-on",
-    "projectcontour.io/tls-cert-namespace",
-    "projectcontour.io/tls-maximum-protocol-version",
-    "projectcontour.io/tls-minimum-protocol-version",
-    "projectcontour.io/websocket-routes",
+/// effect, because every route takes WebSocket upgrades. With what each says, as `deploy/reference.md` has it.
+pub const INGRESS_ANNOTATIONS: [(&str, &str); 18] = [
+    (
+        "ingress.kubernetes.io/force-ssl-redirect",
+        "`\"true\"`: plain HTTP answers 301 to HTTPS",
+    ),
+    (
+        "isobath.dev/nginx-compat",
+        "`sane` or `strict`, in the place of `--nginx-compat`",
+    ),
+    (
+        "isobath.dev/redirect",
+        "`[STATUS ]TARGET`: `301 https://example.com`, `/elsewhere`; the status is 302 if missing",
+    ),
+    (
+        "isobath.dev/request-headers",
+        "headers of requests, one `Name: value` a line; no value removes the header. Values are literal",
+    ),
+    (
+        "isobath.dev/response-headers",
+        "headers of answers, likewise",
+    ),
+    (
+        "isobath.dev/rewrite-prefix",
+        "the path that takes the place of the matched one: `/` strips it",
+    ),
+    (
+        "kubernetes.io/ingress.allow-http",
+        "`\"false\"`: plain HTTP answers 404 on these paths, whatever other path would take them",
+    ),
+    (
+        "kubernetes.io/ingress.class",
+        "the class, in the place of `spec.ingressClassName`",
+    ),
+    (
+        "projectcontour.io/ingress.class",
+        "the same; it counts before the other",
+    ),
+    (
+        "projectcontour.io/num-retries",
+        "how often, 1 if missing or 0; -1 is never. Needs `retry-on`",
+    ),
+    (
+        "projectcontour.io/per-try-timeout",
+        "for each try. Needs `retry-on`",
+    ),
+    (
+        "projectcontour.io/request-timeout",
+        "the older name of `projectcontour.io/response-timeout`",
+    ),
+    (
+        "projectcontour.io/response-timeout",
+        "for the whole response: `30s`, `1m30s`, `infinity`",
+    ),
+    (
+        "projectcontour.io/retry-on",
+        "Envoy's conditions, by comma: `5xx,reset`",
+    ),
+    (
+        "projectcontour.io/tls-cert-namespace",
+        "where the Secret is; its namespace must delegate it by a TLSCertificateDelegation",
+    ),
+    (
+        "projectcontour.io/tls-maximum-protocol-version",
+        "the highest version of TLS: `\"1.2\"` or `\"1.3\"`",
+    ),
+    (
+        "projectcontour.io/tls-minimum-protocol-version",
+        "the lowest version of TLS: `\"1.2\"` or `\"1.3\"`",
+    ),
+    (
+        "projectcontour.io/websocket-routes",
+        "accepted and not needed: every route takes WebSocket upgrades",
+    ),
 ];
 
 /// What has no effect in the dialect of ingress-nginx, and what says it there.

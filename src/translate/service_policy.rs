@@ -12,17 +12,44 @@ use super::app_protocol::{self, upstream_protocol};
 use super::finding::{Finding, more};
 use super::{BackendPort, Input, annotation, reason};
 
-/// The annotations of Services: Contour's, and ours. The README's table is compared with this list.
-pub const SERVICE_ANNOTATIONS: [&str; 9] = [
-    "isobath.dev/upstream-idle-timeout",
-    "projectcontour.io/max-connections",
-    "projectcontour.io/max-pending-requests",
-    "projectcontour.io/max-requests",
-    "projectcontour.io/max-retries",
-    "projectcontour.io/per-host-max-connections",
-    "projectcontour.io/upstream-protocol.h2",
-    "projectcontour.io/upstream-protocol.h2c",
-    "projectcontour.io/upstream-protocol.tls",
+/// The annotations of Services: Contour's, and ours. With what each says, as `deploy/reference.md` has it.
+pub const SERVICE_ANNOTATIONS: [(&str, &str); 9] = [
+    (
+        "isobath.dev/upstream-idle-timeout",
+        "how long a connection is kept for the next request: `4s`, `infinity`; without it an hour. Less than the back end keeps it",
+    ),
+    (
+        "projectcontour.io/max-connections",
+        "connections at a time to all endpoints; without it there is no limit",
+    ),
+    (
+        "projectcontour.io/max-pending-requests",
+        "requests that wait for a connection; without it there is no limit",
+    ),
+    (
+        "projectcontour.io/max-requests",
+        "requests at a time; without it there is no limit",
+    ),
+    (
+        "projectcontour.io/max-retries",
+        "retries at a time; without it no more than the requests under way, or 1,000",
+    ),
+    (
+        "projectcontour.io/per-host-max-connections",
+        "connections to one endpoint",
+    ),
+    (
+        "projectcontour.io/upstream-protocol.h2",
+        "ports by name or number, by comma, that speak HTTP/2 over TLS",
+    ),
+    (
+        "projectcontour.io/upstream-protocol.h2c",
+        "ports that speak HTTP/2 in clear",
+    ),
+    (
+        "projectcontour.io/upstream-protocol.tls",
+        "ports that speak HTTP/1.1 over TLS",
+    ),
 ];
 
 /// The settings of one port's cluster.

@@ -11,6 +11,7 @@ mod node;
 mod support;
 
 mod alerts;
+mod annotations;
 mod api_server;
 mod back_off;
 mod certificates;

@@ -19,6 +19,17 @@ pub(crate) const OVERLAYS: [&str; 7] = [
     "namespaced",
 ];
 
+/// What people read, written by hand.
+pub(crate) const PAGES: [&str; 7] = [
+    "README.md",
+    "deploy/README.md",
+    "deploy/contour.md",
+    "deploy/edge.md",
+    "deploy/gateway-api.md",
+    "deploy/ingress-nginx.md",
+    "deploy/ingress.md",
+];
+
 /// The folder `deploy`.
 pub(crate) fn deploy() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy")

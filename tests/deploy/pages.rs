@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use crate::control_plane::{ADMIN, ControlPlane, kubectl};
 use crate::kubelet::{self, NODE};
 use crate::local_pod::LocalPod;
-use crate::manifest::{deploy, read, rendered, workloads};
+use crate::manifest::{PAGES, deploy, read, rendered, workloads};
 use crate::namespace::{NEAR, Namespace};
 use crate::node::NodeServer;
 use crate::support::backend::Backend;
@@ -21,8 +21,6 @@ use crate::support::eventually::eventually;
 use crate::support::manifest::{self, site};
 use crate::support::network::{address, alone, mount_empty};
 use crate::support::process::Process;
-
-const PAGES: [&str; 2] = ["README.md", "deploy/README.md"];
 
 /// What a page calls a pod, and the pod's name here.
 const PLACEHOLDER: &str = " POD ";

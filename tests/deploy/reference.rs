@@ -1,4 +1,5 @@
-//! `deploy/reference.md` is what the program says of itself: every flag of its command line, every metric that is registered.
+//! `deploy/reference.md` is what the program says of itself: every flag of its command line, every metric that is registered, every
+//! annotation that is read (`annotations.rs`).
 //! `UPDATE_GOLDEN=1 cargo test --test deploy reference_` writes it.
 
 use std::collections::BTreeMap;
@@ -9,9 +10,10 @@ use std::path::{Path, PathBuf};
 use clap::{Arg, CommandFactory as _};
 use isobath::envoy::ingress_metrics;
 
+use crate::annotations;
 use crate::golden;
 use crate::listener_flags;
-use crate::manifest::deploy;
+use crate::manifest::{PAGES, deploy};
 
 /// Those of an installation first.
 const COMMANDS: [&str; 17] = [
@@ -181,7 +183,7 @@ fn literal(text: &str) -> Option<(String, &str)> {
 
 fn document() -> String {
     let mut out = String::from(
-        "# Flags and metrics\n\nMade of the program by a test (tests/deploy/reference.rs). Every flag is also an environment variable, \
+        "# Flags, metrics and annotations\n\nMade of the program by a test (tests/deploy/reference.rs). Every flag is also an environment variable, \
          `ISOBATH_` and its\nname in capitals, `--log-level` as `ISOBATH_LOG_LEVEL`; a flag wins.\n",
     );
     flags(&mut out);
@@ -202,6 +204,7 @@ fn document() -> String {
     for (name, help) in counted.into_iter().chain(sums) {
         writeln!(out, "| `{}` | {help} |", ingress_metrics::exposed(name)).unwrap();
     }
+    annotations::write(&mut out);
     out
 }
 
@@ -277,7 +280,7 @@ fn readmes_name_what_there_is() {
         let inside = |c: &char| c.is_ascii_alphanumeric() || ['-', '_'].contains(c);
         text.chars().take_while(inside).collect()
     };
-    for readme in ["README.md", "deploy/README.md"] {
+    for readme in PAGES {
         let text = fs::read_to_string(root.join(readme)).unwrap();
         for (at, _) in text.match_indices("`--") {
             let flag = word(&text[at + 3..]);

@@ -3,7 +3,7 @@
 //! Rows are data: `rows/*.txt`, in the words of `row.rs` and `notation.rs`. All rows of a table are there at the same
 //! time, in one process and one Envoy, and are asked side by side: none may disturb another, though a good part of them is
 //! wrong on purpose. Where Isobath answers otherwise than Contour 1.33 a row says so (`differs`), and names the line of
-//! the README's table that says why (`moving.rs`). A row of a feature that is not built (`awaits`) has the asks that will hold,
+//! the table of deploy/contour.md that says why (`moving.rs`). A row of a feature that is not built (`awaits`) has the asks that will hold,
 //! and beside them what holds now.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]

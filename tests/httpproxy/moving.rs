@@ -1,4 +1,4 @@
-//! What is different from Contour 1.33 on purpose: what rows say, against the README's table.
+//! What is different from Contour 1.33 on purpose: what rows say, against the table of `deploy/contour.md`.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -6,12 +6,12 @@ use std::path::Path;
 
 use crate::tables::all;
 
-/// What the README says of each difference: its first column, and all of the line.
+/// What the table says of each difference: its first column, and all of the line.
 fn told() -> BTreeMap<String, String> {
-    let readme = Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md");
-    let readme = fs::read_to_string(readme).unwrap();
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/contour.md");
+    let page = fs::read_to_string(page).unwrap();
     let head = "| what | Contour 1.33 | Isobath | why |";
-    let (_, table) = readme.split_once(head).expect("the table is there");
+    let (_, table) = page.split_once(head).expect("the table is there");
     let rows = table
         .lines()
         .skip(2)
@@ -28,7 +28,7 @@ fn told() -> BTreeMap<String, String> {
 }
 
 #[test]
-fn the_readme_has_every_difference_and_no_other() {
+fn the_table_has_every_difference_and_no_other() {
     let mut shown: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for row in all() {
         for (key, _) in row.differs {
@@ -40,7 +40,10 @@ fn the_readme_has_every_difference_and_no_other() {
         .iter()
         .filter(|(key, _)| !told.contains_key(*key))
         .collect();
-    assert!(untold.is_empty(), "the README does not have {untold:?}");
+    assert!(
+        untold.is_empty(),
+        "deploy/contour.md does not have {untold:?}"
+    );
     let unshown: Vec<_> = told
         .keys()
         .filter(|key| !shown.contains_key(*key))

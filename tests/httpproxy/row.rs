@@ -7,7 +7,7 @@
 //! until ASK -> ANSWER       asked again until it is so
 //! add OBJECT                while it runs: from here on it is there (or is another one)
 //! remove KIND NAME          from here on it is gone
-//! differs KEY: TEXT         what Contour does instead, and where the README says why
+//! differs KEY: TEXT         what Contour does instead, and where deploy/contour.md says why
 //! awaits FEATURE            not built yet: of the asks only those with `now` in front are made
 //! now ASK -> ANSWER
 //! ```
@@ -38,7 +38,7 @@ pub(crate) struct Row {
     pub(crate) objects: Vec<String>,
     /// What is done.
     pub(crate) steps: Vec<Step>,
-    /// Keys of the README's table, and what Contour does.
+    /// Keys of the table of deploy/contour.md, and what Contour does.
     pub(crate) differs: Vec<(String, String)>,
     /// The feature that is not built.
     pub(crate) awaits: Option<String>,

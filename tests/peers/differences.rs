@@ -17,7 +17,7 @@ const VOLATILE: [&str; 8] = [
     "backend",
 ];
 
-/// Headers that differ whatever the row: the key in the README's table.
+/// Headers that differ whatever the row: the key in the table of deploy/contour.md.
 const EVERYWHERE: [(&str, &str); 10] = [
     ("q:x-request-start", "headers that nobody asked for"),
     (

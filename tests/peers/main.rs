@@ -4,7 +4,7 @@
 //! API server each would overwrite what the other says; what they say is compared here. With a class each they share one, and an
 //! HTTPProxy goes from one to the other (`shared`). The rows are those of
 //! `tests/httpproxy`. What is answered is compared as a whole, not only by what a row asks for; so is what is said of every
-//! object. A difference is explained by a row of the README's table that the row names (`differs`), and by nothing else.
+//! object. A difference is explained by a row of the table of deploy/contour.md that the row names (`differs`), and by nothing else.
 //!
 //! `make peers` runs it; it is no part of `make test`, as Contour is built for it.
 

@@ -327,7 +327,7 @@ fn sum(reports: &[(Row, Report)]) {
         everywhere.extend(report.everywhere.iter().copied());
         let keys: Vec<&str> = row.differs.iter().map(|(key, _)| &**key).collect();
         let of = |is_words: bool| match &row.awaits {
-            // The README says so in a sentence of its own.
+            // deploy/contour.md says so in a sentence of its own.
             Some(_) => Some("not built yet"),
             None => {
                 let words = keys.iter().find(|key| is_words && **key == "words");
@@ -343,7 +343,7 @@ fn sum(reports: &[(Row, Report)]) {
             match of(difference.is_words) {
                 Some(key) => {
                     *explained.entry(key).or_default() += 1;
-                    println!("{line}\n    README:  {key}");
+                    println!("{line}\n    told as: {key}");
                 }
                 None => unexplained.push(line),
             }

@@ -332,8 +332,8 @@ impl Generator {
     fn metadata(&mut self, kind: Kind) -> Value {
         let annotations: &[&str] = match kind {
             Kind::Ingress if self.random.percent(50) => NGINX,
-            Kind::Ingress => &INGRESS_ANNOTATIONS,
-            Kind::Service => &SERVICE_ANNOTATIONS,
+            Kind::Ingress => &INGRESS_ANNOTATIONS.map(|(name, _)| name),
+            Kind::Service => &SERVICE_ANNOTATIONS.map(|(name, _)| name),
             Kind::IngressClass => &[
                 "ingressclass.kubernetes.io/is-default-class",
                 "isobath.dev/dialect",

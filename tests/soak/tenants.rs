@@ -1,5 +1,5 @@
 //! Two namespaces on the same hosts: whatever the younger one brings, the older one's paths answer as before, but for
-//! the exceptions that the README names. A small matcher of our own model decides; a real Envoy answers some of the
+//! the exceptions that deploy/ingress.md names. A small matcher of our own model decides; a real Envoy answers some of the
 //! pairs, every request of them as the matcher says, so that the matcher may be believed for the rest.
 
 use std::collections::BTreeMap;
@@ -74,7 +74,7 @@ fn comes_before(taker: Option<&Route>, written: &PathMatch) -> bool {
     }
 }
 
-/// The exceptions that the README names.
+/// The exceptions that deploy/ingress.md names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Kept {
     /// It is as before.

@@ -145,7 +145,7 @@ pub const DEFAULTS: &[Unset] = &[
         keys: ["", ""],
         what: "`Forwarded` and `X-Real-Ip` of clients",
         contour: "reach back ends",
-        isobath: "removed, as others that the README lists",
+        isobath: "removed, as others that deploy/reference.md lists",
         keeps: Keeps::Flags(&[
             "--envoy-keep-request-header=forwarded",
             "--envoy-keep-request-header=x-real-ip",

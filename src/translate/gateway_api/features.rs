@@ -95,11 +95,11 @@ mod tests {
         assert!(FEATURES.into_iter().all(|it| is_served(it, &with)));
     }
 
-    /// What the README's table says is served is what a GatewayClass says is supported.
+    /// What the table of `deploy/gateway-api.md` says is served is what a GatewayClass says is supported.
     #[test]
-    fn the_readme_names_what_is_supported() {
-        let readme = include_str!("../../../README.md");
-        let (_, table) = readme.split_once("| feature | channel |").unwrap();
+    fn the_page_names_what_is_supported() {
+        let page = include_str!("../../../deploy/gateway-api.md");
+        let (_, table) = page.split_once("| feature | channel |").unwrap();
         let rows = table.lines().skip(2).take_while(|line| !line.is_empty());
         let mut told = [Vec::new(), Vec::new()];
         for row in rows {

@@ -1,6 +1,6 @@
 //! The table of ingress-nginx's annotations: all 136, by their names behind the prefix.
 //!
-//! It says what becomes of each. README, problems and tests are made from it or compared with it.
+//! It says what becomes of each. The reference, problems and tests are made from it or compared with it.
 
 /// What the names begin with.
 pub const PREFIX: &str = "nginx.ingress.kubernetes.io/";
