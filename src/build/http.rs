@@ -13,6 +13,11 @@
 //! it: a wildcard stands in every shard, so that one change of it is sixteen, in an order; the listener itself names the
 //! table that it waits for ([`crate::envoy::manager`]), so it changes once more, under traffic; and a shard that is refused
 //! leaves the others as they are.
+//!
+//! What is sent for a change is a table, too: some 400 bytes for each host with one route, of whatever language. Shards divide
+//! that, and would divide the table of a TLS server (`build/tls.rs`), which has all hosts of a certificate or of a Gateway's
+//! listener: a scope says which server a connection belongs to, and requests on it may be for any of its hosts. A table for each host
+//! needs scopes that are found by the host as it is written, and has no place for wildcards (`deploy/README.md`).
 
 use std::sync::Arc;
 
