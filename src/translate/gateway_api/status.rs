@@ -196,11 +196,18 @@ pub fn of_listener_set(input: Input<'_>, object: &ObjectRef) -> Option<WantedSta
     let mut conditions = Conditions::of(generation);
     let (accepted, programmed) = match of_set(&parent) {
         Ok((reason, message)) if !parent.reach.is_somewhere() => {
-            let fault = Fault::new("Pending", "its Gateway has no address");
+            let fault = Fault::new("ParentNotProgrammed", "its Gateway has no address");
             (Ok((reason, message)), Some(fault))
         }
         Ok(accepted) => (Ok(accepted), None),
-        Err(fault) => (Err(fault.clone()), Some(fault)),
+        Err(fault) => {
+            let reason = match fault.reason {
+                "ParentNotAccepted" => "ParentNotProgrammed",
+                both => both,
+            };
+            let programmed = Fault::new(reason, fault.message.clone());
+            (Err(fault), Some(programmed))
+        }
     };
     match accepted {
         Ok((reason, message)) => {
