@@ -35,6 +35,7 @@ mod output;
 pub mod pods;
 pub mod print_config;
 pub mod rbac;
+mod rights;
 pub mod run;
 pub mod serve;
 pub mod server;

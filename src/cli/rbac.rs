@@ -12,7 +12,7 @@ use std::path::PathBuf;
 use anyhow::Context as _;
 use serde_json::{Value, json};
 
-use super::{objects, output};
+use super::{objects, output, rights};
 use crate::objects::{Event, Kind, Object};
 
 /// Flags of `isobath rbac`.
@@ -140,34 +140,12 @@ impl Needs {
     }
 
     fn rules(&self) -> Vec<Value> {
-        let rule = |groups: BTreeMap<&str, Vec<String>>, verbs: &[&str]| {
-            let rules = groups.into_iter();
-            let rules = rules.map(|(group, resources)| {
-                json!({"apiGroups": [group], "resources": resources, "verbs": verbs})
-            });
-            rules.collect::<Vec<_>>()
-        };
-        let mut read: BTreeMap<&str, Vec<String>> = BTreeMap::new();
-        for kind in self.read() {
-            let of_group = read.entry(kind.group()).or_default();
-            of_group.push(kind.plural().to_owned());
-        }
-        let [mut looked_at, mut written]: [BTreeMap<&str, Vec<String>>; 2] = Default::default();
-        for kind in self.kinds.keys().filter(|kind| has_status(**kind)) {
-            let (group, plural) = (kind.group(), kind.plural());
-            // Contour's have a status that is ours alone.
-            if group != Kind::HttpProxy.group() {
-                looked_at.entry(group).or_default().push(plural.to_owned());
-            }
-            let status = written.entry(group).or_default();
-            status.push(format!("{plural}/status"));
-        }
-        let mut rules = rule(read, &["list", "watch"]);
-        rules.extend(rule(looked_at, &["get"]));
-        rules.extend(rule(written, &["patch"]));
-        let events = [("events.k8s.io", vec!["events".to_owned()])];
-        rules.extend(rule(events.into(), &["create", "patch"]));
-        rules
+        let mut rules = rights::read(self.read());
+        rules.extend(rights::written(self.kinds.keys().copied()));
+        let rules = rules.iter().map(|rule| {
+            json!({"apiGroups": [rule.group], "resources": rule.resources, "verbs": rule.verbs})
+        });
+        rules.collect()
     }
 
     fn written(&self, args: &Args) -> anyhow::Result<String> {
@@ -193,10 +171,13 @@ impl Needs {
                 roles.push(("isobath-watched", Some(name), self.rules()));
             }
         }
-        let lease = json!(["coordination.k8s.io"]);
+        let [made, held] = rights::of_lease();
         let lease = vec![
-            json!({"apiGroups": lease, "resources": ["leases"], "verbs": ["create"]}),
-            json!({"apiGroups": lease, "resources": ["leases"], "resourceNames": [args.lease_name], "verbs": ["get", "update"]}),
+            json!({"apiGroups": [made.group], "resources": made.resources, "verbs": made.verbs}),
+            json!({
+                "apiGroups": [held.group], "resources": held.resources,
+                "resourceNames": [args.lease_name], "verbs": held.verbs,
+            }),
         ];
         roles.push(("isobath-lease", Some(home), lease));
         if let Some(service) = &args.envoy_service {
@@ -213,33 +194,6 @@ impl Needs {
             }
         }
         Ok(text)
-    }
-}
-
-/// Whether Isobath writes the status of its objects.
-const fn has_status(kind: Kind) -> bool {
-    match kind {
-        Kind::Ingress
-        | Kind::HttpProxy
-        | Kind::ExtensionService
-        | Kind::GatewayClass
-        | Kind::Gateway
-        | Kind::ListenerSet
-        | Kind::HttpRoute
-        | Kind::GrpcRoute
-        | Kind::TlsRoute
-        | Kind::TcpRoute
-        | Kind::UdpRoute
-        | Kind::BackendTlsPolicy => true,
-        Kind::IngressClass
-        | Kind::Service
-        | Kind::EndpointSlice
-        | Kind::Secret
-        | Kind::TlsCertificateDelegation
-        | Kind::ReferenceGrant
-        | Kind::ConfigMap
-        | Kind::Namespace
-        | Kind::Untyped(_) => false,
     }
 }
 
