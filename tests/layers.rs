@@ -264,6 +264,10 @@ const WALL_CLOCK: &[(&str, &str)] = &[
         "process/log.rs",
         "the time of a line that is written beside the log",
     ),
+    (
+        "cli/doctor.rs",
+        "says how old a Lease is, and how long a certificate is good",
+    ),
     ("local/certificate.rs", "a laptop's certificate begins now"),
     ("status/conditions.rs", "says when a condition was written"),
     ("status/event.rs", "says when an Event was"),

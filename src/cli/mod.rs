@@ -3,7 +3,7 @@
 //! | exit code | meaning |
 //! |---|---|
 //! | 0 | an orderly end: asked for by a signal, or the command's work is done |
-//! | 1 | fatal: a task ended, and the last log line names it and the cause; `check`: something is wrong with the manifests; `diff`: something differs; `wait`: not live |
+//! | 1 | fatal: a task ended, and the last log line names it and the cause; `check`: something is wrong with the manifests; `diff`: something differs; `doctor`: something is wrong with the cluster; `wait`: not live |
 //! | 2 | a flag, an environment variable or a file is wrong: one sentence on standard error |
 //! | 3 | `migrate`: settings that no flag carries on, annotations without their effect, other answers |
 //! | 134 | a panic (SIGABRT); the last log line has its message |
@@ -21,6 +21,7 @@ pub mod config_file;
 mod control_plane;
 mod delivery;
 pub mod diff;
+pub mod doctor;
 pub mod drain;
 pub mod edge;
 pub mod explain;
@@ -100,6 +101,8 @@ pub enum Command {
     Diff(Box<diff::Args>),
     /// Wait until every Envoy serves an object as it is now.
     Wait(Box<wait::Args>),
+    /// Say what is wrong with a cluster or an installation, and how it is mended.
+    Doctor(doctor::Args),
     /// Print the smallest Roles that serve manifests.
     Rbac(rbac::Args),
     /// Say what becomes of another controller's configuration: flags for Contour's, a report for ingress-nginx's.
@@ -141,7 +144,9 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Cli, ExitC
         let mut cli = Cli::from_arg_matches_mut(&mut matches)?;
         match &mut cli.command {
             // Who asks wants the answer, and not what was listed for it.
-            Command::Explain(_) | Command::Diff(_) | Command::Wait(_) if is_default => {
+            Command::Explain(_) | Command::Diff(_) | Command::Doctor(_) | Command::Wait(_)
+                if is_default =>
+            {
                 "warn".clone_into(&mut cli.log.log_level);
             }
             Command::Config(args) if args.schema => args.printed = print_config::schema(&command),
@@ -229,6 +234,7 @@ pub fn run(cli: Cli) -> ExitCode {
         }),
         Command::Diff(args) => block_on(async { Ok(diff::run(&args).await?.into()) }),
         Command::Wait(args) => block_on(async { Ok(wait::run(&args).await?.into()) }),
+        Command::Doctor(args) => block_on(async { Ok(doctor::run(&args).await?.into()) }),
         Command::Rbac(args) => rbac::run(&args).map(|()| ExitCode::SUCCESS),
         Command::Migrate(args) => migrate::run(&args).map(ExitCode::from),
         Command::Config(args) => print_config::run(&args).map(|()| ExitCode::SUCCESS),

@@ -8,7 +8,6 @@ use std::io::Write as _;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use kube::api::{Api, ApiResource, DynamicObject};
 use tokio::time::{Instant, sleep_until};
 
 use super::object_state::{self, ObjectState};
@@ -103,7 +102,10 @@ pub async fn run(args: &Args) -> anyhow::Result<u8> {
         let now = Instant::now();
         if now >= deadline {
             let time = args.timeout;
-            return Ok(not_live(&format!("not live within {time:?}: {missing}")));
+            let says = format!(
+                "not live within {time:?}: {missing}. `isobath doctor` looks for the cause"
+            );
+            return Ok(not_live(&says));
         }
         sleep_until((now + PAUSE).min(deadline)).await;
     }
@@ -134,22 +136,8 @@ async fn as_it_is(
     namespace: &str,
     name: &str,
 ) -> anyhow::Result<Wanted> {
-    let (group, version) = match kind.api_version().split_once('/') {
-        Some((group, version)) => (group, version),
-        None => ("", kind.api_version()),
-    };
-    let resource = ApiResource {
-        group: group.to_owned(),
-        version: version.to_owned(),
-        api_version: kind.api_version().to_owned(),
-        kind: kind.name().to_owned(),
-        plural: kind.plural().to_owned(),
-    };
     let namespace = if kind.is_namespaced() { namespace } else { "" };
-    let api: Api<DynamicObject> = match kind.is_namespaced() {
-        true => Api::namespaced_with(client.clone(), namespace, &resource),
-        false => Api::all_with(client.clone(), &resource),
-    };
+    let api = cluster::api(client, kind, Some(namespace));
     let object = ObjectRef::new(kind, namespace, name);
     let found = api.get(name).await;
     let found = found.with_context(|| format!("can't get {object}"))?;

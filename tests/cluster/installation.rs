@@ -112,6 +112,13 @@ pub(crate) fn base(file: &str) -> String {
     fs::read_to_string(path).unwrap()
 }
 
+/// A file of an overlay of `deploy/`.
+pub(crate) fn overlay(name: &str, file: &str) -> String {
+    let root = env!("CARGO_MANIFEST_DIR");
+    let path = format!("{root}/deploy/overlays/{name}/{file}.yaml");
+    fs::read_to_string(path).unwrap()
+}
+
 /// Waits until a request is answered like this (see [`crate::check`]).
 pub(crate) async fn becomes(
     stand: &Stand,

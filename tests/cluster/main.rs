@@ -17,6 +17,8 @@
 //! | `laptop` | `isobath run` beside a live cluster |
 //! | `asked` | `isobath explain` and `isobath diff` beside one |
 //! | `waited` | `isobath wait`, which asks the pods through the API server |
+//! | `diagnosed` | `isobath doctor`, before an installation and after |
+//! | `surroundings` | the same on what is around it: ports, classes, definitions, addresses, certificates |
 //! | `pod` | the configuration that a pod finds |
 //! | `installation` | the API server with what `deploy/base` puts into it |
 //!
@@ -40,6 +42,7 @@ mod port_forward;
 mod support;
 
 mod asked;
+mod diagnosed;
 mod endpoints;
 mod granted;
 mod http_proxies;
@@ -53,5 +56,6 @@ mod rights;
 mod starts;
 mod stops;
 mod storm;
+mod surroundings;
 mod traffic;
 mod waited;

@@ -23,7 +23,7 @@ const MAY_WAIT: &str = "[{apiGroups: ['', networking.k8s.io], resources: [servic
                         {apiGroups: [''], resources: [pods/portforward], verbs: [create, get]}]";
 
 /// A pod with a control plane, and one with an Envoy only, on a node that carries ports.
-async fn add_pods(cluster: &Installation) -> NodeServer {
+pub(crate) async fn add_pods(cluster: &Installation) -> NodeServer {
     let identity = cluster.plane.authority().server();
     let node = NodeServer::start(address(9), &identity, port_forward::answer).await;
     let object = json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": "node"}});

@@ -16,7 +16,7 @@ use crate::listener_flags;
 use crate::manifest::{PAGES, deploy};
 
 /// Those of an installation first.
-const COMMANDS: [&str; 17] = [
+const COMMANDS: [&str; 18] = [
     "serve",
     "authz",
     "bootstrap",
@@ -26,6 +26,7 @@ const COMMANDS: [&str; 17] = [
     "check",
     "explain",
     "diff",
+    "doctor",
     "wait",
     "rbac",
     "migrate",

@@ -46,6 +46,17 @@ impl Authority {
         self.sign(names, KeyPair::from_pem(RSA_KEY).unwrap())
     }
 
+    /// One that lives for an hour, up to this moment.
+    pub(crate) fn leaf_until(&self, names: &[&str], ends: jiff::Timestamp) -> Leaf {
+        let names: Vec<String> = names.iter().map(ToString::to_string).collect();
+        let mut params = CertificateParams::new(names).unwrap();
+        params.distinguished_name = common_name("test leaf");
+        let ends: std::time::SystemTime = ends.into();
+        params.not_before = (ends - std::time::Duration::from_secs(3600)).into();
+        params.not_after = ends.into();
+        self.certify(&params, &KeyPair::generate().unwrap())
+    }
+
     fn sign(&self, names: &[&str], key: KeyPair) -> Leaf {
         let names: Vec<String> = names.iter().map(ToString::to_string).collect();
         let mut params = CertificateParams::new(names).unwrap();
