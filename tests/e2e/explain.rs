@@ -244,6 +244,15 @@ async fn a_control_plane_that_runs_is_asked() {
         before.contains("envoy    none is connected: nothing of this is served"),
         "{before}"
     );
+    // A file for `isobath serve` may stand beside it: the source that it names is not asked then, and is where there is no other.
+    let file = isobath.directory().join("serve.yaml");
+    std::fs::write(&file, "manifests: /nowhere\ningress-class: isobath\n").unwrap();
+    let file = file.to_str().unwrap();
+    let beside = ask(&["--admin", &admin, "--config", file]).await;
+    assert_eq!(beside, (before, String::new(), 0));
+    let (_, said, code) = ask(&["--config", file]).await;
+    assert_eq!(code, 2, "{said}");
+    assert!(said.contains("/nowhere"), "{said}");
     let proxy = XdsProxy::start(isobath.directory(), &isobath.xds());
     proxy.rewrite(spoil);
     let stand = Stand::behind(isobath, proxy.socket(), &[]).await;

@@ -9,6 +9,16 @@ use crate::cli::delivery::Delivery;
 use crate::objects::ObjectRef;
 use crate::sources::manifests::Inspection;
 
+/// So many routes that were looked at are shown to people, the first ones and the last ones: one screen. The route that takes the
+/// request is the last of all.
+const ROUTES: (usize, usize) = (4, 16);
+
+/// So many endpoints are named.
+const ENDPOINTS: usize = 8;
+
+/// What a step about a route is called.
+const ROUTE: &str = "route";
+
 /// What the client gets, in one line.
 fn sentence(answer: &Answer) -> String {
     match answer {
@@ -29,10 +39,12 @@ fn sentence(answer: &Answer) -> String {
             host,
             endpoints,
         } => {
-            let endpoints: Vec<String> = endpoints.iter().map(ToString::to_string).collect();
-            let by = match endpoints.is_empty() {
-                true => String::new(),
-                false => format!(" ({})", endpoints.join(", ")),
+            let named = endpoints.iter().take(ENDPOINTS).map(ToString::to_string);
+            let named = named.collect::<Vec<_>>().join(", ");
+            let by = match endpoints.len() {
+                0 => String::new(),
+                1..=ENDPOINTS => format!(" ({named})"),
+                all => format!(" ({named} and {} more)", all - ENDPOINTS),
             };
             let host = host.as_deref().unwrap_or("its own name");
             format!("the answer of {cluster}{by}, which sees Host {host} and path {path}")
@@ -79,7 +91,21 @@ pub fn text(
             let _ = writeln!(out, "  {:8} {says}", "envoy");
         }
     }
+    let routes = told.steps.iter().filter(|step| step.about == ROUTE).count();
+    let left_out = ROUTES.0..routes.saturating_sub(ROUTES.1);
+    let mut route = 0;
     for step in &told.steps {
+        if step.about == ROUTE {
+            route += 1;
+            if left_out.contains(&(route - 1)) {
+                if route - 1 == left_out.start {
+                    let more = left_out.len();
+                    let says = format!("{more} more do not take it: --output json has them");
+                    let _ = writeln!(out, "  {ROUTE:8} {says}");
+                }
+                continue;
+            }
+        }
         let source = step.source.as_ref().map(|source| {
             let path = step.field.as_ref();
             let path = path.map_or_else(String::new, |path| format!(" {path}"));
@@ -147,4 +173,58 @@ pub fn to_json(url: &str, told: &Explanation, delivery: Option<&Delivery>) -> Va
         written["delivery"] = json!(delivery);
     }
     written
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::build::explain::Step;
+
+    use super::*;
+
+    fn step(about: &'static str, says: String) -> Step {
+        Step {
+            about,
+            says,
+            source: None,
+            field: None,
+        }
+    }
+
+    fn explained(routes: usize, endpoints: u8) -> Explanation {
+        let mut steps = vec![step("host", "the host".to_owned())];
+        steps.extend((1..=routes).map(|number| step(ROUTE, format!("/{number} is looked at"))));
+        steps.push(step("cluster", "the cluster".to_owned()));
+        let endpoints = (1..=endpoints).map(|number| ([192, 0, 2, number], 80).into());
+        let answer = Answer::Backend {
+            cluster: "a".into(),
+            path: "/".to_owned(),
+            host: None,
+            endpoints: endpoints.collect(),
+        };
+        Explanation {
+            answers: vec![(1, answer)],
+            steps,
+            ..Explanation::default()
+        }
+    }
+
+    #[test]
+    fn an_answer_is_one_screen() {
+        let lines = |routes, endpoints| -> Vec<String> {
+            let text = text("http://a/", &explained(routes, endpoints), None, None);
+            text.lines().map(ToOwned::to_owned).collect()
+        };
+        // The URL, the answer, the host, the routes, and the cluster.
+        assert_eq!(lines(20, 8).len(), 2 + 1 + 20 + 1);
+        let long = lines(2000, 9);
+        assert_eq!(long.len(), 2 + 1 + 21 + 1);
+        assert_eq!(long[6], "  route    /4 is looked at");
+        assert_eq!(
+            long[7],
+            "  route    1980 more do not take it: --output json has them"
+        );
+        assert_eq!(long[8], "  route    /1985 is looked at");
+        assert_eq!(long[23], "  route    /2000 is looked at");
+        assert!(long[1].contains("192.0.2.8:80 and 1 more"), "{}", long[1]);
+    }
 }
