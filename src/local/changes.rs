@@ -2,58 +2,24 @@
 
 use std::collections::BTreeSet;
 
-use imbl::ordmap::DiffItem;
-
-use crate::xds::{Resource, ResourceType, Snapshot};
+use crate::xds::{Change, Difference, ResourceType, Snapshot};
 
 /// One line for each thing that differs, sorted.
 #[must_use]
 pub fn between(old: &Snapshot, new: &Snapshot) -> BTreeSet<String> {
-    let mut lines = BTreeSet::new();
-    for resource_type in ResourceType::ALL {
-        for difference in old
-            .resources(resource_type)
-            .diff(new.resources(resource_type))
-        {
-            match difference {
-                DiffItem::Add(name, _) => {
-                    lines.insert(format!("+ {} {name}", word(resource_type)));
-                }
-                DiffItem::Remove(name, _) => {
-                    lines.insert(format!("- {} {name}", word(resource_type)));
-                }
-                DiffItem::Update {
-                    old: (name, old),
-                    new: (_, new),
-                } => {
-                    if old.parts().is_empty() && new.parts().is_empty() {
-                        lines.insert(format!("~ {} {name}", word(resource_type)));
-                    }
-                    parts(resource_type, old, new, &mut lines);
-                }
-            }
-        }
-    }
-    lines
+    old.changes_to(new).map(|it| line(&it)).collect()
 }
 
-fn parts(
-    resource_type: ResourceType,
-    old: &Resource,
-    new: &Resource,
-    lines: &mut BTreeSet<String>,
-) {
-    for difference in old.parts().diff(new.parts()) {
-        let (sign, key) = match difference {
-            DiffItem::Add(key, _) => ('+', key),
-            DiffItem::Remove(key, _) => ('-', key),
-            DiffItem::Update { new: (key, _), .. } => ('~', key),
-        };
-        lines.insert(format!(
-            "{sign} {} {}: {key}",
-            word(resource_type),
-            new.name()
-        ));
+fn line(difference: &Difference) -> String {
+    let sign = match difference.change {
+        Change::Added => '+',
+        Change::Removed => '-',
+        Change::Changed => '~',
+    };
+    let (word, name) = (word(difference.resource_type), &difference.resource);
+    match &difference.part {
+        None => format!("{sign} {word} {name}"),
+        Some(part) => format!("{sign} {word} {name}: {part}"),
     }
 }
 
@@ -74,7 +40,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::xds::Part;
+    use crate::xds::{Part, Resource};
 
     fn part(bytes: &'static str) -> Part {
         Part {

@@ -4,7 +4,7 @@
 //! their types and what they refer to. One thing is known of scopes, how their names stand to each other
 //! (`stream/orphaned_scopes.rs`). The protocol is a state machine without IO; `server` alone has sockets.
 //!
-//! - `resource_type`, `part`, `pieces`, `resource`, `snapshot`: what there is;
+//! - `resource_type`, `part`, `pieces`, `resource`, `snapshot`, `difference`: what there is;
 //! - `wire`, `client`, `message`, `encode`, `delta`, `sotw`: requests and responses of the two variants;
 //! - `overlay`, `names`, `subscription`, `held`, `channel`, `refusal`, `removal`, `stream`: what one client is sent, and when;
 //! - `report`, `metrics`: what others see of it;
@@ -14,6 +14,7 @@ mod address;
 pub mod channel;
 mod client;
 pub mod delta;
+mod difference;
 pub mod encode;
 pub mod held;
 pub mod message;
@@ -37,6 +38,7 @@ pub mod wire;
 
 pub use address::Address;
 pub use client::{Client, NEWEST_ENVOY, OLDEST_ENVOY, Version};
+pub use difference::{Change, Difference};
 pub use message::{Ask, RefusalText, Request, Response, Variant};
 pub use metrics::Metrics;
 pub use part::{ELSEWHERE, Encoded, Part, Reference, elsewhere};
