@@ -55,6 +55,7 @@ const WEBSOCKETS: usize = 1024;
 pub(super) const LIMITS: Limits = Limits {
     connections: 4096,
     header_timeout: None,
+    write_timeout: None,
 };
 
 /// Hands out addresses of echo backends.

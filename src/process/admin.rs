@@ -6,12 +6,13 @@
 //! probe does.
 //!
 //! The admin listener refuses what a proxy has forwarded or a page of another site asks for, and so does `/metrics`
-//! what a proxy has (`guard`).
+//! what a proxy has (`guard`). Browsers are told to keep nothing of what it says, and to run nothing of it but the scripts of the
+//! page that [`Pages::add_route`] brings.
 
 use std::net::{SocketAddr, TcpListener};
 
 use axum::Router;
-use axum::extract::{Query, State};
+use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::middleware;
 use axum::response::{IntoResponse, Response};
@@ -39,7 +40,7 @@ pub use readiness::{Pending, Readiness, Unserved};
 #[group(skip)]
 #[command(next_help_heading = "Admin")]
 pub struct Args {
-    /// Where /debug is served, beside all of --metrics-address. Whoever reaches it sees the configuration.
+    /// Where the page for a browser and /debug are served, beside all of --metrics-address. Whoever reaches it sees the configuration.
     #[arg(
         long,
         env = "ISOBATH_ADMIN_ADDRESS",
@@ -116,6 +117,7 @@ impl Bound {
         let admin = probes()
             .merge(debug(&sources.pages))
             .merge(log)
+            .layer(middleware::from_fn(guard::fence))
             .layer(middleware::from_fn(guard::refuse_forwarded))
             .layer(middleware::from_fn_with_state(
                 address,
@@ -164,17 +166,10 @@ fn debug(pages: &Pages) -> Router<Sources> {
             "what is logged; PUT /debug/log?level=debug&for=10m changes it for a while",
         ),
     ]);
-    let mut router = Router::new()
+    Router::new()
         .route("/debug", get(move || async { index }))
-        .merge(Profiler::default().router());
-    for (path, page) in pages.iter() {
-        let page = page.clone();
-        router = router.route(
-            path,
-            get(|Query(query): Query<Parameters>| async move { page.render(query).await }),
-        );
-    }
-    router
+        .merge(pages.router().with_state(()))
+        .merge(Profiler::default().router())
 }
 
 async fn healthz(State(sources): State<Sources>) -> Response {

@@ -16,6 +16,7 @@ use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::task::{AbortHandle, JoinSet};
+use tokio_io_timeout::TimeoutStream;
 
 use crate::process::supervisor::Stop;
 
@@ -26,6 +27,8 @@ pub struct Limits {
     pub connections: usize,
     /// A head must be whole within this time, which also ends idle keep-alive connections. `None`: whenever it comes.
     pub header_timeout: Option<Duration>,
+    /// A client that takes nothing of an answer for so long is cut. `None`: it may take as long as it likes.
+    pub write_timeout: Option<Duration>,
 }
 
 impl Limits {
@@ -33,6 +36,7 @@ impl Limits {
     pub const PAGES: Self = Self {
         connections: 256,
         header_timeout: Some(Duration::from_secs(30)),
+        write_timeout: Some(Duration::from_secs(30)),
     };
 }
 
@@ -72,7 +76,11 @@ pub async fn serve(
     stop: Stop,
 ) -> anyhow::Result<()> {
     let builder = builder(limits);
-    let serve = move |stream| connection(stream, builder.clone(), router.clone());
+    let serve = move |stream| {
+        let mut stream = TimeoutStream::new(stream);
+        stream.set_write_timeout(limits.write_timeout);
+        connection(Box::pin(stream), builder.clone(), router.clone())
+    };
     accept(listener, serve, limits, stop).await
 }
 

@@ -10,9 +10,14 @@ use std::net::{IpAddr, SocketAddr};
 
 use axum::extract::{Request, State};
 use axum::http::uri::Authority;
-use axum::http::{HeaderMap, HeaderName, StatusCode, Uri, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+
+const CROSS_ORIGIN_RESOURCE_POLICY: HeaderName =
+    HeaderName::from_static("cross-origin-resource-policy");
+const CROSS_ORIGIN_OPENER_POLICY: HeaderName =
+    HeaderName::from_static("cross-origin-opener-policy");
 
 /// Refuses what a proxy forwards. Envoy writes `x-forwarded-for` on every request from outside, and no annotation can
 /// take it away; others say `Via` or `Forwarded`. Nobody who is in the pod writes any of them.
@@ -38,6 +43,29 @@ pub(super) async fn refuse_foreign(
         );
     }
     next.run(request).await
+}
+
+/// Tells browsers to keep nothing of an answer, to take it for what it says it is, and to let no page of another site have it. It
+/// may load and run nothing, unless it says itself what; the flame graph is a picture that is moved by its own script.
+pub(super) async fn fence(request: Request, next: Next) -> Response {
+    let is_profile = request.uri().path().starts_with("/debug/pprof/");
+    let mut response = next.run(request).await;
+    let headers = response.headers_mut();
+    for (name, value) in [
+        (header::CACHE_CONTROL, "no-store"),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::REFERRER_POLICY, "no-referrer"),
+        (header::X_FRAME_OPTIONS, "DENY"),
+        (CROSS_ORIGIN_RESOURCE_POLICY, "same-origin"),
+        (CROSS_ORIGIN_OPENER_POLICY, "same-origin"),
+    ] {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+    if !is_profile && !headers.contains_key(header::CONTENT_SECURITY_POLICY) {
+        let nothing = HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'");
+        headers.insert(header::CONTENT_SECURITY_POLICY, nothing);
+    }
+    response
 }
 
 fn forbidden(why: &str) -> Response {

@@ -7,8 +7,11 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::Router;
+use axum::extract::Query;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use axum::routing::{MethodRouter, get};
 use tokio::time::timeout;
 
 /// The parameters of a query, in their order.
@@ -42,7 +45,11 @@ enum Made {
 
 /// Pages by path, for the admin listener only.
 #[derive(Clone, Debug, Default)]
-pub struct Pages(BTreeMap<&'static str, Page>);
+pub struct Pages {
+    pages: BTreeMap<&'static str, Page>,
+    /// What is no text that is made at once, with its line in the index.
+    routes: Vec<(&'static str, &'static str, MethodRouter)>,
+}
 
 /// One page.
 #[derive(Clone)]
@@ -61,7 +68,7 @@ impl Pages {
         render: impl Fn(&BTreeMap<String, String>) -> String + Send + Sync + 'static,
     ) {
         let made = Made::AtOnce(Arc::new(render));
-        self.0.insert(path, Page { about, made });
+        self.pages.insert(path, Page { about, made });
     }
 
     /// The same of a page for which somebody else is asked. It is given up after some seconds.
@@ -74,18 +81,36 @@ impl Pages {
         F: Future<Output = Result<String, Unasked>> + Send + 'static,
     {
         let made = Made::Asked(Arc::new(move |query| Box::pin(ask(query))));
-        self.0.insert(path, Page { about, made });
+        self.pages.insert(path, Page { about, made });
     }
 
-    pub(super) fn iter(&self) -> impl Iterator<Item = (&'static str, &Page)> {
-        self.0.iter().map(|(path, page)| (*path, page))
+    /// The same of what is served in a way of its own: a file, or a stream. Without words about it, it is not in the index.
+    pub fn add_route(&mut self, path: &'static str, about: &'static str, route: MethodRouter) {
+        self.routes.push((path, about, route));
+    }
+
+    /// What answers for all of them.
+    pub fn router(&self) -> Router {
+        let mut router = Router::new();
+        for (path, _, route) in &self.routes {
+            router = router.route(path, route.clone());
+        }
+        for (path, page) in &self.pages {
+            let page = page.clone();
+            let answer =
+                get(|Query(query): Query<Parameters>| async move { page.render(query).await });
+            router = router.route(path, answer);
+        }
+        router
     }
 
     /// The page that lists `builtin` and all pages.
     pub(super) fn index(&self, builtin: &[(&str, &str)]) -> String {
-        let added = self.0.iter().map(|(path, page)| (*path, page.about));
-        let lines = builtin.iter().copied().chain(added);
+        let added = self.pages.iter().map(|(path, page)| (*path, page.about));
+        let routes = self.routes.iter().map(|(path, about, _)| (*path, *about));
+        let lines = routes.chain(builtin.iter().copied()).chain(added);
         lines
+            .filter(|(_, about)| !about.is_empty())
             .map(|(path, about)| format!("{path:<34} {about}\n"))
             .collect()
     }

@@ -111,6 +111,25 @@ async fn each_listener_has_its_pages_and_no_others() {
         assert!(index.contains("/debug/xds") && index.contains("/debug/pprof/profile"));
         let (_, page) = request(admin, "GET", "/debug/xds?name=a").await;
         assert!(page.contains("application/json") && page.ends_with("{\"names\": 1}"));
+        // A browser keeps nothing of it, and runs nothing of it; a flame graph is moved by its own script.
+        for (path, is_fenced) in [
+            ("/debug/xds", true),
+            ("/nothing", true),
+            ("/debug/pprof/heap", false),
+        ] {
+            let (_, page) = request(admin, "GET", path).await;
+            assert!(page.contains("cache-control: no-store"), "{path}: {page}");
+            assert!(
+                page.contains("x-content-type-options: nosniff"),
+                "{path}: {page}"
+            );
+            assert!(
+                page.contains("cross-origin-resource-policy: same-origin"),
+                "{path}: {page}"
+            );
+            let policy = "content-security-policy: default-src 'none'; frame-ancestors 'none'";
+            assert_eq!(page.contains(policy), is_fenced, "{path}: {page}");
+        }
         let (_, page) = request(metrics, "GET", "/metrics").await;
         assert!(page.contains(metrics::CONTENT_TYPE) && page.trim_end().ends_with("# EOF"));
     })
@@ -154,6 +173,28 @@ async fn strangers_are_refused() {
             let (status, _) = request_with(metrics, "GET", "/healthz", header).await;
             assert_eq!(status, 200, "{header}: a probe");
         }
+    })
+    .await;
+}
+
+/// Whoever asks for much and takes nothing of it has the connection for half a minute.
+#[tokio::test(start_paused = true)]
+async fn a_client_that_takes_nothing_is_cut() {
+    const LENGTH: usize = 256 << 20;
+    let (mut sources, _pending) = sources();
+    sources
+        .pages
+        .add("/debug/much", "much", |_| "x".repeat(LENGTH));
+    serve(sources, |admin, _| async move {
+        let mut stream = TcpStream::connect(admin).await.unwrap();
+        let head = format!("GET /debug/much HTTP/1.1\r\nHost: {admin}\r\n\r\n");
+        stream.write_all(head.as_bytes()).await.unwrap();
+        // It passes once there is nothing left to do but to wait.
+        tokio::time::sleep(Duration::from_secs(120)).await;
+        let mut taken = Vec::new();
+        let _ = stream.read_to_end(&mut taken).await;
+        assert!(taken.starts_with(b"HTTP/1.1 200 OK"));
+        assert!(taken.len() < LENGTH, "{} bytes", taken.len());
     })
     .await;
 }
