@@ -28,6 +28,7 @@
 //! | [`sources`] | list-watch of an API server, or a directory of manifests: both send the same [`objects::Event`]s | show half a list |
 //! | [`status`] | what is written back to Kubernetes, by the holder of the lease | delay data, end the process |
 //! | [`local`] | control plane and Envoy on a laptop: echo, stand-ins, certificates | exist in another mode than `isobath run` |
+//! | [`page`] | what a person sees of it in a browser, and the JSON that the page asks for | change anything, run for an event, show a key |
 //! | [`authz`] | the process beside Envoy that is asked about requests of guarded routes | let a request pass that it can't judge, need the API server |
 //! | [`cli`] | one file a command: flags and wiring | decide anything about routes |
 //!
@@ -166,6 +167,7 @@ pub mod facts;
 pub mod local;
 pub mod model;
 pub mod objects;
+pub mod page;
 pub mod process;
 pub mod sources;
 pub mod status;

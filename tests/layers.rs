@@ -47,6 +47,19 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "xds",
         ],
     ),
+    (
+        "page",
+        &[
+            "build",
+            "model",
+            "objects",
+            "process",
+            // Its tests read manifests.
+            "sources",
+            "translate",
+            "xds",
+        ],
+    ),
     ("authz", &["envoy", "model", "objects", "translate", "xds"]),
     (
         "cli",
@@ -58,6 +71,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "local",
             "model",
             "objects",
+            "page",
             "process",
             "sources",
             "status",
@@ -275,6 +289,7 @@ const WALL_CLOCK: &[(&str, &str)] = &[
         "status/gateway_api.rs",
         "says when a condition became what it is",
     ),
+    ("page/history.rs", "says when something changed"),
     ("status/problems.rs", "warns of certificates that end"),
 ];
 

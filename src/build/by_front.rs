@@ -44,6 +44,16 @@ impl<T> ByFront<T> {
         self.0.get(front).into_iter().flat_map(BTreeMap::keys)
     }
 
+    /// The hosts of a front, with what is kept of each.
+    pub fn kept(&self, front: &Front) -> impl Iterator<Item = (&Host, &T)> {
+        self.0.get(front).into_iter().flatten()
+    }
+
+    /// How many hosts a front has.
+    pub fn count(&self, front: &Front) -> usize {
+        self.0.get(front).map_or(0, BTreeMap::len)
+    }
+
     /// Makes its maps as small as they can be.
     pub fn pack(&mut self) {
         for hosts in self.0.values_mut() {

@@ -30,6 +30,7 @@ mod secrets;
 pub mod tls;
 mod unit;
 pub mod used_secrets;
+pub mod view;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

@@ -14,6 +14,7 @@ use crate::build::{self, Builder};
 use crate::envoy::edge::Edge;
 use crate::model::verdict::Delivery;
 use crate::objects::Event;
+use crate::page::Page;
 use crate::process::admin::{self, Heartbeat, Pages, Readiness, Unserved};
 use crate::process::exit_code::UsageError;
 use crate::process::metrics::Metrics;
@@ -181,13 +182,15 @@ impl ControlPlane {
             },
         );
         let asked = Asked {
-            questions: outputs.questions,
+            questions: outputs.questions.clone(),
             reports: self.reports.clone(),
             edge: self.edge,
             versions: self.versions,
             is_pair: self.is_pair,
         };
         asked.add_to(&mut pages);
+        let page = Page::new(outputs.clone(), self.reports.clone());
+        page.add_to(&mut pages);
         // Of a fleet one broken node must not make the control plane of all others unready.
         let unserved = if self.is_pair {
             let missing = self.reports.missing();
@@ -208,7 +211,11 @@ impl ControlPlane {
             pages,
         };
         let admin = self.admin;
-        supervisor.add_thread("admin", |stop| admin.serve(sources, stop));
+        supervisor.add_thread("admin", |stop| async move {
+            let looks = page.run(stop.clone());
+            let (served, ()) = tokio::join!(admin.serve(sources, stop), looks);
+            served
+        });
     }
 }
 

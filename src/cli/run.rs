@@ -223,7 +223,7 @@ pub async fn run(args: Run) -> anyhow::Result<()> {
     let filter = terminal::filter_events(filter, listed, filtered);
     supervisor.add("echo backends", |stop| echo_server.run(stop));
     supervisor.add("unknown hosts", |stop| {
-        unknown_host_server.serve(known_urls, stop)
+        unknown_host_server.serve(known_urls, admin_address, stop)
     });
     supervisor.add("stand-ins", |stop| stop.or(filter));
     let locate = source.locator();

@@ -299,6 +299,13 @@ impl Store {
         self.invalid(object).is_some() || self.metadata(object).is_some()
     }
 
+    /// The names of all objects of a kind, wrong ones included, in no order.
+    #[must_use]
+    pub fn names(&self, kind: Kind) -> Vec<NamespacedName> {
+        let references = self.references(kind, None).into_iter();
+        references.map(|reference| reference.name).collect()
+    }
+
     /// How many objects of a kind there are, wrong ones included.
     #[must_use]
     pub fn count(&self, kind: Kind) -> usize {

@@ -112,6 +112,7 @@ pub async fn tell(
         teller.update(&mut outputs);
     }
     let mut shown = teller.update(&mut outputs);
+    teller.print_page();
     teller.print_urls();
     teller.print_places();
     loop {
@@ -174,6 +175,11 @@ impl Teller {
         snapshot
     }
 
+    fn print_page(&self) {
+        let admin = self.run.admin;
+        println!("All of this in a browser: http://{admin}/");
+    }
+
     fn print_urls(&self) {
         let list = self.list.borrow().clone();
         println!("\nServed:");
@@ -198,7 +204,7 @@ impl Teller {
             ..
         } = &self.run;
         println!(
-            "Pages about the control plane: http://{admin}/debug    Envoy's metrics: http://{stats}/metrics"
+            "The same as text and JSON: http://{admin}/debug    Envoy's metrics: http://{stats}/metrics"
         );
         println!(
             "What Envoy is sent: isobath xds rds --xds-address unix:{}",

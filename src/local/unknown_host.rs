@@ -31,24 +31,34 @@ pub fn bind() -> anyhow::Result<(SocketAddr, Bound)> {
 }
 
 impl Bound {
-    /// Answers with the list of URLs as it is then, until asked to stop.
+    /// Answers with the list of URLs as it is then, and where the page of the control plane says why, until asked to stop.
     ///
     /// # Errors
     ///
     /// When the listener can't be taken over by the runtime.
-    pub async fn serve(self, urls: watch::Receiver<Arc<str>>, stop: Stop) -> anyhow::Result<()> {
-        let router = Router::new().fallback(answer).with_state(urls);
+    pub async fn serve(
+        self,
+        urls: watch::Receiver<Arc<str>>,
+        page: SocketAddr,
+        stop: Stop,
+    ) -> anyhow::Result<()> {
+        let router = Router::new().fallback(answer).with_state((urls, page));
         http::serve(self.0, router, echo::LIMITS, stop).await
     }
 }
 
 async fn answer(
-    State(urls): State<watch::Receiver<Arc<str>>>,
+    State((urls, page)): State<(watch::Receiver<Arc<str>>, SocketAddr)>,
     request: Request,
 ) -> (StatusCode, String) {
     let (head, _) = request.into_parts();
     let host = echo::host(&head);
     let urls = urls.borrow().clone();
-    let text = format!("404: no Ingress has a rule for the host {host}. Served are:\n\n{urls}");
+    let asked = form_urlencoded::Serializer::new(String::new())
+        .append_pair("url", &format!("http://{host}{}", head.uri))
+        .finish();
+    let text = format!(
+        "404: no Ingress has a rule for the host {host}. Why: http://{page}/#/explain?{asked}\n\nServed are:\n\n{urls}"
+    );
     (StatusCode::NOT_FOUND, text)
 }

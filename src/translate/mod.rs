@@ -348,4 +348,11 @@ pub mod reason {
     pub const TOO_LARGE: &str = "TooLarge";
     /// The object is wrong as a whole.
     pub const OBJECT_NOT_VALID: &str = "ObjectNotValid";
+
+    /// Whether a problem with this reason is that another object says otherwise, and has it. Those of the Gateway API and of
+    /// HTTPProxy are named as their conditions are.
+    #[must_use]
+    pub fn is_conflict(reason: &str) -> bool {
+        reason.contains("Conflict") || matches!(reason, PATH_DEFERRED | "DuplicateVhost")
+    }
 }

@@ -192,6 +192,11 @@ const fn is_closed(unit: &HostUnit) -> bool {
     unit.is_closed && unit.https.is_none() && !unit.is_forwarded()
 }
 
+/// What holds for all of a host, in clear or by TLS; `None` where it is not there.
+pub fn settings(unit: &HostUnit, tls: bool) -> Option<Settings> {
+    side(unit, tls).map(|side| side.settings)
+}
+
 fn side(unit: &HostUnit, tls: bool) -> Option<Side<'_>> {
     let mut settings = Settings::default();
     if !tls {

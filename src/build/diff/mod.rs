@@ -16,12 +16,13 @@ use std::sync::Arc;
 
 use crate::envoy::ended::{Ended, ended};
 use crate::facts::Log;
-use crate::model::Discovery;
+use crate::model::{Discovery, Route};
 use crate::objects::Problem;
-use crate::translate::{self, Memo};
+use crate::translate::{self, HostUnit, Memo};
 use crate::xds::{Resource, ResourceType};
 
 use super::{Builder, ClusterState};
+use detail::Settings;
 use state::State;
 
 pub use detail::Detail;
@@ -145,6 +146,19 @@ pub fn difference(before: &Builder, after: &Builder) -> Difference {
             .filter(|it| it.added + it.changed + it.removed > 0)
             .collect(),
     }
+}
+
+/// All that a route does, setting by setting: what would be told if it were added.
+#[must_use]
+pub fn route_settings(route: &Route) -> Vec<Detail> {
+    Settings::differences(&Settings::default(), &routes::of_route(route))
+}
+
+/// All that holds for every request of a host, in clear or by TLS, and for its connections.
+#[must_use]
+pub fn host_settings(unit: &HostUnit, tls: bool) -> Vec<Detail> {
+    let settings = hosts::settings(unit, tls).unwrap_or_default();
+    Settings::differences(&Settings::default(), &settings)
 }
 
 fn clusters(old: &State<'_>, new: &State<'_>) -> Vec<ClusterDifference> {
