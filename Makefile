@@ -64,9 +64,9 @@ test: $(ENVOY_READY) ## Run every test, with a real Envoy and a real Kubernetes 
 		assets=; \
 	}; \
 	if [ -n "$$assets" ]; then export KUBEBUILDER_ASSETS="$$assets"; fi; \
-	promql="$$(tests/promql/build.sh)" || \
+	prometheus="$$(tests/prometheus/build.sh)" || \
 		echo '### Alerts are NOT EVALUATED, or their tests FAIL where CI=true (see above).' >&2; \
-	if [ -n "$$promql" ]; then export ISOBATH_TEST_PROMQL="$$promql"; fi; \
+	if [ -n "$$prometheus" ]; then export ISOBATH_TEST_PROMETHEUS="$$prometheus"; fi; \
 	conformance="$$(tests/conformance/build.sh)" || \
 		echo "### The Gateway API's suite is NOT RUN, or FAILS where CI=true (see above)." >&2; \
 	if [ -n "$$conformance" ]; then export ISOBATH_TEST_CONFORMANCE="$$conformance"; fi; \
@@ -97,9 +97,10 @@ soak: $(ENVOY_READY) ## Do a hundred times what `make test` does a few times, an
 		ISOBATH_SOAK=1 ISOBATH_TEST_ENVOY="$(ENVOY_PATH)" KUBEBUILDER_ASSETS="$$assets" \
 		cargo test --locked --test cluster the_first_answer -- --nocapture
 	assets="$$(tests/control-plane/build.sh)" && neighbours="$$(tests/neighbours/build.sh)" && \
-		suite="$$(tests/conformance/build.sh)" && \
+		suite="$$(tests/conformance/build.sh)" && prometheus="$$(tests/prometheus/build.sh)" && \
 		CI=true ISOBATH_SOAK=1 ISOBATH_TEST_ENVOY="$(ENVOY_PATH)" KUBEBUILDER_ASSETS="$$assets" \
 		ISOBATH_TEST_NEIGHBOURS="$$neighbours" ISOBATH_TEST_CONFORMANCE="$$suite" \
+		ISOBATH_TEST_PROMETHEUS="$$prometheus" \
 		cargo test --locked --test neighbours -- --nocapture
 	$(MAKE) conformance RUNS=3
 	$(MAKE) conformance KILL_EVERY=45

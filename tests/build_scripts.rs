@@ -41,7 +41,7 @@ fn each_ends_well_where_nothing_was_built() {
         "control-plane",
         "helm",
         "neighbours",
-        "promql",
+        "prometheus",
     ];
     for name in all {
         let folder = tempfile::tempdir().unwrap();

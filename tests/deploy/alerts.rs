@@ -1,8 +1,9 @@
-//! Every alert fires when it should and keeps silent when it should, by Prometheus's own engine (tests/promql), and one
+//! Every alert fires when it should and keeps silent when it should, by Prometheus's own engine (tests/prometheus), and one
 //! of them on the pages of a real process whose client refuses what it is sent.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write as _;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::ensure;
@@ -21,19 +22,24 @@ const START: u64 = 1_800_000_000;
 /// Seconds between two scrapes.
 const INTERVAL: u64 = 30;
 
-/// The engine, `None` (said loudly) where it was not built.
-fn engine() -> Option<String> {
-    let path = std::env::var("ISOBATH_TEST_PROMQL").ok();
-    if path.is_none() {
+/// Where the programs of Prometheus lie, `None` (said loudly) where they were not built.
+pub fn programs() -> Option<PathBuf> {
+    let folder = std::env::var_os("ISOBATH_TEST_PROMETHEUS");
+    if folder.is_none() {
         assert!(
             std::env::var_os("CI").is_none(),
-            "ISOBATH_TEST_PROMQL must name the program of tests/promql on CI"
+            "ISOBATH_TEST_PROMETHEUS must name the folder of tests/prometheus on CI"
         );
         eprintln!(
-            "SKIPPED: ISOBATH_TEST_PROMQL names no engine (tests/promql/build.sh), nothing was proven"
+            "SKIPPED: ISOBATH_TEST_PROMETHEUS names no folder (tests/prometheus/build.sh), nothing was proven"
         );
     }
-    path
+    folder.map(PathBuf::from)
+}
+
+/// The engine.
+fn engine() -> Option<PathBuf> {
+    programs().map(|folder| folder.join("promql"))
 }
 
 /// The rules as the engine reads them.
@@ -54,7 +60,7 @@ fn rules() -> Vec<Value> {
 }
 
 /// What fires in each test: alert, labels, first and last evaluation in seconds from the start.
-fn evaluate(engine: &str, tests: &[Value]) -> Vec<Vec<(String, Value, u64, u64)>> {
+fn evaluate(engine: &Path, tests: &[Value]) -> Vec<Vec<(String, Value, u64, u64)>> {
     let input = json!({"interval": INTERVAL, "rules": rules(), "tests": tests});
     let mut child = Command::new(engine)
         .stdin(Stdio::piped())

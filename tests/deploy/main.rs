@@ -30,6 +30,7 @@ mod namespace;
 mod outside;
 mod pages;
 mod pods;
+mod promtool;
 mod reference;
 mod references;
 mod rendered;

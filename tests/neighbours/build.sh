@@ -1,10 +1,10 @@
 #!/bin/sh
 # Provides the programs that Isobath meets in a cluster, and prints the folder that holds them: `cert-manager` (the controller and
-# its solver of challenges), `external-dns` (its sources), an authority by ACME (`pebble`) with the names that it looks up
+# its solver of challenges), `external-dns` (its sources), `argo-cd` (its rules of health), an authority by ACME (`pebble`) with the names that it looks up
 # (`pebble-challtestsrv`), and the definitions of cert-manager's kinds in `crds/`.
 #
 # They are built once from the Go modules beside this script into a cache outside the checkout, named by the hash of this
-# script, of the sources and of what go.mod and go.sum pin. Eight minutes of CPU where nothing is cached.
+# script, of the sources and of what go.mod and go.sum pin. A quarter of an hour of CPU where nothing is cached.
 #
 #   ISOBATH_TEST_NEIGHBOURS="$(tests/neighbours/build.sh)" cargo test --test neighbours
 set -eu
@@ -42,11 +42,13 @@ mkdir "$aside/crds"
 for crd in "$module"/deploy/crds/*.yaml; do
     cat "$crd" >"$aside/crds/$(basename "$crd")"
 done
-echo "neighbours: building external-dns" >&2
-# It asks for a newer Go than may be installed; Go fetches that by itself, as it does modules.
-GOTOOLCHAIN=$(sed -n 's/^toolchain //p' external-dns/go.mod)
-export GOTOOLCHAIN
-(cd external-dns && go build -trimpath -ldflags "-s -w" -o "$aside/external-dns" .) >&2
+# These ask for a newer Go than may be installed; Go fetches that by itself, as it does modules.
+for program in external-dns argo-cd; do
+    echo "neighbours: building $program" >&2
+    GOTOOLCHAIN=$(sed -n 's/^toolchain //p' $program/go.mod)
+    export GOTOOLCHAIN
+    (cd $program && go build -trimpath -ldflags "-s -w" -o "$aside/$program" .) >&2
+done
 
 # Somebody else may have finished first; theirs is as good.
 mv -T "$aside" "$target" 2>/dev/null || [ -d "$target" ]

@@ -15,13 +15,14 @@ use tokio::task::JoinSet;
 
 use crate::authority::{Acme, NAMES};
 use crate::control_plane::ADMIN;
-use crate::names;
+use crate::queries::Prometheus;
 use crate::support::client::{self, Connection, Tls, Version};
 use crate::support::eventually::eventually;
 use crate::support::load::{Load, Target};
 use crate::support::network::alone;
 use crate::support::process::Process;
 use crate::world::{GATEWAY, INGRESSES, World};
+use crate::{health, names};
 
 /// The names, each with a Certificate and a Secret that are called like its first label, and where they are served.
 const HOSTS: [(&str, Ipv4Addr); 3] = [
@@ -45,6 +46,9 @@ fn are_issued_and_renewed() {
             return;
         };
         names::are_read(&world).await;
+        let Some(prometheus) = Prometheus::start(&world).await else {
+            return;
+        };
         let acme = Acme::start(&world).await;
         world.kubectl(&["apply", "-f", "-"], &acme.issuer().to_string());
         let mut command = Command::new(world.program("cert-manager"));
@@ -97,6 +101,8 @@ fn are_issued_and_renewed() {
             println!("renewal {round}: {:.1?}", began.elapsed());
         }
         manager.assert_running();
+        health::is_healthy(&world).await;
+        prometheus.answers().await;
         let report = load.stop_without_failure().await;
         println!("{report}; the longest from a Secret to Envoy {slowest:.0?}");
         challenges.were_never_redirected();

@@ -1,9 +1,11 @@
-//! Who else is in a cluster: real cert-manager and real external-dns beside the real binary, on a real API server.
+//! Who else is in a cluster: real cert-manager, external-dns, Argo CD's rules of health and Prometheus beside the real binary, on a real API server.
 //!
 //! | file | about |
 //! |---|---|
 //! | `certificates` | cert-manager issues by HTTP-01 through Envoy, and renews under traffic |
 //! | `names` | external-dns reads where Ingresses and HTTPRoutes are reached |
+//! | `health` | Argo CD finds what has a status healthy |
+//! | `queries` | Prometheus answers each query of the dashboards, and takes the alerts |
 //! | `authority` | an authority by ACME, and the names that it looks up |
 //! | `world` | the cluster, with a node for the pods that solve challenges |
 //!
@@ -25,5 +27,7 @@ mod support;
 
 mod authority;
 mod certificates;
+mod health;
 mod names;
+mod queries;
 mod world;

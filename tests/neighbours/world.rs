@@ -34,7 +34,7 @@ pub(crate) const GATEWAY: Ipv4Addr = address(130);
 
 /// A cluster with applications by Ingress and by HTTPRoute, and Isobath.
 pub(crate) struct World {
-    _stand: Stand,
+    pub(crate) stand: Stand,
     pub(crate) plane: ControlPlane,
     programs: PathBuf,
     _kubelet: Kubelet,
@@ -60,7 +60,7 @@ impl World {
         let backend = Backend::start_at("web", BACKEND).await;
         let stand = install(&plane).await;
         let this = Self {
-            _stand: stand,
+            stand,
             plane,
             programs,
             _kubelet: kubelet,
@@ -99,7 +99,7 @@ impl World {
     }
 }
 
-fn built(variable: &str, script: &str) -> Option<PathBuf> {
+pub(crate) fn built(variable: &str, script: &str) -> Option<PathBuf> {
     if let Some(folder) = std::env::var_os(variable) {
         return Some(folder.into());
     }
