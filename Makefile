@@ -79,6 +79,9 @@ test: $(ENVOY_READY) ## Run every test, with a real Envoy and a real Kubernetes 
 	actionlint="$$(tests/workflows/build.sh)" || \
 		echo '### Workflows are NOT READ, or their test FAILS where CI=true (see above).' >&2; \
 	if [ -n "$$actionlint" ]; then export ISOBATH_TEST_ACTIONLINT="$$actionlint"; fi; \
+	browser="$$(tests/browser/build.sh)" || \
+		echo '### The page is NOT LOOKED AT, or its test FAILS where CI=true (see above).' >&2; \
+	if [ -n "$$browser" ]; then export ISOBATH_TEST_BROWSER="$$browser"; fi; \
 	export ISOBATH_TEST_ENVOY="$(ENVOY_PATH)"; \
 	set -x; cargo test --locked
 
