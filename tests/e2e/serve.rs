@@ -5,11 +5,13 @@ use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::{Command, Output};
+use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use nix::sys::signal::Signal;
-use tokio::io::AsyncReadExt as _;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 
 use crate::check::apps;
 use crate::support::certificate::Authority;
@@ -283,9 +285,15 @@ async fn no_key_is_ever_told() {
         let asked = match path {
             "/debug/explain" => "/debug/explain?url=https://web.test/",
             "/debug/object" => "/debug/object?kind=Secret&namespace=default&name=web",
+            "/debug/objects" => "/debug/objects?kind=Secret",
+            "/debug/host" => "/debug/host?host=web.test",
+            "/debug/parts" => "/debug/parts?kind=Secret&namespace=default&name=web",
             path => path,
         };
-        told.push_str(&page(&stand, asked).await);
+        told.push_str(&match path {
+            "/debug/live" => first_event(&stand, path).await,
+            _ => page(&stand, asked).await,
+        });
         count += 1;
     }
     assert!(count >= 4, "{index}");
@@ -321,6 +329,19 @@ async fn no_key_is_ever_told() {
             }
         }
     }
+}
+
+/// Of a page that has no end.
+async fn first_event(stand: &Stand, path: &str) -> String {
+    let mut stream = TcpStream::connect(stand.isobath.admin()).await.unwrap();
+    let request = format!("GET {path} HTTP/1.1\r\nhost: localhost\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut told = Vec::new();
+    while !told.windows(5).any(|bytes| bytes == b"data:") {
+        let read = tokio::time::timeout(Duration::from_secs(10), stream.read_buf(&mut told));
+        assert_ne!(read.await.unwrap().unwrap(), 0, "{told:?}");
+    }
+    String::from_utf8(told).unwrap()
 }
 
 async fn page(stand: &Stand, path: &str) -> String {
